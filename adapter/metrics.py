@@ -71,14 +71,13 @@ class _OverviewCollector(Collector):
         yield _gauge(
             "sending_stopped", "1 while sending is suspended.", bool(one.sending.stopped_for)
         )
+        yield _gauge(
+            "oldest_pause_seconds",
+            "Age of the oldest pause by a user, or 0.",
+            _seconds(min((pause.since for pause in one.pauses), default=None), one.at),
+        )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)
-        if one.webhooks is not None:
-            is_failing = one.webhooks.failing_since is not None
-            yield _gauge("status_webhooks_failing", "1 while their receiver fails.", is_failing)
-            yield _gauge(
-                "status_webhooks_waiting", "Undelivered status webhooks.", one.webhooks.waiting
-            )
         yield from _source_gauges(one.sources, one.at)
         rejections = CounterMetricFamily(
             "adapter_rejections", "Rejected requests.", labels=["source", "reason"]

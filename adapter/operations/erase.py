@@ -121,9 +121,7 @@ class Eraser:
         one = None
         with contextlib.suppress(KeyMissing):
             one = self._read(lambda tx: tx.rejections.get(rejection_id))
-        return one is not None and contact.is_in_request(
-            one.body, one.url, str(dict(one.headers))
-        )
+        return one is not None and contact.is_in_request(one.body, one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(

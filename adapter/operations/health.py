@@ -16,7 +16,7 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database
+from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 #: A process is alive if its last heartbeat is newer. It sends one every ten seconds.
@@ -35,7 +35,9 @@ MIN_REFUSED: Final = 3
 SILENCE_PROBABILITY: Final = 0.001
 #: Their number is then Poisson-distributed: none of USUAL arrive with probability exp(-USUAL).
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
+FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
+GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
@@ -55,6 +57,14 @@ REFUSED_REASONS: Final = frozenset(
     }
 )
 
+
+#: Why sending is stopped, by reason code.
+STOPPED: Final[Mapping[str, str]] = {
+    "not_authorized": "Propexo rejects our API token",
+    "no_clear_answer": "Propexo gives no clear answers",
+    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "unreachable": "Propexo cannot be reached",
+}
 
 NO_QUEUE: Final = QueueFacts()
 NO_REVIEW: Final = ReviewFacts()
@@ -110,9 +120,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is suspended, for example because Propexo rejects the API token (401 or 403)",
+        "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
+        "had no clear answer",
         "Webhooks are stored, but nothing is booked.",
-        "Set PROPEXO_TOKEN to a valid token and restart the worker. Sending resumes by itself.",
+        "Fix what it names: set PROPEXO_TOKEN to a valid token and restart the worker, or check "
+        "Propexo's status and the network. Sending resumes by itself; `adapter resume` tries now.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
@@ -168,6 +180,18 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "They have an error, or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
     ),
+    "status_webhooks_failing": Condition(
+        Level.WARNING,
+        "the receiver of status webhooks failed and has accepted none since, or rejects some",
+        "Another system does not learn about leads. Bookings are not affected.",
+        "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
+    ),
+    "status_webhooks_given_up": Condition(
+        Level.WARNING,
+        "in the last day, status webhooks could not be delivered within 3 days",
+        "Another system has old states of leads.",
+        "Fix the receiver, and let it read the leads from /api/leads.",
+    ),
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
@@ -186,11 +210,23 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Signatures may be rejected, and retries may be early or late.",
         "Synchronize the clocks of all machines (NTP).",
     ),
+    "pause_forgotten": Condition(
+        Level.WARNING,
+        "a user's pause is older than a day",
+        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
     "sending_paused": Condition(
         Level.NOTE,
         "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
         "Bookings are sent after the pause.",
         "Nothing. If it happens often, other programs may use the same token.",
+    ),
+    "paused": Condition(
+        Level.NOTE,
+        "a user has paused sending, or one source or community",
+        "Webhooks are stored and mapped, but these bookings are not sent.",
+        "Run `adapter resume` with the same source or community when they may be sent.",
     ),
     "sandbox": Condition(
         Level.NOTE,
@@ -234,8 +270,12 @@ class Facts:
     sources: tuple[SourceFacts, ...] = ()
     #: Connections to PostgreSQL in use, and allowed.
     connections: tuple[int, int] = (0, 0)
+    #: What users have paused.
+    pauses: tuple[Pause, ...] = ()
     #: Free bytes where PostgreSQL stores its data, or None if that is not known.
     disk_free: int | None = None
+    #: None if no status webhooks are set up.
+    webhooks: WebhookSummary | None = None
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
@@ -285,6 +325,9 @@ class Verdict:
     def why_unsent(self) -> str | None:
         """Why pending bookings are not sent, or None if they are."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
+        total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
+        if total:
+            return f"{total[0].by} has paused sending."
         return next((one.sentence for one in self.problems if one.code in codes), None)
 
     def _good_news(self) -> str:
@@ -335,7 +378,9 @@ def read_facts(
                 names, now, reasons=REFUSED_REASONS, refused_after=now - REFUSED_FOR
             ),
             connections=monitoring.connections(),
+            pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
+            webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
@@ -390,10 +435,9 @@ def _sending(facts: Facts) -> Iterator[Problem]:
     queue = facts.queue
     if queue.stopped_for is not None:
         since = _since(queue.stopped_at, facts.now)
-        reason = "Propexo rejects our API token"
-        if queue.stopped_for != "not_authorized":
-            reason = f"it is suspended ({queue.stopped_for})"
-        sentence = f"Nothing is sent{since}, because {reason}: {_waiting(queue)}."
+        reason = STOPPED.get(queue.stopped_for, f"it is suspended ({queue.stopped_for})")
+        why = f" ({queue.stopped_why})" if queue.stopped_why else ""
+        sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
         return
     if queue.paused_until is not None and queue.paused_until > facts.now:
@@ -409,6 +453,14 @@ def _sending(facts: Facts) -> Iterator[Problem]:
         what = _failure(facts, is_failing=is_failing)
         sentence = f"{what}{_since(began_at, facts.now)}: {_waiting(queue)}."
         yield Problem(code="nothing_sent", since=began_at, sentence=sentence)
+
+
+def _pauses(facts: Facts) -> Iterator[Problem]:
+    for pause in facts.pauses:
+        is_old = facts.now - pause.since >= FORGOTTEN_AFTER
+        code = "pause_forgotten" if is_old else "paused"
+        sentence = f"{pause.by} has paused {pause.scope}{_since(pause.since, facts.now)}."
+        yield Problem(code=code, source=pause.source, since=pause.since, sentence=sentence)
 
 
 def _failure(facts: Facts, *, is_failing: bool) -> str:
@@ -497,6 +549,23 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _webhooks(facts: Facts) -> Iterator[Problem]:
+    one, now = facts.webhooks, facts.now
+    if one is None:
+        return
+    if one.failed:
+        since = one.failing_since or one.oldest_at
+        who = "The receiver of status webhooks fails" if one.failing_since else "Some are rejected"
+        sentence = f"{who}{_since(since, now)} ({one.last_error}): "
+        waiting = _count(one.waiting, "status webhook is", "status webhooks are")
+        sentence += f"{waiting} not delivered."
+        yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
+    if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
+        count = _count(one.given_up, "status webhook")
+        sentence = f"{count} could not be delivered, the latest {ago(one.given_up_at, now)}."
+        yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
+
+
 def _room(facts: Facts) -> Iterator[Problem]:
     used, allowed = facts.connections
     if allowed and used >= allowed * MOST_CONNECTIONS:
@@ -517,10 +586,12 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _web,
     _worker,
     _sending,
+    _pauses,
     _unmapped,
     _sources,
     _review,
     _processes,
+    _webhooks,
     _room,
     _sandbox,
 )

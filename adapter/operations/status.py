@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from adapter.operations.health import Verdict, verdict_of
+from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
-from adapter.store import Database, Sending, WebhookSummary
+from adapter.store import Database, Pause, Sending
 
 #: States by the name that users see, in the order of a chart.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -57,6 +57,8 @@ class Overview:
     verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending
+    #: What users have paused.
+    pauses: tuple[Pause, ...]
     rate_per_minute: int
     #: Leads that need review, when the oldest arrived, and the soonest tour among them.
     waiting: int
@@ -66,13 +68,26 @@ class Overview:
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
     #: True if tours are booked in the sandbox, not in Knock.
     is_sandbox: bool
-    #: None if no status webhooks are set up.
-    webhooks: WebhookSummary | None
 
     @property
     def is_paused(self) -> bool:
-        """True if sending is currently paused."""
-        return self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        """True if nothing is currently sent."""
+        is_stopped = self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        return is_stopped or self.total_pause is not None
+
+    @property
+    def stopped_text(self) -> str | None:
+        """Why sending is stopped, or None."""
+        code = self.sending.stopped_for
+        if code is None:
+            return None
+        why = f" ({self.sending.stopped_why})" if self.sending.stopped_why else ""
+        return STOPPED.get(code, code) + why
+
+    @property
+    def total_pause(self) -> Pause | None:
+        """The pause of all bookings, or None."""
+        return next((pause for pause in self.pauses if pause.is_total), None)
 
 
 def overview_of(
@@ -90,12 +105,13 @@ def overview_of(
         rejections = tx.rejections.counts()
         activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
-        webhooks = tx.outbox.summary() if settings.status_webhook_url else None
+        pauses = tx.send_queue.pauses()
     return Overview(
         at=now,
         verdict=verdict,
         sources=tuple(_source_state(one, rows, rejections, quiet) for one in activity),
         sending=sending,
+        pauses=tuple(pauses),
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
         oldest_waiting_at=min((group.oldest_at for group in groups), default=None),
@@ -104,7 +120,6 @@ def overview_of(
         ),
         hours=tuple(_hours(rows, begin)),
         is_sandbox=settings.is_sandbox,
-        webhooks=webhooks,
     )
 
 

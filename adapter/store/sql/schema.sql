@@ -203,7 +203,7 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set, until someone fixes the cause: not_authorized.
+    -- Nothing is sent while this is set: not_authorized, no_clear_answer, wrong_path, unreachable.
     stopped_for text,
     -- When a worker last checked whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
@@ -211,8 +211,14 @@ CREATE TABLE rate_limit (
     allowed integer,
     -- Virtual time for fair queuing: that of the source served last.
     virtual_time double precision NOT NULL DEFAULT 0,
-    -- Since when stopped_for is set, or NULL.
-    stopped_at timestamptz
+    -- Since when sending is stopped, or had failed before it was stopped.
+    stopped_at timestamptz,
+    -- POSTs in a row without a clear answer, since sending last worked.
+    failures integer NOT NULL DEFAULT 0,
+    -- After several of them, no POST begins before this time.
+    retry_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- The last error, while sending is stopped.
+    stopped_why text
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
@@ -228,6 +234,17 @@ CREATE INDEX calls_at ON calls (at);
 CREATE TABLE source_turns (
     source text PRIMARY KEY,
     virtual_time double precision NOT NULL DEFAULT 0
+);
+
+-- What users have paused: its bookings are stored, but not sent.
+CREATE TABLE pauses (
+    -- Whose bookings are paused. Empty: those of every source, or at every community.
+    source text NOT NULL DEFAULT '',
+    community text NOT NULL DEFAULT '',
+    reason text NOT NULL,
+    by text NOT NULL,
+    since timestamptz NOT NULL,
+    PRIMARY KEY (source, community)
 );
 
 -- Rejected requests and the secrets of sources.
@@ -372,7 +389,8 @@ CREATE TABLE status_webhook_progress (
     last_error text,
     -- Nothing is delivered before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Number of webhooks that could not be delivered in time.
-    given_up bigint NOT NULL DEFAULT 0
+    -- Number of webhooks that could not be delivered in time, and when the last one was given up.
+    given_up bigint NOT NULL DEFAULT 0,
+    given_up_at timestamptz
 );
 INSERT INTO status_webhook_progress DEFAULT VALUES;
