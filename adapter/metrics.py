@@ -1,7 +1,7 @@
-"""``GET /metrics``: serve the numbers from ``adapter stats`` to Prometheus.
+"""Serve the numbers from ``adapter stats`` to Prometheus at ``GET /metrics``.
 
-They are read from PostgreSQL for each request, so that all web processes return the same values.
-They contain no personal data.
+Each request reads them from PostgreSQL, so that all web processes return the same values. They
+contain no personal data.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ from adapter.webhooks.http_request import has_bearer_token
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route. It requires the token, and is closed if no token is set."""
+    """Return the blueprint. The route requires the token, and is closed if no token is set."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
@@ -41,7 +41,7 @@ def figures_for_users() -> Response:
 
 
 def figures(pipeline: Pipeline) -> Response:
-    """Return the metrics in Prometheus's text format."""
+    """Return the metrics in Prometheus text format."""
     overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
     with pipeline.store.transaction() as tx:
         rejected = tx.rejections.totals()
@@ -51,7 +51,7 @@ def figures(pipeline: Pipeline) -> Response:
 
 
 class _OverviewCollector(Collector):
-    """Collects an overview as gauges, and counters from the database."""
+    """Provides the overview as gauges, and counters from the database."""
 
     def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview

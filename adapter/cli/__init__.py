@@ -1,4 +1,4 @@
-"""The command line: ``adapter …``.
+"""Define the command line, ``adapter …``.
 
 Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage.
 """
@@ -31,6 +31,7 @@ from adapter.settings import read_env_file
         "purge": "purge",
         "rejections": "rejections",
         "reports": "audit backtest decisions export queue stats",
+        "restored": "restored",
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",
@@ -47,7 +48,7 @@ from adapter.settings import read_env_file
         "adapter demo             try it; nothing leaves this machine",
         "adapter init DIR         create a folder with your mappings, settings and deployment",
         "adapter run              run everything on this machine",
-        "adapter COMMAND --help   what a command does, with examples",
+        "adapter COMMAND --help   show what a command does, with examples",
     )
     + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage.",
 )
@@ -55,7 +56,7 @@ from adapter.settings import read_env_file
 @click.option(
     "--env-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with settings, such as .env. Variables that are set take precedence.",
+    help="File with settings, such as .env. Environment variables take precedence.",
 )
 def commands(env_file: Path | None) -> None:
     """Turn signed lead webhooks into tour appointments in Knock."""

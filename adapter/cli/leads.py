@@ -1,4 +1,4 @@
-"""List leads: ``bookings``, ``events`` and the history of one lead, ``show``."""
+"""Define ``bookings`` and ``events``, which list leads, and ``show``, a lead's history."""
 
 import contextlib
 import datetime as dt
@@ -43,7 +43,7 @@ limit_option = click.option(
     default=50,
     help="Maximum number of rows.",
 )
-source_option = click.option("--source", help="Only from this source.")
+source_option = click.option("--source", help="Show only leads from this source.")
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
@@ -53,7 +53,7 @@ def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[...
         "states",
         multiple=True,
         type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
-        help="Only in this state. May be repeated.",
+        help="Show only leads in this state. May be repeated.",
     )
 
 
@@ -61,7 +61,7 @@ by_option = click.option(
     "--by",
     default=getpass.getuser,
     show_default="your user name",
-    help="Name for the audit log.",
+    help="Your name for the audit log.",
 )
 
 
@@ -74,8 +74,8 @@ def _period_option(name: str, help: str) -> Callable[..., Any]:
     )
 
 
-since_option = _period_option("--since", "Received since this time (UTC).")
-until_option = _period_option("--until", "Received before this time (UTC).")
+since_option = _period_option("--since", "Show only leads received since this time (UTC).")
+until_option = _period_option("--until", "Show only leads received before this time (UTC).")
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -86,11 +86,13 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
             "text",
             default="",
             show_default=False,
-            help="Email, phone, name, ID, or Propexo job ID.",
+            help="Search by email, phone, name, ID, or Propexo job ID.",
         ),
         until_option,
         since_option,
-        click.option("--community", help="Only for this community (key in communities.yaml)."),
+        click.option(
+            "--community", help="Show only leads for this community (its key in communities.yaml)."
+        ),
         source_option,
         states_option(BookingState),
     ):

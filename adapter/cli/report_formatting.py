@@ -55,7 +55,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
-    """Describe a secret: its name, its position in the list, and how long ago it was used."""
+    """Describe a secret by its name, its position in the list, and how long ago it was used."""
     number = secrets.index(secret) + 1
     ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
     age = ago(secret["last_used_at"], utc_now())
@@ -114,7 +114,7 @@ def _decision_line(one: DecisionCount) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Format the verdict: one line if all is well, otherwise also each problem and what to do."""
+    """Format the verdict. If there are problems, list each with what to do about it."""
     lines = [verdict.headline, *verdict.notes]
     for one in verdict.problems:
         if one.level is not Level.NOTE:
@@ -148,8 +148,8 @@ def pause_lines(pauses: Iterable[Pause]) -> list[str]:
 
 def _sending_state(overview: Overview) -> str:
     if overview.stopped_text is not None:
-        since = utc(overview.sending.stopped_at)
-        return f"stopped since {since}: {overview.stopped_text}"
+        at = overview.sending.stopped_at
+        return f"stopped{f' since {utc(at)}' if at else ''}: {overview.stopped_text}"
     if overview.total_pause is not None:
         return f"paused by {overview.total_pause.by}; `adapter resume` ends it"
     if overview.is_paused:

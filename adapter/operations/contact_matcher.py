@@ -1,6 +1,6 @@
 """Find a contact or other words in text, in any spelling or encoding.
 
-PostgreSQL preselects rows with :attr:`Contact.prefilter`; these are checked exactly here, so that
+PostgreSQL preselects rows with :attr:`Contact.prefilter`. This module checks them exactly, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
 """
 
@@ -24,14 +24,14 @@ _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 class Contact:
     """An email address, a phone number, or a name or other words to search for."""
 
-    #: PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
+    #: A PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
     prefilter: str
     #: Match exactly this contact, in lower-case text without escapes. All must match.
     patterns: tuple[re.Pattern[str], ...]
 
     @classmethod
     def from_email(cls, address: str) -> Self:
-        """Build it from an email address in lower case."""
+        """Create a contact from an email address in lower case."""
         parts = re.split(r"[^a-z0-9]", address)
         return cls(
             prefilter=".{1,9}".join(parts),
@@ -42,7 +42,7 @@ class Contact:
 
     @classmethod
     def from_phone(cls, number: str) -> Self:
-        """Build it from an E.164 number. Texts may contain the number without its country code."""
+        """Create a contact from an E.164 number. It also matches without the country code."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
@@ -85,7 +85,7 @@ def _any_escape(characters: str) -> str:
 
 
 def texts_in(data: bytes) -> Iterator[str]:
-    """Yield every decoding of the bytes as text."""
+    """Yield the bytes decoded as text in every possible way."""
     text = data.decode("utf-8", "replace")
     yield text
     yield unquote_plus(text)
@@ -94,7 +94,7 @@ def texts_in(data: bytes) -> Iterator[str]:
 
 
 def _strings_in(text: str, depth: int) -> Iterator[str]:
-    """Yield the strings in a JSON document, and in JSON nested within its strings."""
+    """Yield the strings in a JSON document, including JSON nested in its strings."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -106,7 +106,7 @@ def _strings_in(text: str, depth: int) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield plain data's strings and numbers as text, without recursion in untrusted data."""
+    """Yield the strings and numbers in parsed JSON as text, without recursion (it is untrusted)."""
     stack = [value]
     while stack:
         one = stack.pop()

@@ -1,7 +1,8 @@
-"""Judge whether all is well. Commands, console, metrics and alarms show this one judgement.
+"""Determine whether all is well. Commands, console, metrics and alerts show the same verdict.
 
-:func:`read_facts` reads a fixed number of rows from the database, and :func:`problems_in` is a pure
-function of them. :data:`CONDITIONS` explains each kind of problem, also in docs/monitoring.md.
+:func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
+the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
+docs/monitoring.md.
 """
 
 import dataclasses
@@ -19,21 +20,26 @@ from adapter.settings import Settings
 from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
-#: A process is alive if its last heartbeat is newer. It sends one every ten seconds.
+#: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
+#: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
-#: A worker looks at the queue twice a second, and reports it with each heartbeat.
+#: How long no worker may check the queue. A worker checks it twice a second, and reports that with
+#: each heartbeat.
 NO_WORKER_AFTER: Final = dt.timedelta(minutes=1)
-#: Longer than gunicorn takes to replace a process that hangs.
+#: How long no web process may send a heartbeat. gunicorn replaces one that hangs in less time.
 NO_WEB_AFTER: Final = dt.timedelta(seconds=90)
 UNMAPPED_AFTER: Final = dt.timedelta(minutes=2)
 NOTHING_SENT_AFTER: Final = dt.timedelta(minutes=5)
-#: A secret's use is recorded once a minute, so only later it is certain that nothing was accepted.
+#: A secret's use is recorded once a minute, so only after this time is it certain that no request
+#: was accepted.
 REFUSED_AFTER: Final = dt.timedelta(minutes=2)
 REFUSED_FOR: Final = dt.timedelta(days=1)
 MIN_REFUSED: Final = 3
-#: A silence that is less likely than this, if webhooks arrive independently, is a problem.
+#: A source's silence is a problem if it is less likely than this, assuming that webhooks arrive
+#: independently.
 SILENCE_PROBABILITY: Final = 0.001
-#: Their number is then Poisson-distributed: none of USUAL arrive with probability exp(-USUAL).
+#: The number of webhooks is then Poisson-distributed: if N are usual, none arrive with probability
+#: exp(-N).
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
 FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
@@ -45,8 +51,8 @@ MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
 
-#: Reasons for rejections that show a wrong secret or a wrong clock. The others also occur when a
-#: stranger calls a URL without a signature.
+#: Reasons for rejections that indicate a wrong secret or a wrong clock. Other reasons also occur
+#: when a stranger calls a URL without a signature.
 REFUSED_REASONS: Final = frozenset(
     {
         "body_hash_mismatch",
@@ -64,6 +70,7 @@ STOPPED: Final[Mapping[str, str]] = {
     "no_clear_answer": "Propexo gives no clear answers",
     "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
     "unreachable": "Propexo cannot be reached",
+    "restored": "the database was restored or copied; `adapter restored` resumes sending",
 }
 
 NO_QUEUE: Final = QueueFacts()
@@ -71,13 +78,13 @@ NO_REVIEW: Final = ReviewFacts()
 
 
 class Level(enum.StrEnum):
-    """How bad a problem or the whole is."""
+    """How serious a problem or the whole verdict is."""
 
     #: Leads are not received, not booked, or rejected.
     BROKEN = "broken"
-    #: It needs attention, but leads are booked.
+    #: Something needs attention, but leads are booked.
     WARNING = "warning"
-    #: Worth knowing, but no problem.
+    #: Worth knowing, but not a problem.
     NOTE = "note"
     #: There is no problem.
     OK = "ok"
@@ -92,13 +99,13 @@ class Condition:
     """A kind of problem."""
 
     level: Level
-    #: When it is reported, and what it means.
+    #: When the problem is reported, and what it means.
     when: str
     meaning: str
     next_step: str
 
 
-#: All kinds of problems by code, most important first.
+#: All kinds of problems, by code, most important first.
 CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
@@ -239,10 +246,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One problem. It contains no personal data."""
+    """A problem. It contains no personal data."""
 
     code: str
-    #: The source concerned, or "".
+    #: The source that has the problem, or "".
     source: str = ""
     since: dt.datetime | None = None
     #: What is wrong, with numbers.
@@ -250,25 +257,25 @@ class Problem:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """How serious the problem is."""
         return CONDITIONS[self.code].level
 
     @property
     def next_step(self) -> str:
-        """What to do."""
+        """What to do about the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that the judgement depends on."""
+    """Everything that the verdict depends on."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
     queue: QueueFacts = NO_QUEUE
     review: ReviewFacts = NO_REVIEW
     sources: tuple[SourceFacts, ...] = ()
-    #: Connections to PostgreSQL in use, and allowed.
+    #: The numbers of connections to PostgreSQL in use and allowed.
     connections: tuple[int, int] = (0, 0)
     #: What users have paused.
     pauses: tuple[Pause, ...] = ()
@@ -282,7 +289,7 @@ class Facts:
 
     @property
     def workers(self) -> int:
-        """Number of workers that are alive."""
+        """The number of workers that are alive."""
         return sum(one.kind == "worker" and one.seen_ago < ALIVE for one in self.processes)
 
 
@@ -291,9 +298,9 @@ class Verdict:
     """Whether all is well."""
 
     at: dt.datetime
-    #: Most important first.
+    #: All problems, most important first.
     problems: tuple[Problem, ...]
-    #: None if PostgreSQL cannot be reached.
+    #: The facts, or None if PostgreSQL cannot be reached.
     facts: Facts | None
 
     @property
@@ -309,7 +316,7 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """One line: the worst problem and how many others there are, or that all is well."""
+        """A line with the worst problem and the number of others, or that says that all is well."""
         real = [problem for problem in self.problems if problem.level is not Level.NOTE]
         if not real:
             return f"OK: {self._good_news()}"
@@ -318,7 +325,7 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing, but no problem."""
+        """What is worth knowing but not a problem."""
         return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
 
     @property
@@ -343,7 +350,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Judge at ``now`` whether all is well with the sources in ``names`` and everything else."""
+    """Return the verdict at ``now`` on the sources in ``names`` and everything else."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -361,7 +368,7 @@ def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None)
 def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
-    """Read the facts at ``now``. Raise StoreUnavailable."""
+    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
     with store.transaction() as tx:
         monitoring = tx.monitoring
         folder = monitoring.data_folder()
@@ -391,21 +398,21 @@ def _disk_free(folder: str | None) -> int | None:
         return None
     try:
         return shutil.disk_usage(folder).free
-    except OSError:  # it is not on this machine, or not for this user
+    except OSError:  # the folder is not on this machine, or not accessible to this user
         return None
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
     """Return all problems, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
-    # A worker that does not run explains the other two.
+    # A worker that does not run explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
     return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
-    """If a web process has ever run, expect one."""
+    """Report that no web process runs, if one has ever run."""
     seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
     if seen and min(seen) >= NO_WEB_AFTER:
         since = facts.now - min(seen)
@@ -418,7 +425,7 @@ def _web(facts: Facts) -> Iterator[Problem]:
 
 def _worker(facts: Facts) -> Iterator[Problem]:
     workers = [one for one in facts.processes if one.kind == "worker"]
-    # A worker that has not looked yet looks soon after its start.
+    # A worker that has not checked the queue yet does so soon after its start.
     idle = min((one.looked_ago or one.age for one in workers), default=None)
     if idle is not None and idle < NO_WORKER_AFTER:
         return
@@ -598,7 +605,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Say how much waits."""
+    """Return a phrase that says how many rows are waiting."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [
@@ -609,7 +616,7 @@ def _waiting(queue: QueueFacts) -> str:
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return `` since 15:38 UTC (7 min ago)``, or nothing."""
+    """Return text such as `` since 15:38 UTC (7 min ago)``, or "" without a time."""
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "

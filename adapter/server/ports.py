@@ -11,7 +11,7 @@ from adapter.exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """Return a port that is currently free."""
+    """Return a TCP port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 

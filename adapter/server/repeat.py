@@ -1,4 +1,4 @@
-"""Call a step of a process again and again, whatever it raises."""
+"""Call a function repeatedly, no matter which errors it raises."""
 
 import logging
 import threading
@@ -22,8 +22,9 @@ def repeat(
 ) -> None:
     """Call a step, with a pause after each call, until ``stopping`` is set.
 
-    Call ``heartbeat`` with the name of the part before each step. ``outages`` holds why each part
-    cannot use PostgreSQL, as logged for the current outage; a step that runs on removes its part.
+    Call ``heartbeat`` with the name of the part before each step. ``outages`` contains the logged
+    reasons why parts cannot use PostgreSQL in the current outage; a step that succeeds removes its
+    part.
     """
     logged = {} if outages is None else outages
     while not stopping.is_set():
@@ -40,7 +41,7 @@ def repeat(
 
 
 def log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
-    """Log why a part cannot use PostgreSQL, unless it is logged already. Return the reason."""
+    """Log why a part cannot use PostgreSQL, unless that is already logged. Return the reason."""
     reason = str(exc)
     if reason != logged:
         log.warning("postgresql_unavailable", extra={"part": part, "reason": reason})

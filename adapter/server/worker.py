@@ -1,7 +1,7 @@
-"""The worker process: a few threads process the rows that are due.
+"""Run the worker process, in which a few threads process the rows that are due.
 
-Twice a second it counts them and starts that many runs. The web process announces new events with
-NOTIFY, so that they are mapped at once. The same run sends their bookings.
+Twice a second, it counts these rows and starts up to that many runs. The web process announces new
+events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
 """
 
 import concurrent.futures
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 #: How often to recover rows from dead workers.
 RECOVERY_SECONDS = 5.0
-#: Pause before the listener, or a worker that starts, connects to PostgreSQL again.
+#: Pause before the listener, or a worker that is starting, connects to PostgreSQL again.
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
@@ -41,8 +41,9 @@ NOTIFY_SECONDS = 1.0
 NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
-#: requests to Propexo, whichever is longer. A search makes five requests.
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for this long, or for as
+#: long as the timeouts of this many requests to Propexo if that is longer. A search makes five
+#: requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
@@ -55,13 +56,14 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
-    Return True if a reloaded secret is different, so that the process must start again. Wait for
-    PostgreSQL, now and after each outage. Raise ConfigurationError if it is not usable.
+    Return True if a reloaded secret has changed, so that the process must restart. Wait for
+    PostgreSQL at startup and after each outage. Raise ConfigurationError if the database cannot be
+    used.
     """
     reason = None
     while (reason := _reason_to_wait(pipeline, reason)) is not None:
         time.sleep(RECONNECT_SECONDS)
-    # Blocked before any thread starts, so that this one can wait for them.
+    # Block the signals before any thread starts, so that only this thread gets them.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with pipeline.store:
@@ -72,7 +74,7 @@ def run(pipeline: Pipeline) -> bool:
 
 
 def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
-    """Return None if PostgreSQL is usable. Otherwise log why, unless it is logged already."""
+    """Return why PostgreSQL cannot be used, or None. Log a reason that is not logged yet."""
     try:
         check_reachable(pipeline.store.url)
         with Database(pipeline.store.url, size=1) as opened:
@@ -91,24 +93,24 @@ def _sync_clock(pipeline: Pipeline) -> None:
 
 
 class Worker:
-    """A worker: one thread for each of its parts, and a pool of threads that process rows."""
+    """A worker, with a thread for each of its loops and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
-        #: A heartbeat submitted to the threads. It is not executed while all of them hang.
+        #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
-        #: Why a part cannot use PostgreSQL, as logged for the current outage.
+        #: The logged reasons why loops cannot use PostgreSQL in the current outage, by loop.
         self._outages: dict[str, str] = {}
 
     def run(self) -> bool:
-        """Run all parts until a signal stops them. Return True if the secrets have changed."""
+        """Run all loops until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra={"concurrency": self._concurrency})
@@ -120,7 +122,7 @@ class Worker:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all parts during the block. Then let each run end after its current row."""
+        """Run all loops during the block. Then make each run stop after its current row."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
@@ -160,17 +162,17 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat, self._outages)
 
     def _start_due_runs(self) -> None:
-        """Start runs for due rows: postponed rows, checks, and rows without a notification."""
+        """Start runs for the rows that are due, including those without a notification."""
         for task in Task:
             if not self._pipeline.is_full(task):
-                self._watchdog.heartbeat(task)  # also while PostgreSQL is unavailable
+                self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
         self._heart.looked()
 
     def _listen(self) -> None:
-        """Start a run whenever events are announced, until the connection is lost."""
+        """Start a run whenever a notification arrives, until the connection is lost."""
         for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
             self._watchdog.heartbeat("listener")
             self._outages.pop("listener", None)
@@ -180,10 +182,10 @@ class Worker:
                 self._threads.submit(self._run_task, Task.MAP)
 
     def _run_task(self, task: Task) -> None:
-        """Process due rows. Never raise: after an error they stay due, and another run follows.
+        """Process due rows. Never raise an error; rows that fail stay due for another run.
 
-        Bookings are sent at once after mapping. Of several workers that are notified, only those
-        that found an event do so.
+        After mapping, bookings are sent immediately, but only by workers that found an event to
+        map.
         """
         try:
             is_useful = self._pipeline.run(task)
@@ -206,15 +208,15 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret that it uses is different, and all can be read: the process would
-        not start again with one that cannot.
+        Return True if a secret that the worker uses has changed and all secrets can be read. If one
+        cannot be read, the process could not restart.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
         if loaded is None:
             return False
         settings, sources = loaded
-        self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        self._pipeline.sources = sources  # a single assignment, so that no task sees a partial set
         return must_restart(former, settings)
 
 

@@ -45,8 +45,8 @@ class SendQueue(Statements):
     ) -> Booking | None:
         """Lock and return the booking to send next, or None.
 
-        The soonest tour that starts before ``soon`` comes first, then the sources take turns. Tours
-        that start by ``late`` are skipped. A source's guest cards follow its tours.
+        The soonest tour that starts before ``soon`` comes first; then the sources take turns. Tours
+        that start by ``late`` are skipped. Guest cards follow after all tours.
         """
         # Both queries run before the first result is read, so that a pipeline needs only one round
         # trip.

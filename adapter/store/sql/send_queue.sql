@@ -1,4 +1,4 @@
--- The send queue: bookings to send.
+-- The send queue, which contains the bookings to send.
 --
 -- Some conditions are written for the planner, whose statistics do not cover a queue that grew in the last
 -- few minutes. `(state = 'pending') IS TRUE` matches only the send queue's own indexes (see schema.sql).
@@ -38,7 +38,7 @@ WITH first AS (
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
 SELECT * FROM bookings WHERE id = (SELECT id FROM first)
-    -- It may have changed since it was selected, so the locked row is checked again.
+    -- The row may have changed since it was selected, so it is checked again once it is locked.
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 
