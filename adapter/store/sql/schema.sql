@@ -62,7 +62,7 @@ CREATE TABLE bookings (
     -- Keyed hash of everything that was mapped, which distinguishes a repeat from a change.
     content bigint,
     is_cancellation boolean NOT NULL DEFAULT false,
-    -- The other lead that caused this state. `reason` is the rule.
+    -- The other lead that caused this state. `reason` contains the rule that was applied.
     because_of bigint,
     -- When the renter made the request.
     asked_at timestamptz NOT NULL,
