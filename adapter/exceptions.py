@@ -12,10 +12,13 @@ AdapterError
 ├── SignInRefused          wrong user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
+    │   └── Unreachable    no connection to Propexo: sending stops if it happens repeatedly
     ├── RateLimited        429, or 503 with Retry-After: retried after that time
     ├── NotAuthorized      401 or 403: retried later; the token needs a fix
     ├── Refused            400 and other clear rejections: failed, needs review
-    └── OutcomeUnknown     sent without a clear response: never sent again automatically
+    │   └── WrongPath      404, a redirect: retried; sending stops if it happens repeatedly
+    └── OutcomeUnknown     sent without a clear response: never sent again automatically; sending
+                           stops if it happens repeatedly
 """
 
 from collections.abc import Mapping
@@ -127,6 +130,10 @@ class NotSent(UpstreamError):
     """The request was never sent, so a retry cannot book twice."""
 
 
+class Unreachable(NotSent):
+    """There was no connection to Propexo. The message has the host and the reason."""
+
+
 class RateLimited(UpstreamError):
     """Propexo rejected the request before processing it. Retry later."""
 
@@ -137,6 +144,10 @@ class NotAuthorized(UpstreamError):
 
 class Refused(UpstreamError):
     """Propexo rejected the booking. Nothing was booked, and a retry would also be rejected."""
+
+
+class WrongPath(Refused):
+    """Nothing is at this address. Either the URL in our settings is wrong, or the booking's IDs."""
 
 
 class OutcomeUnknown(UpstreamError):

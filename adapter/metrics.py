@@ -79,6 +79,11 @@ class _OverviewCollector(Collector):
         yield _gauge(
             "sending_stopped", "1 while sending is suspended.", bool(one.sending.stopped_for)
         )
+        yield _gauge(
+            "oldest_pause_seconds",
+            "Age of the oldest pause by a user, or 0.",
+            _seconds(min((pause.since for pause in one.pauses), default=None), one.at),
+        )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)
         yield from _source_gauges(one.sources, one.at)

@@ -20,6 +20,7 @@ becomes ``unknown`` and is never sent again automatically.
 """
 
 import datetime as dt
+import logging
 import threading
 import time
 from collections import Counter
@@ -34,8 +35,10 @@ from adapter.models import Clock, utc_now
 from adapter.operations.erase import Eraser
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, Task
+from adapter.store import Database, DatabaseClock, Task
 from adapter.webhooks.receive import Receiver
+
+log = logging.getLogger(__name__)
 
 #: How long after the end of an hour its events are counted, so that late inserts are included.
 STATS_DELAY = dt.timedelta(minutes=2)
@@ -124,6 +127,8 @@ class Pipeline:
 
         A worker calls this every few seconds.
         """
+        self.sync_clock()
+        self._repair_clock()
         now = self.clock()
         with self.store.transaction() as tx:
             expired = tx.attempts.expired(now)
@@ -137,3 +142,18 @@ class Pipeline:
         # This comes last, in a separate transaction, so that statistics do not delay recovery.
         with self.store.transaction() as tx:
             tx.stats.count_hours(now - STATS_DELAY)
+
+    def _repair_clock(self) -> None:
+        """Make rows due that would otherwise wait until a clock that was ahead is right again."""
+        with self.store.transaction() as tx:
+            now = self.clock()
+            if tx.rate_limit.repair_clock(now):
+                tx.attempts.shorten_leases(now + self.sender.lease)
+                tx.send_queue.bring_forward(now)
+                log.error("clock_was_ahead")
+
+    def sync_clock(self) -> None:
+        """Adopt PostgreSQL's time if the clock can. Do not send while it is too far off."""
+        if isinstance(self.clock, DatabaseClock):
+            self.clock.measure(self.store)
+            self.sender.is_allowed = not self.clock.is_dangerous

@@ -33,6 +33,7 @@ from adapter.settings import read_env_file
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",
+        "sending": "pause resume",
         "send": "send sign",
         "sources": "sources",
     },

@@ -13,7 +13,7 @@ from adapter.operations.health import Level, Verdict
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
-from adapter.store import DecisionCount, Group, RejectionSummary
+from adapter.store import DecisionCount, Group, Pause, RejectionSummary
 
 #: Maximum number of names to list for a shared contact.
 MOST_NAMES = 5
@@ -132,14 +132,26 @@ def overview_text(overview: Overview) -> str:
     lines += [
         f"{overview.waiting} {verb} review" + (since if overview.waiting else ""),
         f"sending: {_sending_state(overview)}; {sending.pending} in the send queue, {calls}",
+        *pause_lines(overview.pauses),
     ]
     titles = ("source", "last event", "24 h", "normal", *OUTCOMES, "rejected", "p50", "p95")
     return "\n".join([*lines, "", table(titles, map(_source_row, overview.sources))])
 
 
+def pause_lines(pauses: Iterable[Pause]) -> list[str]:
+    """Format what users have paused, one per line."""
+    return [
+        f"paused: {pause.scope}, since {utc(pause.since)} by {pause.by}: {pause.reason}"
+        for pause in pauses
+    ]
+
+
 def _sending_state(overview: Overview) -> str:
-    if overview.sending.stopped_for:
-        return f"stopped ({overview.sending.stopped_for})"
+    if overview.stopped_text is not None:
+        since = utc(overview.sending.stopped_at)
+        return f"stopped since {since}: {overview.stopped_text}"
+    if overview.total_pause is not None:
+        return f"paused by {overview.total_pause.by}; `adapter resume` ends it"
     if overview.is_paused:
         return f"paused until {utc(overview.sending.paused_until)}"
     return "on"

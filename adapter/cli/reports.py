@@ -44,7 +44,7 @@ def _period(_context: object, _option: object, text: str) -> dt.timedelta:
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List leads that need review, grouped by problem.
+    """List leads that need review, grouped by problem, and what is paused.
 
     With GROUP, list the leads in this group. Each group shows the problem and what to do about it.
     After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
@@ -57,12 +57,11 @@ def queue(group: str | None, limit: int, as_json: bool) -> None:
             return
         names = registry.names_in(settings.mappings_dir)
         verdict = verdict_of(store, names, settings, utc_now())
-        groups = tx.review_queue.groups(utc_now())
+        groups, pauses = tx.review_queue.groups(utc_now()), tx.send_queue.pauses()
     texts = [*map(report_formatting.group_text, groups)] or ["Nothing needs review."]
-    data = verdict_as_dict(verdict) | {"groups": [group_as_dict(one) for one in groups]}
-    output.show(
-        data, "\n\n".join(["\n".join((verdict.headline, *verdict.notes)), *texts]), as_json=as_json
-    )
+    head = "\n".join((verdict.headline, *verdict.notes, *report_formatting.pause_lines(pauses)))
+    data = {"groups": [group_as_dict(one) for one in groups], "pauses": pauses}
+    output.show(verdict_as_dict(verdict) | data, "\n\n".join([head, *texts]), as_json=as_json)
 
 
 def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: bool) -> None:

@@ -116,7 +116,7 @@ def worker() -> None:
     size = settings.worker_concurrency + 3
     url, keys = services.database_url(settings), settings.encryption_keys
     database = store.Database(url, size=size, keys=keys)
-    if run_worker(services.pipeline_from(settings, database)):
+    if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):
         os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 

@@ -72,6 +72,7 @@ def overview() -> str:
         verdict=lambda: found.verdict,
         descriptions={name: source.description for name, source in services.sources.items()},
         unknown=unknown[:MAX_GROUPS],
+        communities=services.communities(),
         outcomes=list(OUTCOMES),
     )
 

@@ -17,7 +17,7 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database
+from adapter.store import Database, Pause
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
@@ -41,6 +41,7 @@ SILENCE_PROBABILITY: Final = 0.001
 #: The number of webhooks is then Poisson-distributed: if N are usual, none arrive with probability
 #: exp(-N).
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
+FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
@@ -61,6 +62,14 @@ REFUSED_REASONS: Final = frozenset(
     }
 )
 
+
+#: Why sending is stopped, by reason code.
+STOPPED: Final[Mapping[str, str]] = {
+    "not_authorized": "Propexo rejects our API token",
+    "no_clear_answer": "Propexo gives no clear answers",
+    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "unreachable": "Propexo cannot be reached",
+}
 
 NO_QUEUE: Final = QueueFacts()
 NO_REVIEW: Final = ReviewFacts()
@@ -116,9 +125,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is suspended, for example because Propexo rejects the API token (401 or 403)",
+        "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
+        "had no clear answer",
         "Webhooks are stored, but nothing is booked.",
-        "Set PROPEXO_TOKEN to a valid token and restart the worker. Sending then resumes automatically.",
+        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
+        "check Propexo's status and the network. Sending then resumes automatically; "
+        "`adapter resume` tries immediately.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
@@ -198,6 +210,18 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Bookings are sent after the pause.",
         "Do nothing. If this happens often, other programs may be using the same token.",
     ),
+    "pause_forgotten": Condition(
+        Level.WARNING,
+        "a user's pause is older than a day",
+        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
+    "paused": Condition(
+        Level.NOTE,
+        "a user has paused sending, or one source or community",
+        "Webhooks are stored and mapped, but these bookings are not sent.",
+        "Run `adapter resume` with the same source or community when they may be sent.",
+    ),
     "sandbox": Condition(
         Level.NOTE,
         "PROPEXO_TOKEN is unset or `sandbox`",
@@ -240,6 +264,8 @@ class Facts:
     sources: tuple[SourceFacts, ...] = ()
     #: The numbers of connections to PostgreSQL in use and allowed.
     connections: tuple[int, int] = (0, 0)
+    #: What users have paused.
+    pauses: tuple[Pause, ...] = ()
     #: The number of free bytes where PostgreSQL stores its data, or None if unknown.
     disk_free: int | None = None
     #: The host of Propexo's API.
@@ -291,6 +317,9 @@ class Verdict:
     def why_unsent(self) -> str | None:
         """Why pending bookings are not sent, or None if they are."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
+        total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
+        if total:
+            return f"{total[0].by} has paused sending."
         return next((one.sentence for one in self.problems if one.code in codes), None)
 
     def _good_news(self) -> str:
@@ -341,6 +370,7 @@ def read_facts(
                 names, now, reasons=REFUSED_REASONS, refused_after=now - REFUSED_FOR
             ),
             connections=monitoring.connections(),
+            pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
@@ -396,10 +426,9 @@ def _sending(facts: Facts) -> Iterator[Problem]:
     queue = facts.queue
     if queue.stopped_for is not None:
         since = _since(queue.stopped_at, facts.now)
-        reason = "Propexo rejects our API token"
-        if queue.stopped_for != "not_authorized":
-            reason = f"it is suspended ({queue.stopped_for})"
-        sentence = f"Nothing is sent{since}, because {reason}: {_waiting(queue)}."
+        reason = STOPPED.get(queue.stopped_for, queue.stopped_for)
+        why = f" ({queue.stopped_why})" if queue.stopped_why else ""
+        sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
         return
     if queue.paused_until is not None and queue.paused_until > facts.now:
@@ -415,6 +444,14 @@ def _sending(facts: Facts) -> Iterator[Problem]:
         what = _failure(facts, is_failing=is_failing)
         sentence = f"{what}{_since(began_at, facts.now)}: {_waiting(queue)}."
         yield Problem(code="nothing_sent", since=began_at, sentence=sentence)
+
+
+def _pauses(facts: Facts) -> Iterator[Problem]:
+    for pause in facts.pauses:
+        is_old = facts.now - pause.since >= FORGOTTEN_AFTER
+        code = "pause_forgotten" if is_old else "paused"
+        sentence = f"{pause.by} has paused {pause.scope}{_since(pause.since, facts.now)}."
+        yield Problem(code=code, source=pause.source, since=pause.since, sentence=sentence)
 
 
 def _failure(facts: Facts, *, is_failing: bool) -> str:
@@ -523,6 +560,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _web,
     _worker,
     _sending,
+    _pauses,
     _unmapped,
     _sources,
     _review,

@@ -34,10 +34,14 @@ def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
 
 def overview_as_dict(overview: Overview) -> dict[str, Any]:
     """Return the overview as JSON-compatible data."""
-    sending = dump(overview.sending, "stopped_for paused_until calls_in_60_seconds=calls pending")
-    if not overview.is_paused:
+    sending = dump(
+        overview.sending,
+        "stopped_for stopped_at stopped_why paused_until calls_in_60_seconds=calls pending",
+    )
+    if overview.sending.paused_until <= overview.at:
         sending["paused_until"] = None
     sending |= {"is_paused": overview.is_paused, "limit": overview.rate_per_minute}
+    sending |= dump(overview, "pauses")
     sources = map(_source_as_dict, overview.sources)
     summary = dump(overview, "at is_sandbox waiting oldest_waiting_at soonest_waiting_at")
     return (

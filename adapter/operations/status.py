@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from adapter.operations.health import Verdict, verdict_of
+from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
-from adapter.store import Database, Sending
+from adapter.store import Database, Pause, Sending
 
 #: The states behind each name that users see, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -57,6 +57,8 @@ class Overview:
     verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending
+    #: What users have paused.
+    pauses: tuple[Pause, ...]
     rate_per_minute: int
     #: Number of leads that need review, when the oldest one arrived, and the soonest tour of them.
     waiting: int
@@ -69,8 +71,23 @@ class Overview:
 
     @property
     def is_paused(self) -> bool:
-        """True if sending is currently paused."""
-        return self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        """True if nothing is currently sent."""
+        is_stopped = self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        return is_stopped or self.total_pause is not None
+
+    @property
+    def stopped_text(self) -> str | None:
+        """Why sending is stopped, or None."""
+        code = self.sending.stopped_for
+        if code is None:
+            return None
+        why = f" ({self.sending.stopped_why})" if self.sending.stopped_why else ""
+        return STOPPED.get(code, code) + why
+
+    @property
+    def total_pause(self) -> Pause | None:
+        """The pause of all bookings, or None."""
+        return next((pause for pause in self.pauses if pause.is_total), None)
 
 
 def overview_of(
@@ -88,11 +105,13 @@ def overview_of(
         rejections = tx.rejections.counts()
         activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
+        pauses = tx.send_queue.pauses()
     return Overview(
         at=now,
         verdict=verdict,
         sources=tuple(_source_state(one, rows, rejections, quiet) for one in activity),
         sending=sending,
+        pauses=tuple(pauses),
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
         oldest_waiting_at=min((group.oldest_at for group in groups), default=None),

@@ -9,12 +9,12 @@ the body, none of it has been sent, and a request without its body books nothing
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
-from adapter.exceptions import NotSent, OutcomeUnknown
+from adapter.exceptions import OutcomeUnknown, Unreachable
 from adapter.models import Attempt, Kind
 from adapter.propexo import responses
-from adapter.propexo.http import Body, Response, exchange, failure_reason
+from adapter.propexo.http import Body, Response, exchange, failure_text
 from adapter.propexo.responses import Accepted, JobReport, Page
 
 CREATE_PATHS: Mapping[Kind, str] = {
@@ -53,9 +53,10 @@ class Propexo:
             )
         except Exception as exc:
             # The exception type does not matter, only whether any byte was sent.
+            why = failure_text(exc, self.base_url)
             if body.has_started:
-                raise OutcomeUnknown("the request was sent, but there was no response") from exc
-            raise self._not_sent(exc) from exc
+                raise OutcomeUnknown(f"there was no response: {why}") from exc
+            raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
         return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
@@ -90,8 +91,5 @@ class Propexo:
                 timeout_seconds=self.timeout_seconds,
             )
         except Exception as exc:
-            raise self._not_sent(exc) from exc
-
-    def _not_sent(self, exc: Exception) -> NotSent:
-        host = urlsplit(self.base_url).netloc
-        return NotSent("Propexo could not be reached", answer=f"{failure_reason(exc)}: {host}")
+            why = failure_text(exc, self.base_url)
+            raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc

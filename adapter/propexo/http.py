@@ -9,10 +9,12 @@ import dataclasses
 import io
 import math
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
@@ -85,16 +87,31 @@ def exchange(
         return Response(status=response.status_code, headers=response.headers, text=_text(response))
 
 
-def failure_reason(exc: BaseException) -> str:
-    """Return the system's reason for a failed connection, such as ``Connection refused``."""
-    reason = type(exc).__name__
-    cause: BaseException | None = exc
-    while cause is not None:
-        reason = getattr(cause, "strerror", None) or reason
-        if isinstance(cause, TimeoutError):
-            reason = "Timed out"
-        cause = cause.__cause__ or cause.__context__
-    return reason
+def failure_text(exc: BaseException, url: str) -> str:
+    """Return why a request failed, and its host: ``Connection refused (127.0.0.1:8080)``.
+
+    The text never contains anything from the request.
+    """
+    parts = urlsplit(url)
+    host = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return f"{_reason(exc)} ({host})"
+
+
+def _reason(exc: BaseException) -> str:
+    """Return the system's reason, which is the innermost of the libraries' exceptions."""
+    chain = [exc]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    for one in reversed(chain):
+        if isinstance(one, ssl.SSLError):
+            return f"TLS error: {getattr(one, 'verify_message', None) or one.reason}"
+        if isinstance(one, socket.gaierror):
+            return "the host name cannot be resolved"
+        if isinstance(one, TimeoutError):
+            return "timed out"
+        if isinstance(one, OSError) and one.strerror:
+            return one.strerror
+    return type(exc).__name__
 
 
 def _text(response: requests.Response) -> str:

@@ -37,6 +37,10 @@ RELOAD_SECONDS = 1.0
 #: Time limit for startup.
 START_SECONDS = 60.0
 
+#: How long to wait for the processes of a supervisor that was killed. Their guard kills them after
+#: 7 seconds.
+LEFTOVER_SECONDS = 10.0
+
 #: Deadlines by which each process must stop, in seconds after the shutdown begins. They are before
 #: those of `docker stop` (10 seconds) and of the guard of a dead parent (7 seconds).
 STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
@@ -76,8 +80,10 @@ class Supervisor:
         Startup is abandoned when ``is_stopped()`` returns True. If startup fails, stop everything
         and raise ConfigurationError or StoreUnavailable.
         """
-        self._check()
-        with _locked(self.settings.data_dir):
+        endpoints.check(self.settings)
+        services.check_token(self.settings)
+        with _locked(self.settings.data_dir) as was_killed:
+            self._check_ports(LEFTOVER_SECONDS if was_killed else 0.0)
             try:
                 self._start(is_stopped)
                 yield
@@ -132,13 +138,13 @@ class Supervisor:
                 process.send(signal.SIGHUP)
         self._echo("reloading mappings and secrets")
 
-    def _check(self) -> None:
-        """Raise ConfigurationError for problems that can be detected before anything is started."""
-        endpoints.check(self.settings)
-        services.check_token(self.settings)
-        check_port(self.settings.host, self.settings.port, "PORT")
+    def _check_ports(self, wait_seconds: float) -> None:
+        """Raise ConfigurationError if a port is still in use after this many seconds."""
+        deadline = time.monotonic() + wait_seconds
+        check_port(self.settings.host, self.settings.port, "PORT", deadline)
         if self.sandbox_url is not None:
-            check_port("127.0.0.1", self.settings.sandbox_port, "ADAPTER_SANDBOX_PORT")
+            port = self.settings.sandbox_port
+            check_port("127.0.0.1", port, "ADAPTER_SANDBOX_PORT", deadline)
 
     def _start(self, is_stopped: Callable[[], bool]) -> None:
         if self._postgres is not None:
@@ -203,8 +209,11 @@ class Supervisor:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Prevent a second supervisor from using the same data folder."""
+def _locked(folder: Path) -> Iterator[bool]:
+    """Prevent a second supervisor from using the same data folder.
+
+    Yield True if the one before was killed, so that its processes may still be ending.
+    """
     try:
         lock = _lock_of(folder)
     except BlockingIOError:
@@ -216,7 +225,12 @@ def _locked(folder: Path) -> Iterator[None]:
             f"cannot use the data folder {folder}: {exc.strerror}; set ADAPTER_DATA_DIR"
         ) from exc
     with lock:
-        yield
+        was_killed = bool(lock.read(1))
+        lock.write(b"running\n")
+        try:
+            yield was_killed
+        finally:
+            lock.truncate(0)
 
 
 def _lock_of(folder: Path) -> IO[bytes]:

@@ -63,6 +63,7 @@ def run(pipeline: Pipeline) -> bool:
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with pipeline.store:
+            _sync_clock(pipeline)
             return Worker(pipeline).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -77,6 +78,14 @@ def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
     except StoreUnavailable as exc:
         return log_outage("start", exc, logged)
     return None
+
+
+def _sync_clock(pipeline: Pipeline) -> None:
+    """Measure the clock before anything is done by it."""
+    try:
+        pipeline.sync_clock()
+    except StoreUnavailable as exc:
+        log_outage("clock", exc, None)
 
 
 class Worker:

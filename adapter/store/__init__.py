@@ -3,6 +3,7 @@
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES
 from adapter.store.database import Database, check_reachable, is_reachable
+from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.encryption import Undecryptable
 from adapter.store.jobs import Task
@@ -12,6 +13,7 @@ from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
+from adapter.store.send_queue import Pause, scope_text
 from adapter.store.stats import Sending, Traffic, UnknownCommunity
 from adapter.store.transaction import Transaction
 from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, AuditLog, User
@@ -25,6 +27,7 @@ __all__ = [
     "AuditEntry",
     "AuditLog",
     "Database",
+    "DatabaseClock",
     "DecisionCount",
     "DueCheck",
     "Filter",
@@ -32,6 +35,7 @@ __all__ = [
     "Issue",
     "NewEvent",
     "NewRejection",
+    "Pause",
     "Rejection",
     "RejectionSummary",
     "ReviewQueue",
@@ -48,5 +52,6 @@ __all__ = [
     "listen_for_received_events",
     "listen_for_settled_events",
     "migrate",
+    "scope_text",
     "storable",
 ]

@@ -56,6 +56,8 @@ class QueueFacts:
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None
+    #: The last error, while sending is stopped.
+    stopped_why: str | None = None
     paused_until: dt.datetime | None = None
     unmapped: int = 0
     oldest_unmapped_at: dt.datetime | None = None

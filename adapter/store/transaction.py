@@ -1,6 +1,7 @@
 """Provide a transaction with an attribute for each group of tables."""
 
 import contextlib
+import datetime as dt
 import functools
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -70,6 +71,13 @@ class Transaction(Statements):
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
         return bytes(row["hash_key"])
+
+    def current_time(self) -> dt.datetime:
+        """Return PostgreSQL's current time."""
+        row = self._one("current_time")
+        assert row is not None  # noqa: S101 - SELECT without FROM gives a row
+        at: dt.datetime = row["at"]
+        return at
 
     def record_propexo_host(self, host: str | None) -> str | None:
         """Record the API host through which this database first booked in Knock, and return it."""

@@ -33,7 +33,7 @@ class Receipt:
     """The result of storing a webhook."""
 
     event_id: int
-    #: True if an earlier webhook has the same key. ``event_id`` is then the earlier event.
+    #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
     is_duplicate: bool
     #: The event with the new content, if a duplicate has different content, else None.
     changed_id: int | None = None
@@ -154,9 +154,10 @@ class Receiver:
     ) -> Receipt:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-        If other content arrived in between, the same bytes may be a late repeat or a change back:
+        If other content arrived in between, the same bytes may be a late retry or a change back, so
         the worker or a user decides. A held event counts too, because it may be such content once
-        its mapping is fixed. With the sender's own time or the same ID, they are a repeat.
+        its mapping is fixed. If the bytes have the sender's own time or the same delivery ID, they
+        are a retry.
         """
         delivery, is_proved = _delivery_ids(event, source)
         with self.database.transaction() as tx:
@@ -189,7 +190,7 @@ class Receiver:
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify this delivery, and whether they are proved."""
+    """Return the headers that identify this delivery, and whether they can be trusted."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)

@@ -1705,3 +1705,18 @@ def test_a_lead_whose_encryption_key_is_missing_names_the_key(ana: Reader) -> No
     page = ana.text(f"/leads/{booking_id}", status=503)
 
     assert "add the key with the ID k1 to ADAPTER_ENCRYPTION_KEYS" in page
+
+
+def test_the_overview_pauses_and_resumes(
+    ana: Reader, harness: Harness, upstream: SandboxClient
+) -> None:
+    harness.mapped("rentfeed", lead(1))
+    ana.post("/pause", scope="source rentfeed", reason="wrong times")
+    assert "Sending is paused for source rentfeed" in ana.text("/")
+    settle(harness)
+    assert upstream.posts() == []
+    ana.post("/resume", scope="source rentfeed")
+    settle(harness)
+    assert len(upstream.posts()) == 1
+    with harness.pipeline.store.transaction() as tx:
+        assert [act.by for act in tx.audit.entries() if act.action == "paused"] == ["ana"]

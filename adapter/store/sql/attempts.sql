@@ -19,8 +19,8 @@ RETURNING *
 
 -- name: accept_attempt
 -- Save that a POST was accepted, change its booking to submitted, and save the rate limit if Propexo
--- reported it. If an outcome was already saved, save only the limit and return no row. A late response may
--- correct an unknown outcome.
+-- reported it. This is a clear response, so earlier failures no longer count. If an outcome was already
+-- saved, save only the limit and return no row. A late response may correct an unknown outcome.
 WITH finished AS (
     UPDATE attempts
     SET outcome = 'accepted', finished_at = %(at)s, status = %(status)s, answer = %(answer)s
@@ -38,8 +38,10 @@ WITH finished AS (
     INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
     SELECT event_id, id, %(at)s, state, 'submitted', 'accepted', 'worker' FROM before
 ), reported AS (
-    UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
-    WHERE %(allowed)s::integer IS NOT NULL
+    UPDATE rate_limit SET allowed = COALESCE(%(allowed)s, allowed), failures = 0,
+        paused_until = GREATEST(paused_until, %(until)s),
+        stopped_for = CASE stopped_for WHEN 'not_authorized' THEN stopped_for END
+    WHERE %(allowed)s::integer IS NOT NULL OR failures > 0
 )
 SELECT booking_id FROM finished
 
@@ -69,3 +71,8 @@ SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
 WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease_until < %(now)s
 ORDER BY a.id LIMIT 100
+
+-- name: shorten_leases
+-- End the leases of all unfinished attempts by a time.
+UPDATE attempts a SET lease_until = %(until)s FROM bookings b
+WHERE b.state = 'sending' AND a.booking_id = b.id AND a.outcome IS NULL AND a.lease_until > %(until)s

@@ -39,3 +39,7 @@ LISTEN received
 -- name: notify_received
 -- Notify the workers of received events. A transaction that only notifies does not wait for the disk.
 NOTIFY received
+
+-- name: current_time
+-- Return the current time, not that of the start of the transaction.
+SELECT clock_timestamp() AS at

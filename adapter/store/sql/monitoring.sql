@@ -29,7 +29,7 @@ FROM processes ORDER BY seen_at DESC LIMIT %(limit)s
 
 -- name: queue_facts
 -- Return the state of sending, and the rows that wait to be mapped or sent.
-SELECT g.stopped_for, g.stopped_at, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
+SELECT g.stopped_for, g.stopped_at, g.stopped_why, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
 FROM rate_limit g, (
     SELECT count(*) AS unmapped, min(since) AS oldest_unmapped_at FROM (
         SELECT GREATEST(due_at, received_at) AS since FROM events
@@ -43,11 +43,13 @@ FROM rate_limit g, (
         WHERE (state = 'pending') IS TRUE AND (starts_at <= %(too_late)s) IS NOT TRUE
         ORDER BY source, starts_at, id LIMIT %(limit)s) b
 ) pending, (
-    -- A booking of a person with another one in flight has to wait. See send_queue.sql.
+    -- A paused booking has to wait, and one of a person with another one in flight. See send_queue.sql.
     SELECT count(*) > 0 AS is_late FROM (
         SELECT FROM bookings b
         WHERE (state = 'pending') IS TRUE AND (due_at <= %(late)s) IS TRUE
             AND (starts_at <= %(too_late)s) IS NOT TRUE AND 1 > (
+            SELECT count(*) FROM pauses p
+            WHERE p.source IN ('', b.source) AND p.community IN ('', b.community)) AND 1 > (
             SELECT count(*) FROM bookings o
             WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY source, starts_at, id LIMIT 1) b

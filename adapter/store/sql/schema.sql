@@ -204,7 +204,7 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Why sending is suspended until someone fixes the cause (not_authorized), or NULL.
+    -- Why sending is suspended (not_authorized, no_clear_answer, wrong_path or unreachable), or NULL.
     stopped_for text,
     -- When a worker last checked whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
@@ -212,8 +212,14 @@ CREATE TABLE rate_limit (
     allowed integer,
     -- Virtual time for fair queuing, which is that of the source served last.
     virtual_time double precision NOT NULL DEFAULT 0,
-    -- When sending was suspended, or NULL.
-    stopped_at timestamptz
+    -- Since when sending has been suspended, or had failed before it was suspended.
+    stopped_at timestamptz,
+    -- The number of consecutive POSTs without a clear response since sending last worked.
+    failures integer NOT NULL DEFAULT 0,
+    -- After several such POSTs, no POST begins before this time.
+    retry_at timestamptz NOT NULL DEFAULT 'epoch',
+    -- The last error, while sending is suspended.
+    stopped_why text
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
@@ -229,6 +235,17 @@ CREATE INDEX calls_at ON calls (at);
 CREATE TABLE source_turns (
     source text PRIMARY KEY,
     virtual_time double precision NOT NULL DEFAULT 0
+);
+
+-- What users have paused. These bookings are stored, but not sent.
+CREATE TABLE pauses (
+    -- Whose bookings are paused. Empty: those of every source, or at every community.
+    source text NOT NULL DEFAULT '',
+    community text NOT NULL DEFAULT '',
+    reason text NOT NULL,
+    by text NOT NULL,
+    since timestamptz NOT NULL,
+    PRIMARY KEY (source, community)
 );
 
 -- Rejected requests, and the use of the sources' secrets.
