@@ -7,6 +7,7 @@ from typing import Any
 import flask
 
 from adapter import console, logs, metrics
+from adapter.console import lead_api
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
@@ -66,6 +67,7 @@ def create_app(
     verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
     app.register_blueprint(metrics.blueprint(pipeline))
+    app.register_blueprint(lead_api.blueprint(pipeline))
     return app
 
 

@@ -5,8 +5,6 @@ contain no personal data.
 """
 
 import datetime as dt
-import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
 import flask
@@ -20,6 +18,7 @@ from adapter.console.context import bp, services
 from adapter.operations.health import Verdict
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
+from adapter.webhooks.http_request import has_bearer_token
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
@@ -28,7 +27,7 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        if not _may_read(flask.request, pipeline.settings.metrics_token):
+        if not has_bearer_token(flask.request, pipeline.settings.metrics_token):
             flask.abort(401)
         return figures(pipeline)
 
@@ -49,13 +48,6 @@ def figures(pipeline: Pipeline) -> Response:
     registry = CollectorRegistry()
     registry.register(_OverviewCollector(overview, rejected))
     return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
-
-
-def _may_read(request: flask.Request, token: str | None) -> bool:
-    if token is None:
-        return False
-    bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
-    return secrets.compare_digest(bearer.encode(), token.encode())
 
 
 class _OverviewCollector(Collector):
@@ -86,6 +78,12 @@ class _OverviewCollector(Collector):
         )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)
+        if one.webhooks is not None:
+            is_failing = one.webhooks.failing_since is not None
+            yield _gauge("status_webhooks_failing", "1 while their receiver fails.", is_failing)
+            yield _gauge(
+                "status_webhooks_waiting", "Undelivered status webhooks.", one.webhooks.waiting
+            )
         yield from _source_gauges(one.sources, one.at)
         rejections = CounterMetricFamily(
             "adapter_rejections", "Rejected requests.", labels=["source", "reason"]

@@ -33,6 +33,7 @@ from adapter.bookings.sender import Sender
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase import Eraser
+from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, DatabaseClock, Task
@@ -74,6 +75,10 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
+        #: Reports leads' states to another system, if that is set up.
+        self.notifier = (
+            StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
+        )
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
@@ -108,6 +113,8 @@ class Pipeline:
         """Make each run stop after its current row."""
         self.sender.stopping.set()
         self.follower.stopping.set()
+        if self.notifier is not None:
+            self.notifier.stopping.set()
 
     def is_full(self, task: Task) -> bool:
         """Return True if all of the task's slots in this process are in use."""

@@ -21,6 +21,7 @@ from adapter.settings import read_env_file
     lazy={
         "communities": "communities",
         "demo": "demo",
+        "find": "find",
         "init": "init",
         "leads": "bookings events show",
         "manage_encryption": "encryption",

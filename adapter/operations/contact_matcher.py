@@ -1,4 +1,4 @@
-"""Find a contact in stored text, in any spelling or encoding.
+"""Find a contact or other words in text, in any spelling or encoding.
 
 PostgreSQL preselects rows with :attr:`Contact.prefilter`. This module checks them exactly, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
@@ -14,18 +14,20 @@ from urllib.parse import unquote_plus
 
 #: Maximum nesting of JSON inside JSON strings.
 DEPTH = 5
+#: Maximum length of a character's escape, such as four bytes in octal.
+MAX_ESCAPE = 16
 
 _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Contact:
-    """An email address or phone number to search for."""
+    """An email address, a phone number, or a name or other words to search for."""
 
     #: A PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
     prefilter: str
-    #: A regex that matches exactly this contact in lower-case text without escapes.
-    pattern: re.Pattern[str]
+    #: Match exactly this contact, in lower-case text without escapes. All must match.
+    patterns: tuple[re.Pattern[str], ...]
 
     @classmethod
     def from_email(cls, address: str) -> Self:
@@ -33,8 +35,8 @@ class Contact:
         parts = re.split(r"[^a-z0-9]", address)
         return cls(
             prefilter=".{1,9}".join(parts),
-            pattern=re.compile(
-                rf"(?:^|{_NOT_IN_EMAIL}){re.escape(address)}(?![a-z0-9_-]|\.[a-z0-9])"
+            patterns=(
+                re.compile(rf"(?:^|{_NOT_IN_EMAIL}){re.escape(address)}(?![a-z0-9_-]|\.[a-z0-9])"),
             ),
         )
 
@@ -44,16 +46,42 @@ class Contact:
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
-            pattern=re.compile(
-                rf"(?<!\d)(?:(?:00|011)?{country}\D{{0,3}}|0\D{{0,3}})?"
-                + r"\D{0,3}".join(digits)
-                + r"(?!\d)"
+            patterns=(
+                re.compile(
+                    rf"(?<!\d)(?:(?:00|011)?{country}\D{{0,3}}|0\D{{0,3}})?"
+                    + r"\D{0,3}".join(digits)
+                    + r"(?!\d)"
+                ),
             ),
+        )
+
+    @classmethod
+    def from_words(cls, text: str) -> Self:
+        """Build it from a name, an ID or other words. Each must begin a word somewhere."""
+        words = text.lower().split()
+        longest = max(words, key=len)
+        return cls(
+            prefilter=re.sub("[^a-z0-9]+", lambda match: _any_escape(match[0]), longest),
+            patterns=tuple(re.compile(rf"(?<!\w){re.escape(word)}") for word in words),
         )
 
     def is_in(self, data: bytes) -> bool:
         """Return True if ``data`` contains the contact as text, or in a form, JSON or markup."""
-        return any(self.pattern.search(text.lower()) for text in texts_in(data))
+        missing = set(self.patterns)
+        for text in texts_in(data):
+            missing -= {one for one in missing if one.search(text.lower())}
+            if not missing:
+                return True
+        return False
+
+    def is_in_request(self, body: bytes | None, *texts: str) -> bool:
+        """Return True if a request's body or one of its other parts contains the contact."""
+        return self.is_in(body or b"") or any(self.is_in(text.encode()) for text in texts)
+
+
+def _any_escape(characters: str) -> str:
+    """Return a PostgreSQL regex for these characters in any escape, such as ``%C3%A9``."""
+    return f".{{1,{min(MAX_ESCAPE * len(characters), 255)}}}"
 
 
 def texts_in(data: bytes) -> Iterator[str]:

@@ -121,7 +121,7 @@ class Eraser:
         one = None
         with contextlib.suppress(KeyMissing):
             one = self._read(lambda tx: tx.rejections.get(rejection_id))
-        return one is not None and _names(contact, one.body or b"", one.url, str(dict(one.headers)))
+        return one is not None and contact.is_in_request(one.body, one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(
@@ -138,7 +138,7 @@ class Eraser:
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         if event is not None:
             values += [event.query, str(dict(event.headers))]
-        return _names(contact, event.body if event else b"", *values)
+        return contact.is_in_request(event.body if event else None, *values)
 
     def _read(self, read: Callable[[Transaction], Done]) -> Done:
         with self._store.transaction() as tx:
@@ -161,10 +161,6 @@ class Eraser:
             tx.erasure.remove_rejections(found.rejections)
         log.warning("person_erased", extra={"count": len(found.events) - len(left)})
         return left
-
-
-def _names(contact: Contact, body: bytes, *texts: str) -> bool:
-    return contact.is_in(body) or any(contact.is_in(text.encode()) for text in texts)
 
 
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:

@@ -35,8 +35,9 @@ class Watchdog:
         self._end = end
 
     def heartbeat(self, part: str) -> None:
-        """Record that a part of the process (a loop or a task) is alive."""
-        self._silent[part] = 0
+        """Record that a part is alive. Parts that are not watched may send heartbeats too."""
+        if part in self._silent:
+            self._silent[part] = 0
 
     def stop_within(self, seconds: float) -> None:
         """Force the process to end unless it stops within this many seconds."""

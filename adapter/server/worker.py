@@ -35,6 +35,10 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
+#: How often to look for leads' states to report to another system.
+NOTIFY_SECONDS = 1.0
+#: How long shutdown waits for a status webhook. One that is cut off is delivered again.
+NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
 #: A worker counts as stuck if one of its loops or tasks sends no heartbeat for this long, or for as
@@ -128,6 +132,7 @@ class Worker:
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
             part.start()
+        notifier = self._start_notifier()
         try:
             yield
         finally:
@@ -136,7 +141,21 @@ class Worker:
             self._pipeline.stop()
             for part in parts:
                 part.join()
+            if notifier is not None:
+                notifier.join(NOTIFY_GRACE_SECONDS)
             self._threads.shutdown(cancel_futures=True)
+
+    def _start_notifier(self) -> threading.Thread | None:
+        """Start reporting states, if that is set up. The watchdog does not watch it.
+
+        Otherwise, a receiver that hangs would end the worker.
+        """
+        if self._pipeline.notifier is None:
+            return None
+        step = ("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS)
+        thread = threading.Thread(target=self._repeat, args=step, name=step[0], daemon=True)
+        thread.start()
+        return thread
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         heartbeat = self._watchdog.heartbeat

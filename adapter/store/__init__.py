@@ -9,6 +9,7 @@ from adapter.store.encryption import Undecryptable
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
+from adapter.store.outbox import Horizon, StatusWebhook, WebhookSummary
 from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
@@ -32,6 +33,7 @@ __all__ = [
     "DueCheck",
     "Filter",
     "Group",
+    "Horizon",
     "Issue",
     "NewEvent",
     "NewRejection",
@@ -41,12 +43,14 @@ __all__ = [
     "ReviewQueue",
     "Sending",
     "SharedContact",
+    "StatusWebhook",
     "Task",
     "Traffic",
     "Transaction",
     "Undecryptable",
     "UnknownCommunity",
     "User",
+    "WebhookSummary",
     "check_reachable",
     "is_reachable",
     "listen_for_received_events",

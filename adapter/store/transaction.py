@@ -15,6 +15,7 @@ from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs
 from adapter.store.monitoring import Monitoring
+from adapter.store.outbox import Outbox
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -45,6 +46,7 @@ class Transaction(Statements):
     events = _lazy(Events)
     jobs = _lazy(Jobs)
     monitoring = _lazy(Monitoring)
+    outbox = _lazy(Outbox)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)

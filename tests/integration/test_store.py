@@ -154,7 +154,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
         connection.execute(migrate.LEDGER)
         connection.execute("INSERT INTO migrations (name) VALUES ('0001_leads.sql')")
         before = catalog(connection)
-        with pytest.raises(ConfigurationError, match=r"before 0.2 .* cannot be upgraded: let DATA"):
+        with pytest.raises(ConfigurationError, match=r"before 0.2 .* cannot be upgraded: set DATA"):
             store.migrate(empty_database)
         assert catalog(connection) == before
 

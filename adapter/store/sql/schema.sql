@@ -356,3 +356,41 @@ CREATE TABLE processes (
     -- Since when the mapping files differ from the mappings that it uses.
     outdated_since timestamptz
 );
+
+-- Webhooks that report leads' states to another system (ADAPTER_STATUS_WEBHOOK_URL).
+
+-- A state change to report, queued from the history. Deleted when it is delivered or given up.
+CREATE TABLE status_webhooks (
+    -- Webhooks of one event are delivered in this order.
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    history_id bigint NOT NULL,
+    event_id bigint NOT NULL,
+    -- NULL for a webhook without bookings.
+    booking_id bigint,
+    status text NOT NULL
+        CONSTRAINT status_webhooks_status CHECK (status IN (
+            'booked', 'needs_review', 'failed', 'canceled')),
+    at timestamptz NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    -- When to try next. While a worker delivers it, when another one may try.
+    due_at timestamptz NOT NULL
+);
+CREATE INDEX status_webhooks_due ON status_webhooks (due_at, id);
+CREATE INDEX status_webhooks_by_event ON status_webhooks (event_id, id);
+
+-- How far the history was read, and whether the receiver responds: one row.
+CREATE TABLE status_webhook_progress (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    -- ID of the last entry in the history that was read, or NULL before the first time.
+    position bigint,
+    -- Failed attempts since the last successful one, and since when.
+    failures integer NOT NULL DEFAULT 0,
+    failing_since timestamptz,
+    -- Without anything from the response but its status.
+    last_error text,
+    -- Nothing is delivered before this time.
+    paused_until timestamptz NOT NULL DEFAULT 'epoch',
+    -- Number of webhooks that could not be delivered in time.
+    given_up bigint NOT NULL DEFAULT 0
+);
+INSERT INTO status_webhook_progress DEFAULT VALUES;

@@ -24,8 +24,36 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
     AND (%(since)s::timestamptz IS NULL OR (received_at >= %(since)s AND id >= %(first_id)s))
     AND (%(until)s::timestamptz IS NULL OR (received_at < %(until)s AND id <= %(last_id)s))
+    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
+
+-- name: match_unbooked_events
+-- Search the text of the newest events before an ID that have no booking, or one that needs review.
+-- Return the IDs of those that match or are encrypted, how many were searched, and the last one.
+WITH page AS MATERIALIZED (
+    SELECT DISTINCT id FROM (
+        -- For each state, a range of its index. With IN, all events in these states would be sorted.
+        SELECT newest.id FROM unnest(ARRAY['held', 'ignored', 'discarded']) AS one, LATERAL (
+            SELECT id FROM events
+            WHERE state = one AND state IN ('held', 'ignored', 'discarded')
+                AND id >= %(first_id)s AND id < %(before)s
+            ORDER BY id DESC LIMIT %(limit)s) newest
+        UNION ALL (SELECT id FROM events
+            WHERE state = 'received' AND id >= %(first_id)s AND id < %(before)s
+            ORDER BY id DESC LIMIT %(limit)s)
+        UNION ALL (SELECT event_id FROM bookings
+            WHERE state IN ('held', 'failed', 'unknown', 'expired')
+                AND event_id >= %(first_id)s AND event_id < %(before)s
+            ORDER BY event_id DESC LIMIT %(limit)s)
+    ) candidates ORDER BY id DESC LIMIT %(limit)s
+)
+SELECT count(*) AS searched, min(id) AS last_id,
+    array_agg(id ORDER BY id DESC) FILTER (WHERE received_at >= %(since)s AND received_at < %(until)s
+        AND kept <> 'nothing' AND (encryption_key IS NOT NULL
+            OR lower(encode(body, 'escape')) ~ %(pattern)s OR lower(query) ~ %(pattern)s
+            OR lower(headers::text) ~ %(pattern)s)) AS ids
+FROM page JOIN events USING (id)
 
 -- name: booking_id_range
 -- Return the IDs of the first and last booking in a time range, to limit a list by time.
