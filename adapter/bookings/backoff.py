@@ -48,7 +48,8 @@ STOPPING: dict[type[UpstreamError], str] = {
     Unreachable: "unreachable",
     WrongPath: "wrong_path",
 }
-#: A booking fails at this many responses like 404, if others are accepted in the meantime.
+#: A booking fails after this many 404s and similar responses if others are accepted in the
+#: meantime.
 MOST_WRONG_PATHS = 3
 
 

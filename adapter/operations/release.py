@@ -127,7 +127,7 @@ class Repairs:
                 why="seen_in_knock",
                 now=now,
                 by=by,
-                # If the tour was never posted, a user booked it in Knock, about now.
+                # If the tour was never posted, a user has just booked it in Knock.
                 posted_at=booking.posted_at or now,
             )
             reconcile.reconcile(tx, booking, now)

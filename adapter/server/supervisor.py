@@ -257,6 +257,6 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the sandbox options that make it accept this deployment's enum values."""
+    """Return the options that make the sandbox accept this deployment's enum values."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

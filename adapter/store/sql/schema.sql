@@ -99,7 +99,7 @@ CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_
 -- With fastupdate, new entries would go to a list of up to 4 MB that each search reads completely.
 -- Direct inserts cost about 7 µs per booking.
 CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
--- Recovery, which finds expired attempts, and checks that are due.
+-- For recovery, which finds expired attempts, and for checks that are due.
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
@@ -393,7 +393,7 @@ CREATE TABLE processes (
 
 -- A state change to report, queued from the history. Deleted when it is delivered or given up.
 CREATE TABLE status_webhooks (
-    -- Webhooks of one event are delivered in this order.
+    -- An event's webhooks are delivered in this order.
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     history_id bigint NOT NULL,
     event_id bigint NOT NULL,
