@@ -42,7 +42,7 @@ OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
 }
 
 
-#: Errors that stop sending if they happen several times in a row, by type: why it stopped.
+#: The reason codes for types of errors that stop sending if they happen several times in a row.
 STOPPING: dict[type[UpstreamError], str] = {
     OutcomeUnknown: "no_clear_answer",
     Unreachable: "unreachable",

@@ -35,9 +35,9 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: How often to look for leads' states to report to another system.
+#: How often to check for status webhooks to send.
 NOTIFY_SECONDS = 1.0
-#: How long shutdown waits for a status webhook. One that is cut off is delivered again.
+#: How long shutdown waits for a status webhook. If it is cut off, it is delivered again later.
 NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
@@ -85,7 +85,7 @@ def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
 
 
 def _sync_clock(pipeline: Pipeline) -> None:
-    """Measure the clock before anything is done by it."""
+    """Measure the clock before it is used."""
     try:
         pipeline.sync_clock()
     except StoreUnavailable as exc:
@@ -146,7 +146,7 @@ class Worker:
             self._threads.shutdown(cancel_futures=True)
 
     def _start_notifier(self) -> threading.Thread | None:
-        """Start reporting states, if that is set up. The watchdog does not watch it.
+        """Start the thread for status webhooks if they are configured. It is not watched.
 
         Otherwise, a receiver that hangs would end the worker.
         """
