@@ -44,7 +44,7 @@ class Related:
     different: tuple[Booking, ...]
     #: Requests from any person whose contacts Knock may link to this one's.
     nearby: tuple[Booking, ...] = ()
-    #: The request's keys that too many others share, so that not all of those were read.
+    #: Keys that so many other requests share that they were not read.
     crowded: frozenset[int] = frozenset()
 
     @classmethod
