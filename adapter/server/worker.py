@@ -41,8 +41,8 @@ NOTIFY_SECONDS = 1.0
 NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for this long, or for as
-#: long as the timeouts of this many requests to Propexo if that is longer. A search makes five
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for ``DEAD_SECONDS``, or
+#: for as long as several timeouts of requests to Propexo, whichever is longer. A search makes five
 #: requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8

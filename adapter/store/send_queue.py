@@ -32,7 +32,7 @@ class Pause:
 
 
 def scope_text(source: str, community: str) -> str:
-    """Describe bookings of a source, or at a community, or all of them if both are empty."""
+    """Describe the bookings of a source or at a community, or all bookings if both are empty."""
     named = (("source", source), ("community", community))
     return ", ".join(f"{kind} {name}" for kind, name in named if name) or "all sources"
 

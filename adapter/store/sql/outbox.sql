@@ -81,7 +81,8 @@ FROM status_webhook_progress former WHERE p.failures > 0 RETURNING former.failur
 UPDATE status_webhooks SET due_at = %(due_at)s WHERE id = %(id)s
 
 -- name: record_status_webhook_failure
--- Record a failed attempt, and pause all deliveries, longer after each failure. Return their number.
+-- Record a failed attempt, and pause all deliveries. The pause grows with each failure. Return their
+-- number.
 UPDATE status_webhook_progress SET failures = failures + 1, last_error = %(error)s,
     failing_since = COALESCE(failing_since, %(now)s),
     paused_until = %(now)s::timestamptz
