@@ -1,4 +1,4 @@
-"""Declare all environment variables, with their types, defaults, readers and meanings.
+"""Declare all environment variables, with their types, defaults, parsers and descriptions.
 
 :func:`settings_from` reads them into a frozen :class:`Settings` and reports all errors at once.
 """
@@ -30,20 +30,20 @@ PROPEXO_URL = "https://api.propexo.com"
 #: The token that the sandbox accepts by default.
 SANDBOX_TOKEN = "sandbox"  # noqa: S105 - it does not give access to anything real
 
-#: In place of the newest key: encrypt nothing more, and decrypt what is stored.
+#: If this replaces the newest key, new requests are not encrypted, and stored ones are decrypted.
 ENCRYPTION_OFF = "off"
 
 #: Roles of console users. `operate` may also release, discard, replay and confirm.
 ROLES = ("read", "operate")
 
-#: Neutral words for Propexo's three enums, whose values Propexo does not publish.
+#: Our own words for the values of Propexo's three enums, which Propexo does not publish.
 NEUTRAL_WORDS = {
     "first_contact_type": ("internet", "chat", "call", "email", "sms"),
     "pets": ("cat", "small_dog", "large_dog"),
     "tour_type": ("in_person", "self_guided", "video"),
 }
 
-#: Email addresses that mean "none". If they were kept, many people would look like one.
+#: Email addresses that mean "none". If they were kept, many people would look like one person.
 PLACEHOLDER_EMAILS = frozenset(
     {"none@none.com", "noemail@noemail.com", "na@na.com", "test@test.com", "no@email.com"}
     | {"test@fb.com", "test@meta.com"}  # from Meta's test leads
@@ -51,7 +51,7 @@ PLACEHOLDER_EMAILS = frozenset(
 
 #: Characters that may surround a value by accident: whitespace and a byte order mark.
 BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
-#: A variable with this suffix names the file with a secret.
+#: A variable with this suffix contains the path of a file with a secret.
 FILE_SUFFIX = "_FILE"
 MAX_SECRET_BYTES = 64 * 1024
 #: Warning for a secret that is surrounded by these characters or quotes.
@@ -60,7 +60,7 @@ UNTRIMMED = (
 )
 
 T = TypeVar("T")
-#: Parses one value. Raises ValueError with a message that does not quote it.
+#: Parses a value. Raises ValueError with a message that does not quote the value.
 Reader: TypeAlias = Callable[[str], T]
 
 
@@ -72,7 +72,7 @@ def trimmed(text: str) -> str:
 
 
 def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Return the variables whose values are surrounded by whitespace or quotes.
+    """Return the names of variables whose values are surrounded by whitespace or quotes.
 
     The line break at the end of a file does not count.
     """
@@ -82,21 +82,21 @@ def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
 
 
 class Environment(Mapping[str, str]):
-    """Environment variables. ``NAME_FILE`` names a file that contains the value of ``NAME``.
+    """Environment variables. ``NAME_FILE`` is the path of a file with the value of ``NAME``.
 
-    A file is read when its value is first needed. If that fails, :meth:`reread` keeps the old
-    value, so that a running process does not lose a secret.
+    A file is read when its value is first needed. If a file cannot be read again after
+    :meth:`reread`, its old value is kept, so that a running process does not lose a secret.
     """
 
     def __init__(self, variables: Mapping[str, str], former: Mapping[str, str] = {}) -> None:
         self._variables = dict(variables)
         self._former = former
         self._values: dict[str, str] = {}
-        #: Errors in files whose former values are kept.
+        #: Errors in files whose old values are still in use.
         self.problems: list[str] = []
 
     def __getitem__(self, name: str) -> str:
-        """Return a variable's value. Raise ConfigurationError for a file that cannot be read."""
+        """Return a variable's value. Raise ConfigurationError if its file cannot be read."""
         if not self._variables.get(name + FILE_SUFFIX, "").strip():
             return self._variables[name]
         if name not in self._values:
@@ -110,7 +110,7 @@ class Environment(Mapping[str, str]):
         return len(self._variables)
 
     def reread(self) -> "Environment":
-        """Return the same variables, but read their files again."""
+        """Return a copy that reads the files again."""
         return Environment(self._variables, {**self._former, **self._values})
 
     def _value_from_file(self, name: str) -> str:
@@ -126,7 +126,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return an environment with these values, which also override ``NAME_FILE`` variables."""
+    """Return an environment with these values. They also override ``NAME_FILE`` variables."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -134,7 +134,7 @@ def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
 
 
 def _content_of(path: str, name: str) -> str:
-    """Return a file's text. The path is not quoted in errors, as it may be the secret itself."""
+    """Return a file's text. Errors do not quote the path, because it may be the secret itself."""
     try:
         if Path(path.strip()).exists() and not Path(path.strip()).is_file():
             raise OSError(errno.EINVAL, "it is not a regular file")  # a pipe would block
@@ -149,20 +149,20 @@ def _content_of(path: str, name: str) -> str:
 
 
 def read_url(text: str) -> str:
-    """Return an http(s) URL without its trailing slash."""
+    """Return an HTTP or HTTPS URL without its trailing slash."""
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return text.rstrip("/")
 
 
 def is_unencrypted(url: str) -> bool:
-    """Return True for HTTP to another machine."""
+    """Return True for an HTTP (not HTTPS) URL on another machine."""
     parts = urllib.parse.urlsplit(url)
     return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
 
 
 def read_database_url(text: str) -> str:
-    """Return a PostgreSQL URL."""
+    """Return a PostgreSQL URL. Raise ValueError if it is not one."""
     if not text.startswith(("postgres://", "postgresql://")):
         raise ValueError("must start with postgresql://")
     authority = text.partition("://")[2].partition("/")[0]
@@ -172,14 +172,14 @@ def read_database_url(text: str) -> str:
 
 
 def read_token(text: str) -> str:
-    """Return a bearer token that an HTTP header can carry."""
+    """Return a bearer token. Raise ValueError if an HTTP header cannot contain it."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("contains a character that tokens cannot have; copy it again")
     return text
 
 
 def integer(low: int, high: int) -> Reader[int]:
-    """Return a reader for whole numbers within these bounds."""
+    """Return a parser for whole numbers within these bounds."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
@@ -190,7 +190,7 @@ def integer(low: int, high: int) -> Reader[int]:
 
 
 def seconds(low: float, high: float) -> Reader[float]:
-    """Return a reader for seconds within these bounds."""
+    """Return a parser for a number of seconds within these bounds."""
 
     def read(text: str) -> float:
         try:
@@ -221,7 +221,7 @@ def read_log_level(text: str) -> str:
 
 
 def read_weights(text: str) -> Mapping[str, int]:
-    """Parse ``rentfeed=3,website=1``."""
+    """Parse weights such as ``rentfeed=3,website=1``."""
     weights = {}
     for pair in _items(text):
         name, _, weight = map(str.strip, pair.partition("="))
@@ -237,7 +237,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a reader for ``word=SPELLING`` pairs, using a field's neutral words."""
+    """Return a parser for ``word=SPELLING`` pairs that accepts a field's neutral words."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -266,7 +266,7 @@ def read_proxies(text: str) -> Proxies:
 
 
 def read_users(text: str) -> Mapping[str, tuple[str, str]]:
-    """Parse ``anna:operate:HASH,bob:read:HASH``, as ``adapter users add --print`` writes it."""
+    """Parse ``anna:operate:HASH,bob:read:HASH``, the format of ``adapter users add --print``."""
     users = {}
     for entry in _items(text):
         name, _, rest = entry.partition(":")
@@ -278,7 +278,7 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
 
 
 def read_encryption_keys(text: str) -> tuple[str, ...]:
-    """Parse keys of 32 bytes in base64, newest first. The first may be ``off``."""
+    """Parse base64-encoded 32-byte keys, newest first. The first entry may be ``off``."""
     keys = tuple(_items(text))
     if any(not _is_key(key) for key in keys[keys[:1] == (ENCRYPTION_OFF,) :]):
         raise ValueError("must be keys printed by `adapter encryption key`, separated by commas")
@@ -293,7 +293,7 @@ def _is_key(text: str) -> bool:
 
 
 def is_user_name(text: str) -> bool:
-    """Return True for 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
+    """Return True if the text is a valid name: 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
 
 
@@ -309,12 +309,12 @@ class Setting:
     default: Any
     read: Reader[Any]
     meaning: str
-    #: It may be in a file.
+    #: True if the value may be in a file.
     is_secret: bool
 
     @property
     def default_text(self) -> str:
-        """Return the default as it would be set, or an empty string if there is none."""
+        """Return the default as a user would set it, or an empty string if there is none."""
         if isinstance(self.default, frozenset):
             return ",".join(sorted(self.default))
         if isinstance(self.default, dt.time):
@@ -323,7 +323,7 @@ class Setting:
 
 
 def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: bool = False) -> T:
-    """Declare a dataclass field that is set by an environment variable."""
+    """Declare a dataclass field whose value comes from an environment variable."""
     return dataclasses.field(
         default_factory=lambda: default,
         repr=not secret,
@@ -341,14 +341,14 @@ class Policy:
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
     earliest_tour: dt.time = setting("ADAPTER_EARLIEST_TOUR", dt.time(7, 0), read_time_of_day,
-        "A tour that starts earlier, in the community's time zone, is held.")
+        "A tour that starts earlier in the day, in the community's time zone, is held.")
     latest_tour: dt.time = setting("ADAPTER_LATEST_TOUR", dt.time(21, 0), read_time_of_day,
-        "A tour that starts later, in the community's time zone, is held.")
+        "A tour that starts later in the day, in the community's time zone, is held.")
     horizon_days: int = setting("ADAPTER_HORIZON_DAYS", 366, integer(1, 3660),
-        "A tour further ahead is held.")
+        "A tour that is more than this many days ahead is held.")
     placeholder_emails: frozenset[str] = setting(
         "ADAPTER_PLACEHOLDER_EMAILS", PLACEHOLDER_EMAILS, read_contacts,
-        "Comma-separated email addresses that count as empty.")
+        "Comma-separated email addresses that are treated as missing.")
     shared_contacts: frozenset[str] = setting("ADAPTER_SHARED_CONTACTS", frozenset(), read_contacts,
         "Comma-separated email addresses and phone numbers (+13035550100) that many people "
         "share. They do not identify a person.")
@@ -356,9 +356,9 @@ class Policy:
         "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")
     first_contact_types: Mapping[str, str] = setting(
         "ADAPTER_FIRST_CONTACT_TYPES", {}, spelling_of("first_contact_type"),
-        "The same for the first contact: internet=…,chat=…,call=…,email=…,sms=….")
+        "Propexo's spelling of first contact types: internet=…,chat=…,call=…,email=…,sms=….")
     pets: Mapping[str, str] = setting("ADAPTER_PETS", {}, spelling_of("pets"),
-        "The same for pets: cat=…,small_dog=…,large_dog=….")
+        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=….")
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
@@ -372,31 +372,31 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All settings from the environment. Durations are in seconds, sizes in bytes."""
+    """All settings from the environment. Durations are in seconds, and sizes are in bytes."""
 
     database_url: str | None = setting("DATABASE_URL", None, read_database_url,
-        "PostgreSQL 15 or newer. Unset: an embedded server in the data folder.", secret=True)
-    port: int = setting("PORT", 8000, integer(1, 65535), "Port of the web process.")
+        "URL of PostgreSQL 15 or newer. Unset: an embedded server in the data folder.", secret=True)
+    port: int = setting("PORT", 8000, integer(1, 65535), "Port on which the web process listens.")
     host: str = setting("ADAPTER_HOST", "127.0.0.1", str,
-        "Address the web process listens on. Unset: 127.0.0.1, or 0.0.0.0 for `adapter web` "
+        "Address on which the web process listens. Unset: 127.0.0.1, or 0.0.0.0 for `adapter web` "
         "if PORT is set.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Propexo's bearer token. `sandbox`, or unset while nothing was booked in Knock and "
-        "DATABASE_URL is unset: `adapter run` books in a sandbox of its own.",
+        "Bearer token for Propexo. `sandbox`, or unset (without DATABASE_URL and before anything "
+ "has been booked in Knock): `adapter run` books in its own sandbox.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
-        "Secret for Propexo's own webhooks to /propexo/webhooks. Unset: they are rejected.",
+        "Secret for the webhooks that Propexo sends to /propexo/webhooks. Unset: rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
-        "URL of Propexo's API. HTTPS, except to this machine or with `PROPEXO_TOKEN=sandbox`.")
+        "URL of Propexo's API. Must be HTTPS, unless on this machine or `PROPEXO_TOKEN=sandbox`.")
     data_dir: Path = setting("ADAPTER_DATA_DIR", Path("var"), Path,
-        "Folder of the embedded PostgreSQL and of the demo.")
+        "Folder for the data of the embedded PostgreSQL and the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
-        "Folder of the mappings and communities.yaml.")
+        "Folder that contains the mappings and communities.yaml.")
     public_url: str | None = setting("ADAPTER_PUBLIC_URL", None, read_url,
-        "URL at which senders reach the adapter. Required by signatures that cover the URL.")
+        "URL at which senders reach the adapter. Required for signatures that cover the URL.")
     sandbox_port: int = setting("ADAPTER_SANDBOX_PORT", 8001, integer(1, 65535),
-        "Port of the sandbox.")
+        "Port on which the sandbox listens.")
     max_body_bytes: int = setting("ADAPTER_MAX_BODY_BYTES", 1024**2, integer(1024, 64 * 1024**2),
         "Larger webhooks are rejected with 413.")
     trusted_proxies: Proxies = setting("ADAPTER_TRUSTED_PROXIES", NO_PROXIES, read_proxies,
@@ -409,41 +409,41 @@ class Settings:
         "ADAPTER_SOURCE_LIMIT_PER_MINUTE", 6000, integer(1, 10_000_000),
         "Number of verified webhooks after which a source gets 429, per web process.")
     rejections_per_source: int = setting("ADAPTER_REJECTIONS_PER_SOURCE", 200, integer(1, 100_000),
-        "Rejected requests kept per source. The oldest are deleted first.")
+        "Maximum number of rejected requests kept per source. The oldest are deleted first.")
     rejection_bytes_per_source: int = setting(
         "ADAPTER_REJECTION_BYTES_PER_SOURCE", 4 * 1024**2, integer(64 * 1024, 1024**3),
-        "The same in bytes.")
+        "Maximum size in bytes of the rejected requests kept per source.")
     #: Measured from the first byte sent to the last byte received.
     propexo_timeout_seconds: float = setting(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS", 20.0, seconds(1, 120),
-        "Timeout for a request to Propexo. After that, the outcome is unknown.")
+        "Timeout for a request to Propexo. If it expires, the outcome is unknown.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
-        "How long Propexo's job may stay PENDING before the booking needs review.")
-    #: Propexo allows 150, and slows down above 80% of that.
+        "How long a job at Propexo may stay PENDING before the booking becomes `unknown`.")
+    #: Propexo allows 150 requests, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
         "Maximum requests to Propexo in any 60 seconds, for all workers combined.")
     soon_hours: int = setting("ADAPTER_SOON_HOURS", 24, integer(0, 8760),
-        "Tours that start within this many hours are sent before all others.")
+        "Tours that start within this many hours are sent before all other bookings.")
     notice_minutes: int = setting("ADAPTER_NOTICE_MINUTES", 5, integer(0, 1440),
-        "A tour that starts in fewer minutes is not booked and becomes `expired`.")
+        "A tour that starts in fewer minutes than this is not booked and becomes `expired`.")
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
         "A lead without a tour time is retried for this many hours, then becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
-        "How many hours Propexo's lists may lag behind Knock. An `unknown` booking is searched "
-        "for this long.")
+        "How many hours Propexo's lists may lag behind Knock. The adapter searches for an "
+ "`unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
-        "Payloads are deleted after this many days, once their tours are over.")
+        "Payloads are deleted after this many days, but not before their tours are over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days. IDs, states and times stay.")
+        "Names, contacts and notes are deleted after this many days; IDs, states and times stay.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
-        "Relative share of sending for each source: rentfeed=3,website=1. Default: 1.")
+        "Each source's share of sending capacity, such as rentfeed=3,website=1. Default: 1 each.")
     worker_concurrency: int = setting("ADAPTER_WORKER_CONCURRENCY", 12, integer(8, 64),
-        "Threads per worker: six send, the others map and check.")
+        "Number of threads per worker. Six send bookings; the others map and check.")
     web_workers: int = setting("WEB_CONCURRENCY", 2, integer(1, 64),
-        "Processes of the web server.")
+        "Number of web server processes.")
     web_threads: int = setting("ADAPTER_WEB_THREADS", 8, integer(1, 64),
-        "Threads per web process.")
-    #: Role and password hash by name. More users are in the database.
+        "Number of threads per web server process.")
+    #: Role and password hash by name. There may be more users in the database.
     users: Mapping[str, tuple[str, str]] = setting("ADAPTER_USERS", {}, read_users,
         "Comma-separated console users, as printed by `adapter users add NAME --print`.",
         secret=True)
@@ -452,21 +452,21 @@ class Settings:
     encryption_keys: tuple[str, ...] = setting(
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
-        "`adapter encryption key`. Unset: not encrypted.", secret=True)
+ "`adapter encryption key`. Unset: requests are not encrypted.", secret=True)
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
-        "DEBUG, INFO, WARNING or ERROR.")
+        "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
     #: The environment, for secrets named in mappings.
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Read the files with secrets again. Raise ConfigurationError for an invalid value."""
+        """Read the files with secrets again. Raise ConfigurationError if a value is invalid."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 
     @property
     def problems(self) -> list[str]:
-        """Return errors in files with secrets whose old values stay in use."""
+        """Return errors in files with secrets whose old values are still in use."""
         return self.environ.problems if isinstance(self.environ, Environment) else []
 
     @property
@@ -476,12 +476,12 @@ class Settings:
 
     @property
     def knock_host(self) -> str | None:
-        """Return the host through which tours are booked in Knock, or None for the sandbox."""
+        """Return the API host through which tours are booked in Knock, or None for the sandbox."""
         return None if self.is_sandbox else urllib.parse.urlsplit(self.propexo_base_url).hostname
 
     @property
     def own_sandbox_url(self) -> str | None:
-        """Return the URL of this installation's own sandbox, or None if another URL is used."""
+        """Return the URL of this installation's own sandbox, or None if it does not use one."""
         is_other = self.propexo_token is not None and self.propexo_base_url != PROPEXO_URL
         if is_other or not self.is_sandbox:
             return None
@@ -509,8 +509,8 @@ SECRET_NAMES = tuple(each.name for each in SETTINGS if each.is_secret)
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings from environment variables.
 
-    Raise :class:`ConfigurationError` with one line per error. Values are not quoted, because some
-    are secrets.
+    Raise :class:`ConfigurationError` with one line per error if any value is invalid. The message
+    does not quote values, because some are secrets.
     """
     if not isinstance(environ, Environment):
         environ = Environment(environ)
@@ -529,7 +529,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
     if is_unencrypted(settings.propexo_base_url) and not settings.is_sandbox:
         faults.append(
-            "PROPEXO_BASE_URL must start with https://: anyone on the way could read PROPEXO_TOKEN"
+            "PROPEXO_BASE_URL must start with https:// so that PROPEXO_TOKEN is encrypted"
         )
     if faults:
         raise ConfigurationError("\n".join(faults))
@@ -537,7 +537,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
-    """Add the NAME=value lines of a file to an environment, except variables that are set."""
+    """Add a file's NAME=value lines to an environment, but keep variables that are already set."""
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -551,7 +551,7 @@ def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
 def _read(
     declared: Mapping[str, Setting], environ: Environment, faults: list[str]
 ) -> dict[str, Any]:
-    """Return the values that are set, by field. Add errors to ``faults``."""
+    """Return the values that are set, by field name. Add errors to ``faults``."""
     values = {}
     for field, each in declared.items():
         try:

@@ -1,7 +1,7 @@
 """Benchmarks: ``make bench``. Each figure is a ratio of medians within one run.
 
-Other work may keep the machine busy, so each figure's baseline is measured in the same rounds, in
-alternation. These are not tests: no figure makes anything fail.
+Other work may keep the machine busy, so each figure and its baseline are measured alternately, in
+the same rounds. These are not tests: no figure causes a failure.
 """
 
 

@@ -36,7 +36,8 @@ SECTIONS = {
     "start": starting.rows,
     "growth": growth.rows,
 }
-#: The whole run must end within ten minutes, so sections that would start later are skipped.
+#: The whole run must end within ten minutes, so a section that would start later than this is
+#: skipped.
 LATEST_START_SECONDS = {"growth": 455.0}
 LONGEST_SECONDS = 540.0
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -46,12 +47,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 @click.argument("sections", nargs=-1, type=click.Choice(list(SECTIONS)))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--write", is_flag=True, help="Also write docs/benchmarks.md (all sections).")
-@click.option("--tiny", is_flag=True, help="Run one short round, only to test the bench itself.")
+@click.option("--tiny", is_flag=True, help="Run one short round to test the benchmarks themselves.")
 @click.option("--server", help="URL of a running PostgreSQL. The databases are created there.")
 def main(
     *, sections: tuple[str, ...], as_json: bool, write: bool, tiny: bool, server: str | None
 ) -> None:
-    """Measure ratios."""
+    """Measure the adapter's performance relative to baselines."""
     if write and (sections or tiny or server):
         raise click.UsageError("--write needs a full run; remove the sections, --tiny and --server")
     effort = dataclasses.replace(TINY if tiny else FULL, server=server)

@@ -14,9 +14,9 @@ from bench.rounds import Effort, turned
 from bench.servers import Target
 from bench.tables import Goal, Row
 
-#: More requests than the adapter can handle, because reused requests would be repeats.
+#: Must exceed what the adapter can handle, because a request that is sent again would be a repeat.
 MOST_PER_SECOND = 2500
-#: Peers are measured in separate, fewer rounds, because one of them is slow to become idle.
+#: Peers are measured in fewer, separate rounds, because one of them is slow to become idle.
 PEER_ROUNDS = 5
 RATE_GOALS = {8: Goal(bound=0.75, sense="≥"), 64: Goal(bound=0.9, sense="≥")}
 P99_GOALS = {8: Goal(bound=1.35)}
@@ -26,7 +26,7 @@ Rounds = dict[str, list[Answers]]
 
 
 class Bench:
-    """Servers to load in turn, and the requests for them."""
+    """Servers to load in turn, and the requests to send to them."""
 
     def __init__(self, targets: Mapping[str, Target], secret: str, folder: Path) -> None:
         self._targets = targets
@@ -49,14 +49,14 @@ class Bench:
         return seen
 
     def loaded(self, name: str, connections: int, seconds: float) -> Answers:
-        """Load one server once. Raise BenchError unless everything it accepted is stored."""
+        """Load one server once. Raise BenchError unless it stored everything it accepted."""
         target = self._targets[name]
         if target.url is not None or self._requests is None:
-            self._requests = self._signed(seconds)  # the other servers may get the same requests
+            self._requests = self._signed(seconds)  # other servers may get the same requests
         requests = self._requests
         before = servers.stored(target.url) if target.url else 0
         answers = load.run(target.port, requests, connections=connections, seconds=seconds)
-        servers.wait_until_idle(target.pid)  # otherwise, it slows down the next one
+        servers.wait_until_idle(target.pid)  # otherwise, it would slow down the next server
         if target.url is not None:
             check(answers, requests, servers.stored(target.url) - before)
         return answers
@@ -75,7 +75,7 @@ def check(answers: Answers, requests: Requests, stored: int) -> None:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield rate, p50 and p99 for each number of connections. Peers use 8 or the only number."""
+    """Yield rows with the rate, p50 and p99 for each number of connections (peers: only one)."""
     folder, secret = servers.folder(), servers.secret()
     with (
         servers.database(folder, effort.server) as url,

@@ -1,4 +1,4 @@
-"""Baselines for acknowledging, under the same gunicorn: an empty response, and one INSERT."""
+"""Baselines for acknowledging webhooks under the same gunicorn: an empty 204, and one INSERT."""
 
 import flask
 
@@ -7,7 +7,7 @@ from adapter.store import Database
 
 
 def empty() -> flask.Flask:
-    """Respond 204 without reading the body: the limit of server and framework."""
+    """Respond 204 without reading the body, which measures the server and framework alone."""
     app = _app()
 
     @app.post("/hooks/<source>")

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib as mpl
 
 mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures produce the same file
+mpl.rcParams["svg.hashsalt"] = "benchmarks"  # makes the same figures produce the same file
 
-import matplotlib.pyplot as plt  # noqa: E402 - after the backend is chosen
+import matplotlib.pyplot as plt  # noqa: E402 - must come after the backend is chosen
 from matplotlib.figure import Figure  # noqa: E402
 
 from bench.tables import Row  # noqa: E402
@@ -28,7 +28,7 @@ def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
 
 
 def _goals(file: Path, rows: Sequence[Row]) -> Path:
-    """Draw how far each row is from its goal. Goals to the right of the line are met."""
+    """Draw how far each row is from its goal. Bars that reach past the line meet their goals."""
     names = [f"{row.section}: {row.what}" for row in rows]
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.28 * len(rows)))
     shares = [min(row.reserve, 4.0) for row in rows]

@@ -1,7 +1,7 @@
 """A load client for machines without wrk.
 
-Run it as ``python -m bench.client PORT FILE LENGTH CONNECTIONS SECONDS``. One process, no threads,
-raw sockets. It prints what ``wrk.lua`` prints.
+Run it as ``python -m bench.client PORT FILE LENGTH CONNECTIONS SECONDS``. It uses one process
+without threads, and raw sockets. Its output has the format of ``wrk.lua``.
 """
 
 import json
@@ -29,7 +29,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, float] | None:
-        """Return the status and time of a complete response. Raise ConnectionError if cut off."""
+        """Return a response's status and time. Raise ConnectionError if it is cut off."""
         came = self.socket.recv(65536)
         if not came:
             raise ConnectionError
@@ -58,7 +58,7 @@ def requests(file: Path, length: int) -> Iterator[bytes]:
 def load(
     port: int, source: Iterator[bytes], connections: int, seconds: float
 ) -> tuple[list[tuple[int, float]], float]:
-    """Return statuses and times of all responses, at least one, and the total time."""
+    """Return the statuses and times of all responses (at least one) and the total time."""
     selector = selectors.DefaultSelector()
     for _ in range(connections):
         connection = Connection(port)

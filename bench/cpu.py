@@ -11,15 +11,15 @@ from bench.stage import Mail, Stage, wait_until
 from bench.tables import Goal, Row
 
 PER_SECOND = 20
-#: Bookings before the measurement, to fill caches and prepare statements.
+#: Number of bookings before the measurement, which fill caches and prepare statements.
 WARM = 30
-#: What commit d205799 used, measured with this module alternately with its successor on one machine
-#: (docs/decisions.md). On another machine the ratio says little.
+#: CPU time per booking of commit d205799, measured with this module in alternation with its
+#: successor on one machine (docs/decisions.md). On another machine, the ratio says little.
 BEFORE_MS = 32.0
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure tours that arrive evenly, from the webhook to `booked`."""
+    """Measure evenly spaced tours, from the webhook until they are `booked`."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         used = _used_ms(Stage(url, folder), effort)
@@ -46,7 +46,7 @@ def _used_ms(stage: Stage, effort: Effort) -> float:
 
 
 def _book(stage: Stage, mail: Mail, prefix: str, count: int) -> None:
-    """Send this many and wait until they are booked."""
+    """Send this many webhooks and wait until they are booked."""
     expected = stage.booked() + count
     mail.send_evenly([f"{prefix}-{number}" for number in range(count)], PER_SECOND)
     wait_until(lambda: stage.booked() >= expected, "all are booked", 0.5)

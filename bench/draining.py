@@ -17,7 +17,7 @@ WINDOW_SECONDS = 60.0
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure one and two workers in turn, then one under the rate limit."""
+    """Measure one and two workers in alternation, then one worker with the rate limit."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         yield _without_limit(Stage(url, folder), effort)
@@ -44,7 +44,7 @@ def _without_limit(stage: Stage, effort: Effort) -> Row:
 
 
 def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
-    """Return bookings per second, from storing them until the last is `booked`."""
+    """Return bookings per second, from storing the webhooks until the last tour is `booked`."""
     with stage.another_worker() if workers == 2 else contextlib.nullcontext():
         before = stage.booked()
         began = time.monotonic()
@@ -54,7 +54,7 @@ def _drained(stage: Stage, workers: int, count: int, prefix: str) -> float:
 
 
 def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """Measure a never-ending backlog for longer than one window."""
+    """Measure sending for longer than one window, with a backlog that never ends."""
     put_backlog(stage.url, max(LIMIT * 3, effort.drained))
     with stage.running():
         wait_until(lambda: len(stage.sandbox.calls()) > 1, "the backlog is being sent")
@@ -93,7 +93,7 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
 
 
 def fullest(times: Sequence[float]) -> int:
-    """Return the most requests in any window."""
+    """Return the maximum number of requests in any 60-second window."""
     return max(
         sum(start <= later < start + WINDOW_SECONDS for later in times[number:])
         for number, start in enumerate(times)

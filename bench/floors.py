@@ -1,6 +1,7 @@
 """Baselines for mappings: read the same fields from the same bytes, and nothing else.
 
-Written by hand, like a script for one sender: no cleaning, no checks, no notes, no times.
+They are written by hand, like a script for a single sender, without cleaning, checks, notes or
+times.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Section ``growth``: speed by number of stored events, and memory use over many events."""
+"""Section ``growth``: speed with many stored events, and memory use after many events."""
 
 import contextlib
 import datetime as dt
@@ -24,8 +24,8 @@ from bench.tables import Goal, Row
 
 GOAL = Goal(bound=1.2)
 CONNECTIONS = 8
-#: Pages of the web process that are fetched at each size; add more here. Each must return 200 to a
-#: user who opened the link that `adapter run` prints.
+#: Paths to fetch at each database size. Each must return 200 to a user who has opened the link that
+#: `adapter run` prints.
 PATHS: tuple[str, ...] = (
     "/readyz",
     "/console/metrics",
@@ -36,9 +36,9 @@ PATHS: tuple[str, ...] = (
     "/console/leads?q=stored",
 )
 
-#: Stored leads with claims, bookings and history: a thousand per day at every size, so that the
-#: pages, which cover the last day, count the same. The newest hundred are pending, and the hundred
-#: before them are submitted.
+#: Insert leads with claims, bookings and history. At every size, there are a thousand per day, so
+#: that pages, which cover the last day, count equally many. The newest hundred are pending, and the
+#: hundred before them are submitted.
 FILL = (
     """INSERT INTO events (id, source, state, received_at, content_type, headers, query, body)
     SELECT n, 'rentfeed', 'mapped', now() - n * interval '86 seconds', 'application/json', '{}',
@@ -65,7 +65,8 @@ FILL = (
 )
 TABLES = ("events", "claims", "history", "bookings")
 
-#: The queries with which a worker finds due rows and takes an event or booking. Rolled back.
+#: The statements with which a worker finds due rows and claims an event or booking. They are rolled
+#: back.
 CLAIMS = {
     "counting due rows": STATEMENTS["due_rows"],
     "taking an event": STATEMENTS["next_received"],
@@ -76,7 +77,7 @@ CLAIMS = {
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield each size compared with the smallest, then memory."""
+    """Yield rows that compare each size with the smallest one, then rows on memory."""
     folder = servers.folder()
     names = {f"with_{size}": size for size in effort.sizes}
     secret = servers.secret()
@@ -101,11 +102,11 @@ def _with_webs(
 
 
 def fill(url: str, count: int) -> None:
-    """Store this many leads. Create the indexes afterward, which is many times faster."""
+    """Store this many leads. Create the indexes afterward, because that is many times faster."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         connection.execute("SET maintenance_work_mem = '256MB'")
-        connection.execute("SET session_replication_role = replica")  # no foreign keys checked
+        connection.execute("SET session_replication_role = replica")  # skip foreign key checks
         indexes = connection.execute(
             "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
             " AND tablename = ANY(%s) AND indexname NOT IN (SELECT conname FROM pg_constraint)",
@@ -135,7 +136,7 @@ def _acknowledging(bench: Bench, effort: Effort) -> Iterator[Row]:
 def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
     for url in urls.values():
         with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("VACUUM ANALYZE")  # autovacuum runs at different times
+            connection.execute("VACUUM ANALYZE")  # because autovacuum runs at unpredictable times
     with contextlib.ExitStack() as stack:
         connections = {
             size: stack.enter_context(psycopg.connect(url)) for size, url in urls.items()
@@ -153,9 +154,10 @@ def _statements(urls: Mapping[str, str], effort: Effort) -> Iterator[Row]:
 def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
     """Return PostgreSQL's planning and execution time of a statement, in ms; roll it back.
 
-    PostgreSQL measures it, and plans the statement each time; the adapter's statements are prepared
-    after a few runs. Measured from here, most of the time would be spent waking up two processes:
-    ``SELECT 1`` on two empty databases then differs threefold, depending on their cores.
+    PostgreSQL measures the time itself and plans the statement each time, whereas the adapter's
+    statements are prepared after a few runs. If this process measured it, most of the time would go
+    into waking up two processes: ``SELECT 1`` on two empty databases then differs threefold,
+    depending on their cores.
     """
     now = dt.datetime.now(dt.UTC)
     values: dict[str, object] = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
@@ -182,7 +184,7 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
 
 
 def _signed_in(target: Target) -> urllib.request.OpenerDirector:
-    """Return a client that opened a link such as `adapter run` prints."""
+    """Return a client that has opened a link like the one that `adapter run` prints."""
     assert target.url is not None
     with Database(target.url, size=1) as database:
         key = SignIn(settings_from({}), database, utc_now).new_link()
@@ -194,11 +196,11 @@ def _signed_in(target: Target) -> urllib.request.OpenerDirector:
 def _in_turn(
     measured: Callable[[str], float], sizes: list[str], effort: Effort, times: int
 ) -> dict[str, float]:
-    """Return for each size the median over the rounds of the minimum in each.
+    """Return, for each size, the median of the minimums of all rounds.
 
     The minimum is used because these calls are so short that other work on the machine often takes
-    longer. It hides growth within a round, such as dead rows after a rollback, and shows growth
-    with the number of stored rows.
+    longer. It shows growth with the number of stored rows and hides growth within a round, such as
+    dead rows after a rollback.
     """
     taken: dict[str, list[float]] = {size: [] for size in sizes}
     for number in range(effort.rounds):
@@ -257,8 +259,8 @@ def _memory_row(who: str, after: float, before: float, count: int) -> Row:
 def memory_mb(pid: int) -> float:
     """Return the sum of the RSS of a process and its children, in MB.
 
-    Shared pages are counted in each process. Counted once, the sum would grow as forked workers
-    touch their pages, although no memory is added.
+    Shared pages are counted for each process. If they were counted once, the sum would grow as
+    forked workers write to their pages, although no memory is added.
     """
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]

@@ -13,9 +13,9 @@ from bench.stage import Mail, Stage, wait_until
 from bench.tables import Goal, Row
 
 PER_SECOND = 20
-#: Days of tours that count as soon: ADAPTER_SOON_HOURS is set to two days.
+#: Tours this many days ahead count as soon, because ADAPTER_SOON_HOURS is set to two days.
 SOON_DAYS = 1
-#: Pending bookings of another source, as mapping would have left them.
+#: Insert another source's pending bookings, as mapping would have stored them.
 BACKLOG = """
 WITH event AS (
     INSERT INTO events (source, state, received_at, content_type, headers, query, body)
@@ -37,13 +37,13 @@ FROM event
 
 
 def put_backlog(url: str, count: int) -> None:
-    """Store this many pending bookings, as if mapped."""
+    """Store this many pending bookings, as if their webhooks had been mapped."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(BACKLOG.encode(), {"count": count})
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure to the POST without a limit, behind a backlog with the default, and acknowledging."""
+    """Measure the time to the POST, with and without a backlog, and the time to acknowledge."""
     folder = servers.folder()
     with servers.database(folder, effort.server) as url:
         yield from _to_post(Stage(url, folder), effort)
@@ -76,7 +76,7 @@ def _to_post(stage: Stage, effort: Effort) -> Iterator[Row]:
 
 
 def _behind(stage: Stage, effort: Effort) -> Iterator[Row]:
-    """Send soon tours one after another, first with an empty queue, then behind a backlog."""
+    """Send tours that start soon one by one, first with an empty queue, then with a backlog."""
     with stage.running_with_web() as target:
         mail = Mail(stage, target)
         mail.send("warm")
@@ -102,19 +102,19 @@ def _is_posted(mail: Mail, email: str) -> bool:
 
 
 def _soon(mail: Mail, prefix: str, count: int) -> list[float]:
-    """Return the milliseconds until the POST for each."""
+    """Send these people's webhooks one by one. Return the milliseconds until each POST."""
     taken = []
     for number in range(count):
         name = f"{prefix}-{number}"
         mail.send(name, in_days=SOON_DAYS)
         email = f"{name}@example.com"
-        wait_until(functools.partial(_is_posted, mail, email), "a soon tour is posted")
+        wait_until(functools.partial(_is_posted, mail, email), "the tour is posted")
         taken.append(mail.until_posted_ms()[email])
     return taken
 
 
 def _during_a_backlog(effort: Effort) -> Iterator[Row]:
-    """Measure two web processes in turn, one of them over pending tasks and bookings."""
+    """Measure two web processes in turn, one with many pending events and bookings."""
     folder = servers.folder()
     connections = max(effort.connections[:2])
     secret = servers.secret()
@@ -138,5 +138,5 @@ def _during_a_backlog(effort: Effort) -> Iterator[Row]:
 
 
 def quantile(values: Sequence[float], part: float) -> float:
-    """Return this percentile."""
+    """Return this percentile of the values."""
     return sorted(values)[min(len(values) - 1, int(len(values) * part))]

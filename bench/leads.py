@@ -19,7 +19,7 @@ BODY_BYTES = 3000
 
 
 def write(file: Path, source: Source, secret: str, sample: bytes, count: int) -> Requests:
-    """Write this many requests of ``source``, signed now: they are valid for five minutes."""
+    """Write this many requests for ``source``, signed now. They are valid for five minutes."""
     run = secrets.token_hex(4)
     length = 0
     with file.open("wb") as out:
@@ -39,7 +39,7 @@ def _request(source: Source, secret: str, sample: bytes, lead: str) -> WebhookRe
         content_type="application/json",
         adapter_url="http://127.0.0.1",
     )
-    # Peers cannot verify a signature over timestamp and body, so they get one over the body.
+    # Peers cannot verify a signature of timestamp and body, so they get one of the body alone.
     digest = hmac.new(secret.encode(), body, "sha256").hexdigest()
     headers = {**request.headers, "X-Body-Signature": digest}
     return dataclasses.replace(request, headers=headers)
@@ -52,7 +52,7 @@ def _body(sample: bytes, lead: str) -> bytes:
 
 
 def bookable(sample: bytes, lead: str, *, in_days: int = 9) -> dict[str, Any]:
-    """Return the sample's tour for another person, at noon on a future day."""
+    """Return the sample's payload with another person and a tour at noon on a future day."""
     payload: dict[str, Any] = json.loads(sample)
     day = dt.datetime.now(dt.UTC) + dt.timedelta(days=in_days)
     return payload | {

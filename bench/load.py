@@ -38,12 +38,12 @@ def client() -> str:
 
 
 def duration(seconds: float) -> float:
-    """Return the actual duration: wrk takes whole seconds only."""
+    """Return the actual duration, because wrk accepts only whole seconds."""
     return max(1, round(seconds)) if client() == "wrk" else seconds
 
 
 def run(port: int, requests: Requests, *, connections: int, seconds: float) -> Answers:
-    """Send for this long. Raise BenchError for an unexpected response."""
+    """Send requests for this many seconds. Raise BenchError if a response is unexpected."""
     command = _wrk if client() == "wrk" else _own
     ended = subprocess.run(
         command(port, requests, connections, seconds),

@@ -25,12 +25,12 @@ class Machine:
     processor: str
     cores: int
     system: str
-    #: 4 kB written and flushed to the disk of the data folder, median in milliseconds.
+    #: Median time, in milliseconds, to write 4 kB to the data folder's disk and flush it.
     flush_ms: float
-    #: Runnable processes: the mean over the minute before, and at the end.
+    #: Load average over one minute, before and after the run.
     load_before: float
     load_after: float
-    #: How long the whole run took.
+    #: Duration of the whole run.
     seconds: float
     client: str
     versions: dict[str, str]
@@ -57,7 +57,7 @@ class Machine:
         return dataclasses.asdict(self)
 
     def text(self) -> str:
-        """Return one paragraph."""
+        """Return a paragraph that describes the machine and the run."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
             f"{self.date}: {self.processor}, {self.cores} cores, {self.system}. {versions}.\n"

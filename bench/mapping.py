@@ -1,4 +1,4 @@
-"""Section ``map``: a webhook's bytes to its bookings, compared with plain dictionary reads."""
+"""Section ``map``: time to map a webhook, compared with plain dictionary reads."""
 
 import contextlib
 import dataclasses
@@ -46,7 +46,7 @@ class Bare:
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Measure the bundled mappings, the largest real body, and the slowest hostile one of each."""
+    """Measure the bundled mappings, the largest real body, and each slowest hostile body."""
     loaded = registry.load(ROOT / "mappings", Policy())
     samples = {
         name: (ROOT / "mappings" / "samples" / file).read_bytes()
@@ -106,7 +106,7 @@ def _slowest(source: Source, sample: Any, effort: Effort) -> Row:
 
 
 def _slowest_body(source: Source, sample: Any, effort: Effort) -> tuple[str, WebhookRequest]:
-    """Find the slowest among smaller bodies, then measure those in full size."""
+    """Find the slowest bodies at a smaller size, then measure these at full size."""
 
     def slowness(pair: tuple[str, WebhookRequest]) -> float:
         return _seconds(source, pair[1])

@@ -1,8 +1,8 @@
 """Run peers on this machine: Debian's `webhook` and Node-RED, which verify and forward.
 
-Neither stores anything. Each verifies the HMAC of the body, responds 202 at once, and then forwards
-the lead: `webhook` to a program, here `true`; Node-RED to a server that responds at once. Both must
-reject a wrong signature, or there is no figure.
+Neither stores anything. Each verifies the HMAC of the body, immediately responds 202, and then
+forwards the lead: `webhook` to a program, here `true`, and Node-RED to a server that responds
+immediately. If one of them accepts a wrong signature, no figure is reported.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ require("http").createServer((request, response) => {
 
 @contextlib.contextmanager
 def running(secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Yield the installed peers, ready; print which are missing."""
+    """Yield the installed peers once they are ready. Print which ones are missing."""
     with contextlib.ExitStack() as stack:
         found = {}
         for name, program, start in (
@@ -68,11 +68,11 @@ def _check_refusal(name: str, port: int) -> None:
     )
     try:
         with urllib.request.urlopen(request, timeout=10):
-            raise BenchError(f"{name} accepted a wrong signature: it verifies nothing")
+            raise BenchError(f"{name} accepted a wrong signature")
     except urllib.error.HTTPError as refused:
         with refused:
             if refused.code == 404:
-                raise BenchError(f"{name} has nothing at its address") from None
+                raise BenchError(f"{name} does not respond at its URL") from None
 
 
 @contextlib.contextmanager

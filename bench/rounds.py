@@ -1,4 +1,4 @@
-"""Measure candidates in rounds, once per round, so that conditions are the same for all."""
+"""Measure each candidate once per round, so that conditions are the same for all."""
 
 import dataclasses
 import statistics
@@ -13,39 +13,42 @@ Candidate = Callable[[], object]
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Effort:
-    """How long and how often to measure. Times are in seconds."""
+    """How long and how often to measure. Durations are in seconds."""
 
     rounds: int
-    #: For one candidate in one round, if called in this process.
+    #: Duration for one function in one round.
     call_seconds: float
-    #: For one server in one round. There are more rounds, because rates vary by a third.
+    #: Duration for one server in one round. There are more rounds, because rates vary by a third.
     load_seconds: float
     load_rounds: int
-    #: Warm-up of one server before the rounds, not counted.
+    #: Warm-up of each server before the rounds, which is not counted.
     warm_seconds: float
     connections: tuple[int, ...]
     hostile_bytes: int
-    #: Number of the slowest hostile bodies, found at an eighth of the size, to test in full size.
+    #: Number of the slowest hostile bodies, measured at an eighth of the size, to measure at full
+    #: size.
     hostile_in_full: int
-    #: Webhooks that are followed to their POST, soon tours, and pending bookings.
+    #: Numbers of webhooks that are followed to their POST, tours that start soon, and pending
+    #: bookings.
     webhooks: int
     soon: int
     backlog: int
-    #: Webhooks that are drained in one round.
+    #: Number of webhooks that are drained in one round.
     drained: int
-    #: How long to measure sending under the limit, which applies to windows of 60 seconds.
+    #: How long to measure sending with the rate limit, which applies to 60-second windows.
     limit_seconds: float
     #: Numbers of stored events in the compared databases, smallest first.
     sizes: tuple[int, ...]
-    #: How often each page is fetched, and each statement run, in one round.
+    #: How many times to fetch each page and run each statement in one round.
     page_times: int
     statement_times: int
-    #: Events between two measurements of memory.
+    #: Number of events between two measurements of memory.
     remembered: int
-    #: Starts that are not counted, because the first one creates the cluster and compiles imports.
+    #: Number of starts that are not counted, because the first one creates the cluster and compiles
+    #: the code.
     starts_before: int
     mappings: int
-    #: URL of a running PostgreSQL, or None to start one with a fresh cluster per section.
+    #: URL of a running PostgreSQL server, or None to start one with a new cluster for each section.
     server: str | None = None
 
 
@@ -70,7 +73,7 @@ FULL = Effort(
     starts_before=1,
     mappings=40,
 )
-#: One short round of everything, to test the bench itself.
+#: One short round of everything, to test the benchmarks themselves.
 TINY = Effort(
     rounds=1,
     call_seconds=0.002,
@@ -95,7 +98,7 @@ TINY = Effort(
 
 
 def microseconds(candidates: Mapping[str, Candidate], effort: Effort) -> dict[str, float]:
-    """Return the median time of one call of each, in µs."""
+    """Return the median time of a call to each function, in µs."""
     counts = {name: _calls_in(call, effort.call_seconds) for name, call in candidates.items()}
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(effort.rounds):
@@ -111,7 +114,7 @@ def turned(names: Sequence[Name], number: int) -> list[Name]:
 
 
 def _calls_in(call: Candidate, seconds: float) -> int:
-    """Return how many calls fill the time; the calls made here warm the caches."""
+    """Return how many calls fill the time. The calls made here also warm up the caches."""
     count = 1
     while (taken := _seconds(call, count)) < seconds / 4:
         count *= 2

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 #: gunicorn's last argument, by the name of the server.
 APPS = {"ours": None, "empty 204": "bench.bare:empty()", "one INSERT": "bench.bare:insert()"}
 START_SECONDS = 60.0
-#: A process is idle if it uses less than this share of a core for this long.
+#: A process counts as idle if it uses less than this share of a core for this long.
 IDLE_SHARE, IDLE_SECONDS = 0.2, 0.1
 STOP_SECONDS = 40.0
 
@@ -40,7 +40,7 @@ def folder() -> Path:
 
 @contextlib.contextmanager
 def database(folder: Path, server: str | None = None) -> Iterator[str]:
-    """Yield the URL of a fresh, migrated database with fsync on: see :func:`databases`."""
+    """Yield the URL of a new, migrated database with fsync on. See :func:`databases`."""
     with databases(folder, ("bench",), server) as urls:
         yield urls["bench"]
 
@@ -49,7 +49,7 @@ def database(folder: Path, server: str | None = None) -> Iterator[str]:
 def databases(
     folder: Path, names: Sequence[str], server: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """Yield several migrated databases on the server at this URL, or on a new one in ``folder``."""
+    """Yield migrated databases on the server at this URL, or on a new server in ``folder``."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     own = EmbeddedServer(folder).running() if server is None else contextlib.nullcontext(server)
@@ -86,7 +86,7 @@ class Target:
 
     port: int
     pid: int
-    #: Its table of events, one row per request, or None if it does not store events.
+    #: Its table with one row per request, or None if it stores nothing.
     url: str | None = None
 
 
@@ -94,7 +94,7 @@ class Target:
 def running(
     url: str, secret: str, folder: Path, names: Iterable[str] = tuple(APPS)
 ) -> Iterator[dict[str, Target]]:
-    """Yield the adapter and its baselines, all ready."""
+    """Yield the adapter and its baselines once all are ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder, APPS[name]) for name in names}
         yield {name: web.ready() for name, web in begun.items()}
@@ -102,7 +102,7 @@ def running(
 
 @contextlib.contextmanager
 def webs(urls: Mapping[str, str], secret: str, folder: Path) -> Iterator[dict[str, Target]]:
-    """Yield a web process over each database, by name, all ready."""
+    """Yield a web process for each database, by name, once all are ready."""
     with Family() as family:
         begun = {name: begin_web(family, url, secret, folder) for name, url in urls.items()}
         yield {name: web.ready() for name, web in begun.items()}
@@ -122,7 +122,7 @@ def begin_web(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Web:
-    """A web process that was started."""
+    """A running web process."""
 
     target: Target
     process: "subprocess.Popen[bytes]"
@@ -148,9 +148,8 @@ def secret() -> str:
 
 
 def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
-    """Return an environment with default settings.
-
-    Except the rate limit per source: a benchmark sends more per minute than any sender.
+    """Return an environment with default settings.  Only the rate limit per source differs, because
+    a benchmark sends more than any real sender.
     """
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     names = ("RENTFEED_SECRET", "LEASEBOT_SECRET", "TYPEFORM_SECRET")
@@ -160,7 +159,7 @@ def environment(url: str, secret: str, **changes: str) -> dict[str, str]:
 
 
 class Family:
-    """Processes that start concurrently and end together with the block."""
+    """Processes that start concurrently and end when the ``with`` block ends."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -181,7 +180,7 @@ class Family:
     def begin(
         self, command: Sequence[str], environ: Mapping[str, str], log: Path
     ) -> "subprocess.Popen[bytes]":
-        """Start a process and return at once. Its output goes to ``log``."""
+        """Start a process without waiting for it. Its output goes to ``log``."""
         with log.open("wb") as out:
             process = popen(
                 command,
@@ -199,7 +198,7 @@ class Family:
 def started(
     command: Sequence[str], environ: Mapping[str, str], log: Path
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a process for the duration of the block."""
+    """Run a process for the duration of the ``with`` block."""
     with Family() as family:
         yield family.begin(command, environ, log)
 
@@ -218,7 +217,7 @@ def wait_until_idle(pid: int) -> None:
     process, deadline = psutil.Process(pid), time.monotonic() + START_SECONDS
     before = cpu_seconds(process)
     while True:
-        time.sleep(IDLE_SECONDS)  # CPU use is measured over this time
+        time.sleep(IDLE_SECONDS)  # CPU usage is measured over this time
         now = cpu_seconds(process)
         if now - before < IDLE_SHARE * IDLE_SECONDS:
             return
@@ -228,7 +227,7 @@ def wait_until_idle(pid: int) -> None:
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """Return the CPU time of a process and its children, including ended ones."""
+    """Return the CPU time of a process and its children, including those that have ended."""
     used = 0.0
     for one in (process, *process.children(recursive=True)):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -242,7 +241,7 @@ def _answers(address: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         with error:
-            return error.code == 404  # the peer is up, but has no such page
+            return error.code == 404  # the peer is up but has no such page
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""Run web, workers and sandbox with one database, and a sender that measures times."""
+"""Run the web process, workers and the sandbox with one database, and a sender that measures."""
 
 import contextlib
 import dataclasses
@@ -25,11 +25,11 @@ from bench import BenchError, leads, servers
 from bench.servers import Target
 
 PROPEXO_CREATE = "/crm/v1/appointments/knock"
-#: Longer than any of these steps takes.
+#: Timeout for each step.
 PATIENCE_SECONDS = 120.0
-#: Has one row for each worker that listens for received events.
+#: One row for each worker that listens for received events.
 WORKERS = "pg_stat_activity WHERE query LIKE '%LISTEN received'"
-#: Represents no limit.
+#: Requests per minute that amount to no limit.
 UNLIMITED = 100_000
 
 
@@ -51,7 +51,7 @@ class Sandbox:
 
 
 class Stage:
-    """The processes for one environment, and a sender."""
+    """The processes of one installation, and a sender."""
 
     def __init__(self, url: str, folder: Path, *, limit: int = UNLIMITED) -> None:
         self.url = url
@@ -96,7 +96,7 @@ class Stage:
             yield
 
     def _begun(self, family: servers.Family) -> int:
-        """Start the sandbox with instant jobs, with Propexo's rate limit or none."""
+        """Start the sandbox with instant jobs, with or without Propexo's rate limit."""
         before = self._count(WORKERS)
         worker = self._begin(family, "worker")
         self.worker_pid = worker.pid
@@ -110,14 +110,14 @@ class Stage:
 
     def _wait_for_workers(self, count: int) -> None:
         """Wait until this many workers listen."""
-        wait_until(lambda: self._count(WORKERS) >= count, "the worker lives")
+        wait_until(lambda: self._count(WORKERS) >= count, "the worker is listening")
 
     def lead(self, name: str, *, in_days: int = 9) -> bytes:
         """Return the body of one person's webhook."""
         return json.dumps(leads.bookable(self.sample, name, in_days=in_days)).encode()
 
     def fill(self, count: int, prefix: str) -> None:
-        """Store webhooks as the web process would, not yet mapped."""
+        """Store received webhooks as the web process would."""
         with psycopg.connect(self.url) as connection:
             connection.execute(
                 "INSERT INTO events (source, received_at, content_type, headers, query, body)"
@@ -128,7 +128,7 @@ class Stage:
             )
 
     def booked(self) -> int:
-        """Return how many bookings are done."""
+        """Return how many bookings are `booked`."""
         return self._count("bookings WHERE state = 'booked'")
 
     def _count(self, what: str) -> int:
@@ -172,17 +172,17 @@ class Mail:
             answer.read()
         self.taken_ms.append((time.perf_counter() - began) * 1000)
         if answer.status != 200:
-            raise BenchError(f"a webhook was answered {answer.status}")
+            raise BenchError(f"a webhook got the response {answer.status}")
 
     def send_evenly(self, names: list[str], per_second: float) -> None:
-        """Send at this rate, regardless of the responses."""
+        """Send webhooks at this rate, no matter how fast the responses arrive."""
         began = time.monotonic()
         for number, name in enumerate(names):
             time.sleep(max(0.0, began + number / per_second - time.monotonic()))
             self.send(name)
 
     def until_posted_ms(self) -> dict[str, float]:
-        """Return each person's time from sending the webhook to the POST, if it arrived."""
+        """Return the time from each webhook to its POST, by person, for POSTs that arrived."""
         posts = self._stage.sandbox.posts()
         return {
             email: (seconds_of(post) - self.sent_at[email]) * 1000
@@ -201,5 +201,5 @@ def wait_until(holds: Callable[[], object], what: str, pause_seconds: float = 0.
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not holds():
         if time.monotonic() > deadline:
-            raise BenchError(f"waited {PATIENCE_SECONDS:g} s in vain: {what}")
+            raise BenchError(f"timed out after {PATIENCE_SECONDS:g} s while waiting until {what}")
         time.sleep(pause_seconds)

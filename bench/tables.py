@@ -1,4 +1,4 @@
-"""Define rows with a figure, its baseline, the ratio and the goal."""
+"""Define table rows with a figure, its baseline, the ratio and the goal."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class Goal:
         return value <= self.bound if self.sense == "≤" else value >= self.bound
 
     def reached(self, row: "Row") -> float:
-        """Return how many times better than the limit it is (1 or 0 for a limit of zero)."""
+        """Return how many times better than the limit the row is (1 or 0 for a limit of zero)."""
         value = self._value(row)
         if not value or not self.bound:
             return float(self.is_met(row))
@@ -48,14 +48,14 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """ "met", "missed", or "" without a goal."""
+        """Return "met", "missed", or "" without a goal."""
         if not self.goals:
             return ""
         return "met" if all(goal.is_met(self) for goal in self.goals) else "missed"
 
     @property
     def reserve(self) -> float:
-        """Return how well its worst goal is met: 1 is just met, 2 is twice as good."""
+        """Return how well the row's worst goal is met: 1 is just met, 2 is twice as good."""
         return min(goal.reached(self) for goal in self.goals)
 
     def cells(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class Row:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the row as JSON-compatible data."""
         return dataclasses.asdict(self) | {"ratio": self.ratio, "verdict": self.verdict}
 
     def _goal_text(self, goal: Goal) -> str:
@@ -84,7 +84,7 @@ HEAD = ("measured", "figure", "baseline", "its figure", "ratio", "goal", "")
 
 
 def number(value: float) -> str:
-    """Format with three significant digits."""
+    """Format a number with about three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -101,6 +101,6 @@ def text_from_rows(rows: Sequence[Row]) -> str:
 
 
 def markdown_from_rows(rows: Iterable[Row]) -> str:
-    """Format them as a Markdown table."""
+    """Format the rows of one section as a Markdown table."""
     lines = [HEAD, ("---",) * len(HEAD), *(row.cells() for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -40,7 +40,7 @@ SCHEMES: tuple[tuple[str, Block, str], ...] = (
 
 
 def rows(effort: Effort) -> Iterator[Row]:
-    """Yield one row per scheme, with a body of 3 kB."""
+    """Yield one row per scheme, measured with a 3 kB body."""
     for what, block, algorithm in SCHEMES:
         yield _row(what, block, algorithm, effort)
 
@@ -75,7 +75,7 @@ def _unsigned(block: Block) -> WebhookRequest:
 
 
 def _bare(algorithm: str, body: bytes) -> tuple[str, Callable[[], bool]]:
-    """Return the baseline's name and function: the minimum work for verifying the same bytes."""
+    """Return the name and function of the baseline, the minimum work to verify the same bytes."""
     key = SECRET.encode()
     if algorithm == "plain":
         expected = hashlib.sha256(key + body).hexdigest()

@@ -31,20 +31,20 @@ def fields_table() -> str:
 
 def _reading(target: Target) -> str:
     if target.transform is None:
-        return "**say which:** `as: dollars` or `as: cents`"
+        return "**required:** `as: dollars` or `as: cents`"
     return f"`{target.transform}`"
 
 
 #: Notes on fields whose values are not a fixed list of words.
 TAKES: Final[Mapping[str, str]] = {
-    "name": "fills first_name and last_name; **required**, or last_name",
+    "name": "fills first_name and last_name; this or last_name is **required**",
     "starts_at": "fills appointment_date and appointment_time in UTC; **required**",
-    "last_name": "**required**, or name",
+    "last_name": "this or name is **required**",
     "email_1": "this or phone_1 is **required**",
     "phone_1": "this or email_1 is **required**",
     "lease_term_in_months": "1 to 18",
-    "desired_num_bedrooms": "a list; 0 is a studio, 3 is three and more",
-    "notes": "lines with `{path}`; cut at 1,000 characters",
+    "desired_num_bedrooms": "a list; 0 is a studio, and 3 means three or more",
+    "notes": "lines with `{path}`; truncated at 1,000 characters",
 }
 
 
@@ -58,7 +58,7 @@ def _takes(target: Target) -> str:
 
 def sentences_table() -> str:
     """Return the table of default messages for ``{say}``."""
-    rows = ["| outcome | sentence |", "|---|---|"]
+    rows = ["| outcome | message |", "|---|---|"]
     rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in respond.SENTENCES.items()]
     return "\n".join(rows)
 

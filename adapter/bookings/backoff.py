@@ -1,4 +1,4 @@
-"""Compute retry times. All functions are pure."""
+"""Compute when to retry, check and search. All functions are pure."""
 
 import datetime as dt
 
@@ -12,12 +12,12 @@ from adapter.exceptions import (
 )
 from adapter.models import AttemptOutcome
 
-#: Delay before the first retry. It doubles with each further retry, up to the maximum.
+#: Delay before the first retry. The delay doubles with each further retry, up to the maximum.
 FIRST_DELAY_SECONDS = 2.0
 MAX_DELAY_SECONDS = 300.0
-#: Delay after a 429 without Retry-After. Propexo's limit is per minute.
+#: Delay after a 429 without Retry-After, because Propexo's limit is per minute.
 RATE_LIMIT_SECONDS = 60.0
-#: Delay after a 401 or 403, because the token must be changed first.
+#: Delay after a 401 or 403, because someone must change the token first.
 NOT_AUTHORIZED_SECONDS = 60.0
 #: Minimum and maximum delay between reads of a job's status.
 MIN_STATUS_DELAY_SECONDS = 1.0
@@ -65,7 +65,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
 
 
 def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to read a job's status again: after half the time already waited."""
+    """Return when to read a job's status again: after half of the time since its submission."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
@@ -74,10 +74,10 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return how long to wait for a job: ``limit``, or less if it delays a newer request.
+    """Return how long to wait for a job: ``limit``, or less if the job delays a newer request.
 
-    The newer request can be sent until ``sendable_until``. The job gets half of the remaining time,
-    so that a tour that starts soon can still be booked.
+    The newer request can be sent until ``sendable_until``. The job gets only half of the remaining
+    time, so that a newer tour that starts soon can still be booked.
     """
     if sendable_until is None:
         return limit
@@ -85,7 +85,7 @@ def job_timeout(
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to search for an unknown booking again. Each wait doubles the total."""
+    """Return when to search for an unknown booking again. Each wait doubles the total wait."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
     delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

@@ -54,7 +54,7 @@ SENTENCES: Mapping[str, str] = {
     "cancellation_elsewhere": "no booking with this key is known here, but the same person has a "
     "tour from another request: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
-    "cancellation_done": "booking {} does not exist in Knock: there is nothing left to cancel",
+    "cancellation_done": "booking {} is no longer active: there is nothing left to cancel",
     "taken_back": "a later request or a user took it back: booking {}",
     "booking_came_later": "its booking arrived later and needs review: booking {}",
 }
@@ -74,7 +74,7 @@ class Decision:
 
     @property
     def reason(self) -> Reason:
-        """The rule as a sentence for users."""
+        """The rule that was applied, as a sentence for users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
         also = "".join(
@@ -83,7 +83,7 @@ class Decision:
         return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of) + also)
 
     def applied_to(self, booking: Booking) -> Booking:
-        """Apply the decision to a booking that is not yet stored."""
+        """Return a booking that is not stored yet, with the decision applied."""
         return dataclasses.replace(
             self.changed(booking),
             reasons=(*booking.reasons, self.reason),
@@ -91,13 +91,13 @@ class Decision:
         )
 
     def changed(self, booking: Booking) -> Booking:
-        """Return the booking with this decision's state and rule."""
+        """Return a copy of the booking with this decision's state and rule."""
         return dataclasses.replace(
             booking, state=self.state, reason=self.code, because_of=self.because_of
         )
 
     def changes(self, booking: Booking) -> bool:
-        """Return True unless the booking already matches the decision."""
+        """Return True unless the booking already has the decision's state and rule."""
         return (self.state, self.code, self.because_of) != (
             booking.state,
             booking.reason,
@@ -111,7 +111,7 @@ def held(code: str, other: Booking) -> Decision:
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return the decision for a request that the sender already sent: ``original``."""
+    """Return the decision for a request that the sender already sent as ``original``."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
@@ -134,6 +134,13 @@ def duplicate_of(request: Booking, other: Booking) -> Decision:
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=other.id)
 
 
+BOOKED_AFTER_CANCELLATION = Reason(
+    field=FIELD,
+    reason="Propexo booked this tour after its cancellation was done: make sure that Knock no "
+    "longer has it",
+)
+
+
 def carried_out_late(newer: Booking) -> Reason:
-    """Return the reason why a booking needs review: ``newer`` should have replaced it."""
+    """Return the reason to review a booking that ``newer`` should have replaced in Knock."""
     return Reason(field=FIELD, reason=SENTENCES["carried_out_late"].format(newer.id))

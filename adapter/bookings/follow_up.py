@@ -17,7 +17,7 @@ from adapter.store import Database, DueCheck, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
-#: Seconds after a read times out until the booking is due again.
+#: Number of seconds after a read's timeout until the booking is due again.
 LEASE_MARGIN = 10.0
 #: Maximum number of bookings that one run checks before it frees its thread.
 MAX_CHECKS_PER_RUN = 10
@@ -26,7 +26,7 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
-    """Reads the outcomes of bookings from Propexo."""
+    """Reads the outcomes of submitted bookings from Propexo."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -34,11 +34,11 @@ class Follower:
         self.propexo = propexo
         self.clock = clock
         self.unknown = UnknownSettler(settings, store, propexo, clock)
-        #: Set when this process must stop. No more bookings are checked.
+        #: Set when this process must stop. After that, no more bookings are checked.
         self.stopping = threading.Event()
 
     def check_due(self) -> None:
-        """Check bookings that are due, as fast as the rate limit allows."""
+        """Check the bookings that are due, as fast as the rate limit allows."""
         for _ in range(MAX_CHECKS_PER_RUN):
             check = None if self.stopping.is_set() else self._next()
             if check is None:
@@ -48,10 +48,10 @@ class Follower:
                 return
 
     def _next(self) -> DueCheck | None:
-        """Reserve one read under the rate limit, and take the booking that has been due longest.
+        """Reserve one call under the rate limit, and claim the booking that has been due longest.
 
-        It becomes due again after a lease, in case this process dies. Return None if there is
-        nothing to check now.
+        The booking becomes due again after a lease, in case this process dies. Return None if there
+        is nothing to check now.
         """
         limit, lease = self.settings.rate_per_minute, self.propexo.timeout_seconds + LEASE_MARGIN
         with self.store.pipeline() as tx:
@@ -66,7 +66,7 @@ class Follower:
             return found
 
     def _check(self, check: DueCheck) -> None:
-        """Check one booking. After an unexpected error, retry much later: it may exist in Knock."""
+        """Check one booking. After an unexpected error, check again much later."""
         booking = check.booking
         try:
             if booking.state is BookingState.SUBMITTED:
@@ -83,7 +83,7 @@ class Follower:
     def _follow_up(self, booking: Booking, *, has_related: bool) -> None:
         """Read and record the status of a submitted booking's job.
 
-        A success on which nothing else depends is recorded without reading other bookings.
+        A success that affects no other booking is recorded without reading other bookings.
         """
         report = self._report(booking)
         is_success = isinstance(report, JobReport) and report.status is WriteStatus.SUCCESS
@@ -126,7 +126,7 @@ class Follower:
     def _job_timeout(
         self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
     ) -> dt.timedelta:
-        """Return how long to wait for the job: less if it delays a newer request."""
+        """Return how long to wait for the job, which is less if it delays a newer request."""
         pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]

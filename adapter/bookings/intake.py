@@ -1,7 +1,7 @@
 """Store a mapped event's bookings, taking into account the person's other requests.
 
-Everything is written in the transaction that settles the event, under one lock per person and
-community.
+Everything is written in the transaction that completes the event, while locks on the people's keys
+are held.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class BookingPlanner:
-    """Plans and stores the bookings for events."""
+    """Plans and stores the bookings of mapped events."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class BookingPlanner:
     ) -> None:
         """Store an event's outcome and bookings.
 
-        With ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
-        requested now, and are not duplicates of earlier items or tours.
+        If ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
+        requested now and are not treated as duplicates of earlier items or tours.
         """
         items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
         drafts = [self._draft(item, event, now) for item in items]
         crowded = tx.bookings.lock_related(drafts, now)
-        # In a replay, continue after the bookings from the earlier mapping.
+        # In a replay, number the new bookings after those from the earlier mapping.
         number = len(tx.bookings.of_event(event.id)) if event.mapping_hash else 0
         stored: list[Booking] = []
         for item, draft in zip(items, drafts, strict=True):
@@ -91,12 +91,12 @@ class BookingPlanner:
         bookings: Iterable[Booking],
         now: dt.datetime,
     ) -> None:
-        """Lock the people in an event's stored bookings and in those that it now maps to."""
+        """Lock the people in an event's stored bookings and in the newly mapped ones."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
         tx.bookings.lock_related((*drafts, *bookings), now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
-        """Return an item as a booking that is not yet stored."""
+        """Return a booking for an item, without storing it."""
         community = item.community.key if item.community else None
         keys = self._fingerprints.person_keys(community, item.appointment, self._shared)
         item_key = None
@@ -115,7 +115,7 @@ class BookingPlanner:
             timezone=item.community.timezone.key if item.community else None,
             starts_at=item.starts_at,
             appointment=item.appointment,
-            # The reasons that block the booking come first, because a user has to fix them.
+            # Reasons that block the booking come first, because a user has to fix them.
             reasons=tuple(dict.fromkeys((*item.blocking_reasons, *item.reasons))),
             # A time in the future means that the sender's clock is wrong, so it is ignored.
             asked_at=min(item.sent_at or event.received_at, event.received_at),
@@ -140,7 +140,7 @@ class BookingPlanner:
         related: Related,
         draft: Booking,
     ) -> Decision | None:
-        """Return the decision on a new request, or None to process it as mapped."""
+        """Return the decision on a new request, or None to keep its mapped state."""
         now = draft.created_at
         has_sent_at = item.sent_at is not None
         repeat = _repeat(tx, source, draft, related, has_sent_at=has_sent_at)
@@ -168,7 +168,7 @@ class BookingPlanner:
 
 
 def event_state(mapped: Mapped) -> EventState:
-    """Return an event's state after mapping."""
+    """Return the state of an event with this mapping result."""
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
@@ -184,7 +184,7 @@ def _repeat(
 ) -> Repeat | None:
     """Return the earlier request with exactly the same bytes, if there is one.
 
-    Bytes that contain the sender's own time, or an ID of the delivery, are certainly a retry.
+    The same bytes with the sender's own time or a delivery ID are certainly a retry.
     """
     before = [
         one.event_id
@@ -219,7 +219,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a draft the person's latest request, as if Knock no longer had the same tour."""
+    """Make a draft the person's latest request, even if Knock already has the same tour."""
     gone = [
         one
         for one in related.same
@@ -241,7 +241,7 @@ def _store(
     related: Related,
     now: dt.datetime,
 ) -> Booking:
-    """Store a booking as decided, and update the person's other requests."""
+    """Store a booking with its decision, and update the person's other requests."""
     if draft.item_key in related.crowded or any(
         one.item_key == draft.item_key is not None for one in related.different
     ):

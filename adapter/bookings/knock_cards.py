@@ -1,20 +1,20 @@
 """Work out which tours Knock keeps. All functions are pure.
 
-Knock knows people by their contacts alone, and cancels a person's tour when it books another one.
-If a request has the contacts of two people in Knock, or one that was overwritten since, it is not
-known which tour Knock cancels: then all of them may stand.
+Knock identifies a prospect only by email and phone, and cancels the prospect's tour when it books
+another one. If a request has contacts of two prospects, or a contact that was overwritten since, we
+do not know which tour Knock cancels, so any of them may still exist.
 """
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from adapter.models import Booking, BookingState, Kind
 
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A person in Knock, and the bookings that this person may have there."""
+    """A prospect in Knock, and the bookings that it may have there."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()
@@ -22,17 +22,20 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Map the ID of each booking that Knock certainly replaced to the tour that replaced it.
+    """Return the tours that certainly replaced bookings in Knock, by the replaced booking's ID.
 
-    ``posted`` are bookings that may exist in Knock, in the order in which they were posted.
+    ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
     return _simulate(posted)[1]
 
 
-def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Sequence[Booking]:
+def left_beside(
+    new: Booking, others: Iterable[Booking], same: Container[int], now: dt.datetime
+) -> Sequence[Booking]:
     """Return the upcoming tours that Knock might keep or might cancel when it books a new one.
 
-    ``others`` are in the order in which they were posted, followed by those not sent yet.
+    ``others`` are in the order in which they were posted, followed by those not sent yet. ``same``
+    has the IDs of the requests from the new one's person, which may be canceled if that is certain.
     """
     card, near = _find(new, _simulate(others)[0])
     if new.kind is Kind.PROSPECT:
@@ -41,7 +44,7 @@ def left_beside(new: Booking, others: Iterable[Booking], now: dt.datetime) -> Se
         one
         for one in (one for found in near for one in found.bookings)
         if one.kind is Kind.APPOINTMENT
-        and (card is None or one.state is BookingState.PENDING)
+        and (card is None or one.state is BookingState.PENDING or one.id not in same)
         and one.starts_at is not None
         and one.starts_at > now
     ]
@@ -66,7 +69,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the card that Knock will certainly use, if any, and all cards that it might use."""
+    """Return the card that Knock certainly uses for a booking, if any, and all it might use."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

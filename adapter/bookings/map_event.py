@@ -1,4 +1,4 @@
-"""Map received events to bookings, or record why there are none."""
+"""Map received events to bookings, or record why an event has none."""
 
 import datetime as dt
 import logging
@@ -14,18 +14,18 @@ from adapter.store import Database, Transaction
 
 log = logging.getLogger(__name__)
 
-#: Maximum time an event waits for a worker to load its mapping.
+#: How long an event waits for a worker to load its mapping.
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
-#: Time between attempts while the mapping, or the key of an encrypted request, is missing.
+#: Delay between attempts while the mapping or the encryption key is missing.
 RETRY_DELAY = dt.timedelta(seconds=30)
-#: How long a failed event is postponed if it cannot even be held.
+#: Delay before an event that failed is tried again if it could not be held.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 #: Maximum number of events that one run maps before it frees its thread.
 MAX_EVENTS_PER_RUN = 100
 
 
 class Mapper:
-    """Maps events with the current mappings. Assign ``sources`` to replace all of them at once."""
+    """Maps events with the current mappings. Assign ``sources`` to replace all mappings at once."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -38,7 +38,7 @@ class Mapper:
     def map_due(self) -> bool:
         """Map received events that are due, each in its own transaction.
 
-        Return False if none is.
+        Return False if no event is due.
         """
         first = has_more = self._map_next()
         for _ in range(MAX_EVENTS_PER_RUN - 1):
@@ -48,15 +48,16 @@ class Mapper:
         return first is not None
 
     def _map_next(self) -> bool | None:
-        """Map the next event, and hold it after an unexpected error.
+        """Map the next due event. Hold it after an unexpected error.
 
-        Return True if more are due, and None if none was.
+        Return True if more events may be due, False if this was the last, and None if none was due.
         """
-        # Read the hash key first. Inside the transaction, it would take a second connection.
+        # Read the hash key first. Inside the transaction, this would take a second connection.
         self.store.fingerprints()
         event, has_more = None, None
         try:
-            # If this is lost, the event is mapped again. Nothing is sent before it is on disk.
+            # If this commit is lost, the event is mapped again. No POST is sent before it is on
+            # disk.
             with self.store.pipeline(is_durable=False) as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
@@ -67,10 +68,10 @@ class Mapper:
         except KeyMissing as exc:
             log.error("encryption_key_missing", extra={"reason": str(exc)})  # noqa: TRY400
             if event is not None:
-                # It is readable itself, but may repeat an earlier request that is not.
+                # This request is readable, but it may repeat an earlier one that is not.
                 self._hold(event.id, str(exc))
                 return True
-            # It waits for the key, and the others do not wait for it.
+            # This event waits for the key without delaying the others.
             with self.store.statement() as tx:
                 tx.events.postpone(exc.row_id, self.clock() + RETRY_DELAY)
             return True
@@ -82,7 +83,7 @@ class Mapper:
         return has_more
 
     def map(self, tx: Transaction, event: Event) -> None:
-        """Map a locked event and store its bookings."""
+        """Map an event, which the caller has locked, and store its bookings."""
         source, now = self.sources.get(event.source), self.clock()
         if source is None and now - event.received_at < MAX_WAIT_FOR_MAPPING:
             # The web process may have loaded a mapping that this worker has not loaded yet.
@@ -95,7 +96,7 @@ class Mapper:
         planner.apply(tx, event, mapped, source, now)
 
     def _hold(self, event_id: int, why: str) -> None:
-        """Hold an event that cannot be mapped. Postpone it first so that it cannot block others."""
+        """Hold an event that cannot be mapped. Postpone it first, so it never blocks others."""
         now = self.clock()
         with self.store.statement() as tx:
             tx.events.postpone(event_id, now + RETRY_DELAY_AFTER_BUG)

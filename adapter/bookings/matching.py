@@ -1,8 +1,9 @@
-"""Build queries for unknown bookings, and match the records that Propexo returns.
+"""Build the queries that search for an unknown booking, and match the returned records.
 
-After a POST without a response, three lists may contain the booking: the write log (a job with
-these parameters), the prospects (this person) and their events (a tour at this instant). The lists
-may lag hours behind Knock, so at first, a missing record proves nothing. All functions are pure.
+After a POST without a response, three of Propexo's lists may contain the booking: the write log (a
+job with these parameters), the prospects (this person) and their events (a tour at this instant).
+The lists may lag hours behind Knock, so at first, a missing record proves nothing. All functions
+are pure.
 """
 
 import datetime as dt
@@ -15,10 +16,10 @@ WRITE_LOG = "/v1/admin/logs/writes/"
 PROSPECTS = "/crm/v1/prospects/"
 EVENTS = "/crm/v1/events/"
 
-#: Maximum difference between the clocks of two machines.
+#: Maximum clock difference between two machines.
 SKEW = dt.timedelta(seconds=30)
 
-#: The fields that identify a booking. A guest card has neither date nor time.
+#: The fields that identify a booking. A guest card has no date or time.
 IDENTIFYING = ("community_id", "appointment_date", "appointment_time", "last_name")
 CONTACTS = ("email_1", "phone_1")
 
@@ -26,7 +27,7 @@ _SPANS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("month", 30 * 
 
 
 def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
-    """Return the query for writes since an attempt."""
+    """Return the query for the write log since an attempt."""
     age = (now - attempt.started_at + SKEW).total_seconds()
     span = next((name for name, seconds in _SPANS if age < seconds), "month")
     return {
@@ -37,7 +38,7 @@ def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
-    """Return the query for the community's prospects changed since an attempt."""
+    """Return the query for the community's prospects that changed since an attempt."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "community_id": str(attempt.request["community_id"]),
@@ -59,9 +60,9 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
 def job_in(
     log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]
 ) -> tuple[str, dt.datetime] | None:
-    """Return this attempt's job ID and when Propexo accepted it, or None.
+    """Return the ID of this attempt's job and when Propexo accepted it, or None.
 
-    ``known`` contains the jobs of other bookings.
+    ``known`` contains the IDs of other bookings' jobs, which are skipped.
     """
     others = set(known)
     for record in log:
@@ -80,7 +81,7 @@ def job_in(
 
 
 def jobs_of(log: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the IDs of the jobs in a write log."""
+    """Return the IDs of all jobs in a write log."""
     return [record["job_id"] for record in log if isinstance(record.get("job_id"), str)]
 
 
@@ -118,7 +119,7 @@ def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool
 
 
 def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
-    """Return True if one of these events is the tour: same instant, not canceled.
+    """Return True if one of these events is the booking's tour and is not canceled.
 
     Propexo does not document an event's fields, so any field may contain the instant.
     """
@@ -130,7 +131,7 @@ def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
 
 
 def _normalize_contact(value: object) -> str:
-    """Convert an email to lower case, a phone to its last ten digits, anything else to ""."""
+    """Return an email in lower case, a phone's last ten digits, or "" for anything else."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text

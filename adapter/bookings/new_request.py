@@ -1,7 +1,7 @@
-"""Decide whether a new request is a repeat, a change, or from another person.
+"""Decide whether a new request is a repeat, a change, or a request from another person.
 
-:mod:`adapter.bookings.precedence` decides its effect on the person's other requests.
-All functions are pure.
+:mod:`adapter.bookings.precedence` decides how it affects the person's other requests. All functions
+are pure.
 """
 
 import dataclasses
@@ -30,18 +30,18 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Repeat:
-    """A webhook whose bytes are the same as an earlier one's."""
+    """A webhook with the same bytes as an earlier one."""
 
-    #: The booking that the earlier webhook was mapped to.
+    #: The booking from the earlier webhook.
     original: Booking
-    #: True if an ID shows that it is the same delivery. Otherwise the renter may have asked again.
+    #: True if its ID or time proves that it is a retry. If not, the renter may have asked again.
     is_certain: bool
 
 
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a repeated cancellation, or None to process it as mapped.
+    """Return the decision on a repeated cancellation, or None if it is not a late repeat.
 
     A late retry must not cancel a newer request.
     """
@@ -65,12 +65,13 @@ def decide_new(
     open_sources: Collection[str] = (),
     nearby: Sequence[Booking] = (),
 ) -> Decision | None:
-    """Return the decision on a new request, or None to process it as mapped.
+    """Return the decision on a new request, or None to keep its mapped state.
 
-    ``same`` are the person's other requests, ``unclear`` those of someone who may be the same.
-    ``nearby`` are all whose contacts Knock may connect with the new one's.
-    ``has_sent_at``: the sender said when it was. Anyone can send to ``open_sources``.
-    ``is_contact_of_many``: too many others have its email or phone to know them all.
+    ``same`` contains the person's other requests, ``unclear`` the requests of people who may be the
+    same person, and ``nearby`` all requests whose contacts Knock may link to the new one's.
+    ``has_sent_at`` is True if the sender reported the time of the request. ``open_sources`` are
+    sources to which anyone can send. ``is_contact_of_many`` is True if so many requests share the
+    email or phone that some were not read.
     """
     if repeat is not None and repeat.is_certain:
         return seen_before(repeat.original, "same_delivery")
@@ -104,7 +105,7 @@ def decide_new(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return the other requests with the same key as the new one, oldest first."""
+    """Return the other requests with the new one's key, oldest first."""
     versions = [
         one
         for one in same
@@ -123,8 +124,8 @@ def _unchanged(
 ) -> Decision | None:
     """Detect a repeat of the sender's latest version, unless it has been canceled since.
 
-    A person decides if a user has dismissed it since, or if the renter got another tour through
-    another sender: the sender may repeat itself, or the renter may have asked again.
+    The repeat needs review if a user has dismissed that version since, or if the renter has a later
+    tour from another sender, because the renter may have asked again.
     """
     latest = next(reversed(_versions(new, same)), None)
     if latest is None or latest.content != new.content or _was_canceled(new, same):
@@ -156,7 +157,7 @@ def _older_version(new: Booking, same: Sequence[Booking]) -> Decision | None:
 
 
 def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold the second of two tours requested for one person in the same webhook."""
+    """Hold the second of two tours that the same webhook requests for one person."""
     twins = [
         one
         for one in Person(tuple(same), now).at(new.community).tours
@@ -168,17 +169,17 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a version with a new contact or community, because Knock would keep both tours."""
+    """Hold a new version with another contact or community, because Knock would keep both tours."""
     sent = [
         one
-        for one in _versions(new, same)
+        for one in map(Person(tuple(same), now).end_of, _versions(new, same))
         if may_exist(one) and is_current(one, now) and not one.person_keys & new.person_keys
     ]
     return held("changed_after_first", sent[-1]) if sent else None
 
 
 def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a version that only corrects a contact, because Knock emails or calls the old one."""
+    """Hold a new version that only corrects a contact, because Knock keeps the old contact."""
     sent = [
         one
         for one in _versions(new, same)
@@ -194,7 +195,7 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold a booking whose key was already canceled, if the time of its request is not known."""
+    """Hold a booking whose key was canceled before it arrived, unless its time is known."""
     before = [
         one
         for one in same
@@ -206,10 +207,16 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if a repeat could undo something a sender has sent since."""
+    """Return True if a repeat could undo something that a sender has sent since."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
-    return is_other_tour or _was_canceled(new, same)
+    return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None
+
+
+def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
+    """Return the sender's latest version if its community differs from the new request's."""
+    latest = next(reversed(_versions(new, same)), None)
+    return latest if latest is not None and latest.community != new.community else None
 
 
 def _held_unproved(
@@ -219,9 +226,9 @@ def _held_unproved(
     now: dt.datetime,
     open_sources: Collection[str],
 ) -> Decision | None:
-    """Hold a request if an unverified source's request would replace a verified source's.
+    """Hold an unverified source's request that would replace a verified source's request.
 
-    Anyone can send to an open source: an email address must not be enough to move a tour.
+    Anyone can send to an open source, and an email address must not be enough to move a tour.
     """
     is_open = new.source in open_sources
     others = [one for one in same if (one.source in open_sources) is not is_open]
@@ -233,7 +240,7 @@ def _held_unproved(
 
 
 def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
-    """Return whether a new request, once it is sent, would replace ``one``."""
+    """Return whether ``new`` would replace ``one`` once it is sent."""
     is_tour_or_unsent = one.kind is Kind.APPOINTMENT or one.state not in SENT
     return (
         new.kind is Kind.APPOINTMENT
@@ -247,13 +254,13 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return the person's latest tour at the new request's community, not counting that request."""
+    """Return the person's latest other tour at the new request's community."""
     return Person(tuple(same), now).at(new.community).last
 
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
-    """Hold a late repeat, which must not undo a newer request."""
-    last = _last_tour(new, same, now)
+    """Hold a late repeat, because it must not undo a newer request."""
+    last = _moved(new, same) or _last_tour(new, same, now)
     since = [one for one in same if one is last or (one.is_cancellation and are_versions(one, new))]
     return held("repeat_or_change", max(since or same, key=order))
 
@@ -271,11 +278,11 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
 def _held_beside(
     new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
 ) -> Decision | None:
-    """Hold a tour if Knock might keep another one as well, or later get one that cancels it."""
+    """Hold a tour if Knock might keep another tour too, or might cancel this one later."""
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
-    beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), now)
-    # Another sender's tour explains more than an earlier version from the same sender.
+    beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), known, now)
+    # Another sender's tour tells users more than an earlier version from the same sender.
     others = [one for one in beside if not are_versions(one, new)] or beside
     return held("two_cards", max(others, key=order)) if others else None
 
@@ -283,7 +290,7 @@ def _held_beside(
 def _held_doubtful(
     new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
 ) -> Decision | None:
-    """Hold a request that would be merged with a tour that Knock may no longer have."""
+    """Hold a request instead of merging it with a tour that Knock may no longer have."""
     other = next((one for one in same if one.id == planned.because_of), None)
     if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
         return None

@@ -9,7 +9,7 @@ from adapter.bookings import knock_cards
 from adapter.bookings.same_person import Relation, relation
 from adapter.models import Booking, BookingState, Kind
 
-#: The ID of a request that is not yet stored. It is newer than all others.
+#: The ID of a request that is not stored yet. It counts as newer than all others.
 NEW = 2**63 - 1
 
 #: States of a booking that exists, may exist, or will soon exist in Knock.
@@ -26,10 +26,10 @@ WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 #: States of a booking that can be canceled locally, because it is certainly not in Knock.
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
-#: Reason codes of requests that were ready to be sent before they needed review.
+#: Reason codes of requests that were ready to be sent before they were held.
 _HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error"})
 
-#: Reason codes of decisions that change when the other lead changes.
+#: Reason codes of decisions that may change when the other lead changes.
 _REVISABLE = frozenset(
     {
         "newer_request",
@@ -42,14 +42,15 @@ _REVISABLE = frozenset(
 
 #: States of requests that are covered or replaced by another one.
 MERGED = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-#: Reason codes of cancellations that cancel nothing: whose or whether is unclear, or it is a retry.
+#: Reason codes of cancellations that are ignored until reviewed, because they are ambiguous or a
+#: retry.
 WITHOUT_EFFECT = frozenset({"cancellation_unclear", "repeat_or_change", "same_delivery"})
-#: After this much time since the last guest card, a request is a new lead for the agents.
+#: A request that comes this long after the last guest card is a new lead.
 PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
 def order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return the sort key for requests: the time of the request, then the order of arrival."""
+    """Return the sort key for requests: by the time of the request, then by arrival."""
     return (booking.asked_at, booking.id)
 
 
@@ -61,7 +62,7 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
 
 
 def may_exist(booking: Booking) -> bool:
-    """Return True if Knock may have, or may soon have, the booking."""
+    """Return True if Knock has, may have or may soon get the booking."""
     return booking.state in SENT and booking.gone_at is None
 
 
@@ -84,7 +85,7 @@ class Person:
 
     @functools.cached_property
     def cancellations(self) -> Mapping[int, Booking]:
-        """The newest cancellation of each request that its sender canceled."""
+        """The newest cancellation of each canceled request, by the request's ID."""
         return {
             request.id: max(after, key=order)
             for request in self.requests
@@ -93,7 +94,7 @@ class Person:
 
     @functools.cached_property
     def wanted(self) -> Sequence[Booking]:
-        """The current requests that were sent or were ready to be sent."""
+        """The current requests that were sent, are ready to be sent, or were merged with those."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
     @functools.cached_property
@@ -123,13 +124,13 @@ class Person:
             return any(order(one) < order(request) for one in between)
         end = self.end_of(request)
         if end.state is BookingState.HELD and end.id not in self.cancellations:
-            return False  # the one that counts needs review
+            return False  # the request that it depends on needs review
         is_same_tour = request.starts_at == other.starts_at
         is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Return the lead that counts for a request, after all merges and replacements."""
+        """Follow a request's merges and replacements, and return the last lead in the chain."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)
@@ -137,7 +138,7 @@ class Person:
         return request
 
     def at(self, community: str | None) -> "Person":
-        """Return the person's requests at one community only."""
+        """Return this person with only the requests at one community."""
         if all(one.community in (community, None) for one in self.requests):
             return self
         local = (one for one in self.requests if one.community in (community, None))
@@ -155,17 +156,17 @@ class Person:
 
     @functools.cached_property
     def standing(self) -> Booking | None:
-        """The tour that exists or will exist in Knock: the one posted last."""
+        """The tour that exists or will exist in Knock, which is the one that was posted last."""
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The bookings that Knock certainly replaced, by ID, with the tours that it has instead."""
+        """The tours that certainly replaced bookings in Knock, by the replaced booking's ID."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:
-        """Return True if it is not known whether Knock still has a tour: another one came later."""
+        """Return True if a later tour may have replaced this tour in Knock."""
         standing = self.standing
         is_later = standing is not None and posting_order(standing) > posting_order(tour)
         is_booked = standing is not None and standing.state is BookingState.BOOKED
@@ -174,30 +175,43 @@ class Person:
     def newer_version(self, request: Booking) -> Booking | None:
         """Return the sender's newest later version of a pending request, if any.
 
-        A request at another community also counts if it was merged there.
+        A version at another community also counts if it was merged with a request there.
         """
         newer = [
             one
-            for one in self.wanted
-            if (one.state is BookingState.PENDING or one.community != request.community)
+            for one in self.requests
+            if (self._is_wanted_elsewhere(one, request) or self._is_queued(one))
             and are_versions(one, request)
             and order(one) > order(request)
             and may_replace(one.kind, request.kind)
         ]
         return max(newer, key=order, default=None)
 
+    def _is_queued(self, one: Booking) -> bool:
+        return one.state is BookingState.PENDING and one.id in self.wanted_ids
+
+    def _is_wanted_elsewhere(self, one: Booking, request: Booking) -> bool:
+        """Return True if one is wanted at another community, where leads may not be known here."""
+        if one.community == request.community:
+            return False
+        is_merged_there = one.state in MERGED and one.because_of not in self.by_id
+        is_wanted = (
+            is_merged_there and is_current(one, self.now) and one.id not in self.cancellations
+        )
+        return one.id in self.wanted_ids or is_wanted
+
     def tour_for(self, request: Booking) -> Booking:
         """Return the booking for the same tour as ``request``."""
         twins = [one for one in self.tours if one.starts_at == request.starts_at]
         if self.standing in twins:
-            assert self.standing is not None  # noqa: S101 - a twin is a booking
+            assert self.standing is not None  # noqa: S101 - the same tour is a booking
             return self.standing
         sent = [one for one in twins if one.state in SENT]
         if sent and (
             any(one and one.state is BookingState.UNKNOWN for one in (*sent, self.standing))
             or any(map(self.may_be_gone, sent))
         ):
-            # Which tour Knock has is not known: until that is settled, none is posted again.
+            # It is unknown which tour Knock has. Until that is resolved, none is posted again.
             return max(sent, key=posting_order)
         pending = [
             one
@@ -212,7 +226,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the cancellations of a request: the later ones with the same key."""
+    """Return the cancellations of a request, which have the same key and came later."""
     known = tuple(requests)
     return [
         one
@@ -226,9 +240,9 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
 
 
 def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
-    """Return whether a cancellation concerns the person who made these requests.
+    """Return whether a cancellation is from the person who made these requests.
 
-    If it names no contact, it concerns the person who made the request that it canceled.
+    If it has no contact, it is from the person whose request it canceled.
     """
     if cancellation.person_keys or cancellation.because_of is None:
         return True
@@ -262,7 +276,7 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return the sort key for bookings in Knock: the time of the POST."""
+    """Return the sort key for bookings in Knock: by the time of the POST, then by ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 
@@ -286,16 +300,19 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
     """Return the request that a tour found in Knock may belong to instead of ``booking``, or None.
 
-    Knock may have replaced the tour for one that was posted later, or the one found is somebody
-    else's for the same instant.
+    Knock may have replaced the tour with one that was posted later, or the tour found may be
+    someone else's at the same time.
     """
     known = _tours_of_contacts(booking, others)
-    same_instant = [one for one in known if one.starts_at == booking.starts_at]
+    gone = knock_cards.replaced(posted(known))
+    same_instant = [
+        one for one in known if one.starts_at == booking.starts_at and one.id not in gone
+    ]
     return posted_later(booking, known) or max(same_instant, key=posting_order, default=None)
 
 
 def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[Booking]:
-    """Return the tours that may exist in Knock, which identifies people only by their contacts."""
+    """Return the tours that may exist in Knock and share a contact with the booking."""
     return [
         one
         for one in others

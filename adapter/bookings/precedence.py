@@ -1,13 +1,14 @@
 """Decide which of a person's requests at a community takes precedence.
 
 Knock keeps one upcoming tour per person and community: a second booking cancels the first, and
-each booking emails the renter. So the person's latest request counts, an older request is never
-sent after it, and a tour requested twice is booked once. A tour also creates the guest card, so a
-person who has a tour or a guest card does not need another card.
+Knock emails the renter about each booking. So the person's latest request counts, an older request
+is never sent after it, and a tour requested twice is booked once. Booking a tour also creates the
+guest card, so a person who has a tour or a guest card does not need another card.
 
 :func:`plan` recomputes this from all requests whenever something changes. The result does not
-depend on the order in which requests and responses arrive. Questions that only a new request raises
-(a repeat? another person?) are decided once, by :func:`decide_new`. All functions are pure.
+depend on the order in which requests and responses arrive. Questions that arise only for a new
+request (Is it a repeat? Is it from another person?) are decided once, by :func:`decide_new`. All
+functions are pure.
 """
 
 import dataclasses
@@ -33,7 +34,7 @@ from adapter.bookings.person import (
 )
 from adapter.models import Booking, BookingState, Kind
 
-#: After this many rounds at most, no decision changes another one.
+#: Maximum number of rounds until no decision changes another one.
 MOST_ROUNDS = 5
 #: Reason codes of held requests that are new versions of earlier ones with the same key.
 _NEW_VERSION = frozenset(
@@ -42,10 +43,10 @@ _NEW_VERSION = frozenset(
 
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
-    """Return the decisions that change something, by request ID.
+    """Return the decisions that change a request, by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
-    that have the same sender and key. One decision may change another, so all are made again until
+    that have the same sender and key. One decision may affect another, so all are recomputed until
     none changes.
     """
     before = {request.id: request for request in requests}
@@ -68,10 +69,10 @@ def _changed(person: Person) -> Iterator[tuple[int, Decision]]:
 
 
 def _changes(decision: Decision, request: Booking, person: Person) -> bool:
-    """Return whether a decision changes something.
+    """Return whether a decision must be stored.
 
-    A request that was replaced keeps the first reason while that request counts or was replaced in
-    turn: otherwise each request of a person would rewrite all earlier ones.
+    A replaced request keeps naming the first request that replaced it, as long as that one was not
+    discarded and does not need review. Otherwise, each new request would rewrite all earlier ones.
     """
     is_same = decision.state is request.state is BookingState.SUPERSEDED
     other = person.by_id.get(request.because_of or 0)
@@ -103,7 +104,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeat if a request that arrived later was made between it and the original."""
+    """Hold a repeat if another request, which arrived later, was made before it."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None
@@ -113,7 +114,7 @@ def _decide_repeat(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
-    """Decide on a tour: it is the latest request, the same tour as another one, or outdated."""
+    """Decide whether a tour is the latest request, the same as another tour, or outdated."""
     last = person.last
     assert last is not None  # noqa: S101 - the request is one of the tours
     if request.starts_at != last.starts_at:
@@ -149,7 +150,7 @@ def _is_earlier_card(one: Booking, request: Booking) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide on the latest request. It may need review if the lead it was merged into has ended."""
+    """Decide on the latest request. It may need review if its merged lead is gone."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)
@@ -178,7 +179,7 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
     ]
     if versions:
         return superseded(request, max(versions, key=order))
-    tour = person.standing
+    tour = person.at(request.community).standing
     if tour is None or tour.state is not BookingState.BOOKED or request.id not in person.wanted_ids:
         return None
     if order(tour) < order(request) or not may_replace(tour.kind, request.kind):
@@ -188,9 +189,9 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
-    """Return whether ``newer`` is the sender's newer version of a request and stands on its own.
+    """Return whether ``newer`` is the sender's newer version of a request and independent of it.
 
-    One that was merged with the request in question is no reason to close that.
+    A version that was merged with the request itself is not a reason to close the request.
     """
     if newer.is_cancellation or not may_replace(newer.kind, request.kind):
         return False
@@ -202,7 +203,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide on an open cancellation: done, withdrawn, or left for someone to do in Knock."""
+    """Decide whether an open cancellation is done, withdrawn, or must be carried out in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -219,7 +220,8 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
     ]
     again = _asked_after(request, canceled, person)
     if again is not None:
-        code = "booking_came_later" if again.state in WAITING else "taken_back"
+        is_unclear = again.state in WAITING and again.reason != "contact_changed"
+        code = "booking_came_later" if is_unclear else "taken_back"
         return Decision(state=BookingState.DISCARDED, code=code, because_of=again.id)
     standing = sorted((one for one in canceled if _may_stand(one, person)), key=posting_order)
     if standing:
@@ -254,7 +256,7 @@ def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision 
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
-    """Return requests that came after a cancellation and that the sender canceled too."""
+    """Return requests that came after a cancellation and were canceled by the sender too."""
     return [
         one
         for one in person.requests
@@ -266,12 +268,12 @@ def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
 
 
 def _is_forced_card(request: Booking) -> bool:
-    """Return whether a user wants this guest card in addition to any tour."""
+    """Return whether a user wants this guest card even if the person has a tour."""
     return request.reason == "forced" and request.kind is Kind.PROSPECT
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the bookings of other senders that canceled duplicates were merged with."""
+    """Return the other senders' bookings that the canceled requests were merged with."""
     ids = {
         one.because_of
         for one in canceled
@@ -285,7 +287,7 @@ def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
 
 
 def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Booking:
-    """Return the cancellation that ``request`` repeats, with no request in between."""
+    """Return the earliest cancellation that ``request`` repeats without a request in between."""
     versions = sorted((one for one in requests if are_versions(one, request)), key=order)
     first = request
     for one in reversed(versions[: versions.index(request)]):
@@ -298,8 +300,12 @@ def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Bookin
 def _asked_after(
     cancellation: Booking, canceled: Sequence[Booking], person: Person
 ) -> Booking | None:
-    """Return a later request with the cancellation's key or for a tour that it canceled."""
-    starts = {one.starts_at for one in canceled if one.starts_at is not None}
+    """Return a later request that has the cancellation's key or is for a tour that it canceled."""
+    tours = {
+        (one.community, one.starts_at)
+        for one in canceled
+        if one.starts_at is not None and one.state is not BookingState.SUPERSEDED
+    }
     again = [
         one
         for one in person.requests
@@ -308,7 +314,9 @@ def _asked_after(
         and _takes_back(one, is_first=not canceled)
         and (
             are_versions(one, cancellation)
-            or (one.starts_at in starts and one.state is not BookingState.SUPERSEDED)
+            or (
+                (one.community, one.starts_at) in tours and one.state is not BookingState.SUPERSEDED
+            )
         )
     ]
     return max(again, key=order, default=None)
@@ -317,17 +325,18 @@ def _asked_after(
 def _takes_back(request: Booking, *, is_first: bool) -> bool:
     """Return whether a request after a cancellation shows that the tour is wanted after all.
 
-    One that waits for a person does not, unless the cancellation had nothing to cancel.
+    A request in review does not, unless the cancellation had nothing to cancel or the review is
+    only about a contact for the same tour.
     """
     if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
         return False
     if request.state in WAITING:
-        return is_first
+        return is_first or request.reason == "contact_changed"
     return request.state in (BookingState.PENDING, *SENT, *MERGED)
 
 
 def _may_stand(canceled: Booking, person: Person) -> bool:
-    """Return True if a canceled booking may still be in Knock: no later tour has replaced it."""
+    """Return True if a canceled booking may still be in Knock, not replaced by a later tour."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
     return may_exist(canceled) and canceled.id not in person.replaced
@@ -336,8 +345,8 @@ def _may_stand(canceled: Booking, person: Person) -> bool:
 def may_be_gone(tour: Booking, requests: Iterable[Booking], now: dt.datetime) -> bool:
     """Return True if it is not known whether Knock still has a tour.
 
-    Another one may have replaced it, or a user has dismissed a cancellation that asked whether it
-    is wanted, and may have canceled it in Knock.
+    Another tour may have replaced it. Or a user dismissed a cancellation that asked whether the
+    renter wants the tour, and may have canceled it in Knock.
     """
     dismissed = [one for one in requests if _is_dismissed(one)]
     reopened = [

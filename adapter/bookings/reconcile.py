@@ -1,16 +1,17 @@
 """Reconcile a person's stored bookings with the plan: load, plan, apply.
 
-Whenever a request arrives or a booking's state changes, :func:`adapter.bookings.precedence.plan`
-is recomputed from all of the person's requests, under the person's lock.
+Whenever a request arrives or a booking's state changes, :func:`adapter.bookings.precedence.plan` is
+recomputed from all of the person's requests while the person's lock is held.
 """
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Self
 
 from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
+from adapter.bookings.new_request import held_person
 from adapter.bookings.person import (
     CANCELABLE,
     SENT,
@@ -22,6 +23,7 @@ from adapter.bookings.person import (
 from adapter.bookings.same_person import (
     Relation,
     has_another_contact,
+    is_one_full_name,
     name_of,
     names_agree,
     relation,
@@ -34,15 +36,15 @@ from adapter.store import Transaction
 class Related:
     """The other requests that share a contact or a key with one request."""
 
-    #: From the same person.
+    #: Requests from the same person.
     same: tuple[Booking, ...]
-    #: From someone who may be the same person.
+    #: Requests from people who may be the same person.
     unclear: tuple[Booking, ...]
-    #: From other people.
+    #: Requests from other people.
     different: tuple[Booking, ...]
-    #: All requests whose contacts Knock may link to this one's, from any person.
+    #: Requests from any person whose contacts Knock may link to this one's.
     nearby: tuple[Booking, ...] = ()
-    #: Keys of the request that too many others have, so that these were not read.
+    #: The request's keys that too many others share, so that not all of those were read.
     crowded: frozenset[int] = frozenset()
 
     @classmethod
@@ -77,13 +79,13 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return whether two requests are matched only by one contact and a compatible name."""
+    """Return whether two requests share only one contact and have compatible names."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
 
 def _of_two_people(fitting: Sequence[Booking], same: Sequence[Booking]) -> Set[int]:
-    """Return the IDs of requests matched by name whose names contradict another request's."""
+    """Return the IDs of requests that match by name but contradict another matching name."""
     names = {name_of(one): one for one in same}
     if len(names) > MOST_NAMES:
         return {one.id for one in fitting}
@@ -103,19 +105,37 @@ def _contradict(one: Booking, other: Booking) -> bool:
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     """Return the requests related to a booking. The caller must hold the locks on the keys.
 
-    A cancellation may not name a person, but the booking that it cancels does: the two are related
-    to the same requests. What Knock has replaced by a tour that is not the person's, is gone.
+    A cancellation may not name a person, but the booking that it cancels does, so both are related
+    to the same requests. A booking that Knock replaced with another person's tour is left out.
     """
     rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     related = Related.to(booking, rows)
     keys = {key for one in (*related.same, *related.unclear) for key in one.match_keys}
     if not keys <= {*booking.match_keys}:
         rows = tx.bookings.of_keys({*booking.match_keys, *keys}, now, lock=True)
-    same = _with_cancellations(booking, related.same, [row for row in rows if row.id != booking.id])
+    others = [row for row in rows if row.id != booking.id]
+    known = (*related.same, *_linked(booking, related.same, others))
+    same = _with_cancellations(booking, known, others)
     own = knock_cards.replaced(posted((*same, booking)))
     gone = knock_cards.replaced(posted(rows)).keys() - own.keys()
     same = [dataclasses.replace(one, gone_at=now) if one.id in gone else one for one in same]
     return dataclasses.replace(related, same=tuple(same), nearby=tuple(rows))
+
+
+def _linked(
+    booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
+) -> Iterator[Booking]:
+    """Yield requests of the same full name that share a contact with one of the person's requests.
+
+    For example, one has only the email, one only the phone, and a third request has both.
+    """
+    contacts = frozenset[int]().union(
+        *(one.person_keys for one in same if names_agree(one.appointment, booking.appointment))
+    )
+    known = {one.id for one in same}
+    for row in rows:
+        if row.person_keys & contacts and row.id not in known and is_one_full_name(row, booking):
+            yield row
 
 
 def _with_cancellations(
@@ -136,15 +156,15 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return whether one request cancels a request from the other one's person."""
+    """Return whether one of two requests cancels a request from the other one's person."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
 
-#: A person who has more names than this is not one.
+#: If requests under one contact have more names than this, they are from several people.
 MOST_NAMES = 20
 
-#: How far a change may spread through requests that share a contact.
+#: How many times a change may spread to other people who share a contact.
 MOST_STEPS = 2
 
 
@@ -162,7 +182,7 @@ def reconcile(
 def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Booking, ...]:
     """Return the requests that share a key with this one, and lock the keys if there are any.
 
-    Keys are locked before rows, as everywhere, to avoid deadlocks. Without other requests, nothing
+    Keys are always locked before rows, to avoid deadlocks. If there are no other requests, nothing
     can depend on this booking, so nothing is locked.
     """
 
@@ -188,14 +208,21 @@ def apply(
     """Store decisions, and reconcile the people related to changed requests."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
-        move(tx, row, decisions[row.id], now)
+        move(tx, row, _checked(tx, row, decisions[row.id], now), now)
     for row in changed:
         if steps and not {*row.match_keys} <= {*booking.match_keys}:
             reconcile(tx, row, now, steps=steps - 1)
 
 
+def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
+    """Hold a request that would be sent after all if it may be from another person."""
+    if decision.state is not BookingState.PENDING:
+        return decision
+    return held_person(booking, load(tx, booking, now).unclear, now) or decision
+
+
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
-    """Store a decision on one booking. If it may be sent, it is due now."""
+    """Store a decision on one booking. If the booking may be sent, it becomes due now."""
     is_ready = decision.state is BookingState.PENDING
     tx.bookings.move(
         booking.id,
@@ -209,7 +236,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Map the ID of each booked tour that Knock canceled to the booking that replaced it."""
+    """Return the bookings that replaced booked tours in Knock, by the replaced booking's ID."""
     found = {}
     for booking in bookings:
         others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
@@ -221,7 +248,7 @@ def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:
-    """Return True if these requests may come from several people."""
+    """Return True if these requests may be from several people."""
     return any(
         relation(one, other) is not Relation.SAME
         for number, one in enumerate(rows)

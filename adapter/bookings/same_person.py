@@ -1,8 +1,8 @@
-"""Decide whether two requests come from the same person. All functions are pure.
+"""Decide whether two requests are from the same person. All functions are pure.
 
-Knock identifies a person at a community by email or phone. People share those: an office's email,
-a portal's relay number, a partner's phone. So one shared contact is not enough if the names
-contradict each other. In that case, the request needs review.
+Knock identifies a person at a community by email or phone. But people may share a contact, such as
+an office's email, a portal's relay number or a partner's phone. So if two requests share one
+contact but have different names, the later one needs review.
 """
 
 import enum
@@ -14,16 +14,16 @@ from typing import Any
 
 from adapter.models import Booking
 
-#: Fields of an appointment that erasure removes; one of them is in every request with a contact.
+#: Appointment fields that erasure removes. Every request with a contact has at least one of them.
 _PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
 
 
 class Relation(enum.Enum):
-    """Whether two requests come from the same person."""
+    """Whether two requests are from the same person."""
 
     SAME = "the same person"
     DIFFERENT = "two people"
-    #: One shared contact, but different names.
+    #: The requests share one contact, but have different names.
     UNCLEAR = "needs review"
 
 
@@ -40,37 +40,38 @@ def relation(one: Booking, other: Booking) -> Relation:
 
 
 def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
-    """Compare requests with the same sender and key, which may correct names and contacts.
+    """Compare two requests with the same sender and key. The later one may correct the earlier.
 
     Some senders use the same key for all leads (``0``, ``{{lead.id}}``, an event with seats).
     """
     agree = names_agree(one.appointment, other.appointment)
-    has_changed = has_another_contact(one, other) and not _is_one_full_name(one, other)
+    has_changed = has_another_contact(one, other) and not is_one_full_name(one, other)
     if one.person_keys == other.person_keys or (agree is not False and not has_changed):
         return Relation.SAME
-    # "Maria" with another contact than "Maria Lopez" may be a correction, or another Maria.
+    # A "Maria" whose contact differs from Maria Lopez's may be a correction, or another Maria.
     is_unclear = agree or one.person_keys & other.person_keys
     return Relation.UNCLEAR if is_unclear else Relation.DIFFERENT
 
 
 def has_another_contact(one: Booking, other: Booking) -> bool:
-    """Return True if both requests have contacts, and share none."""
+    """Return True if both requests have contacts but share none."""
     is_here = one.community == other.community
     contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
 
 
-def _is_one_full_name(one: Booking, other: Booking) -> bool:
+def is_one_full_name(one: Booking, other: Booking) -> bool:
+    """Return True if two requests have the same name, with more than one word."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 
 def name_of(booking: Booking) -> tuple[str, ...]:
-    """Return a name's words, sorted: ``Ana Roe`` and ``Roe Ana`` are the same."""
+    """Return a name's words in sorted order, so that ``Ana Roe`` equals ``Roe Ana``."""
     return tuple(sorted(_words(booking.appointment)))
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return the contacts as they were sent, because their keys differ between communities."""
+    """Return the contacts themselves, because their match keys differ between communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 
@@ -87,7 +88,7 @@ def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None
 
 
 def _match(one: str, other: str) -> bool:
-    """Return whether two words are the same, or one is the other's initial."""
+    """Return whether two words are equal or one is the other's initial."""
     return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
 
 

@@ -1,7 +1,7 @@
-"""Send bookings: one POST each, between two commits, within Propexo's rate limit.
+"""Send each booking with one POST, between two commits and within Propexo's rate limit.
 
-The first commit reserves one call under the rate limit for the most urgent booking, and writes the
-attempt and the ``sending`` state. Only then is the first byte sent. The second commit writes the
+The first commit reserves a call under the rate limit for the most urgent booking, and stores the
+attempt and the state ``sending``. Only then is the first byte sent. The second commit stores the
 outcome.
 """
 
@@ -23,15 +23,15 @@ from adapter.store.rate_limit import RateState
 
 log = logging.getLogger(__name__)
 
-#: A sender is considered dead if it has written no outcome this long after the timeout.
+#: A sender counts as dead if it has not stored an outcome this long after the timeout.
 LEASE_MARGIN_SECONDS = 10.0
 #: Maximum number of bookings that one run sends before it frees its thread.
 MAX_BOOKINGS_PER_RUN = 25
 #: Maximum duration of a run, so that slow responses do not look like a stuck thread.
 MAX_RUN_SECONDS = 60.0
-#: Maximum wait for the rate limit within a run. For longer waits, another run continues.
+#: Maximum wait for the rate limit within a run. If it is longer, a later run continues.
 MAX_WAIT_IN_RUN_SECONDS = 2.0
-#: How long to keep trying to write an outcome while PostgreSQL is unavailable.
+#: How long to keep trying to store an outcome while PostgreSQL is unavailable.
 RECORD_RETRY_SECONDS = 120.0
 #: How often to check whether Propexo accepts the token again.
 TOKEN_CHECK_SECONDS = 10.0
@@ -54,13 +54,13 @@ class Sender:
         self.clock = clock
         self.pause = pause
         self._is_host_recorded = False
-        #: Set when this process must stop. No more bookings are sent.
+        #: Set when this process must stop. After that, no more bookings are sent.
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
         """Send pending bookings, most urgent first, as fast as the rate limit allows.
 
-        Stop when nothing is pending, or when the rate limit requires a long wait.
+        Stop if no booking is pending, or if the rate limit requires a long wait.
         """
         started_at = self.clock()
         for _ in range(MAX_BOOKINGS_PER_RUN):
@@ -79,10 +79,10 @@ class Sender:
                 return
 
     def _next(self) -> tuple[Attempt | dt.datetime | None, bool]:
-        """Make the first commit: reserve one call and take the most urgent booking.
+        """Make the first commit, which reserves a call and claims the most urgent booking.
 
-        Return the stored attempt, the time of the next allowed call, or None if nothing can be
-        sent, and whether to continue.
+        Return two values: the stored attempt, the time of the next allowed call, or None if no
+        booking can be sent; and whether to continue.
         """
         booking = None
         try:
@@ -108,7 +108,7 @@ class Sender:
             return None, True
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock the rate limit and the most urgent booking."""
+        """Lock and return the most urgent booking and the state of the rate limit."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
@@ -120,7 +120,7 @@ class Sender:
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime
     ) -> Callable[[], Attempt]:
-        """Count the call and store the attempt. Return a function that reads it."""
+        """Count the call and store the attempt. Return a function that returns the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute
@@ -131,7 +131,7 @@ class Sender:
     def _hold(self, booking: Booking) -> None:
         """Hold a booking that cannot be sent.
 
-        Because it is the most urgent booking, it would otherwise block the send queue.
+        Otherwise, it would remain the most urgent booking and block the send queue.
         """
         with self.store.statement() as tx:
             now = self.clock()
@@ -141,7 +141,7 @@ class Sender:
         """Make the POST and the second commit, which records its outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
-                # Its reserved call has expired, and so may have its lease.
+                # The reserved call has expired, and the lease may have expired too.
                 raise NotSent("the process was suspended between the first commit and the request")
             accepted = self.propexo.create(attempt)
         except UpstreamError as exc:
@@ -168,8 +168,8 @@ class Sender:
     def expire_late(self) -> None:
         """Expire bookings that can no longer be sent in time, even while sending is suspended.
 
-        The sender skips tours that start too soon: an agent must call the renter. A guest card has
-        no tour time, so it expires after the hours in the settings.
+        Tours that start too soon are never sent; an agent must call the renter. A guest card has no
+        tour time, so it expires after ADAPTER_PROSPECT_HOURS.
         """
         with self.store.transaction() as tx:
             now = self.clock()
@@ -185,8 +185,8 @@ class Sender:
     ) -> None:
         """Commit an outcome. Retry while PostgreSQL is unavailable.
 
-        If it stays unavailable, recovery finds the unfinished attempt and marks the booking
-        unknown.
+        If PostgreSQL stays unavailable, recovery later finds the unfinished attempt and marks the
+        booking unknown.
         """
         deadline = time.monotonic() + RECORD_RETRY_SECONDS
         delay = 0.1
@@ -203,7 +203,7 @@ class Sender:
                 return
 
     def try_resume_sending(self) -> None:
-        """Resume suspended sending if a cheap read shows that Propexo accepts the token."""
+        """Resume suspended sending if a cheap request shows that Propexo accepts the token."""
         interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit

@@ -1,4 +1,4 @@
-"""Settle unknown bookings by searching Propexo's lists after a POST without a response."""
+"""Search Propexo's lists for bookings whose POST got no clear response."""
 
 import datetime as dt
 import logging
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownSettler:
-    """Searches for bookings whose outcome is unknown. They are never resent automatically."""
+    """Searches for bookings with an unknown outcome. They are never resent automatically."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -28,7 +28,7 @@ class UnknownSettler:
         self.clock = clock
 
     def settle(self, booking: Booking) -> None:
-        """Search Propexo's lists for a booking whose outcome is unknown, and record the result."""
+        """Search Propexo's lists for an unknown booking, and record the result."""
         with self.store.statement() as tx:
             attempt = tx.attempts.of_booking(booking.id)[-1]
         try:
@@ -55,7 +55,8 @@ class UnknownSettler:
     def _search(self, booking: Booking, attempt: Attempt) -> UnknownMatch | None:
         """Return the job, tour or guest card of an unknown booking, or None if it is in no list.
 
-        The caller has counted the first call against the rate limit. Further calls count here.
+        The caller has already counted the first call against the rate limit. Further calls are
+        counted here.
         """
         if booking.job_id is not None:
             status = self.propexo.write_status(booking.job_id).status
@@ -79,7 +80,7 @@ class UnknownSettler:
         return None
 
     def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return one page of a list, counted as another call. Raise UpstreamError."""
+        """Count a call and return one page of a list. Raise UpstreamError if that fails."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
             if tx.rate_limit.try_read(self.clock(), limit) is not None:

@@ -1,8 +1,8 @@
-"""Record Propexo's responses, in the second of the two commits around a POST.
+"""Record Propexo's responses in the second of the two commits around a POST.
 
-Every function writes in the given transaction. A finished attempt is not changed, because the first
-outcome counts, with one exception: a late response may correct an attempt that recovery had marked
-unknown.
+Every function writes in the transaction that it is given. A finished attempt is not changed,
+because the first outcome counts, with one exception: a late response may correct an attempt that
+recovery marked unknown.
 """
 
 import dataclasses
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownMatch:
-    """An unknown booking found in Propexo's lists."""
+    """A record in Propexo's lists that matches an unknown booking."""
 
-    #: Its job, which needs a follow-up. None if the tour itself was found in Knock.
+    #: The ID of its job, whose status must be read. None if the tour itself was found in Knock.
     job_id: str | None
-    #: When Propexo accepted the job, if its write log has the time.
+    #: When Propexo accepted the job, if the write log contains the time.
     accepted_at: dt.datetime | None = None
 
 
@@ -52,7 +52,7 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Record a failed or inconclusive POST. The booking becomes pending, failed or unknown."""
+    """Record a failed or inconclusive POST, and decide what happens to the booking."""
     outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt, now)
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
@@ -70,8 +70,8 @@ def record_failure(
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
     """Mark a rejected booking failed, or resend it once if only optional fields were rejected.
 
-    The rejected fields go to the notes. A second POST is safe, because a 400 comes before any
-    job is created.
+    The rejected fields are moved to the notes. A second POST is safe, because Propexo returns a 400
+    before it creates a job.
     """
     reasons = reasons_from(error.answer)
     names = {reason.field.partition(".")[0] for reason in reasons}
@@ -93,18 +93,19 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule a retry of an unsent booking. Suspend or pause sending if all calls fail."""
+    """Schedule a retry of an unsent booking. Suspend or pause sending if other calls would fail."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
     tries = sum(map(backoff.is_safe_to_repeat, outcomes))
     due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
     if isinstance(error, NotAuthorized):
-        # Every other booking would get the same response, so sending stops until the token works.
+        # Every other booking would get the same response, so sending is suspended until the token
+        # works.
         if limiter.suspend("not_authorized", now):
             log.error("sending_stopped", extra=_facts(attempt, status=error.status))
         if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
-            # Others were accepted in the meantime, so the token lacks permission for this booking.
+            # Other bookings were accepted since, so the token lacks permission only for this one.
             _hold_as_refused(tx, attempt, now)
             return
     elif isinstance(error, RateLimited):
@@ -124,7 +125,8 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
     """Lock an attempt's person and return its booking.
 
-    A newer request from the same person may be stored at the same moment.
+    The lock is necessary because a newer request from the same person may arrive at the same
+    moment.
     """
     booking = tx.bookings.get(attempt.booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
@@ -133,7 +135,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark a booking unknown if its process ended before it recorded an outcome."""
+    """Mark a booking unknown whose sender ended before it recorded an outcome."""
     booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
@@ -145,7 +147,7 @@ def record_success(
 ) -> Callable[[], bool]:
     """Record that a submitted booking's job succeeded.
 
-    Return a function that returns True if it was still submitted.
+    Return a function that returns True if the booking was still submitted.
     """
     tx.rate_limit.save_limit(report.rate, now)
     return tx.bookings.move(
@@ -167,7 +169,7 @@ def record_job_status(
 ) -> None:
     """Record a job's status. The booking becomes booked, failed or unknown, or is checked later.
 
-    ``others`` contains the requests that share a key with it.
+    ``others`` contains the requests that share a key with the booking.
     """
     tx.rate_limit.save_limit(report.rate, now)
     reasons = [Reason(field="propexo", reason=f"Propexo says: {text}") for text in report.errors]
@@ -175,8 +177,7 @@ def record_job_status(
     if report.status is WriteStatus.SUCCESS and newer is not None:
         _leave_to_person(tx, booking, newer, now)
     elif report.status is WriteStatus.SUCCESS:
-        tx.bookings.move(booking.id, BookingState.BOOKED, why="job_succeeded", now=now)
-        log.info("booking_booked", extra={"booking_id": booking.id})
+        _record_booked(tx, booking, "job_succeeded", now)
     elif report.status is WriteStatus.FAILURE:
         tx.attempts.fail_job(booking.id)
         tx.bookings.move(
@@ -188,7 +189,7 @@ def record_job_status(
     elif now - booking.updated_at > deadline:
         _mark_unknown(tx, booking.id, "no_final_status", now, reasons)
     else:
-        # The last change of a submitted booking is the submission.
+        # The last update of a submitted booking was its submission.
         due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
         tx.bookings.reschedule(booking, due_at)
 
@@ -244,8 +245,8 @@ def record_search(
 ) -> None:
     """Record a search for an unknown booking. The lists may lag behind Knock until ``until``.
 
-    ``others`` contains the requests that share a key with it. The tour that was found may be one of
-    theirs.
+    ``others`` contains the requests that share a key with the booking. The tour that was found may
+    belong to one of them.
     """
     other = person.other_owner(booking, others)
     if match is not None and match.job_id is None and other is not None:
@@ -265,8 +266,7 @@ def record_search(
         )
         log.info("booking_found", extra={"booking_id": booking.id, "job_id": match.job_id})
     elif match is not None:
-        tx.bookings.move(booking.id, BookingState.BOOKED, why="seen_in_knock", now=now)
-        log.info("booking_found", extra={"booking_id": booking.id})
+        _record_booked(tx, booking, "seen_in_knock", now)
     elif now >= until:
         tx.bookings.stop_reconciling(booking, why="not_found", now=now)
         log.error("booking_not_found", extra={"booking_id": booking.id})
@@ -296,6 +296,22 @@ def _record_ambiguous_tour(
 def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
     tx.bookings.reschedule(booking, due_at)
+
+
+def _record_booked(tx: Transaction, booking: Booking, why: str, now: dt.datetime) -> None:
+    """Mark a booking as booked, or for review if a user reported its cancellation before."""
+    if booking.gone_at is None:
+        tx.bookings.move(booking.id, BookingState.BOOKED, why=why, now=now)
+        log.info("booking_booked", extra={"booking_id": booking.id, "why": why})
+        return
+    tx.bookings.move(
+        booking.id,
+        BookingState.UNKNOWN,
+        why="booked_after_cancellation",
+        now=now,
+        reasons=[decisions.BOOKED_AFTER_CANCELLATION],
+    )
+    log.error("booking_carried_out_late", extra={"booking_id": booking.id})
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:

@@ -1,7 +1,7 @@
 """Serve the console's web pages: the leads that need review, and each lead's history.
 
-Every page and every form corresponds to a command, and uses the same
-functions of :mod:`adapter.operations`. No code here decides anything about a lead.
+Each page and form corresponds to a command, and calls the same functions in
+:mod:`adapter.operations`. Nothing here decides what happens to a lead.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ __all__ = ["add_console"]
 
 
 def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
-    """Add the console under ``/console``. ``verifiers``: by source, for its rejections."""
+    """Add the console under ``/console``. ``verifiers`` maps each source to its verifier."""
     app.extensions["console"] = ConsoleServices(pipeline, verifiers)
     app.jinja_options = {**app.jinja_options, "finalize": render_value}
     auth.init_auth(app)

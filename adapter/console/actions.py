@@ -1,4 +1,4 @@
-"""Handle the forms that change something: release, discard, confirm, map again, accept."""
+"""Handle the forms that change leads: release, discard, confirm, map again, accept."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -18,7 +18,7 @@ from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.replay import Difference
 from adapter.store import Group
 
-#: Maximum number of a group's leads that one click changes, and that it checks.
+#: Limits per click: how many of a group's leads are changed, and how many are examined.
 MAX_CHANGED: Final = 200
 MAX_EXAMINED: Final = 1000
 MAX_ERRORS_SHOWN: Final = 10
@@ -49,7 +49,7 @@ def release(number: int) -> Any:
 def confirm(number: int) -> Any:
     """Record that the user has seen the tour in Knock."""
     if "seen" not in flask.request.form:
-        raise NotPossible("Check the box: you saw it in Knock, and it will not be sent.")
+        raise NotPossible("Check the box to confirm that you saw the tour in Knock.")
     services.repairs.confirm(number, by=flask.g.user.name)
     return _redirect_to_lead(number, f"Marked booking {number} as booked.")
 
@@ -72,7 +72,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Remap a group's webhooks; the first click only shows what would change."""
+    """Remap a group's webhooks. The first click only previews the changes."""
     group = _group(key)
     _check_may_act_together(group)
     differences = list(_preview_replay(group))
@@ -121,9 +121,9 @@ def retry(source: str) -> Any:
 
 
 def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Return what remapping a group's webhooks would change, counting each webhook once.
+    """Yield what remapping would change in each of the group's webhooks.
 
-    Stop after MAX_CHANGED changed webhooks; the next click continues.
+    Stop after MAX_CHANGED webhooks that change. The next click continues from there.
     """
     by, changed = flask.g.user.name, 0
     leads = _leads(group)
@@ -137,7 +137,7 @@ def _preview_replay(group: Group) -> Iterator[Difference]:
 
 
 def _check_may_act_together(group: Group) -> None:
-    """Raise NotPossible if each lead of the group must be reviewed by itself."""
+    """Raise NotPossible if the group's leads must be reviewed one by one."""
     issue = group.issue
     if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
         raise NotPossible("Each of these leads needs its own review. Open them one by one.")

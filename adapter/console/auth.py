@@ -20,10 +20,10 @@ from adapter.webhooks.local_request import is_local_request, is_proxied
 
 log = logging.getLogger(__name__)
 
-#: A session ends this long after signing in, active or not.
+#: A session ends this many hours after sign-in, even if it is in use.
 SESSION_HOURS: Final = 12
 
-#: The cookie of a browser in which its user has signed in, and how long it is kept.
+#: The cookie that marks a browser in which a user has signed in, and its lifetime.
 BROWSER_COOKIE: Final = "console_browser"
 BROWSER_DAYS: Final = 365
 
@@ -33,7 +33,7 @@ MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
 #: Pages that anyone may load.
 PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in", "console.open_link"})
 
-#: Forms that change nothing, so that the role ``read`` may send them.
+#: Forms that change nothing, so users with the role ``read`` may submit them.
 READ_ONLY_FORMS: Final = frozenset(
     {
         "console.sign_in",
@@ -61,7 +61,7 @@ _CLOSED: Final = (
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's signed cookies, for the console only: webhooks need no session."""
+    """Flask's signed cookie sessions, for the console only. Webhooks need no session."""
 
     def open_session(  # type: ignore[override]
         self, app: flask.Flask, request: flask.Request
@@ -117,7 +117,7 @@ def check_access() -> Response | None:
 
 @bp.after_request
 def add_security_headers(response: Response) -> Response:
-    """Add headers that prevent framing, caching and foreign scripts."""
+    """Add headers that prevent framing, caching and third-party scripts."""
     response.headers.update(SECURITY_HEADERS)
     if _is_public_https():
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -134,7 +134,7 @@ def auth_helpers() -> dict[str, Any]:
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Show the sign-in form, and check and count attempts."""
+    """Show the sign-in form, or check a sign-in attempt."""
     request = flask.request
     if request.method != "POST":  # HEAD counts as no attempt
         return flask.render_template("console/sign_in.html", fault=None)
@@ -153,8 +153,8 @@ def sign_in() -> Any:
 
 @bp.get("/open")
 def open_link() -> Any:
-    """Sign in with the one-time link that `adapter run` prints, only on this machine."""
-    if flask.request.method == "HEAD":  # a preview must not use the link up
+    """Sign in with the one-time link that `adapter run` prints. It works only on this machine."""
+    if flask.request.method == "HEAD":  # a link preview must not use up the link
         raise MethodNotAllowed(["GET"])
     if not is_local_request(flask.request):
         raise Forbidden("This link works only on the machine where the adapter runs.")
@@ -179,9 +179,9 @@ def _remember_browser(response: Response, user: User) -> Response:
 
 
 def _needs_tls() -> bool:
-    """Return whether cookies need TLS: always, except on this machine without a public HTTPS URL.
+    """Return True if cookies require TLS: for a public HTTPS URL, and for remote browsers.
 
-    The host name alone is not enough: by default, nginx replaces it with its own.
+    A local host name does not prove that a request is local: nginx may have put it there.
     """
     return _is_public_https() or not is_local_request(flask.request)
 
@@ -206,7 +206,7 @@ def sign_out() -> Any:
 
 
 def csrf_token() -> str:
-    """Return the session's CSRF token, which every form carries."""
+    """Return the session's CSRF token, which every form contains."""
     if "form" not in flask.session:
         flask.session["form"] = secrets.token_urlsafe(24)
     return str(flask.session["form"])
@@ -249,7 +249,7 @@ def _check_csrf(request: flask.Request) -> None:
     expected = str(flask.session.get("form", ""))
     if not expected and _is_remote_http(request):
         raise Forbidden(
-            "Signing in requires HTTPS, because browsers keep no session over http://. Open the "
+            "Signing in requires HTTPS: browsers do not keep a session over plain HTTP. Open the "
             "console at https://, or at http://127.0.0.1 on the machine where it runs."
         )
     if not expected or not secrets.compare_digest(sent.encode(), expected.encode()):
@@ -257,7 +257,7 @@ def _check_csrf(request: flask.Request) -> None:
 
 
 def _is_remote_http(request: flask.Request) -> bool:
-    """Return True if the browser's Origin header shows plain HTTP from another machine."""
+    """Return True if the browser is on another machine and uses plain HTTP."""
     is_http = request.headers.get("Origin", request.url_root).startswith("http://")
     return is_http and not is_loopback(host_of(request.host))
 
@@ -265,7 +265,7 @@ def _is_remote_http(request: flask.Request) -> bool:
 def _client_address(request: flask.Request) -> str | None:
     """Return the client's IP address, or None if an untrusted proxy hides it.
 
-    All users would share the proxy's IP address, and one of them could lock out the others.
+    Otherwise, all users would share the proxy's address, and one could lock out the others.
     """
     proxies = services.settings.trusted_proxies
     if not proxies and is_proxied(request) and is_private(request.remote_addr or ""):
@@ -277,5 +277,5 @@ def _client_address(request: flask.Request) -> str | None:
 @functools.cache
 def warn_of_untrusted_proxy() -> None:
     """Log once per process that a proxy hides the users' IP addresses."""
-    todo = "set ADAPTER_TRUSTED_PROXIES: sign-ins are counted by name only"
+    todo = "set ADAPTER_TRUSTED_PROXIES: sign-ins are counted only by name"
     log.warning("proxy_not_trusted", extra={"todo": todo})

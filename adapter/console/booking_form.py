@@ -14,7 +14,7 @@ from adapter.settings import NEUTRAL_WORDS
 
 #: The fields of an appointment that a user may set, in the order of the form.
 EDITABLE_FIELDS: Final = tuple(TRANSFORM_OF)
-#: ``area`` is a textarea.
+#: The input types of fields other than text. ``area`` means a textarea.
 _INPUT_TYPES: Final = {"starts_at": "datetime-local", "move_in_date": "date", "notes": "area"}
 _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
 
@@ -47,9 +47,9 @@ class RefusedForm:
 def form_fields(
     booking: Booking, refused: RefusedForm | None, wall_time: dt.datetime | None
 ) -> list[FormField]:
-    """Return a booking's form. If the last submission failed, keep the input and show the errors.
+    """Return the fields of a booking's form, with the user's input and errors if it was refused.
 
-    ``wall_time``: the local start time as it was sent, while the community is unknown.
+    ``wall_time`` is the local start time as the sender wrote it, if the community is unknown.
     """
     values = current_values(booking)
     if wall_time is not None:
@@ -75,29 +75,29 @@ def form_fields(
 
 
 def _choices(name: str, value: str) -> Sequence[str]:
-    """Return the options for a select, or none for an input."""
+    """Return the options for a select, or () for an input."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS and not TARGETS[name].many:
         choices = ["", *NEUTRAL_WORDS[name]]
     else:
         return ()
-    # Keep the current value as a choice, even if it is no longer one, so that it does not change.
+    # Keep the current value as a choice, even if it is no longer valid, so that it does not change.
     return choices if value in choices else [*choices, value]
 
 
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields that the user changed, with their new values.
 
-    Raise NotPossible if the booking changed after the form was shown, and if the time was
-    entered in another zone than the community's.
+    Raise NotPossible if the booking changed after the form was shown, or if the time was entered
+    in a time zone other than the community's.
     """
     if form.get("version", "") != version_of(booking):
         raise NotPossible("This lead has changed since you opened the page. Review it again.")
     before = current_values(booking)
     shown_zone, zone = form.get("zone", ""), zone_of(booking, form.get("community", ""))
     if shown_zone and zone and shown_zone != zone:
-        text = f"Enter the time again, in {zone}: the form showed it in {shown_zone}."
+        text = f"Enter the time again, in {zone}. The form showed it in {shown_zone}."
         raise NotPossible(text, {"starts_at": text})
     if booking.timezone is not None and zone != booking.timezone:
         before["starts_at"] = ""  # in another zone, the same digits are a different time

@@ -47,9 +47,9 @@ def trial() -> Iterator[None]:
 
 
 def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:
-    """Yield the items of a backtest or export, or raise 429 now if another one is running.
+    """Return an iterator over a backtest or export. Abort with 429 if another one is running.
 
-    Each takes seconds of CPU time, and webhooks are received in the same process.
+    Each takes seconds of CPU time, and the same process receives webhooks.
     """
     running = _while_locked(items)
     next(running)
@@ -70,7 +70,7 @@ class ConsoleServices:
     """The services of one application: the store and the operator actions."""
 
     def __init__(self, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
-        """Build the services over a pipeline. ``verifiers``: by source, for its rejections."""
+        """Build the services for a pipeline. ``verifiers`` maps each source to its verifier."""
         self.pipeline, self.verifiers = pipeline, verifiers
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
         parts = (self.settings, self.store, pipeline.sources, self.now)
@@ -93,7 +93,7 @@ class ConsoleServices:
         return sorted({key for source in self.sources.values() for key in source.communities})
 
 
-#: The services of the application that answers the current request.
+#: The services of the application that handles the current request.
 services: ConsoleServices = LocalProxy(  # type: ignore[assignment]
     lambda: flask.current_app.extensions["console"]
 )

@@ -22,13 +22,13 @@ from adapter.parsing.paths import Location
 MAX_TEXT: Final = 4000
 #: Maximum number of payload lines on a page.
 MAX_LINES: Final = 2000
-#: Deepest level of a payload that is still indented further.
+#: Values nested deeper than this are not indented further.
 MAX_DEPTH: Final = 8
 #: Maximum size of a displayed raw body, in bytes.
 MAX_RAW_BODY: Final = 100_000
 
-# C0 and C1 controls except tab and line feed, format characters that hide or turn text, and
-# surrogates, which no encoding can carry.
+# C0 and C1 controls except tab and line feed, format characters that hide text or reverse
+# its direction, and surrogates, which cannot be encoded.
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
@@ -51,12 +51,12 @@ def render_value(value: object) -> object:
 
 
 def form_value(value: str) -> Markup:
-    """Escape a form's value for HTML only, because the form sends it back."""
+    """Escape a form value for HTML only, because the browser sends it back."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
 def tour_text(booking: Booking) -> str:
-    """Format a tour's start: ``Saturday, March 14 at 2:30 PM MDT``."""
+    """Format a tour's start, such as ``Saturday, March 14 at 2:30 PM MDT``."""
     text = format_tour_time(booking.starts_at, booking.timezone)
     if not text or booking.starts_at is None or booking.timezone is None:
         return "no tour time"
@@ -64,7 +64,7 @@ def tour_text(booking: Booking) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format seconds in one suitable unit."""
+    """Format a duration in seconds or minutes, such as ``4.2 s``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

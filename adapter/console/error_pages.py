@@ -45,7 +45,7 @@ def key_missing(error: KeyMissing) -> tuple[str, int]:
 def unexpected_error(error: Exception) -> tuple[str, int]:
     """Log an unexpected exception and return 503 without its details."""
     log.error("console_failed", exc_info=error)
-    text = "This page could not be loaded. The log has the details; tell an engineer."
+    text = "This page could not be loaded. Please tell an engineer. The log has the details."
     return _page("Temporarily unavailable", text, 503)
 
 

@@ -28,7 +28,7 @@ def _text(text: str) -> str:
 
 
 def row_id_from(text: str | None) -> int | None:
-    """Return the row ID in a string, or None if the string is anything else."""
+    """Parse a row ID. Return None for any other string."""
     digits = (text or "").strip()
     if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(LARGEST_NUMBER)):
         return None
@@ -37,7 +37,7 @@ def row_id_from(text: str | None) -> int | None:
 
 
 def filter_from(args: Mapping[str, str]) -> Filter:
-    """Return the filter in a query. An unreadable date is ignored."""
+    """Return the filter from the query parameters. Invalid dates are ignored."""
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),

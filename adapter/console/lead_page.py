@@ -47,9 +47,9 @@ class FieldRow:
     name: str
     label: str
     value: str
-    #: (path, anchor in the payload or None) of each value that was read.
+    #: For each value that was read, its path, and its anchor in the payload or None.
     paths: Sequence[tuple[str, str | None]]
-    #: ``file:line`` in the mapping and the text of that line; None if a person set the field.
+    #: ``file:line`` in the mapping and the text of that line; None if a user set the field.
     at: str | None
     line: str
 
@@ -59,7 +59,7 @@ class BookingView:
     """One booking as the page shows it."""
 
     booking: Booking
-    #: The problem and what to do, or None unless the booking needs review.
+    #: The problem and what to do about it, or None if the booking does not need review.
     advice: Advice | None
     #: The key of its group in the queue, or None.
     group: str | None
@@ -71,14 +71,14 @@ class BookingView:
     #: The tour's local start if the community is not yet known, or None.
     wall_time: dt.datetime | None
     why_not_release: str | None
-    #: The other lead that caused this one's state, if any, and the sentence around its name.
+    #: The other lead that caused this one's state, and the text before and after its name.
     other: Booking | None
     sentence: tuple[str, str]
     #: The leads whose state this one caused.
     related: Sequence[Booking]
-    #: True if a user may undo that it was merged or replaced.
+    #: True if it was merged or replaced, which a user may undo.
     is_merged: bool
-    #: Labels of the contacts that it shares with the other lead, and whether it has another one.
+    #: Labels of the contacts that it shares with the other lead, and whether it has others.
     shared: Sequence[str]
     has_own_contact: bool
     may_confirm: bool
@@ -124,7 +124,7 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 
 def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry]]:
-    """Load a lead, what replaced its tours in Knock, and user actions. Record this view."""
+    """Load a lead, the replacements of its tours in Knock, and user actions. Record the view."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
@@ -171,7 +171,7 @@ class MappedAgain:
         )
 
     def wall_time(self, booking: Booking) -> dt.datetime | None:
-        """Return the tour's local time as it was sent, if no community is known."""
+        """Return the tour's local time as sent if the community is unknown, else None."""
         if booking.starts_at is not None or booking.community is not None:
             return None
         delivery = self.story.event.request
@@ -191,7 +191,7 @@ class MappedAgain:
         }
 
     def line_at(self, at: str | None) -> str:
-        """Return the text of the mapping at ``file:line``."""
+        """Return the line of the mapping at ``file:line``."""
         number = int(at.rpartition(":")[2]) if at and ":" in at else 0
         is_there = 0 < number <= len(self.mapping_lines)
         return self.mapping_lines[number - 1].strip() if is_there else ""

@@ -25,7 +25,7 @@ from adapter.operations.diff import changed_fields, facts_of
 RECENT_EVENTS: Final = 30
 #: The name of a mapping that does not belong to a source.
 DRAFT: Final = "draft"
-#: Maximum length, because parsing 30 kB of YAML takes a second. The gallery's have about 4 kB.
+#: Maximum length, because parsing 30 kB of YAML takes a second. Gallery mappings have about 4 kB.
 MAX_TYPED_MAPPING: Final = 32_000
 DEFAULT_CONTENT_TYPE: Final = "application/json"
 DEFAULT_BACKTEST_EVENTS: Final = 100
@@ -51,7 +51,7 @@ class PlaygroundResult:
 
     problems: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
-    #: ``item.field`` → (by the source's mapping, by the one in the form).
+    #: For each ``item.field``, its values with the source's mapping and with the edited one.
     changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     text: str = ""
 
@@ -165,7 +165,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:
-    """Load the mapping in the form. Raise MappingErrors."""
+    """Load the mapping in the form. Raise MappingErrors if it has errors."""
     settings = services.settings
     if len(entered.mapping) > MAX_TYPED_MAPPING:
         message = f"is longer than {MAX_TYPED_MAPPING // 1000} kB: shorten it to try it here"
@@ -174,7 +174,7 @@ def _edited_source(entered: PlaygroundInput) -> Source:
 
 
 def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
-    """Return the chosen webhook and when it arrived. Raise NotFound."""
+    """Return the chosen webhook and when it arrived. Raise NotFound if it is not stored."""
     if entered.event_id is None:
         body = entered.body.encode("utf-8", "replace")
         return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()

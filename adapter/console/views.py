@@ -1,4 +1,4 @@
-"""Show the pages: overview, queue, lists, rejected requests, audit log, exports."""
+"""Serve the overview, queue, search, rejected requests, audit log and exports."""
 
 import dataclasses
 import datetime as dt

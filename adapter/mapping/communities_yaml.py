@@ -1,4 +1,4 @@
-"""Load communities.yaml: the communities, and the names that each source uses for them."""
+"""Load communities.yaml, which lists the communities and the names that each source uses."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -30,13 +30,13 @@ class CommunitySchema(StrictSchema):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communities:
-    """All communities, with the file that they come from for error messages."""
+    """All communities, with the file they were loaded from, for error messages."""
 
     document: Document
     by_key: Mapping[str, Community]
 
     def aliases_of(self, source: str) -> dict[str, Community]:
-        """Return the communities, keyed by the names that a source uses."""
+        """Return a source's communities, keyed by the names that it uses for them."""
         return {
             key_from_value(alias) or "": community
             for community in self.by_key.values()
@@ -44,17 +44,17 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that this source has a name for."""
+        """Return the communities that have at least one name for this source."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 
 def examples_file(mapping: Path) -> Path:
-    """Return the path of the made-up communities for a mapping's samples. It may not exist."""
+    """Return the path of the file with made-up communities for a mapping's samples, if any."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
 def communities_from_folder(folder: Path) -> Communities:
-    """Load a folder's communities. Raise :class:`MappingErrors`."""
+    """Load a folder's communities. Raise :class:`MappingErrors` if communities.yaml has errors."""
     document, _ = document_from_file(folder / FILE)
     communities = communities_from_document(document)
     if document.has_errors:
@@ -63,7 +63,7 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return the valid communities and add errors to the document's problems."""
+    """Return the valid communities, and add a problem to the document for each error."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:
@@ -100,7 +100,7 @@ def _attributions(
             yield source, {key_from_value(word) or "": one for word, one in entry.items()}
         else:
             where = (key, "attributions", source)
-            document.add(where, "must be an attribution id, or a table of 'value: id'")
+            document.add(where, "must be an attribution ID, or a table of 'value: ID' lines")
 
 
 def _reject_shared_aliases(document: Document, communities: Mapping[str, Community]) -> None:

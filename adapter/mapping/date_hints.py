@@ -1,9 +1,9 @@
-"""Guess the ``format:`` of dates and times, for tools only."""
+"""Guess the ``format:`` of dates and times, to suggest it to authors of mappings."""
 
 import re
 from typing import Final
 
-#: Date patterns with their formats. A leading number over 12 is a day; otherwise, a month.
+#: Date patterns and their formats. A first number above 12 is a day; otherwise, it is a month.
 DATES: Final = (
     (r"\d{4}-\d{2}-\d{2}", "YYYY-MM-DD"),
     (r"\d{8}", "YYYYMMDD"),
@@ -26,7 +26,7 @@ TIMES: Final = (
     (r"\d{1,2}:\d{2}", "H:mm"),
     (r"\d{1,2}:\d{2}:\d{2}", "H:mm:ss"),
 )
-#: Epochs, and common machine formats for a date and time.
+#: Unix timestamps, and other formats that programs use for a date with a time.
 WHOLE: Final = (
     (r"1\d{9}", "epoch"),
     (r"1\d{12}|/Date\(1\d{12}(?:[+-]\d{4})?\)/", "epoch_ms"),
@@ -34,9 +34,9 @@ WHOLE: Final = (
     (r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d [A-Z]{1,5} \d{4}", "ddd MMM DD HH:mm:ss z YYYY"),
     (r"\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "ddd, D MMM YYYY HH:mm:ss Z"),
 )
-#: Separators of a date and a time of day.
+#: Separators between a date and a time of day.
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
-#: Options that resolve a problem, by part of its reason.
+#: Options that solve a problem, keyed by a phrase in its reason.
 OPTIONS: Final = (
     ("the start or end of a day in", "; add offset: trust if the offset is correct"),
     (
@@ -44,12 +44,12 @@ OPTIONS: Final = (
         "; add ignore_offset: true if it is local, or offset: trust if it is UTC",
     ),
 )
-#: Longer texts are not dates.
+#: Text longer than this is not a date.
 LONGEST: Final = 80
 
 
 def format_from_text(text: str) -> str:
-    """Return the format of a date, a time of day, or both. Return "" for unusual formats."""
+    """Guess the format of a date, a time of day, or both. Return "" if none matches."""
     text = text.strip()
     if len(text) > LONGEST:
         return ""
@@ -70,7 +70,7 @@ def _time(text: str) -> str:
 
 
 def hint(value: str, reason: str) -> str:
-    """Suggest a format for a value that is not ISO 8601, or an option for a suspicious UTC time."""
+    """Suggest a format for a value that is not ISO 8601, or an option for a suspicious offset."""
     format_text = format_from_text(value) if "in ISO 8601" in reason else ""
     if format_text:
         return f"; add format: {format_text}"

@@ -13,30 +13,30 @@ from adapter.mapping.source import Source
 from adapter.settings import Policy
 
 _INSTALLED = Path(adapter.__file__).parent / "mappings"
-#: The mappings that come with the adapter. In a checkout they are next to the package.
+#: The mappings that come with the adapter. In a checkout, they are next to the package.
 BUNDLED: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "mappings"
-#: Name of the gallery folder, inside a mappings folder.
+#: Name of the folder inside ``mappings`` that holds the gallery.
 FOLDER: Final = "gallery"
-#: Content of webhooks that only identify the lead.
+#: The value of ``holds`` for webhooks that contain only IDs.
 IDS_ONLY: Final = "ids only"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A sender in the gallery, with the facts that help users choose."""
+    """A sender in the gallery, with the facts that help users choose a mapping."""
 
     name: str
     description: str
     family: str
     #: The preset or scheme of its signature.
     signature: str
-    #: The dedupe paths.
+    #: The paths under ``dedupe``.
     event_id: tuple[str, ...]
-    #: The content of its webhooks: ``bookable``, ``lead only`` or ``ids only``.
+    #: What its webhooks contain: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
     #: How leads without a tour time are handled: ``guest card`` or ``held``.
     without_time: str
-    #: Source of its sample payloads.
+    #: Where its sample payloads come from: ``traffic`` or ``documentation``.
     shape: str
     docs: str
     #: The whole ``about`` section.
@@ -44,13 +44,16 @@ class Entry:
 
 
 def gallery_folder(mappings: Path) -> Path:
-    """Return the gallery folder inside ``mappings``, else the bundled gallery."""
+    """Return the gallery inside ``mappings`` if there is one, else the bundled gallery."""
     own = mappings / FOLDER
     return own if own.is_dir() else BUNDLED / FOLDER
 
 
 def entries(gallery: Path, policy: Policy) -> list[Entry]:
-    """Return the gallery's senders, sorted by family and name. Raise :class:`MappingErrors`."""
+    """Return the gallery's senders, sorted by family and name.
+
+    Raise :class:`MappingErrors` if a mapping has errors.
+    """
     found = map(entry_from_source, load(gallery, policy).values())
     return sorted(found, key=lambda entry: (entry.family, entry.name))
 
@@ -74,7 +77,7 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _content_of(sections: Mapping[str, Any]) -> str:
-    """Return the content of the webhooks, inferred from the mapping's fields and first test."""
+    """Return what the webhooks contain, inferred from the mapping's fields and first test."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

@@ -9,19 +9,19 @@ from adapter.exceptions import ConfigurationError
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, order=True)
 class Problem:
-    """An error or warning. Problems sort in file order."""
+    """An error or warning in a mapping. Problems sort by file and position."""
 
     file: str
     line: int
     column: int
     field: str
     message: str
-    #: True for a warning: it is reported, but the mapping still loads.
+    #: True for a warning, which is reported but does not keep the mapping from loading.
     warning: bool = False
 
     @classmethod
     def of_file(cls, file: object, message: str) -> "Problem":
-        """Return a problem with a whole file or folder."""
+        """Return a problem that concerns a whole file or folder."""
         return cls(file=str(file), line=1, column=1, field="file", message=message)
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ class Problem:
 
 
 class MappingErrors(ConfigurationError):
-    """Raised for mappings with errors. The message lists them in file order, one per line."""
+    """Raised for mappings with errors. The message lists the errors in order, one per line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -38,7 +38,7 @@ class MappingErrors(ConfigurationError):
 
 
 def unknown(noun: str, name: str, known: Sequence[str]) -> str:
-    """Report an unknown name, and suggest a similar one or list all known names."""
+    """Return the message for an unknown name: suggest a similar name or list all known ones."""
     near = difflib.get_close_matches(name[:60], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; use one of {', '.join(known)}"
     return f"unknown {noun} {name[:60]!r}{hint}"

@@ -1,4 +1,4 @@
-"""Trace an appointment's fields to locations in the payload and lines in the mapping."""
+"""Trace an appointment's fields to lines in the mapping and locations in the payload."""
 
 import dataclasses
 import datetime as dt
@@ -21,16 +21,16 @@ from adapter.models import WebhookRequest
 from adapter.parsing import paths
 from adapter.parsing.paths import Location, Path
 
-#: The location of an attribution that is not in the mapping.
+#: Where an attribution is defined if the mapping has no ``attribution`` line.
 COMMUNITIES: Final = "communities.yaml"
-#: Mapping lines that fill fields with a different name.
+#: Lines of a mapping that fill appointment fields with other names.
 FILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("first_name", "last_name"),
     "starts_at": ("appointment_date", "appointment_time"),
     "community": ("integration_id", "community_id"),
     "attribution": ("attribution_id",),
 }
-#: Mapping lines whose fillers do not store the line's name.
+#: The name of the mapping line, for fillers that do not store it themselves.
 LINE_NAMES: Final[Mapping[type, str]] = {
     CommunityLookup: "community",
     Attribution: "attribution",
@@ -40,21 +40,21 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """The values read by one line of a mapping."""
+    """Where one line of a mapping found its values."""
 
-    #: The line's name in the mapping: ``starts_at``, ``email_1``, ``community`` …
+    #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str
     #: The appointment fields that it fills.
     fields: tuple[str, ...]
-    #: ``file:line``.
+    #: The line's position, as ``file:line``.
     at: str
-    #: The paths that have a value, as written, each with its locations in the payload (keys
-    #: and indexes from the top).
+    #: The paths that have a value, as written in the mapping, each with its locations in the
+    #: payload (keys and indexes from the top level).
     places: tuple[tuple[str, tuple[Location, ...]], ...]
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return each item's provenance, or an empty result for an unreadable delivery. Never raise."""
+    """Return each item's provenance, or an empty list if the body cannot be parsed. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -70,7 +70,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 
 
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
-    """Return the naive start of an item's tour as sent, or None.
+    """Return the start of an item's tour as the sender wrote it (a naive datetime), or None.
 
     Used for a lead whose community, and therefore time zone, is not yet known.
     """
@@ -82,7 +82,7 @@ def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.
     if start is None or start.zone or start.zone_from or number >= len(scopes):
         return None
     draft = Draft()
-    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # read as sent
+    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # keeps the time as sent
     return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
 
 
@@ -133,10 +133,10 @@ def _locate(
     path: Path,
     readers: Sequence[NamedReader] | None = None,
 ) -> list[Location]:
-    """Return a path's locations in the payload, including through the names of ``read``.
+    """Return a path's locations in the payload, even if it starts with a name under ``read:``.
 
-    ``readers`` limits the names that resolve; None means all. A reader sees only earlier ones, and
-    may have the same name as the key that it reads.
+    ``readers`` limits which of those names resolve; None means all of them. A reader can use only
+    the names before its own, and may have the same name as the key that it reads.
     """
     first, rest = path.parts[0], _without_first(path)
     each = compiled.for_each

@@ -1,4 +1,4 @@
-"""Load and check the lead sources: ``mappings/*.yaml`` and ``communities.yaml``."""
+"""Load and check the lead sources in ``mappings/*.yaml`` and ``communities.yaml``."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,23 +13,23 @@ from adapter.settings import Policy
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load a folder's sources. Raise :class:`MappingErrors` with all errors."""
+    """Load a folder's sources. Raise :class:`MappingErrors` with every error if there are any."""
     return _raise_errors(_loaded(folder, policy))
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
     """Load one source from a folder, ignoring errors in other sources.
 
-    Without ``strict``, it may be a draft. Raise :class:`MappingErrors`.
+    Unless ``strict``, it may be a draft. Raise :class:`MappingErrors` if it has errors.
     """
     file = mapping_file(folder, name)
     return _raise_errors(load_files(folder, [file], policy, strict=strict))[name]
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
-    """Load a source from ``text`` instead of its file, as a draft. Raise :class:`MappingErrors`.
+    """Load a draft of a source from ``text`` instead of its file.
 
-    Neither its signature nor its tests are checked.
+    Its signature and tests are not checked. Raise :class:`MappingErrors` for any other error.
     """
     sources = _raise_errors(loader.load_text(folder, name, text, policy))
     if name not in sources:
@@ -40,7 +40,7 @@ def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
 def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]:
     """Return the names of mappings whose files differ from ``sources``, the loaded mappings.
 
-    If any mapping has an error, none is reloaded, so valid changes have no effect either.
+    If any mapping has an error, no mapping is reloaded, so even valid changes have no effect.
     """
     files = {path.stem: path for path in _mapping_files(folder)}
     return sorted(
@@ -53,7 +53,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def mapping_file(folder: Path, name: str) -> Path:
-    """Return a source's file. Raise :class:`MappingErrors` if there is none."""
+    """Return a source's file. Raise :class:`MappingErrors` if it does not exist."""
     file = folder / f"{name}.yaml"
     files = _mapping_files(folder)
     if file in files:
@@ -75,7 +75,7 @@ def _raise_errors(loaded: Loaded) -> Mapping[str, Source]:
 
 
 def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
-    """Return all problems in folders and files, including warnings, in file order."""
+    """Return all problems in the given folders and files, including warnings, in file order."""
     folders = [path for path in paths if path.is_dir()]
     others = [path for path in paths if path.suffix != ".yaml" and path.is_file()]
     files = [path for path in paths if path not in (*folders, *others)]

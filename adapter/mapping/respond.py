@@ -1,4 +1,4 @@
-"""Render ``respond:``, the response for senders that wait for a webhook's outcome."""
+"""Render ``respond:``, the response to senders that wait for their webhook's outcome."""
 
 import dataclasses
 import datetime as dt
@@ -20,7 +20,7 @@ OPTIONS: Final = ("wait", "deadline", "say")
 
 # --- sentences
 
-#: Messages to the renter by outcome. They promise nothing that is not certain.
+#: Messages to the renter, by outcome. They promise only what is certain.
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
     Outcome.BOOKED: "You are booked for {booking.starts_at}.",
@@ -34,7 +34,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
 }
 
-#: States whose messages include the tour time. Guest cards, which have none, use the outcome's.
+#: States whose messages mention the tour time. Guest cards have no time, so they use the message
+#: for the outcome instead.
 _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED})
 
 
@@ -49,7 +50,7 @@ def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES)
 
 # --- placeholders
 
-#: Placeholders under ``{booking.…}``.
+#: The names allowed in ``{booking.…}`` placeholders.
 BOOKING_FIELDS: Final = (
     *("state", "kind", "community", "starts_at", "starts_at_utc", "reason"),
     *AppointmentSchema().fields,
@@ -60,19 +61,19 @@ NAMES: Final = frozenset({"event", "status", *(f"booking.{field}" for field in B
 #: The placeholder for the outcome's message.
 SAY: Final = "say"
 
-#: The prefix for a path in the webhook: ``{request.message.id}``.
+#: The prefix of placeholders that name a path in the webhook, such as ``{request.message.id}``.
 REQUEST: Final = "request."
 
-#: The key of a list item in a JSON template that is repeated for each item of the webhook.
+#: In a JSON template, the key of a list item that is repeated for each item in the webhook.
 EACH: Final = "each"
 
-#: Returns the text at a path of the webhook, or "".
+#: A function that returns the text for a placeholder or a path in the webhook, or "".
 Reader = Callable[[str], str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RequestValues:
-    """Values from the webhook that the response refers to."""
+    """The webhook's values for ``{request.…}`` placeholders."""
 
     read: Reader = lambda _: ""
     #: For each item, its reader and whether it became a booking.
@@ -80,7 +81,7 @@ class RequestValues:
 
 
 def values_from(result: WebhookOutcome) -> dict[str, str]:
-    """Return the text for every placeholder, or "" for placeholders without a value yet."""
+    """Return the text for every placeholder. It is "" for those that have no value yet."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -99,7 +100,7 @@ def values_from(result: WebhookOutcome) -> dict[str, str]:
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None) -> str:
-    """Return an instant in local time: ``Saturday, March 14 at 2:30 PM``."""
+    """Format an instant in local time, such as ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     local = at.astimezone(ZoneInfo(timezone))
@@ -123,7 +124,7 @@ class TemplateContext:
     sentences: Mapping[str, str]
 
     def reader(self) -> Reader:
-        """Return a function that looks up a placeholder."""
+        """Return a function that returns the text for a placeholder."""
         values = values_from(self.result)
 
         def read(name: str) -> str:
@@ -150,7 +151,7 @@ class TemplateContext:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A response body with placeholders: data for JSON, text for XML and plain text."""
+    """A response body with placeholders: data for JSON, a string for XML and plain text."""
 
     kind: str
     content: Any
@@ -212,16 +213,16 @@ class Reply:
 class Respond:
     """A mapping's ``respond`` section."""
 
-    #: How long the response waits for the outcome. 0 means not at all.
+    #: How many seconds to wait for the outcome before responding. 0 means no wait.
     wait_seconds: int
-    #: Templates by outcome. The key None applies to all other outcomes.
+    #: Templates by outcome. The one under None applies to all other outcomes.
     templates: Mapping[str | None, Template]
     #: The messages for ``{say}``, by outcome.
     sentences: Mapping[str, str]
 
     @classmethod
     def from_section(cls, section: Mapping[str, Any]) -> Self:
-        """Build it from the section, which is validated when the mapping loads."""
+        """Return an instance for a section that was validated when the mapping loaded."""
         templates: dict[str | None, Template] = {}
         for name, value in section.items():
             if name in KINDS:
@@ -236,7 +237,7 @@ class Respond:
         )
 
     def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
-        """Return the response, in plain JSON if the mapping has no template for the outcome."""
+        """Return the response, which is plain JSON if the outcome has no template."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}

@@ -1,4 +1,4 @@
-"""A lead source with its compiled mapping, as the rest of the program uses it."""
+"""A lead source and its compiled mapping, for the other packages to use."""
 
 import dataclasses
 import datetime as dt
@@ -39,16 +39,16 @@ class Source:
     secrets: tuple[str, ...]
     handshake: Any
     respond: Mapping[str, Any] | None
-    #: ``body:``, or None to go by the content type.
+    #: The format under ``body:``, or None to use the content type.
     kind: str | None
     blanks: frozenset[str]
     #: All communities, by key.
     communities: Mapping[str, Community]
     compiled: CompiledMapping
     document: Document = dataclasses.field(repr=False)
-    #: All paths, with their positions in the file.
+    #: All paths in the mapping, with their positions in the file.
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
-    #: The headers that its paths name, in lower case.
+    #: The names of the headers that the mapping reads, in lower case.
     headers_read: frozenset[str]
     #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
@@ -60,13 +60,13 @@ class Source:
 
     @property
     def is_open(self) -> bool:
-        """True if requests are not verified, so that anyone may send."""
+        """True if requests are not verified, so anyone can send them."""
         return signatures.scheme_of(self.signature) == "none"
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """Return the key that deliveries of the same booking share. Never raise.
+        """Return the key that all deliveries of the same booking share. Never raise.
 
-        Return None without a readable key; the caller then uses the hash of the signed bytes.
+        Return None if the key cannot be read. The caller then uses a hash of the signed bytes.
         """
         try:
             return self.compiled.dedupe_key(self.scope(request))
@@ -79,22 +79,22 @@ class Source:
 
     @property
     def delivery_header(self) -> str | None:
-        """The header with the sender's delivery ID, in lower case, if the mapping names one."""
+        """The name of the header with the sender's delivery ID, in lower case, or None."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
         return name.lower() if kind == "header" else None
 
     @property
     def has_sent_at(self) -> bool:
-        """True if deliveries contain the sender's own time."""
+        """True if the mapping has a ``sent_at``, the sender's time of the request."""
         return bool(self.compiled.sent_at.paths)
 
     def is_timed(self, request: WebhookRequest, *, now: dt.datetime) -> bool:
-        """Return True if each item of the delivery has the sender's own time."""
+        """Return True if every item of the delivery has a value for ``sent_at``."""
         items = self.map(request, now=now).items if self.has_sent_at else ()
         return bool(items) and all(item.sent_at is not None for item in items)
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
-        """Map the delivery at ``now`` (aware). Never raise."""
+        """Map the delivery as of ``now``, an aware datetime. Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError as exc:
@@ -117,7 +117,7 @@ class Source:
         )
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Return the scope of the delivery. Raise :class:`PayloadError`."""
+        """Return the delivery's scope. Raise :class:`PayloadError` if the body cannot be parsed."""
         repairs: list[str] = []
         payload = body.parse(
             request.body,
@@ -135,7 +135,7 @@ class Source:
         query: str = "",
         repairs: Iterable[str] = (),
     ) -> Scope:
-        """Return the scope for an already parsed payload."""
+        """Return the scope for a payload that is already parsed."""
         return Scope(
             payload=payload,
             headers=headers or {},
@@ -146,7 +146,7 @@ class Source:
 
 
 def _text_at(scope: Scope, path: str) -> str:
-    """Return text or a number at a path as one line, or "" for anything else."""
+    """Return the string or number at a path as one line of text, or "" for anything else."""
     try:
         value = unwrap_single(scope.read(path_from_text(path)))
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""

@@ -11,16 +11,16 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 class Outcome(enum.StrEnum):
     """A webhook's outcome as reported to its sender.
 
-    If its bookings differ, the outcome listed first wins. While one is still open, there is none.
+    If its bookings differ, the outcome listed first wins. One open booking makes it ACCEPTED.
     """
 
     #: Stored; the outcome is not known yet.
     ACCEPTED = "accepted"
     #: No tour was booked.
     FAILED = "failed"
-    #: It may or may not exist in Knock, and needs review.
+    #: The booking may or may not exist in Knock. It needs review.
     UNKNOWN = "unknown"
-    #: Needs review.
+    #: The lead needs review.
     HELD = "held"
     #: No tour was requested; the renter has a guest card in Knock.
     PROSPECT = "prospect"
@@ -31,7 +31,7 @@ class Outcome(enum.StrEnum):
     IGNORED = "ignored"
 
 
-#: The sender's outcome for each booking state.
+#: The outcome that is reported to the sender for each booking state.
 OUTCOME_BY_STATE: Final[Mapping[BookingState, Outcome]] = {
     BookingState.PENDING: Outcome.ACCEPTED,
     BookingState.SENDING: Outcome.ACCEPTED,
@@ -64,7 +64,7 @@ class WebhookOutcome:
     outcome: Outcome = Outcome.ACCEPTED
     #: The first booking with this outcome, if any.
     booking: Booking | None = None
-    #: The reasons for it.
+    #: The reasons for the outcome.
     reasons: Sequence[Reason] = ()
     #: All bookings of the event, in item order.
     bookings: Sequence[Booking] = ()
@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return each booking's outcome, or this one for all unless there are ``count``."""
+        """Return ``count`` outcomes: one per booking, or this one repeated if the count differs."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

@@ -84,6 +84,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Another request covered this one too, and was then discarded.",
         "Release it if the renter wants the tour; otherwise discard it too.",
     ),
+    "booked_after_cancellation": (
+        "Propexo booked this tour late, after its cancellation was done.",
+        "If Knock has it, cancel it there, then discard this lead. If it is wanted, confirm it.",
+    ),
     "carried_out_late": (
         "Propexo may have booked this after a newer request with the same email or phone.",
         "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",

@@ -272,8 +272,8 @@ def _refusal(booking: Booking, decision: Decision) -> str:
     sentence = decision.reason.reason
     if decision.state is BookingState.SUPERSEDED:
         return (
-            f"the same person has a newer request, booking {decision.because_of}, and Knock would "
-            "cancel its tour. If this one is right, confirm it (command: --anyway)"
+            f"the same person has a newer request, booking {decision.because_of}, which would be "
+            "replaced by this one. If this one is right, confirm it (command: --anyway)"
         )
     if decision.code in ("another_person", "cancelled_by_sender"):
         return f"{sentence}. If it is right, confirm it (command: --anyway)"

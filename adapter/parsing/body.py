@@ -31,12 +31,13 @@ def parse(
 ) -> object:
     """Return a webhook's payload as plain data.
 
-    ``kind`` is one of :data:`KINDS`. Without it, the content type decides, and a missing or other
-    content type (``text/plain``) means JSON. ``query`` is the raw query string, which is parsed in
-    place of the body if ``kind`` is ``query``. Malformed input is corrected where possible, so that
-    one wrong character does not cost a lead. Each correction is described in ``repairs``.
+    ``kind`` is one of :data:`KINDS`. If it is None, the body's first character or its content type
+    decides; an unknown content type, such as ``text/plain``, means JSON. If ``kind`` is ``query``,
+    the raw query string is parsed instead of the body. Malformed input is corrected if possible, so
+    that one wrong character does not cost a lead. ``repairs`` gets a sentence for each correction.
 
-    Raise :class:`~adapter.exceptions.PayloadError`; its message quotes nothing from the body.
+    Raise :class:`~adapter.exceptions.PayloadError` if the body cannot be parsed. The message quotes
+    nothing from the body.
     """
     repairs = [] if repairs is None else repairs
     declared, parameters = _parse_content_type(content_type)
@@ -54,7 +55,7 @@ def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
     return kind
 
 
-@functools.lru_cache(maxsize=256)  # a sender repeats the same one
+@functools.lru_cache(maxsize=256)  # a sender always uses the same one
 def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
     """Return the kind that a content type implies, and its parameters."""
     mime, parameters = parse_options_header(content_type)

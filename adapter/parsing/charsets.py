@@ -2,7 +2,7 @@
 
 from typing import Final
 
-#: Text in these charsets is almost never valid UTF-8 by accident.
+#: Charsets that are often declared by mistake. Their text is almost never valid UTF-8.
 _OFTEN_WRONG: Final = frozenset(
     {"utf-16", "utf-16le", "utf-16be", "utf-32"}
     | {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
@@ -11,7 +11,7 @@ _OFTEN_WRONG: Final = frozenset(
     | {f"windows-{number}" for number in range(1250, 1259)}
     | {f"cp{number}" for number in range(1250, 1259)}
 )
-#: Python supports more, but some of those are slow or not charsets.
+#: Python supports more encodings, but some of them are slow or are not charsets.
 CHARSETS: Final = _OFTEN_WRONG | frozenset(
     {"utf-8", "utf8"}
     | {"big5", "euc-jp", "euc-kr", "gb18030", "gb2312", "gbk", "iso-2022-jp", "shift_jis"}
@@ -26,7 +26,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
     """
     declared = (charset or "utf-8").strip().lower()
     if declared not in CHARSETS:
-        repairs.append("the declared charset is not supported: read as UTF-8")
+        repairs.append("the declared charset is not supported: UTF-8 was used")
         declared = "utf-8"
     for name in ("utf-8", declared) if declared in _OFTEN_WRONG else (declared, "utf-8"):
         try:
@@ -40,7 +40,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Decode invalid bytes as declared. UTF-8 without any valid sequence is windows-1252."""
+    """Decode invalid bytes as declared, or as windows-1252 if no UTF-8 sequence is in them."""
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

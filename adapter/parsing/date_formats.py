@@ -34,7 +34,7 @@ TOKENS: Final[dict[str, tuple[str, int | None]]] = {
     "z": ("zone", None),
 }
 
-#: Formats that count from 1970, with their units per second.
+#: Formats for Unix timestamps, with their units per second.
 EPOCHS: Final = {"epoch": 1, "epoch_ms": 1000}
 
 MONTHS: Final = (
@@ -79,7 +79,7 @@ class ZoneAbbreviation(dt.tzinfo):
         self.name = name
 
     def utcoffset(self, _: dt.datetime | None) -> None:
-        """Return None: the time stays local."""
+        """Return None, so that the time stays local."""
 
     dst = utcoffset
 
@@ -94,18 +94,18 @@ class Format:
 
     #: As written in the mapping.
     text: str
-    #: Year, month and day.
+    #: True if it contains the year, month and day.
     has_date: bool = True
-    #: At least the hour.
+    #: True if it contains at least the hour.
     has_time: bool = True
     #: None for ``epoch`` and ``epoch_ms``.
     pattern: re.Pattern[str] | None = None
 
     def parse(self, text: str) -> dt.datetime:
-        """Return the date and time: aware with an offset or from an epoch, otherwise local.
+        """Return the date and time. It is aware if the text has an offset or is an epoch.
 
         Its ``tzname()`` is the time zone abbreviation, if the format has one. Raise
-        :class:`~adapter.exceptions.Unreadable`.
+        :class:`~adapter.exceptions.Unreadable` if the text does not match the format.
         """
         text = clean_text(text, CAP_NUMBER)
         try:
@@ -120,13 +120,13 @@ class Format:
 
 
 def compile_format(text: str) -> Format:
-    """Compile a format: tokens, ``epoch`` or ``epoch_ms``. Raise ValueError."""
+    """Compile tokens, ``epoch`` or ``epoch_ms``. Raise ValueError if the format is invalid."""
     if text in EPOCHS:
         return Format(text=text)
     pieces = [(found["token"], _literal(found, text)) for found in _PIECE.finditer(text)]
     tokens = [token for token, _ in pieces if token]
     if not tokens:
-        raise ValueError(f"{text!r} is not a date format; it needs one of {' '.join(TOKENS)}")
+        raise ValueError(f"{text!r} is not a date format; use tokens such as {' '.join(TOKENS)}")
     meanings = [TOKENS[token][0] for token in tokens]
     _check_meanings(tokens, meanings, text)
     has_fixed_width = _has_adjacent_numbers([token for token, _ in pieces], text)
@@ -143,7 +143,7 @@ def compile_format(text: str) -> Format:
 
 
 def _literal(found: re.Match[str], text: str) -> str:
-    """Return the regular expression for a literal, or "" for a token. Raise ValueError."""
+    """Return the regular expression for a literal, or "" for a token, or raise ValueError."""
     token, literal = found["token"], found["literal"] or ""
     words = found["words"] or found["word"] or ""
     if (token and token not in TOKENS) or literal.isalnum() or not (words + literal).isprintable():
@@ -192,7 +192,7 @@ def _token_pattern(token: str, *, has_fixed_width: bool) -> str:
 
 
 def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
-    """Return the date and time. Raise LookupError or ValueError if there is none."""
+    """Return the date and time. Raise LookupError or ValueError if they are not valid."""
     hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
     if half and not 1 <= hour <= 12:
         raise ValueError("not an hour from 1 to 12")
@@ -215,7 +215,7 @@ def _year(text: str) -> int:
 
 
 def _number(text: str, names: Sequence[str]) -> int:
-    """Convert digits, or a month or weekday name that may be abbreviated: Sept. is 9."""
+    """Convert digits, or a month or weekday name, which may be abbreviated: Sept. is 9."""
     if text.isdigit():
         return int(text)
     start = text.lower().rstrip(".")

@@ -1,4 +1,4 @@
-"""Read a date and time sent as an object with parts: year, month, hour, AM or PM."""
+"""Read a date and time that is sent as an object with a year, a month, an hour and so on."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ PARTS: Final = {
     }.items()
     for name in names.split()
 }
-#: Spellings of AM and PM with their first hours. true and false are the values of isPM.
+#: Spellings of AM and PM, with the hours to add. True and false are the values of isPM.
 HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
@@ -35,7 +35,7 @@ def iso_from_parts(value: Any) -> Any:
     """Convert an object of parts to ISO text, or to None if all are empty.
 
     Return other values unchanged. Raise :class:`Unreadable` for an unknown or unreadable part,
-    because it may contain AM or PM.
+    because an unknown part may mean AM or PM.
     """
     if not isinstance(value, Mapping) or not value:
         return value
@@ -79,7 +79,7 @@ def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
     """Add the offset given in the parts, or the offset of their time zone at that time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
-        zone = zone.get("id", zone)  # Google's spelling
+        zone = zone.get("id", zone)  # as Google sends it
     if offset:
         return text + _offset(offset)
     if is_empty(zone):

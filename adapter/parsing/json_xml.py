@@ -22,14 +22,14 @@ MAX_DEPTH: Final = 100
 MAX_ELEMENTS: Final = 30_000
 #: Limited because each correction takes another pass over the body.
 MAX_CORRECTIONS: Final = 20
-#: Limited because each takes a Python call. Half a megabyte would take a third of a second.
+#: Limited because each one takes a Python call. Half a million would take a third of a second.
 MAX_XML_CORRECTIONS: Final = 20_000
 
 #: A JSON escape sequence, valid or not.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-#: JSON whose quotes were escaped, as PHP and HTML forms do: ``{\\"id\\": …``.
+#: JSON with escaped quotes, as PHP and HTML forms send it: ``{\\"id\\": …``.
 _ESCAPED_WHOLE: Final = re.compile(r"[\[{][\[{\s]{0,20}(?:\\\"|&quot;)")
-#: Words for null in other languages, where JSON expects a value.
+#: Words for null in programming languages. They are replaced where JSON expects a value.
 _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
 
@@ -61,7 +61,7 @@ def _load(text: str, repairs: list[str]) -> Any:
             return json.loads(text, parse_constant=_refuse_constant)
         except json.JSONDecodeError as exc:
             where = f"line {exc.lineno}, column {exc.colno}"
-        except ValueError:  # by _refuse_constant, or for an integer of more than 4,300 digits
+        except ValueError:  # for NaN, Infinity, or an integer of more than 4,300 digits
             pass
         data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
     except RecursionError:
@@ -77,7 +77,7 @@ def _load(text: str, repairs: list[str]) -> Any:
 
 
 def _load_corrected(text: str) -> Any:
-    """Load JSON that is fully escaped, or that has control characters or foreign words for null."""
+    """Load JSON that is escaped, has control characters, or uses another language's null."""
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
         is_html = "&quot;" in text[:100]
@@ -117,7 +117,7 @@ _XML_ENCODING: Final = re.compile(rb"<\?xml[^<>]{1,100}?encoding=[\"']([\w.-]{1,
 
 
 def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse XML. Paths start with the root's name. The header's charset takes precedence.
+    """Parse XML. The root's name is the first key. The header's charset takes precedence.
 
     Attributes are named ``@name``, and text alongside attributes or children is ``#text``.
     """
@@ -161,7 +161,7 @@ def _valid_xml(match: re.Match[str]) -> str:
 
 
 class _Tree:
-    """Parser target that builds plain data directly, without an element tree."""
+    """A parser target that builds plain data directly, without an element tree."""
 
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]

@@ -17,8 +17,8 @@ from adapter.parsing.text import CAP_NUMBER, clean_text
 #: Other years are typos or placeholders.
 YEARS: Final = range(2000, 2101)
 
-# This checks only the shape; fromisoformat checks the numbers. Alone, it would read a date
-# as midnight and accept any separator.
+# This checks only the shape; fromisoformat checks the numbers. By itself, fromisoformat would read
+# a date as midnight and accept any separator.
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8}")
 
 _ISO_INSTANT: Final = re.compile(
@@ -90,13 +90,13 @@ def read_instant(
     dst: str | None = None,
     ignore_offset: bool = False,
 ) -> Instant:
-    """Read an instant in ISO 8601, or in the first of ``formats`` that matches.
+    """Read an instant in ISO 8601, or in one of ``formats`` if there are any.
 
-    An offset in the value takes precedence; ``zone`` applies to values without an offset, or to all
-    with ``ignore_offset``. Join a date and a time from two paths with a space. A date without a
-    time of day is not read as midnight.
+    An offset in the value takes precedence. ``zone`` applies to values without an offset, or to all
+    values if ``ignore_offset`` is True. A date and a time from two paths are joined with a space. A
+    date without a time of day is not read as midnight.
 
-    Raise :class:`Unreadable`.
+    Raise :class:`Unreadable` if the value is not such an instant.
     """
     text = clean_text(value, CAP_NUMBER)
     for form in formats:
@@ -115,12 +115,12 @@ def read_instant(
 
 
 def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
-    """Read a calendar date in ISO 8601, or in the first of ``formats`` that matches.
+    """Read a calendar date in ISO 8601, or in one of ``formats`` if there are any.
 
     For a date with a time, the date is used as written: no time zone is applied. A time in UTC
     other than midnight is rejected, because its date depends on the time zone.
 
-    Raise :class:`Unreadable`.
+    Raise :class:`Unreadable` if the value is not such a date.
     """
     text = clean_text(value, CAP_NUMBER)
     if not formats and _ISO_DATE.fullmatch(text):
@@ -134,7 +134,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
 
 
 def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
-    """Parse with the matching formats. Reject 03/04/2026 if both MM/DD and DD/MM match."""
+    """Parse with the formats that match. Reject 03/04/2026 if both MM/DD and DD/MM match."""
     found: dict[dt.datetime, dt.datetime] = {}
     reason = Unreadable("not written as " + " or ".join(form.text for form in formats))
     for form in formats:
@@ -178,7 +178,7 @@ def _check_abbreviation(written: dt.datetime, there: dt.datetime) -> None:
     """Raise :class:`Unreadable` for a wrong abbreviation, such as MST in summer or in Chicago."""
     name = there.tzname() or ""
     if written.tzname() not in (name, name[:1] + name[-1:]):
-        raise Unreadable(f"its time zone abbreviation is not {name}, as in {there.tzinfo}")
+        raise Unreadable(f"its time zone abbreviation is wrong: {there.tzinfo} uses {name}")
 
 
 def _implausible_year() -> Unreadable:

@@ -1,4 +1,4 @@
-"""Parse multipart bodies into text by name."""
+"""Parse multipart bodies into text values by field name."""
 
 import dataclasses
 import json
@@ -34,8 +34,8 @@ class _Part:
     def is_text(self) -> bool:
         """Return True for a form field, even if the client sends it as a file.
 
-        A browser sends a JSON blob as a file called ``blob``, and some clients name the file like
-        the field.
+        Browsers send a JSON blob as a file named ``blob``, and some clients give the file the same
+        name as the field.
         """
         if self.filename is None or self.mime.endswith("json"):
             return True
@@ -43,7 +43,7 @@ class _Part:
 
 
 def parse_multipart(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse a multipart body into text by name. A file's value is its filename."""
+    """Parse a multipart body into text values by field name. A file's value is its filename."""
     try:
         parts = list(_parts(body, _boundary_from(body, parameters)))
     except RequestEntityTooLarge:
@@ -107,9 +107,9 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that the form declares for its parts. ``""`` applies to other parts.
+    """Return the charsets that the form declares, by part name. The one under "" is the default.
 
-    HTML's ``_charset_`` field applies to all parts. SendGrid's ``charsets`` field is JSON with a
+    HTML's ``_charset_`` field sets the default. SendGrid's ``charsets`` field is JSON with a
     charset for each name.
     """
     contents = {part.name: part.content for part in parts}

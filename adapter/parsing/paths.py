@@ -1,6 +1,6 @@
 """Read dotted paths in payloads: ``tours.0.id``, ``answers."Move.in"``, ``transcript.*.text``.
 
-Payloads are untrusted: nothing here recurses, and reading raises only
+Payloads are untrusted, so nothing here is recursive, and reading raises only
 :class:`~adapter.exceptions.Unreadable`.
 """
 
@@ -23,9 +23,9 @@ MAX_KEYS_COMPARED: Final = 50
 #: In larger objects, names must match exactly.
 MAX_KEYS_CLEANED: Final = 1000
 MAX_PARTS: Final = 50
-#: Limit for the total number of items at one ``*``.
+#: Maximum total number of items at one ``*``.
 MAX_ITEMS: Final = 10_000
-#: Limits of :func:`leaves`.
+#: Limits of :func:`walk` and :func:`leaves`.
 MAX_DEPTH: Final = 12
 MAX_LEAVES: Final = 400
 TOO_MANY: Final = f"more than {MAX_ITEMS:,} items"
@@ -50,7 +50,7 @@ class Path:
 
     #: As written in the mapping.
     text: str
-    #: Names, digits as text, and ``*``.
+    #: Names, indexes as strings, and ``*``.
     parts: tuple[str, ...]
     #: Indexes of the quoted parts: a quoted ``*`` or ``0`` is just a name.
     quoted: frozenset[int] = frozenset()
@@ -58,13 +58,13 @@ class Path:
     def read(self, data: object) -> Any:
         """Return the value at the path in ``data``, or :data:`MISSING`. With ``*``, return a list.
 
-        Raise :class:`Unreadable` if a name is applied to a list with several items.
+        Raise :class:`Unreadable` if the path looks up a name in a list with several items.
         """
         return read(data, self.parts, self.quoted)
 
 
 def path_from_text(text: str) -> Path:
-    """Parse a path as written in a mapping. Raise ValueError."""
+    """Parse a path as written in a mapping. Raise ValueError if it is not a path."""
     fields = _split(text)
     parts = tuple(part if quoted else part.strip() for part, quoted in fields)
     if not parts or not all(parts) or len(parts) > MAX_PARTS:
@@ -149,7 +149,7 @@ def _items_of(value: object) -> list[Any]:
 def as_list(value: object) -> Any:
     """Convert an object whose keys are all numbers to a list. Return other values unchanged.
 
-    PHP writes a list with gaps this way.
+    PHP serializes a list with gaps this way.
     """
     if not isinstance(value, Mapping) or not value:
         return value
@@ -166,7 +166,7 @@ def _key_like(data: Mapping[str, Any], part: str) -> str | None:
         return part
     names = "|".join(data)
     if names.isascii() and part.partition(" ")[0] not in names:
-        return None  # most optional fields
+        return None  # the usual result for an optional field
     if _is_clean(f"|{names}|") or len(data) > MAX_KEYS_CLEANED:
         return None
     wanted = _cleaned(part)
@@ -284,9 +284,9 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf, shallowest first. Use only a list's first item.
+    """Yield the path and value of each leaf, shallowest first. Of each list, use the first item.
 
-    Yield at most 400. Scalars and lists of scalars are leaves.
+    Yield at most 400 leaves. Scalars and lists of scalars are leaves.
     """
     return itertools.islice(
         ((path, value) for path, value in walk(data) if not _has_inner_values(value)), MAX_LEAVES
@@ -294,7 +294,7 @@ def leaves(data: object) -> Iterator[tuple[str, Any]]:
 
 
 def walk(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield every path and value under ``data``, without the limits of :func:`leaves`."""
+    """Yield every path under ``data`` with its value, shallowest first, down to 12 levels."""
     level: list[tuple[tuple[str, ...], Any]] = [((), data)]
     for _ in range(MAX_DEPTH):
         deeper: list[tuple[tuple[str, ...], Any]] = []

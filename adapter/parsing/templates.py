@@ -1,4 +1,4 @@
-"""Split templates with ``{placeholder}`` into literal text and names."""
+"""Split templates into literal text and ``{placeholder}`` names."""
 
 import re
 from typing import Final
@@ -10,7 +10,7 @@ def parse_template(text: str) -> list[tuple[str, str | None]]:
     """Return pairs of literal text and the placeholder after it. The last placeholder is None.
 
     ``{{`` and ``}}`` are literal braces. A placeholder is just a name: unlike ``str.format``, it
-    cannot access attributes or items. Raise ValueError for a single brace.
+    cannot access attributes or items. Raise ValueError for an unmatched brace.
     """
     pieces: list[tuple[str, str | None]] = []
     literal, end = "", 0

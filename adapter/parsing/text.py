@@ -23,7 +23,7 @@ CAP_ITEMS: Final = 50
 #: (UAX 15, section 13), because normalizing them takes quadratic time.
 MAX_MARKS: Final = 30
 
-#: Control, format, private-use and surrogate characters: they break databases or mislead readers.
+#: Control, format, private-use and surrogate characters, which break databases or mislead readers.
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
 #: Characters that a program has escaped for HTML (even twice), PHP or JSON. HTML entities without
@@ -47,7 +47,7 @@ def clean_text(value: object, cap: int) -> str:
     is_escaped = "&" in text or "\\" in text
     if len(text) <= cap and text.isascii() and text.isprintable() and not is_escaped:
         return " ".join(text.split())
-    # Checked first: text that is ten times too long will not shrink enough.
+    # Checked first, because text that is ten times too long will not shrink enough.
     if len(text) > 10 * cap:
         raise Unreadable(f"longer than {cap} characters")
     if is_escaped:
@@ -65,7 +65,7 @@ def clean_text(value: object, cap: int) -> str:
 
 
 def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
-    """Return True for null, blank text, an empty list, or one of the sender's empty values.
+    """Return True for null, blank text, an empty list, or a string that means "empty".
 
     A list of empty items is empty. Zero and false are not. ``blanks`` holds the sender's strings
     for empty values, as :func:`clean_text` returns them.

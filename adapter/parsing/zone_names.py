@@ -88,9 +88,10 @@ _ABBREVIATIONS: Final = frozenset({"EST", "MST"})
 
 
 def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
-    """Return the zone with this IANA, Windows or Rails name. Raise :class:`Unreadable` if none.
+    """Return the time zone with this IANA, Windows or Rails name.
 
-    ``EST`` and ``MST`` are rejected, because it is unclear whether daylight saving time applies.
+    Raise :class:`Unreadable` if there is none. ``EST`` and ``MST`` are rejected, because it is
+    unclear whether daylight saving time applies.
     """
     text = clean_text(name, CAP_NUMBER)
     key = text if text in _iana_names() else win_tz.get(text) or RAILS.get(text)

@@ -1,1 +1,1 @@
-"""Call Propexo's API: the client, the request body, and its lists."""
+"""Call Propexo's API: the client, request bodies, responses and lists."""

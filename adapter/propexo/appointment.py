@@ -1,8 +1,9 @@
 """Declare the fields of Propexo's "Create Appointment: Knock" and their limits.
 
-"Create Prospect: Knock", for guest cards, accepts most of them and requires fewer. The rest goes to
-the notes. Enums use neutral values, which :func:`request_from` translates to Propexo's spelling.
-Propexo's patterns are unanchored and accept digits of other alphabets. Ours are stricter.
+"Create Prospect: Knock", for guest cards, accepts most of these fields and requires fewer. The
+values of the others go into the notes. Enums use neutral values, which :func:`request_from`
+translates to Propexo's spelling. Propexo's patterns are unanchored and accept digits of other
+alphabets. Ours are stricter.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from adapter.propexo.notes import LIMIT, append, units
 from adapter.settings import NEUTRAL_WORDS
 
 NO_CONTACT: Final = "neither an email address nor a phone number was found"
-#: Maximum for amounts and counts, because systems behind Propexo may use 32-bit integers.
+#: Maximum for amounts and counts. Systems behind Propexo may use 32-bit integers.
 LARGEST_INTEGER: Final = 2**31 - 1
 
 
@@ -62,7 +63,7 @@ def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
 
 
 class _Text(fields.String):
-    """Text with at most ``limit`` UTF-16 code units."""
+    """A string with at most ``limit`` UTF-16 code units."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(validate=self._fits)
@@ -117,7 +118,7 @@ _SCHEMA: Final = AppointmentSchema()
 REQUIRED: Final = frozenset(name for name, field in _SCHEMA.fields.items() if field.required)
 #: Required fields that are optional for a guest card.
 _OPTIONAL_FOR_PROSPECTS: Final = frozenset({"last_name", "appointment_date", "appointment_time"})
-#: Required fields of each kind, in addition to a contact.
+#: Required fields of each kind of booking. An email address or a phone number is required too.
 REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
     Kind.APPOINTMENT: REQUIRED,
     Kind.PROSPECT: REQUIRED - _OPTIONAL_FOR_PROSPECTS,
@@ -126,8 +127,8 @@ REQUIRED_BY: Final[Mapping[Kind, frozenset[str]]] = {
 _APPOINTMENT_ONLY: Final = frozenset(
     {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
 )
-#: Sent with every guest card. Propexo's default subscribes the renter to Knock's own messages, but
-#: no sender passes on the renter's consent.
+#: Sent with every guest card. By default, Propexo subscribes the renter to Knock's messages, but
+#: senders do not tell us whether the renter consents.
 NO_SUBSCRIPTION: Final[Mapping[str, Any]] = {"subscribe": False}
 
 
@@ -145,7 +146,7 @@ class Target:
     many: bool = False
 
     def check(self, value: object) -> Any:
-        """Return the value in the form Propexo accepts. Raise :class:`Unreadable` if invalid."""
+        """Return the value as Propexo accepts it. Raise :class:`Unreadable` if it is invalid."""
         if self.field is None:
             return value
         try:
@@ -161,7 +162,7 @@ def _flat(messages: Any) -> list[str]:
 
 
 def value_from_text(name: str, text: str) -> Any:
-    """Convert a user's input to the field's type: ``2`` and ``1, 2`` become numbers.
+    """Convert a user's input to the field's type, so that ``2`` and ``1, 2`` become numbers.
 
     Other input is returned as text, which :func:`problems` rejects.
     """
@@ -195,7 +196,7 @@ TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "notes": "lines",
 }
 
-#: Fields that a mapping cannot set, with their sources.
+#: Fields that a mapping cannot set, and what fills them instead.
 FILLED_BY: Final[Mapping[str, str]] = {
     "integration_id": "the community",
     "community_id": "the community",
@@ -224,8 +225,8 @@ def _target(name: str, transform: str | None) -> Target:
     )
 
 
-#: All keys that ``appointment:`` may contain, in a natural order. The first two fill several
-#: fields.
+#: All keys that ``appointment:`` may contain, in the order of the documentation. The first two
+#: fill several fields.
 TARGETS: Final[Mapping[str, Target]] = {
     name: _target(name, transform)
     for name, transform in {"name": "name", "starts_at": "instant", **TRANSFORM_OF}.items()
@@ -237,9 +238,9 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return the problems that Propexo would reject, by field.
+    """Return the errors for which Propexo would reject the appointment, by field.
 
-    ``checked`` names fields already validated by :meth:`Target.check`. They are not checked again.
+    Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """
     if _is_valid(appointment, checked, kind):
         return {}
@@ -269,10 +270,10 @@ def request_from(
     spellings: Mapping[str, Mapping[str, str]],
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, Any]:
-    """Return the JSON to post: no nulls, enums in Propexo's spelling.
+    """Return the JSON to post, without nulls and with enums in Propexo's spelling.
 
-    Values without a known spelling go into the notes instead, because one wrong value makes Propexo
-    reject the whole booking. So do values that a guest card has no field for.
+    Enum values with no known spelling go into the notes, because one wrong value makes Propexo
+    reject the whole booking. So do values for which a guest card has no field.
     """
     left_out = _APPOINTMENT_ONLY if kind is Kind.PROSPECT else frozenset()
     request = {name: value for name, value in appointment.items() if value not in (None, "", [])}
@@ -293,7 +294,7 @@ def request_from(
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """Return a kind's optional fields, which never include contacts."""
+    """Return the optional fields of a kind of booking. Email and phone are never among them."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 

@@ -1,9 +1,9 @@
 """Call Propexo's API and translate errors into our exceptions.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
-:class:`~adapter.models.Attempt`, which exists only as a committed row, and every error that it
-raises shows whether the request may have been sent. It knows this from the request body: until
-``requests`` reads it, none of it has been sent, and a request without its body books nothing.
+:class:`~adapter.models.Attempt`, which exists only as a committed row. Each error that it raises
+tells whether the request may have been sent. The request body shows this: until ``requests`` reads
+the body, none of it has been sent, and a request without its body books nothing.
 """
 
 import json
@@ -28,16 +28,16 @@ INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
 
 class Propexo:
-    """A client for one token, safe to share between threads."""
+    """A client for one token. It is thread-safe."""
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
         self.base_url = base_url.rstrip("/")
         self._token = token
-        #: Maximum time for one exchange, from the start to the last byte of the response.
+        #: Maximum time for one request, up to the last byte of the response.
         self.timeout_seconds = timeout_seconds
 
     def create(self, attempt: Attempt) -> Accepted:
-        """Post one appointment or one guest card, once.
+        """Post one appointment or guest card, without retrying.
 
         Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
         if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
@@ -61,7 +61,7 @@ class Propexo:
     def write_status(self, job_id: str) -> JobReport:
         """Return the status of a job.
 
-        Raise :class:`UpstreamError` without a usable response. The call is always safe to repeat.
+        Raise :class:`UpstreamError` if there is no usable response. Retrying is always safe.
         """
         return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
@@ -72,7 +72,7 @@ class Propexo:
     def page(self, path: str, query: Mapping[str, str]) -> Page:
         """Return one page of a list, without items that are not objects.
 
-        Raise :class:`UpstreamError` without a usable response.
+        Raise :class:`UpstreamError` if there is no usable response.
         """
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 

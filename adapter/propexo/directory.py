@@ -1,8 +1,8 @@
-"""Read the integrations, communities and attributions from Propexo.
+"""List the integrations, communities and attributions at Propexo.
 
-Each list is read on demand. Only the core fields of the records are documented (id,
-integration_id). A name is used if present. An attribution's community is known from the documented
-filter ``community_id``, not from a field of the record.
+Each list is read on demand. Propexo documents only the records' core fields (id, integration_id).
+A record's name is used if it has one. The documented filter ``community_id``, not a field of the
+record, tells which community an attribution belongs to.
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: With this order, records that are added while reading do not shift the pages.
+#: With this order, records that are added in the meantime do not shift the pages.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
-#: Records per page: Propexo's maximum.
+#: Records per page, which is Propexo's maximum.
 PAGE_SIZE: Final = 250
 
-#: Maximum number of pages. Longer lists are an error.
+#: Maximum number of pages. A longer list is an error.
 MAX_PAGES: Final = 400
 
 #: Maximum wait for the rate limit.
@@ -39,15 +39,15 @@ MAX_WAIT = dt.timedelta(seconds=90)
 #: The vendor whose integrations accept bookings.
 VENDOR: Final = "KNOCK"
 
-#: Returns one page of a list, or raises :class:`UpstreamError`.
+#: A function that returns one page of a list, or raises :class:`UpstreamError`.
 Read = Callable[[str, Mapping[str, str]], Page]
 
 
 class RateLimitedReads:
     """Reads pages of lists within the rate limit that all processes share.
 
-    Without a database, no other process in this installation calls Propexo, so calls are just
-    spread evenly.
+    If there is no database, no other process of this installation calls Propexo, so the calls are
+    simply spread evenly.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RateLimitedReads:
         self._next_at = clock()
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Return one page as soon as the rate limit allows. Raise :class:`UpstreamError`."""
+        """Wait for the rate limit and return one page. Raise :class:`UpstreamError` on failure."""
         until = self._clock() + MAX_WAIT
         while (at := self._wait_until()) is not None:
             if at > until:
@@ -75,7 +75,7 @@ class RateLimitedReads:
         return self._propexo.page(path, query)
 
     def _wait_until(self) -> dt.datetime | None:
-        """Reserve one call and return None, or return the time of the next allowed call."""
+        """Reserve one call and return None, or return when the next call is allowed."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -99,7 +99,7 @@ class ListedCommunity:
 
 
 class Directory:
-    """Propexo's lists. Each is read once, on first use."""
+    """Propexo's lists. Each list is read only once, when it is first used."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -107,25 +107,25 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """Vendors of the integrations, by ID. Missing vendors are ""."""
+        """The vendors of the integrations, by ID. An unknown vendor is ""."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """Names of the Knock integrations, by ID."""
+        """The names of the Knock integrations, by ID."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
         """Return the names of an integration's communities, by ID."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
-        # Propexo may ignore this filter, so other integrations are also filtered out here.
+        # Propexo may ignore this filter, so it is applied again here.
         return _names(one for one in records if one.get("integration_id") == integration_id)
 
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return the names of the attributions in a community or a whole integration, by ID."""
+        """Return the names of a community's or a whole integration's attributions, by ID."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
@@ -148,7 +148,7 @@ class Directory:
         return self._lists[key]
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        """Yield the records of all pages. Raise :class:`UpstreamError`."""
+        """Yield the records of all pages. Raise :class:`UpstreamError` if a page cannot be read."""
         for number in range(MAX_PAGES):
             span = {"limit": str(PAGE_SIZE), "offset": str(number * PAGE_SIZE)}
             page = self._read(path, {**query, **span})

@@ -1,6 +1,6 @@
 """Make one HTTP request to Propexo and read the whole response within a timeout.
 
-``requests`` limits each wait for bytes, not the whole exchange, so a slow response could take
+``requests`` limits each wait for bytes, but not the total time, so a slow response could take
 forever. The lease on a booking requires a limit, so a timer closes the connection.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import requests
 import requests.adapters
 
-#: Seconds to wait for a connection: DNS, TCP and TLS.
+#: Seconds to wait for a connection, including DNS and TLS.
 CONNECT_SECONDS = 10.0
 #: Maximum size of a response, in bytes.
 MAX_RESPONSE_BYTES = 1024 * 1024
@@ -28,7 +28,7 @@ class Response:
     """An HTTP response."""
 
     status: int
-    #: Header names may have any case. They are looked up in lower case.
+    #: Lookups of header names ignore case.
     headers: Mapping[str, str]
     text: str
 
@@ -36,17 +36,17 @@ class Response:
 class Body(io.BytesIO):
     """A request body that records whether any of it may have been sent."""
 
-    #: True if any of it may have been sent.
+    #: True if any part of the body may have been sent.
     has_started = False
-    #: Sending must not start after this (monotonic seconds). The timer that closes the connection
-    #: is not enough: when a suspended process resumes, both threads continue at the same time.
+    #: Sending must not start after this time (monotonic seconds). The timer that closes the
+    #: connection is not enough: if a suspended process resumes, both threads continue at once.
     send_deadline = math.inf
 
     def __len__(self) -> int:
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return bytes to send. From now on, some of them may have been sent."""
+        """Return bytes to send. After this call, some of them may have been sent."""
         if time.monotonic() > self.send_deadline and not self.has_started:
             raise TimeoutError("the request timed out")
         self.has_started = True
@@ -56,14 +56,14 @@ class Body(io.BytesIO):
 def exchange(
     method: str, url: str, *, token: str, body: Body | None, timeout_seconds: float
 ) -> Response:
-    """Make one request on a new connection, because a stale one could lose the request.
+    """Make one request on a new connection, because a reused one may be stale and lose it.
 
     Redirects are not followed, because a redirected POST would become a GET. Errors are raised
     unchanged: the caller can tell from ``body`` whether the request was sent.
     """
 
     def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # Passed as ``auth``, so that a netrc file cannot replace the token.
+        # Set through ``auth``, so that a netrc file cannot replace the token.
         request.headers["Authorization"] = f"Bearer {token}"
         return request
 
@@ -110,7 +110,7 @@ def _closed_after(seconds: float) -> Iterator["_Adapter"]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """Keeps a second handle on each socket, to shut it down from another thread."""
+    """An adapter that keeps a second handle for each socket, so another thread can shut it down."""
 
     def __init__(self) -> None:
         self._handles: list[socket.socket] = []

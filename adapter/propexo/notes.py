@@ -1,4 +1,4 @@
-"""Compose an appointment's notes from the renter's text and facts that have no field."""
+"""Compose an appointment's notes from the mapping's text and facts that have no field."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Final
 #: Propexo's limit, in UTF-16 code units, because it probably counts like JavaScript.
 LIMIT: Final = 1000
 ELLIPSIS: Final = "…"
-#: Text is omitted if there is less room than this.
+#: The text is omitted if there is less room for it than this.
 MIN_TEXT_LENGTH: Final = 20
 
 
@@ -18,7 +18,7 @@ def units(text: str) -> int:
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """Shorten text to ``limit`` units, cut at the last possible space, with "…"."""
+    """Shorten text to ``limit`` units. Cut it at the last space that fits, and append "…"."""
     if units(text) <= limit:
         return text
     end = _characters_within(text, limit - units(ELLIPSIS))
@@ -27,7 +27,7 @@ def cut(text: str, limit: int = LIMIT) -> str:
 
 
 def _characters_within(text: str, limit: int) -> int:
-    """Return how many characters fit without separating a letter from its accent."""
+    """Return how many characters fit, without separating a letter from its accent."""
     end = length = 0
     for end, character in enumerate(text):  # noqa: B007 - the index is the result
         length += 2 if character > "\uffff" else 1
@@ -45,7 +45,7 @@ def _is_combining(character: str) -> bool:
 
 
 def compose(text: str, facts: Sequence[str]) -> str:
-    """Join text and facts within the limit, shortening the text first."""
+    """Join text and facts, and shorten the text first if they exceed the limit."""
     tail = cut("\n".join(facts))
     room = LIMIT - units(tail) - bool(tail)
     head = cut(text, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""
@@ -53,7 +53,7 @@ def compose(text: str, facts: Sequence[str]) -> str:
 
 
 def append(text: str, facts: Sequence[str]) -> str:
-    """Add facts to existing notes, shortening the longest line if needed."""
+    """Add facts to existing notes, and shorten the longest line if needed."""
     whole = "\n".join(part for part in (text, *facts) if part)
     over = units(whole) - LIMIT
     if over <= 0:

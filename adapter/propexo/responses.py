@@ -24,19 +24,19 @@ Rate = tuple[int, int]
 class WriteStatus(enum.StrEnum):
     """The status of a job at Propexo."""
 
-    #: Not finished.
+    #: The job is not finished.
     PENDING = "PENDING"
     #: The data has been written.
     SUCCESS = "SUCCESS"
-    #: Partly succeeded: the appointment may exist, so it is never resent.
+    #: The write partly succeeded. The appointment may exist, so it is never resent.
     PARTIAL_SUCCESS = "PARTIAL_SUCCESS"
-    #: Failed completely.
+    #: The write failed completely.
     FAILURE = "FAILURE"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """The result of a booking that Propexo accepted."""
+    """The job that Propexo created for an accepted booking."""
 
     job_id: str
     status: int
@@ -50,7 +50,7 @@ class JobReport:
     """The current status of a job."""
 
     status: WriteStatus
-    #: Propexo's error messages, at most ten. They may quote the renter's data.
+    #: Up to ten of Propexo's error messages. They may quote the renter's data.
     errors: tuple[str, ...]
     rate: Rate | None = None
 
@@ -107,7 +107,7 @@ def page(response: Response) -> Page:
 
 
 def error_from(response: Response) -> UpstreamError:
-    """Return the error for a response other than success."""
+    """Return the error for an unsuccessful response."""
     status = response.status
     retry_after = _seconds(response.headers.get("retry-after"))
     facts: dict[str, Any] = {
@@ -120,7 +120,7 @@ def error_from(response: Response) -> UpstreamError:
         return RateLimited("Propexo's rate limit is reached", **facts)
     is_explicit = retry_after is not None or _is_propexo_error(response.text)
     if status == http.HTTPStatus.SERVICE_UNAVAILABLE and is_explicit:
-        # A bare 503 may come from a proxy that lost the response, but this one is from Propexo.
+        # Other 503s may come from a proxy that lost the response, but this one is from Propexo.
         return RateLimited("Propexo is not available", **facts)
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return NotAuthorized("Propexo rejects the token", **facts)
@@ -130,7 +130,7 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
-    """Return the issues by field from the body of a 400, or one general reason if there are none.
+    """Return one reason per issue in the body of a 400, or a general reason if it has none.
 
     The issues are in ``error.details.issues`` or ``error.details.details.issues``.
     """
@@ -183,7 +183,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """Return the rate limit from the headers, or None if a number is missing."""
+    """Return the rate limit from the headers, or None if they do not state it."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):

@@ -1,4 +1,4 @@
-"""The sandbox's Flask app, with authentication, rate limit and faults for each request."""
+"""The sandbox's Flask app, which applies authentication, the rate limit and faults."""
 
 import datetime as dt
 import hmac
@@ -35,11 +35,11 @@ def create_app(
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
     catalog: Catalog = NOTHING,
 ) -> Flask:
-    """Return the sandbox app. Its state is in memory, so serve it from one process with threads.
+    """Return the sandbox app. Its state is in memory, so serve it from a single process.
 
-    ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays each response in
-    the last fifth of the requests per minute (Propexo: 2). ``enums`` lists the accepted values for
-    ``pets``, ``first_contact_type`` and ``tour_type``. By default, all values are rejected.
+    ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays responses after
+    80% of a minute's requests are used up (Propexo: 2 seconds). ``enums`` lists the accepted values
+    of ``pets``, ``first_contact_type`` and ``tour_type``. By default, all values are rejected.
     ``catalog`` contains the integrations, communities and attributions to list.
     Raise :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
@@ -63,9 +63,9 @@ def create_app(
 
 
 def _begin() -> Response | None:
-    """Record the request. Reject it for a fault, a wrong token or an exceeded rate limit."""
+    """Record the request. Reject it if there is a fault, a wrong token or no quota left."""
     if _is_from_website(request):
-        message = "use an IP address or a name without a dot, and no page of another site"
+        message = "call it by an IP address or a name without a dot, and not from another website"
         return propexo_responses.error(403, message)
     current_state().carry_out_late()
     if not request.path.startswith(("/crm/", "/v1/")):
@@ -86,25 +86,25 @@ def _begin() -> Response | None:
 
 
 def _rejection(remaining: int) -> Response | None:
-    # Compared as bytes: hmac accepts only ASCII text.
+    # Compared as bytes, because hmac accepts only ASCII strings.
     given = request.headers.get("Authorization", "").encode("utf-8", "replace")
     expected = f"Bearer {current_app.config['TOKEN']}".encode()
     if not hmac.compare_digest(given, expected):
         return propexo_responses.error(401, "the bearer token is missing or wrong")
     if remaining < 0:
-        return propexo_responses.error(429, "the rate limit for this minute is exceeded")
+        return propexo_responses.error(429, "the rate limit for this minute has been exceeded")
     return None
 
 
 def _is_from_website(request: Request) -> bool:
-    """Return True if a browser sent this for another website, even one that resolves to us."""
+    """Return True if a page of another website sent this, even if its name resolves to us."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
     return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")
 
 
 def _is_local_name(host: str) -> bool:
-    """Return True for an IP address or a name that is not in public DNS."""
+    """Return True for an IP address, or a name without a dot, which is never in public DNS."""
     try:
         return "." not in host or bool(ipaddress.ip_address(host))
     except ValueError:
@@ -131,19 +131,19 @@ def _end(response: Response) -> Response:
 
 
 def _http_error(exc: HTTPException) -> Response:
-    """Return Flask's own errors (404, 405, 413 …) in Propexo's error format."""
+    """Return Flask's own errors, such as 404 and 413, in Propexo's error format."""
     return propexo_responses.error(exc.code or 500, exc.description)
 
 
 def _kind() -> str:
-    """Return the request's kind, for matching faults."""
+    """Return the kind of request, which determines which faults apply."""
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 
 def _json_or_text(body: bytes) -> Any:
-    """Parse a body for display in the list of requests."""
+    """Parse a body for the list of requests. Return text if it is not JSON."""
     try:
         return json_from(body) if body else None
     except ValueError:

@@ -1,6 +1,6 @@
 """The sandbox's read-only data: integrations, communities and attributions.
 
-Propexo's lists give only a community's ID and name, not its time zone.
+Propexo lists only a community's ID and name, not its time zone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from adapter.exceptions import ConfigurationError
 #: The records in each list, by endpoint path.
 Catalog = Mapping[str, Sequence[Mapping[str, Any]]]
 
-#: The communities in the communities.yaml that comes with the adapter.
+#: A catalog with the communities in the adapter's own communities.yaml.
 BUNDLED: Final = Path(__file__).with_name("catalog.json")
 INTEGRATIONS: Final = "/v1/admin/integrations/"
 COMMUNITIES: Final = "/crm/v1/communities/"
@@ -24,8 +24,8 @@ _KNOCK: Final = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_au
 def catalog_from(data: Any) -> Catalog:
     """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
 
-    We assume that records of communities and attributions have a name. Raise
-    :class:`ConfigurationError` for any other shape.
+    We assume that Propexo's communities and attributions have names. Raise
+    :class:`ConfigurationError` for data in any other shape.
     """
     integrations, communities, attributions = [], [], []
     try:

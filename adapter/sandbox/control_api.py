@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints, without a token: list its data, inject faults, reset."""
+"""The sandbox's own endpoints, which need no token: list data, inject faults, reset."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def show_page() -> Response:
 
 @control.get("/_sandbox/appointments")
 def list_appointments() -> Response:
-    """List all appointments, including canceled ones, in the order they were booked."""
+    """List all appointments, including canceled ones, in the order in which they were booked."""
     state = current_state()
     with state.lock:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
@@ -71,7 +71,7 @@ def list_faults() -> Response:
 
 @control.post("/_sandbox/faults")
 def add_faults() -> tuple[Response, int] | Response:
-    """Queue the faults, or none if one is invalid."""
+    """Queue the faults. If one is invalid, queue none."""
     try:
         faults = faults_from(json_from(body_of(request)))
     except BadFault as exc:
@@ -95,7 +95,7 @@ def clear_faults() -> Response:
 
 @control.post("/_sandbox/reset")
 def reset() -> Response:
-    """Delete everything."""
+    """Delete all data."""
     current_state().reset()
     return jsonify({"status": "empty"})
 

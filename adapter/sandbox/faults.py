@@ -1,11 +1,11 @@
-"""Inject faults on demand: posted as JSON, queued, and applied to the next requests in order."""
+"""Inject faults, which are posted as JSON, queued, and applied to the next requests in order."""
 
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault applies: a create, a job's status, a list, or any of these.
+#: The requests to which a fault may apply: creates, job statuses, lists, or any of these.
 KINDS = ("create", "status", "list", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
@@ -14,10 +14,10 @@ DROPS = ("before", "after", "during")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A fault in one request. Durations are in seconds. Fields may be combined.
+    """A fault in one request. Durations are in seconds, and the fields can be combined.
 
-    ``book`` sets whether a create takes effect. By default it does, except with a ``status``, with
-    ``drop`` before booking, or if the job ends in ``FAILURE``. With ``book_after`` it always does.
+    ``book`` sets whether a create request books. By default it does, unless there is a ``status``,
+    the connection drops before booking, or the job fails. With ``book_after``, it always books.
     """
 
     on: str = "create"
@@ -25,14 +25,14 @@ class Fault:
     delay_before: float = 0.0
     #: Wait after booking, before the response.
     delay: float = 0.0
-    #: Respond with this status instead.
+    #: Respond with this HTTP status instead.
     status: int | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: The body for ``status``: plain text, or JSON for other types. None: Propexo's error format.
+    #: The body for ``status``: a string as is, other types as JSON, None as Propexo's error.
     body: Any = None
     drop: str | None = None
     book: bool | None = None
-    #: Delay before the create is executed, by the sandbox's clock, regardless of the response.
+    #: Delay until the create request is executed, independently of the response.
     book_after: float = 0.0
     #: The job's final status, or ``PENDING`` if it never ends.
     job: str | None = None
@@ -46,14 +46,14 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """Return True if a create request takes effect."""
+        """Return True if a create request books."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
         return is_clean or self.book_after > 0
 
 
-#: For requests without a fault.
+#: The fault of requests without a fault.
 NONE = Fault()
 
 
@@ -68,7 +68,7 @@ def _is_number(low: float, high: float) -> Callable[[Any], bool]:
 
 
 def _is_headers(value: Any) -> bool:
-    # Other values would break the server's HTTP response.
+    # Any other value would break the HTTP response.
     return isinstance(value, dict) and all(
         re.fullmatch(r"[A-Za-z0-9-]{1,100}", name)
         and isinstance(text, str)
@@ -81,7 +81,7 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-#: For each key, a check for its value, and a description of valid values.
+#: For each key, a check of its value and a description of valid values.
 _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "on": (_is_one_of(*KINDS), "one of " + ", ".join(KINDS)),
     "delay_before": (_is_number(0, 600), "seconds from 0 to 600"),
@@ -105,7 +105,7 @@ _OF_CREATES = {"book", "book_after", "job", "errors", "job_seconds", "shape"}
 
 
 class BadFault(ValueError):
-    """Raised for an invalid posted fault. The message names the key."""
+    """Raised if a posted fault is invalid. The message names the key."""
 
 
 def faults_from(body: Any) -> list[Fault]:
@@ -132,7 +132,7 @@ def _fault_from(item: Any, location: str) -> Fault:
 
 
 class Faults:
-    """The queue of faults. The caller holds the lock."""
+    """The queue of faults. The caller must hold the lock."""
 
     def __init__(self) -> None:
         self.queue: list[Fault] = []

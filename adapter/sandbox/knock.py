@@ -1,4 +1,4 @@
-"""Simulate Knock: people, their appointments, and new tours that cancel earlier ones."""
+"""Simulate Knock: guest cards, their tours, and new tours that cancel earlier ones."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter.sandbox.validation import date_from
 
-#: Fields that a later request overwrites on the same person's card.
+#: Fields of a person's card that a later request overwrites.
 CARD_FIELDS = (
     "first_name", "last_name", "email_1", "phone_1", "move_in_date", "number_of_occupants",
     "lease_term_in_months", "rent_minimum_in_cents", "rent_maximum_in_cents",
@@ -28,7 +28,7 @@ class Status(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
-    """A request for a guest card without a tour."""
+    """A request that creates or updates a guest card without booking a tour."""
 
     job_id: str
     request: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Prospect:
     id: str
     integration_id: str
     community_id: str
-    #: The source of the first contact. Later requests do not change it.
+    #: The attribution of the first contact. Later requests do not change it.
     attribution_id: str
     created_at: dt.datetime
     updated_at: dt.datetime
@@ -62,13 +62,13 @@ class Appointment:
     person: Mapping[str, Any]
     starts_at: dt.datetime
     status: Status
-    #: 1 if the person has an email address, because Knock sends an email at once. Text messages
-    #: require consent, which is not among Propexo's fields.
+    #: 1 if the person has an email address, because Knock immediately sends an email. Text
+    #: messages require consent, for which Propexo has no field.
     confirmations: int
     request: Mapping[str, Any]
     created_at: dt.datetime
     updated_at: dt.datetime
-    #: The ID of the tour that replaced it, or ``person``.
+    #: The ID of the tour that replaced it, or ``person`` for an agent.
     canceled_by: str | None = None
 
     def cancel(self, by: str, now: dt.datetime) -> None:
@@ -78,7 +78,7 @@ class Appointment:
 
 
 class Knock:
-    """All prospects and appointments, in order. The caller holds the lock."""
+    """All prospects and appointments, in order. The caller must hold the lock."""
 
     def __init__(self) -> None:
         self.prospects: list[Prospect] = []
@@ -124,7 +124,7 @@ class Knock:
     def _match(self, request: Mapping[str, Any]) -> Prospect | None:
         for key in _contacts(request, request):
             holder = self._holders.get(key)
-            # An overwritten card no longer matches its old email or phone.
+            # A card no longer matches an email or phone that has been overwritten.
             if holder and key in _contacts(holder.card, request):
                 return holder
         return None
@@ -146,7 +146,7 @@ class Knock:
 def _contacts(
     card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """Return the contacts that identify a card at a community, email address first."""
+    """Return the keys that identify a card at a community: by email, then by phone."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),

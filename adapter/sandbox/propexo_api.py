@@ -1,4 +1,4 @@
-"""The endpoints of Propexo's API that the adapter uses."""
+"""The endpoints of Propexo's API that the adapter calls."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -58,7 +58,7 @@ def show_write_status(job_id: str) -> Response:
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None:
-        return propexo_responses.error(400, "no write has this job id", "invalid_request")
+        return propexo_responses.error(400, "no write has this job ID", "invalid_request")
     return jsonify(job.write_status(state.clock()))
 
 
@@ -78,7 +78,7 @@ def list_write_logs() -> Response:
 
 @api.get("/crm/v1/prospects/")
 def list_prospects() -> Response:
-    """List guest cards. Only a record's core fields are documented. The rest is our guess."""
+    """List guest cards. Propexo documents only the core fields. The others are a guess."""
     state = current_state()
     with state.lock:
         records = [_prospect_record(prospect) for prospect in state.knock.prospects]
@@ -87,7 +87,7 @@ def list_prospects() -> Response:
 
 @api.get("/crm/v1/events/")
 def list_events() -> Response:
-    """List tours as events. As with prospects, most field names are our guess."""
+    """List tours as events. As with prospects, most of the field names are a guess."""
     state = current_state()
     with state.lock:
         records = [_event_record(appointment) for appointment in state.knock.appointments]
@@ -98,7 +98,7 @@ def list_events() -> Response:
 @api.get(COMMUNITIES)
 @api.get(ATTRIBUTIONS)
 def list_catalog() -> Response:
-    """List the catalog's records, with common fields added. They never change."""
+    """List the catalog's records, which never change, with the common fields added."""
     state = current_state()
     records = [
         {**_record(one["id"], one["integration_id"], state.began_at, state.began_at), **one}
@@ -113,7 +113,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
     since = _instant(query["updated_at_gte"]) if "updated_at_gte" in query else None
     field, _, direction = order.partition(":")
     selected = [record for record in records if since is None or record["updated_at"] >= since]
-    if direction == "desc":  # among records with the same time, the one added last is the newest
+    if direction == "desc":  # of records with the same time, the last one added is the newest
         selected.reverse()
     selected.sort(key=lambda record: record[field], reverse=direction == "desc")
     offset, limit = query.get("offset", 0), query.get("limit", 100)
@@ -121,7 +121,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
 
 
 def _query(kind: str) -> dict[str, Any]:
-    """Return the query's values. Abort with 400 if any is invalid."""
+    """Return the query parameters. Abort with 400 if any of them is invalid."""
     values = {
         name: int(text) if name in ("limit", "offset") and _is_number(text) else text
         for name, text in request.args.items()
@@ -142,7 +142,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return the records that match the values in the query."""
+    """Return the records that match the query parameters with these names."""
     filters = {name: request.args[name] for name in names if name in request.args}
     return [
         record

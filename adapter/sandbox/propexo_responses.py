@@ -1,4 +1,4 @@
-"""Build responses in Propexo's format, and truncated responses."""
+"""Build responses in Propexo's format, and faulty responses."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class Json(DefaultJSONProvider):
 
 
 def error(status: int, message: str | None = None, code: str | None = None) -> Response:
-    """Return an error. Only the code for 400 is documented. The others are our own."""
+    """Return an error. Propexo documents only the code for 400. The other codes are a guess."""
     phrase = _phrase(status)
     code = code or phrase.lower().replace(" ", "_").replace("-", "_")
     response = jsonify({"error": {"code": code, "message": message or phrase}})
@@ -88,7 +88,7 @@ def hung_up(response: Response | None = None) -> Response:
 
 
 def _closing(data: bytes) -> Iterator[bytes]:
-    # A server closes the connection on a ConnectionError, as if the client had disconnected.
+    # On a ConnectionError, the server closes the connection, as if the client had disconnected.
     if data:
         yield data
     raise ConnectionAbortedError

@@ -1,4 +1,4 @@
-"""Read request bodies within limits, and JSON as strictly as JavaScript does."""
+"""Read request bodies within limits, and parse JSON as strictly as JavaScript."""
 
 import json
 import math
@@ -13,7 +13,7 @@ MAX_DEPTH = 50
 
 
 def body_of(request: Request) -> bytes:
-    """Return the whole body. Raise 413 above :data:`MAX_BYTES`, 400 if it cannot be read."""
+    """Return the body. Abort with 413 if it is too large, or 400 if it cannot be read."""
     try:
         body = request.stream.read(MAX_BYTES + 1)
     except (OSError, ValueError):  # a chunk without a length, or a client that stopped sending
@@ -24,7 +24,7 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parse JSON. Raise :class:`ValueError` with a constant message."""
+    """Parse JSON. If it is invalid, raise :class:`ValueError` with a message without its data."""
     try:
         value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):

@@ -15,10 +15,10 @@ _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 class _Connection(WSGIRequestHandler):
-    """One connection, closed after each response: werkzeug cannot keep it open."""
+    """One connection, which is closed after each response because werkzeug cannot keep it open."""
 
     disable_nagle_algorithm = True
-    #: Seconds until a client that stops in the middle of a request is disconnected.
+    #: Seconds after which a client that stops in the middle of a request is disconnected.
     timeout = 60
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
@@ -32,12 +32,12 @@ class _Connection(WSGIRequestHandler):
 class Server:
     """Serves an app in a thread for the duration of a ``with`` block.
 
-    Port 0 is any free port. Raise :class:`ConfigurationError` if the port is not available.
+    Port 0 means any free port. Raise :class:`ConfigurationError` if the port is not available.
     """
 
     def __init__(self, app: Flask, *, host: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Werkzeug ends the process if it cannot bind, so it gets an already bound socket.
+        # Werkzeug ends the process if it cannot bind, so we bind the socket ourselves.
         try:
             with socket.create_server((host, port), family=family, backlog=128) as listening:
                 self._server = make_server(
@@ -70,7 +70,7 @@ class Server:
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
     """Serve until SIGINT or SIGTERM. Call ``announce`` with the URL once requests are accepted."""
-    # Blocked before the threads start, so that all threads leave the signals to sigwait.
+    # Block the signals before threads start, so that only sigwait receives them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         with Server(app, host=host, port=port) as server:

@@ -1,4 +1,4 @@
-"""The sandbox's state, behind one lock."""
+"""The sandbox's state, protected by one lock."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ from adapter.sandbox.validation import Schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A write. No code runs in the background: the status depends on the clock."""
+    """A write. Nothing runs in the background: its status depends only on the clock."""
 
     id: str
     #: The kind of write: ``appointment`` or ``prospect``.
@@ -36,7 +36,7 @@ class Job:
         return self.outcome if now >= self.settles_at else "PENDING"
 
     def write_status(self, now: dt.datetime) -> dict[str, Any]:
-        """Return the response of ``GET /v1/admin/write-status/{job_id}``."""
+        """Return the response to ``GET /v1/admin/write-status/{job_id}``."""
         status = self.status(now)
         is_settled = status != "PENDING"
         return {
@@ -46,7 +46,7 @@ class Job:
         }
 
     def log(self) -> dict[str, Any]:
-        """Return a record for ``GET /v1/admin/logs/writes/``, which only has success or failure."""
+        """Return a record for ``GET /v1/admin/logs/writes/``, which has only success or failure."""
         return {
             "id": f"log-{self.id}",
             "created_at": self.settles_at,
@@ -63,7 +63,7 @@ class Job:
 
 
 class MinuteLimit:
-    """Counts requests per calendar minute. The caller holds the lock."""
+    """Counts requests per calendar minute. The caller must hold the lock."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -79,7 +79,7 @@ class MinuteLimit:
         return self.limit - self._used
 
     def is_slow(self, remaining: int) -> bool:
-        """Return True if the request is in the last fifth, where Propexo slows down."""
+        """Return True for the last fifth of a minute's requests, which Propexo slows down."""
         return (self.limit - remaining) * 5 > self.limit * 4
 
 
@@ -96,17 +96,17 @@ class Call:
     path: str
     query: str
     fault: Fault
-    #: Requests left in this minute, negative if over the limit.
+    #: Requests left in this minute. Negative if over the limit.
     remaining: int
-    #: Parsed JSON, text if it is not JSON, or None without a body.
+    #: Parsed JSON, a string if it is not JSON, or None if there is no body.
     body: Any = None
     answered_at: dt.datetime | None = None
-    #: None if there is no response, or not yet.
+    #: None if there was no response, or there is none yet.
     status: int | None = None
 
 
 class State:
-    """Jobs, faults, requests and Knock. Each method acquires the lock as needed."""
+    """Jobs, faults, requests and Knock. The methods acquire the lock themselves."""
 
     def __init__(
         self,
@@ -132,20 +132,20 @@ class State:
         self.knock = Knock()
         self.faults = Faults()
         self.jobs: dict[str, Job] = {}
-        #: Delayed writes: when to execute each, and its job ID.
+        #: Delayed writes: the time to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
-        """Delete everything and end all active delays."""
+        """Delete all data and end all active delays."""
         with self.lock:
             self._empty()
             self._woken.set()
             self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        """Wait in real time, but no longer than until a reset."""
+        """Wait in real time, but only until a reset."""
         if seconds > 0:
             self._woken.wait(seconds)
 
@@ -173,8 +173,8 @@ class State:
     def write(self, kind: str, request: Mapping[str, Any], fault: Fault = NONE) -> Job:
         """Execute a valid request, unless the fault prevents it, and start its job.
 
-        From here on, the appointment exists in Knock, before the job reports it. Propexo does the
-        same: a lost response or a job that never ends does not mean that nothing was booked.
+        The appointment then exists in Knock, even before the job reports it. Propexo works the same
+        way: if a response is lost or a job never ends, the tour may still have been booked.
         """
         with self.lock:
             self.carry_out_late()

@@ -1,10 +1,10 @@
 """Validate request bodies and report errors as Zod issues, as Propexo does.
 
-``requests.json`` holds a JSON Schema for each create call and for the queries of the lists. It is
+``requests.json`` holds a JSON Schema for each create call and for the queries of the lists. It was
 written independently of :mod:`adapter.propexo.appointment`, because a sandbox with the adapter's
-own checks would repeat its mistakes. Where Propexo's documentation is ambiguous, the stricter
-reading applies. Only the keywords used there are implemented. A JSON Schema library would not
-produce Zod's codes and messages.
+own checks would repeat its mistakes. If Propexo's documentation is ambiguous, the stricter reading
+applies. Only the keywords that the file uses are implemented, because a JSON Schema library would
+not produce Zod's codes and messages.
 """
 
 import copy
@@ -22,7 +22,7 @@ Issue = dict[str, Any]
 Location = tuple[str | int, ...]
 Schema = Mapping[str, Any]
 
-#: Propexo's enums. Their values are not published.
+#: Propexo's enums, whose values are not published.
 ENUMS: Final = ("first_contact_type", "pets", "tour_type")
 
 _SCHEMAS: Final = json.loads(Path(__file__).with_name("requests.json").read_text("utf-8"))
@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the schema for each kind of write. An enum without values rejects all values.
+    """Return the schemas of requests. An enum that is not in ``enums`` rejects all values.
 
     Raise :class:`ConfigurationError` for a name that is not an enum.
     """
@@ -70,7 +70,7 @@ def date_from(text: str) -> dt.date | None:
 
 
 def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
-    """Yield all issues with a value, in the order of the schema's keywords."""
+    """Yield all issues with a value, in the order of the keywords in the schema."""
     received = _TYPES[type(value)]
     expected = "number" if schema["type"] == "integer" else schema["type"]
     if received != expected:
@@ -136,7 +136,7 @@ def _format(value: Any, _schema: Schema, location: Location) -> Iterator[Issue]:
 
 def _max_length(value: Any, schema: Schema, location: Location) -> Iterator[Issue]:
     limit = schema["maxLength"]
-    # JavaScript counts UTF-16 units.
+    # JavaScript counts UTF-16 code units.
     if len(value.encode("utf-16-le", "surrogatepass")) // 2 > limit:
         message = f"String must contain at most {limit} character(s)"
         yield _limit_issue("too_big", location, message, type="string", maximum=limit)

@@ -1,8 +1,8 @@
 """Verify the sender of a request: ``verifier(block, secrets).verify(request, now)``.
 
-A mapping's ``signature:`` block defines the checks (:mod:`adapter.signatures.config`). The only
-exception for an invalid request is :class:`VerificationError`, with one of
-:data:`~adapter.signatures.reasons.REASONS`.
+A mapping's ``signature:`` block defines the checks (:mod:`adapter.signatures.config`). A
+request that fails raises :class:`VerificationError` with one of
+:data:`~adapter.signatures.reasons.REASONS`, and no other exception.
 """
 
 import contextlib
@@ -26,18 +26,18 @@ class Verifier:
     #: None if requests are not signed (``scheme: none``).
     scheme: Scheme | None
     keys: tuple[bytes, ...] = dataclasses.field(repr=False)
-    #: The index of each key's secret. A secret in quotes or whitespace has two keys.
+    #: The index of each key's secret. A secret inside quotes or whitespace has two keys.
     owners: tuple[int, ...]
     networks: tuple[Network, ...]
 
     def verify(self, request: WebhookRequest, now: float) -> None:
-        """Raise :class:`VerificationError` unless it is valid at ``now``, in Unix seconds."""
+        """Raise :class:`VerificationError` unless the request is valid at ``now``, in Unix time."""
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """Verify a request, and return the index of the matching key.
 
-        Return None if the scheme has no secret. Raise :class:`VerificationError`.
+        Return None if the scheme has no secret. Raise :class:`VerificationError` if it is invalid.
         """
         if self.networks:
             check_address(request.client, self.networks)
@@ -45,7 +45,7 @@ class Verifier:
 
     @property
     def is_open(self) -> bool:
-        """True if anyone who knows the URL may send."""
+        """True if anyone who knows the URL may send requests."""
         return self.scheme is None
 
     @property
@@ -55,7 +55,7 @@ class Verifier:
 
     @property
     def covers_query(self) -> bool:
-        """True if the query is signed, or sent with the secret itself."""
+        """True if the query is signed, or if the request contains the secret itself."""
         return covers_query(self.scheme)
 
     @property
@@ -85,7 +85,7 @@ class Verifier:
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
         """Return the request without its token or password, ready to be stored.
 
-        Copies of long ones are removed too. A short one might be part of another word.
+        Copies of a long secret are removed too. A short secret might be part of another word.
         """
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return request
@@ -97,8 +97,8 @@ class Verifier:
         """Return a rejected request without secrets, ready to be stored.
 
         A wrong token may be valid after the next rotation, so it is removed like a valid one.
-        If the token is missing, it may be anywhere in the body, so the body is removed, as is
-        every copy of our own secrets.
+        If the token is missing, it may be anywhere in the body, so the body is removed.
+        Copies of our own secrets are removed as well.
         """
         if not isinstance(self.scheme, TokenScheme):
             return self.without_secret(request)
@@ -126,27 +126,27 @@ def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
 
 
 def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Network, ...]]:
-    """Return the scheme and networks of a block. Raise :class:`ConfigurationError`."""
+    """Return a block's scheme and networks. Raise :class:`ConfigurationError` if it is invalid."""
     block = expand_preset(block)
     return scheme_from_block(block), networks_from_block(block)
 
 
 def scheme_of(block: Mapping[str, object]) -> str:
-    """Return a block's scheme name. ``none`` means that anyone may send."""
+    """Return the name of a block's scheme. ``none`` means that anyone may send requests."""
     return str(expand_preset(block)["scheme"])
 
 
 def covers_query(scheme: Scheme | None) -> bool:
-    """Return whether the query of a valid request is the sender's own."""
+    """Return True if only the sender can have written the query of a valid request."""
     return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return those of ``names`` that nobody can change in a captured request to send it again.
+    """Return the headers of ``names`` that no one can change in order to replay a request.
 
-    With a signature, they are the headers that it covers. If it covers none but has a time, a
-    captured request is soon too old. Whoever captures a token can send anything: nothing is gained
-    by doubting a header.
+    With a signature, these are the headers that it covers. If it covers none of them but has a
+    timestamp, all are returned, because a captured request soon expires. With a token, all are
+    returned too, because an attacker who has the token can send anything anyway.
     """
     names = frozenset(names)
     if not isinstance(scheme, DigestScheme):
@@ -155,7 +155,7 @@ def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """Return the query field for a source's token, or None if the token is elsewhere."""
+    """Return the query parameter that holds a source's token, or None if it is elsewhere."""
     scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 

@@ -77,7 +77,7 @@ def _check_keys(block: Block, scheme: str) -> None:
 
 def _suggestion(word: str, known: Sequence[str]) -> str:
     matches = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{matches[0]}'?" if matches else f"; known are {', '.join(known)}"
+    return f"; did you mean '{matches[0]}'?" if matches else f"; use one of {', '.join(known)}"
 
 
 def _check_secret_names(block: Block) -> None:
@@ -85,7 +85,7 @@ def _check_secret_names(block: Block) -> None:
     if not isinstance(names, list | tuple) or not names:
         raise ConfigurationError("'secrets' must be a list of environment variables, newest last")
     if not all(isinstance(name, str) and name.strip() for name in names):
-        raise ConfigurationError("'secrets' must contain names of environment variables only")
+        raise ConfigurationError("'secrets' must contain only names of environment variables")
 
 
 def _digest_scheme(block: Block, *, is_hash: bool) -> DigestScheme:
@@ -134,7 +134,7 @@ def _tolerance(value: object) -> float:
     if isinstance(value, int | float) and value is not True and 0 < value <= MAX_TOLERANCE_SECONDS:
         return float(value)
     raise ConfigurationError(
-        f"'tolerance' must be a number of seconds above 0 and up to {MAX_TOLERANCE_SECONDS}"
+        f"'tolerance' must be a number of seconds above 0 and at most {MAX_TOLERANCE_SECONDS}"
     )
 
 
@@ -168,14 +168,14 @@ def _headers(block: Block) -> tuple[str, ...]:
 def _header_name(value: object) -> str:
     if isinstance(value, str) and HEADER_NAME.fullmatch(value):
         return value
-    raise ConfigurationError("'header' must be a header's name, such as X-Signature")
+    raise ConfigurationError("'header' must be a header name, such as X-Signature")
 
 
 def _token_scheme(block: Block) -> TokenScheme:
     place = _choice(block, "in", PLACES)
     name = _text(block, "name")
     if place == "header" and not HEADER_NAME.fullmatch(name):
-        raise ConfigurationError("'name' must be a header's name, such as Authorization")
+        raise ConfigurationError("'name' must be a header name, such as Authorization")
     prefix = _text(block, "prefix") if "prefix" in block else ""
     return TokenScheme(place=place, name=name, prefix=prefix)
 
@@ -190,10 +190,10 @@ def _basic_scheme(block: Block) -> BasicScheme:
 def _choice(block: Block, key: str, allowed: Sequence[str], default: str | None = None) -> str:
     value = block.get(key, default)
     if value is None and key not in block:
-        raise ConfigurationError(f"key '{key}' is missing: one of {', '.join(allowed)}")
+        raise ConfigurationError(f"key '{key}' is missing: use one of {', '.join(allowed)}")
     if isinstance(value, str) and value in allowed:
         return value
-    raise ConfigurationError(f"'{key}' is unknown" + _suggestion(str(value), allowed))
+    raise ConfigurationError(f"'{key}' has an unknown value" + _suggestion(str(value), allowed))
 
 
 def _text(block: Block, key: str, default: str | None = None) -> str:
@@ -203,4 +203,4 @@ def _text(block: Block, key: str, default: str | None = None) -> str:
     # Some senders sign line breaks. Any other control character must be a typo.
     if isinstance(value, str) and value and value.replace("\n", "").isprintable():
         return value
-    raise ConfigurationError(f"'{key}' must be text and not empty; put it in quotes")
+    raise ConfigurationError(f"'{key}' must be text that is not empty; put it in quotes")

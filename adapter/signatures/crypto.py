@@ -88,7 +88,8 @@ def _decoded(text: bytes, encoding: str) -> bytes:
 def bytes_from_base64(text: bytes) -> bytes:
     """Decode base64. Raise ValueError for invalid characters.
 
-    Padding is often lost when a secret is copied. The vendors' libraries accept that too.
+    Padding may be missing, because it is often lost when a secret is copied. The vendors'
+    libraries allow that too.
     """
     unpadded = text.rstrip(b"=")
     return base64.b64decode(unpadded + b"=" * (-len(unpadded) % 4), validate=True)

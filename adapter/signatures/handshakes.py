@@ -30,12 +30,12 @@ class Handshake:
 
     #: ``meta``, ``slack`` or ``zoom``.
     kind: str
-    #: Environment variable for Meta's verify token. None for Slack and Zoom, which sign.
+    #: Environment variable for Meta's verify token. None for Slack and Zoom, which sign requests.
     variable: str | None
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Read ``slack``, ``zoom`` or ``{ meta: VARIABLE }``. Return None if there is none.
+    """Parse ``slack``, ``zoom``, ``meta`` or ``{ meta: VARIABLE }``. Return None for None.
 
     Raise :class:`ConfigurationError` for anything else.
     """
@@ -101,9 +101,9 @@ def slack_answer(body: bytes) -> Answer | None:
 def zoom_answer(body: bytes, key: bytes) -> Answer | None:
     """Return the response to Zoom's ``endpoint.url_validation``, or None for any other body.
 
-    At the start and every 72 hours, Zoom asks for the HMAC of a token, using the secret that signs
-    its webhooks. Call this after verifying the signature, with the matching key, so that only
-    senders who can sign get a signature.
+    When the URL is saved and every 72 hours, Zoom sends a token and expects its HMAC, computed
+    with the secret that signs its webhooks. Call this after verifying the signature, with the
+    matching key, so that only senders who can sign get a signature.
     https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint
     """
     document = _document(body)

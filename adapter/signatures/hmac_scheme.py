@@ -30,17 +30,17 @@ class DigestScheme:
     encoding: str
     #: The digest's name, or None for the plain SHA-256 of the ``hash`` scheme.
     algorithm: str | None
-    #: None if the sender does not give a time.
+    #: None if the sender does not sign a time.
     clock: Clock | None
     secret_encoding: str
     secret_prefix: str
 
     def key(self, secret: str) -> bytes:
-        """Return one secret's key. Raise :class:`ConfigurationError`."""
+        """Return the key for a secret. Raise :class:`ConfigurationError` if it is invalid."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the matching key. Try the newest key, the last, first."""
+        """Return the index of the matching key. Try the newest key first, which is the last one."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
@@ -79,7 +79,7 @@ class DigestScheme:
     ) -> int:
         for index in reversed(range(len(keys))):
             for content in self.content.variants(request, timestamp, keys[index]):
-                # The header's text is never decoded, so each signature has only one spelling.
+                # The header's text is never decoded, so each signature has only one valid spelling.
                 expected = self._encoded(keys[index], content)
                 if any(is_equal(text.encode(), expected) for text in signatures):
                     return index

@@ -10,7 +10,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
-    """Return the networks of ``allow_ips``, or none if any IP address may send."""
+    """Return the networks in ``allow_ips``, or () if requests may come from any IP address."""
     if "allow_ips" not in block:
         return ()
     values = block["allow_ips"]

@@ -1,4 +1,4 @@
-"""The signature blocks of known senders: ``preset: typeform``. Any key may be overridden.
+"""Signature blocks for known senders, as in ``preset: typeform``. Mappings may override any key.
 
 Each link leads to the vendor's documentation, or is None if there is none.
 """
@@ -66,17 +66,17 @@ PRESETS: Mapping[str, Preset] = {
     "stripe": Preset(
         _stripe_style("Stripe-Signature", "v1"),
         "https://docs.stripe.com/webhooks/signature",
-        "Stripe; the secret includes its whsec_ prefix.",
+        "Stripe. The secret includes its whsec_ prefix.",
     ),
     "calendly": Preset(
         _stripe_style("Calendly-Webhook-Signature", "v1", timestamp={"tolerance": 180}),
         "https://developer.calendly.com/api-docs/overview/webhooks/webhook-signatures",
-        "Calendly; signs only if the subscription has a signing key.",
+        "Calendly signs webhooks only if the subscription has a signing key.",
     ),
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
-        "ElevenLabs agents, after a call; tolerance of 30 minutes, as in their libraries.",
+        "ElevenLabs' webhooks after a call. The tolerance is 30 minutes, as in their libraries.",
     ),
     "retell": Preset(
         _hmac(
@@ -86,7 +86,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"unit": "ms"},
         ),
         "https://docs.retellai.com/features/secure-webhook",
-        "Retell voice agents; the secret is the API key with the webhook badge.",
+        "Retell voice agents. The secret is the API key with the webhook badge.",
     ),
     "slack": Preset(
         _hmac(
@@ -96,7 +96,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Slack-Request-Timestamp"},
         ),
         "https://docs.slack.dev/authentication/verifying-requests-from-slack/",
-        "Slack; add `handshake: slack` so that Slack can verify the URL.",
+        "Slack. Add `handshake: slack` so that Slack can verify the URL.",
     ),
     "zoom": Preset(
         _hmac(
@@ -106,7 +106,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "x-zm-request-timestamp"},
         ),
         "https://developers.zoom.us/docs/api/webhooks/",
-        "Zoom; the secret is the app's secret token; add `handshake: zoom`.",
+        "Zoom. The secret is the app's secret token. Add `handshake: zoom`.",
     ),
     "webflow": Preset(
         _hmac(
@@ -115,7 +115,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "x-webflow-timestamp", "unit": "ms"},
         ),
         "https://developers.webflow.com/data/changelog/webhook-signatures",
-        "Webflow forms; dashboard webhooks are unsigned, so create them through the API.",
+        "Webflow signs form webhooks only if they were created through the API.",
     ),
     "zendesk": Preset(
         _hmac(
@@ -125,7 +125,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-Zendesk-Webhook-Signature-Timestamp", "unit": "iso8601"},
         ),
         "https://developer.zendesk.com/documentation/webhooks/verifying/",
-        "Zendesk; the secret looks like base64 but is not decoded.",
+        "Zendesk. The secret looks like base64, but is used without decoding.",
     ),
     "hubspot-v3": Preset(
         _hmac(
@@ -135,7 +135,7 @@ PRESETS: Mapping[str, Preset] = {
             timestamp={"header": "X-HubSpot-Request-Timestamp", "unit": "ms"},
         ),
         _HUBSPOT_NEW,
-        "HubSpot; signs the URL, so ADAPTER_PUBLIC_URL must be the one that HubSpot calls.",
+        "HubSpot signs the URL, so ADAPTER_PUBLIC_URL must be the one that HubSpot calls.",
     ),
     "hubspot-v2": Preset(
         {
@@ -144,57 +144,57 @@ PRESETS: Mapping[str, Preset] = {
             "signed": "{secret}{method}{url}{body}",
         },
         _HUBSPOT_OLD,
-        "HubSpot's older hash; prefer hubspot-v3, which HubSpot sends in the same request.",
+        "HubSpot's older hash. Prefer hubspot-v3, which HubSpot sends in the same request.",
     ),
     "hubspot-v1": Preset(
         {"scheme": "hash", "header": "X-HubSpot-Signature", "signed": "{secret}{body}"},
         _HUBSPOT_OLD,
-        "HubSpot's oldest hash, open to length extension attacks; prefer hubspot-v3.",
+        "HubSpot's oldest hash, which allows length extension attacks. Prefer hubspot-v3.",
     ),
     "github": Preset(
         _hmac("X-Hub-Signature-256", format="sha256={signature}"),
         "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-        "GitHub.",
+        "GitHub webhooks.",
     ),
     "meta": Preset(
         _hmac("X-Hub-Signature-256", format="sha256={signature}"),
         None,
-        "Meta lead ads; the secret is the app secret; add `handshake: meta`.",
+        "Meta lead ads. The secret is the app secret. Add `handshake: meta`.",
     ),
     "formstack": Preset(
         _hmac("X-FS-Signature", format="sha256={signature}"),
         _FORMSTACK,
-        "Formstack; unsigned unless the form's webhook has an HMAC key.",
+        "Formstack signs webhooks only if the form's webhook has an HMAC key.",
     ),
     "intercom": Preset(
         _hmac("X-Hub-Signature", format="sha1={signature}", algorithm="sha1"),
         None,
-        "Intercom; SHA-1, and the secret is the app's client secret.",
+        "Intercom uses SHA-1. The secret is the app's client secret.",
     ),
     "typeform": Preset(
         _hmac("Typeform-Signature", format="sha256={signature}", encoding="base64"),
         "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
-        "Typeform; base64, not hex, after `sha256=`.",
+        "Typeform. The digest after `sha256=` is base64, not hex.",
     ),
     "shopify": Preset(
         _hmac(["X-Shopify-Hmac-Sha256", "Shopify-Hmac-Sha256"], encoding="base64"),
         "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
-        "Shopify, under its old and its new header names.",
+        "Shopify, with its old or its new header name.",
     ),
     "acuity": Preset(
         _hmac("X-Acuity-Signature", encoding="base64"),
         "https://developers.acuityscheduling.com/docs/webhooks",
-        "Acuity Scheduling; the secret is the API key.",
+        "Acuity Scheduling. The secret is the API key.",
     ),
     "tally": Preset(
         _hmac("Tally-Signature", encoding="base64"),
         "https://developers.tally.so/api-reference/endpoint/webhooks/post",
-        "Tally forms; signs only if the webhook has a signing secret.",
+        "Tally signs webhooks only if the webhook has a signing secret.",
     ),
     "cal-com": Preset(
         _hmac("X-Cal-Signature-256"),
         "https://cal.com/docs/developing/guides/automation/webhooks",
-        "Cal.com; signs only if the webhook has a secret.",
+        "Cal.com signs webhooks only if the webhook has a secret.",
     ),
     "propexo": Preset(
         _hmac("propexo-signature"),
@@ -204,17 +204,17 @@ PRESETS: Mapping[str, Preset] = {
     "vapi-hmac": Preset(
         _hmac("x-vapi-signature"),
         _VAPI,
-        "Vapi with an HMAC credential; override header and payload to match the settings in Vapi.",
+        "Vapi with an HMAC credential. Set `header` and `signed` as in Vapi's settings.",
     ),
     "squarespace": Preset(
         _hmac("Squarespace-Signature", secret_encoding="hex"),
         "https://developers.squarespace.com/webhooks/verifying-notifications",
-        "Squarespace; the secret is hex-encoded.",
+        "Squarespace. The secret is hex-encoded.",
     ),
     "formsort": Preset(
         _hmac("X-Formsort-Signature", encoding="base64url"),
         "https://docs.formsort.com/handling-data/getting-data-out/signed-requests",
-        "Formsort; base64url without padding.",
+        "Formsort. The digest is base64url without padding.",
     ),
     "convoy-sha512": Preset(
         _hmac("X-Convoy-Signature", algorithm="sha512", encoding="base64"),
@@ -224,67 +224,67 @@ PRESETS: Mapping[str, Preset] = {
     "twilio": Preset(
         _hmac("X-Twilio-Signature", algorithm="sha1", encoding="base64", signed="{url}{form}"),
         "https://www.twilio.com/docs/usage/webhooks/webhooks-security",
-        "Twilio; signs the URL and the form, or the body's hash in the URL.",
+        "Twilio signs the URL and the form fields, or the URL with a hash of the body.",
     ),
     "rfc4231-sha256": Preset(
         _hmac("X-Sig", secret_encoding="hex"),
         "https://www.rfc-editor.org/rfc/rfc4231",
-        "Plain HMAC-SHA256 in hex, with a secret in hex.",
+        "Plain HMAC-SHA256 in hex, with a hex-encoded secret.",
     ),
     "rfc4231-sha512": Preset(
         _hmac("X-Sig", algorithm="sha512", secret_encoding="hex"),
         "https://www.rfc-editor.org/rfc/rfc4231",
-        "Plain HMAC-SHA512 in hex, with a secret in hex.",
+        "Plain HMAC-SHA512 in hex, with a hex-encoded secret.",
     ),
     "rfc2202-sha1": Preset(
         _hmac("X-Sig", algorithm="sha1", secret_encoding="hex"),
         "https://www.rfc-editor.org/rfc/rfc2202",
-        "Plain HMAC-SHA1 in hex, with a secret in hex.",
+        "Plain HMAC-SHA1 in hex, with a hex-encoded secret.",
     ),
     "wufoo": Preset(
         _token("form", "HandshakeKey"),
         "http://help.wufoo.com/articles/en_US/SurveyMonkeyArticleType/Webhooks",
-        "Wufoo; the handshake key is a form field.",
+        "Wufoo sends the handshake key in a form field.",
     ),
     "formstack-handshake": Preset(
         _token("form", "HandshakeKey"),
         _FORMSTACK,
-        "Formstack without an HMAC key: the shared key is a form field.",
+        "Formstack without an HMAC key sends a shared key in a form field.",
     ),
     "jotform": Preset(
         _token("query", "token"),
         None,
-        "Jotform does not sign: add ?token=… to the webhook URL.",
+        "Jotform does not sign webhooks. Add ?token=… to the webhook URL.",
     ),
     "zillow": Preset(
         _token("query", "token"),
         None,
-        "Zillow Rentals documents no signature: add ?token=… to the webhook URL.",
+        "Zillow Rentals documents no signature. Add ?token=… to the webhook URL.",
     ),
     "elementor": Preset(
         _token("query", "token"),
         None,
-        "Elementor forms are not signed: add ?token=… to the webhook URL.",
+        "Elementor forms are not signed. Add ?token=… to the webhook URL.",
     ),
     "google-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         None,
-        "Google Forms; let the Apps Script send `Authorization: Bearer …`.",
+        "Google Forms. Have the Apps Script send `Authorization: Bearer …`.",
     ),
     "gravity-forms": Preset(
         _token("header", "Authorization", "Bearer "),
         "https://docs.gravityforms.com/webhooks-feed-meta",
-        "Gravity Forms; add the request header `Authorization: Bearer …` to the feed.",
+        "Gravity Forms. Add the request header `Authorization: Bearer …` to the feed.",
     ),
     "zoopla": Preset(
         _token("header", "Authorization"),
         None,
-        "Zoopla; the key alone in Authorization, without `Bearer`.",
+        "Zoopla sends only the key in Authorization, without `Bearer`.",
     ),
     "fillout": Preset(
         _token("header", "X-Webhook-Token"),
         None,
-        "Fillout does not sign: add the custom header X-Webhook-Token.",
+        "Fillout does not sign webhooks. Add the custom header X-Webhook-Token.",
     ),
     "botpress": Preset(
         _token("header", "x-bp-secret"),
@@ -295,16 +295,16 @@ PRESETS: Mapping[str, Preset] = {
     "livechat": Preset(
         _token("json", "secret_key"),
         "https://platform.text.com/docs/management/webhooks",
-        "LiveChat; the secret is in the JSON body.",
+        "LiveChat sends the secret in the JSON body.",
     ),
     "dialogflow": Preset(
         {"scheme": "basic", "username": "test"},
         "https://docs.cloud.google.com/dialogflow/docs/fulfillment-how",
-        "Dialogflow fulfillment with a user name and password: override `username`.",
+        "Dialogflow fulfillment with a username and password. Override `username`.",
     ),
     "dialogflow-aladdin": Preset(
         {"scheme": "basic", "username": "Aladdin"},
         "https://www.rfc-editor.org/rfc/rfc7617",
-        "The example in the specification of HTTP Basic.",
+        "The example in the HTTP Basic specification.",
     ),
 }

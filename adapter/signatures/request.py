@@ -1,4 +1,4 @@
-"""Read the parts of a request that a signature covers, within bounds."""
+"""Read the parts of a request that a signature covers, with limits on their size."""
 
 import re
 

@@ -30,7 +30,7 @@ def _pieces(template: str, key: str) -> list[tuple[str, str | None]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """The format of the header, which contains signatures and sometimes the time."""
+    """The format of the signature header, which may also contain the time of signing."""
 
     template: str
     separator: str | None
@@ -76,7 +76,7 @@ class HeaderFormat:
 def header_format(
     template: str, *, separator: str | None, encoding: str, unit: str
 ) -> HeaderFormat:
-    """Parse and check ``format``. Raise :class:`ConfigurationError`."""
+    """Parse and check ``format``. Raise :class:`ConfigurationError` if it is invalid."""
     names = [name for _, name in _pieces(template, "format") if name is not None]
     if names.count("signature") != 1:
         raise ConfigurationError("'format' must contain {signature} exactly once")
@@ -101,10 +101,10 @@ def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignedContent:
-    """The signed text: literals and parts of the request."""
+    """The text that is signed: literal text and parts of the request."""
 
     pieces: tuple[tuple[bytes, str | None], ...]
-    #: The placeholders.
+    #: The names of its placeholders.
     names: frozenset[str]
     #: Headers that the signature covers, in lower case.
     headers: frozenset[str]
@@ -126,7 +126,7 @@ class SignedContent:
 
 
 def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
-    """Parse and check ``signed``. Raise :class:`ConfigurationError`."""
+    """Parse and check ``signed``. Raise :class:`ConfigurationError` if it is invalid."""
     pieces = tuple(
         (literal.encode(), _lowered(name)) for literal, name in _pieces(template, "signed")
     )

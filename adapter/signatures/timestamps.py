@@ -24,7 +24,7 @@ class Clock:
 
     #: ``s``, ``ms`` or ``iso8601``.
     unit: str = "s"
-    #: In seconds, in both directions: a future time would stay valid for too long.
+    #: In seconds, before and after now. A signature from the future would stay valid for too long.
     tolerance: float = 300.0
     #: The header with the time, or None if it is in the signature header.
     header: str | None = None
@@ -35,7 +35,7 @@ class Clock:
             raise VerificationError("timestamp_outside_tolerance")
 
     def seconds_from_text(self, text: str) -> float:
-        """Return Unix seconds. Raise :class:`VerificationError` for any other format."""
+        """Return Unix seconds. Raise :class:`VerificationError` if the text is malformed."""
         if not re.fullmatch(PATTERNS[self.unit], text):
             raise VerificationError("timestamp_malformed")
         if self.unit == "iso8601":

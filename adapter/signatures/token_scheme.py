@@ -20,7 +20,7 @@ from adapter.signatures.request import (
 )
 
 PLACES = ("header", "query", "form", "json")
-#: JSON with more braces is not parsed, because parsing costs time and the sender is not verified.
+#: JSON with more braces is not parsed, because that takes time and the sender is not yet verified.
 MAX_JSON_OBJECTS = 10_000
 #: Replaces a secret in a rejected request.
 REMOVED = "[removed]"
@@ -28,7 +28,7 @@ REMOVED = "[removed]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TokenScheme:
-    """A static secret in a header, query field, form field or JSON member."""
+    """A static secret in a header, query parameter, form field or JSON member."""
 
     #: ``header``, ``query``, ``form`` or ``json``.
     place: str
@@ -37,7 +37,7 @@ class TokenScheme:
     prefix: str
 
     def key(self, secret: str) -> bytes:
-        """Return the token's bytes. Raise :class:`ConfigurationError`."""
+        """Return the token's bytes. Raise :class:`ConfigurationError` if the secret is empty."""
         return key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not expire
@@ -45,7 +45,7 @@ class TokenScheme:
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the possible decodings of the request's token. Raise :class:`VerificationError`."""
+        """Yield the possible decodings of the token, or raise :class:`VerificationError`."""
         for token in self._tokens(request):
             if len(token) > MAX_HEADER_CHARACTERS:
                 raise VerificationError("token_mismatch")
@@ -107,7 +107,7 @@ class BasicScheme:
     username: str
 
     def key(self, secret: str) -> bytes:
-        """Return the username and password. Raise :class:`ConfigurationError`."""
+        """Return username and password. Raise :class:`ConfigurationError` for an empty secret."""
         return self.username.encode() + b":" + key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not expire
@@ -115,7 +115,7 @@ class BasicScheme:
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the possible decodings of the credentials. Raise :class:`VerificationError`."""
+        """Yield the possible decodings of the credentials, or raise :class:`VerificationError`."""
         for text in _without_scheme(request, "authorization", "Basic"):
             yield from _spellings(_login(text))
 
@@ -188,7 +188,7 @@ def _json_token(body: bytes, name: str) -> bytes:
 
 
 def _members(body: bytes) -> list[tuple[str, object]]:
-    """Return a JSON object's members, including repeated ones, or none for anything else."""
+    """Return a JSON object's members, including repeated ones. Return [] for anything else."""
     if body.count(b"{") > MAX_JSON_OBJECTS:
         raise VerificationError("body_unreadable")
     try:
@@ -220,7 +220,7 @@ def _text_from(body: bytes) -> str:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """Return the JSON object without a member. An unreadable body cannot contain the token."""
+    """Return the JSON object without a member. Return a body that is not JSON unchanged."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:
@@ -245,6 +245,6 @@ def _form_without(form: bytes, name: str) -> bytes:
 
 def _is_named(field: bytes, name: str) -> bool:
     encoded, wanted = field.partition(b"=")[0], name.encode()
-    if len(encoded) > 3 * len(wanted):  # also matches a secret with every byte percent-encoded
+    if len(encoded) > 3 * len(wanted):  # longer than the name with every byte percent-encoded
         return False
     return unquote_to_bytes(encoded.replace(b"+", b" ")) == wanted

@@ -24,7 +24,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def urls_of(url: str) -> tuple[str, ...]:
-    """Return the URLs that may have been signed: with and without a port."""
+    """Return the two URLs that Twilio may have signed, without and with a port."""
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return (url,)
@@ -46,7 +46,7 @@ def form_of(request: WebhookRequest) -> bytes:
 
 
 def with_body_hash(request: WebhookRequest) -> WebhookRequest:
-    """Return the request with the body's hash in the URL, unless the body is a form or empty."""
+    """Return the request with the body's hash in its URL, unless the body is empty or a form."""
     if not request.body or is_form(request) or _hashes(request):
         return request
     mark = "&" if "?" in request.url else "?"

@@ -1,4 +1,4 @@
-"""Access PostgreSQL: schema, statements, and one module per group of tables."""
+"""Access PostgreSQL: the schema, the SQL statements, and a module for each group of tables."""
 
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES

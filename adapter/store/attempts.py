@@ -28,9 +28,8 @@ class Attempts(Statements):
     ) -> Callable[[], Attempt]:
         """Record a POST that is about to be sent, and change its booking to ``sending``.
 
-        Return a function that reads the attempt and raises LookupError if the booking is not
-        pending. The database rejects a second attempt while an earlier one may have booked
-        something.
+        Return a function that returns the attempt, or raises LookupError if the booking is not
+        pending. A unique index rejects a second attempt while an earlier one may have succeeded.
         """
         rows = self._run(
             "begin_attempt",
@@ -59,9 +58,9 @@ class Attempts(Statements):
         answer: str,
         rate: tuple[int, int] | None,
     ) -> bool:
-        """Save an accepted POST, its job and the rate limit in one statement.
+        """Save an accepted POST's outcome, its job and the reported rate limit in one statement.
 
-        Return False, without changes, if another outcome was saved before.
+        Return False and change nothing if an outcome was already saved.
         """
         row = self._one(
             "accept_attempt",
@@ -85,7 +84,7 @@ class Attempts(Statements):
         status: int | None = None,
         answer: str | None = None,
     ) -> bool:
-        """Save a POST's outcome. Return False if one was saved before."""
+        """Save a POST's outcome. Return False if an outcome was already saved."""
         row = self._one(
             "finish_attempt",
             id=attempt_id,
@@ -101,7 +100,7 @@ class Attempts(Statements):
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:
-        """Record that none of this booking's attempts succeeded, so that it may be sent again."""
+        """Record a user's statement that no attempt succeeded. The booking may then be resent."""
         self._run("deny_attempts", booking_id=booking_id, at=now)
 
     def of_booking(self, booking_id: int) -> tuple[Attempt, ...]:
@@ -110,5 +109,5 @@ class Attempts(Statements):
         return tuple(map(attempt_from_row, rows))
 
     def expired(self, now: dt.datetime) -> list[Attempt]:
-        """Return attempts whose process died before it saved the outcome."""
+        """Return unfinished attempts whose lease has expired, because their process died."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

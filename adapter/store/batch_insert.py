@@ -1,7 +1,7 @@
 """Batch concurrent inserts from several threads into one transaction.
 
-The first insert runs at once. Inserts submitted meanwhile wait and then run together, with one
-round trip and one flush to disk for all of them.
+The first insert runs immediately. Inserts that are submitted while it runs wait, and then run
+together with one round trip and one flush to disk.
 """
 
 import threading
@@ -18,10 +18,10 @@ MAX_BATCH = 16
 
 
 class InsertBatcher(Generic[Item, Result]):
-    """Batches inserts in one process. It has no thread: one of the callers runs each batch."""
+    """Batches inserts in one process. It has no thread of its own; a caller runs each batch."""
 
     def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        """Take ``insert``, which inserts all items and returns their results, or raises."""
+        """Take ``insert``, a function that inserts all given items and returns their results."""
         self._insert_items = insert
         self._lock = threading.Lock()
         self._waiting: list[_PendingInsert[Item, Result]] = []
@@ -55,10 +55,10 @@ class InsertBatcher(Generic[Item, Result]):
             pending.notify()
 
     def _insert(self, batch: Sequence["_PendingInsert[Item, Result]"]) -> None:
-        """Resolve every insert in a batch. If it fails, retry one by one to isolate bad ones."""
+        """Resolve every insert in a batch. If the batch fails, retry its inserts one by one."""
         try:
             results = self._insert_items([pending.item for pending in batch])
-        except BaseException as exc:  # noqa: BLE001 - it is raised in each waiting thread
+        except BaseException as exc:  # noqa: BLE001 - raised again in each waiting thread
             if len(batch) == 1 or isinstance(exc, StoreUnavailable):
                 for pending in batch:
                     pending.resolve(error=exc)
@@ -71,7 +71,7 @@ class InsertBatcher(Generic[Item, Result]):
 
 
 class _PendingInsert(Generic[Item, Result]):
-    """One thread's item. It uses a bare lock as its event, which is the cheapest way in Python."""
+    """One thread's item. It waits on a bare lock, which is Python's cheapest way to wait."""
 
     def __init__(self, item: Item) -> None:
         self.item = item

@@ -12,13 +12,13 @@ from adapter.models import MOVES, SETTLED, Booking, BookingState, Reason
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
-#: Older requests are related to new ones only while they are upcoming or unsettled.
+#: Requests older than this are related to new ones only if they are upcoming or open.
 RELATED_AGE = dt.timedelta(days=30)
-#: If this many requests share a key, it does not identify anyone, and none of them is read.
+#: A key that this many requests share does not identify a person, so it is not compared.
 MOST_RELATED = 500
 RELATED = STATEMENTS["related"] + b"\n"
 
-#: Maximum number of leads shown as decided because of one lead.
+#: Maximum number of leads shown whose state was caused by one lead.
 MOST_LINKED = 50
 
 
@@ -29,7 +29,7 @@ class DueCheck:
     booking: Booking
     #: True if more bookings are due.
     has_more: bool
-    #: True if another request shares a key with it.
+    #: True if another request shares a key with the booking.
     has_related: bool
 
 
@@ -37,7 +37,7 @@ class Bookings(Statements):
     """Reads and writes bookings within a transaction."""
 
     def insert(self, new: Booking, number: int, *, now: dt.datetime, by: str = "worker") -> Booking:
-        """Store a booking for item ``number`` of its event, and return it with its ID.
+        """Store the booking of an event's item ``number``, and return it with its ID.
 
         A pending booking enters the send queue.
         """
@@ -65,7 +65,7 @@ class Bookings(Statements):
             is_cancellation=new.is_cancellation,
             because_of=new.because_of,
         )
-        assert row is not None  # noqa: S101 - RETURNING gives a row or the statement fails
+        assert row is not None  # noqa: S101 - RETURNING returns a row unless the statement fails
         return dataclasses.replace(new, id=int(row["booking_id"]), created_at=now, updated_at=now)
 
     def get(self, booking_id: int, *, lock: bool = False) -> Booking | None:
@@ -96,9 +96,9 @@ class Bookings(Statements):
     ) -> list[Booking]:
         """Return the bookings that share one of ``keys`` and may still matter, oldest first.
 
-        These are unsettled and upcoming bookings and those from the last 30 days. Keys with too
-        many bookings are left out. With ``lock``, lock them until the transaction ends; the keys
-        must be locked already.
+        These are open bookings, upcoming bookings, and those from the last 30 days. Keys with too
+        many bookings are left out. With ``lock``, lock the bookings until the transaction ends; the
+        caller must already have locked the keys.
         """
         statement = RELATED + STATEMENTS["bookings_of_keys"] + (b" FOR UPDATE" if lock else b"")
         rows = self.connection.execute(statement, _related_to(keys, now)).fetchall()
@@ -109,8 +109,8 @@ class Bookings(Statements):
     ) -> Callable[[], frozenset[int]]:
         """Lock the keys of these bookings, and of those that :meth:`of_keys` returns for them.
 
-        Call this before reading any of them in order to change it, so that no two transactions
-        deadlock. Return a function that returns which of their keys have too many bookings.
+        Call this before reading a booking that the transaction will change, to avoid deadlocks.
+        Return a function that returns which of the keys have too many bookings.
         """
         keys = {key for booking in bookings for key in booking.match_keys}
         rows = self.connection.execute(RELATED + STATEMENTS["lock_related"], _related_to(keys, now))
@@ -139,8 +139,8 @@ class Bookings(Statements):
     ) -> Callable[[], bool]:
         """Change a booking's state. ``due_at`` is the time of its next processing.
 
-        Allow only the changes in :data:`adapter.models.MOVES`, or only one of them with
-        ``only_from``. Return a function that returns True if the state was changed.
+        Only the changes in :data:`adapter.models.MOVES` are allowed; ``only_from`` restricts them
+        to one previous state. Return a function that returns True if the state was changed.
         """
         from_states = MOVES[to] if only_from is None else MOVES[to] & {only_from}
         rows = self._run(
@@ -161,7 +161,7 @@ class Bookings(Statements):
         return lambda: rows.fetchone() is not None
 
     def update(self, booking: Booking) -> None:
-        """Save a user's changes: kind, appointment, community, time and person."""
+        """Save the fields that users can change: kind, appointment, community, time and person."""
         self._run(
             "update_booking",
             id=booking.id,
@@ -175,7 +175,7 @@ class Bookings(Statements):
         )
 
     def repoint(self, from_id: int, to_id: int) -> None:
-        """Point leads whose state was caused by one booking to another one instead."""
+        """Make leads that refer to one booking as the cause of their state refer to another one."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
@@ -196,7 +196,7 @@ class Bookings(Statements):
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
-        """Leave an unknown booking for review, and stop searching for it in Knock."""
+        """Stop searching for an unknown booking, and leave it for review."""
         self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)
 
 

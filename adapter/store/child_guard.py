@@ -1,9 +1,9 @@
-"""Standalone program that ends the children of a dead process.
+"""End the child processes of a process that has died. This is a standalone program.
 
-:mod:`adapter.store.child_processes` starts it. The parent holds the other end of its standard input
-and writes the process group of each child to it. The input ends whenever the parent dies, for any
-reason. The program is run by its path and imports only the standard library, so that it is small
-and starts quickly.
+:mod:`adapter.store.child_processes` starts it. The parent process holds the other end of its
+standard input and writes each child's process group to it. When the parent dies for any reason, the
+input ends. The program is run by its path and imports only the standard library, so that it stays
+small and starts quickly.
 """
 
 import os
@@ -12,11 +12,11 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 
-#: How often empty groups are dropped, because their IDs may be reused.
+#: How often to forget empty groups, because their IDs may be reused.
 LOOK_SECONDS = 1.0
-#: Signals by number of seconds after the parent's death, for groups that are still alive.
-#: PostgreSQL treats the first as a smart shutdown and the second as a fast shutdown. The last one
-#: leaves three of the promised ten seconds for a busy machine.
+#: Signals for groups that are still alive, by seconds after the parent's death. PostgreSQL treats
+#: the first as a smart shutdown and the second as a fast shutdown. Of the promised ten seconds, the
+#: last signal leaves three as a margin for a busy machine.
 STEPS: Sequence[tuple[float, Sequence[int]]] = (
     (0.0, (signal.SIGTERM, signal.SIGCONT)),
     (5.0, (signal.SIGINT,)),
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def read_groups(pipe: int) -> set[int]:
-    """Read groups from the pipe until it ends, and return those still alive."""
+    """Read groups from the pipe until it ends, and return those that are still alive."""
     groups: set[int] = set()
     text = b""
     while True:
@@ -46,7 +46,7 @@ def read_groups(pipe: int) -> set[int]:
 
 
 def end(groups: Iterable[int]) -> None:
-    """End the groups, gracefully first."""
+    """End the groups, at first gracefully."""
     began = time.monotonic()
     for seconds, numbers in STEPS:
         while (living := [group for group in groups if is_alive(group)]) and (

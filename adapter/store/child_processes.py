@@ -3,8 +3,9 @@
 Each child leads its own session. Two mechanisms end it after this process dies:
 
 - the guard (:mod:`adapter.store.child_guard`), a small process that detects when a pipe from this
-  process closes. On every system, it terminates the child first and kills it after 7 seconds;
-- on Linux, also the kernel (``PR_SET_PDEATHSIG``), in case the guard was killed too.
+  process closes. It works on every system, terminates the child first, and kills it after 7
+  seconds;
+- on Linux, the kernel (``PR_SET_PDEATHSIG``), in case the guard was killed too.
 """
 
 import atexit
@@ -21,21 +22,21 @@ from typing import Any
 
 from adapter.store import child_guard
 
-#: How long this process waits for its guard at exit. By then, the guard has killed all children.
+#: How long this process waits for its guard at exit, which is enough to kill all children.
 _GUARD_EXIT_SECONDS = 10.0
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-# Looked up here rather than between fork and exec, where another thread's lock may stay locked.
+# Looked up here because, between fork and exec, a lock held by another thread is never released.
 _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
-    """Start a child like ``subprocess.Popen``, but have it end with this process."""
+    """Start a child process like ``subprocess.Popen``, but end it when this process ends."""
     _guard.start()
     process = subprocess.Popen(
         command,
         start_new_session=True,
-        preexec_fn=_before_exec(),  # noqa: PLW1509 - it makes two system calls
+        preexec_fn=_before_exec(),  # noqa: PLW1509 - only makes two system calls
         **options,
     )
     _guard.watch(process.pid)
@@ -43,7 +44,7 @@ def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
 
 
 def stop(process: "subprocess.Popen[Any]", number: int, seconds: float) -> None:
-    """Send a child a signal to exit. Kill it if it is still running after this many seconds."""
+    """Signal a child to exit. Kill it if it is still running after this many seconds."""
     process.send_signal(number)
     try:
         process.wait(seconds)
@@ -52,14 +53,14 @@ def stop(process: "subprocess.Popen[Any]", number: int, seconds: float) -> None:
 
 
 def kill(process: "subprocess.Popen[Any]") -> None:
-    """Kill a child and its session, and wait for its end."""
+    """Kill a child and its session, and wait until it has ended."""
     if not child_guard.send(process.pid, signal.SIGKILL):
         process.kill()
     process.wait()
 
 
 def die_with_parent(parent: int) -> None:
-    """Arrange for SIGTERM when ``parent`` dies, or now if it is already dead (Linux only)."""
+    """Make this process get SIGTERM when ``parent`` dies, or now if it is dead (Linux only)."""
     if _prctl is None:
         return
     _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))
@@ -68,9 +69,10 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """Return what the child runs before exec, because changing its user clears the death signal.
+    """Return the function that a child runs before exec to set its death signal.
 
-    For the kernel, the parent is the thread that forked, so a thread that ends would end the child.
+    It runs last because changing the user clears the signal. The kernel treats the thread that
+    forked as the parent, so only the main thread's children get it.
     """
     if _prctl is None or threading.current_thread() is not threading.main_thread():
         return None
@@ -78,7 +80,7 @@ def _before_exec() -> Callable[[], None] | None:
 
 
 class _Guard:
-    """The guard for this process. It starts with the first child, and restarts if it was killed."""
+    """The guard of this process. It starts with the first child, and again if it was killed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -110,7 +112,7 @@ class _Guard:
             self._send(group)
 
     def _send(self, group: int) -> None:
-        """Write a process group to the pipe. If the guard was killed, the next start resends it."""
+        """Write a process group to the pipe. If the guard was killed, the next guard gets it."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 
@@ -119,7 +121,7 @@ class _Guard:
         return self._process.stdin.fileno()
 
     def _stop(self) -> None:
-        """Close the pipe, which ends the guard after all children."""
+        """Close the pipe. The guard then ends all children and exits."""
         with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
             assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
             self._process.stdin.close()

@@ -1,4 +1,4 @@
-"""Connections with timeouts, which are not reused after PostgreSQL has closed them."""
+"""Connections that time out and are not reused after PostgreSQL has closed them."""
 
 import contextlib
 import select
@@ -16,14 +16,14 @@ from adapter.store.request_cipher import RequestCipher
 
 T = TypeVar("T")
 
-#: The oldest major version of PostgreSQL that is tested.
+#: The oldest major version of PostgreSQL that we test.
 OLDEST_POSTGRES = 15
 
 #: Options of every connection.
 OPTIONS: Mapping[str, Any] = {
     # A statement outside a transaction is its own transaction, in one round trip.
     "autocommit": True,
-    # Detects a lost host within these seconds.
+    # These settings detect a lost host within seconds.
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
@@ -50,10 +50,10 @@ class Connection(psycopg.Connection[DictRow]):
             raise
 
     def is_usable(self) -> bool:
-        """Return True unless this machine knows that PostgreSQL has closed the connection.
+        """Return True unless PostgreSQL is known to have closed the connection.
 
-        The only data that an idle connection receives is the end of the connection. So this
-        checks only connections with unread data, and the others cost no round trip.
+        The only data that an idle connection receives is its end. So only connections with unread
+        data are checked, and the others do not need a round trip.
         """
         if not self._has_unread():
             return True
@@ -75,18 +75,18 @@ def check_version(number: int) -> None:
     """Raise ConfigurationError if a server's version number (150018 is 15.18) is too old."""
     if number < OLDEST_POSTGRES * 10_000:
         raise ConfigurationError(
-            f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is needed; "
+            f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is required; "
             "upgrade it, or let DATABASE_URL name another"
         )
 
 
 def connection_class(answer_seconds: float, cipher: RequestCipher) -> type[Connection]:
-    """Return a connection class that waits this long for one response, with this cipher."""
+    """Return a connection class with this response timeout and this cipher."""
     values = {"answer_seconds": answer_seconds, "cipher": cipher}
     return type("Connection", (Connection,), values)
 
 
 def connect(url: str, seconds: int) -> Connection:
-    """Connect outside the pool. Wait this long for the login, and for each response after it."""
+    """Connect outside the pool. The login and each later response time out after ``seconds``."""
     own = connection_class(seconds, RequestCipher(()))
     return own.connect(url, connect_timeout=seconds, **OPTIONS)

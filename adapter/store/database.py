@@ -1,4 +1,4 @@
-"""Provide the database: a connection pool, transactions and batched inserts of events."""
+"""Provide a connection pool, transactions and batched inserts of events."""
 
 import contextlib
 import time
@@ -28,14 +28,14 @@ from adapter.store.transaction import Transaction
 #: PostgreSQL cancels statements that take longer.
 STATEMENT_SECONDS = 10.0
 
-#: The client gives up this much later if PostgreSQL does not respond.
+#: If PostgreSQL does not respond, the client gives up this much later.
 GRACE_SECONDS = 1.0
 
-#: How long the pool tries to reconnect. Its pauses double and could outlast the outage, so after
-#: this time, the next caller that needs a connection starts over.
+#: How long the pool tries to reconnect. Its pauses double and could outlast the outage, so it then
+#: gives up, and the next caller that needs a connection starts over.
 RECONNECT_SECONDS = 2.0
 
-#: Errors in a statement or its values, as opposed to PostgreSQL being unavailable.
+#: Errors that are caused by a statement or its values, not by an unavailable PostgreSQL.
 _PROGRAMMING_ERRORS = (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError)
 
 
@@ -78,7 +78,7 @@ class Database:
         self._notifier = WorkerNotifier(self._notify_workers)
 
     def open(self) -> None:
-        """Connect in the background, because an unavailable database may come back."""
+        """Connect in the background, because the database may be unavailable at first."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -102,9 +102,9 @@ class Database:
     def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
         """Open a transaction that waits for PostgreSQL only when a result is read.
 
-        BEGIN, COMMIT and statements whose results are not read are sent along with others. Their
-        errors are raised by the next result that is read, or at the end. A transaction that is not
-        durable does not wait for the disk: it may be lost if PostgreSQL crashes right after it.
+        BEGIN, COMMIT and statements whose results are not read are sent together with others. Their
+        errors are raised when the next result is read, or at the end. A transaction that is not
+        durable does not wait for the disk, and may be lost if PostgreSQL crashes right after it.
         """
         with self.statement() as tx:
             try:
@@ -132,13 +132,14 @@ class Database:
         except _PROGRAMMING_ERRORS:
             raise
         except psycopg.Error as exc:
-            # Including a server that became read-only in a failover.
+            # This includes a server that became read-only in a failover.
             raise StoreUnavailable(reason_of(exc)) from exc
 
     def insert_event(self, new: NewEvent) -> int | None:
         """Commit an event with its dedupe key. Return None if the key was used before.
 
-        Concurrent inserts of other threads commit together. Raise :class:`StoreUnavailable`.
+        Concurrent inserts from other threads are committed together. Raise
+        :class:`StoreUnavailable` if PostgreSQL cannot be reached.
         """
         return self._batcher.submit(new)
 
@@ -147,7 +148,7 @@ class Database:
             return tx.events.insert_many(new)
 
     def notify_workers(self) -> None:
-        """Notify the workers of a committed event soon. Never wait or raise."""
+        """Schedule a notification of the workers about a committed event. Never wait or raise."""
         self._notifier.notify()
 
     def _notify_workers(self) -> None:
@@ -163,7 +164,7 @@ class Database:
             self._pool.putconn(connection)
 
     def _usable(self) -> Connection:
-        """Take a connection from the pool, and replace those that PostgreSQL has closed."""
+        """Take a connection from the pool. Replace connections that PostgreSQL has closed."""
         deadline = time.monotonic() + self._wait_seconds
         while True:
             connection = self._pool.getconn(max(deadline - time.monotonic(), 0.0))
@@ -173,9 +174,9 @@ class Database:
             self._pool.putconn(connection)
 
     def fingerprints(self) -> Fingerprints:
-        """Return the keyed hashes of this installation.
+        """Return the object that computes this installation's keyed hashes.
 
-        Call this before a transaction, because the first call uses another connection.
+        Call this before a transaction, because the first call needs a second connection.
         """
         if self._fingerprints is None:
             with self.transaction() as tx:
@@ -187,15 +188,15 @@ class Database:
         return self.fingerprints().key
 
     def lacks(self) -> list[str]:
-        """Return the names of missing migrations. Raise StoreUnavailable."""
+        """Return the names of missing migrations. Raise StoreUnavailable if it cannot connect."""
         with self.transaction() as tx:
             return pending(tx.connection)
 
 
 def check_reachable(url: str, *, seconds: int = 5) -> None:
-    """Raise :class:`StoreUnavailable`, with the reason, unless PostgreSQL at ``url`` responds.
+    """Raise :class:`StoreUnavailable`, with the reason, if PostgreSQL at ``url`` does not respond.
 
-    Raise ConfigurationError if it is older than the oldest supported version.
+    Raise ConfigurationError if its version is too old.
     """
     try:
         with connect(url, seconds) as connection:

@@ -10,22 +10,22 @@ from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row
 from adapter.store.search import LARGEST_NUMBER
 
-#: The rule of webhooks that the mapping ignores. Other rules are reason codes of bookings.
+#: The rule for webhooks that a mapping ignores. All other rules are reason codes of bookings.
 IGNORED = "ignored"
-#: Maximum number of newest bookings to search for shared contacts.
+#: Maximum number of bookings, newest first, to search for shared contacts.
 MOST_EXAMINED = 10_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionCount:
-    """The number of leads from one source decided by one rule."""
+    """The number of leads from one source that were decided by one rule."""
 
     rule: str
     source: str
-    #: ``file:line`` in the mapping that ignores them, or None for other rules.
+    #: ``file:line`` of the mapping's rule that ignores them, or None for other rules.
     at: str | None
     leads: int
-    #: ``id`` and ``person`` of up to three of the newest.
+    #: ``id`` and ``person`` of up to three leads, newest first.
     examples: Sequence[Mapping[str, Any]]
 
 
@@ -54,7 +54,7 @@ class Decisions(Statements):
         limit: int,
         before: int | None = None,
     ) -> list[Booking]:
-        """Return a source's bookings decided by one rule since a time, newest first."""
+        """Return a source's bookings that one rule has decided since a time, newest first."""
         rows = self._all(
             "decided_bookings",
             rule=rule,
@@ -66,6 +66,6 @@ class Decisions(Statements):
         return [booking_from_row(row) for row in rows]
 
     def contacts_of_several(self, since: dt.datetime, names: int) -> list[SharedContact]:
-        """Return contacts used with at least ``names`` names since a time, in lower case."""
+        """Return contacts, in lower case, that at least ``names`` names have used since a time."""
         rows = self._all("contacts_of_several", since=since, names=names, limit=MOST_EXAMINED)
         return [SharedContact(**row) for row in rows]

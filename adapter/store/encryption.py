@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from adapter.store.queries import Statements
 
-#: The tables with requests, by the name for a row in the statements.
+#: The kinds of stored requests, as named in the SQL statements.
 KINDS = ("event", "rejection")
 
 
@@ -28,8 +28,8 @@ class Encryption(Statements):
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
         """Re-encrypt a batch of requests with IDs above ``after``, and return their IDs.
 
-        Skip those that another transaction has locked or whose key is not set. The headers in
-        ``readable`` stay readable.
+        Skip requests that another transaction has locked, and those whose key is not set. Do not
+        encrypt the headers in ``readable``.
         """
         cipher = self.connection.cipher
         values = {"after": after, "key": cipher.key_id, "keys": cipher.key_ids, "limit": limit}
@@ -40,7 +40,7 @@ class Encryption(Statements):
         return [row["id"] for row in rows]
 
     def remaining(self) -> int:
-        """Return how many requests are not yet stored with the current key."""
+        """Return how many requests are not stored with the current key yet."""
         row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
         return int(row["requests"]) if row else 0
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from adapter.store.queries import Statements
 
-#: Appointment fields that are kept after erasure: the community and the time.
+#: Appointment fields that erasure keeps: the community and the time.
 KEPT_FIELDS = (
     "integration_id",
     "community_id",
@@ -27,16 +27,16 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock and return IDs of events received before a time, without upcoming tours.
+        """Lock and return IDs of events that were received before a time and can be erased.
 
-        Return those that still have a payload or, with ``people``, those with personal data.
+        They have no upcoming tours, but still have a payload or, with ``people``, personal data.
         """
         kept = ["all", "lead"] if people else ["all"]
         rows = self._all("erasable_events", kept=kept, before=before, now=now, limit=limit)
         return [row["id"] for row in rows]
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
-        """Erase received and sent payloads, but keep the appointments."""
+        """Erase the payloads received and sent, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:
@@ -46,7 +46,7 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete rejected requests received before a time. Return how many."""
+        """Delete rejected requests that were received before a time. Return their number."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:
@@ -60,10 +60,10 @@ class Erasure(Statements):
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return IDs of events that match ``pattern``, within a range of IDs."""
+        """Return the IDs in a range whose events match the regular expression ``pattern``."""
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return IDs of rejected requests that match ``pattern``."""
+        """Return the IDs of rejected requests that match the regular expression ``pattern``."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

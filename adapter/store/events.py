@@ -28,16 +28,17 @@ _NEW_EVENT = (
 
 @functools.cache
 def _insert_events(count: int) -> bytes:
-    """Return the statement that inserts this many events. Batch size limits the cache."""
+    """Return the statement that inserts this many events. MAX_BATCH limits the cache's size."""
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
 def _is_same_delivery(
     one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Compare the IDs in two deliveries' headers. Return None if they say nothing.
+    """Return whether two deliveries have the same ID, or None if their headers do not show it.
 
-    An unproved ID may be the same, but another one says nothing: anyone may have changed it.
+    An ID that is not proved shows only that two deliveries are the same. If it differs, anyone may
+    have changed it.
     """
     shared = [name for name in names if name in one and name in other]
     certain = [name for name in shared if name in proved]
@@ -64,12 +65,12 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock and return the event to map next, and whether more are due. None if none is due."""
+        """Lock the next event to map. Return it and whether more are due, or None if none are."""
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 
     def postpone(self, event_id: int, due_at: dt.datetime) -> None:
-        """Postpone mapping a received event."""
+        """Postpone the mapping of a received event."""
         self._run("postpone_event", id=event_id, due_at=due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
@@ -96,8 +97,8 @@ class Events(Statements):
     ) -> tuple[int, bool] | None:
         """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        The delivery ID is in ``header`` or in one of the usual headers. If both events have one
-        that ``scheme`` proves and they differ, the sender means two deliveries.
+        The delivery ID is in ``header`` or in one of the usual headers. If both events have an ID
+        that ``scheme`` proves, and the IDs differ, they are two deliveries.
         """
         names, has_query = delivery_headers(header), covers_query(scheme)
         proved = proved_headers(scheme, names)
@@ -118,7 +119,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return what two repeats have in common, without keeping the body in memory."""
+        """Return what repeats have in common: a hash of the body, and the query if it matters."""
         event = self.get(event_id)
         if event is None:
             return None
@@ -164,7 +165,7 @@ class Events(Statements):
         until: dt.datetime | None = None,
         limit: int = 1000,
     ) -> list[int]:
-        """Return IDs of events that match all filters, oldest first. Booking IDs match events."""
+        """Return IDs of events that match all filters, oldest first. ``ids`` may be booking IDs."""
         rows = self._all(
             "events_to_replay",
             ids=list(ids) or None,

@@ -1,4 +1,4 @@
-"""Compute irreversible keyed hashes of deliveries, items and people."""
+"""Compute keyed hashes of deliveries, items and people, which cannot be reversed."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -18,25 +18,25 @@ class Fingerprints:
         return self._digest(source, "delivery", key)
 
     def later_delivery(self, source: str, key: str, number: int) -> bytes:
-        """Return the digest for a later delivery with a known key, so that it is stored too."""
+        """Return the digest of a later delivery with a claimed key, so that it is stored too."""
         return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:
-        """Return the digest of an item's dedupe key. An item becomes one appointment."""
+        """Return the digest of the dedupe key of an item, which becomes one booking."""
         return self._digest(source, "item", key)
 
     def content(self, source: str, kind: str, appointment: Mapping[str, Any]) -> bytes:
-        """Return the digest of everything mapped from an item."""
+        """Return the digest of everything that was mapped from an item."""
         fields = json.dumps(dict(appointment), sort_keys=True)
         return self._digest(source, "content", kind, fields)
 
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]
     ) -> tuple[int, ...]:
-        """Return 64-bit keys for a person at a community: one for the email and one for the phone.
+        """Return a person's 64-bit keys at a community: one for the email and one for the phone.
 
-        Knock identifies a person at a community by either. A contact that many people share does
-        not identify a person and has no key.
+        Knock identifies a person at a community by either. A contact in ``shared`` gets no key,
+        because it does not identify a person.
         """
         contacts = (appointment.get("email_1"), appointment.get("phone_1"))
         return tuple(

@@ -1,4 +1,4 @@
-"""Find work that is due. A row's state and ``due_at`` serve as its queue entry."""
+"""Count the rows that are due. A row's state and ``due_at`` serve as its queue entry."""
 
 import datetime as dt
 import enum
@@ -8,7 +8,7 @@ from adapter.store.queries import Statements
 
 
 class Task(enum.StrEnum):
-    """A task that workers perform on all due rows."""
+    """A task that workers run on all due rows."""
 
     #: Map received events.
     MAP = "map"
@@ -24,9 +24,9 @@ class Jobs(Statements):
     def due(
         self, now: dt.datetime, *, late: dt.datetime, slots: Mapping[Task, int]
     ) -> dict[Task, int]:
-        """Return how many rows each task can process now, up to its number of slots.
+        """Return how many rows each task can process now, up to its number of free threads.
 
-        Tours that start by ``late`` are not sent. While sending is suspended, nothing is sent or
+        Tours that start by ``late`` are not sent. While sending is suspended, no row is sent or
         checked.
         """
         limits = {str(task): count for task, count in slots.items()}

@@ -1,4 +1,4 @@
-"""Run numbered SQL migrations in order, once each, under an advisory lock."""
+"""Run the numbered SQL migrations in order, each once, under an advisory lock."""
 
 import time
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from adapter.store.connection import check_version
 #: Arbitrary key of the advisory lock that lets only one process migrate at a time.
 LOCK = 7_206_114_935
 
-#: How long a migration waits for each table before it releases its locks, pauses and retries.
+#: How long a migration waits for each table's lock before it releases all locks and retries.
 LOCK_SECONDS = 3
 PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
 #: The tables that web and worker processes write to, in lock order.
 TABLES = ("claims", "events", "bookings", "attempts", "history")
 
-#: The migration that the database of every released version has.
+#: The migration that every released version's database has.
 FIRST = "0001_initial.sql"
 
 LEDGER = """
@@ -41,7 +41,7 @@ class Migration(NamedTuple):
 def migrate(url: str) -> list[str]:
     """Migrate the database at ``url``, and return the names of the migrations that ran.
 
-    Raise :class:`StoreUnavailable` with the server's reason if it cannot be reached, and
+    Raise :class:`StoreUnavailable` with the reason if the server cannot be reached, and
     ConfigurationError if the server or the database is too old.
     """
     try:
@@ -57,7 +57,7 @@ def migrate(url: str) -> list[str]:
 
 
 def pending(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the names of the migrations missing from this database."""
+    """Return the names of the migrations that have not run on this database yet."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         exists = cursor.execute("SELECT to_regclass('migrations') IS NOT NULL").fetchone()
     done = _done(connection) if exists else set()
@@ -65,7 +65,7 @@ def pending(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def reason_of(exc: psycopg.Error) -> str:
-    """Return the driver's reason on one line, without the host."""
+    """Return the driver's error message in one line, without the host."""
     first = (str(exc).strip().splitlines() or ["no reason given"])[0]
     return first.rpartition("failed: ")[2]
 
@@ -79,20 +79,20 @@ def _apply(connection: psycopg.Connection[Any]) -> Iterator[str]:
 
 
 def _check_released(done: set[str]) -> None:
-    """Raise ConfigurationError for a database from before the first release."""
+    """Raise ConfigurationError if the database is from before the first release."""
     if done and FIRST not in done:
         raise ConfigurationError(
             f"the database is from a version before 0.2 (it has {min(done)}, not {FIRST}) and "
-            "cannot be upgraded: let DATABASE_URL name an empty database, or delete the folder "
+            "cannot be upgraded: set DATABASE_URL to an empty database, or delete the folder "
             "postgres in ADAPTER_DATA_DIR"
         )
 
 
 def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
-    """Run one migration while web and worker are running. Retry until it gets its locks.
+    """Run one migration while web and worker processes run. Retry until it gets its locks.
 
-    It locks tables in the same order as the rest of the program, and never waits long while holding
-    a lock. Raise :class:`StoreUnavailable` if it cannot lock all of them.
+    It locks tables in the same order as the rest of the program, and never waits long while it
+    holds a lock. Raise :class:`StoreUnavailable` if it cannot lock all tables.
     """
     for pause in (*PAUSES, None):
         try:
@@ -106,13 +106,13 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> None:
             if pause is None:
                 text = f"cannot run {migration.name}: its tables are locked; try again"
                 raise StoreUnavailable(text) from exc
-            time.sleep(pause)  # without holding locks, so that others can finish
+            time.sleep(pause)  # holds no locks now, so that others can finish
         else:
             return
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the existing tables in :data:`TABLES`, in that order."""
+    """Return the tables in :data:`TABLES` that exist, in that order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         existing = set(
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")

@@ -1,7 +1,7 @@
-"""Notify workers of received events, and listen for received and for settled events.
+"""Notify workers of received events, and listen for received and completed events.
 
-PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
-transaction mode drops all of them. So notifications only make things happen sooner.
+PostgreSQL keeps no notifications for a listener that is not connected, and a connection pooler in
+transaction mode drops all of them. So notifications only save time; polling finds the rest.
 """
 
 import logging
@@ -17,14 +17,14 @@ from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-#: Pause after a notification, in seconds. One notification covers all events in the meantime.
+#: Pause after a notification, in seconds. The next notification covers all events since.
 PAUSE_SECONDS = 0.05
-#: Timeout of the login and of each statement of a listener.
+#: Timeout for a listener's login and for each of its statements, in seconds.
 ANSWER_SECONDS = 5
 
 
 class WorkerNotifier:
-    """Notifies workers of new events from a separate thread, with one call for several events."""
+    """Notifies workers of new events in a separate thread, with one call for several events."""
 
     def __init__(self, notify_workers: Callable[[], object]) -> None:
         """Take ``notify_workers``, the function to call. It may raise StoreUnavailable."""
@@ -36,13 +36,13 @@ class WorkerNotifier:
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Notify the workers soon. Never wait or raise."""
+        """Schedule a notification. Never wait or raise."""
         self._requested.set()
         if self._thread is None:
             self._start()
 
     def close(self) -> None:
-        """Stop the thread, after a final notification if one was requested."""
+        """Stop the thread. If a notification is scheduled, send it first."""
         self._closed.set()
         self._requested.set()
         if self._thread is not None:
@@ -71,24 +71,24 @@ class WorkerNotifier:
         except StoreUnavailable:
             log.warning("workers_not_notified")
         except Exception:
-            log.exception("workers_not_notified")  # keep the thread: the next try may succeed
+            log.exception("workers_not_notified")  # the next attempt may succeed
 
 
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
     """Yield True when the workers are notified, and False every ``check_seconds``. Never end.
 
-    First yield False, when it is listening. It uses a separate connection. Raise
-    :class:`StoreUnavailable` when that connection is lost.
+    The first value is False, once it is listening. It uses its own connection. Raise
+    :class:`StoreUnavailable` if this connection is lost.
     """
     for payload in _listen(url, "listen_received", check_seconds):
         yield payload is not None
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
-    """Yield each event's ID when the transaction that settles it commits. Never end.
+    """Yield each event's ID once the transaction that completes it has committed. Never end.
 
-    Yield None when it is listening, and every hour. It uses a separate connection. Raise
-    :class:`StoreUnavailable` when that connection is lost.
+    Yield None once it is listening, and then every hour. It uses its own connection. Raise
+    :class:`StoreUnavailable` if this connection is lost.
     """
     for payload in _listen(url, "listen_settled"):
         yield None if payload is None else int(payload)

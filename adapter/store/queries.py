@@ -11,13 +11,13 @@ _SQL = resources.files("adapter.store") / "sql"
 
 
 def _statements(text: str) -> dict[str, bytes]:
-    """Return SQL statements by name, as bytes because the driver requires trusted text."""
+    """Return the SQL statements by name. They are bytes because the driver wants literal text."""
     blocks = text.split("-- name: ")[1:]
     named = (block.split("\n", 1) for block in blocks)
     return {name.strip(): sql.strip().encode() for name, sql in named}
 
 
-#: All statements by name. ``-- name:`` starts a statement, and the next line describes it.
+#: All statements, by name. ``-- name:`` starts a statement, and the next line describes it.
 STATEMENTS = {
     name: sql
     for file in _SQL.iterdir()
@@ -27,7 +27,7 @@ STATEMENTS = {
 
 
 class Statements:
-    """Runs statements by name within a connection's transaction."""
+    """Runs named statements within a connection's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -42,5 +42,5 @@ class Statements:
         return self._run(name, **values).fetchall()
 
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """Return all rows, with a plan for these values, because most filters are NULL."""
+        """Return all rows. Plan the statement for these values, because most filters are NULL."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

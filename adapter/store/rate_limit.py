@@ -1,4 +1,4 @@
-"""Enforce Propexo's rate limit (GCRA) with a row that all workers share."""
+"""Enforce Propexo's rate limit with GCRA and a row that all workers share."""
 
 import dataclasses
 import datetime as dt
@@ -8,23 +8,23 @@ from adapter.store.queries import Statements
 
 WINDOW = dt.timedelta(seconds=60)
 
-#: Maximum delay between the permission for a call and its arrival at Propexo. Calls are counted
-#: this much longer than the window, and a call that is delayed for longer is not sent.
+#: Maximum delay between reserving a call and its arrival at Propexo. Calls are counted for this
+#: much longer than the window, and a call that is delayed even longer is not sent.
 CLOCK_LAG = dt.timedelta(seconds=1)
 
-#: Burst size: calls that may be made at once after an idle period.
+#: Burst size: the number of calls that may be made at once after an idle period.
 BURST = 3
 
-#: Maximum share of the window for reads while bookings are pending.
+#: Maximum share of calls that may be reads while bookings are pending.
 READ_SHARE = 0.25
 
-#: Minimum share for reads, because a finished job unblocks the same person's next booking.
+#: Minimum share for reads, because a finished job unblocks the person's next booking.
 LEAST_READ_SHARE = 0.1
 
-#: Maximum pause of all calls.
+#: Maximum time for which all calls are paused.
 LONGEST_PAUSE = dt.timedelta(hours=1)
 
-#: If less than this share of Propexo's limit is left, calls are spread over the minute.
+#: If less than this share of Propexo's limit is left, the remaining calls are spread out.
 LOW_SHARE = 0.2
 
 #: The share of Propexo's limit that we use. Above 80%, Propexo slows down every response.
@@ -35,24 +35,24 @@ USED_SHARE = 0.8
 class RateState:
     """The state of the rate limit, read under its lock."""
 
-    #: GCRA's theoretical arrival time: the next call if all calls were spread evenly.
+    #: GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
     theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
     #: Why sending is suspended until someone fixes it, or None.
     stopped_for: str | None
-    #: Calls per minute that Propexo last reported as allowed.
+    #: The number of calls per minute that Propexo allows, as last reported.
     allowed: int | None
-    #: Calls in the last 60 seconds (plus lag), and how many of them were reads.
+    #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
-    #: The time of the first of them, or None.
+    #: The time of the oldest of these calls, or None.
     oldest_at: dt.datetime | None
     #: The number of bookings due to be sent: 0, 1, or 2 for more than one.
     waiting: int
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return the calls allowed in any 60 seconds. Propexo may allow fewer than configured."""
+    """Return the number of calls allowed in any 60 seconds, which Propexo may have lowered."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -61,10 +61,10 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return when the next call may be made: ``now`` or later."""
+    """Return when the next call may be made, which is ``now`` or later."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
-    # A fast clock may have saved a time far in the future. Do not wait for it.
+    # A machine whose clock is fast may have stored a time far in the future. Do not wait for it.
     earliest = max(now, min(rate_state.paused_until, now + LONGEST_PAUSE))
     is_starved = is_read and rate_state.reads < limit * LEAST_READ_SHARE
     if not is_starved:
@@ -84,10 +84,9 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
-    """Return when calls may continue, given the calls per minute that are allowed and left.
+    """Return when calls may continue if Propexo allows this many per minute and has this many left.
 
-    Other programs may use the same token. If few calls are left in the current minute, they are
-    spread over it.
+    Few may be left because other programs use the same token. They are spread over the minute.
     """
     if left > allowed * LOW_SHARE:
         return now
@@ -99,14 +98,14 @@ SUSPENDED_GAP = dt.timedelta(seconds=30)
 
 
 class RateLimiter(Statements):
-    """Reads and writes the rate limit's row within a transaction."""
+    """Reads and writes the shared row of the rate limit within a transaction."""
 
     def lock(self, now: dt.datetime) -> RateState:
-        """Lock the rate limit until the transaction ends, and return its state at ``now``."""
+        """Lock the rate limit until the transaction ends, and return its state as of ``now``."""
         return self.lock_unread(now)()
 
     def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
-        """Lock like :meth:`lock`, but return a function that reads the state."""
+        """Lock the rate limit like :meth:`lock`, but return a function that returns its state."""
         self._run("lock_rate_limit")
         rows = self._run("read_rate_limit", now=now, since=now - WINDOW - CLOCK_LAG)
 
@@ -127,7 +126,7 @@ class RateLimiter(Statements):
         source: str | None = None,
         weight: int = 1,
     ) -> None:
-        """Count a call made now: a read, or a POST that uses its ``source``'s turn.
+        """Count a call that is made now: a read, or a POST that uses the turn of its ``source``.
 
         ``limit`` is the configured number of calls per minute.
         """
@@ -153,7 +152,7 @@ class RateLimiter(Statements):
         return None
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save the calls allowed and left in the current minute, according to Propexo."""
+        """Save the allowed and remaining calls in the current minute that Propexo reported."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
@@ -166,7 +165,7 @@ class RateLimiter(Statements):
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> bool:
-        """Return True if it is this worker's turn to check whether sending can resume."""
+        """Return True if this worker should check now whether sending can resume."""
         return self._one("reserve_check", now=now, before=now - gap) is not None
 
     def resume(self) -> None:

@@ -24,20 +24,20 @@ class NewRejection:
     reason: str
     method: str
     url: str
-    #: Names in lower case.
+    #: Headers, with names in lower case.
     headers: Mapping[str, str]
-    #: None if it is not kept.
+    #: The body, or None if it is not kept.
     body: bytes | None
     #: Keyed hash of the client's address, or None if it is unknown.
     sender: str | None
-    #: True if it can be verified again.
+    #: True if the request can be verified again.
     can_retry: bool
-    #: Keyed hashes of its token or password, in each spelling.
+    #: Keyed hashes of each spelling of the request's token or password.
     proofs: Sequence[bytes] = ()
 
     @property
     def size(self) -> int:
-        """Return its approximate size in bytes."""
+        """Return the approximate size in bytes."""
         return len(self.body or b"") + len(self.url) + len(json.dumps(dict(self.headers)))
 
 
@@ -66,7 +66,7 @@ class Rejections(Statements):
     """Reads and writes rejections within a transaction."""
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
-        """Store a rejection, and delete its source's rejections beyond these limits, by sender."""
+        """Store a rejection. Beyond the limits, delete those of the busiest sender first."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
         headers = {storable(name): storable(text) for name, text in new.headers.items()}
@@ -99,12 +99,12 @@ class Rejections(Statements):
         self._run("delete_rejection", id=rejection_id)
 
     def counts(self) -> dict[str, int]:
-        """Return each source's number of rejections."""
+        """Return the number of stored rejections by source."""
         return {row["source"]: row["rejections"] for row in self._all("rejection_counts")}
 
     def count(self, requests: Mapping[tuple[str, str], int]) -> None:
         """Add to the counts of rejected requests by source and reason."""
-        # Sorted, because two processes that lock the same rows in different orders would deadlock.
+        # Sorted, because two processes that lock the same rows in different orders may deadlock.
         rows = [(*key, number) for key, number in sorted(requests.items())]
         sources, reasons, numbers = zip(*rows, strict=True)
         self._run(

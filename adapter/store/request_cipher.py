@@ -20,18 +20,18 @@ COLUMNS = ("headers", "query", "url")
 
 
 class RequestCipher:
-    """Encrypts rows with the newest key, and reads rows with any key or without encryption."""
+    """Encrypts rows with the newest key. Reads unencrypted rows and rows with any known key."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
-        """Take the keys of ADAPTER_ENCRYPTION_KEYS."""
-        #: ID of the key for encryption, or None to store rows in clear.
+        """Take the keys in ADAPTER_ENCRYPTION_KEYS."""
+        #: ID of the key that encrypts, or None to store rows unencrypted.
         self.key_id = key_id(keys[0]) if keys and keys[0] != ENCRYPTION_OFF else None
         self._keys = [key for key in keys if key != ENCRYPTION_OFF]
         #: IDs of the keys for decryption.
         self.key_ids = [key_id(key) for key in self._keys]
 
     def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
-        """Return a row for storage: encrypted if a key is set, except for ``readable`` headers."""
+        """Return a row to store. If a key is set, encrypt all but the ``readable`` headers."""
         if self.key_id is None:
             return row | {"encryption_key": None}
         columns = {name: row[name] for name in COLUMNS if name in row}
@@ -46,14 +46,14 @@ class RequestCipher:
         }
 
     def opened(self, row: Row) -> Row:
-        """Return a stored row decrypted. Raise KeyMissing."""
+        """Return a stored row, decrypted. Raise KeyMissing if its key is missing."""
         if row["encryption_key"] is None:
             return row
         from cryptography.fernet import InvalidToken
 
         try:
             secret = self._fernet.decrypt(row["body"])
-        except (InvalidToken, ValueError):  # ValueError: there is no key at all
+        except (InvalidToken, ValueError):  # ValueError if no key is set
             raise KeyMissing(row["id"], row["encryption_key"]) from None
         head, _, body = secret.partition(b"\n")
         columns: Row = json.loads(head)
@@ -67,5 +67,5 @@ class RequestCipher:
 
 
 def key_id(key: str) -> str:
-    """Return a short ID for a key, which reveals nothing about it."""
+    """Return a short ID for a key that reveals nothing about the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""The review queue: leads that need review, grouped by issue and fixed as a group."""
+"""Read the review queue: leads that need review, grouped by issue so they can be fixed together."""
 
 import dataclasses
 import datetime as dt
@@ -12,8 +12,8 @@ from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row, event_from_row
 from adapter.store.search import LARGEST_NUMBER
 
-#: Maximum number of leads counted of each kind: upcoming tours, leads without a time, past tours,
-#: and webhooks without bookings.
+#: Maximum number of leads that are counted for each of upcoming tours, leads without a time, past
+#: tours, and webhooks without bookings.
 MOST_COUNTED = 2_000
 
 
@@ -25,11 +25,11 @@ class Issue:
     kind: str
     source: str
     state: str
-    #: Why they are in that state: a reason code, or a user's text.
+    #: Why the leads are in that state: a reason code, or a user's text.
     code: str
-    #: True if the adapter is still searching for them in Propexo's lists.
+    #: True if the adapter is still searching for the leads in Propexo's lists.
     is_looked_for: bool
-    #: The first reason: field and message, with the value if the community is unknown.
+    #: The first reason's field and message, and the value if the community is unknown.
     field: str
     message: str
     value: str
@@ -52,7 +52,7 @@ class Issue:
 
     @property
     def key(self) -> str:
-        """Return a short key for the group that changes only with the issue."""
+        """Return a short key for the group, which changes only if the issue changes."""
         text = "\0".join(map(str, dataclasses.astuple(self)))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -65,11 +65,11 @@ class Group:
     leads: int
     #: Names of up to three renters, soonest tour first.
     names: tuple[str, ...]
-    #: The largest ID among them. Later leads have larger IDs.
+    #: The largest ID in the group. Later leads have larger IDs.
     last_id: int
     #: The soonest upcoming tour, or None.
     soonest_at: dt.datetime | None
-    #: When the oldest of them was received.
+    #: When the oldest lead was received.
     oldest_at: dt.datetime
     #: ``file:line`` of the mapping where the issue was found, or None.
     at: str | None
@@ -91,13 +91,13 @@ class ReviewQueue(Statements):
         ]
 
     def group(self, key: str, now: dt.datetime) -> Group | None:
-        """Return the group with this key, or None if nothing in it needs review."""
+        """Return the group with this key, or None if none of its leads needs review now."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)
 
     def leads(
         self, issue: Issue, *, after: int = 0, last_id: int = LARGEST_NUMBER, limit: int = 50
     ) -> Sequence[Booking | Event]:
-        """Return a group's leads with IDs after ``after`` and up to ``last_id``.
+        """Return a group's leads with IDs above ``after``, up to and including ``last_id``.
 
         Bookings are sorted by tour time, events by age.
         """

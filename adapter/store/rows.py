@@ -21,7 +21,7 @@ from adapter.models import (
 from adapter.store.request_cipher import RequestCipher
 from adapter.store.request_cipher import Row as Row
 
-#: Headers with the sender's delivery ID. A retry has the same value.
+#: Headers that usually contain the sender's delivery ID. A retry has the same value.
 DELIVERY_ID_HEADERS = (
     "webhook-id",
     "svix-id",
@@ -34,21 +34,21 @@ DELIVERY_ID_HEADERS = (
 
 
 def delivery_headers(*named: str | None) -> list[str]:
-    """Return the headers that may have a delivery ID, including those that mappings name."""
+    """Return the headers that may contain a delivery ID, including those that mappings name."""
     return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """A verified webhook to store, once per digest."""
+    """A verified webhook to store. Each digest is stored once."""
 
     source: str
-    #: Keyed hash of its dedupe key.
+    #: Keyed hash of the dedupe key.
     digest: bytes
-    #: SHA-256 of its body, and of its query if the query is signed.
+    #: SHA-256 of the body, and of the query if the query is signed.
     content: bytes
     received_at: dt.datetime
-    #: Without credentials.
+    #: The request without credentials.
     request: WebhookRequest
     #: The header with the sender's delivery ID, if the mapping names one.
     delivery_header: str | None = None
@@ -81,7 +81,7 @@ def values_from_event(new: NewEvent, cipher: RequestCipher) -> tuple[Any, ...]:
 
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:
-    """Return reasons as JSON."""
+    """Return reasons as JSON for a column."""
     return Jsonb(
         [
             {name: storable(text) if text else text for name, text in reason.as_dict().items()}
@@ -95,14 +95,14 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """Return the columns that this version knows. A newer version may have added others."""
+    """Return only the columns that this version knows, because a newer one may have added some."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 
 def event_from_row(row: Row) -> Event:
     """Convert a row to an event."""
     parsed = {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])}
-    # Lists contain the body's size instead of the body.
+    # Rows of lists contain the body's size instead of the body.
     return Event(**_known(Event, {"size": len(row["body"])} | row) | parsed)
 
 

@@ -1,4 +1,4 @@
-"""List bookings and events in pages, newest first. The cost is the same for every page."""
+"""List bookings and events in pages, newest first. Every page costs about the same."""
 
 import dataclasses
 import datetime as dt
@@ -10,12 +10,12 @@ from adapter.models import Booking, Event
 from adapter.store.queries import Statements
 from adapter.store.rows import Row, booking_from_row, event_from_row, storable
 
-#: Maximum number of bookings found by an email address or phone number.
+#: Maximum number of bookings to find by an email address or phone number.
 MOST_FOUND = 1000
-#: IDs are almost in order of time. An ID may be out of order by this much, and there may be this
-#: many late inserts at each end.
+#: IDs are assigned almost in order of time. An ID may be out of order by this much, and a time
+#: range may miss this many late inserts at each end.
 NUMBER_SLACK = 1000
-#: How many of a source's newest events are searched for those that still have a payload.
+#: How many of a source's newest events to search for those that still have a payload.
 MOST_LOOKED_AT = 5000
 #: The largest possible ID.
 LARGEST_NUMBER = 2**63 - 1
@@ -26,17 +26,17 @@ _LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """Criteria for a list of leads. Fields that are empty or None do not apply."""
+    """Criteria for a list of leads. Empty fields and None do not restrict it."""
 
     states: Sequence[str] = ()
     source: str | None = None
-    #: The community's key.
+    #: The community's key in ``communities.yaml``.
     community: str | None = None
-    #: Received at or after the first instant, and before the second.
+    #: Leads received at or after ``since`` and before ``until``.
     since: dt.datetime | None = None
     until: dt.datetime | None = None
-    #: The start of an email address or of words in a name, a phone number or its last digits
-    #: (at least four), a booking or event ID, or Propexo's job ID.
+    #: An email address, a name (or the beginning of either), a phone number or at least its last
+    #: four digits, a booking or event ID, or Propexo's job ID.
     text: str = ""
 
 
@@ -64,7 +64,7 @@ class Search(Statements):
     def events(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Event]:
-        """Return events, newest first. Text and community filters do not apply."""
+        """Return events, newest first, ignoring the text and community filters."""
         bounds = self._bounds("event_id_range", which)
         rows = self._all_unprepared("search_events", **bounds, before=before, limit=limit)
         return [event_from_row(row) for row in rows]
@@ -81,7 +81,7 @@ class Search(Statements):
     def lead_totals(self, which: Filter) -> list[Row]:
         """Return the number of leads by source and community, in total and by state.
 
-        Leads are counted when their webhook is received. Ignored webhooks are not counted.
+        A lead counts for the time when its webhook was received. Ignored webhooks are not counted.
         """
         return self._all(
             "lead_totals",
@@ -92,7 +92,7 @@ class Search(Statements):
         )
 
     def _bounds(self, name: str, which: Filter) -> dict[str, Any]:
-        """Return the filter's values, with the range of IDs for its time span."""
+        """Return a statement's parameters for the filter, with the ID range for its time span."""
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
@@ -109,7 +109,7 @@ class Search(Statements):
         }
 
     def _ids_of(self, text: str) -> list[int]:
-        """Return IDs of the bookings with this ID, job ID, email address or phone number."""
+        """Return the IDs of bookings with this ID, job ID, email address or phone number."""
         rows = self._all("find_by_id", number=_number(text), text=text)
         if "@" in text:
             rows += self._all("find_by_email", text=_prefix(text.lower()), limit=MOST_FOUND)
@@ -119,7 +119,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return a tsquery for the start of each word in a name, or "" for other text."""
+    """Return a tsquery that matches the beginnings of a name's words, or "" for other text."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
@@ -138,5 +138,5 @@ def _phone(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return the LIKE pattern for this prefix."""
+    """Return the LIKE pattern that matches this prefix."""
     return re.sub(r"([\\%_])", r"\\\1", text) + "%"

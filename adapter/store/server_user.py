@@ -1,7 +1,7 @@
-"""Decide who runs the embedded PostgreSQL, which refuses to run as root.
+"""Choose the user who runs the embedded PostgreSQL, which refuses to run as root.
 
-If root starts it, the data folder's owner runs it. If root owns the folder too, a user ID without
-an account does, so that no other account owns the data and the system is not changed.
+If root starts it, it runs as the data folder's owner. If root owns the folder too, it runs as a
+user ID without an account, so that no other account owns the data and no account has to be added.
 """
 
 import dataclasses
@@ -14,11 +14,12 @@ from typing import Any
 
 from adapter.exceptions import ConfigurationError
 
-#: User and group ID of root's server. Debian reserves IDs from 60000; `useradd` starts at 1000.
+#: User and group ID if root owns the data folder. Debian reserves IDs from 60000, and `useradd`
+#: starts at 1000.
 OWN_ID = 58432
-#: Earlier versions created this account for root's server.
+#: Earlier versions created this account to run the server for root.
 _FORMER_ACCOUNT = "pgserver"
-#: Root's capabilities that the server may keep to open closed folders, the weakest first.
+#: Root's capabilities that the server may keep to open closed folders, weakest first.
 _CAPABILITIES = (None, "dac_read_search", "dac_override")
 
 
@@ -31,7 +32,7 @@ class ServerUser:
     capability: str | None = None
 
     def command(self, *words: object) -> tuple[list[str], dict[str, Any]]:
-        """Return the arguments and options for `Popen` to run a program as this user."""
+        """Return the `Popen` arguments and options that run a program as this user."""
         command = [str(word) for word in words]
         if os.geteuid() != 0:
             return command, {}
@@ -42,12 +43,12 @@ class ServerUser:
         return ["setpriv", *ids, *keep, *command], {"cwd": "/"}
 
     def run(self, *words: object) -> "subprocess.CompletedProcess[str]":
-        """Run a program to its end, with its output captured."""
+        """Run a program, wait until it ends, and capture its output."""
         command, options = self.command(*words)
         return subprocess.run(command, check=False, capture_output=True, text=True, **options)
 
     def able_to_open(self, folder: Path, programs: Path) -> "ServerUser":
-        """Return this user with the capability that it needs. Raise ConfigurationError."""
+        """Return this user with the weakest capability needed. Raise ConfigurationError if none."""
         if os.geteuid() != 0:
             return self
         script = 'cd "$0" && "$1" --version'
@@ -55,7 +56,7 @@ class ServerUser:
             try:
                 if user.run("/bin/sh", "-c", script, folder, programs / "postgres").returncode == 0:
                     return user
-            except OSError:  # no `setpriv`, or root may not change its user here
+            except OSError:  # there is no `setpriv`, or root may not change its user here
                 continue
         raise ConfigurationError(
             f"PostgreSQL does not run as root, and user ID {self.uid} cannot open {folder} or "
@@ -69,19 +70,19 @@ class ServerUser:
         return dataclasses.replace(self, uid=pwd.getpwnam("nobody").pw_uid)
 
     def take_over(self, folder: Path) -> None:
-        """Change the owner of a folder and its contents to this user."""
+        """Make this user the owner of a folder and its contents."""
         for parent, folders, files in os.walk(folder):
             for name in (".", *folders, *files):
                 os.chown(Path(parent, name), self.uid, self.gid, follow_symlinks=False)
 
     def _stronger(self) -> Iterator["ServerUser"]:
-        """Yield the user with each capability. An account that others use gets none."""
+        """Yield this user with each capability, but with none if others use the account."""
         for capability in _CAPABILITIES if self.uid == OWN_ID else (None,):
             yield dataclasses.replace(self, capability=capability)
 
 
 def user_of(folder: Path) -> ServerUser:
-    """Return the user of the cluster in ``folder``, which may not exist yet."""
+    """Return the user who runs the cluster in ``folder``, which may not exist yet."""
     if os.geteuid() != 0:
         return ServerUser(uid=os.geteuid(), gid=os.getegid())
     for path in (folder, folder.parent):

@@ -15,17 +15,17 @@ MOST_PENDING = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """Whether calls to Propexo are allowed, and how many have been made."""
+    """Whether calls to Propexo are allowed, and how many were made in the last minute."""
 
     #: Why sending is suspended until someone fixes it (``not_authorized``), or None.
     stopped_for: str | None
     #: No calls are made before this time.
     paused_until: dt.datetime
-    #: Calls per minute that Propexo last reported as allowed, or None.
+    #: The number of calls per minute that Propexo allows, as last reported, or None.
     allowed: int | None
-    #: Calls in the last 60 seconds.
+    #: The number of calls in the last 60 seconds.
     calls: int
-    #: Pending bookings, at most :data:`MOST_PENDING`.
+    #: The number of pending bookings, up to :data:`MOST_PENDING`.
     pending: int
 
 
@@ -40,14 +40,14 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """An unknown community name from a source, and the number of leads held because of it."""
+    """An unknown community name in a source's leads, and how many leads it holds up."""
 
     source: str
-    #: The name as shortened JSON, or None if the webhook has no name or it was erased.
+    #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
     value: str | None
-    #: Where the mapping looked.
+    #: The path in the payload from which the mapping read the name.
     path: str | None
-    #: Leads held because of it.
+    #: The number of leads that are held because of it.
     waiting: int
     last_at: dt.datetime
 
@@ -56,7 +56,7 @@ class Stats(Statements):
     """Reads statistics within a transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
-        """Return the number of ``leads`` by ``kind``, ``source``, ``hour`` and ``state``."""
+        """Return the number of ``leads`` for each ``kind``, ``source``, ``hour`` and ``state``."""
         return self._all("outcomes", since=since)
 
     def source_activity(
@@ -71,14 +71,14 @@ class Stats(Statements):
         )
 
     def sending(self, now: dt.datetime) -> Sending:
-        """Return the state of sending without waiting for the rate limit's lock."""
+        """Return the state of sending, without waiting for the rate limit's lock."""
         row = self._one("sending", since=now - dt.timedelta(seconds=60), limit=MOST_PENDING)
         if row is None:
             raise LookupError("the rate limit's row is missing; run adapter migrate")
         return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Count the events of past hours, each hour once."""
+        """Count each source's events per hour for hours that were not counted yet."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
@@ -90,13 +90,13 @@ class Stats(Statements):
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:
-        """Return the unknown community names for which leads are held.
+        """Return the unknown community names because of which leads are held.
 
-        They are read from the index of held leads, which shrinks as leads are fixed.
+        They are read through the index of held leads, which shrinks as leads are fixed.
         """
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return event statistics for each source that has sent any."""
+        """Return event statistics for each source that has sent events."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

@@ -1,4 +1,4 @@
-"""Provide a transaction with access to each group of tables."""
+"""Provide a transaction with an attribute for each group of tables."""
 
 import contextlib
 import functools
@@ -26,7 +26,7 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Create the object for a group of tables on first use. Most transactions need two or three."""
+    """Create the object for a group of tables when it is first used. Most are never used."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 
@@ -51,14 +51,14 @@ class Transaction(Statements):
     users = _lazy(Users)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """Return a savepoint, which can be rolled back by itself."""
+        """Return a savepoint, which can be rolled back without the rest of the transaction."""
         return self.connection.transaction()
 
     def lock_keys(self, keys: Iterable[int]) -> None:
         """Lock these keys until the transaction ends.
 
-        Keys represent people at a community, items and sign-ins. A transaction locks all keys that
-        it needs at once, in a fixed order, so that two transactions cannot deadlock.
+        Keys represent a person at a community, an item or a sign-in. A transaction locks all keys
+        that it needs at once and in a fixed order, so that two transactions cannot deadlock.
         """
         self._run("lock_keys", keys=list(keys))
 
@@ -70,6 +70,6 @@ class Transaction(Statements):
         return bytes(row["hash_key"])
 
     def record_propexo_host(self, host: str | None) -> str | None:
-        """Record the host through which this database first books in Knock, and return it."""
+        """Record the API host through which this database first booked in Knock, and return it."""
         row = self._one("record_propexo_host", host=host)
         return None if row is None else row["propexo_host"]

@@ -16,12 +16,12 @@ MOST_OF_LEAD: Final = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """A user who may sign in to the console."""
+    """A console user."""
 
     name: str
     #: ``read`` or ``operate``.
     role: str
-    #: Slow, salted hash of the password.
+    #: A slow, salted hash of the password.
     password: str = dataclasses.field(repr=False)
     #: None for a user from ADAPTER_USERS.
     added_at: dt.datetime | None = None
@@ -29,15 +29,15 @@ class User:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
-    """One action of a user."""
+    """An action of a user."""
 
     id: int
     at: dt.datetime
     by: str
-    #: A fixed word: looked, released, discarded, confirmed, replayed, exported, signed_in,
-    #: let_in, backtested, user_added …
+    #: A fixed word such as looked, released, discarded, confirmed, replayed, exported, signed_in,
+    #: let_in, backtested or user_added.
     action: str
-    #: The event or booking concerned, or None.
+    #: The ID of the event or booking, or None.
     lead_id: int | None
     detail: str
 

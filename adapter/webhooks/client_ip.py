@@ -14,8 +14,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
     """Return the sender's IP address, or None if it is not valid.
 
-    ``forwarded_for`` is X-Forwarded-For: each proxy appends the IP that called it. The
-    sender may have forged everything to the left of our own proxies.
+    ``forwarded_for`` is X-Forwarded-For, to which each proxy appends the IP address that called
+    it. The sender may have forged everything to the left of our own proxies.
     """
     hops = [*filter(None, (word.strip() for word in forwarded_for.split(","))), peer or ""]
     if isinstance(proxies, int):
@@ -67,7 +67,7 @@ def _parse_bounded(text: str) -> Address | None:
     return _parse(text) if len(text) <= LONGEST_ADDRESS else None
 
 
-#: Cached, because senders repeat requests and each is parsed twice. Short keys limit the memory.
+#: Cached, because each address is parsed twice per request. The length limit keeps the cache small.
 @functools.lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     if text.startswith("["):

@@ -15,7 +15,7 @@ from adapter.webhooks.client_ip import is_address
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 #: Names of other headers that may carry a credential.
 _SUSPICIOUS = re.compile(r"authori[sz]ation|cookie|token|secret|passw|api-?key|credential|session")
-#: Characters around an IP address in a header. A version such as Chrome/1.2.3.4 does not match.
+#: Separators of words in a header. They do not include "/", so that Chrome/1.2.3.4 is one word.
 _NOT_ADDRESS = re.compile(r"[^\w.:%/-]+")
 _MARK = re.compile("[.:].*[.:]")
 
@@ -34,7 +34,7 @@ def without_private_headers(
     Proxies copy the sender's address and the URL, with its token, into headers. A header that is
     needed is kept, unless it contains a secret that is too long to occur by chance.
     """
-    # For a login, use the password, because it may occur alone.
+    # Of ``user:password``, use only the password, because it may occur by itself.
     texts = [(one.partition(b":")[2] or one).decode("utf-8", "replace") for one in secrets if one]
     certain = [text for text in texts if is_unguessable(text.encode())]
     hidden = [

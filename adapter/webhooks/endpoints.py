@@ -20,19 +20,19 @@ class Endpoint:
     verifier: signatures.Verifier
     #: ``meta``, ``slack``, ``zoom`` or None.
     handshake: str | None
-    #: The token that Meta's handshake must contain; empty without that handshake.
+    #: The token that Meta's handshake must contain. Empty for other handshakes.
     verify_token: str = dataclasses.field(default="", repr=False)
     #: None for the default response, without waiting for the outcome.
     respond: Respond | None = None
 
 
 def check(settings: Settings) -> None:
-    """Raise ConfigurationError for an invalid mapping or a missing secret."""
+    """Raise ConfigurationError if a mapping is invalid or a secret is missing."""
     build_endpoints(registry.load(settings.mappings_dir, settings.policy), settings)
 
 
 def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> dict[str, Endpoint]:
-    """Build every endpoint. Raise ConfigurationError that lists every problem."""
+    """Build every endpoint. If any fail, raise ConfigurationError with all problems."""
     problems, endpoints = [], {}
     for source in all_sources.values():
         try:
@@ -45,7 +45,7 @@ def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> di
 
 
 def build_endpoint(source: Source, settings: Settings) -> Endpoint:
-    """Build one endpoint. Raise ConfigurationError for a missing or unusable secret."""
+    """Build one endpoint. Raise ConfigurationError if a secret is missing or unusable."""
     handshake = handshakes.handshake_from(source.handshake)  # checked when the mapping loaded
     variable = handshake.variable if handshake else None
     missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
@@ -88,7 +88,7 @@ def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> 
 
 
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
-    """Return the names of unsigned sources: anyone who knows the URL may send to them."""
+    """Return the names of unsigned sources, to which anyone who knows the URL may send."""
     return [source.name for source in all_sources.values() if source.is_open]
 
 

@@ -47,12 +47,12 @@ def register_error_handlers(app: flask.Flask) -> None:
     @app.errorhandler(StoreUnavailable)
     def store_unavailable(error: StoreUnavailable) -> Answer:
         log.error("store_unavailable", extra={"reason": str(error)})
-        return _retry_later("cannot store now")
+        return _retry_later("the webhook could not be stored")
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Answer:
         log.error("unexpected_error", exc_info=error)
-        return _retry_later("cannot answer now")
+        return _retry_later("temporarily unavailable")
 
 
 def reason_of(error: HTTPException) -> str:
@@ -61,7 +61,7 @@ def reason_of(error: HTTPException) -> str:
 
 
 def _reject(reason: str, **more: object) -> None:
-    """Log and count a rejected request, under its source if that exists."""
+    """Log and count a rejected request, under its source if there is one."""
     pipeline = flask.current_app.extensions["pipeline"]
     name = (flask.request.view_args or {}).get("source")
     source = name if name in pipeline.sources else None

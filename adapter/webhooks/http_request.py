@@ -1,4 +1,4 @@
-"""Read a Flask request: raw target, raw body, client IP address."""
+"""Read the raw target, raw body and client IP address of a Flask request."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from adapter.webhooks.client_ip import client_ip
 
 
 def client_ip_of_request(request: flask.Request, settings: Settings) -> str | None:
-    """Return the sender's IP address, as far as it can be trusted."""
+    """Return the sender's IP address. Use only what trusted proxies report."""
     forwarded_for = request.headers.get("X-Forwarded-For", "")
     return client_ip(request.remote_addr, forwarded_for, settings.trusted_proxies)
 
@@ -20,8 +20,8 @@ def client_ip_of_request(request: flask.Request, settings: Settings) -> str | No
 def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
     """Wrap an application to ignore extra slashes, spaces and capitals in webhook paths.
 
-    Such URLs are easily pasted, and source names are in lower case. Signatures still cover the
-    URL as the sender wrote it, see :func:`raw_target`.
+    Pasted URLs often contain these, and source names are always in lower case. Signatures still
+    cover the URL as the sender wrote it (see :func:`raw_target`).
     """
 
     def call(environ: dict[str, Any], start_response: object) -> Iterable[bytes]:
@@ -43,8 +43,8 @@ def raw_target(request: flask.Request) -> str:
 def read_request(request: flask.Request, settings: Settings, body: bytes) -> WebhookRequest:
     """Return everything a signature may cover: the method, URL, headers and raw bytes.
 
-    The URL starts with ADAPTER_PUBLIC_URL: a proxy in front may have changed scheme, host and
-    port. Without the setting, no signature covers the URL, and path and query are enough.
+    The URL starts with ADAPTER_PUBLIC_URL, because a proxy may have changed the scheme, host and
+    port. Without this setting, no signature covers the URL, so the path and query are enough.
     """
     return WebhookRequest(
         method=request.method,
@@ -56,10 +56,10 @@ def read_request(request: flask.Request, settings: Settings, body: bytes) -> Web
 
 
 def read_body(request: flask.Request, limit: int) -> bytes:
-    """Read the raw bytes. Raise 413 for more than ``limit``, 400 for an incomplete body.
+    """Read the raw body. Abort with 413 if it exceeds ``limit``, or 400 if it is incomplete.
 
-    Read from the server directly: Werkzeug truncates a chunked body silently at its limit, and
-    returns one that was cut off in transit as if it were complete.
+    This reads from the server directly, because Werkzeug silently truncates a chunked body at its
+    limit, and returns a body that was cut off in transit as if it were complete.
     """
     length = request.content_length
     if length is not None and length > limit:

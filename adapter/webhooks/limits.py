@@ -12,10 +12,10 @@ MAX_KEYS = 10_000
 
 
 class RequestLimit:
-    """A token bucket for each key: it holds one minute's tokens and refills evenly.
+    """A token bucket for each key, which holds one minute's tokens and refills evenly.
 
     It is kept in the memory of one process (about 2 MB when full), so that counting needs no
-    round trip. With several web processes, the limit is that many times as high.
+    query. With several web processes, the limit is that many times as high.
     """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:

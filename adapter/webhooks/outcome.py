@@ -23,10 +23,10 @@ def wait_for_outcome(
     waiter: OutcomeWaiter,
     deadline: float,
 ) -> WebhookOutcome:
-    """Return a stored webhook's outcome by ``deadline`` (monotonic) at the latest.
+    """Return a stored webhook's outcome, or its outcome so far at ``deadline`` (monotonic seconds).
 
-    A duplicate with other content that changes nothing gets the first webhook's outcome. An
-    unsigned source does not: otherwise, a stranger could learn what someone else has sent.
+    A duplicate whose changes have no effect gets the first webhook's outcome, unless the source is
+    unsigned. In that case, a stranger could learn what someone else has sent.
     """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     if endpoint.respond.wait_seconds == 0:
@@ -44,7 +44,7 @@ def wait_for_outcome(
 
 
 def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
-    """Return an event's current outcome. Raise StoreUnavailable."""
+    """Return an event's current outcome. Raise StoreUnavailable if PostgreSQL is down."""
     with database.transaction() as tx:
         known = tx.events.state_of(event_id)
         if known is None:

@@ -24,7 +24,7 @@ class OutcomeWaiter:
     """The waiting requests of one process. The listener starts with the first request."""
 
     def __init__(self, listen: Callable[[], Iterator[int | None]], max_waiters: int) -> None:
-        """Take ``listen``, which yields IDs of settled events, and None once it is connected."""
+        """Store ``listen``, which yields None once it is connected, then IDs of settled events."""
         self._listen = listen
         self._max_waiters = max_waiters
         self._lock = threading.Lock()
@@ -38,15 +38,15 @@ class OutcomeWaiter:
     ) -> WebhookOutcome:
         """Return the result of ``load`` once it is final, or at ``deadline`` (monotonic seconds).
 
-        Return "accepted" while PostgreSQL cannot be reached. Load once, without waiting,
-        if too many requests are already waiting.
+        Return "accepted" if PostgreSQL cannot be reached. If too many requests are waiting already,
+        load once, without waiting.
         """
         with self._registered(event_id) as wakeup:
             outcome = _load_or_accepted(event_id, load)
             while wakeup is not None and not outcome.is_final:
                 if not wakeup.wait(max(0.0, deadline - time.monotonic())):
                     return outcome
-                # Cleared before loading: a change during it sets it again.
+                # Cleared before loading, so that a change in the meantime sets it again.
                 wakeup.clear()
                 outcome = _load_or_accepted(event_id, load)
             return outcome
@@ -87,7 +87,7 @@ class OutcomeWaiter:
                 del self._waiters[event_id]
 
     def _run(self) -> None:
-        """Listen until closed. Wake every waiter after a reconnect: notifications may be lost."""
+        """Listen until closed. After a reconnect, wake every waiter in case it missed something."""
         while not self._closed.is_set():
             try:
                 for event_id in self._listen():

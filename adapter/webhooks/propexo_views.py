@@ -1,7 +1,7 @@
 """``POST /propexo/webhooks``: receive Propexo's own webhooks about failed writes.
 
-They settle a booking before the next check of its job. Propexo sends none for a success, and
-losing one is harmless, because every job is checked anyway.
+They settle a booking before the next check of its job. Propexo sends none for a successful
+write, and losing one is harmless, because every job is checked anyway.
 Source: docs.propexo.com, WRITE_OPERATION_FAILURE and signed payloads.
 """
 

@@ -33,7 +33,7 @@ class Receipt:
     """The result of storing a webhook."""
 
     event_id: int
-    #: True if an earlier webhook has the same key. ``event_id`` is then its event.
+    #: True if an earlier webhook has the same key. ``event_id`` is then the earlier event.
     is_duplicate: bool
     #: The event with the new content, if a duplicate has different content, else None.
     changed_id: int | None = None
@@ -44,9 +44,9 @@ class Verified:
     """A request with a verified sender. Only these are stored as events."""
 
     source: Source
-    #: Without credentials.
+    #: The request without credentials.
     request: WebhookRequest
-    #: Aware, UTC.
+    #: When it was received (aware, UTC).
     received_at: dt.datetime
     #: Hash of everything the signature covers. Requests with the same hash are identical.
     content: bytes
@@ -67,7 +67,7 @@ def verified_from(
         headers_needed(source, verifier),
         verifier.keys,
     )
-    # To the end of the URL, so that changes after an unescaped "#" count too.
+    # Up to the end of the URL, so that changes after an unescaped "#" count too.
     query = stripped.url.partition("?")[2].encode() if verifier.covers_query else b""
     return Verified(
         source=source,
@@ -79,7 +79,7 @@ def verified_from(
 
 
 class Receiver:
-    """Verify webhooks and store them."""
+    """Verifies webhooks and stores them."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self.settings = settings
@@ -90,7 +90,7 @@ class Receiver:
     def verify(self, endpoint: Endpoint, request: WebhookRequest) -> Verified:
         """Verify a request's sender, and return the request without its credentials.
 
-        Otherwise, save the request as a rejection and raise VerificationError.
+        If verification fails, save the request as a rejection and raise VerificationError.
         """
         source, verifier, now = endpoint.source, endpoint.verifier, self.clock()
         try:
@@ -115,7 +115,7 @@ class Receiver:
         """Store a verified request as an event, or count it as a duplicate.
 
         Raise StoreUnavailable if it may not have been stored. If it was, the sender's retry
-        is a duplicate.
+        counts as a duplicate.
         """
         started_at = time.monotonic()
         try:
@@ -139,7 +139,7 @@ class Receiver:
         A sender that changes a lead sends it again with the same key. The response calls it a
         duplicate, but its content is stored, and the worker decides what changes.
         """
-        # Read before the transaction starts: the key may need a connection of its own.
+        # Read before the transaction starts, because the key may need a connection of its own.
         fingerprints = self.database.fingerprints()
         source = verified.source
         key = source.dedupe_key(verified.request) or "content:" + verified.content.hex()
@@ -154,9 +154,9 @@ class Receiver:
     ) -> Receipt:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-        If other content arrived in between, the same bytes may be a late repeat or a change back:
+        If other content arrived in between, the same bytes may be a late retry or a change back, so
         the worker or a user decides. A held event counts too, because it may be such content once
-        its mapping is fixed. With the sender's own time or the same ID, they are a repeat.
+        its mapping is fixed. With the sender's own time or the same ID, they are a retry.
         """
         delivery, is_proved = _delivery_ids(event, source)
         with self.database.transaction() as tx:
@@ -189,7 +189,7 @@ class Receiver:
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify this delivery, and whether they are the sender's own."""
+    """Return the headers that identify this delivery, and whether they are proved."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)

@@ -1,4 +1,4 @@
-"""Save and count rejected requests, and record which secret verified last, in the background.
+"""Save and count rejected requests, and record which secret was used last, in the background.
 
 One thread does all writing, so that a slow or unreachable database does not delay the
 response, and a flood of forged requests opens only one transaction at a time.
@@ -26,7 +26,7 @@ from adapter.webhooks.credentials import (
 
 log = logging.getLogger(__name__)
 
-#: Maximum number and total size of queued writes. Additional writes are dropped.
+#: Maximum number and total size of queued writes. Additional rejections are dropped.
 MAX_WAITING = 200
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 #: Each process records the use of a secret at most once within this time.
@@ -71,7 +71,7 @@ class BackgroundWriter:
         self._write_later(write, rejection.size)
 
     def count(self, source: str, reason: str) -> None:
-        """Count a rejected request. However many there are, at most one write is queued."""
+        """Count a rejected request. At most one write is queued, even for many requests."""
         with self._lock:
             self._counts[source, reason] += 1
             if self._is_counting:
@@ -154,8 +154,8 @@ def rejection_from(
 ) -> NewRejection:
     """Return a rejected request to store: without credentials, but with everything a digest covers.
 
-    One rejected for its IP address cannot be verified again, because IP addresses are not stored,
-    and one that was rejected before verification only if its body was read.
+    A request rejected because of its IP address cannot be verified again, because IP addresses are
+    not stored. One rejected before verification can be verified only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
     stripped = without_private_headers(

@@ -1,8 +1,8 @@
-"""Handle requests to ``/hooks/<source>``, step by step.
+"""Handle requests to ``/hooks/<source>``.
 
-The cheapest check comes first: the rate limit by IP address, then the signature. A request
-beyond that limit is accepted only if it can be verified cheaply; otherwise, nothing is kept. The
-rate limit by source counts only requests that proved to come from that source.
+The cheapest check comes first: the rate limit per IP address, then the signature. A request over
+that limit is accepted only if it can be verified cheaply; otherwise, nothing is stored. The rate
+limit per source counts only verified requests, except for unsigned sources.
 """
 
 import io
@@ -34,7 +34,7 @@ bp = flask.Blueprint("webhooks", __name__)
 
 #: For an unsigned source, this many bytes count as one more request from the IP address.
 OPEN_BYTES_PER_TOKEN = 16 * 1024
-#: Beyond the IP address's limit, larger bodies are rejected without verification.
+#: Over the limit of the IP address, larger bodies are rejected without verification.
 CHEAP_BODY_BYTES = 64 * 1024
 
 
@@ -62,7 +62,7 @@ class WebhookServices:
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
     def endpoint(self, source: str) -> Endpoint:
-        """Return a source's endpoint. Raise UnknownSource."""
+        """Return a source's endpoint. Raise UnknownSource if there is none."""
         if source not in self.endpoints:
             raise UnknownSource(next(iter(get_close_matches(source[:60], self.endpoints, 1)), None))
         return self.endpoints[source]
@@ -140,9 +140,10 @@ def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
 
 
 def _count_request(source: str, services: WebhookServices) -> str | None:
-    """Count a request and return its IP address. Return None for a genuine one over the limit.
+    """Count a request and return its address. Return None for a genuine request over the limit.
 
-    Genuine requests pass, because senders may share an address with strangers. Raise LimitReached.
+    Genuine requests pass, because senders may share an address with strangers. Raise LimitReached
+    for other requests over the limit.
     """
     address = rate_limit_key(client_ip_of_request(flask.request, services.receiver.settings))
     try:

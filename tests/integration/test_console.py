@@ -1367,7 +1367,7 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     (late,) = ana.harness.mapped("rentfeed", older)
     assert late.state is BookingState.SUPERSEDED
     shown = ana.text(f"/leads/{booked.id}")
-    assert "Decided because of this lead" in shown
+    assert "Leads decided because of this one" in shown
     assert "It arrived after a newer request from the same person." in shown
     shown = ana.text(f"/leads/{late.id}")
     assert "Both leads share the email" in shown

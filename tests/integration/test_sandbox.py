@@ -117,7 +117,7 @@ def test_an_unknown_job_is_refused_in_the_error_shape(client: Client) -> None:
     answer = client.call("GET", "/v1/admin/write-status/nothing")
     assert (answer.status_code, answer.json()) == (
         400,
-        {"error": {"code": "invalid_request", "message": "no write has this job id"}},
+        {"error": {"code": "invalid_request", "message": "no write has this job ID"}},
     )
 
 

@@ -117,7 +117,7 @@ def test_map_shows_a_prospect_and_writes_its_test(project: Path) -> None:
 
 
 def test_explain_shows_what_happens_to_a_lead_without_a_time(project: Path) -> None:
-    for change, said in (("", "held: needs a person"), ("prospect", "a guest card (prospect)")):
+    for change, said in (("", "held until an agent"), ("prospect", "a guest card (prospect)")):
         if change:
             without_a_time(project)
         assert said in " ".join(run("explain", "rentfeed").output.split())

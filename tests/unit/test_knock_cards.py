@@ -11,6 +11,8 @@ from tests.rows import booking
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
 EMAIL, PHONE, HOME = 1, 2, 3
+#: All bookings of these tests are from one person.
+SAME = range(10)
 
 
 def tour(id_: int, *contacts: int, state: BookingState = BookingState.BOOKED) -> Booking:
@@ -64,12 +66,18 @@ def test_what_knock_keeps(
 ) -> None:
     assert {id_: one.id for id_, one in knock_cards.replaced(posted).items()} == replaced
     new = tour(9, EMAIL, PHONE, state=BookingState.PENDING)
-    assert [one.id for one in knock_cards.left_beside(new, posted, NOW)] == beside
-    assert knock_cards.left_beside(card(9, EMAIL, PHONE), posted, NOW) == []
+    assert [one.id for one in knock_cards.left_beside(new, posted, SAME, NOW)] == beside
+    assert knock_cards.left_beside(card(9, EMAIL, PHONE), posted, SAME, NOW) == []
+
+
+def test_a_tour_of_someone_else_on_the_same_card_is_left() -> None:
+    new, other = tour(9, PHONE, state=BookingState.PENDING), tour(1, EMAIL, PHONE)
+    assert knock_cards.left_beside(new, [other], {1}, NOW) == []
+    assert knock_cards.left_beside(new, [other], {2}, NOW) == [other]
 
 
 def test_what_is_over_or_gone_is_not_left() -> None:
     new = tour(9, EMAIL, PHONE, state=BookingState.PENDING)
     over = dataclasses.replace(tour(1, EMAIL), starts_at=NOW)
     gone = dataclasses.replace(tour(2, PHONE), gone_at=NOW)
-    assert knock_cards.left_beside(new, [over, gone], NOW) == []
+    assert knock_cards.left_beside(new, [over, gone], SAME, NOW) == []

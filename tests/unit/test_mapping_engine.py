@@ -118,7 +118,7 @@ def test_a_lead_is_booked(tmp_path: Path) -> None:
         ({"at": "2027-03-14T14:30:00"}, "starts_at", "more than 366 days ahead"),
         ({"at": "next Tuesday"}, "starts_at", "not"),
         ({"at": None}, "starts_at", "at is empty"),
-        ({"place": "Z"}, "community", "no community is known to feed by this name"),
+        ({"place": "Z"}, "community", "communities.yaml has no community with this name for feed"),
         ({"place": None}, "community", "place is empty"),
         ({"place": ["D", "E"]}, "community", "this list has several items: use .0 or .*"),
         ({"name": ""}, "name", "name is empty"),
@@ -633,7 +633,7 @@ def test_answers_by_key_with_option_labels(tmp_path: Path) -> None:
     item = only_item(map_json(source_of(tmp_path, lead, fields, read={"given": read}), lead))
     assert item.appointment["desired_num_bedrooms"] == [2], "the first of a repeated key wins"
     assert item.notes_added == ("Given: size: 1 BR",)
-    assert item.reasons[0].reason.startswith("this key repeats")
+    assert item.reasons[0].reason.startswith("this answer is repeated")
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ MISTAKES = {
         [("{ from: preferences.minRent, as: dollars }", "preferences.minRent")],
         (
             "m/rentfeed.yaml:33:3: appointment.rent_minimum_in_cents: "
-            "say whether this is dollars or cents: add 'as: dollars' or 'as: cents'"
+            "specify dollars or cents: add 'as: dollars' or 'as: cents'"
         ),
     ),
     "a bare word": (

@@ -84,6 +84,23 @@ class Knowledge:
         ]
         return any("discarded" in lead.acts for one in (word, *same) for lead in self.leads_of(one))
 
+    def is_replaced_by_user(self, word: Word) -> bool:
+        """Return True if a user released a lead that arrived after this word and replaced it.
+
+        For a repeat, for example, only the user can tell that the renter has changed back.
+        """
+        named = {(lead.id, name) for lead in self.leads_of(word) for name in lead.names}
+        return any(
+            "released" in self.leads[name].acts
+            for lead_id, name in named
+            if name in self.leads and name > lead_id
+        )
+
+    def is_replaced(self, word: Word) -> bool:
+        """Return True if the renter requested something else instead of it."""
+        states = {lead.state for lead in self.leads_of(word)}
+        return states == {BookingState.SUPERSEDED}
+
     def standing(self, person: str) -> list[Tour]:
         """Return the person's tours that exist in Knock."""
         return [tour for tour in self.record.tours if tour.person == person and tour.stands]
@@ -98,6 +115,12 @@ class Knowledge:
             canceled_at = self.record.canceled_in_knock.get((word.person, word.instant))
             return canceled_at is not None and word.at < canceled_at
         return self.is_users(self.tour(tours[-1].canceled_by))
+
+    def is_being_changed(self, tour: Tour) -> bool:
+        """Return True if a later message about the tour's booking at the source is in review."""
+        threads = {word.thread for lead_id in tour.leads for word in self.words_of[lead_id]}
+        last = [one for one in self.last_of_threads(tour.person) if one.thread in threads]
+        return any(self._waits(lead_id) for word in last for lead_id in word.leads)
 
     def tour(self, tour_id: str | None) -> Tour:
         """Return a tour by its ID."""
@@ -162,7 +185,11 @@ def last_word(known: Knowledge) -> Iterator[str]:
 
 def _is_met(known: Knowledge, word: Word) -> bool:
     stands = any(tour.instant == word.instant for tour in known.standing(word.person))
-    excused = known.is_handled(word) or known.was_undone_by_people(word)
+    excused = (
+        known.is_handled(word)
+        or known.was_undone_by_people(word)
+        or known.is_replaced_by_user(word)
+    )
     return stands or excused or known.is_asked_about(word)
 
 
@@ -171,12 +198,23 @@ def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
 
     What was requested through another source, and not canceled, may stand; a user may be asked.
     """
-    wanted = [word for word in known.last_of_threads(person) if word.instant is not None]
-    last, standing = known.words[person][-1], known.standing(person)
+    wanted = [
+        word
+        for word in known.last_of_threads(person)
+        if word.instant is not None and not known.is_replaced(word)
+    ]
+    # A user who discards a lead that may exist in Knock leaves its tour to others.
+    standing = [
+        one
+        for one in known.standing(person)
+        if not known.is_users(one, "discarded") and not known.is_being_changed(one)
+    ]
+    last = known.words[person][-1]
     # A user who releases or discards what was moved is responsible for the tour at the old place.
     if known.is_asked_about(last) or (last.is_move and _has_acts(known, last)):
         return
-    if any(tour.instant not in {word.instant for word in wanted} for tour in standing):
+    requested = {word.instant for word in known.last_of_threads(person)}
+    if any(tour.instant not in requested for tour in standing):
         yield f"{person}'s last word is {last.text}: the tour stands, nobody is asked"
     elif wanted and not standing and not any(_is_met(known, word) for word in wanted):
         yield f"{person}'s last word is {last.text}, but {wanted[-1].text} was never canceled"
@@ -260,7 +298,9 @@ def one_mail(known: Knowledge) -> Iterator[str]:
         second = known.tour(tour.canceled_by)
         is_same = (second.person, second.instant) == (tour.person, tour.instant)
         # A user who discards a lead that may still be processed does not wait for it.
-        is_users = known.is_users(second) or known.is_users(second, "discarded")
+        is_users = known.is_users(second) or any(
+            known.is_users(one, "discarded") for one in (tour, second)
+        )
         if is_same and not is_users:
             yield f"{tour.person}'s tour was booked again while it stood, as {_leads(second)}"
 
@@ -331,8 +371,16 @@ def _open_cancellation_is_true(known: Knowledge, lead: Lead) -> Iterator[str]:
     elif (
         own[-1].instant is not None
         and lead.names.isdisjoint(own[-1].leads)
-        # A request that may be another person's is not certainly for that tour.
-        and all(made.reason != "changed_after_first" for made in known.leads_of(own[-1]))
+        and not known.is_handled(own[-1])
+        # The cancellation of an earlier tour remains while a request for another one is in review.
+        and not any(
+            made.reason == "changed_after_first"
+            or (
+                made.state in WAITING
+                and own[-1].instant not in {one.instant for one in before[:-1]}
+            )
+            for made in known.leads_of(own[-1])
+        )
         # A tour at the community from which it was moved is not wanted again.
         and all(known.person_of(known.leads[name]) == word.person for name in lead.names & ids)
     ):

@@ -190,6 +190,58 @@ NAMED: Mapping[str, Play] = {
     "moved to another community while Propexo is down": (
         Fault("503"), Ask(ANN, "A"), Wait(0), Ask(ANN, "B", place=HARBOR), Wait(), Cancel(ANN),
     ),
+    "an older version at another community is released": (
+        Cancel(ANN, "calendar"), Ask(ANN, "C", "calendar", place=HARBOR), Ask(ANN, "A", "form"),
+        Ask(ANN, "A", "calendar"), Release(ANN),
+    ),
+    "an old message is repeated after its lead moved to another community": (
+        Ask(ANN, "C", "crm"), Ask(ANN, "A", "crm", place=HARBOR), Ask(ANN, "C", "crm", key="new"),
+        Repeat(1),
+    ),
+    "only the phone while a request with only the email is in flight": (
+        Ask(ANN, "B", "calendar"), Wait(),
+        Meanwhile(Ask(ANN, "A", "crm", contact="phone", key="new")),
+        Ask(ANN, "A", "crm", contact="email"),
+    ),
+    "only the email while a job with only the phone never ends": (
+        Ask(ANN, "B"), Wait(1200), Fault("job stays pending, not carried out"),
+        Ask(ANN, "A", "calendar", contact="phone"),
+        Meanwhile(Ask(ANN, "A", "calendar", late=1.5, key="new", contact="email")),
+    ),
+    "canceled, and requested again with another address": (
+        Ask(ANN, "A", "calendar", contact="home"), Wait(), Cancel(ANN, "calendar", bare=True),
+        Wait(), Ask(ANN, "A", "calendar"),
+    ),
+    "failed at one community, and another tour at the other": (
+        Ask(ANN, "A", place=HARBOR), Meanwhile(Ask(ANN, "B", "crm", key="shared")), Fault("400"),
+        Wait(3), Ask(ANN, "C", late=45),
+    ),
+    "three requests, of which the last one shares nothing with the second": (
+        Ask(ANN, "A", "crm"), Wait(), Ask(ANN, "B", "crm", contact="email"),
+        Ask(ANN, "A", contact="home"),
+    ),
+    "there and back, and the job of the last one never ends": (
+        Ask(ANN, "A", "calendar"), Wait(), Ask(ANN, "C", "calendar"), Wait(),
+        Fault("job stays pending"), Ask(ANN, "A", "calendar"), Wait(1200),
+    ),
+    "canceled after a move to another community, and the first tour requested again": (
+        Ask(ANN, "B"), Ask(ANN, "C", place=HARBOR), Wait(3), Cancel(ANN), Ask(ANN, "B", "form"),
+    ),
+    "a request that was merged with a held one is another person's": (
+        Cancel(FINN, "crm"), Ask(EVE, "A", "crm"), Ask(FINN, "C", "crm"), Ask(EVE, "B", "crm"),
+        Repeat(1), Ask(FINN, "C", "crm"),
+    ),
+    "canceled by a user while it is unknown, and carried out late": (
+        Fault("time-out, carried out 15 min later"), Ask(ANN, "A", "crm"),
+        Meanwhile(Cancel(ANN, "crm")), Wait(120), Obey(ANN),
+    ),
+    "merged after a cancellation, then moved to another community": (
+        Ask(ANN, "A"), Wait(), Cancel(ANN, bare=True), Ask(ANN, "A", "crm"),
+        Ask(ANN, "B", "crm", place=HARBOR),
+    ),
+    "a repeat is released": (
+        Ask(HAL, "B", "crm"), Ask(HAL, "A", "calendar"), Repeat(1), Release(HAL),
+    ),
 }  # fmt: skip
 
 #: The number of participants is small, so that their requests interact.

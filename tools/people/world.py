@@ -227,11 +227,11 @@ class World:
         who, through = (step.who.slug, step.through)
         if step.key == "new" or not self._threads[who, through]:
             self._threads[who, through] += 1
-        self._tours[who, through] = step.tour
-        self._places[who, through] = step.place
         self.is_calm &= step.place == MAPLE
         is_shared = step.key == "shared" and SOURCES[through].has_key
         key = "0" if is_shared else f"{who}-{self._threads[who, through]}"
+        self._tours[through, key] = step.tour
+        self._places[through, key] = step.place
         self.is_calm &= step.who in UNSHARED and not is_shared
         self._send(step, key, step.tour)
 
@@ -241,13 +241,12 @@ class World:
             self._threads[who, through] += 1
             # Without a time, it is unknown whether a request that arrives later is older.
             self.is_calm &= SOURCES[through].has_time
-        self._send(
-            step, f"{who}-{self._threads[who, through]}", self._tours.get((who, through), "A")
-        )
+        key = f"{who}-{self._threads[who, through]}"
+        self._send(step, key, self._tours.get((through, key), "A"))
 
     def _send(self, step: Ask | Cancel, key: str, tour: str) -> None:
         number, source = len(self.messages) + 1, SOURCES[step.through]
-        place = self._places.get((step.who.slug, step.through), MAPLE)
+        place = self._places.get((step.through, key), MAPLE)
         sent_at = self.clock() - dt.timedelta(seconds=step.late)
         mark = f"{step.through}, {step.who.name}, {tour}" + f", {key}" * source.has_key
         mark += f", {HARBOR}" * (place == HARBOR)
@@ -333,7 +332,9 @@ class World:
         lead = self._newest_waiting(who)
         if lead is None:
             return
-        if lead.state is BookingState.UNKNOWN and self._standing(who, lead.starts_at):
+        standing = self._standing(who, lead.starts_at)
+        is_in_knock = any(_is_tour_of(lead, tour) for tour in standing)
+        if lead.state is BookingState.UNKNOWN and is_in_knock:
             self._act("confirmed", lead, lambda: self.repairs.confirm(lead.id, by="Uma"))
         else:
             self._act(
@@ -346,14 +347,22 @@ class World:
         lead = max(self._waiting(who, is_cancellation=True), key=lambda lead: lead.id, default=None)
         if lead is None:
             return
-        knows = re.search(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
-        for tour in self._standing(who, lead.starts_at):
+        named = self._named_by(lead) if lead.reason == "cancellation" else []
+        for tour in self._standing(who, None if named else lead.starts_at):
+            if named and not any(_is_tour_of(one, tour) for one in named):
+                continue
             self._cancel_tour(tour)
-            if not knows or lead.reason != "cancellation":
+            if not named:
                 # The adapter does not know which booking it concerned, or only asks: the renter
                 # told Uma that they want no tour, also not the one that another source requested.
-                self._note_canceled(who, tour, self.clock())
+                # Without a contact, it does not even know that this renter's tour was canceled.
+                self._note_canceled(who, tour, self.clock() if lead.person_keys else NEVER)
         self._act("discarded", lead, lambda: self.repairs.discard(lead.id, "done", by="Uma"))
+
+    def _named_by(self, lead: Booking) -> list[Booking]:
+        """Return the bookings that a lead's reasons name."""
+        ids = re.findall(r"\b\d{4,}\b", " ".join(one.reason for one in lead.reasons))
+        return [one for one in self._bookings() if str(one.id) in ids]
 
     def _dismiss(self, who: Person) -> None:
         asking = ("cancellation_merged", "cancellation_elsewhere")
@@ -531,6 +540,11 @@ def _person_at(name: str, place: str) -> str:
 
 def _start_of(tour: dict[str, Any]) -> dt.datetime:
     return dt.datetime.fromisoformat(tour["starts_at"])
+
+
+def _is_tour_of(lead: Booking, tour: dict[str, Any]) -> bool:
+    place = PLACES[tour["request"]["community_id"]]
+    return (lead.starts_at, lead.community) == (_start_of(tour), place)
 
 
 def _tour_text(tour: dict[str, Any]) -> str:

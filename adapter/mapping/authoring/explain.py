@@ -11,14 +11,14 @@ from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.propexo.appointment import TARGETS
 
-#: Options of a field to leave out of the last column.
+#: Field options that the last column leaves out or shows in another way.
 SHOWN_ELSEWHERE: Final = frozenset(
     {"from", "all", "always", "date", "time", "as", "table", "default"}
 )
 
 #: Explanations of the values of ``without_time``.
 WITHOUT_TIME: Final = {
-    WithoutTime.HOLD: "held: needs a person to pick a time",
+    WithoutTime.HOLD: "held until an agent picks a time",
     WithoutTime.IGNORE: "ignored",
     WithoutTime.PROSPECT: "creates a guest card (prospect) in Knock; no name is required",
 }
@@ -88,7 +88,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
         kind = next(key for key in ("json", "list", "text") if key in reader)
         how = {
             "json": "the JSON in the text",
-            "list": f"value by {reader.get('by')}",
+            "list": f"values, keyed by {reader.get('by')}",
             "text": f"the text after {reader.get('line')!r}",
         }
         yield Row(f"read {name}", reader[kind], how[kind])

@@ -21,7 +21,7 @@ EXAMPLES_HEADER: Final = """\
 FIRST_HEADER: Final = """\
 # Every community to book tours for, and what each source calls it. These are made up: replace them.
 """
-#: Template for a communities.yaml entry. Each community that a source serves needs one.
+#: Template for an entry in communities.yaml. Each community of a source needs one.
 COMMUNITY: Final = """\
 community-name:
   integration_id: INTEGRATION_ID
@@ -85,7 +85,7 @@ def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _mapping_text(template: Source, folder: Path) -> str:
-    """Return the mapping with its schema comment pointing to this project's schema, if any."""
+    """Return the mapping's text. Point its schema comment to the schema, or remove it."""
     text = template.path.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if not first.startswith(SCHEMA_LINE):
@@ -95,7 +95,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise if a file exists with different content. Identical samples may be shared."""
+    """Raise if a file exists with different content. Mappings may share a sample."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

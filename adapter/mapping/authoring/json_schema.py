@@ -12,7 +12,7 @@ from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
 
-#: The committed schema, relative to the project's root.
+#: The path of the committed schema, relative to the repository.
 FILE: Final = "docs/mapping.schema.json"
 
 TEXT: Final[dict[str, Any]] = {"type": "string"}
@@ -30,7 +30,7 @@ def mapping_schema() -> dict[str, Any]:
     sections["required"].remove("dedupe")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A mapping of knock-lead-adapter",
+        "title": "Mapping for knock-lead-adapter",
         **sections,
         "anyOf": [{"required": ["dedupe"]}, {"required": ["delivery_id"]}],
     }

@@ -34,7 +34,7 @@ def _name(mapped: Mapped) -> str:
         return "a lead without a tour time"
     booked = sum(item.outcome is Outcome.BOOK for item in mapped.items)
     if mapped.outcome is Outcome.BOOK:
-        return "a tour that is booked" if booked == 1 else f"{booked} tours that are booked"
+        return "a booked tour" if booked == 1 else f"{booked} booked tours"
     return f"a lead with the outcome {mapped.outcome}"
 
 

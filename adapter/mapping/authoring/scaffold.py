@@ -74,7 +74,7 @@ ANSWER_VALUES: Final = (
     *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
     *("choices.labels", "string_value", "value", "answer"),
 )
-#: Optional fields, each with the option that it needs.
+#: Fields to add if the sample has them, each with the option that it needs.
 OPTIONS: Final = {
     **dict.fromkeys(("email_1", "phone_1"), ""),
     **dict.fromkeys(("number_of_occupants", "lease_term_in_months", "desired_num_bedrooms"), ""),
@@ -91,7 +91,7 @@ def mapping_from_sample(name: str, sample: str, data: Any) -> str:
     guesses = guess_paths(fields)
     return "\n".join(
         [
-            f"# {name}: written from {sample}. Confirm each guess, fill in each {TODO}.",
+            f"# {name}: drafted from {sample}. Confirm each guess, and fill in each {TODO}.",
             "",
             _signature_line(name),
             "",
@@ -113,7 +113,7 @@ def mapping_from_sample(name: str, sample: str, data: Any) -> str:
 
 
 def guess_paths(data: Any) -> dict[str, str]:
-    """Return the likeliest path for each target. Paths in the renter's data come first."""
+    """Return the most likely path for each target. Prefer paths in the renter's data."""
     guesses: dict[str, str] = {}
     fields = list(leaves(data))
     for target in KEYS:
@@ -187,7 +187,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return what an ID identifies, in words from its key or its parent's: [lead] for lead_id."""
+    """Return what an ID identifies, in words from its key or its parent's, such as [lead]."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -211,7 +211,7 @@ Answers = tuple[str, str, list[str], dict[str, Any]]
 
 
 def _find_answers(data: Any) -> Answers | None:
-    """Return a form builder's list of answers, with its path and its key and value paths."""
+    """Find a form builder's list of answers. Return its path, key path, value paths and answers."""
     for path, value in walk(data):
         answers = _answers_in(value) if isinstance(value, list) and len(value) > 1 else None
         if answers:
@@ -299,7 +299,7 @@ def _start_line(guesses: Mapping[str, str], data: Any) -> str:
         formats = " ".join(_format_at(data, path) or TODO for path in (date, time))
         paths = f"date: {_quoted(date)}, time: {_quoted(time)}"
         return f"starts_at: {{ {paths}, format: {_quoted_format(formats)} }}   {GUESS}"
-    return f"starts_at: {TODO}   # or remove it and say 'without_time: prospect' at the top"
+    return f"starts_at: {TODO}   # or remove this line and add 'without_time: prospect' at the top"
 
 
 def _line(name: str, path: str | None, option: str = "") -> str:

@@ -45,8 +45,8 @@ class CommunityLookup:
             key = key_from_value(unwrap_single(value)) or ""
             if key in self.known:
                 return self.known[key]
-            why = f"no community is known to {self.source} by this name; "
-            raise Unreadable(why + "add it to communities.yaml")
+            why = f"communities.yaml has no community with this name for {self.source}; "
+            raise Unreadable(why + "add the name")
         except Unreadable as exc:
             draft.block(reason_for("community", str(exc), at=self.at, path=path, value=value))
         return None
@@ -54,7 +54,7 @@ class CommunityLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """A mapping's ``attribution``: an ID per source and community, or per value of a path."""
+    """A mapping's ``attribution``: an ID per community, or one per value in the payload."""
 
     source: str
     at: str

@@ -16,22 +16,22 @@ class Verdict(enum.Enum):
 
     HOLDS = "holds"
     FAILS = "fails"
-    #: The value is missing. Leads must not disappear because a sender renamed a field.
+    #: The value is missing, perhaps because the sender renamed a field. No lead may be lost.
     UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """One line of a section: a path and the values that match."""
+    """One condition in a section: a path and the values that match."""
 
     section: str
     path: Path
-    #: ``file:line``.
+    #: Its position, as ``file:line``.
     at: str
     #: The condition holds if any of these values matches or, with ``negated``, if none does.
     values: frozenset[str] = frozenset()
     negated: bool = False
-    #: True if the path must be empty, False if it must not, None to compare with ``values``.
+    #: True if the value must be empty, False if it must not be, None to compare with ``values``.
     empty: bool | None = None
 
     def evaluate(self, scope: Scope) -> tuple[Verdict, Reason | None]:
@@ -67,7 +67,7 @@ class Condition:
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Return the reason for a path that is not in the payload, with a similar name if any."""
+    """Return the message for a path that is not in the payload, and suggest a similar name."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 
@@ -75,7 +75,7 @@ def absence(scope: Scope, path: Path) -> str:
 def evaluate_all(
     conditions: Iterable[Condition], scope: Scope
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    """Return HOLDS if every condition holds, or FAILS if any fails, even if another is unknown."""
+    """Return HOLDS if all conditions hold, FAILS if any fails, else UNKNOWN."""
     reasons: list[Reason] = []
     for condition in conditions:
         verdict, reason = condition.evaluate(scope)
@@ -87,20 +87,20 @@ def evaluate_all(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """The conditions of all three sections, for a delivery or for one of its items."""
+    """A delivery's or item's conditions: ``ignore``, ``cancellation`` and ``accept``."""
 
-    #: Only one group needs to hold.
+    #: One group that holds is enough.
     ignore: tuple[Sequence[Condition], ...] = ()
     cancellation: tuple[Sequence[Condition], ...] = ()
     accept: Sequence[Condition] = ()
 
     def ignore_reasons(self, scope: Scope) -> tuple[Reason, ...]:
-        """Return the reasons to ignore it, or none if no ``ignore`` group holds."""
+        """Return the reasons to ignore the delivery or item, if any."""
         matched = _matching_group(self.ignore, scope)
         return tuple(condition.match_reason(scope) for condition in matched)
 
     def is_cancellation(self, scope: Scope) -> bool:
-        """Return True if it cancels an earlier booking."""
+        """Return True if the delivery or item cancels an earlier booking."""
         return bool(_matching_group(self.cancellation, scope))
 
 

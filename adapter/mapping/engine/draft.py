@@ -12,9 +12,9 @@ from adapter.settings import Policy
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Draft:
-    """An appointment that field fillers complete one after another."""
+    """An appointment that the field fillers fill in, one after another."""
 
-    #: When the webhook was received (aware). None skips the checks for past and future.
+    #: When the webhook was received (aware). None skips the checks for past and distant times.
     now: dt.datetime | None = None
     policy: Policy = dataclasses.field(default_factory=Policy)
     #: Two items with the same key belong to the same booking.
@@ -31,9 +31,10 @@ class Draft:
     facts: list[str] = dataclasses.field(default_factory=list)
     #: The reasons why the booking needs review.
     blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
-    #: True if the mapping reads a tour time, but the webhook has none.
+    #: True if the webhook has no tour time, or the mapping does not read one.
     has_no_time: bool = False
-    #: Unreadable values of blocking fields. They go into the notes if the block is waived.
+    #: Values that block the booking because they are unreadable. If the block is waived, they go
+    #: into the notes.
     unread: list[str] = dataclasses.field(default_factory=list)
     #: The number of appointment fields that had a value in the payload.
     found: int = 0
@@ -55,13 +56,13 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Unblock fields that turn out not to be required. Unreadable values go into the notes."""
+        """Stop ``fields`` from blocking the booking. Unreadable values go into the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
-        """Report an optional value that cannot be used and keep it in the notes."""
+        """Report an optional value that cannot be used, and keep it in the notes."""
         self.reasons += [reason] if reason else []
         self.facts += [fact] if fact and fact not in self.facts else []

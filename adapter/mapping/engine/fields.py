@@ -18,14 +18,14 @@ from adapter.parsing.templates import parse_template
 class OnUnreadable(enum.StrEnum):
     """How to handle an optional value that cannot be read."""
 
-    #: The original text goes to the notes.
+    #: The original text goes into the notes.
     NOTE = "note"
     DROP = "drop"
     HOLD = "hold"
 
 
 class FieldFiller(Protocol):
-    """Fills one line of ``appointment:``."""
+    """Fills the appointment fields of one line in a mapping."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Read the values and write them to the draft. Never raise."""
@@ -33,7 +33,7 @@ class FieldFiller(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PathLookup:
-    """A list of paths. Use the first that is not empty, or join all of them."""
+    """A list of paths. The first one with a value is used, or all if ``collect_all`` is True."""
 
     paths: tuple[Path, ...]
     collect_all: bool = False
@@ -44,7 +44,10 @@ class PathLookup:
         return ", ".join(path.text for path in self.paths)
 
     def values(self, scope: Scope) -> Iterator[tuple[Path, Any]]:
-        """Yield each path whose value is not empty. Raise :class:`Unreadable`."""
+        """Yield each path that has a value, with the value.
+
+        Raise :class:`Unreadable` if a path cannot be resolved.
+        """
         for path in self.paths:
             value = scope.read(path)
             if not scope.is_empty(value):
@@ -53,14 +56,14 @@ class PathLookup:
     def first(self, scope: Scope) -> tuple[str, Any]:
         """Return the first nonempty value with its path, else None with all paths.
 
-        Raise :class:`Unreadable`.
+        Raise :class:`Unreadable` if a path cannot be resolved.
         """
         for path, value in self.values(scope):
             return path.text, value
         return self.text, None
 
     def missing(self, scope: Scope) -> str:
-        """Report which path is missing or empty."""
+        """Return a message that says which path is missing or empty."""
         for path in self.paths:
             try:
                 if scope.read(path) is MISSING:
@@ -93,9 +96,9 @@ class Field:
     at: str
     lookup: PathLookup
     read: Reader
-    #: Validates a value for the target field; raises :class:`Unreadable`.
+    #: Validates a value for the target field. Raises :class:`Unreadable` if it is invalid.
     check: Callable[[Any], Any]
-    #: Default values by field, for payloads without a value.
+    #: Default values by field, for payloads that have no value.
     default: Mapping[str, Any] | None = None
     required: bool = False
     #: True if the reader takes whole lists.
@@ -104,7 +107,7 @@ class Field:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return the paths that it reads."""
+        """Return the paths that this field reads."""
         return self.lookup.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
@@ -177,7 +180,7 @@ CAP_LINE_VALUE: Final = 2000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NotesLine:
-    """One line of the notes: literal text and ``{path}``."""
+    """One line of the notes: literal text and ``{path}`` placeholders."""
 
     #: Pairs of literal text and the path that follows it, or None.
     pieces: tuple[tuple[str, Path | None], ...]
@@ -202,7 +205,7 @@ def _text_at(scope: Scope, path: Path) -> str:
 
 
 def notes_line_from_text(text: str, path_from_text: Callable[[str], Path]) -> NotesLine:
-    """Compile a line of the notes. Raise ValueError."""
+    """Compile a line of the notes. Raise ValueError if a placeholder is invalid."""
     return NotesLine(
         tuple(
             (literal, None if name is None else path_from_text(name))
@@ -219,7 +222,7 @@ class NotesFiller:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return all lines' paths."""
+        """Return the paths in all lines."""
         return [path for line in self.lines for _, path in line.pieces if path]
 
     def fill(self, scope: Scope, draft: Draft) -> None:

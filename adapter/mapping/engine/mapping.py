@@ -1,4 +1,4 @@
-"""Apply a compiled mapping to a delivery. It has no side effects and never raises."""
+"""Apply a compiled mapping to a delivery, without side effects and without raising."""
 
 import dataclasses
 import datetime as dt
@@ -22,15 +22,15 @@ from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
 
-#: Maximum number of items. Deliveries with more items need review.
+#: Maximum number of items in a delivery. One with more items needs review.
 MAX_ITEMS: Final = 50
 #: Longer dedupe keys are stored as their hash.
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
-#: Outcomes by priority. A delivery gets the first of them that any of its items has.
+#: Outcomes, most important first. A delivery gets the first one that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
-#: Fields that a guest card does not need. It only needs a community and a contact.
+#: Fields that a guest card does not need. It needs only a community, and an email or a phone.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 
@@ -45,7 +45,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A mapping's ``for_each``: the path of the items, and the name of each item."""
+    """A mapping's ``for_each``: the path of the items, and the name that paths use for an item."""
 
     name: str
     at: str
@@ -67,7 +67,7 @@ class CompiledMapping:
     dedupe: Sequence[PathLookup]
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
-    #: In order. The community comes first, because the time uses its time zone.
+    #: Run in this order. The community comes first, because the tour time needs its time zone.
     fillers: Sequence[FieldFiller]
     #: Validates an appointment and returns the errors by field. The second argument names the
     #: fields that are already validated.
@@ -77,12 +77,12 @@ class CompiledMapping:
 
     @property
     def inner_names(self) -> frozenset[str]:
-        """Return the names that exist only in an item of ``for_each``."""
+        """Return the names that exist only inside a ``for_each`` item."""
         names = frozenset(reading.name for reading in self.item_readers)
         return names | {self.for_each.name} if self.for_each else names
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """Map a delivery. Without ``now``, skip the checks for past and future times."""
+        """Map a delivery. If ``now`` is None, skip the checks for past and distant times."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
         notes_so_far.reasons += repairs
@@ -107,7 +107,7 @@ class CompiledMapping:
     def dedupe_key(self, scope: Scope) -> str | None:
         """Return the dedupe key, which all deliveries of the same booking share, or None.
 
-        A cancellation often carries the ID of its booking, so its key is prefixed. An ignored
+        A cancellation often has the same ID as its booking, so its key gets a prefix. An ignored
         delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
         """
         scope, _ = self._read(scope, self.readers)
@@ -120,7 +120,7 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return the scopes for reading fields, even if the delivery is ignored."""
+        """Return one scope per item, even for an ignored delivery. Never return an empty list."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
@@ -131,7 +131,7 @@ class CompiledMapping:
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return the scope with the names from ``read:``, and a draft with the problems."""
+        """Return the scope with the names from ``read:``, and a draft with any problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -160,7 +160,7 @@ class CompiledMapping:
         return [self._read(one, self.item_readers) for one in scopes], None
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read fields shared by all items only once. Return their drafts by the filler's index."""
+        """Read the fields that all items share only once. Return their drafts by filler index."""
         if self.for_each is None or len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}

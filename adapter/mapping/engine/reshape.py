@@ -1,4 +1,4 @@
-"""Apply ``read:``: give names to JSON in strings, lists of answers and lines of an email."""
+"""Apply ``read:``, which names JSON in strings, lists of answers, and lines of an email."""
 
 import dataclasses
 import functools
@@ -37,7 +37,7 @@ class PayloadReader(Protocol):
 
     @property
     def path(self) -> Path:
-        """Return the path that it reads."""
+        """Return the path that this reader reads."""
 
     def read(self, scope: Scope) -> ReadResult:
         """Return the value. Never raise."""
@@ -56,7 +56,7 @@ class JsonReader:
             if scope.is_empty(text):
                 return ReadResult({})
             if not isinstance(text, str):
-                return ReadResult(text)  # some senders later send the data itself
+                return ReadResult(text)  # some senders switch to sending the data itself
             repairs: list[str] = []
             raw = text.encode("utf-8", "replace")
             value = body.parse(raw, "", kind="json", repairs=repairs)
@@ -69,7 +69,7 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """A list's ``labels``: labels for option IDs, from the same element or elsewhere."""
+    """A list's ``labels``: names for option IDs, from the same element or elsewhere."""
 
     path: Path
     by: Path
@@ -94,7 +94,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """Reads ``list``: a list of answers, to be addressed by key, such as ``answers.email``."""
+    """Reads ``list``: a list of answers that paths address by key, such as ``answers.email``."""
 
     path: Path
     by: Path
@@ -131,7 +131,7 @@ class ListReader:
         if not repeated:
             return ReadResult(values)
         fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
-        return ReadResult(values, "this key repeats; its first value was used", fact[:300])
+        return ReadResult(values, "this answer is repeated; the first value was used", fact[:300])
 
     def _value(self, item: object, scope: Scope) -> Any:
         values = (_read(item, path) for path in self.values)
@@ -185,13 +185,13 @@ class TextReader:
 
 
 def _lines(text: str) -> str:
-    """Return an email's lines without empty ones, and with single spaces."""
+    """Return an email's text without empty lines or repeated spaces."""
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
 
 
-@functools.cache  # of labels in mappings
+@functools.cache  # only as many entries as labels in the mappings
 def _label_pattern(line: str) -> re.Pattern[str]:
     """Return a pattern for a label and the text after it, even if quoted, bulleted or bold."""
     stem = line.removesuffix(":").rstrip()

@@ -1,4 +1,4 @@
-"""Value types for a mapping's inputs and results."""
+"""Classes for a mapping's communities and results."""
 
 import dataclasses
 import datetime as dt
@@ -19,9 +19,9 @@ class Community:
     integration_id: str
     community_id: str
     timezone: zoneinfo.ZoneInfo
-    #: Attribution ID by source, or a table from the sender's values to IDs.
+    #: For each source, an attribution ID or a table of IDs, keyed by the sender's values.
     attributions: Mapping[str, str | Mapping[str, str]]
-    #: The names that each source uses.
+    #: The names that each source uses for this community.
     known_as: Mapping[str, tuple[str, ...]]
 
 
@@ -32,11 +32,11 @@ class Outcome(enum.StrEnum):
     BOOK = "book"
     #: A complete guest card: a lead without a tour time.
     PROSPECT = "prospect"
-    #: Needs review; the reasons say why.
+    #: It needs review; the reasons say why.
     HELD = "held"
-    #: Cancels an earlier booking.
+    #: It cancels an earlier booking.
     CANCELLATION = "cancellation"
-    #: Known not to be a booking.
+    #: Not a booking, according to the mapping.
     IGNORED = "ignored"
     #: The body cannot be parsed.
     UNREADABLE = "unreadable"
@@ -45,29 +45,29 @@ class Outcome(enum.StrEnum):
 class WithoutTime(enum.StrEnum):
     """How a mapping handles leads without a tour time: its ``without_time``."""
 
-    #: It needs review: an agent picks a time or calls the renter.
+    #: The lead is held: an agent picks a time or calls the renter.
     HOLD = "hold"
-    #: It is ignored.
+    #: The lead is ignored.
     IGNORE = "ignore"
-    #: It becomes a guest card in Knock.
+    #: The lead becomes a guest card in Knock.
     PROSPECT = "prospect"
 
 
-#: Outcomes that are sent to Knock.
+#: Outcomes whose items are sent to Knock.
 SENT_OUTCOMES = (Outcome.BOOK, Outcome.PROSPECT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """An appointment, with the fields that the payload provides."""
+    """One item of a delivery: an appointment or guest card with the fields from the payload."""
 
     outcome: Outcome
-    #: The outcome it has, or would have if nothing blocked it.
+    #: What it becomes in Knock, or would become if nothing blocked it.
     kind: Kind = Kind.APPOINTMENT
     community: Community | None = None
-    #: Aware, UTC.
+    #: When the tour starts (aware, UTC).
     starts_at: dt.datetime | None = None
-    #: Fields by Propexo's names, with neutral words for enums.
+    #: Values by Propexo's field names. Enums use the adapter's own words.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     #: The reasons that block the booking. Other reasons are only reported.

@@ -1,4 +1,4 @@
-"""Resolve paths in the payload, the ``read:`` and ``for_each:`` names, headers and query."""
+"""Resolve paths in the payload, ``read:`` and ``for_each:`` names, headers and the query."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ class Scope:
     names: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: The strings this sender uses for empty values, cleaned.
+    #: Strings that this sender uses for empty values, after cleaning.
     blanks: Collection[str] = ()
     #: Corrections made while parsing the body.
     repairs: Sequence[str] = ()
@@ -33,7 +33,8 @@ class Scope:
     def read(self, path: Path) -> Any:
         """Return the value at the path, or :data:`~adapter.parsing.paths.MISSING`.
 
-        Raise :class:`~adapter.exceptions.Unreadable` if a name is applied to a list of several.
+        Raise :class:`~adapter.exceptions.Unreadable` if the path looks up a name in a list with
+        several items.
         """
         first = path.parts[0]
         if first in self.names:
@@ -62,7 +63,7 @@ class Scope:
         )
 
     def closest_key(self, path: Path) -> str | None:
-        """Return a name in the payload that is similar to the missing one."""
+        """Return a name in the payload that is similar to the missing one, or None."""
         first = path.parts[0]
         whole = {first: self.names[first]} if first in self.names else self.payload
         return paths.closest_key(whole, path)
@@ -92,7 +93,7 @@ def _preview_item(value: object) -> Any:
     if isinstance(value, Mapping | list):
         return "..."
     if isinstance(value, int) and abs(value) >= 10**MAX_PREVIEW:
-        return "a number of more than 60 digits"
+        return "a number with more than 60 digits"
     return value
 
 

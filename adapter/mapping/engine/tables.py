@@ -46,7 +46,7 @@ class Table:
     """A mapping's table. Its results are validated when the mapping loads."""
 
     rows: Mapping[str, Any]
-    #: True if the target is a list, whose items are looked up individually.
+    #: True if the target is a list. Its items are then looked up one by one.
     many: bool = False
     #: The target's label in the notes, such as "Pets".
     label: str = ""

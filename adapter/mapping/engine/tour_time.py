@@ -22,8 +22,8 @@ from adapter.settings import Policy
 
 UTC: Final = zoneinfo.ZoneInfo("UTC")
 CAP_PART: Final = 100
-NO_TIME: Final = "this sender gives no tour time"
-TO_FETCH: Final = "needs_enrichment: the webhook has no time, it must be fetched with this"
+NO_TIME: Final = "this sender's webhooks have no tour time"
+TO_FETCH: Final = "needs_enrichment: the webhook has no tour time; fetch it with this ID or URL"
 NO_TIME_OF_DAY: Final = "there is a date but no time of day"
 UTC_TIME_OF_DAY: Final = "a time of day in UTC, which may be a local time"
 EDGE_OF_DAY: Final = (
@@ -36,19 +36,21 @@ class TourTime:
     """A mapping's ``starts_at``: the paths and how to read them."""
 
     at: str
-    #: One path for the date and time together, or two: for the date and for the time of day.
+    #: One path for the date and time together, or two: one for the date, one for the time of day.
     lookups: tuple[PathLookup, ...]
     formats: Sequence[Format] = ()
     zone: zoneinfo.ZoneInfo | None = None
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: Offsets that block if they do not match the community's time zone: none with ``trust``,
-    #: all but Z with ``must_agree``, Z too with ``own_clock`` (some senders put Z on local
-    #: times). By default, suspicious offsets block, and others are reported.
+    #: What to do if the offset does not match the community's time zone. ``trust`` accepts the
+    #: time; ``must_agree`` blocks the booking unless the offset is Z; ``own_clock`` blocks it
+    #: even then, because some senders put Z on local times. By default, suspicious offsets
+    #: block the booking, and others are reported.
     offset: str = ""
-    #: Reads the first path, a date. Without it, the date is read together with the time of day.
+    #: True if the first of two paths is a date, and the second a time of day.
     has_date: bool = False
+    #: Reads the date. If None, the date is read together with the time of day.
     read_date: Reader | None = None
     #: The ID or URL with which the time can be fetched from the sender.
     fetch_by: PathLookup | None = None
@@ -81,7 +83,7 @@ class TourTime:
         if value is not None:  # the tour has a time, so `without_time` does not apply
             draft.block(reason_for("starts_at", TO_FETCH, at=self.at, path=path, value=value))
             return
-        # A time of day without a date needs review, whatever `without_time` says.
+        # A time of day without a date needs review, regardless of `without_time`.
         draft.has_no_time = not any(part is not None for part in parts)
         draft.block(self._reason(self.lookups[0].missing(scope), None))
 
@@ -119,7 +121,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that differs from the community's. May raise Unreadable."""
+        """Block or report an offset that differs from the community's, or raise Unreadable."""
         zone = draft.community.timezone if draft.community else None
         here = instant.at.astimezone(zone).utcoffset() if zone else None
         if instant.offset in (None, here):
@@ -159,14 +161,14 @@ class NoTourTime:
 
 
 def _joined(parts: Sequence[Any]) -> str:
-    """Return the date and the time of day as one string. Raise :class:`Unreadable`."""
+    """Join a date and a time of day. Raise :class:`Unreadable` if there is no time of day."""
     if parts[1] is None:
         raise Unreadable(NO_TIME_OF_DAY)
     return " ".join(clean_text(part, CAP_PART) for part in parts)
 
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:
-    """Return the date and time fields of a UTC instant."""
+    """Return the appointment's date and time fields for a UTC instant."""
     return {
         "appointment_date": at.date().isoformat(),
         "appointment_time": at.time().isoformat("seconds"),
@@ -176,7 +178,7 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
 def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Yield the reasons why a start time is implausible: past, too far ahead, or after hours."""
+    """Yield why a start time is implausible: past, too far ahead, or outside tour hours."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):

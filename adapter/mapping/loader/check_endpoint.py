@@ -27,7 +27,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the secrets, and add a problem if the block is invalid."""
+    """Check the block and return the names of its secrets. Add a problem if it is invalid."""
     if not block:
         return ()
     scheme = block.get("scheme")
@@ -77,7 +77,7 @@ class RespondChecker:
     """Checks one mapping's ``respond`` section."""
 
     def __init__(self, document: Document, paths: PathRegistry, inner: Collection[str]) -> None:
-        """Take ``inner``, the names that exist only within an item of ``for_each``."""
+        """Store ``inner``, the names that exist only inside a ``for_each`` item."""
         self.document = document
         self.paths = paths
         self.inner = inner
@@ -102,7 +102,7 @@ class RespondChecker:
 
     def _check_template(self, template: Any, where: KeyPath) -> None:
         if not _is_each_valid(template):
-            self.document.add(where, "'each' must be the only key of an item of a list")
+            self.document.add(where, "'each' must be the only key of a list item")
         for text, in_each in _texts(template):
             inner = () if in_each else self.inner
             self._check_text(text, where, {*respond.NAMES, respond.SAY}, inner)

@@ -23,7 +23,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the position of each key and string with a TODO. The loader limits the depth."""
+    """Yield the position of each key or string that contains TODO. The loader limits the depth."""
     if isinstance(value, str):
         if TODO.search(value):
             yield where

@@ -26,11 +26,11 @@ from adapter.propexo.appointment import FILLED_BY, TARGETS, Target
 from adapter.settings import NEUTRAL_WORDS, Policy
 
 SECTION: Final = "appointment"
-#: Field options that do not belong to the transform.
+#: Options that every field has, whatever its transform.
 OWN_KEYS: Final = frozenset(FieldOptions._declared_fields)  # noqa: SLF001
 NO_NAME: Final = "nothing fills last_name, which is required: add 'name: <path>'"
 NO_CONTACT: Final = "nothing fills email_1 or phone_1: add 'email_1: <path>' or 'phone_1: <path>'"
-UNNAMED_MONEY: Final = "say whether this is dollars or cents: add 'as: dollars' or 'as: cents'"
+UNNAMED_MONEY: Final = "specify dollars or cents: add 'as: dollars' or 'as: cents'"
 
 
 class FieldCompiler:

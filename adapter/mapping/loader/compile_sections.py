@@ -168,7 +168,7 @@ class SectionCompiler:
                 )
 
     def attribution(self, texts: Sequence[str] | None, community: CommunityLookup) -> Attribution:
-        """Compile ``attribution``: required if a community has a table for the source."""
+        """Compile ``attribution``, which is required if a community has a table for the source."""
         lookup = self.paths.lookup(texts or (), ("attribution",))
         linked = [community.always] if community.always else list(community.known.values())
         tables = [one.key for one in linked if self._is_table(one)]

@@ -1,4 +1,4 @@
-"""Load mapping files: read, check, compile, and run their tests."""
+"""Load mapping files: parse, check and compile them, and run their tests."""
 
 import dataclasses
 import hashlib
@@ -49,7 +49,7 @@ def load_files(
 ) -> Loaded:
     """Load the given files from a folder, with its communities.
 
-    Without ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
+    Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
     return _load_documents(folder, documents, policy, strict=strict)
@@ -76,7 +76,7 @@ def _load_documents(
             if not document.has_errors:
                 sources[source.name] = source
         problems += document.problems
-    # Loading adds problems to the communities too.
+    # Loading a mapping can add problems to communities.yaml too.
     return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
 
@@ -221,7 +221,7 @@ class _Compiler:
 
 
 def _use_delivery_id(document: Document) -> None:
-    """Use the signature's ``delivery_id`` as ``dedupe`` unless the mapping has ``dedupe``."""
+    """Use the mapping's ``delivery_id`` as ``dedupe`` if it has no ``dedupe`` of its own."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return

@@ -21,7 +21,7 @@ from adapter.models import Reason
 from adapter.parsing.paths import MISSING, leaves
 from adapter.settings import Policy
 
-#: The outcome that each expectation of appointments or guest cards requires.
+#: The outcome that items must have, for each kind of expectation.
 OUTCOME_BY_EXPECTATION: Final = {
     "expect": Outcome.BOOK,
     "expect_some": Outcome.BOOK,
@@ -30,7 +30,7 @@ OUTCOME_BY_EXPECTATION: Final = {
 }
 #: The expectations. Each test has exactly one.
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
-#: Nouns for a count of them.
+#: Words that follow the number of items with an outcome.
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
@@ -44,8 +44,8 @@ def run_mapping_tests(
 ) -> None:
     """Check the paths, then run the tests. Add failures to the document's problems.
 
-    The tests are skipped if there are other errors, which would make them fail too. ``examples``
-    are made-up communities for the tests, keyed by the sender's names.
+    The tests are skipped if there are other errors, because those would make them fail too.
+    ``examples`` are made-up communities for the tests, keyed by the sender's names.
     """
     source = dataclasses.replace(source, compiled=_for_tests(source.compiled, examples or {}))
     tests = source.sections.get("tests", [])
@@ -175,7 +175,7 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return all reasons, for the delivery and for its items."""
+    """Return the delivery's reasons, followed by those of its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
@@ -187,7 +187,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is text or a number and is not truncated."""
+    """Return a reason's value if it is an untruncated string or number, else ""."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
@@ -204,7 +204,7 @@ def _format_result(mapped: Mapped) -> str:
 
 
 def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
-    """Report each path that is in none of the samples: it is probably misspelled."""
+    """Report each path that is in none of the samples, because it is probably misspelled."""
     scopes = [_scope(source, sample) for sample in samples]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     document = source.document

@@ -17,7 +17,7 @@ from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
 from adapter.parsing.zone_names import zone_from_name
 
-#: The key for messages about a whole object.
+#: Marshmallow's key for messages about a whole object.
 WHOLE: Final = "_schema"
 #: Plain-English replacements for marshmallow's messages about types.
 TYPE_MESSAGES: Final = {
@@ -31,13 +31,13 @@ TYPE_MESSAGES: Final = {
 
 
 class StrictSchema(Schema):
-    """Rejects unknown keys and suggests similar known keys."""
+    """A schema that rejects unknown keys and suggests similar ones."""
 
     #: The noun for a key in messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
-        """Unknown keys are errors."""
+        """Treat unknown keys as errors."""
 
         unknown = RAISE
 
@@ -91,7 +91,7 @@ class KeyParts(PathList):
 
 
 class Shorthand(fields.Field[Any]):
-    """An object, or only the value of its main key."""
+    """An object, or just the value of its main key."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -230,15 +230,15 @@ class _RespondOptions(TemplateSection):
     wait = _seconds(
         r"(?:[1-9]|1[0-9]|2[0-5])s\Z",
         "must be seconds from 1s to 25s, such as 8s",
-        **described("How long the adapter waits: 1s to 25s."),
+        **described("How long the adapter waits for the outcome: 1s to 25s."),
     )
     deadline = _seconds(
         r"[1-9][0-9]{0,2}s\Z",
         "must be seconds, such as 10s",
-        **described("How long the sender waits, such as 10s."),
+        **described("How long the sender waits for a response, such as 10s."),
     )
     say = fields.Nested(
-        SaySection, **described("Messages to the renter, by outcome: the value of {say}.")
+        SaySection, **described("Messages to the renter, by outcome. {say} inserts the message.")
     )
 
 
@@ -263,7 +263,7 @@ class TestSection(StrictSchema):
     payload = fields.Raw(
         required=True, **described("A file in the mapping's folder, or the payload itself.")
     )
-    change = _object(values=fields.Raw(allow_none=True), **described("New values by path."))
+    change = _object(values=fields.Raw(allow_none=True), **described("New values, by path."))
     expect = Appointments(**described("The whole appointment, exactly."))
     expect_some = Appointments()
     prospect = Appointments(**described("The whole guest card, exactly."))
@@ -271,7 +271,7 @@ class TestSection(StrictSchema):
     held = _object(values=fields.String())
     ignored = _flag()
     cancellation = _flag()
-    received = fields.String(**described("When the webhook is received, as an instant."))
+    received = fields.String(**described("The receipt time, such as 2026-03-01T12:00:00Z."))
     headers = _object(values=fields.String())
     query = fields.String()
     content_type = fields.String()
@@ -324,7 +324,7 @@ class Sections(StrictSchema):
     noun = "section"
     description = fields.String(**described("One sentence about the source."))
     docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
-    about = fields.Nested(AboutSection, **described("What to know about the sender."))
+    about = fields.Nested(AboutSection, **described("Facts about the sender."))
     body = _one_of(KINDS, **described("The body format; needed only if the content type is wrong."))
     signature = _object(required=True)
     handshake = fields.Raw()
@@ -336,16 +336,16 @@ class Sections(StrictSchema):
     )
     respond = fields.Nested(RespondSection)
     blank = Texts(**described("Values that this sender uses for empty fields."))
-    ignore = fields.Raw(**described("Webhooks that are not bookings."))
-    cancellation = fields.Raw(**described("Cancels an earlier booking."))
-    accept = _object(**described("Every condition must be met."))
+    ignore = fields.Raw(**described("Conditions for webhooks that are not bookings."))
+    cancellation = fields.Raw(**described("Conditions for cancellations of bookings."))
+    accept = _object(**described("Conditions that every booking must meet."))
     read = _object(values=fields.Nested(ReadSection))
     for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
     dedupe = KeyParts(
         required=True,
         **described("Paths whose values identify a booking; a nested list holds alternatives."),
     )
-    sent_at = PathList(**described("When the renter made the request, by the sender's clock."))
+    sent_at = PathList(**described("When the renter made the request, according to the sender."))
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()
     without_time = _one_of(WithoutTime)

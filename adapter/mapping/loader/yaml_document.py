@@ -1,6 +1,6 @@
 """Load a YAML file as plain data, with the line and column of every key.
 
-Plain scalars become numbers, true, false or null only if they are valid JSON. Anything else is
+Unquoted scalars become numbers, true, false or null only if they are valid JSON. Anything else is
 text: ``NO``, ``10:30``, ``+13035550142`` and ``0000000000`` stay as written.
 """
 
@@ -26,13 +26,13 @@ KeyPath = tuple[str, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves JSON scalars only. Rejects references, tags and deep nesting."""
+    """A loader that resolves only JSON scalars, and rejects references, tags and deep nesting."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
-        """Compose a node. Raise MarkedYAMLError before any data is built."""
+        """Compose a node. Raise MarkedYAMLError if it is not allowed, before any data is built."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += isinstance(event, yaml.CollectionStartEvent)
         if getattr(event, "anchor", None) or getattr(event, "tag", None):
@@ -55,7 +55,7 @@ for _tag, _pattern, _first in (
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes only the strings that the loader would not read as text."""
+    """A dumper that quotes only the strings that the loader would not read as text."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
@@ -89,7 +89,7 @@ class Document:
     file: str
     data: Any = None
     marks: dict[KeyPath, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    #: A dict used as an ordered set, so that duplicates are found quickly.
+    #: A dict used as an ordered set, so that duplicates are detected quickly.
     problems: dict[Problem, None] = dataclasses.field(default_factory=dict)
 
     def position(self, where: KeyPath) -> tuple[int, int]:
@@ -126,7 +126,7 @@ class Document:
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a file. Return its document, with errors as problems, and its bytes."""
+    """Load a file. Return its document, which holds any errors, and its bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -137,7 +137,7 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
 
 
 def document_from_bytes(file: str, raw: bytes) -> Document:
-    """Load the contents of a file named ``file``. Errors are added to the problems."""
+    """Load the contents of a file named ``file``. Add errors to the document's problems."""
     document = Document(file)
     if len(raw) > MAX_FILE_BYTES:
         document.add(
@@ -157,7 +157,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 
 
 def _parser_message(problem: str | None) -> str:
-    """Return the parser's message with its usual cause."""
+    """Return the parser's message with the usual cause added."""
     message = problem or "is not YAML"
     if "expected ':'" in message:
         return f"{message} (here or on the previous line)"

@@ -14,7 +14,7 @@ from adapter.settings import Policy
 #: Returned by a reader for a value that counts as empty.
 EMPTY: Final = None
 
-#: Takes one value; returns plain data, :data:`EMPTY` or a :class:`Noted`, or raises Unreadable.
+#: Takes one value, and returns plain data, :data:`EMPTY` or :class:`Noted`, or raises Unreadable.
 Reader = Callable[[object], object]
 
 
@@ -32,10 +32,10 @@ class Option:
 
     name: str
     meaning: str
-    #: Converts the value in the mapping. Raises ValueError with the reason.
+    #: Converts the value in the mapping. Raises ValueError with the reason if it is invalid.
     read: Callable[[object], Any]
     default: Any = None
-    #: The allowed values, for an option with a fixed choice.
+    #: The allowed values, if the option has a fixed set of them.
     allowed: tuple[str, ...] = ()
     #: Otherwise, a description of the allowed values.
     takes: str = ""
@@ -43,7 +43,7 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """An example in a transform's documentation, which is run as a test."""
+    """An example in a transform's documentation, which also runs as a test."""
 
     given: object
     gives: object = None
@@ -109,7 +109,7 @@ def transform(
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """Return a converter for options with a fixed choice."""
+    """Return a converter for an option that allows only these values."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in allowed:

@@ -40,7 +40,7 @@ _FILLERS: Final = frozenset(
     {"undefined", "null", "none", "nan", "n/a", "unknown", "anonymous", "unavailable"}
 )
 _NAMES_LIKE_FILLERS: Final = frozenset({"Null", "Nan", "NAN"})
-#: A full name made up only of these words is a form label or a caller ID text.
+#: A full name made up only of these words is a form label or a caller ID message.
 _NOBODY: Final = _FILLERS | frozenset(
     {"first", "last", "full", "name", "firstname", "lastname", "fullname", "your", "the", "no"}
     | {"not", "provided", "available", "specified", "given", "applicable", "na", "nil", "user"}
@@ -75,9 +75,9 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an email address, phone number, date or filler, or text without letters.
+    """Return True for an email address, a phone number, a date, or anything else but a name.
 
-    Users, programs and caller IDs put these in name fields. The text has at most 200 characters.
+    People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
     is_other = "@" in text or _NUMERIC.fullmatch(text) or not any(map(str.isalpha, text))
     return bool(is_other) or is_filler(text) or {*_words(text.lower())} <= _NOBODY
@@ -111,8 +111,8 @@ def _words(text: str) -> list[str]:
     "text",
     description=(
         "The text on one line. Invisible characters are removed, and each run of whitespace "
-        "becomes one space. A number becomes text. Escaped characters are restored. A filler such "
-        "as `undefined` and a merge tag that was not filled in are unreadable."
+        "becomes one space. A number becomes text. Escaped characters are decoded. A filler such "
+        "as `undefined`, or a merge tag that was not filled in, is unreadable."
     ),
     examples=[
         Example(given="  Dana \n", gives="Dana"),
@@ -137,8 +137,8 @@ def text_from(value: object) -> object:
 @transform(
     "name",
     description=(
-        "One field with a full name. Middle names go to the first name, suffixes to the last "
-        "name; titles and nicknames are removed. A single word is a last name. "
+        "A full name in one field. Middle names go into the first name, and suffixes into the last "
+        "name. Titles and nicknames are removed. A single word is a last name. "
         '"Last, First" is recognized. An email address, a phone number, a date or a filler is '
         "unreadable."
     ),
@@ -194,7 +194,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name of two plain words, twenty times faster than the parser, else return None."""
+    """Split a name of two plain words, 20 times faster than the parser. Otherwise, return None."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -260,7 +260,7 @@ def _region(value: object) -> str:
     description=(
         "The first valid phone number in the text, with its country code. Its extension and "
         "other numbers go into the notes. A withheld caller ID, such as Anonymous or +266696687 "
-        "(its letters on a keypad), counts as empty."
+        "(the same word on a keypad), counts as empty."
     ),
     options=[
         Option(
@@ -268,9 +268,9 @@ def _region(value: object) -> str:
             read=_region,
             takes=f"two capital letters, such as `CA`, or `{INTERNATIONAL}`",
             meaning=(
-                "Country of a number without a country code; default: US. "
-                f"`{INTERNATIONAL}`: the number begins with its country code, with or without "
-                "a plus, as WhatsApp, Vonage and Plivo send it."
+                "The country of numbers without a country code. The default is US. "
+                f"With `{INTERNATIONAL}`, every number starts with its country code, with or "
+                "without a plus, as WhatsApp, Vonage and Plivo send it."
             ),
         )
     ],
@@ -320,13 +320,13 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return the valid numbers of a text."""
+    """Return the valid phone numbers in a text."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
         text = re.sub(r"^\+521(?=[0-9]{10}$)", "+52", text)
     matches = _matches(text, region)
-    # Adjacent digits may have been read as part of the number.
+    # The matcher may have missed a number because of adjacent digits.
     if _count_digits("".join(match.raw_string for match in matches)) < _count_digits(text):
         matches = _matches(_separated(text, region), region) or matches
     return [match.number for match in matches]

@@ -19,14 +19,14 @@ def _date_formats(value: object) -> tuple[Format, ...]:
     formats = formats_from(value)
     for form in formats:
         if not form.has_date:
-            raise ValueError(f"{form.text!r} must have year, month and day")
+            raise ValueError(f"{form.text!r} must have a year, month and day")
     return formats
 
 
 @transform(
     "date",
     description=(
-        "A calendar date, in ISO 8601 unless a format is given. No time zone is applied: if there "
+        "A calendar date, in ISO 8601 unless `format` is set. No time zone is applied: if there "
         "is also a time, the date is used as written. A time in UTC other than midnight is "
         "unreadable, because its date depends on the time zone."
     ),

@@ -82,8 +82,8 @@ _TAKE: Final = Option(
 @transform(
     "dollars",
     description=(
-        "An amount in US dollars, converted to cents: digits, optionally grouped by commas, with "
-        "`$` or USD, two digits of cents, “/mo” or “per month”; or a range of two amounts."
+        "An amount in US dollars, converted to cents. It may have commas, `$` or USD, two digits "
+        "for cents, and “/mo” or “per month”. It may also be a range of two amounts."
     ),
     options=[_TAKE],
     examples=[
@@ -105,8 +105,8 @@ _TAKE: Final = Option(
     ],
 )
 def dollars_from(value: object, *, take: str | None) -> object:
-    """Return whole cents."""
-    # The JSON number 1234.5 is $1,234.50; the text is ambiguous.
+    """Return the amount in whole cents."""
+    # The JSON number 1234.5 is $1,234.50; the text "1234.5" is ambiguous.
     places = (1, 2) if isinstance(value, float) else (2,)
 
     def cents(whole: str, fraction: str | None) -> int:
@@ -129,7 +129,7 @@ def dollars_from(value: object, *, take: str | None) -> object:
     ],
 )
 def cents_from(value: object, *, take: str | None) -> object:
-    """Return whole cents."""
+    """Return the amount in whole cents."""
 
     def cents(whole: str, fraction: str | None) -> int:
         if fraction and fraction.strip(".0"):
@@ -155,7 +155,7 @@ def _money(
     if high is None:
         return EMPTY if take == "low" else low
     if take is None:
-        raise Unreadable("a range, and the mapping has no take: low or take: high")
+        raise Unreadable("a range; add take: low or take: high to the mapping")
     if low is None or low > high:
         raise Unreadable("a range whose low end is greater than its high end")
     return low if take == "low" else high

@@ -83,7 +83,8 @@ WITH before AS (
         job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s,
         posted_at = CASE WHEN %(to_state)s = 'sending' THEN %(at)s
             ELSE COALESCE(%(posted_at)s, posted_at) END,
-        gone_at = CASE WHEN %(to_state)s = 'pending' THEN NULL ELSE gone_at END,
+        gone_at = CASE WHEN %(to_state)s IN ('pending', 'booked')
+            OR %(why)s = 'booked_after_cancellation' THEN NULL ELSE gone_at END,
         -- The history has the previous decision's rule.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
