@@ -1,4 +1,4 @@
-"""Create the web process's WSGI application: ``adapter.app:create_app()`` for gunicorn."""
+"""Create the web process's WSGI application, ``adapter.app:create_app()``."""
 
 import logging
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any
 import flask
 
 from adapter import console, logs, metrics
+from adapter.console import lead_api
 from adapter.exceptions import StoreUnavailable
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
@@ -20,7 +21,8 @@ from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
 log = logging.getLogger(__name__)
 
-#: If a statement takes longer, the sender gets 503. Most senders time out after ten seconds.
+#: If a statement takes longer, the sender gets 503, because most senders time out after ten
+#: seconds.
 STATEMENT_SECONDS = 5.0
 
 
@@ -29,7 +31,7 @@ def create_app(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> flask.Flask:
-    """Build the WSGI application. Raise ConfigurationError for an invalid mapping or secret.
+    """Build the WSGI application. Raise ConfigurationError if a mapping or secret is invalid.
 
     Load the sources from the mappings folder unless ``all_sources`` is given.
     """
@@ -38,7 +40,7 @@ def create_app(
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # One connection per request thread, one for background writes, and one for the notifier.
+    # One connection for each request thread, one for background writes, and one for the notifier.
     store = Database(
         database_url(settings),
         size=settings.web_threads + 2,
@@ -65,11 +67,12 @@ def create_app(
     verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
     app.register_blueprint(metrics.blueprint(pipeline))
+    app.register_blueprint(lead_api.blueprint(pipeline))
     return app
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the waiter. Up to half of the threads may wait, so that others can receive webhooks."""
+    """Build the waiter. At most half of the threads may wait, so the rest can receive webhooks."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )

@@ -1,4 +1,4 @@
-"""Define the adapter's exceptions and their consequences.
+"""Define the adapter's exceptions. The tree shows the consequence of each.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
@@ -12,10 +12,13 @@ AdapterError
 ├── SignInRefused          wrong user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
+    │   └── Unreachable    no connection to Propexo: sending stops if it happens repeatedly
     ├── RateLimited        429, or 503 with Retry-After: retried after that time
     ├── NotAuthorized      401 or 403: retried later; the token needs a fix
     ├── Refused            400 and other clear rejections: failed, needs review
-    └── OutcomeUnknown     sent without a clear response: never sent again automatically
+    │   └── WrongPath      404, a redirect: retried; sending stops if it happens repeatedly
+    └── OutcomeUnknown     sent without a clear response: never sent again automatically; sending
+                           stops if it happens repeatedly
 """
 
 from collections.abc import Mapping
@@ -30,7 +33,7 @@ class ConfigurationError(AdapterError):
 
 
 class KeyMissing(ConfigurationError):
-    """A stored request is encrypted with a key that is not set. The message names its ID."""
+    """A stored request is encrypted with a key that is not set. The message has the key's ID."""
 
     #: The request's ID.
     row_id: int
@@ -46,7 +49,7 @@ class KeyMissing(ConfigurationError):
 class VerificationError(AdapterError):
     """A request failed verification."""
 
-    #: A code of :data:`adapter.signatures.REASONS`, for logs and the stored rejection.
+    #: A code from :data:`adapter.signatures.REASONS`, for the log and the stored rejection.
     reason: str
 
     def __init__(self, reason: str) -> None:
@@ -55,7 +58,7 @@ class VerificationError(AdapterError):
 
 
 class LimitReached(AdapterError):
-    """An IP address sends too many unverified requests, or a source too many requests."""
+    """An IP address sent too many unverified requests, or a source sent too many requests."""
 
     retry_after_seconds: float
 
@@ -65,11 +68,11 @@ class LimitReached(AdapterError):
 
 
 class PayloadError(AdapterError):
-    """The body does not match its content type. The message does not quote the body."""
+    """A body does not match its content type. The message does not quote the body."""
 
 
 class Unreadable(AdapterError):
-    """A value cannot be read. The message is shown to users and never quotes the value."""
+    """A value cannot be read. The message is shown to users, and never quotes the value."""
 
 
 class StoreUnavailable(AdapterError):
@@ -79,7 +82,7 @@ class StoreUnavailable(AdapterError):
 class NotPossible(AdapterError):
     """The booking's state does not allow an action. The message explains why."""
 
-    #: Messages by field. Empty if the problem does not concern a field.
+    #: Messages by field. Empty if the problem is not about a field.
     faults: Mapping[str, str]
 
     def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
@@ -97,13 +100,14 @@ class UpstreamError(AdapterError):
     The message is constant and safe to log. Propexo's response is in ``answer``.
     """
 
-    #: HTTP status, or None without a response.
+    #: The HTTP status, or None if there was no response.
     status: int | None
-    #: Seconds from Retry-After, or None.
+    #: The number of seconds in Retry-After, or None.
     retry_after_seconds: float | None
-    #: Propexo's response. It may quote personal data, so it is stored but never logged.
+    #: Propexo's response, or why it could not be reached. It may quote personal data, so it is
+    #: stored but never logged.
     answer: str | None
-    #: The rate limit from its headers: calls allowed and calls left, or None.
+    #: The numbers of calls allowed and left according to the response's headers, or None.
     rate: tuple[int, int] | None
 
     def __init__(
@@ -126,6 +130,10 @@ class NotSent(UpstreamError):
     """The request was never sent, so a retry cannot book twice."""
 
 
+class Unreachable(NotSent):
+    """There was no connection to Propexo. The message has the host and the reason."""
+
+
 class RateLimited(UpstreamError):
     """Propexo rejected the request before processing it. Retry later."""
 
@@ -138,5 +146,9 @@ class Refused(UpstreamError):
     """Propexo rejected the booking. Nothing was booked, and a retry would also be rejected."""
 
 
+class WrongPath(Refused):
+    """Nothing is at this address. Either the URL in our settings is wrong, or the booking's IDs."""
+
+
 class OutcomeUnknown(UpstreamError):
-    """The request was sent without a clear response. It may have been booked."""
+    """The request was sent, but got no clear response. It may have been booked."""

@@ -1,12 +1,10 @@
-"""``GET /metrics``: serve the numbers from ``adapter stats`` to Prometheus.
+"""Serve the numbers from ``adapter stats`` to Prometheus at ``GET /metrics``.
 
-They are read from PostgreSQL for each request, so that all web processes return the same values.
-They contain no personal data.
+Each request reads them from PostgreSQL, so that all web processes return the same values. They
+contain no personal data.
 """
 
 import datetime as dt
-import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
 import flask
@@ -17,17 +15,19 @@ from prometheus_client.registry import Collector
 from werkzeug.wrappers import Response
 
 from adapter.console.context import bp, services
+from adapter.operations.health import Verdict
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
+from adapter.webhooks.http_request import has_bearer_token
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route. It requires the token, and is closed if no token is set."""
+    """Return the blueprint. The route requires the token, and is closed if no token is set."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        if not _may_read(flask.request, pipeline.settings.metrics_token):
+        if not has_bearer_token(flask.request, pipeline.settings.metrics_token):
             flask.abort(401)
         return figures(pipeline)
 
@@ -41,7 +41,7 @@ def figures_for_users() -> Response:
 
 
 def figures(pipeline: Pipeline) -> Response:
-    """Return the metrics in Prometheus's text format."""
+    """Return the metrics in Prometheus text format."""
     overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
     with pipeline.store.transaction() as tx:
         rejected = tx.rejections.totals()
@@ -50,15 +50,8 @@ def figures(pipeline: Pipeline) -> Response:
     return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
 
 
-def _may_read(request: flask.Request, token: str | None) -> bool:
-    if token is None:
-        return False
-    bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
-    return secrets.compare_digest(bearer.encode(), token.encode())
-
-
 class _OverviewCollector(Collector):
-    """Collects an overview as gauges, and counters from the database."""
+    """Provides the overview as gauges, and counters from the database."""
 
     def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview
@@ -67,6 +60,7 @@ class _OverviewCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         one = self._overview
+        yield from _verdict_gauges(one.verdict)
         yield _gauge("waiting", "Leads that need review.", one.waiting)
         yield _gauge(
             "oldest_waiting_seconds",
@@ -77,8 +71,19 @@ class _OverviewCollector(Collector):
         yield _gauge(
             "sending_stopped", "1 while sending is suspended.", bool(one.sending.stopped_for)
         )
+        yield _gauge(
+            "oldest_pause_seconds",
+            "Age of the oldest pause by a user, or 0.",
+            _seconds(min((pause.since for pause in one.pauses), default=None), one.at),
+        )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)
+        if one.webhooks is not None:
+            is_failing = one.webhooks.failing_since is not None
+            yield _gauge("status_webhooks_failing", "1 while their receiver fails.", is_failing)
+            yield _gauge(
+                "status_webhooks_waiting", "Undelivered status webhooks.", one.webhooks.waiting
+            )
         yield from _source_gauges(one.sources, one.at)
         rejections = CounterMetricFamily(
             "adapter_rejections", "Rejected requests.", labels=["source", "reason"]
@@ -88,10 +93,26 @@ class _OverviewCollector(Collector):
         yield rejections
 
 
+def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
+    """Yield the problems, and the facts for which a rule may need another limit."""
+    problems = _family("problem", "1 for each problem; see adapter stats.", ["code", "source"])
+    for problem in verdict.problems:
+        problems.add_metric([problem.code, problem.source], 1)
+    yield problems
+    if (facts := verdict.facts) is None:
+        return
+    yield _gauge("workers_alive", "Workers with a heartbeat in the last 30 s.", facts.workers)
+    for name, meaning, since in (
+        ("oldest_unmapped_seconds", "Age of the oldest unmapped webhook.", "oldest_unmapped_at"),
+        ("oldest_due_seconds", "How long the oldest booking has been due.", "oldest_due_at"),
+    ):
+        yield _gauge(name, meaning, _seconds(getattr(facts.queue, since), verdict.at))
+
+
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
     """Yield the gauges for each source."""
     events = _family("events_24h", "Webhooks in the last 24 hours.", ["source"])
-    quiet = _family("source_quiet", "1 while there are far fewer webhooks than usual.", ["source"])
+    quiet = _family("source_quiet", "1 while a source is silent for longer than usual.", ["source"])
     last = _family("last_event_seconds", "Time since the last webhook.", ["source"])
     refused = _family("refused", "Rejected requests in the database.", ["source"])
     leads = _family("leads_24h", "Leads in the last 24 hours by state.", ["source", "state"])

@@ -19,21 +19,21 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Load the sources from the mappings folder unless given."""
+    """Build the pipeline. Load the sources from the mappings folder unless they are given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     return Pipeline(settings, store, all_sources, propexo_from(settings), clock)
 
 
 def propexo_from(settings: Settings) -> Propexo:
-    """Build the client, which uses the sandbox if there is no token."""
+    """Build the Propexo client. Without a token, it uses the sandbox."""
     url = settings.own_sandbox_url or settings.propexo_base_url
     token = settings.propexo_token or SANDBOX_TOKEN
     return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds)
 
 
 def check_token(settings: Settings) -> None:
-    """Raise ConfigurationError if DATABASE_URL is set without a token for Propexo."""
+    """Raise ConfigurationError if DATABASE_URL is set but Propexo's token is not."""
     if settings.propexo_token is None and settings.database_url is not None:
         raise ConfigurationError(
             "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox"
@@ -41,9 +41,9 @@ def check_token(settings: Settings) -> None:
 
 
 def check_destination(settings: Settings, store: Database) -> None:
-    """Raise ConfigurationError if the sandbox would book for a database that has booked in Knock.
+    """Raise ConfigurationError if a database that has booked in Knock would use the sandbox.
 
-    Otherwise, if the token were lost, renters' tours would be booked in the sandbox. Also raise it
+    If the token were lost, renters' tours would otherwise be booked in the sandbox. Also raise it
     if the database is not migrated.
     """
     if lacking := store.lacks():

@@ -155,6 +155,14 @@ def read_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_private_url(text: str) -> str:
+    """Return an HTTPS URL, or an HTTP URL of this machine."""
+    url = read_url(text)
+    if is_unencrypted(url):
+        raise ValueError("must start with https://, except to this machine")
+    return url
+
+
 def is_unencrypted(url: str) -> bool:
     """Return True for an HTTP (not HTTPS) URL on another machine."""
     parts = urllib.parse.urlsplit(url)
@@ -176,6 +184,13 @@ def read_token(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("contains a character that tokens cannot have; copy it again")
     return text
+
+
+def read_long_token(text: str) -> str:
+    """Return a bearer token that cannot be guessed."""
+    if len(text) < 20:
+        raise ValueError("must have at least 20 characters, such as from `openssl rand -hex 32`")
+    return read_token(text)
 
 
 def integer(low: int, high: int) -> Reader[int]:
@@ -277,6 +292,15 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
     return users
 
 
+def read_signing_secrets(text: str) -> tuple[str, ...]:
+    """Parse one or more secrets of Standard Webhooks."""
+    secrets = tuple(_items(text))
+    sizes = [_size_of(one.removeprefix("whsec_")) for one in secrets if one.startswith("whsec_")]
+    if len(sizes) != len(secrets) or not all(24 <= size <= 64 for size in sizes):
+        raise ValueError("must be whsec_ followed by 24 to 64 bytes in base64")
+    return secrets
+
+
 def read_encryption_keys(text: str) -> tuple[str, ...]:
     """Parse base64-encoded 32-byte keys, newest first. The first entry may be ``off``."""
     keys = tuple(_items(text))
@@ -286,10 +310,15 @@ def read_encryption_keys(text: str) -> tuple[str, ...]:
 
 
 def _is_key(text: str) -> bool:
+    return _size_of(text, altchars="-_") == 32
+
+
+def _size_of(text: str, altchars: str | None = None) -> int:
+    """Return the number of bytes that a base64 text encodes, or 0 if it is not base64."""
     try:
-        return len(base64.b64decode(text, altchars="-_", validate=True)) == 32
+        return len(base64.b64decode(text, altchars=altchars, validate=True))
     except ValueError:
-        return False
+        return 0
 
 
 def is_user_name(text: str) -> bool:
@@ -449,6 +478,16 @@ class Settings:
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+    api_token: str | None = setting("ADAPTER_API_TOKEN", None, read_long_token,
+        "Bearer token for /api, at least 20 characters. It reads all leads, with personal data. "
+        "Unset: /api is closed.", secret=True)
+    status_webhook_url: str | None = setting("ADAPTER_STATUS_WEBHOOK_URL", None, read_private_url,
+        "URL that gets a signed webhook when a lead is booked, needs review, failed or is "
+        "canceled. HTTPS, except to this machine. Unset: none are sent.")
+    status_webhook_secrets: tuple[str, ...] = setting(
+        "ADAPTER_STATUS_WEBHOOK_SECRET", (), read_signing_secrets,
+        "Secret that signs these webhooks: `whsec_` and 24 to 64 bytes in base64. During a change, "
+        "both secrets, separated by a comma.", secret=True)
     encryption_keys: tuple[str, ...] = setting(
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
@@ -527,6 +566,8 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**values, policy=Policy(**policy), environ=environ)
     if settings.policy.earliest_tour >= settings.policy.latest_tour:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
+    if settings.status_webhook_url and not settings.status_webhook_secrets:
+        faults.append("ADAPTER_STATUS_WEBHOOK_URL also needs ADAPTER_STATUS_WEBHOOK_SECRET")
     if is_unencrypted(settings.propexo_base_url) and not settings.is_sandbox:
         faults.append(
             "PROPEXO_BASE_URL must start with https:// so that PROPEXO_TOKEN is encrypted"

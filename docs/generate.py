@@ -15,6 +15,7 @@ from adapter.cli import commands
 from adapter.mapping import respond, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
+from adapter.operations.health import CONDITIONS
 from adapter.propexo.appointment import TARGETS, Target
 from adapter.settings import FILE_SUFFIX, NEUTRAL_WORDS, SETTINGS, Policy, Setting
 
@@ -75,7 +76,8 @@ README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 MAPPING = ROOT / "docs" / "mapping.md"
 SOURCES = ROOT / "docs" / "sources.md"
-PAGES = (README, CONFIGURATION, MAPPING, SOURCES)
+MONITORING = ROOT / "docs" / "monitoring.md"
+PAGES = (README, CONFIGURATION, MAPPING, MONITORING, SOURCES)
 
 #: A time before the sample's tour in March 2026.
 NOW = "2026-03-02T18:00:00Z"
@@ -180,6 +182,19 @@ def _sentence(text: str) -> str:
     return line[0].upper() + line[1:]
 
 
+def problems_table() -> str:
+    """Return the table of problems."""
+    rows = (
+        (f"`{code}`", one.level, one.when, one.meaning, one.next_step)
+        for code, one in CONDITIONS.items()
+    )
+    head = [
+        "| code | level | reported when | what it means | what to do |",
+        "|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda _: settings_table(),
     "fields": lambda _: fields_table(),
@@ -190,6 +205,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "map": map_block,
     "gallery": lambda _: gallery_table(),
     "senders": lambda _: gallery_senders(),
+    "problems": lambda _: problems_table(),
 }
 
 

@@ -8,7 +8,9 @@ from adapter.exceptions import (
     OutcomeUnknown,
     RateLimited,
     Refused,
+    Unreachable,
     UpstreamError,
+    WrongPath,
 )
 from adapter.models import AttemptOutcome
 
@@ -31,11 +33,23 @@ MAX_SEARCH_DELAY_SECONDS = 3600.0
 #: The attempt's outcome for each type of error.
 OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
     NotSent: AttemptOutcome.NOT_SENT,
+    Unreachable: AttemptOutcome.NOT_SENT,
     RateLimited: AttemptOutcome.RATE_LIMITED,
     NotAuthorized: AttemptOutcome.NOT_AUTHORIZED,
     Refused: AttemptOutcome.REFUSED,
+    WrongPath: AttemptOutcome.REFUSED,
     OutcomeUnknown: AttemptOutcome.UNKNOWN,
 }
+
+
+#: Errors that stop sending if they happen several times in a row, by type: why it stopped.
+STOPPING: dict[type[UpstreamError], str] = {
+    OutcomeUnknown: "no_clear_answer",
+    Unreachable: "unreachable",
+    WrongPath: "wrong_path",
+}
+#: A booking fails at this many responses like 404, if others are accepted in the meantime.
+MOST_WRONG_PATHS = 3
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:

@@ -17,8 +17,11 @@ from adapter.store import Database, DueCheck, Transaction, rate_limit
 
 log = logging.getLogger(__name__)
 
-#: Number of seconds after a read's timeout until the booking is due again.
-LEASE_MARGIN = 10.0
+#: A job's status is due again after this many seconds, in case the process that reads it has died.
+#: A slow read may overlap with the next one, because reading twice changes nothing.
+STATUS_LEASE = 5.0
+#: Seconds after a search times out until the booking is due again.
+SEARCH_LEASE_MARGIN = 10.0
 #: Maximum number of bookings that one run checks before it frees its thread.
 MAX_CHECKS_PER_RUN = 10
 #: Delay before the next check after an unexpected error.
@@ -53,17 +56,23 @@ class Follower:
         The booking becomes due again after a lease, in case this process dies. Return None if there
         is nothing to check now.
         """
-        limit, lease = self.settings.rate_per_minute, self.propexo.timeout_seconds + LEASE_MARGIN
+        limit = self.settings.rate_per_minute
         with self.store.pipeline() as tx:
             now = self.clock()
             read_state = tx.rate_limit.lock_unread(now)
             found, rate_state = tx.bookings.next_check(now), read_state()
             is_allowed = rate_limit.next_call(rate_state, now, limit, is_read=True) <= now
-            if found is None or rate_state.stopped_for or not is_allowed:
+            if found is None or rate_state.is_reading_stopped or not is_allowed:
                 return None
             tx.rate_limit.count_call(rate_state, now, limit)
-            tx.bookings.reschedule(found.booking, now + dt.timedelta(seconds=lease))
+            tx.bookings.reschedule(found.booking, now + self._lease(found.booking))
             return found
+
+    def _lease(self, booking: Booking) -> dt.timedelta:
+        """Return how long no other process checks a booking."""
+        is_search = booking.state is not BookingState.SUBMITTED
+        search = self.propexo.timeout_seconds + SEARCH_LEASE_MARGIN
+        return dt.timedelta(seconds=search if is_search else STATUS_LEASE)
 
     def _check(self, check: DueCheck) -> None:
         """Check one booking. After an unexpected error, check again much later."""

@@ -19,7 +19,7 @@ from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
-from adapter.store.rate_limit import RateState
+from adapter.store.rate_limit import RateState, Stop
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,10 @@ MAX_RUN_SECONDS = 60.0
 MAX_WAIT_IN_RUN_SECONDS = 2.0
 #: How long to keep trying to store an outcome while PostgreSQL is unavailable.
 RECORD_RETRY_SECONDS = 120.0
-#: How often to check whether Propexo accepts the token again.
+#: How often to check whether Propexo works and accepts the token again.
 TOKEN_CHECK_SECONDS = 10.0
+#: An outage of Propexo's network that lasts longer is logged as an error.
+ALARM_AFTER = dt.timedelta(minutes=5)
 
 
 class Sender:
@@ -54,7 +56,11 @@ class Sender:
         self.clock = clock
         self.pause = pause
         self._is_host_recorded = False
-        #: Set when this process must stop. After that, no more bookings are sent.
+        #: How long an attempt may take, before this process is considered dead.
+        self.lease = dt.timedelta(seconds=propexo.timeout_seconds + LEASE_MARGIN_SECONDS)
+        #: False while this machine's clock is wrong.
+        self.is_allowed = True
+        #: Set when this process must stop. No more bookings are sent.
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
@@ -65,7 +71,7 @@ class Sender:
         started_at = self.clock()
         for _ in range(MAX_BOOKINGS_PER_RUN):
             is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
-            if self.stopping.is_set() or is_long:
+            if self.stopping.is_set() or is_long or not self.is_allowed:
                 return
             attempt_or_time, has_more = self._next()
             if isinstance(attempt_or_time, Attempt):
@@ -124,9 +130,11 @@ class Sender:
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute
-        tx.rate_limit.count_call(rate_state, now, limit, source=booking.source, weight=weight)
-        lease = dt.timedelta(seconds=self.propexo.timeout_seconds + LEASE_MARGIN_SECONDS)
-        return tx.attempts.begin(booking.id, request, now=now, lease_until=now + lease)
+        until = now + self.lease
+        tx.rate_limit.count_call(
+            rate_state, now, limit, source=booking.source, weight=weight, lease_until=until
+        )
+        return tx.attempts.begin(booking.id, request, now=now, lease_until=until)
 
     def _hold(self, booking: Booking) -> None:
         """Hold a booking that cannot be sent.
@@ -203,11 +211,12 @@ class Sender:
                 return
 
     def try_resume_sending(self) -> None:
-        """Resume suspended sending if a cheap request shows that Propexo accepts the token."""
+        """Resume sending if a cheap read shows that Propexo works and accepts the token."""
         interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
-            if not limiter.reserve_check(now, interval):
+            stop = limiter.reserve_check(now, interval)
+            if stop is None:
                 return
             limit, rate_state = self.settings.rate_per_minute, limiter.lock(now)
             if rate_limit.next_call(rate_state, now, limit, is_read=True) > now:
@@ -216,11 +225,22 @@ class Sender:
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
-            log.warning("sending_still_stopped", extra={"status": exc.status})
+            _log_stop(stop, exc, now)
             return
         with self.store.transaction() as tx:
             tx.rate_limit.resume()
-        log.warning("sending_resumed")
+        log.warning("sending_resumed", extra={"stopped_for": stop.stopped_for})
+
+
+def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
+    """Log that sending is still stopped, as an error once when it lasts long."""
+    alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
+    is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
+    extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}
+    if is_alarm and stop.stopped_for == "unreachable":
+        log.error("propexo_unreachable", extra=extra)
+    else:
+        log.warning("sending_still_stopped", extra=extra)
 
 
 def _expire(tx: Transaction, booking_ids: Iterable[int], why: str, now: dt.datetime) -> None:

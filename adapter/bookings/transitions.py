@@ -14,10 +14,16 @@ from collections.abc import Callable, Sequence
 from adapter.bookings import backoff, decisions, person
 from adapter.bookings.reconcile import move, reconcile
 from adapter.bookings.same_person import Relation, relation
-from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError
+from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError, WrongPath
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
-from adapter.propexo.responses import Accepted, JobReport, WriteStatus, reasons_from
+from adapter.propexo.responses import (
+    WRONG_PATH_STATUSES,
+    Accepted,
+    JobReport,
+    WriteStatus,
+    reasons_from,
+)
 from adapter.store import Transaction
 
 log = logging.getLogger(__name__)
@@ -58,13 +64,39 @@ def record_failure(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
         return
-    if backoff.is_safe_to_repeat(outcome):
+    wrong_paths = _wrong_paths(tx, attempt, error)
+    _count(tx, error, now, is_repeated=wrong_paths > 1)
+    is_retried = 0 < wrong_paths < backoff.MOST_WRONG_PATHS
+    if is_retried or backoff.is_safe_to_repeat(outcome):
         _retry_or_hold(tx, attempt, error, now)
     elif isinstance(error, Refused):
         _refused(tx, attempt, error, now)
     else:
         _mark_unknown(tx, attempt.booking_id, "no_answer", now)
     reconcile(tx, booking, now)
+
+
+def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int:
+    """Return how many of the booking's attempts ended like this one, if it is a WrongPath."""
+    if not isinstance(error, WrongPath):
+        return 0
+    attempts = tx.attempts.of_booking(attempt.booking_id)
+    return sum(one.status in WRONG_PATH_STATUSES for one in attempts)
+
+
+def _count(tx: Transaction, error: UpstreamError, now: dt.datetime, *, is_repeated: bool) -> None:
+    """Stop sending if several POSTs in a row had no clear answer.
+
+    Any other response shows that Propexo works. A booking that fails repeatedly counts once,
+    because its own IDs may be wrong.
+    """
+    reason = backoff.STOPPING.get(type(error))
+    if reason is None:
+        if error.status is not None:
+            tx.rate_limit.end_failures()
+    elif not is_repeated and tx.rate_limit.count_failure(reason, str(error), now):
+        level = logging.WARNING if reason == "unreachable" else logging.ERROR
+        log.log(level, "sending_stopped", extra={"why": reason, "reason": str(error)})
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
@@ -93,7 +125,7 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule a retry of an unsent booking. Suspend or pause sending if other calls would fail."""
+    """Schedule a retry of a booking that is not in Knock. Pause sending if all calls fail."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
@@ -103,7 +135,7 @@ def _retry_or_hold(
         # Every other booking would get the same response, so sending is suspended until the token
         # works.
         if limiter.suspend("not_authorized", now):
-            log.error("sending_stopped", extra=_facts(attempt, status=error.status))
+            log.error("sending_stopped", extra={"why": "not_authorized", "status": error.status})
         if outcomes.count(AttemptOutcome.NOT_AUTHORIZED) > 1:
             # Other bookings were accepted since, so the token lacks permission only for this one.
             _hold_as_refused(tx, attempt, now)
@@ -111,7 +143,7 @@ def _retry_or_hold(
     elif isinstance(error, RateLimited):
         limiter.pause(due_at)
     tx.bookings.move(attempt.booking_id, BookingState.PENDING, why=outcome, now=now, due_at=due_at)
-    log.warning("booking_postponed", extra=_facts(attempt, outcome=outcome))
+    log.warning("booking_postponed", extra=_facts(attempt, outcome=outcome, reason=str(error)))
 
 
 def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
@@ -231,7 +263,7 @@ def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) 
     if isinstance(error, RateLimited):
         limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_jitter()))
     elif isinstance(error, NotAuthorized) and limiter.suspend("not_authorized", now):
-        log.error("sending_stopped", extra={"status": error.status})
+        log.error("sending_stopped", extra={"why": "not_authorized", "status": error.status})
 
 
 def record_search(
@@ -298,11 +330,11 @@ def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     tx.bookings.reschedule(booking, due_at)
 
 
-def _record_booked(tx: Transaction, booking: Booking, why: str, now: dt.datetime) -> None:
+def _record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime) -> None:
     """Mark a booking as booked, or for review if a user reported its cancellation before."""
     if booking.gone_at is None:
-        tx.bookings.move(booking.id, BookingState.BOOKED, why=why, now=now)
-        log.info("booking_booked", extra={"booking_id": booking.id, "why": why})
+        tx.bookings.move(booking.id, BookingState.BOOKED, why=how, now=now)
+        log.info("booking_booked", extra={"booking_id": booking.id, "why": how})
         return
     tx.bookings.move(
         booking.id,

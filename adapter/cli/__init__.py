@@ -1,4 +1,4 @@
-"""The command line: ``adapter …``.
+"""Define the command line, ``adapter …``.
 
 Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage.
 """
@@ -21,6 +21,7 @@ from adapter.settings import read_env_file
     lazy={
         "communities": "communities",
         "demo": "demo",
+        "find": "find",
         "init": "init",
         "leads": "bookings events show",
         "manage_encryption": "encryption",
@@ -33,6 +34,7 @@ from adapter.settings import read_env_file
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",
+        "sending": "pause resume",
         "send": "send sign",
         "sources": "sources",
     },
@@ -45,7 +47,7 @@ from adapter.settings import read_env_file
         "adapter demo             try it; nothing leaves this machine",
         "adapter init DIR         create a folder with your mappings, settings and deployment",
         "adapter run              run everything on this machine",
-        "adapter COMMAND --help   what a command does, with examples",
+        "adapter COMMAND --help   show what a command does, with examples",
     )
     + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage.",
 )
@@ -53,7 +55,7 @@ from adapter.settings import read_env_file
 @click.option(
     "--env-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with settings, such as .env. Variables that are set take precedence.",
+    help="File with settings, such as .env. Environment variables take precedence.",
 )
 def commands(env_file: Path | None) -> None:
     """Turn signed lead webhooks into tour appointments in Knock."""

@@ -1,20 +1,20 @@
-"""Format leads as text for terminals: tables, and one lead's history."""
+"""Format tables of leads, and the history of one lead, for terminals."""
 
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapter.models import Attempt, Booking, Change, Event, Kind, LeadHistory, Reason
+from adapter.models import Attempt, Booking, BookingState, Change, Event, Kind, LeadHistory, Reason
 from adapter.operations.serializers import dump, local, person, utc
 from adapter.store import AuditEntry, Undecryptable
 
-#: How many IDs one line contains. JSON has all.
+#: Maximum number of IDs in a line. JSON output contains all.
 MOST_IDS = 50
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Align columns, separated by two spaces."""
+    """Format rows as aligned columns."""
     cells = [list(titles), *[[_cell(value) for value in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     lines = (
@@ -71,7 +71,7 @@ def _tour(booking: Booking) -> str | None:
 
 
 def _why(booking: Booking) -> str | None:
-    """Return the mapping's first reason for a held booking, otherwise the booking's reason."""
+    """Return the mapping's first reason if a booking is held, otherwise the booking's reason."""
     if booking.reason == "held_by_mapping" and booking.reasons:
         first = booking.reasons[0]
         return f"{first.field}: {first.reason}"
@@ -107,9 +107,15 @@ def change_lines(fields: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
 
 
 def story_text(
-    story: LeadHistory, acts: Iterable[AuditEntry], replaced: Mapping[int, Booking]
+    story: LeadHistory,
+    acts: Iterable[AuditEntry],
+    replaced: Mapping[int, Booking],
+    why_unsent: str | None,
 ) -> str:
-    """Format the history of one lead, what users did, and what replaced its tours in Knock."""
+    """Format a lead's history, users' actions, and the bookings that replaced its tours in Knock.
+
+    ``why_unsent`` says why pending bookings are not sent, or is None.
+    """
     event = story.event
     content_type = _cell(event.content_type or "unknown type")
     lines = [
@@ -126,6 +132,8 @@ def story_text(
     lines += [f"  {reason_line(reason)}" for reason in event.reasons]
     for booking in story.bookings:
         lines += ["", *_booking_lines(booking, story.attempts[booking.id])]
+        if why_unsent is not None and booking.state is BookingState.PENDING:
+            lines.append(f"  not sent yet: {why_unsent}")
         lines += [f"  {line}" for line in _link_lines(booking, story)]
         if later := replaced.get(booking.id):
             lines.append(f"  Knock canceled this tour when it booked booking {later.id}")
@@ -171,7 +179,7 @@ def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
 
 
 def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
-    """Return the renter's contact and notes."""
+    """Return lines with the renter's contacts and the notes."""
     contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
     notes = str(appointment.get("notes", "")).splitlines()
     return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]

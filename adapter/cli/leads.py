@@ -1,4 +1,4 @@
-"""List leads: ``bookings``, ``events`` and the history of one lead, ``show``."""
+"""Define ``bookings`` and ``events``, which list leads, and ``show``, a lead's history."""
 
 import contextlib
 import datetime as dt
@@ -14,6 +14,7 @@ from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
+from adapter.operations.health import verdict_of
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, Filter, check_reachable
 from adapter.store.embedded import EmbeddedServer
@@ -42,7 +43,7 @@ limit_option = click.option(
     default=50,
     help="Maximum number of rows.",
 )
-source_option = click.option("--source", help="Only from this source.")
+source_option = click.option("--source", help="Show only leads from this source.")
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
@@ -52,7 +53,7 @@ def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[...
         "states",
         multiple=True,
         type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
-        help="Only in this state. May be repeated.",
+        help="Show only leads in this state. May be repeated.",
     )
 
 
@@ -60,7 +61,7 @@ by_option = click.option(
     "--by",
     default=getpass.getuser,
     show_default="your user name",
-    help="Name for the audit log.",
+    help="Your name for the audit log.",
 )
 
 
@@ -73,8 +74,8 @@ def _period_option(name: str, help: str) -> Callable[..., Any]:
     )
 
 
-since_option = _period_option("--since", "Received since this time (UTC).")
-until_option = _period_option("--until", "Received before this time (UTC).")
+since_option = _period_option("--since", "Show only leads received since this time (UTC).")
+until_option = _period_option("--until", "Show only leads received before this time (UTC).")
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -85,11 +86,13 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
             "text",
             default="",
             show_default=False,
-            help="Email, phone, name, ID, or Propexo job ID.",
+            help="Search by email, phone, name, ID, or Propexo job ID.",
         ),
         until_option,
         since_option,
-        click.option("--community", help="Only for this community (key in communities.yaml)."),
+        click.option(
+            "--community", help="Show only leads for this community (its key in communities.yaml)."
+        ),
         source_option,
         states_option(BookingState),
     ):
@@ -130,7 +133,9 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 @as_json
 def show(id: str, as_json: bool) -> None:
     """Show a lead's history. ID is an event ID, a booking ID or a Propexo job ID."""
-    with opened_store(settings_from()) as store, store.transaction() as tx:
+    settings = settings_from()
+    with opened_store(settings) as store, store.transaction() as tx:
+        why_unsent = verdict_of(store, (), settings, utc_now()).why_unsent
         story = tx.events.history(id)
         if story is not None:
             acts = tx.audit.of_lead(story)
@@ -141,5 +146,5 @@ def show(id: str, as_json: bool) -> None:
             f"no event, booking or job has the ID {id!r}; `adapter bookings --search` finds leads "
             "by name, email and phone"
         )
-    data = serializers.story_as_dict(story, replaced) | {"acts": acts}
-    output.show(data, formatting.story_text(story, acts, replaced), as_json=as_json)
+    data = serializers.story_as_dict(story, replaced) | {"acts": acts, "why_unsent": why_unsent}
+    output.show(data, formatting.story_text(story, acts, replaced, why_unsent), as_json=as_json)

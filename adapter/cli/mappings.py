@@ -1,4 +1,4 @@
-"""Commands for authors of mappings: ``check``, ``explain``, ``new`` and ``schema``."""
+"""Define commands for mapping authors: ``check``, ``explain``, ``new`` and ``schema``."""
 
 import contextlib
 import sys
@@ -46,9 +46,9 @@ mappings_option = click.option(
 def check(paths: tuple[Path, ...], as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
-    PATH is a folder with its communities.yaml, a single mapping, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. Does not need a database or
-    secrets, but warns about secrets with whitespace around them.
+    PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
+    mappings. Errors are printed as file:line:column: field: message. The command needs no database
+    and no secrets, but warns about secrets that have whitespace around them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
@@ -74,7 +74,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path itself, or the path of the source with this name."""
+    """Return the path, or the path of the source with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -94,7 +94,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file given on the command line, or stdin for ``-``."""
+    """Read a file that was given on the command line, or stdin for ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -108,7 +108,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain which paths a mapping reads for each field, and how."""
+    """Explain what a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -122,11 +122,12 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     "--sample",
     required=True,
     type=click.Path(path_type=Path),
-    help="A file with a real body from the sender.",
+    help="File with a real body from the sender.",
 )
 @mappings_option
 @click.option(
-    "--content-type", help="Content type of the sample. Default: based on the file extension."
+    "--content-type",
+    help="Content type of the sample. By default, it depends on the file extension.",
 )
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
     """Draft a new mapping from a sample payload.

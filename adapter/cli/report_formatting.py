@@ -2,17 +2,18 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
 from adapter.models import utc_now
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.decision_report import DecisionReport
+from adapter.operations.health import Level, Verdict
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
-from adapter.store import DecisionCount, Group, RejectionSummary
+from adapter.store import DecisionCount, Group, Pause, RejectionSummary, WebhookSummary
 
 #: Maximum number of names to list for a shared contact.
 MOST_NAMES = 5
@@ -54,7 +55,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
-    """Describe a secret: its name, its position in the list, and how long ago it was used."""
+    """Describe a secret by its name, its position in the list, and how long ago it was used."""
     number = secrets.index(secret) + 1
     ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
     age = ago(secret["last_used_at"], utc_now())
@@ -112,24 +113,63 @@ def _decision_line(one: DecisionCount) -> str:
     return f"  {one.leads} from {one.source}{at}: {examples}{more}"
 
 
+def verdict_text(verdict: Verdict) -> str:
+    """Format the verdict. If there are problems, list each with what to do about it."""
+    lines = [verdict.headline, *verdict.notes]
+    for one in verdict.problems:
+        if one.level is not Level.NOTE:
+            lines += [f"  {one.code}: {one.sentence}", f"    {one.next_step}"]
+    return "\n".join(lines)
+
+
 def overview_text(overview: Overview) -> str:
     """Format the overview."""
     sending = overview.sending
-    lines = ["tours are booked in the sandbox, not in Knock"] if overview.is_sandbox else []
+    lines = [verdict_text(overview.verdict), ""]
     since = f", oldest since {utc(overview.oldest_waiting_at)}"
     calls = f"{sending.calls} of {overview.rate_per_minute} requests in the last minute"
     verb = "needs" if overview.waiting == 1 else "need"
     lines += [
         f"{overview.waiting} {verb} review" + (since if overview.waiting else ""),
         f"sending: {_sending_state(overview)}; {sending.pending} in the send queue, {calls}",
+        *pause_lines(overview.pauses),
     ]
+    if overview.webhooks is not None:
+        lines += _webhook_lines(overview.webhooks)
     titles = ("source", "last event", "24 h", "normal", *OUTCOMES, "rejected", "p50", "p95")
     return "\n".join([*lines, "", table(titles, map(_source_row, overview.sources))])
 
 
+def pause_lines(pauses: Iterable[Pause]) -> list[str]:
+    """Format what users have paused, one per line."""
+    return [
+        f"paused: {pause.scope}, since {utc(pause.since)} by {pause.by}: {pause.reason}"
+        for pause in pauses
+    ]
+
+
+def _webhook_lines(webhooks: WebhookSummary) -> Iterator[str]:
+    """Describe the status webhooks if any of them failed."""
+    if webhooks.failing_since is not None:
+        yield (
+            f"status webhooks: FAILING since {utc(webhooks.failing_since)} "
+            f"({webhooks.last_error}); {webhooks.waiting} not delivered"
+        )
+    elif webhooks.failed:
+        yield (
+            f"status webhooks: {webhooks.failed} are being retried, oldest change at "
+            f"{utc(webhooks.oldest_at)}"
+        )
+    if webhooks.given_up:
+        yield f"status webhooks: {webhooks.given_up} could not be delivered within 3 days"
+
+
 def _sending_state(overview: Overview) -> str:
-    if overview.sending.stopped_for:
-        return f"stopped ({overview.sending.stopped_for})"
+    if overview.stopped_text is not None:
+        since = utc(overview.sending.stopped_at)
+        return f"stopped since {since}: {overview.stopped_text}"
+    if overview.total_pause is not None:
+        return f"paused by {overview.total_pause.by}; `adapter resume` ends it"
     if overview.is_paused:
         return f"paused until {utc(overview.sending.paused_until)}"
     return "on"

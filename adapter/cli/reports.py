@@ -1,10 +1,10 @@
-"""Reports: ``queue``, ``decisions``, ``stats``, ``export``, ``backtest``, ``audit``."""
+"""Define ``queue``, ``decisions``, ``stats``, ``export``, ``backtest`` and ``audit``."""
 
 import datetime as dt
 import getpass
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from adapter.cli.leads import (
     opened_store,
     source_option,
 )
+from adapter.exceptions import StoreUnavailable
 from adapter.mapping import registry
 from adapter.models import utc_now
 from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.decision_report import decision_report
-from adapter.operations.report_serializers import group_as_dict
+from adapter.operations.health import Verdict, unreachable, verdict_of
+from adapter.operations.report_serializers import group_as_dict, verdict_as_dict
 from adapter.operations.status import overview_of
-from adapter.settings import settings_from
+from adapter.settings import Settings, settings_from
 from adapter.store import Filter, ReviewQueue
 
 
@@ -42,18 +44,24 @@ def _period(_context: object, _option: object, text: str) -> dt.timedelta:
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List leads that need review, grouped by problem.
+    """List leads that need review, grouped by problem, and what is paused.
 
-    With GROUP, list its leads. Each group shows the problem and what to do about it. After fixing a
-    mapping, run `adapter replay`. For a single lead, use `adapter release`, `confirm` or `discard`.
+    With GROUP, list the leads in this group. Each group shows the problem and what to do about it.
+    After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
+    `confirm` or `discard`.
     """
-    with opened_store(settings_from()) as store, store.transaction() as tx:
+    settings = settings_from()
+    with opened_store(settings) as store, store.transaction() as tx:
         if group is not None:
             _show_group(tx.review_queue, group, limit, as_json=as_json)
             return
-        groups = tx.review_queue.groups(utc_now())
-    text = "\n\n".join(map(report_formatting.group_text, groups)) or "Nothing needs review."
-    output.show({"groups": [group_as_dict(one) for one in groups]}, text, as_json=as_json)
+        names = registry.names_in(settings.mappings_dir)
+        verdict = verdict_of(store, names, settings, utc_now())
+        groups, pauses = tx.review_queue.groups(utc_now()), tx.send_queue.pauses()
+    texts = [*map(report_formatting.group_text, groups)] or ["Nothing needs review."]
+    head = "\n".join((verdict.headline, *verdict.notes, *report_formatting.pause_lines(pauses)))
+    data = {"groups": [group_as_dict(one) for one in groups], "pauses": pauses}
+    output.show(verdict_as_dict(verdict) | data, "\n\n".join([head, *texts]), as_json=as_json)
 
 
 def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: bool) -> None:
@@ -79,10 +87,11 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
-    """Report which leads were merged, replaced, discarded or ignored automatically.
+    """Report automatic decisions about leads.
 
-    Undo a decision with `adapter release ID --anyway` or `--another-person`. The report also
-    lists contacts that several people share.
+    These are leads that were merged, replaced, discarded or ignored automatically. Undo a decision
+    with `adapter release ID --anyway` or `--another-person`. The report also lists contacts that
+    several people share.
     """
     settings = settings_from()
     with opened_store(settings) as store:
@@ -91,16 +100,35 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     output.show(data, report_formatting.decisions_text(report), as_json=as_json)
 
 
-@click.command(epilog=examples("adapter stats", "adapter stats --json"))
+@click.command(epilog=examples("adapter stats", "adapter stats --check || mail -s adapter ops"))
+@click.option(
+    "--check",
+    "is_check",
+    is_flag=True,
+    help="Print only the problems. The exit code is 1 for warnings, 2 if something is broken.",
+)
 @as_json
-def stats(as_json: bool) -> None:
-    """Show sources, the send queue, outcomes and processing times."""
+def stats(is_check: bool, as_json: bool) -> None:
+    """Show problems, sources, the send queue, and outcomes."""
     settings = settings_from()
-    sources = registry.load(settings.mappings_dir, settings.policy)
+    names = registry.names_in(settings.mappings_dir)
+    if is_check:
+        verdict = _verdict(settings, names)
+        text = report_formatting.verdict_text(verdict)
+        output.show(verdict_as_dict(verdict), text, as_json=as_json)
+        sys.exit(verdict.exit_code)
     with opened_store(settings) as store:
-        overview = overview_of(store, sources, settings, utc_now())
+        overview = overview_of(store, names, settings, utc_now())
     data = report_serializers.overview_as_dict(overview)
     output.show(data, report_formatting.overview_text(overview), as_json=as_json)
+
+
+def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
+    try:
+        with opened_store(settings) as store:
+            return verdict_of(store, names, settings, utc_now())
+    except StoreUnavailable as exc:
+        return unreachable(str(exc), utc_now())
 
 
 @click.command(
@@ -110,12 +138,14 @@ def stats(as_json: bool) -> None:
     )
 )
 @filter_options
-@click.option("--sums", is_flag=True, help="Print counts by source and community instead.")
+@click.option(
+    "--sums", is_flag=True, help="Print counts by source and community instead of bookings."
+)
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
     """Print bookings as CSV, or counts with --sums.
 
-    The counts can be compared with a portal's invoice.
+    You can compare the counts with a portal's invoice.
     """
     if as_json and not sums:
         raise click.UsageError(
@@ -145,14 +175,14 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
     "--last",
     type=click.IntRange(1, MOST_EVENTS),
     default=100,
-    help="Number of webhooks.",
+    help="Number of stored webhooks to compare.",
 )
 @as_json
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
-    """Show how an edited mapping would change the results for stored webhooks.
+    """Compare an edited mapping with the current one on stored webhooks.
 
-    FILE is the edited mapping. It is applied to the latest webhooks from SOURCE. Nothing is sent or
-    stored. The exit code is 1 if anything would change.
+    FILE is the edited mapping, which is applied to the latest webhooks from SOURCE. Nothing is sent
+    or stored. The exit code is 1 if anything would change.
     """
     settings = settings_from()
     edited = registry.load_text(
@@ -177,12 +207,12 @@ def _compared_lines(compared: list[Compared]) -> Iterator[str]:
 
 
 @click.command(epilog=examples("adapter audit --by ana", "adapter audit --lead 1010"))
-@click.option("--by", help="Only actions of this user.")
-@click.option("--lead", type=int, help="Only actions on this event or booking.")
+@click.option("--by", help="Show only actions by this user.")
+@click.option("--lead", type=int, help="Show only actions on this event or booking.")
 @limit_option
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
-    """List user actions: views, releases, edits, discards, exports."""
+    """List user actions, such as views, releases and discards."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)

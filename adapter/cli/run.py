@@ -1,4 +1,4 @@
-"""``adapter run``, and its processes separately: ``web``, ``worker``, ``migrate``."""
+"""Define ``adapter run``, and ``web``, ``worker`` and ``migrate``, which run its parts."""
 
 import logging
 import os
@@ -47,7 +47,7 @@ def run(port: int | None) -> None:
 
 
 def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
-    """Return the environment of `adapter run`: only `adapter web` listens publicly by default."""
+    """Return the environment of `adapter run`, which listens on this machine by default."""
     chosen = {"PORT": str(port)} if port is not None else {}
     return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
 
@@ -95,7 +95,7 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run only the web process (gunicorn). Needs DATABASE_URL or a running `adapter run`."""
+    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`."""
     settings = settings_from()
     endpoints.check(settings)
     store.check_reachable(services.database_url(settings))
@@ -104,25 +104,26 @@ def web() -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
 def worker() -> None:
-    """Run one worker. Needs DATABASE_URL or a running `adapter run`."""
-    # It waits until the worker can reload. A process that is started by `execv` inherits this.
+    """Run one worker. It needs DATABASE_URL or a running `adapter run`."""
+    # A SIGHUP then waits until the worker can reload. The mask is inherited through `execv`.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     settings = settings_from()
     logs.configure(settings.log_level)
     for name in untrimmed(settings.environ, SECRET_NAMES):
         log.warning("secret_not_trimmed", extra={"variable": name})
     services.check_token(settings)
-    # One connection per concurrent task, and two for recovery.
-    size = settings.worker_concurrency + 2
+    # One connection per concurrent task, and four for polling, recovery, the heartbeat and status
+    # webhooks.
+    size = settings.worker_concurrency + 4
     url, keys = services.database_url(settings), settings.encryption_keys
     database = store.Database(url, size=size, keys=keys)
-    if run_worker(services.pipeline_from(settings, database)):
+    if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):
         os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. Safe to run repeatedly or concurrently."""
+    """Migrate the database to this version. This is safe to run repeatedly or concurrently."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)

@@ -15,6 +15,7 @@ from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations import readmit
 from adapter.operations.allowed_actions import may_release_together
+from adapter.operations.pause import Pauses
 from adapter.operations.replay import Difference
 from adapter.store import Group
 
@@ -118,6 +119,32 @@ def retry(source: str) -> Any:
     text = f"Accepted: {result.accepted}, repeats: {result.repeated}, still rejected: {still}."
     flask.flash(text)
     return flask.redirect(flask.url_for("console.rejections", source=source))
+
+
+@bp.post("/pause")
+def pause() -> Any:
+    """Pause sending: everything, a source's bookings, or a community's."""
+    _pauses().pause(_reason(), **_scope())
+    flask.flash("Paused. Webhooks are still accepted. Nothing that is paused is sent.")
+    return flask.redirect(flask.url_for("console.overview"))
+
+
+@bp.post("/resume")
+def resume() -> Any:
+    """End a pause."""
+    _pauses().resume(**_scope())
+    flask.flash("Sending was resumed.")
+    return flask.redirect(flask.url_for("console.overview"))
+
+
+def _pauses() -> Pauses:
+    return Pauses(services.settings, services.store, services.now, flask.g.user.name)
+
+
+def _scope() -> dict[str, str]:
+    """Return what the form names: ``source NAME``, ``community NAME``, or nothing for all."""
+    kind, _, name = flask.request.form.get("scope", "").partition(" ")
+    return {kind: name} if kind in ("source", "community") and name else {}
 
 
 def _preview_replay(group: Group) -> Iterator[Difference]:

@@ -56,4 +56,6 @@ def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
 
 
 def _page(title: str, text: str, status: int) -> tuple[str, int]:
-    return flask.render_template("console/error.html", title=title, text=text), status
+    # The database may be the cause of a 503, so this page must not need it.
+    verdict = {"verdict": lambda: None} if status == 503 else {}
+    return flask.render_template("console/error.html", title=title, text=text, **verdict), status

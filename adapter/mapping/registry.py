@@ -13,7 +13,7 @@ from adapter.settings import Policy
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load a folder's sources. Raise :class:`MappingErrors` with every error if there are any."""
+    """Load a folder's sources. Raise :class:`MappingErrors` with all errors if there are any."""
     return _raise_errors(_loaded(folder, policy))
 
 
@@ -50,6 +50,16 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
         or name not in sources
         or loader.digest_of(files[name], folder / FILE) != sources[name].hash
     )
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of a folder's sources, even if they have errors.
+
+    Raise :class:`MappingErrors` if the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise MappingErrors([Problem.of_file(folder, "is not a folder")])
+    return [path.stem for path in _mapping_files(folder)]
 
 
 def mapping_file(folder: Path, name: str) -> Path:

@@ -1,15 +1,16 @@
-"""Summarize the last 24 hours: each source, the review queue, and sending."""
+"""Summarize the last 24 hours of each source, the review queue, and sending."""
 
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
-from adapter.store import Database, Sending
+from adapter.store import Database, Pause, Sending, WebhookSummary
 
-#: States by the name that users see, in the order of a chart.
+#: The states behind each name that users see, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
     "booked": frozenset({"booked"}),
     "in progress": frozenset({"received", "pending", "sending", "submitted"}),
@@ -20,8 +21,6 @@ OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
 _OUTCOME_OF: Final = {state: name for name, states in OUTCOMES.items() for state in states}
 
 DAY: Final = dt.timedelta(hours=24)
-#: Minimum usual number of events for a source to be reported as quiet.
-MIN_USUAL: Final = 4
 
 
 def outcome_of(state: str) -> str:
@@ -31,25 +30,22 @@ def outcome_of(state: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
-    """One source in the last 24 hours."""
+    """A source's activity in the last 24 hours."""
 
     name: str
     last_event_at: dt.datetime | None
-    #: Events, and the average in the same hours of previous weeks.
+    #: Number of events, and the average in the same hours of previous weeks.
     events: int
     usual: float | None
-    #: Leads by the keys of :data:`OUTCOMES`, and by state.
+    #: Numbers of leads, by the keys of :data:`OUTCOMES` and by state.
     outcomes: Mapping[str, int]
     states: Mapping[str, int]
     rejections: int
-    #: Seconds from a webhook to its booking in Knock; None if nothing was booked.
+    #: Seconds from a webhook to its booking in Knock, or None if nothing was booked.
     p50_seconds: float | None
     p95_seconds: float | None
-
-    @property
-    def is_quiet(self) -> bool:
-        """True if the source sends less than a quarter of its usual number."""
-        return self.usual is not None and self.usual >= MIN_USUAL and self.events < self.usual / 4
+    #: True if the source has sent nothing for longer than usual.
+    is_quiet: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,28 +53,52 @@ class Overview:
     """A snapshot of all sources, the review queue and sending."""
 
     at: dt.datetime
+    #: The verdict on whether all is well.
+    verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending
+    #: What users have paused.
+    pauses: tuple[Pause, ...]
     rate_per_minute: int
-    #: Leads that need review, when the oldest arrived, and the soonest tour among them.
+    #: Number of leads that need review, when the oldest one arrived, and the soonest tour of them.
     waiting: int
     oldest_waiting_at: dt.datetime | None
     soonest_waiting_at: dt.datetime | None
-    #: Leads by outcome in each of the 24 hours, oldest first.
+    #: Numbers of leads by outcome for each of the 24 hours, oldest first.
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
-    #: True if tours are booked in the sandbox, not in Knock.
+    #: True if tours are booked in the sandbox instead of Knock.
     is_sandbox: bool
+    #: None if no status webhooks are set up.
+    webhooks: WebhookSummary | None
 
     @property
     def is_paused(self) -> bool:
-        """True if sending is currently paused."""
-        return self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        """True if nothing is currently sent."""
+        is_stopped = self.sending.stopped_for is not None or self.sending.paused_until > self.at
+        return is_stopped or self.total_pause is not None
+
+    @property
+    def stopped_text(self) -> str | None:
+        """Why sending is stopped, or None."""
+        code = self.sending.stopped_for
+        if code is None:
+            return None
+        why = f" ({self.sending.stopped_why})" if self.sending.stopped_why else ""
+        return STOPPED.get(code, code) + why
+
+    @property
+    def total_pause(self) -> Pause | None:
+        """The pause of all bookings, or None."""
+        return next((pause for pause in self.pauses if pause.is_total), None)
 
 
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """Return the state at ``now`` of the sources in ``names``."""
+    """Return the overview at ``now`` for the sources in ``names``."""
+    names = list(names)
+    verdict = verdict_of(store, names, settings, now)
+    quiet = {one.source for one in verdict.problems if one.code == "source_silent"}
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour - DAY + dt.timedelta(hours=1)
     with store.transaction() as tx:
@@ -87,10 +107,14 @@ def overview_of(
         rejections = tx.rejections.counts()
         activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
+        pauses = tx.send_queue.pauses()
+        webhooks = tx.outbox.summary() if settings.status_webhook_url else None
     return Overview(
         at=now,
-        sources=tuple(_source_state(one, rows, rejections) for one in activity),
+        verdict=verdict,
+        sources=tuple(_source_state(one, rows, rejections, quiet) for one in activity),
         sending=sending,
+        pauses=tuple(pauses),
         rate_per_minute=settings.rate_per_minute,
         waiting=sum(group.leads for group in groups),
         oldest_waiting_at=min((group.oldest_at for group in groups), default=None),
@@ -99,11 +123,15 @@ def overview_of(
         ),
         hours=tuple(_hours(rows, begin)),
         is_sandbox=settings.is_sandbox,
+        webhooks=webhooks,
     )
 
 
 def _source_state(
-    activity: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], rejections: Mapping[str, int]
+    activity: Mapping[str, Any],
+    rows: Iterable[Mapping[str, Any]],
+    rejections: Mapping[str, int],
+    quiet: Collection[str],
 ) -> SourceState:
     states: collections.Counter[str] = collections.Counter()
     outcomes: collections.Counter[str] = collections.Counter()
@@ -111,8 +139,13 @@ def _source_state(
         if row["source"] == activity["name"]:
             states[row["state"]] += row["leads"]
             outcomes[_OUTCOME_OF[row["state"]]] += row["leads"]
-    count = rejections.get(activity["name"], 0)
-    return SourceState(**activity, outcomes=dict(outcomes), states=dict(states), rejections=count)
+    return SourceState(
+        **activity,
+        outcomes=dict(outcomes),
+        states=dict(states),
+        rejections=rejections.get(activity["name"], 0),
+        is_quiet=activity["name"] in quiet,
+    )
 
 
 def _hours(

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from adapter.exceptions import NotSent, OutcomeUnknown
+from adapter.exceptions import OutcomeUnknown, Unreachable
 from adapter.models import Attempt, Kind
 from adapter.propexo import responses
-from adapter.propexo.http import Body, Response, exchange
+from adapter.propexo.http import Body, Response, exchange, failure_text
 from adapter.propexo.responses import Accepted, JobReport, Page
 
 CREATE_PATHS: Mapping[Kind, str] = {
@@ -32,7 +32,7 @@ class Propexo:
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
         self.base_url = base_url.rstrip("/")
-        self._token = token
+        self._headers = {"Authorization": f"Bearer {token}"}
         #: Maximum time for one request, up to the last byte of the response.
         self.timeout_seconds = timeout_seconds
 
@@ -47,15 +47,16 @@ class Propexo:
             response = exchange(
                 "POST",
                 self.base_url + CREATE_PATHS[attempt.kind],
-                token=self._token,
+                headers=self._headers,
                 body=body,
                 timeout_seconds=self.timeout_seconds,
             )
         except Exception as exc:
             # The exception type does not matter, only whether any byte was sent.
+            why = failure_text(exc, self.base_url)
             if body.has_started:
-                raise OutcomeUnknown("the request was sent, but there was no response") from exc
-            raise NotSent("Propexo could not be reached") from exc
+                raise OutcomeUnknown(f"there was no response: {why}") from exc
+            raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
         return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
@@ -85,9 +86,10 @@ class Propexo:
             return exchange(
                 "GET",
                 self.base_url + path,
-                token=self._token,
+                headers=self._headers,
                 body=None,
                 timeout_seconds=self.timeout_seconds,
             )
         except Exception as exc:
-            raise NotSent("Propexo could not be reached") from exc
+            why = failure_text(exc, self.base_url)
+            raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc

@@ -9,10 +9,12 @@ import dataclasses
 import io
 import math
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import requests.adapters
@@ -54,7 +56,7 @@ class Body(io.BytesIO):
 
 
 def exchange(
-    method: str, url: str, *, token: str, body: Body | None, timeout_seconds: float
+    method: str, url: str, *, headers: Mapping[str, str], body: Body | None, timeout_seconds: float
 ) -> Response:
     """Make one request on a new connection, because a reused one may be stale and lose it.
 
@@ -62,9 +64,9 @@ def exchange(
     unchanged: the caller can tell from ``body`` whether the request was sent.
     """
 
-    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def add_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
         # Set through ``auth``, so that a netrc file cannot replace the token.
-        request.headers["Authorization"] = f"Bearer {token}"
+        request.headers.update(headers)
         return request
 
     if body is not None:
@@ -77,12 +79,39 @@ def exchange(
             url,
             data=body,
             headers={"Connection": "close", "Content-Type": "application/json"},
-            auth=authorize,
+            auth=add_headers,
             timeout=(min(CONNECT_SECONDS, timeout_seconds), timeout_seconds),
             allow_redirects=False,
             stream=True,
         )
         return Response(status=response.status_code, headers=response.headers, text=_text(response))
+
+
+def failure_text(exc: BaseException, url: str) -> str:
+    """Return why a request failed, and its host: ``Connection refused (127.0.0.1:8080)``.
+
+    The text never contains anything from the request.
+    """
+    parts = urlsplit(url)
+    host = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return f"{_reason(exc)} ({host})"
+
+
+def _reason(exc: BaseException) -> str:
+    """Return the system's reason, which is the innermost of the libraries' exceptions."""
+    chain = [exc]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner)
+    for one in reversed(chain):
+        if isinstance(one, ssl.SSLError):
+            return f"TLS error: {getattr(one, 'verify_message', None) or one.reason}"
+        if isinstance(one, socket.gaierror):
+            return "the host name cannot be resolved"
+        if isinstance(one, TimeoutError):
+            return "timed out"
+        if isinstance(one, OSError) and one.strerror:
+            return one.strerror
+    return type(exc).__name__
 
 
 def _text(response: requests.Response) -> str:

@@ -13,9 +13,13 @@ from adapter.exceptions import (
     RateLimited,
     Refused,
     UpstreamError,
+    WrongPath,
 )
 from adapter.models import Reason
 from adapter.propexo.http import Response
+
+#: Responses of another server, or to a wrong PROPEXO_BASE_URL: redirects, and unknown paths.
+WRONG_PATH_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405})
 
 #: Calls allowed per minute and calls left, from the response headers.
 Rate = tuple[int, int]
@@ -125,7 +129,9 @@ def error_from(response: Response) -> UpstreamError:
     if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
         return NotAuthorized("Propexo rejects the token", **facts)
     if status == http.HTTPStatus.REQUEST_TIMEOUT or status >= 500:
-        return OutcomeUnknown("Propexo failed with a server error", **facts)
+        return OutcomeUnknown(f"Propexo failed with {status}", **facts)
+    if status in WRONG_PATH_STATUSES:
+        return WrongPath(f"Propexo answered {status}, as if the address were wrong", **facts)
     return Refused(f"Propexo rejected the booking with {status}", **facts)
 
 

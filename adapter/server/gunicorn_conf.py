@@ -1,16 +1,20 @@
-"""Configure gunicorn for the web process, including reloading mappings.
+"""Configure gunicorn for the web process, including how it reloads mappings.
 
 Gunicorn's main process loads the settings and sources before it forks its workers, so a restarted
-worker uses the last valid set even if the files have changed. SIGHUP to the main process reloads
-the set, including secrets in files. New workers use a valid set while the old ones finish their
-requests. An invalid set is logged and ignored.
+worker uses the last valid sources even if the files have changed. SIGHUP makes the main process
+reload them, including secrets in files. If they are valid, new workers use them while the old
+workers finish their requests. If they are invalid, the problems are logged, and nothing changes.
 
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
 
+import fcntl
 import functools
 import logging
+import os
 import socket
+import tempfile
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,21 +24,35 @@ from adapter import app, logs
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
+from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, settings_from
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
+#: A file that forks inherit. The worker that has locked it reports for the main process, which has
+#: no threads, because a fork while another thread holds a lock could hang.
+_reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
 #: The settings and sources of the main process, which forks inherit.
 _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, using what the main process has loaded."""
+    """Return a worker's WSGI application, with the settings and sources of the main process."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
-    return app.create_app(settings, all_sources=sources)
+    created = app.create_app(settings, all_sources=sources)
+    heart = Heart(created.extensions["pipeline"], "web", os.getppid())
+    threading.Thread(target=_report, args=[heart], name="heartbeat", daemon=True).start()
+    return created
+
+
+def _report(heart: Heart) -> None:
+    """Send the heartbeats of the main process, once the former reporter has ended."""
+    fcntl.lockf(_reporter, fcntl.LOCK_EX)
+    repeat("heartbeat", heart.beat, HEARTBEAT_SECONDS, threading.Event())
 
 
 def on_starting(server: Any) -> None:
@@ -42,14 +60,14 @@ def on_starting(server: Any) -> None:
     settings = settings_from()
     logs.configure(settings.log_level)
     _load(settings)
-    # Gunicorn's own SIGHUP handler shuts everything down if the new workers do not start.
+    # Gunicorn's own SIGHUP handler shuts down everything if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
 
 
 def when_ready(server: Any) -> None:
-    """Let the system buffer responses for senders that do not read them (see `web_worker`).
+    """Make the system buffer responses for senders that do not read them (see `web_worker`).
 
-    Accepted sockets inherit the option. Gunicorn calls this when its sockets listen.
+    Accepted sockets inherit the option. Gunicorn calls this once its sockets are listening.
     """
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -62,7 +80,7 @@ def _reload(server: Any) -> None:
 
 
 def _load(settings: Settings) -> bool:
-    """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
+    """Load all sources. Raise ConfigurationError if one is invalid or lacks a secret."""
     global _loaded  # noqa: PLW0603 - set in the main process only
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)

@@ -3,6 +3,7 @@
 import errno
 import http.client
 import socket
+import time
 import urllib.error
 import urllib.request
 
@@ -10,16 +11,19 @@ from adapter.exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """Return a port that is currently free."""
+    """Return a TCP port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
-def check_port(host: str, port: int, setting: str) -> None:
-    """Raise ConfigurationError if the port cannot be bound; ``setting`` is its variable."""
+def check_port(host: str, port: int, setting: str, deadline: float) -> None:
+    """Raise ConfigurationError if the port cannot be bound by ``deadline`` (monotonic seconds).
+
+    ``setting`` is its variable.
+    """
     try:
-        with socket.create_server((host, port)):
-            pass
+        while not _is_free(host, port, is_final=time.monotonic() >= deadline):
+            time.sleep(0.1)
     except OSError as exc:
         problem = (
             f"port {port} is already in use"
@@ -27,6 +31,17 @@ def check_port(host: str, port: int, setting: str) -> None:
             else f"cannot listen on {host} port {port}: {exc.strerror}"
         )
         raise ConfigurationError(f"{problem}; set {setting} to a free port") from exc
+
+
+def _is_free(host: str, port: int, *, is_final: bool) -> bool:
+    """Return True if the port can be bound. If it cannot and ``is_final``, raise OSError."""
+    try:
+        with socket.create_server((host, port)):
+            return True
+    except OSError as exc:
+        if is_final or exc.errno != errno.EADDRINUSE:
+            raise
+        return False
 
 
 def is_responding(url: str) -> bool:

@@ -17,7 +17,8 @@ def web_command(settings: Settings) -> list[str]:
         *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
         *("--log-level", "warning", "--no-control-socket"),
         *("--logger-class", "adapter.server.gunicorn_log.Logger"),
-        # By default, any client on this machine, including a proxy, may change the path and scheme.
+        # By default, gunicorn lets clients on this machine, such as a proxy, change the path and
+        # scheme.
         *("--forwarder-headers", "", "--forwarded-allow-ips", ""),
         "--config",
         "python:adapter.server.gunicorn_conf",

@@ -1,7 +1,7 @@
-"""The worker process: a few threads process the rows that are due.
+"""Run the worker process, in which a few threads process the rows that are due.
 
-Twice a second it counts them and starts that many runs. The web process announces new events with
-NOTIFY, so that they are mapped at once. The same run sends their bookings.
+Twice a second, it counts these rows and starts up to that many runs. The web process announces new
+events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
 """
 
 import concurrent.futures
@@ -18,6 +18,8 @@ from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
+from adapter.server.repeat import log_outage, repeat
 from adapter.server.watchdog import Watchdog
 from adapter.services import check_destination
 from adapter.settings import Settings
@@ -29,16 +31,19 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 #: How often to recover rows from dead workers.
 RECOVERY_SECONDS = 5.0
-#: Pause before the listener, or a worker that starts, connects to PostgreSQL again.
+#: Pause before the listener, or a worker that is starting, connects to PostgreSQL again.
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: Pause after an unexpected error, so that repeated errors do not fill the log.
-PAUSE_AFTER_BUG_SECONDS = 5.0
+#: How often to look for leads' states to report to another system.
+NOTIFY_SECONDS = 1.0
+#: How long shutdown waits for a status webhook. One that is cut off is delivered again.
+NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
-#: requests to Propexo, whichever is longer. A search makes five requests.
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for this long, or for as
+#: long as the timeouts of this many requests to Propexo if that is longer. A search makes five
+#: requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
@@ -51,58 +56,61 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
-    Return True if a reloaded secret is different, so that the process must start again. Wait for
-    PostgreSQL, now and after each outage. Raise ConfigurationError if it is not usable.
+    Return True if a reloaded secret has changed, so that the process must restart. Wait for
+    PostgreSQL at startup and after each outage. Raise ConfigurationError if the database cannot be
+    used.
     """
     reason = None
     while (reason := _reason_to_wait(pipeline, reason)) is not None:
         time.sleep(RECONNECT_SECONDS)
-    # Blocked before any thread starts, so that this one can wait for them.
+    # Block the signals before any thread starts, so that only this thread gets them.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with pipeline.store:
+            _sync_clock(pipeline)
             return Worker(pipeline).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
-    """Return None if PostgreSQL is usable. Otherwise log why, unless it is logged already."""
+    """Return why PostgreSQL cannot be used, or None. Log a reason that is not logged yet."""
     try:
         check_reachable(pipeline.store.url)
         with Database(pipeline.store.url, size=1) as opened:
             check_destination(pipeline.settings, opened)
     except StoreUnavailable as exc:
-        return _log_outage("start", exc, logged)
+        return log_outage("start", exc, logged)
     return None
 
 
-def _log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
-    """Log why a part cannot use PostgreSQL, unless it is logged already. Return the reason."""
-    reason = str(exc)
-    if reason != logged:
-        log.warning("postgresql_unavailable", extra={"part": part, "reason": reason})
-    return reason
+def _sync_clock(pipeline: Pipeline) -> None:
+    """Measure the clock before anything is done by it."""
+    try:
+        pipeline.sync_clock()
+    except StoreUnavailable as exc:
+        log_outage("clock", exc, None)
 
 
 class Worker:
-    """A worker: one thread for each of its parts, and a pool of threads that process rows."""
+    """A worker, with a thread for each of its loops and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
-        #: A heartbeat submitted to the threads. It is not executed while all of them hang.
+        #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        parts = ("polling", "recovery", "listener", "threads", *Task)
+        parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
+        self._heart = Heart(pipeline, "worker")
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
-        #: Why a part cannot use PostgreSQL, as logged for the current outage.
+        #: The logged reasons why loops cannot use PostgreSQL in the current outage, by loop.
         self._outages: dict[str, str] = {}
 
     def run(self) -> bool:
-        """Run all parts until a signal stops them. Return True if the secrets have changed."""
+        """Run all loops until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra={"concurrency": self._concurrency})
@@ -114,15 +122,17 @@ class Worker:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all parts during the block. Then let each run end after its current row."""
+        """Run all loops during the block. Then make each run stop after its current row."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
             ("listener", self._listen, RECONNECT_SECONDS),
+            ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
             part.start()
+        notifier = self._start_notifier()
         try:
             yield
         finally:
@@ -131,33 +141,38 @@ class Worker:
             self._pipeline.stop()
             for part in parts:
                 part.join()
+            if notifier is not None:
+                notifier.join(NOTIFY_GRACE_SECONDS)
             self._threads.shutdown(cancel_futures=True)
 
+    def _start_notifier(self) -> threading.Thread | None:
+        """Start reporting states, if that is set up. The watchdog does not watch it.
+
+        Otherwise, a receiver that hangs would end the worker.
+        """
+        if self._pipeline.notifier is None:
+            return None
+        step = ("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS)
+        thread = threading.Thread(target=self._repeat, args=step, name=step[0], daemon=True)
+        thread.start()
+        return thread
+
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
-        """Call a step until shutdown, whatever it raises."""
-        while not self._stopping.is_set():
-            self._watchdog.heartbeat(part)
-            try:
-                step()
-                self._outages.pop(part, None)
-            except StoreUnavailable as exc:
-                self._outages[part] = _log_outage(part, exc, self._outages.get(part))
-            except Exception:
-                log.exception("worker_part_failed", extra={"part": part})
-                self._stopping.wait(PAUSE_AFTER_BUG_SECONDS)
-            self._stopping.wait(pause_seconds)
+        heartbeat = self._watchdog.heartbeat
+        repeat(part, step, pause_seconds, self._stopping, heartbeat, self._outages)
 
     def _start_due_runs(self) -> None:
-        """Start runs for due rows: postponed rows, checks, and rows without a notification."""
+        """Start runs for the rows that are due, including those without a notification."""
         for task in Task:
             if not self._pipeline.is_full(task):
-                self._watchdog.heartbeat(task)  # also while PostgreSQL is unavailable
+                self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
+        self._heart.looked()
 
     def _listen(self) -> None:
-        """Start a run whenever events are announced, until the connection is lost."""
+        """Start a run whenever a notification arrives, until the connection is lost."""
         for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
             self._watchdog.heartbeat("listener")
             self._outages.pop("listener", None)
@@ -167,10 +182,10 @@ class Worker:
                 self._threads.submit(self._run_task, Task.MAP)
 
     def _run_task(self, task: Task) -> None:
-        """Process due rows. Never raise: after an error they stay due, and another run follows.
+        """Process due rows. Never raise an error; rows that fail stay due for another run.
 
-        Bookings are sent at once after mapping. Of several workers that are notified, only those
-        that found an event do so.
+        After mapping, bookings are sent immediately, but only by workers that found an event to
+        map.
         """
         try:
             is_useful = self._pipeline.run(task)
@@ -193,15 +208,15 @@ class Worker:
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret that it uses is different, and all can be read: the process would
-        not start again with one that cannot.
+        Return True if a secret that the worker uses has changed and all secrets can be read. If one
+        cannot be read, the process could not restart.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
         if loaded is None:
             return False
         settings, sources = loaded
-        self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        self._pipeline.sources = sources  # a single assignment, so that no task sees a partial set
         return must_restart(former, settings)
 
 

@@ -37,7 +37,7 @@ class Verifier:
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """Verify a request, and return the index of the matching key.
 
-        Return None if the scheme has no secret. Raise :class:`VerificationError` if it is invalid.
+        Return None if requests are not signed. Raise :class:`VerificationError` if it is not valid.
         """
         if self.networks:
             check_address(request.client, self.networks)

@@ -3,15 +3,18 @@
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES
 from adapter.store.database import Database, check_reachable, is_reachable
+from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.encryption import Undecryptable
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
+from adapter.store.outbox import Horizon, StatusWebhook, WebhookSummary
 from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
 from adapter.store.search import LARGEST_NUMBER, Filter
+from adapter.store.send_queue import Pause, scope_text
 from adapter.store.stats import Sending, Traffic, UnknownCommunity
 from adapter.store.transaction import Transaction
 from adapter.store.users import SIGN_IN_WINDOW, AuditEntry, AuditLog, User
@@ -25,28 +28,34 @@ __all__ = [
     "AuditEntry",
     "AuditLog",
     "Database",
+    "DatabaseClock",
     "DecisionCount",
     "DueCheck",
     "Filter",
     "Group",
+    "Horizon",
     "Issue",
     "NewEvent",
     "NewRejection",
+    "Pause",
     "Rejection",
     "RejectionSummary",
     "ReviewQueue",
     "Sending",
     "SharedContact",
+    "StatusWebhook",
     "Task",
     "Traffic",
     "Transaction",
     "Undecryptable",
     "UnknownCommunity",
     "User",
+    "WebhookSummary",
     "check_reachable",
     "is_reachable",
     "listen_for_received_events",
     "listen_for_settled_events",
     "migrate",
+    "scope_text",
     "storable",
 ]

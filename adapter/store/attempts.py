@@ -108,6 +108,10 @@ class Attempts(Statements):
         rows = self._all("attempts_of_booking", booking_id=booking_id)
         return tuple(map(attempt_from_row, rows))
 
+    def shorten_leases(self, until: dt.datetime) -> None:
+        """End the leases of all unfinished attempts by ``until``."""
+        self._run("shorten_leases", until=until)
+
     def expired(self, now: dt.datetime) -> list[Attempt]:
         """Return unfinished attempts whose lease has expired, because their process died."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

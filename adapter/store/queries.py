@@ -17,12 +17,16 @@ def _statements(text: str) -> dict[str, bytes]:
     return {name.strip(): sql.strip().encode() for name, sql in named}
 
 
-#: All statements, by name. ``-- name:`` starts a statement, and the next line describes it.
-STATEMENTS = {
+_ALL = {
     name: sql
     for file in _SQL.iterdir()
     if file.name.endswith(".sql")
     for name, sql in _statements(file.read_text()).items()
+}
+
+#: All statements by name. ``-- name:`` starts a statement, and the next line describes it.
+STATEMENTS = {
+    name: sql.replace(b"SENDABLE", b"(%s)" % _ALL["sendable"]) for name, sql in _ALL.items()
 }
 
 

@@ -30,6 +30,13 @@ LOW_SHARE = 0.2
 #: The share of Propexo's limit that we use. Above 80%, Propexo slows down every response.
 USED_SHARE = 0.8
 
+#: Sending stops after this many POSTs in a row without a clear answer.
+MOST_FAILURES = 3
+
+#: How long it stops at first, and at most. The time doubles with each further failure.
+FIRST_STOP = dt.timedelta(seconds=10)
+LONGEST_STOP = dt.timedelta(minutes=5)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RateState:
@@ -38,17 +45,39 @@ class RateState:
     #: GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
     theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
-    #: Why sending is suspended until someone fixes it, or None.
+    #: Why nothing is sent until a read shows that it works again, or None.
     stopped_for: str | None
     #: The number of calls per minute that Propexo allows, as last reported.
     allowed: int | None
-    #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
+    #: POSTs in a row without a clear answer. After several, none begins before ``retry_at``.
+    failures: int
+    retry_at: dt.datetime
+    #: Calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
     #: The time of the oldest of these calls, or None.
     oldest_at: dt.datetime | None
-    #: The number of bookings due to be sent: 0, 1, or 2 for more than one.
+    #: The number of bookings that could be sent now: 0, 1, or 2 for more than one. Others do not
+    #: hold up reads: they may wait for one.
     waiting: int
+
+    @property
+    def is_reading_stopped(self) -> bool:
+        """True if reads would fail too, because Propexo rejects the token."""
+        return self.stopped_for == NOT_AUTHORIZED
+
+
+#: The reason for which nothing is read either.
+NOT_AUTHORIZED = "not_authorized"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """Why and since when nothing is sent, and when it was checked before."""
+
+    stopped_for: str
+    stopped_at: dt.datetime | None
+    checked_at: dt.datetime
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
@@ -71,9 +100,19 @@ def next_call(
         earliest = max(earliest, min(rate_state.theoretical_arrival_at, now + WINDOW) - burst)
     if rate_state.calls >= limit and rate_state.oldest_at is not None:
         earliest = max(earliest, min(rate_state.oldest_at, now) + WINDOW + CLOCK_LAG)
+    if not is_read and rate_state.failures >= MOST_FAILURES:
+        earliest = max(earliest, min(rate_state.retry_at, now + LONGEST_STOP))
     if is_read and rate_state.waiting and rate_state.reads >= max(limit * READ_SHARE, 1):
         earliest = max(earliest, now + WINDOW / limit * 4)
     return earliest
+
+
+def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
+    """Return when the next POST may begin after this many in a row without a clear answer."""
+    if failures < MOST_FAILURES:
+        return now
+    doublings = min(failures - MOST_FAILURES, 20)
+    return now + min(FIRST_STOP * (1 << doublings), LONGEST_STOP)
 
 
 def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.datetime:
@@ -83,13 +122,13 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
     )
 
 
-def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime:
-    """Return when calls may continue if Propexo allows this many per minute and has this many left.
+def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
+    """Return when calls may continue, or None: at once. Given are those allowed and left.
 
     Few may be left because other programs use the same token. They are spread over the minute.
     """
     if left > allowed * LOW_SHARE:
-        return now
+        return None
     return now + WINDOW / (left + 1)
 
 
@@ -107,7 +146,8 @@ class RateLimiter(Statements):
     def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
         """Lock the rate limit like :meth:`lock`, but return a function that returns its state."""
         self._run("lock_rate_limit")
-        rows = self._run("read_rate_limit", now=now, since=now - WINDOW - CLOCK_LAG)
+        # A tour that is too late soon expires, so it is not counted even before that.
+        rows = self._run("read_rate_limit", now=now, late=now, since=now - WINDOW - CLOCK_LAG)
 
         def read() -> RateState:
             row = rows.fetchone()
@@ -125,11 +165,14 @@ class RateLimiter(Statements):
         *,
         source: str | None = None,
         weight: int = 1,
+        lease_until: dt.datetime | None = None,
     ) -> None:
         """Count a call that is made now: a read, or a POST that uses the turn of its ``source``.
 
-        ``limit`` is the configured number of calls per minute.
+        ``limit`` is the configured number of calls per minute. After failures, one POST at a time
+        is tried, so the next one waits for its outcome, until ``lease_until``.
         """
+        is_trial = rate_state.failures >= MOST_FAILURES
         self._run(
             "count_call",
             at=now,
@@ -138,12 +181,13 @@ class RateLimiter(Statements):
             since=now - WINDOW - CLOCK_LAG,
             source=source,
             weight=weight,
+            retry_at=lease_until if is_trial else None,
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
         """Count a read and return None, or return when to try again."""
         rate_state = self.lock(now)
-        if rate_state.stopped_for is not None:
+        if rate_state.is_reading_stopped:
             return now + SUSPENDED_GAP
         at = next_call(rate_state, now, limit, is_read=True)
         if at > now:
@@ -161,13 +205,46 @@ class RateLimiter(Statements):
         self._run("pause_sending", until=until)
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
-        """Suspend sending until :meth:`resume`. Return False if it was already suspended."""
+        """Stop sending until :meth:`resume`. Return False if it was already stopped."""
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
-    def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> bool:
-        """Return True if this worker should check now whether sending can resume."""
-        return self._one("reserve_check", now=now, before=now - gap) is not None
+    def count_failure(self, reason: str, why: str, now: dt.datetime) -> bool:
+        """Count a POST without a clear answer. Return True if sending stops because of it."""
+        rate_state = self.lock(now)
+        if rate_state.stopped_for is not None:
+            return False
+        failures = rate_state.failures + 1
+        is_stopped = failures >= MOST_FAILURES
+        self._run(
+            "count_failure",
+            failures=failures,
+            retry_at=retry_after(failures, now),
+            stopped_for=reason if is_stopped else None,
+            why=why,
+            now=now,
+        )
+        return is_stopped
+
+    def end_failures(self) -> None:
+        """Record a clear answer to a POST: sending works."""
+        self._run("end_failures")
+
+    def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
+        """Return why sending is stopped if it is this worker's turn to check whether it works."""
+        row = self._one("reserve_check", now=now, before=now - gap)
+        return Stop(**row) if row else None
 
     def resume(self) -> None:
-        """Resume sending."""
+        """Resume sending. After failures, one POST at a time is tried until one succeeds."""
         self._run("resume_sending")
+
+    def repair_clock(self, now: dt.datetime) -> bool:
+        """Undo what a clock that was ahead left. Return False if there is nothing.
+
+        A call in the future is a sign of it: someone's clock, or PostgreSQL's, was ahead.
+        """
+        return self._one("repair_clock", now=now, ahead=now + CLOCK_LAG * 2) is not None
+
+    def lift(self) -> None:
+        """End a temporary pause of all calls, and check at once whether sending can resume."""
+        self._run("lift_pause")

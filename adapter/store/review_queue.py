@@ -50,6 +50,21 @@ class Issue:
             value=(first.value or "") if first is not None and is_community else "",
         )
 
+    @classmethod
+    def of_event(cls, event: Event) -> Self:
+        """Return the issue that holds up a webhook without bookings."""
+        first = event.reasons[0] if event.reasons else None
+        return cls(
+            kind="event",
+            source=event.source,
+            state=event.state,
+            code="",
+            is_looked_for=False,
+            field=first.field if first else "",
+            message=first.reason if first else "",
+            value="",
+        )
+
     @property
     def key(self) -> str:
         """Return a short key for the group, which changes only if the issue changes."""

@@ -1,5 +1,6 @@
 """Choose the booking to send next."""
 
+import dataclasses
 import datetime as dt
 
 from adapter.models import Booking
@@ -7,16 +8,45 @@ from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Pause:
+    """A user's pause: matching bookings are not sent."""
+
+    #: The source and the community of these bookings. Empty: any.
+    source: str
+    community: str
+    reason: str
+    #: The user's name.
+    by: str
+    since: dt.datetime
+
+    @property
+    def is_total(self) -> bool:
+        """True if all bookings are paused."""
+        return not (self.source or self.community)
+
+    @property
+    def scope(self) -> str:
+        """What is paused, for users."""
+        return scope_text(self.source, self.community)
+
+
+def scope_text(source: str, community: str) -> str:
+    """Describe bookings of a source, or at a community, or all of them if both are empty."""
+    named = (("source", source), ("community", community))
+    return ", ".join(f"{kind} {name}" for kind, name in named if name) or "all sources"
+
+
 class SendQueue(Statements):
-    """Reads pending bookings within a transaction."""
+    """Reads pending bookings and pauses within a transaction."""
 
     def most_urgent(
         self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
     ) -> Booking | None:
         """Lock and return the booking to send next, or None.
 
-        The soonest tour that starts before ``soon`` comes first, then the sources take turns. Tours
-        that start by ``late`` are skipped. A source's guest cards follow its tours.
+        The soonest tour that starts before ``soon`` comes first; then the sources take turns. Tours
+        that start by ``late`` are skipped. Guest cards follow after all tours.
         """
         # Both queries run before the first result is read, so that a pipeline needs only one round
         # trip.
@@ -32,3 +62,24 @@ class SendQueue(Statements):
     def expired_prospects(self, before: dt.datetime) -> list[int]:
         """Lock and return the IDs of guest cards that have been pending since before ``before``."""
         return [row["id"] for row in self._all("expired_prospects", before=before)]
+
+    def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:
+        """Pause bookings. No POST for one of them begins after the transaction."""
+        self._run("lock_rate_limit")
+        self._run("pause", source=source, community=community, reason=reason, by=by, at=now)
+
+    def end_pause(self, *, source: str, community: str) -> bool:
+        """End a pause. Return False if there is none."""
+        return self._one("end_pause", source=source, community=community) is not None
+
+    def pauses(self) -> list[Pause]:
+        """Return what users have paused, longest first."""
+        return [Pause(**row) for row in self._all("pauses")]
+
+    def has_bookings(self, *, source: str, community: str) -> bool:
+        """Return True if there is a booking of this source, or at this community."""
+        return self._one("has_bookings", source=source, community=community) is not None
+
+    def bring_forward(self, now: dt.datetime) -> None:
+        """Make all bookings due that are to be sent or checked later."""
+        self._run("bring_forward", now=now)

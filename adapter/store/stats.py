@@ -17,8 +17,12 @@ MOST_PENDING = 10_000
 class Sending:
     """Whether calls to Propexo are allowed, and how many were made in the last minute."""
 
-    #: Why sending is suspended until someone fixes it (``not_authorized``), or None.
+    #: Why sending is stopped until a read shows that it works again, or None: ``not_authorized``,
+    #: ``no_clear_answer``, ``wrong_path`` or ``unreachable``.
     stopped_for: str | None
+    #: Since when there are errors, and the last one.
+    stopped_at: dt.datetime | None
+    stopped_why: str | None
     #: No calls are made before this time.
     paused_until: dt.datetime
     #: The number of calls per minute that Propexo allows, as last reported, or None.

@@ -1,6 +1,7 @@
 """Provide a transaction with an attribute for each group of tables."""
 
 import contextlib
+import datetime as dt
 import functools
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.jobs import Jobs
+from adapter.store.monitoring import Monitoring
+from adapter.store.outbox import Outbox
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -42,6 +45,8 @@ class Transaction(Statements):
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     jobs = _lazy(Jobs)
+    monitoring = _lazy(Monitoring)
+    outbox = _lazy(Outbox)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)
@@ -68,6 +73,13 @@ class Transaction(Statements):
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
         return bytes(row["hash_key"])
+
+    def current_time(self) -> dt.datetime:
+        """Return PostgreSQL's current time."""
+        row = self._one("current_time")
+        assert row is not None  # noqa: S101 - SELECT without FROM gives a row
+        at: dt.datetime = row["at"]
+        return at
 
     def record_propexo_host(self, host: str | None) -> str | None:
         """Record the API host through which this database first booked in Knock, and return it."""

@@ -33,7 +33,7 @@ class Receipt:
     """The result of storing a webhook."""
 
     event_id: int
-    #: True if an earlier webhook has the same key. ``event_id`` is then the earlier event.
+    #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
     is_duplicate: bool
     #: The event with the new content, if a duplicate has different content, else None.
     changed_id: int | None = None
@@ -189,7 +189,7 @@ class Receiver:
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify this delivery, and whether they are proved."""
+    """Return the headers that identify this delivery, and whether they can be trusted."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)

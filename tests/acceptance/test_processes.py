@@ -270,6 +270,23 @@ def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) 
     assert variable in line
 
 
+def test_a_run_after_a_kill_waits_for_the_ports_of_the_one_before(data_folder: Path) -> None:
+    """The process before may still be ending. `adapter run` advised to set another port."""
+    folder = data_folder / "data"
+    lock = folder / "lock"
+    killed = start_adapter(folder)
+    wait_until(lambda: lock.exists() and lock.read_bytes(), "it has started")
+    killed.process.kill()
+    killed.process.wait()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        running = start_adapter(folder, PORT=str(taken.getsockname()[1]))
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(3)
+    wait_until(lambda: is_ready(running.url), "it is ready", 60)
+    running.stop()
+    assert lock.read_bytes() == b"", "it was not killed"
+
+
 def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
     ended = run_command(
         environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", PROPEXO_TOKN="red"), "run"

@@ -5,44 +5,20 @@ import re
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pytest
 
-from adapter.cli import commands
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState
 from adapter.operations.release import Repairs
-from tests.harness import SECRETS, Harness, settle
+from tests.harness import Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
 
 PASSWORD = "correct horse battery"
 #: What somebody types who is asked for it twice.
 TYPED = f"{PASSWORD}\n{PASSWORD}\n"
-
-
-class Shell:
-    """Runs commands on a database."""
-
-    def __call__(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> str:
-        ended = click.testing.CliRunner().invoke(commands, arguments, input=stdin)
-        if ended.exception and not isinstance(ended.exception, SystemExit):
-            raise ended.exception
-        assert ended.exit_code == exit_code, ended.output
-        return str(ended.output)
-
-    def json(self, *arguments: str, exit_code: int = 0) -> Any:
-        return json.loads(self(*arguments, "--json", exit_code=exit_code))
-
-
-@pytest.fixture
-def shell(database: str, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATABASE_URL", database)
-    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
-    return Shell()
 
 
 def held(harness: Harness, number: int = 1) -> int:
@@ -52,7 +28,7 @@ def held(harness: Harness, number: int = 1) -> int:
 
 
 def test_the_queue_shows_the_problem_and_the_solution(harness: Harness, shell: Shell) -> None:
-    assert shell("queue").strip() == "Nothing needs review."
+    assert shell("queue").endswith("\n\nNothing needs review.\n")
     numbers = [held(harness, number) for number in (1, 2)]
     text = shell("queue")
     assert "2 leads from rentfeed: held (held_by_mapping)" in text
@@ -343,3 +319,60 @@ def test_bookings_are_found_by_name_contact_or_id(harness: Harness, shell: Shell
     harness.mapped("rentfeed", lead(2))
     found = shell.json("bookings", "--search", "findme@", "--community", "maple-court")["bookings"]
     assert [one["id"] for one in found] == [booking.id]
+
+
+# --- pauses
+
+
+def test_the_commands_pause_and_resume(harness: Harness, shell: Shell) -> None:
+    harness.mapped("rentfeed", lead(1))
+    text = shell("pause", "--source", "rentfeed", "--reason", "sends wrong times", "--by", "ana")
+    assert text.startswith("Paused source rentfeed.\npaused: source rentfeed, since 20")
+    shell("pause", "--reason", "Knock moves", "--by", "bo")
+    assert "paused by bo; `adapter resume` ends it; 1 in the send queue" in shell("stats")
+    assert "by ana: sends wrong times" in shell("queue")
+    assert [one["reason"] for one in shell.json("queue")["pauses"]] == [
+        "sends wrong times",
+        "Knock moves",
+    ]
+    sending = shell.json("stats")["sending"]
+    assert (sending["is_paused"], len(sending["pauses"])) == (True, 2)
+
+    left = shell.json("resume", "--by", "ana")["pauses"]
+    assert [(one["source"], one["by"]) for one in left] == [("rentfeed", "ana")]
+    assert shell("resume", "--source", "rentfeed") == "Resumed source rentfeed.\n"
+    acts = [(act["action"], act["detail"]) for act in shell.json("audit")["acts"]]
+    assert acts == [
+        ("resumed", "source rentfeed"),
+        ("resumed", "all sources"),
+        ("paused", "all sources: Knock moves"),
+        ("paused", "source rentfeed: sends wrong times"),
+    ]
+
+
+def test_a_pause_names_something_that_exists(harness: Harness, shell: Shell) -> None:
+    why = ("--reason", "x")
+    for kind, name in (("source", "rentfed"), ("community", "elm")):
+        with pytest.raises(NotPossible, match=f"there is no {kind} {name}"):
+            shell("pause", f"--{kind}", name, *why)
+    with pytest.raises(NotPossible, match="website is not paused"):
+        shell("resume", "--source", "website")
+    assert "not both" in shell("pause", "--source", "a", "--community", "b", *why, exit_code=2)
+    shell("pause", "--source", "website", *why)
+    shell("pause", "--community", "maple-court", *why)
+
+
+def test_stats_say_why_sending_is_stopped(
+    harness: Harness, upstream: SandboxClient, shell: Shell
+) -> None:
+    for number in range(4):
+        harness.mapped("rentfeed", lead(number))
+    upstream.fault(*[{"status": 500}] * 3)
+    harness.send()
+    why = "Propexo failed with 500"
+    assert (
+        f"sending: stopped since 2026-03-02T18:00:00Z: Propexo gives no clear answers ({why}); "
+        "1 in the send queue"
+    ) in shell("stats")
+    sending = shell.json("stats")["sending"]
+    assert (sending["stopped_for"], sending["stopped_why"]) == ("no_clear_answer", why)

@@ -47,6 +47,7 @@ from adapter.operations.sign_in import (
     SignIn,
     new_user,
 )
+from adapter.server.heartbeat import Heart
 from adapter.settings import Policy, Settings
 from adapter.store import IGNORED, SIGN_IN_WINDOW, Database, Issue, review_queue
 from tests.harness import SECRETS, Harness, load_cached, sample, settle
@@ -782,6 +783,17 @@ def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
     answer = ana.get(path)
     assert answer.status_code == 404
     assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
+
+
+def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
+    for path in ("/", "/queue", "/leads", "/nowhere"):
+        page = ana.get(path).text
+        assert '<div class="banner broken" role="status">BROKEN: No worker runs' in page
+    heart = Heart(ana.harness.pipeline, "worker")
+    heart.looked()
+    heart.beat()
+    assert '<div class="banner warning" role="status">WARNING: The clock' in ana.text("/")
+    assert "No worker runs" not in ana.text("/")
 
 
 def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
@@ -1693,3 +1705,18 @@ def test_a_lead_whose_encryption_key_is_missing_names_the_key(ana: Reader) -> No
     page = ana.text(f"/leads/{booking_id}", status=503)
 
     assert "add the key with the ID k1 to ADAPTER_ENCRYPTION_KEYS" in page
+
+
+def test_the_overview_pauses_and_resumes(
+    ana: Reader, harness: Harness, upstream: SandboxClient
+) -> None:
+    harness.mapped("rentfeed", lead(1))
+    ana.post("/pause", scope="source rentfeed", reason="wrong times")
+    assert "Sending is paused for source rentfeed" in ana.text("/")
+    settle(harness)
+    assert upstream.posts() == []
+    ana.post("/resume", scope="source rentfeed")
+    settle(harness)
+    assert len(upstream.posts()) == 1
+    with harness.pipeline.store.transaction() as tx:
+        assert [act.by for act in tx.audit.entries() if act.action == "paused"] == ["ana"]

@@ -220,6 +220,8 @@ def test_a_refused_connection_is_retried(harness: Harness, upstream: SandboxClie
         assert waiting.due_at is not None
         harness.clock.at = waiting.due_at
     sender.propexo = real
+    harness.clock.advance(10)
+    harness.pipeline.recover()
     harness.send()
 
     outcomes = [attempt.outcome for attempt in harness.story(booking.id).attempts[booking.id]]

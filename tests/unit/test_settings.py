@@ -24,6 +24,8 @@ SECRETS = {
     "PROPEXO_TOKEN": "hunter2",
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
+    "ADAPTER_API_TOKEN": "hunter2-hunter2-hunter2",
+    "ADAPTER_STATUS_WEBHOOK_SECRET": "whsec_hunter2" + "A" * 32 + "=",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
     "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
@@ -100,6 +102,11 @@ def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
         settings_from({name: "hunter2 hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_short_api_token_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ADAPTER_API_TOKEN must have at least 20"):
+        settings_from({"ADAPTER_API_TOKEN": "open sesame"})
 
 
 @pytest.mark.parametrize("name", [*SECRET_NAMES, "RENTFEED_SECRET"])

@@ -22,6 +22,8 @@ OPEN = RateState(
     paused_until=EPOCH,
     stopped_for=None,
     allowed=None,
+    failures=0,
+    retry_at=EPOCH,
     calls=0,
     reads=0,
     oldest_at=None,
@@ -70,12 +72,19 @@ def test_next_call(change: dict[str, object], is_read: bool, waits: float) -> No
 
 @pytest.mark.parametrize(
     ("allowed", "left", "waits"),
-    [(150, 150, 0), (150, 31, 0), (150, 30, 60 / 31), (150, 5, 10), (150, 0, 60)],
+    [(150, 30, 60 / 31), (150, 5, 10), (150, 0, 60)],
 )
 def test_pause_after(allowed: int, left: int, waits: float) -> None:
-    pause = rate_limit.pause_after(allowed, left, NOW) - NOW
+    until = rate_limit.pause_after(allowed, left, NOW)
 
-    assert pause.total_seconds() == pytest.approx(waits, abs=1e-5)
+    assert until is not None
+    assert (until - NOW).total_seconds() == pytest.approx(waits, abs=1e-5)
+
+
+@pytest.mark.parametrize("left", [150, 31])
+def test_enough_calls_left_are_no_reason_to_pause(left: int) -> None:
+    """A pause that ends now would last as long as a clock that steps back."""
+    assert rate_limit.pause_after(150, left, NOW) is None
 
 
 @pytest.mark.parametrize("limit", [1, 7, 120, 1000])

@@ -19,7 +19,7 @@ RETURNING *
 
 -- name: accept_attempt
 -- Save that a POST was accepted, move its booking to submitted, and save Propexo's rate limit if it was
--- reported. If another outcome was saved before, save only the limit and return no row. A late response
+-- reported. It is a clear answer, so failures before it no longer count. If another outcome was saved before, save only the limit and return no row. A late response
 -- may correct an unknown outcome.
 WITH finished AS (
     UPDATE attempts
@@ -38,8 +38,10 @@ WITH finished AS (
     INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
     SELECT event_id, id, %(at)s, state, 'submitted', 'accepted', 'worker' FROM before
 ), reported AS (
-    UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
-    WHERE %(allowed)s::integer IS NOT NULL
+    UPDATE rate_limit SET allowed = COALESCE(%(allowed)s, allowed), failures = 0,
+        paused_until = GREATEST(paused_until, %(until)s),
+        stopped_for = CASE stopped_for WHEN 'not_authorized' THEN stopped_for END
+    WHERE %(allowed)s::integer IS NOT NULL OR failures > 0
 )
 SELECT booking_id FROM finished
 
@@ -56,7 +58,7 @@ UPDATE attempts SET outcome = 'job_failed'
 WHERE booking_id = %(booking_id)s AND outcome = 'accepted'
 
 -- name: deny_attempts
--- Record that none of these attempts booked anything, as a user has confirmed.
+-- Record that, according to a user, none of these attempts booked anything.
 UPDATE attempts SET outcome = 'job_failed', finished_at = COALESCE(finished_at, %(at)s)
 WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
 
@@ -65,7 +67,12 @@ WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
 SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 
 -- name: expired_attempts
--- Return attempts whose process died before it saved the outcome.
+-- Return unfinished attempts whose lease has expired, because their process died.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
 WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease_until < %(now)s
 ORDER BY a.id LIMIT 100
+
+-- name: shorten_leases
+-- End the leases of all unfinished attempts by a time.
+UPDATE attempts a SET lease_until = %(until)s FROM bookings b
+WHERE b.state = 'sending' AND a.booking_id = b.id AND a.outcome IS NULL AND a.lease_until > %(until)s

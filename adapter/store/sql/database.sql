@@ -9,7 +9,7 @@ SELECT NOT pg_is_in_recovery() AS writable
 SELECT hash_key FROM installation
 
 -- name: record_propexo_host
--- Record the host unless one is recorded or it is null, and return the recorded one.
+-- Record the host unless it is null or a host is already recorded. Return the recorded host.
 UPDATE installation SET propexo_host = coalesce(propexo_host, %(host)s) RETURNING propexo_host
 
 -- name: lock_keys
@@ -18,9 +18,9 @@ SELECT pg_advisory_xact_lock(key) FROM (
     SELECT DISTINCT key FROM unnest(%(keys)s::bigint[]) AS key ORDER BY key) AS keys
 
 -- name: lock_related
--- Runs after "related". Lock these keys and those of the related bookings, in a fixed order. The locks
--- are on the keys modulo 1,024, because PostgreSQL has room for only a few thousand locks. Return which
--- of these keys have too many bookings.
+-- Continues "related". Lock these keys and the related bookings' keys, in a fixed order. The locks are on
+-- the keys modulo 1,024, because PostgreSQL has room for only a few thousand locks. Return which of these
+-- keys have too many bookings.
 SELECT pg_advisory_xact_lock(lock), ARRAY(
     SELECT unnest(%(keys)s::bigint[]) EXCEPT SELECT key FROM usable) AS crowded
 FROM (
@@ -29,7 +29,7 @@ FROM (
     ORDER BY lock) AS locks
 
 -- name: listen_settled
--- Receive the IDs of settled events.
+-- Receive the IDs of completed events.
 LISTEN settled
 
 -- name: listen_received
@@ -39,3 +39,7 @@ LISTEN received
 -- name: notify_received
 -- Notify the workers of received events. A transaction that only notifies does not wait for the disk.
 NOTIFY received
+
+-- name: current_time
+-- Return the current time, not that of the start of the transaction.
+SELECT clock_timestamp() AS at

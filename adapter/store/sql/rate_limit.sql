@@ -1,23 +1,23 @@
 -- Propexo's rate limit.
 
 -- name: lock_rate_limit
--- Lock the rate limit until the transaction ends.
-SELECT FROM rate_limit FOR UPDATE
+-- Lock the rate limit until the transaction ends. If this process is suspended meanwhile, or its machine
+-- is lost, others wait 5 seconds at most.
+SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
--- Return the state of the rate limit, the calls in the window, and how many bookings are due: 0, 1 or 2
--- (more than one).
-SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, c.calls, c.reads, c.oldest_at,
+-- Return the state of the rate limit, the calls in the window, and how many bookings could be sent: 0, 1 or
+-- 2 (more than one).
+SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, failures, retry_at, c.calls, c.reads, c.oldest_at,
     (SELECT count(*) FROM (
-        SELECT FROM bookings WHERE (state = 'pending') IS TRUE AND (due_at <= %(now)s) IS TRUE
-        ORDER BY source, starts_at, id LIMIT 2) w) AS waiting
+        SELECT FROM bookings b WHERE SENDABLE ORDER BY source, starts_at, id LIMIT 2) w) AS waiting
 FROM rate_limit, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
     FROM calls WHERE at > %(since)s) c
 
 -- name: count_call
 -- Count a call, and delete those that have left the window. If the call is for a source, advance that
--- source's virtual time according to its weight.
+-- source's virtual time according to its weight. A trial after failures delays the next POST.
 WITH old AS (
     DELETE FROM calls WHERE at <= %(since)s
 ), call AS (
@@ -28,7 +28,8 @@ WITH old AS (
     RETURNING t.virtual_time - 1.0 / %(weight)s AS began
 )
 UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s,
-    virtual_time = GREATEST(virtual_time, (SELECT began FROM served))
+    virtual_time = GREATEST(virtual_time, (SELECT began FROM served)),
+    retry_at = COALESCE(%(retry_at)s, retry_at)
 
 -- name: save_limit
 -- Save the limit that Propexo reported.
@@ -39,16 +40,45 @@ UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_unti
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending
--- Suspend sending. Return no row if it was already suspended.
-UPDATE rate_limit SET stopped_for = %(reason)s, checked_at = %(now)s WHERE stopped_for IS NULL
-RETURNING stopped_for
+-- Stop sending. Return no row if it was already stopped.
+UPDATE rate_limit
+SET stopped_for = %(reason)s, stopped_at = %(now)s, stopped_why = NULL, checked_at = %(now)s
+WHERE stopped_for IS NULL RETURNING stopped_for
+
+-- name: count_failure
+-- Count a POST without a clear answer.
+UPDATE rate_limit SET failures = %(failures)s, retry_at = %(retry_at)s,
+    stopped_for = %(stopped_for)s, stopped_why = %(why)s,
+    stopped_at = CASE WHEN failures = 0 THEN %(now)s ELSE stopped_at END
+
+-- name: end_failures
+-- Record a clear answer to a POST.
+UPDATE rate_limit SET failures = 0,
+    stopped_for = CASE stopped_for WHEN 'not_authorized' THEN stopped_for END
+WHERE failures > 0
 
 -- name: reserve_check
--- Reserve the next check of whether sending can resume. Return no row if none is due.
-UPDATE rate_limit SET checked_at = %(now)s
-WHERE stopped_for IS NOT NULL AND checked_at <= %(before)s
-RETURNING stopped_for
+-- Reserve the next check of whether sending can resume, and return why it is stopped and when the check
+-- before was. Return no row if none is due.
+UPDATE rate_limit r SET checked_at = %(now)s FROM rate_limit former
+WHERE r.stopped_for IS NOT NULL AND r.checked_at <= %(before)s AND r.retry_at <= %(now)s
+RETURNING r.stopped_for, r.stopped_at, former.checked_at
 
 -- name: resume_sending
 -- Resume sending.
 UPDATE rate_limit SET stopped_for = NULL
+
+-- name: lift_pause
+-- End a temporary pause, and make the next check of whether sending can resume due.
+UPDATE rate_limit SET paused_until = 'epoch', theoretical_arrival_at = 'epoch', checked_at = 'epoch',
+    retry_at = 'epoch'
+
+-- name: repair_clock
+-- If there are calls in the future, move them and all other times of the rate limit to now.
+WITH future AS (
+    UPDATE calls SET at = %(now)s WHERE at > %(ahead)s RETURNING id
+)
+UPDATE rate_limit SET theoretical_arrival_at = LEAST(theoretical_arrival_at, %(now)s),
+    paused_until = LEAST(paused_until, %(now)s), checked_at = LEAST(checked_at, %(now)s),
+    retry_at = LEAST(retry_at, %(now)s)
+WHERE EXISTS (SELECT FROM future) RETURNING one

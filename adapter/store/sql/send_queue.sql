@@ -1,38 +1,44 @@
--- The send queue: bookings to send.
+-- The send queue, which contains the bookings to send.
 --
 -- Some conditions are written for the planner, whose statistics do not cover a queue that grew in the last
 -- few minutes. `(state = 'pending') IS TRUE` matches only the send queue's own indexes (see schema.sql).
 -- Any other `(...) IS TRUE`, and `IS NOT DISTINCT FROM`, matches no index, so that it is only checked in
 -- rows found by another condition.
 
+-- name: sendable
+-- Not a statement: the condition SENDABLE in others, for a booking b that could be sent now. It is neither
+-- paused nor too late, and none of its person's bookings is in flight.
+-- With the counts, the planner checks one pending booking at a time, in queue order. It would join EXISTS
+-- with the whole queue, or assume an early match. It estimates that "0 =" matches hardly any row, and would
+-- read the whole queue.
+(b.state = 'pending') IS TRUE AND (b.due_at <= %(now)s) IS TRUE AND (b.starts_at <= %(late)s) IS NOT TRUE
+    AND 1 > (
+        SELECT count(*) FROM pauses p
+        WHERE p.source IN ('', b.source) AND p.community IN ('', b.community))
+    AND 1 > (
+        SELECT count(*) FROM bookings o
+        WHERE o.match_keys && array_remove(b.match_keys, b.item_key)
+            AND o.state IN ('sending', 'submitted'))
+
 -- name: next_soon_tour
--- Return the soonest tour before a limit, of a person with no other booking in flight.
--- With the count, here and below, the planner checks one pending booking at a time, in queue order. It
--- would join EXISTS with the whole queue, or assume an early match. It estimates that "0 =" matches hardly
--- any row, and would read the whole queue.
+-- Return the soonest tour before a limit.
 SELECT b.* FROM bookings b
-WHERE (state = 'pending') IS TRUE AND kind = 'appointment' AND (due_at <= %(now)s) IS TRUE
-    AND starts_at > %(late)s AND starts_at < %(soon)s AND 1 > (
-    SELECT count(*) FROM bookings o
-    WHERE o.match_keys && array_remove(b.match_keys, b.item_key) AND o.state IN ('sending', 'submitted'))
+WHERE SENDABLE AND kind = 'appointment' AND starts_at > %(late)s AND starts_at < %(soon)s
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
--- Return the soonest tour from the source whose turn it is, of a person with no other booking in flight.
+-- Return the soonest tour from the source whose turn it is.
 -- Guest cards have no time. They follow after all tours, also taking turns by source.
 WITH first AS (
     SELECT b.id
     FROM source_turns t, rate_limit g, LATERAL (
         SELECT id, starts_at IS NULL AS can_wait FROM bookings b
-        WHERE (state = 'pending') IS TRUE AND source = t.source AND (due_at <= %(now)s) IS TRUE
-            AND (starts_at <= %(late)s) IS NOT TRUE AND 1 > (
-            SELECT count(*) FROM bookings o
-            WHERE o.match_keys && array_remove(b.match_keys, b.item_key) AND o.state IN ('sending', 'submitted'))
+        WHERE source = t.source AND SENDABLE
         ORDER BY starts_at, id LIMIT 1) b
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
 SELECT * FROM bookings WHERE id = (SELECT id FROM first)
-    -- It may have changed since it was selected, so the locked row is checked again.
+    -- The row may have changed since it was selected, so it is checked again once it is locked.
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 
@@ -48,3 +54,27 @@ SELECT id FROM bookings
 WHERE (state = 'pending') IS TRUE AND kind = 'prospect'
     AND GREATEST(created_at, asked_at) <= %(before)s
 ORDER BY GREATEST(created_at, asked_at) LIMIT 100 FOR UPDATE SKIP LOCKED
+
+-- name: pause
+-- Pause bookings. A later reason replaces the earlier one, and they stay paused since then.
+INSERT INTO pauses (source, community, reason, by, since)
+VALUES (%(source)s, %(community)s, %(reason)s, %(by)s, %(at)s)
+ON CONFLICT (source, community) DO UPDATE SET reason = EXCLUDED.reason, by = EXCLUDED.by
+
+-- name: end_pause
+-- End a pause. Return no row if there is none.
+DELETE FROM pauses WHERE source = %(source)s AND community = %(community)s RETURNING since
+
+-- name: pauses
+-- Return what is paused, longest first.
+SELECT source, community, reason, by, since FROM pauses ORDER BY since, source, community
+
+-- name: has_bookings
+-- Return a row if there is a booking of this source, or at this community.
+SELECT WHERE EXISTS (SELECT FROM bookings WHERE source = %(source)s)
+    OR EXISTS (SELECT FROM bookings WHERE community = %(community)s)
+
+-- name: bring_forward
+-- Make all bookings due that are to be sent or checked later.
+UPDATE bookings SET due_at = %(now)s
+WHERE state IN ('pending', 'submitted') AND due_at > %(now)s

@@ -1,0 +1,76 @@
+"""Stop and restart sending: ``pause`` and ``resume``."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from adapter.cli import output
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, by_option, opened_store
+from adapter.cli.report_formatting import pause_lines
+from adapter.models import utc_now
+from adapter.operations.pause import Pauses
+from adapter.settings import settings_from
+from adapter.store import Pause, scope_text
+
+
+def _scope_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--community", default="", help="Only this community's bookings (its key)."),
+        click.option("--source", default="", help="Only this source's bookings."),
+    ):
+        command = option(command)
+    return command
+
+
+def _check_scope(source: str, community: str) -> None:
+    if source and community:
+        raise click.UsageError("give --source or --community, not both")
+
+
+def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
+    output.show({"pauses": pauses}, "\n".join([text, *pause_lines(pauses)]), as_json=as_json)
+
+
+@click.command(
+    epilog=examples(
+        'adapter pause --reason "Knock is being migrated"',
+        'adapter pause --source rentfeed --reason "sends wrong times"',
+        'adapter pause --community maple-court --reason "new tour hours"',
+    )
+)
+@_scope_options
+@click.option("--reason", required=True, help="Why. It is shown with the pause.")
+@by_option
+@as_json
+def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
+    """Stop sending bookings until `adapter resume`.
+
+    Webhooks are still accepted and mapped, and bookings that Propexo has accepted are followed
+    up. Tours that come too close meanwhile expire and need review. After this command, no POST
+    for a paused booking begins.
+    """
+    _check_scope(**scope)
+    settings = settings_from()
+    with opened_store(settings) as store:
+        pauses = Pauses(settings, store, utc_now, by).pause(reason, **scope)
+    _show(f"Paused {scope_text(**scope)}.", pauses, as_json=as_json)
+
+
+@click.command(epilog=examples("adapter resume", "adapter resume --source rentfeed"))
+@_scope_options
+@by_option
+@as_json
+def resume(by: str, as_json: bool, **scope: Any) -> None:
+    """Send bookings again after `adapter pause`.
+
+    Without an option, this ends the pause of all sources, a temporary pause that Propexo
+    requested, and the delays before retries. Pauses of one source or community stay until they
+    are ended by name.
+    """
+    _check_scope(**scope)
+    settings = settings_from()
+    with opened_store(settings) as store:
+        pauses = Pauses(settings, store, utc_now, by).resume(**scope)
+    _show(f"Resumed {scope_text(**scope)}.", pauses, as_json=as_json)

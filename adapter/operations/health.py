@@ -1,0 +1,592 @@
+"""Determine whether all is well. Commands, console, metrics and alerts show the same verdict.
+
+:func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
+the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
+docs/monitoring.md.
+"""
+
+import dataclasses
+import datetime as dt
+import enum
+import math
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from adapter.exceptions import StoreUnavailable
+from adapter.operations.serializers import ago
+from adapter.settings import Settings
+from adapter.store import Database, Pause
+from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
+
+#: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
+#: seconds.
+ALIVE: Final = dt.timedelta(seconds=30)
+#: How long no worker may check the queue. A worker checks it twice a second, and reports that with
+#: each heartbeat.
+NO_WORKER_AFTER: Final = dt.timedelta(minutes=1)
+#: How long no web process may send a heartbeat. gunicorn replaces one that hangs in less time.
+NO_WEB_AFTER: Final = dt.timedelta(seconds=90)
+UNMAPPED_AFTER: Final = dt.timedelta(minutes=2)
+NOTHING_SENT_AFTER: Final = dt.timedelta(minutes=5)
+#: A secret's use is recorded once a minute, so only after this time is it certain that no request
+#: was accepted.
+REFUSED_AFTER: Final = dt.timedelta(minutes=2)
+REFUSED_FOR: Final = dt.timedelta(days=1)
+MIN_REFUSED: Final = 3
+#: A source's silence is a problem if it is less likely than this, assuming that webhooks arrive
+#: independently.
+SILENCE_PROBABILITY: Final = 0.001
+#: The number of webhooks is then Poisson-distributed: if N are usual, none arrive with probability
+#: exp(-N).
+SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
+FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
+OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
+REVIEW_AFTER: Final = dt.timedelta(hours=24)
+TOUR_SOON: Final = dt.timedelta(hours=4)
+UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
+MOST_CONNECTIONS: Final = 0.9
+LEAST_DISK_BYTES: Final = 1024**3
+MAX_CLOCK_SECONDS: Final = 2.0
+
+#: Reasons for rejections that indicate a wrong secret or a wrong clock. Other reasons also occur
+#: when a stranger calls a URL without a signature.
+REFUSED_REASONS: Final = frozenset(
+    {
+        "body_hash_mismatch",
+        "credentials_mismatch",
+        "signature_mismatch",
+        "timestamp_outside_tolerance",
+        "token_mismatch",
+    }
+)
+
+
+#: Why sending is stopped, by reason code.
+STOPPED: Final[Mapping[str, str]] = {
+    "not_authorized": "Propexo rejects our API token",
+    "no_clear_answer": "Propexo gives no clear answers",
+    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "unreachable": "Propexo cannot be reached",
+}
+
+NO_QUEUE: Final = QueueFacts()
+NO_REVIEW: Final = ReviewFacts()
+
+
+class Level(enum.StrEnum):
+    """How serious a problem or the whole verdict is."""
+
+    #: Leads are not received, not booked, or rejected.
+    BROKEN = "broken"
+    #: Something needs attention, but leads are booked.
+    WARNING = "warning"
+    #: Worth knowing, but not a problem.
+    NOTE = "note"
+    #: There is no problem.
+    OK = "ok"
+
+
+#: Exit codes of `adapter stats --check`.
+EXIT_CODES: Final = {Level.BROKEN: 2, Level.WARNING: 1, Level.OK: 0}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Condition:
+    """A kind of problem."""
+
+    level: Level
+    #: When the problem is reported, and what it means.
+    when: str
+    meaning: str
+    next_step: str
+
+
+#: All kinds of problems, by code, most important first.
+CONDITIONS: Final[Mapping[str, Condition]] = {
+    "database_unreachable": Condition(
+        Level.BROKEN,
+        "PostgreSQL cannot be used",
+        "Senders get 503 and retry; nothing is booked.",
+        "Start PostgreSQL, or fix DATABASE_URL. Everything continues by itself.",
+    ),
+    "no_web": Condition(
+        Level.BROKEN,
+        "no web process has sent a heartbeat for 90 seconds",
+        "Webhooks are not received; senders retry for a limited time.",
+        "Start `adapter web`. Its log says why it stopped.",
+    ),
+    "no_worker": Condition(
+        Level.BROKEN,
+        "no worker has looked at the queue for 1 minute: it is stopped, or it hangs",
+        "Webhooks are stored, but nothing is booked.",
+        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
+    ),
+    "sending_stopped": Condition(
+        Level.BROKEN,
+        "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
+        "had no clear answer",
+        "Webhooks are stored, but nothing is booked.",
+        "Fix what it names: set PROPEXO_TOKEN to a valid token and restart the worker, or check "
+        "Propexo's status and the network. Sending resumes by itself; `adapter resume` tries now.",
+    ),
+    "nothing_sent": Condition(
+        Level.BROKEN,
+        "bookings are due, but Propexo has accepted none for 5 minutes",
+        "Propexo cannot be reached, or the worker does not send.",
+        "Check Propexo's status, the network and the worker's log. Bookings are retried.",
+    ),
+    "webhooks_not_mapped": Condition(
+        Level.BROKEN,
+        "a webhook has been waiting for a worker for 2 minutes",
+        "The worker runs, but does not keep up or fails.",
+        "Check the worker's log, and run `adapter events --state received`.",
+    ),
+    "source_refused": Condition(
+        Level.BROKEN,
+        "3 or more requests of a source failed verification, and none was accepted since",
+        "The sender's secret was probably changed, or a clock is wrong.",
+        "Fix the secret, then run `adapter rejections retry SOURCE`.",
+    ),
+    "source_silent": Condition(
+        Level.WARNING,
+        "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
+        "Its webhook may be switched off, or its URL may be wrong.",
+        "Ask the sender. If the source is no longer used, remove its mapping.",
+    ),
+    "tour_soon": Condition(
+        Level.WARNING,
+        "a lead needs review, and its tour starts within 4 hours",
+        "The renter may come without an appointment.",
+        "Open the queue, or run `adapter queue`.",
+    ),
+    "tours_expired": Condition(
+        Level.WARNING,
+        "leads could not be sent in time",
+        "They are not booked.",
+        "Call the renters: `adapter bookings --state expired`.",
+    ),
+    "bookings_unknown": Condition(
+        Level.WARNING,
+        "bookings have been unknown for 1 hour, or their search has ended",
+        "They may exist in Knock. They are not sent again.",
+        "Look in Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
+    ),
+    "review_overdue": Condition(
+        Level.WARNING,
+        "a lead has needed review for 24 hours",
+        "The renter waits for an answer.",
+        "Open the queue, or run `adapter queue`.",
+    ),
+    "mappings_outdated": Condition(
+        Level.WARNING,
+        "the mapping files have differed from the mappings in use for 1 minute",
+        "They have an error, or were not reloaded.",
+        "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
+    ),
+    "connections_low": Condition(
+        Level.WARNING,
+        "90% of PostgreSQL's connections are in use",
+        "Without a connection, senders get 503.",
+        "Raise the limit, or run fewer processes or threads.",
+    ),
+    "disk_low": Condition(
+        Level.WARNING,
+        "less than 1 GiB is free where PostgreSQL on this machine stores its data",
+        "On a full disk, senders get 503.",
+        "Free some space, or enlarge the disk.",
+    ),
+    "clock_differs": Condition(
+        Level.WARNING,
+        "a process's clock differs from PostgreSQL's by more than 2 seconds",
+        "Signatures may be rejected, and retries may be early or late.",
+        "Synchronize the clocks of all machines (NTP).",
+    ),
+    "sending_paused": Condition(
+        Level.NOTE,
+        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
+        "Bookings are sent after the pause.",
+        "Nothing. If it happens often, other programs may use the same token.",
+    ),
+    "pause_forgotten": Condition(
+        Level.WARNING,
+        "a user's pause is older than a day",
+        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
+    "paused": Condition(
+        Level.NOTE,
+        "a user has paused sending, or one source or community",
+        "Webhooks are stored and mapped, but these bookings are not sent.",
+        "Run `adapter resume` with the same source or community when they may be sent.",
+    ),
+    "sandbox": Condition(
+        Level.NOTE,
+        "PROPEXO_TOKEN is unset or `sandbox`",
+        "Tours are booked in the sandbox, not in Knock.",
+        "Set PROPEXO_TOKEN to book in Knock.",
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """A problem. It contains no personal data."""
+
+    code: str
+    #: The source that has the problem, or "".
+    source: str = ""
+    since: dt.datetime | None = None
+    #: What is wrong, with numbers.
+    sentence: str
+
+    @property
+    def level(self) -> Level:
+        """How serious the problem is."""
+        return CONDITIONS[self.code].level
+
+    @property
+    def next_step(self) -> str:
+        """What to do about the problem."""
+        return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Everything that the verdict depends on."""
+
+    now: dt.datetime
+    processes: tuple[Process, ...] = ()
+    queue: QueueFacts = NO_QUEUE
+    review: ReviewFacts = NO_REVIEW
+    sources: tuple[SourceFacts, ...] = ()
+    #: The numbers of connections to PostgreSQL in use and allowed.
+    connections: tuple[int, int] = (0, 0)
+    #: What users have paused.
+    pauses: tuple[Pause, ...] = ()
+    #: Free bytes where PostgreSQL stores its data, or None if that is not known.
+    disk_free: int | None = None
+    #: The host of Propexo's API.
+    propexo_host: str = ""
+    is_sandbox: bool = False
+
+    @property
+    def workers(self) -> int:
+        """The number of workers that are alive."""
+        return sum(one.kind == "worker" and one.seen_ago < ALIVE for one in self.processes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Whether all is well."""
+
+    at: dt.datetime
+    #: All problems, most important first.
+    problems: tuple[Problem, ...]
+    #: The facts, or None if PostgreSQL cannot be reached.
+    facts: Facts | None
+
+    @property
+    def level(self) -> Level:
+        """The level of the worst problem: broken, warning or ok."""
+        levels = {problem.level for problem in self.problems}
+        return next((one for one in (Level.BROKEN, Level.WARNING) if one in levels), Level.OK)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is well, 1 for warnings, 2 if something is broken."""
+        return EXIT_CODES[self.level]
+
+    @property
+    def headline(self) -> str:
+        """A line with the worst problem and the number of others, or that says that all is well."""
+        real = [problem for problem in self.problems if problem.level is not Level.NOTE]
+        if not real:
+            return f"OK: {self._good_news()}"
+        more = f" (and {_count(len(real) - 1, 'other problem')})" if real[1:] else ""
+        return f"{real[0].level.upper()}: {real[0].sentence}{more}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing but not a problem."""
+        return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
+
+    @property
+    def why_unsent(self) -> str | None:
+        """Why pending bookings are not sent, or None if they are."""
+        codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
+        total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
+        if total:
+            return f"{total[0].by} has paused sending."
+        return next((one.sentence for one in self.problems if one.code in codes), None)
+
+    def _good_news(self) -> str:
+        facts = self.facts
+        if facts is None:
+            return "All is well."
+        workers = _count(facts.workers, "worker runs", "workers run")
+        sent = facts.queue.answered_at
+        latest = f", and the latest booking was sent {ago(sent, facts.now)}" if sent else ""
+        return f"All is well. {workers}{latest}."
+
+
+def verdict_of(
+    store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
+) -> Verdict:
+    """Return the verdict at ``now`` on the sources in ``names`` and everything else."""
+    try:
+        facts = read_facts(store, names, settings, now)
+    except StoreUnavailable as exc:
+        return unreachable(str(exc), now)
+    return Verdict(at=now, problems=problems_in(facts), facts=facts)
+
+
+def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
+    """Return the verdict if PostgreSQL cannot be used."""
+    sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
+    problem = Problem(code="database_unreachable", since=since, sentence=sentence)
+    return Verdict(at=now, problems=(problem,), facts=None)
+
+
+def read_facts(
+    store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
+) -> Facts:
+    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+    with store.transaction() as tx:
+        monitoring = tx.monitoring
+        folder = monitoring.data_folder()
+        return Facts(
+            now=now,
+            processes=monitoring.processes(),
+            queue=monitoring.queue(
+                now,
+                late=now - NOTHING_SENT_AFTER,
+                too_late=now + dt.timedelta(minutes=settings.notice_minutes),
+            ),
+            review=monitoring.review(now, unknown_before=now - UNKNOWN_AFTER),
+            sources=monitoring.sources(
+                names, now, reasons=REFUSED_REASONS, refused_after=now - REFUSED_FOR
+            ),
+            connections=monitoring.connections(),
+            pauses=tuple(tx.send_queue.pauses()),
+            disk_free=_disk_free(folder),
+            propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
+            is_sandbox=settings.is_sandbox,
+        )
+
+
+def _disk_free(folder: str | None) -> int | None:
+    if folder is None:
+        return None
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:  # the folder is not on this machine, or not accessible to this user
+        return None
+
+
+def problems_in(facts: Facts) -> tuple[Problem, ...]:
+    """Return all problems, most important first."""
+    found = [problem for check in _CHECKS for problem in check(facts)]
+    # A worker that does not run explains the other two problems.
+    if any(problem.code == "no_worker" for problem in found):
+        found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
+    return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
+
+
+def _web(facts: Facts) -> Iterator[Problem]:
+    """Report that no web process runs, if one has ever run."""
+    seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
+    if seen and min(seen) >= NO_WEB_AFTER:
+        since = facts.now - min(seen)
+        yield Problem(
+            code="no_web",
+            since=since,
+            sentence=f"No web process runs{_since(since, facts.now)}: webhooks are not received.",
+        )
+
+
+def _worker(facts: Facts) -> Iterator[Problem]:
+    workers = [one for one in facts.processes if one.kind == "worker"]
+    # A worker that has not checked the queue yet does so soon after its start.
+    idle = min((one.looked_ago or one.age for one in workers), default=None)
+    if idle is not None and idle < NO_WORKER_AFTER:
+        return
+    since = facts.now - idle if idle is not None else None
+    hung = next((one for one in workers if one.seen_ago < ALIVE), None)
+    subject = "No worker runs"
+    if hung is not None:
+        subject = f"The worker on {hung.host} (PID {hung.pid}) hangs"
+    sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
+    yield Problem(code="no_worker", since=since, sentence=sentence)
+
+
+def _sending(facts: Facts) -> Iterator[Problem]:
+    queue = facts.queue
+    if queue.stopped_for is not None:
+        since = _since(queue.stopped_at, facts.now)
+        reason = STOPPED.get(queue.stopped_for, queue.stopped_for)
+        why = f" ({queue.stopped_why})" if queue.stopped_why else ""
+        sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
+        yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
+        return
+    if queue.paused_until is not None and queue.paused_until > facts.now:
+        until = f"{queue.paused_until:%H:%M:%S} UTC"
+        sentence = f"Sending is paused until {until} at Propexo's request."
+        yield Problem(code="sending_paused", sentence=sentence)
+    limit = facts.now - NOTHING_SENT_AFTER
+    failing = queue.failing_since
+    is_failing = queue.is_postponed and failing is not None and failing <= limit
+    is_stalled = queue.is_late and (queue.answered_at is None or queue.answered_at <= limit)
+    if is_failing or is_stalled:
+        began_at = failing if is_failing else queue.oldest_due_at
+        what = _failure(facts, is_failing=is_failing)
+        sentence = f"{what}{_since(began_at, facts.now)}: {_waiting(queue)}."
+        yield Problem(code="nothing_sent", since=began_at, sentence=sentence)
+
+
+def _pauses(facts: Facts) -> Iterator[Problem]:
+    for pause in facts.pauses:
+        is_old = facts.now - pause.since >= FORGOTTEN_AFTER
+        code = "pause_forgotten" if is_old else "paused"
+        sentence = f"{pause.by} has paused {pause.scope}{_since(pause.since, facts.now)}."
+        yield Problem(code=code, source=pause.source, since=pause.since, sentence=sentence)
+
+
+def _failure(facts: Facts, *, is_failing: bool) -> str:
+    queue = facts.queue
+    if not is_failing:
+        return "No booking was sent, although some are due"
+    if queue.outcome == "not_sent":
+        return f"Propexo cannot be reached ({queue.answer or facts.propexo_host})"
+    return f"Propexo accepts no booking (it answers {queue.status or 'nothing'})"
+
+
+def _unmapped(facts: Facts) -> Iterator[Problem]:
+    oldest = facts.queue.oldest_unmapped_at
+    if oldest is not None and facts.now - oldest >= UNMAPPED_AFTER:
+        count = _count(facts.queue.unmapped, "webhook waits", "webhooks wait")
+        sentence = f"{count} to be mapped, the oldest{_since(oldest, facts.now)}."
+        yield Problem(code="webhooks_not_mapped", since=oldest, sentence=sentence)
+
+
+def _sources(facts: Facts) -> Iterator[Problem]:
+    for one in facts.sources:
+        if is_refused(one, facts.now):
+            count = "100 or more" if one.refused >= 100 else str(one.refused)
+            accepted = "none was ever accepted"
+            if one.accepted_at is not None:
+                accepted = f"none was accepted{_since(one.accepted_at, facts.now)}"
+            yield Problem(
+                code="source_refused",
+                source=one.name,
+                since=one.refused_since,
+                sentence=f"{count} requests from {one.name} failed verification, and {accepted}: "
+                "its secret seems to have changed.",
+            )
+        elif one.usual is not None and one.usual > SILENT_USUAL:
+            yield Problem(
+                code="source_silent",
+                source=one.name,
+                since=one.accepted_at,
+                sentence=f"{one.name} has sent nothing{_since(one.accepted_at, facts.now)}: "
+                f"{one.usual:.0f} webhooks are usual in that time.",
+            )
+
+
+def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
+    """Return True if a source's requests failed verification and none was accepted since."""
+    since = source.refused_since
+    return source.refused >= MIN_REFUSED and since is not None and now - since >= REFUSED_AFTER
+
+
+def _review(facts: Facts) -> Iterator[Problem]:
+    review, now = facts.review, facts.now
+    if review.soonest_at is not None and review.soonest_at - now <= TOUR_SOON:
+        sentence = f"A lead needs review, and its tour starts {ago(review.soonest_at, now)}."
+        yield Problem(code="tour_soon", sentence=sentence)
+    if review.expired:
+        count = _count(review.expired, "lead", "leads")
+        sentence = f"{count} could not be sent in time, the latest {ago(review.expired_at, now)}."
+        yield Problem(code="tours_expired", since=review.expired_at, sentence=sentence)
+    if review.unknown:
+        count = _count(review.unknown, "booking has", "bookings have")
+        sentence = f"{count} an unknown outcome and may exist in Knock, the oldest"
+        yield Problem(
+            code="bookings_unknown",
+            since=review.unknown_since,
+            sentence=f"{sentence}{_since(review.unknown_since, now)}.",
+        )
+    oldest = min(filter(None, (review.oldest_booking_at, review.oldest_event_at)), default=None)
+    if oldest is not None and now - oldest >= REVIEW_AFTER:
+        sentence = f"The oldest lead that needs review arrived {ago(oldest, now)}."
+        yield Problem(code="review_overdue", since=oldest, sentence=sentence)
+
+
+def _processes(facts: Facts) -> Iterator[Problem]:
+    alive = [one for one in facts.processes if one.seen_ago < ALIVE]
+    outdated = [one for one in alive if (one.outdated_for or dt.timedelta()) >= OUTDATED_AFTER]
+    if outdated:
+        since = facts.now - max(one.outdated_for or dt.timedelta() for one in outdated)
+        names = ", ".join(sorted({f"{one.kind} on {one.host}" for one in outdated}))
+        sentence = f"The changed mappings are not in use{_since(since, facts.now)}: {names}."
+        yield Problem(code="mappings_outdated", since=since, sentence=sentence)
+    worst = max(alive, key=lambda one: abs(one.clock_ahead_seconds), default=None)
+    if worst is not None and abs(worst.clock_ahead_seconds) > MAX_CLOCK_SECONDS:
+        side = "ahead of" if worst.clock_ahead_seconds > 0 else "behind"
+        seconds = abs(worst.clock_ahead_seconds)
+        sentence = f"The clock of {worst.host} is {seconds:.0f} s {side} PostgreSQL's."
+        yield Problem(code="clock_differs", sentence=sentence)
+
+
+def _room(facts: Facts) -> Iterator[Problem]:
+    used, allowed = facts.connections
+    if allowed and used >= allowed * MOST_CONNECTIONS:
+        sentence = f"{used} of {allowed} connections to PostgreSQL are in use."
+        yield Problem(code="connections_low", sentence=sentence)
+    free = facts.disk_free
+    if free is not None and free < LEAST_DISK_BYTES:
+        sentence = f"Only {free / 1024**2:.0f} MiB are free on PostgreSQL's disk."
+        yield Problem(code="disk_low", sentence=sentence)
+
+
+def _sandbox(facts: Facts) -> Iterator[Problem]:
+    if facts.is_sandbox:
+        yield Problem(code="sandbox", sentence="Tours are booked in the sandbox, not in Knock.")
+
+
+_CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
+    _web,
+    _worker,
+    _sending,
+    _pauses,
+    _unmapped,
+    _sources,
+    _review,
+    _processes,
+    _room,
+    _sandbox,
+)
+
+
+def _waiting(queue: QueueFacts) -> str:
+    """Return a phrase that says how many rows are waiting."""
+    webhooks = _count(queue.unmapped, "webhook")
+    bookings = _count(queue.pending, "booking")
+    parts = [
+        text for text, count in ((webhooks, queue.unmapped), (bookings, queue.pending)) if count
+    ]
+    verb = "waits" if queue.unmapped + queue.pending == 1 else "wait"
+    return f"{' and '.join(parts)} {verb}" if parts else "nothing waits yet"
+
+
+def _since(at: dt.datetime | None, now: dt.datetime) -> str:
+    """Return text such as `` since 15:38 UTC (7 min ago)``, or "" without a time."""
+    if at is None:
+        return ""
+    day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "
+    return f" since {day}{at:%H:%M} UTC ({ago(at, now)})"
+
+
+def _count(number: int, singular: str, plural: str = "") -> str:
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

@@ -1,0 +1,105 @@
+"""Say in one sentence what became of a lead, and which command comes next. All are pure."""
+
+import datetime as dt
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from adapter.models import Booking, BookingState, Event, EventState, Kind
+from adapter.operations.advice import DECISIONS, advice_for
+from adapter.signatures import REASONS
+from adapter.store import IGNORED, Issue, Rejection, Sending
+
+#: Why sending is suspended, by code.
+_STOPPED = {"not_authorized": "Propexo rejects the API token"}
+
+
+class Cause(NamedTuple):
+    """What became of a lead, and what to do next."""
+
+    sentence: str
+    #: A command.
+    next: str
+
+
+def clock_text(at: dt.datetime, zone: dt.tzinfo | None) -> str:
+    """Format an instant: ``Sat, Mar 14, 2026, 2:30 PM MDT``. None is this machine's zone."""
+    local = at.astimezone(zone)
+    return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M %p %Z}"
+
+
+def cause_of_booking(
+    booking: Booking,
+    sending: Sending,
+    now: dt.datetime,
+    zone: dt.tzinfo | None,
+    replaced_by: Booking | None = None,
+) -> Cause:
+    """Explain a booking's state. ``replaced_by``: what Knock booked in place of a booked tour."""
+    show, subject = f"adapter show {booking.id}", _subject(booking)
+    match booking.state:
+        case BookingState.BOOKED if replaced_by is not None:
+            text = f"{subject} was canceled in Knock when it booked {replaced_by.id}"
+            show = f"adapter show {replaced_by.id}"
+        case BookingState.BOOKED if booking.gone_at is not None:
+            text = f"{subject} was booked, and a user reported that it is gone from Knock"
+        case BookingState.BOOKED:
+            text = f"{subject} is booked in Knock"
+        case BookingState.PENDING:
+            text = f"{subject} is in the send queue; {_queue_text(booking, sending, now, zone)}"
+            show = "adapter stats"
+        case BookingState.SENDING | BookingState.SUBMITTED:
+            text = f"{subject} is being sent; Propexo has not reported the outcome"
+        case BookingState.SUPERSEDED | BookingState.DUPLICATE | BookingState.DISCARDED:
+            reason = booking.reason or ""
+            text = f"{subject} is {booking.state}: {DECISIONS.get(reason, reason)}"
+            show = f"adapter show {booking.because_of or booking.id}"
+        case _:
+            advice = advice_for(Issue.of(booking))
+            text = f"{subject} needs review: {advice.wrong} {advice.todo}"
+    return Cause(text, show)
+
+
+def _subject(booking: Booking) -> str:
+    what = "the guest card"
+    if booking.kind is Kind.APPOINTMENT:
+        what = "the tour without a known time"
+        if booking.starts_at is not None and booking.timezone is not None:
+            what = f"the tour on {clock_text(booking.starts_at, ZoneInfo(booking.timezone))}"
+    return f"{what} at {booking.community}" if booking.community else what
+
+
+def _queue_text(
+    booking: Booking, sending: Sending, now: dt.datetime, zone: dt.tzinfo | None
+) -> str:
+    if code := sending.stopped_for:
+        return f"sending is stopped because {_STOPPED.get(code, code)}"
+    if sending.paused_until > now:
+        return f"sending is paused until {clock_text(sending.paused_until, zone)}"
+    if booking.due_at is not None and booking.due_at > now:
+        return f"the next attempt is at {clock_text(booking.due_at, zone)}"
+    return f"{sending.pending} are in the queue"
+
+
+def cause_of_event(event: Event) -> Cause:
+    """Explain the state of a webhook without bookings."""
+    retry = f"adapter replay {event.id} --dry-run"
+    match event.state:
+        case EventState.RECEIVED:
+            return Cause("it waits for a worker to map it", "adapter stats")
+        case EventState.HELD:
+            advice = advice_for(Issue.of_event(event))
+            return Cause(f"needs review (held): {advice.wrong} {advice.todo}", retry)
+        case EventState.IGNORED:
+            why = "; ".join(one.reason for one in event.reasons)
+            return Cause(f"ignored: {DECISIONS[IGNORED]}" + (f" ({why})" if why else ""), retry)
+        case _:
+            return Cause(f"{event.state} by a user", f"adapter show {event.id}")
+
+
+def cause_of_rejection(rejection: Rejection, zone: dt.tzinfo | None) -> Cause:
+    """Explain why a request was rejected."""
+    why = REASONS.get(rejection.reason, f"{rejection.reason.replace('_', ' ')}.")
+    text = f"rejected on {clock_text(rejection.received_at, zone)}: {why}"
+    if rejection.can_retry:
+        return Cause(text, f"adapter rejections retry {rejection.source} --dry-run")
+    return Cause(text, f"adapter rejections show {rejection.id}")

@@ -1,0 +1,62 @@
+"""Report every few seconds that a process is alive, so that the others notice if it ends."""
+
+import datetime as dt
+import os
+import socket
+import time
+import uuid
+
+import adapter
+from adapter.mapping import registry
+from adapter.pipeline import Pipeline
+from adapter.store.monitoring import Heartbeat
+
+#: How often a process sends a heartbeat.
+HEARTBEAT_SECONDS = 10.0
+
+
+class Heart:
+    """Sends the heartbeats of a process. Ages are measured with the monotonic clock."""
+
+    def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
+        """Take the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: ours)."""
+        self._pipeline = pipeline
+        self._kind = kind
+        self._pid = pid or os.getpid()
+        self._id = uuid.uuid4().hex
+        self._started_at = time.monotonic()
+        self._looked_at: float | None = None
+        self._outdated_since: float | None = None
+
+    def looked(self) -> None:
+        """Record that this worker has checked for due rows."""
+        self._looked_at = time.monotonic()
+
+    def beat(self) -> None:
+        """Send a heartbeat. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+        self._check_mappings()
+        heartbeat = Heartbeat(
+            id=self._id,
+            kind=self._kind,
+            host=socket.gethostname(),
+            pid=self._pid,
+            version=adapter.__version__,
+            age=_ago(self._started_at),
+            looked_ago=None if self._looked_at is None else _ago(self._looked_at),
+            outdated_for=None if self._outdated_since is None else _ago(self._outdated_since),
+            at=self._pipeline.clock(),
+        )
+        with self._pipeline.store.statement() as tx:
+            tx.monitoring.record_heartbeat(heartbeat)
+
+    def _check_mappings(self) -> None:
+        """Check whether the mapping files differ from the mappings in use."""
+        folder = self._pipeline.settings.mappings_dir
+        if not registry.changed_since_load(folder, self._pipeline.sources):
+            self._outdated_since = None
+        elif self._outdated_since is None:
+            self._outdated_since = time.monotonic()
+
+
+def _ago(monotonic: float) -> dt.timedelta:
+    return dt.timedelta(seconds=time.monotonic() - monotonic)

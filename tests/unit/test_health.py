@@ -1,0 +1,336 @@
+"""Test the judgement whether all is well, from facts without a database."""
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from adapter.operations.health import (
+    ALIVE,
+    CONDITIONS,
+    LEAST_DISK_BYTES,
+    NO_WEB_AFTER,
+    NO_WORKER_AFTER,
+    NOTHING_SENT_AFTER,
+    REVIEW_AFTER,
+    SILENT_USUAL,
+    TOUR_SOON,
+    Facts,
+    Level,
+    Problem,
+    Verdict,
+    problems_in,
+    unreachable,
+)
+from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
+
+NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
+SECOND = dt.timedelta(seconds=1)
+MINUTE = dt.timedelta(minutes=1)
+
+
+def process(kind: str = "worker", **changes: Any) -> Process:
+    given: dict[str, Any] = {
+        "kind": kind,
+        "host": "app1",
+        "pid": 4711,
+        "version": "1",
+        "age": dt.timedelta(hours=1),
+        "seen_ago": 5 * SECOND,
+        "looked_ago": 5 * SECOND if kind == "worker" else None,
+        "clock_ahead_seconds": 0.0,
+        "outdated_for": None,
+    }
+    return Process(**given | changes)
+
+
+GOOD = Facts(now=NOW, processes=(process("web"), process()), propexo_host="api.propexo.com")
+
+
+def facts(**changes: Any) -> Facts:
+    return dataclasses.replace(GOOD, **changes)
+
+
+def with_processes(*processes: Process) -> Facts:
+    return facts(processes=processes)
+
+
+def queue(**values: Any) -> Facts:
+    return facts(queue=QueueFacts(**values))
+
+
+def review(**values: Any) -> Facts:
+    return facts(review=ReviewFacts(**values))
+
+
+def source(**values: Any) -> Facts:
+    return facts(sources=(SourceFacts(name="rentfeed", **values),))
+
+
+def verdict(given: Facts) -> Verdict:
+    return Verdict(at=NOW, problems=problems_in(given), facts=given)
+
+
+#: Facts that barely lead to a problem, its sentence, and the same facts just before.
+CASES: list[tuple[str, Facts, str, Facts]] = [
+    (
+        "no_web",
+        with_processes(process("web", seen_ago=NO_WEB_AFTER), process()),
+        "No web process runs since 17:58 UTC (90 s ago): webhooks are not received.",
+        with_processes(process("web", seen_ago=NO_WEB_AFTER - SECOND), process()),
+    ),
+    (
+        "no_worker",
+        with_processes(process(seen_ago=NO_WORKER_AFTER, looked_ago=NO_WORKER_AFTER)),
+        "No worker runs since 17:59 UTC (60 s ago): nothing waits yet.",
+        with_processes(process(seen_ago=50 * SECOND, looked_ago=NO_WORKER_AFTER - SECOND)),
+    ),
+    (
+        "no_worker",
+        with_processes(process(looked_ago=7 * MINUTE)),
+        "The worker on app1 (PID 4711) hangs since 17:53 UTC (7 min ago): nothing waits yet.",
+        with_processes(process(looked_ago=7 * MINUTE), process(pid=4712)),
+    ),
+    ("no_worker", with_processes(), "No worker runs: nothing waits yet.", GOOD),
+    (
+        "no_worker",
+        with_processes(process(looked_ago=None)),
+        "The worker on app1 (PID 4711) hangs since 17:00 UTC (60 min ago): nothing waits yet.",
+        with_processes(process(looked_ago=None, age=5 * SECOND)),
+    ),
+    (
+        "sending_stopped",
+        queue(stopped_for="not_authorized", stopped_at=NOW - MINUTE, pending=1),
+        (
+            "Nothing is sent since 17:59 UTC (60 s ago), because Propexo rejects our API token: "
+            "1 booking waits."
+        ),
+        GOOD,
+    ),
+    (
+        "sending_stopped",
+        queue(stopped_for="by_hand"),
+        "Nothing is sent, because it is suspended (by_hand): nothing waits yet.",
+        GOOD,
+    ),
+    (
+        "nothing_sent",
+        queue(
+            failing_since=NOW - NOTHING_SENT_AFTER,
+            is_postponed=True,
+            pending=8,
+            outcome="not_sent",
+            answer="Connection refused: api.propexo.com",
+        ),
+        (
+            "Propexo cannot be reached (Connection refused: api.propexo.com) since 17:55 UTC "
+            "(5 min ago): 8 bookings wait."
+        ),
+        queue(
+            failing_since=NOW - NOTHING_SENT_AFTER + SECOND, is_postponed=True, outcome="not_sent"
+        ),
+    ),
+    (
+        "nothing_sent",
+        queue(
+            failing_since=NOW - 6 * MINUTE, is_postponed=True, outcome="rate_limited", status=429
+        ),
+        (
+            "Propexo accepts no booking (it answers 429) since 17:54 UTC (6 min ago): "
+            "nothing waits yet."
+        ),
+        queue(failing_since=NOW - 6 * MINUTE, outcome="unknown"),
+    ),
+    (
+        "nothing_sent",
+        queue(is_late=True, oldest_due_at=NOW - 6 * MINUTE, pending=2),
+        "No booking was sent, although some are due since 17:54 UTC (6 min ago): 2 bookings wait.",
+        queue(is_late=True, oldest_due_at=NOW - 6 * MINUTE, answered_at=NOW - MINUTE),
+    ),
+    (
+        "webhooks_not_mapped",
+        queue(unmapped=6, oldest_unmapped_at=NOW - 2 * MINUTE),
+        "6 webhooks wait to be mapped, the oldest since 17:58 UTC (2 min ago).",
+        queue(unmapped=6, oldest_unmapped_at=NOW - 2 * MINUTE + SECOND),
+    ),
+    (
+        "source_refused",
+        source(refused=3, refused_since=NOW - 2 * MINUTE, accepted_at=NOW - 90 * MINUTE),
+        (
+            "3 requests from rentfeed failed verification, and none was accepted since 16:30 UTC "
+            "(90 min ago): its secret seems to have changed."
+        ),
+        source(refused=2, refused_since=NOW - 2 * MINUTE),
+    ),
+    (
+        "source_refused",
+        source(refused=100, refused_since=NOW - 2 * MINUTE),
+        (
+            "100 or more requests from rentfeed failed verification, and none was ever accepted: "
+            "its secret seems to have changed."
+        ),
+        source(refused=100, refused_since=NOW - 2 * MINUTE + SECOND),
+    ),
+    (
+        "source_silent",
+        source(usual=SILENT_USUAL + 0.01, accepted_at=NOW - 7 * 60 * MINUTE),
+        "rentfeed has sent nothing since 11:00 UTC (7 h ago): 7 webhooks are usual in that time.",
+        source(usual=SILENT_USUAL, accepted_at=NOW - 7 * 60 * MINUTE),
+    ),
+    (
+        "tour_soon",
+        review(soonest_at=NOW + TOUR_SOON),
+        "A lead needs review, and its tour starts in 4 h.",
+        review(soonest_at=NOW + TOUR_SOON + SECOND),
+    ),
+    (
+        "tours_expired",
+        review(expired=3, expired_at=NOW - 3 * MINUTE),
+        "3 leads could not be sent in time, the latest 3 min ago.",
+        GOOD,
+    ),
+    (
+        "bookings_unknown",
+        review(unknown=1, unknown_since=NOW - dt.timedelta(days=1)),
+        (
+            "1 booking has an unknown outcome and may exist in Knock, the oldest since March 1, "
+            "18:00 UTC (24 h ago)."
+        ),
+        GOOD,
+    ),
+    (
+        "review_overdue",
+        review(oldest_booking_at=NOW - MINUTE, oldest_event_at=NOW - REVIEW_AFTER),
+        "The oldest lead that needs review arrived 24 h ago.",
+        review(oldest_booking_at=NOW - REVIEW_AFTER + SECOND),
+    ),
+    (
+        "mappings_outdated",
+        with_processes(process(outdated_for=MINUTE), process("web", outdated_for=2 * MINUTE)),
+        (
+            "The changed mappings are not in use since 17:58 UTC (2 min ago): "
+            "web on app1, worker on app1."
+        ),
+        with_processes(process(outdated_for=MINUTE - SECOND)),
+    ),
+    (
+        "connections_low",
+        facts(connections=(90, 100)),
+        "90 of 100 connections to PostgreSQL are in use.",
+        facts(connections=(89, 100)),
+    ),
+    (
+        "disk_low",
+        facts(disk_free=LEAST_DISK_BYTES - 1),
+        "Only 1024 MiB are free on PostgreSQL's disk.",
+        facts(disk_free=LEAST_DISK_BYTES),
+    ),
+    (
+        "clock_differs",
+        with_processes(process(clock_ahead_seconds=-3.4)),
+        "The clock of app1 is 3 s behind PostgreSQL's.",
+        with_processes(process(clock_ahead_seconds=2.0)),
+    ),
+    (
+        "sending_paused",
+        queue(paused_until=NOW + MINUTE),
+        "Sending is paused until 18:01:00 UTC at Propexo's request.",
+        queue(paused_until=NOW),
+    ),
+    ("sandbox", facts(is_sandbox=True), "Tours are booked in the sandbox, not in Knock.", GOOD),
+]
+
+
+@pytest.mark.parametrize(("code", "given", "sentence", "before"), CASES)
+def test_a_problem_begins_at_its_limit(
+    code: str, given: Facts, sentence: str, before: Facts
+) -> None:
+    (problem,) = problems_in(given)
+    assert (problem.code, problem.sentence) == (code, sentence)
+    assert problem.next_step
+    assert code not in [one.code for one in problems_in(before)]
+
+
+def test_every_condition_is_tested_and_in_order() -> None:
+    tested = [code for code, *_ in CASES]
+    assert {*tested, "database_unreachable"} == CONDITIONS.keys()
+    levels = [condition.level for condition in CONDITIONS.values()]
+    assert levels == sorted(levels, key=[*Level].index)
+
+
+def test_the_headline_says_that_all_is_well() -> None:
+    assert problems_in(GOOD) == ()
+    good = verdict(GOOD)
+    assert (good.level, good.exit_code) == ("ok", 0)
+    assert good.headline == "OK: All is well. 1 worker runs."
+    sent = verdict(queue(answered_at=NOW - 3 * MINUTE))
+    assert sent.headline == (
+        "OK: All is well. 1 worker runs, and the latest booking was sent 3 min ago."
+    )
+
+
+def test_a_note_is_no_problem() -> None:
+    noted = verdict(facts(is_sandbox=True))
+    assert (noted.level, noted.exit_code) == ("ok", 0)
+    assert noted.headline.startswith("OK: ")
+    assert noted.notes == ("Tours are booked in the sandbox, not in Knock.",)
+
+
+def test_the_headline_names_the_worst_problem() -> None:
+    bad = verdict(facts(processes=(), disk_free=0, connections=(9, 9)))
+    assert (bad.level, bad.exit_code) == ("broken", 2)
+    assert bad.headline == ("BROKEN: No worker runs: nothing waits yet. (and 2 other problems)")
+    warned = verdict(facts(disk_free=0))
+    assert (warned.level, warned.exit_code) == ("warning", 1)
+
+
+def test_what_waits_for_a_missing_worker_is_not_another_problem() -> None:
+    waiting = QueueFacts(
+        unmapped=6,
+        oldest_unmapped_at=NOW - 7 * MINUTE,
+        pending=1,
+        is_late=True,
+        oldest_due_at=NOW - 6 * MINUTE,
+    )
+    (problem,) = problems_in(facts(processes=(), queue=waiting))
+    assert problem.sentence == "No worker runs: 6 webhooks and 1 booking wait."
+
+
+def test_a_source_that_is_rejected_is_not_silent_too() -> None:
+    given = source(refused=3, refused_since=NOW - 5 * MINUTE, accepted_at=NOW, usual=100.0)
+    (problem,) = problems_in(given)
+    assert problem.code == "source_refused"
+    assert "adapter rejections retry rentfeed" in problem.next_step
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (GOOD, None),
+        (review(expired=1, expired_at=NOW), None),
+        (with_processes(), "No worker runs: nothing waits yet."),
+        (
+            queue(paused_until=NOW + MINUTE),
+            "Sending is paused until 18:01:00 UTC at Propexo's request.",
+        ),
+    ],
+)
+def test_the_reason_why_bookings_are_not_sent(given: Facts, why: str | None) -> None:
+    assert verdict(given).why_unsent == why
+
+
+def test_a_database_that_is_away_is_the_only_problem() -> None:
+    away = unreachable("connection refused", NOW, NOW - MINUTE)
+    assert away.headline == (
+        "BROKEN: PostgreSQL cannot be used since 17:59 UTC (60 s ago): connection refused."
+    )
+    assert (away.exit_code, away.facts) == (2, None)
+    assert isinstance(away.problems[0], Problem)
+
+
+def test_a_dead_process_counts_no_more() -> None:
+    gone = process(seen_ago=ALIVE, outdated_for=MINUTE * 9, clock_ahead_seconds=9.0)
+    given = with_processes(gone, process())
+    assert problems_in(given) == ()
+    assert given.workers == 1
