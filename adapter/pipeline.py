@@ -27,9 +27,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
 from adapter.bookings.map_event import Mapper
 from adapter.bookings.sender import Sender
+from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase import Eraser
@@ -79,6 +81,8 @@ class Pipeline:
         self.notifier = (
             StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
         )
+        self.writes = WriteLog(settings, store, propexo, clock, pause)
+        self.database_check = DatabaseCheck(store, self.writes, clock)
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
@@ -130,11 +134,12 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
+        """Check the database, mark lost attempts as unknown, expire late bookings, erase old data.
 
         A worker calls this every few seconds.
         """
         self.sync_clock()
+        self.database_check.run(self.sources.values())
         self._repair_clock()
         now = self.clock()
         with self.store.transaction() as tx:

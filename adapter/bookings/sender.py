@@ -60,7 +60,7 @@ class Sender:
         self.lease = dt.timedelta(seconds=propexo.timeout_seconds + LEASE_MARGIN_SECONDS)
         #: False while this machine's clock is wrong.
         self.is_allowed = True
-        #: Set when this process must stop. No more bookings are sent.
+        #: Set when this process must stop. After that, no more bookings are sent.
         self.stopping = threading.Event()
 
     def send_due(self) -> None:

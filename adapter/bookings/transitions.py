@@ -9,11 +9,13 @@ import dataclasses
 import datetime as dt
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from adapter.bookings import backoff, decisions, person
 from adapter.bookings.reconcile import move, reconcile
 from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.write_log import Job
 from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError, WrongPath
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
@@ -172,6 +174,40 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
         reconcile(tx, booking, now)
+
+
+def record_lost_job(
+    tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
+) -> None:
+    """Record that Propexo has this job for a booking, which a restored database has forgotten."""
+    if booking.state is not BookingState.PENDING:
+        tx.bookings.move(
+            booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now
+        )
+    attempt = tx.attempts.begin(
+        booking.id, job.parameters, now=job.created_at, lease_until=job.created_at
+    )()
+    tx.attempts.accept(
+        attempt.id, now=now, due_at=now, job_id=job.id, status=None, answer="", rate=None
+    )
+    if job.is_success:
+        tx.bookings.move(booking.id, BookingState.BOOKED, why=why, now=now)
+    reconcile(tx, booking, now)
+    log.info("booking_found", extra={"booking_id": booking.id, "job_id": job.id})
+
+
+def record_possibly_sent(
+    tx: Transaction,
+    booking: Booking,
+    request: Mapping[str, Any],
+    since: dt.datetime,
+    now: dt.datetime,
+) -> None:
+    """Mark a pending booking unknown: it may have been sent at any time since a backup."""
+    attempt = tx.attempts.begin(booking.id, request, now=since, lease_until=now)()
+    tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now)
+    _mark_unknown(tx, booking.id, "restored", now)
+    reconcile(tx, booking, now)
 
 
 def record_success(

@@ -31,6 +31,7 @@ from adapter.settings import read_env_file
         "purge": "purge",
         "rejections": "rejections",
         "reports": "audit backtest decisions export queue stats",
+        "restored": "restored",
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",

@@ -166,8 +166,8 @@ def _webhook_lines(webhooks: WebhookSummary) -> Iterator[str]:
 
 def _sending_state(overview: Overview) -> str:
     if overview.stopped_text is not None:
-        since = utc(overview.sending.stopped_at)
-        return f"stopped since {since}: {overview.stopped_text}"
+        at = overview.sending.stopped_at
+        return f"stopped{f' since {utc(at)}' if at else ''}: {overview.stopped_text}"
     if overview.total_pause is not None:
         return f"paused by {overview.total_pause.by}; `adapter resume` ends it"
     if overview.is_paused:

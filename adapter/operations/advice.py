@@ -60,6 +60,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The sender sent exactly this before, and then another request or a cancellation.",
         "If the renter wants this, release it, or confirm it if Knock has it. If not, discard it.",
     ),
+    "after_restore": (
+        "The renter has another tour, and which of the two they requested last was lost.",
+        "Ask the renter. Release this one if they want it instead; otherwise discard it.",
+    ),
     "dismissed_before": (
         "The same request was discarded here, and the renter has asked again since.",
         "Look at the discarded lead. Release this one if the renter wants the tour.",
@@ -143,6 +147,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "no_final_status": (
         "Propexo has not yet reported whether it was booked.",
         _CHECK_KNOCK,
+    ),
+    "restored": (
+        "It may have been booked before the database was restored from a backup.",
+        _SEARCHING,
     ),
     "not_found": (
         "It was sent, but the response was lost, and Propexo's lists do not show it.",

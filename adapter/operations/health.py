@@ -69,6 +69,7 @@ STOPPED: Final[Mapping[str, str]] = {
     "no_clear_answer": "Propexo gives no clear answers",
     "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
     "unreachable": "Propexo cannot be reached",
+    "restored": "the database was restored or copied; `adapter restored` resumes sending",
 }
 
 NO_QUEUE: Final = QueueFacts()

@@ -6,6 +6,7 @@ from adapter.store.database import Database, check_reachable, is_reachable
 from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.encryption import Undecryptable
+from adapter.store.identity import RESTORED, LastRun
 from adapter.store.jobs import Task
 from adapter.store.migrate import migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
@@ -24,6 +25,7 @@ __all__ = [
     "LARGEST_NUMBER",
     "MOST_COUNTED",
     "OLDEST_POSTGRES",
+    "RESTORED",
     "SIGN_IN_WINDOW",
     "AuditEntry",
     "AuditLog",
@@ -35,6 +37,7 @@ __all__ = [
     "Group",
     "Horizon",
     "Issue",
+    "LastRun",
     "NewEvent",
     "NewRejection",
     "Pause",

@@ -52,7 +52,7 @@ class RateState:
     #: POSTs in a row without a clear answer. After several, none begins before ``retry_at``.
     failures: int
     retry_at: dt.datetime
-    #: Calls in the last 60 seconds (plus lag), and how many of them were reads.
+    #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
     #: The time of the oldest of these calls, or None.

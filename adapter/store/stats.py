@@ -18,7 +18,7 @@ class Sending:
     """Whether calls to Propexo are allowed, and how many were made in the last minute."""
 
     #: Why sending is stopped until a read shows that it works again, or None: ``not_authorized``,
-    #: ``no_clear_answer``, ``wrong_path`` or ``unreachable``.
+    #: ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
     stopped_for: str | None
     #: Since when there are errors, and the last one.
     stopped_at: dt.datetime | None

@@ -13,6 +13,7 @@ from adapter.store.dedupe import Claims
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
+from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
@@ -44,6 +45,7 @@ class Transaction(Statements):
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
+    identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)

@@ -83,7 +83,7 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def running_nginx(folder: Path, upstream: int) -> Iterator[Nginx]:
+def running_nginx(folder: Path, *upstreams: int) -> Iterator[Nginx]:
     """Run nginx as configured by ``adapter init``, except for ports and certificate."""
     nginx = Nginx(folder)
     CliRunner().invoke(commands, ["init", str(folder / "leads"), "--host", HOST])
@@ -93,7 +93,7 @@ def running_nginx(folder: Path, upstream: int) -> Iterator[Nginx]:
         r"listen 80;": f"listen 127.0.0.1:{nginx.plain_port};",
         r"listen 443 ssl;": f"listen 127.0.0.1:{nginx.port} ssl;",
         r"/etc/letsencrypt/live/leads\.example\.com": str(folder),
-        r"127\.0\.0\.1:8000": f"127.0.0.1:{upstream}",
+        r"server 127\.0\.0\.1:8000;": "\n".join(f"server 127.0.0.1:{one};" for one in upstreams),
     }
     for pattern, text in changes.items():
         site, count = re.subn(pattern, text, site)

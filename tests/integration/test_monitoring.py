@@ -22,15 +22,13 @@ from adapter.store.monitoring import MOST_ROWS
 from adapter.store.queries import STATEMENTS
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import SECRETS, Harness, load_cached
-from tests.integration.test_cli_console import Shell, shell
 from tests.leads import lead, reconcile_when_due
 from tests.paths import MAPPINGS
 from tests.ports import free_port
 from tests.postgres_proxy import counting_proxy
 from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
 from tests.wait import wait_until
-
-__all__ = ["shell"]
 
 HOUR = dt.timedelta(hours=1)
 

@@ -40,7 +40,7 @@ WITH finished AS (
 ), reported AS (
     UPDATE rate_limit SET allowed = COALESCE(%(allowed)s, allowed), failures = 0,
         paused_until = GREATEST(paused_until, %(until)s),
-        stopped_for = CASE stopped_for WHEN 'not_authorized' THEN stopped_for END
+        stopped_for = CASE WHEN stopped_for IN ('not_authorized', 'restored') THEN stopped_for END
     WHERE %(allowed)s::integer IS NOT NULL OR failures > 0
 )
 SELECT booking_id FROM finished

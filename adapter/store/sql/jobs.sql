@@ -13,6 +13,6 @@ SELECT
         SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
         ORDER BY due_at LIMIT %(check)s * is_readable) c) AS check
 FROM (
-    SELECT (stopped_for IS NULL)::int AS is_open,
+    SELECT (stopped_for IS NULL AND NOT is_unchecked)::int AS is_open,
         (stopped_for IS DISTINCT FROM 'not_authorized')::int AS is_readable
-    FROM rate_limit) g
+    FROM gate) g

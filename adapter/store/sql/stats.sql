@@ -58,11 +58,11 @@ ORDER BY name COLLATE "C"
 -- name: sending
 -- Return the state of the rate limit without locking it, the calls to Propexo since a time, and the
 -- number of pending bookings, up to a limit.
-SELECT stopped_for, CASE WHEN stopped_for IS NOT NULL THEN stopped_at END AS stopped_at,
-    CASE WHEN stopped_for IS NOT NULL THEN stopped_why END AS stopped_why, paused_until, allowed,
+SELECT g.stopped_for, CASE WHEN r.stopped_for IS NOT NULL THEN stopped_at END AS stopped_at,
+    CASE WHEN r.stopped_for IS NOT NULL THEN stopped_why END AS stopped_why, paused_until, allowed,
     (SELECT count(*) FROM calls WHERE at > %(since)s) AS calls,
     (SELECT count(*) FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b) AS pending
-FROM rate_limit
+FROM rate_limit r, gate g
 
 -- name: count_hours
 -- Count the events in past hours that have not been counted yet.
