@@ -49,7 +49,7 @@ DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
 #: Settings that only the web process uses.
-WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token")
+WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token", "api_token")
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 

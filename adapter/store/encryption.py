@@ -28,8 +28,8 @@ class Encryption(Statements):
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
         """Re-encrypt a batch of requests with IDs above ``after``, and return their IDs.
 
-        Skip those that another transaction has locked or whose key is not set. The headers in
-        ``readable`` are not encrypted.
+        Skip requests that another transaction has locked, and those whose key is not set. Do not
+        encrypt the headers in ``readable``.
         """
         cipher = self.connection.cipher
         values = {"after": after, "key": cipher.key_id, "keys": cipher.key_ids, "limit": limit}
