@@ -15,8 +15,8 @@ MOST_WAITING = 10_000
 class Horizon(NamedTuple):
     """The end of the history at one moment."""
 
-    #: Its last ID, or None if it is empty.
-    newest: int | None
+    #: Its last ID, or 0 if it is empty.
+    newest: int
     #: The open transactions that may have taken an earlier ID.
     writers: frozenset[str]
 
@@ -72,7 +72,7 @@ class Outbox(Statements):
     def horizon(self) -> Horizon:
         """Return the end of the history. Call this outside a transaction that writes to it."""
         row = self._one("history_horizon") or {}
-        return Horizon(row["newest"], frozenset(row["writers"]))
+        return Horizon(row["newest"] or 0, frozenset(row["writers"]))
 
     def queue(self, until: int, oldest: dt.datetime) -> bool:
         """Queue the changes up to this ID that happened since ``oldest``. Return True for more.
