@@ -47,7 +47,7 @@ def figures(pipeline: Pipeline) -> Response:
         rejected = tx.rejections.totals()
     registry = CollectorRegistry()
     registry.register(_OverviewCollector(overview, rejected))
-    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_1_0_0)
 
 
 class _OverviewCollector(Collector):
