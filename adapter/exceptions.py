@@ -144,7 +144,7 @@ class NotSent(UpstreamError):
 
 
 class Unreachable(NotSent):
-    """There was no connection to Propexo. The message has the host and the reason."""
+    """Propexo could not be reached. The message contains the host and the reason."""
 
 
 class RateLimited(UpstreamError):
@@ -160,7 +160,7 @@ class Refused(UpstreamError):
 
 
 class WrongPath(Refused):
-    """Nothing is at this address. Either the URL in our settings is wrong, or the booking's IDs."""
+    """The URL does not exist at Propexo, because our settings or the booking's IDs are wrong."""
 
 
 class OutcomeUnknown(UpstreamError):

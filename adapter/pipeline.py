@@ -43,7 +43,7 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: Delay after the end of an hour before its events are counted, to include late inserts.
+#: How long after the end of an hour its events are counted, so that late inserts are included.
 STATS_DELAY = dt.timedelta(minutes=2)
 #: Maximum number of bookings in flight per worker. It is enough for Propexo's slowest responses (2
 #: s above 80% of its limit) at the highest rate (150 per minute).
@@ -145,7 +145,7 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Check the database, mark lost attempts as unknown, expire late bookings, erase old data.
+        """Check the database, mark lost attempts unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """
@@ -167,7 +167,7 @@ class Pipeline:
             tx.stats.count_hours(now - STATS_DELAY)
 
     def _repair_clock(self) -> None:
-        """Make rows due that would otherwise wait until a clock that was ahead is right again."""
+        """Make rows due now that a clock that was ahead has postponed."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.repair_clock(now):
@@ -176,7 +176,7 @@ class Pipeline:
                 log.error("clock_was_ahead")
 
     def sync_clock(self) -> None:
-        """Adopt PostgreSQL's time if the clock can. Do not send while it is too far off."""
+        """Synchronize the clock with PostgreSQL. Do not send while it is too far off."""
         if isinstance(self.clock, DatabaseClock):
             self.clock.measure(self.store)
             self.sender.is_allowed = not self.clock.is_dangerous

@@ -166,7 +166,7 @@ def read_url(text: str) -> str:
 
 
 def read_private_url(text: str) -> str:
-    """Return an HTTPS URL, or an HTTP URL of this machine."""
+    """Return a URL. Raise ValueError unless it is HTTPS or on this machine."""
     url = read_url(text)
     if is_unencrypted(url):
         raise ValueError("must start with https://, except to this machine")
@@ -197,7 +197,7 @@ def read_token(text: str) -> str:
 
 
 def read_long_token(text: str) -> str:
-    """Return a bearer token that cannot be guessed."""
+    """Return a bearer token. Raise ValueError if it is short enough to be guessed."""
     if len(text) < 20:
         raise ValueError("must have at least 20 characters, such as from `openssl rand -hex 32`")
     return read_token(text)
@@ -310,7 +310,7 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
 
 
 def read_signing_secrets(text: str) -> tuple[str, ...]:
-    """Parse one or more secrets of Standard Webhooks."""
+    """Parse one or more Standard Webhooks secrets."""
     secrets = tuple(_items(text))
     sizes = [_size_of(one.removeprefix("whsec_")) for one in secrets if one.startswith("whsec_")]
     if len(sizes) != len(secrets) or not all(24 <= size <= 64 for size in sizes):

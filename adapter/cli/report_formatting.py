@@ -63,7 +63,7 @@ def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Format names that match no community, and explain how to fix them."""
+    """Return lines that list a source's unknown community names and explain the fix."""
     lines = [
         f"  unknown community {_value(one['value'])} ({one['path'] or 'no path'}): "
         f"{one['waiting']} held, last one {utc(one['last_at'])}"
@@ -139,7 +139,7 @@ def overview_text(overview: Overview) -> str:
 
 
 def pause_lines(pauses: Iterable[Pause]) -> list[str]:
-    """Format what users have paused, one per line."""
+    """Format the pauses, one per line."""
     return [
         f"paused: {pause.scope}, since {utc(pause.since)} by {pause.by}: {pause.reason}"
         for pause in pauses

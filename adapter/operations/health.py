@@ -111,7 +111,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.BROKEN,
         "PostgreSQL cannot be used",
         "Senders get 503 and retry; nothing is booked.",
-        "Start PostgreSQL, or fix DATABASE_URL. Everything continues by itself.",
+        "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
@@ -121,7 +121,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has looked at the queue for 1 minute: it is stopped, or it hangs",
+        "no worker has checked the queue for 1 minute, because it has stopped or hangs",
         "Webhooks are stored, but nothing is booked.",
         "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
     ),
@@ -130,9 +130,9 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "sending is stopped: Propexo rejects the API token (401 or 403), several POSTs in a row "
         "had no clear answer, or the database was restored",
         "Webhooks are stored, but nothing is booked.",
-        "Fix what it names: set PROPEXO_TOKEN to a valid token and restart the worker, or check "
-        "Propexo's status and the network. Sending resumes by itself; `adapter resume` tries now. "
-        "After a restore, run `adapter restored`.",
+        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
+        "check Propexo's status and the network. Sending then resumes automatically; "
+        "`adapter resume` tries immediately. After a restore, run `adapter restored`.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
@@ -143,49 +143,49 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "webhooks_not_mapped": Condition(
         Level.BROKEN,
         "a webhook has been waiting for a worker for 2 minutes",
-        "The worker runs, but does not keep up or fails.",
+        "The worker is running, but it fails or cannot keep up.",
         "Check the worker's log, and run `adapter events --state received`.",
     ),
     "source_refused": Condition(
         Level.BROKEN,
-        "3 or more requests of a source failed verification, and none was accepted since",
-        "The sender's secret was probably changed, or a clock is wrong.",
+        "3 or more requests from a source failed verification, and none was accepted since",
+        "The sender probably changed its secret, or a clock is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),
     "source_silent": Condition(
         Level.WARNING,
         "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
-        "Its webhook may be switched off, or its URL may be wrong.",
+        "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
         "a lead needs review, and its tour starts within 4 hours",
-        "The renter may come without an appointment.",
+        "The renter may show up without an appointment.",
         "Open the queue, or run `adapter queue`.",
     ),
     "tours_expired": Condition(
         Level.WARNING,
         "leads could not be sent in time",
-        "They are not booked.",
-        "Call the renters: `adapter bookings --state expired`.",
+        "These leads are not booked.",
+        "Call the renters; `adapter bookings --state expired` lists them.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
         "bookings have been unknown for 1 hour, or their search has ended",
-        "They may exist in Knock. They are not sent again.",
-        "Look in Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
+        "These bookings may exist in Knock, and are not sent again.",
+        "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "review_overdue": Condition(
         Level.WARNING,
         "a lead has needed review for 24 hours",
-        "The renter waits for an answer.",
+        "The renter is waiting for an answer.",
         "Open the queue, or run `adapter queue`.",
     ),
     "mappings_outdated": Condition(
         Level.WARNING,
         "the mapping files have differed from the mappings in use for 1 minute",
-        "They have an error, or were not reloaded.",
+        "The files have an error, or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
     ),
     "status_webhooks_failing": Condition(
@@ -203,14 +203,14 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
-        "Without a connection, senders get 503.",
+        "When no connection is left, senders get 503.",
         "Raise the limit, or run fewer processes or threads.",
     ),
     "disk_low": Condition(
         Level.WARNING,
         "less than 1 GiB is free where PostgreSQL on this machine stores its data",
-        "On a full disk, senders get 503.",
-        "Free some space, or enlarge the disk.",
+        "When the disk is full, senders get 503.",
+        "Free up some space, or enlarge the disk.",
     ),
     "clock_differs": Condition(
         Level.WARNING,
@@ -228,7 +228,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.NOTE,
         "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
         "Bookings are sent after the pause.",
-        "Nothing. If it happens often, other programs may use the same token.",
+        "Do nothing. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
@@ -280,7 +280,7 @@ class Facts:
     connections: tuple[int, int] = (0, 0)
     #: What users have paused.
     pauses: tuple[Pause, ...] = ()
-    #: Free bytes where PostgreSQL stores its data, or None if that is not known.
+    #: The number of free bytes where PostgreSQL stores its data, or None if unknown.
     disk_free: int | None = None
     #: None if no status webhooks are set up.
     webhooks: WebhookSummary | None = None

@@ -1,4 +1,4 @@
-"""Say in one sentence what became of a lead, and which command comes next. All are pure."""
+"""Explain in a sentence what happened to a lead, and name the command to run next."""
 
 import datetime as dt
 from typing import NamedTuple
@@ -12,15 +12,15 @@ from adapter.store import IGNORED, Issue, Rejection
 
 
 class Cause(NamedTuple):
-    """What became of a lead, and what to do next."""
+    """What happened to a lead, and what to do next."""
 
     sentence: str
-    #: A command.
+    #: The command to run next.
     next: str
 
 
 def clock_text(at: dt.datetime, zone: dt.tzinfo | None) -> str:
-    """Format an instant: ``Sat, Mar 14, 2026, 2:30 PM MDT``. None is this machine's zone."""
+    """Format an instant like ``Sat, Mar 14, 2026, 2:30 PM MDT``. None is this machine's zone."""
     local = at.astimezone(zone)
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M %p %Z}"
 
@@ -31,7 +31,7 @@ def cause_of_booking(
     zone: dt.tzinfo | None,
     replaced_by: Booking | None = None,
 ) -> Cause:
-    """Explain a booking's state. ``replaced_by``: what Knock booked in place of a booked tour."""
+    """Explain a booking's state. ``replaced_by`` is the tour that replaced it in Knock, if any."""
     show, subject = f"adapter show {booking.id}", _subject(booking)
     match booking.state:
         case BookingState.BOOKED if replaced_by is not None:

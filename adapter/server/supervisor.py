@@ -41,8 +41,8 @@ START_SECONDS = 60.0
 #: 7 seconds.
 LEFTOVER_SECONDS = 10.0
 
-#: Deadlines for each process to stop, in seconds since shutdown began. All are shorter than the 10
-#: seconds of `docker stop` and the 7 seconds of a dead parent's guard.
+#: Deadlines by which each process must stop, in seconds after the shutdown begins. They are before
+#: those of `docker stop` (10 seconds) and of the guard of a dead parent (7 seconds).
 STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
 
 _ADAPTER = (sys.executable, "-m", "adapter")
@@ -139,7 +139,7 @@ class Supervisor:
         self._echo("reloading mappings and secrets")
 
     def _check_ports(self, wait_seconds: float) -> None:
-        """Raise ConfigurationError if a port stays in use for this long."""
+        """Raise ConfigurationError if a port is still in use after this many seconds."""
         deadline = time.monotonic() + wait_seconds
         check_port(self.settings.host, self.settings.port, "PORT", deadline)
         if self.sandbox_url is not None:
@@ -257,6 +257,6 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the sandbox options that make it accept this deployment's enum values."""
+    """Return the options that make the sandbox accept this deployment's enum values."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

@@ -36,20 +36,20 @@ RECOVERY_SECONDS = 5.0
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
-#: How often to look for leads' states to report to another system.
+#: How often to check for status webhooks to send.
 NOTIFY_SECONDS = 1.0
-#: How long shutdown waits for a status webhook. One that is cut off is delivered again.
+#: How long shutdown waits for a status webhook. If it is cut off, it is delivered again later.
 NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for this long, or for as
-#: long as the timeouts of this many requests to Propexo if that is longer. A search makes five
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for ``DEAD_SECONDS``, or
+#: for as long as several timeouts of requests to Propexo, whichever is longer. A search makes five
 #: requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
 #: Settings that only the web process uses.
-WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token")
+WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token", "api_token")
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -153,7 +153,7 @@ class Worker:
             self._threads.shutdown(cancel_futures=True)
 
     def _start_notifier(self) -> threading.Thread | None:
-        """Start reporting states, if that is set up. The watchdog does not watch it.
+        """Start the thread for status webhooks if they are configured. It is not watched.
 
         Otherwise, a receiver that hangs would end the worker.
         """
