@@ -295,7 +295,7 @@ class Booking:
     content: int | None = None
     #: True if the sender cancels an earlier request with the same key.
     is_cancellation: bool = False
-    #: The ID of the other lead that caused this state, if any. ``reason`` is the rule.
+    #: The ID of the other lead that caused this state, if any. ``reason`` is the code of the rule.
     because_of: int | None = None
     #: When the last POST to Propexo began, or None if there was none.
     posted_at: dt.datetime | None = None

@@ -43,7 +43,7 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: Delay after the end of an hour before its events are counted, to include late inserts.
+#: How long after the end of an hour its events are counted, so that late inserts are included.
 STATS_DELAY = dt.timedelta(minutes=2)
 #: Maximum number of bookings in flight per worker. It is enough for Propexo's slowest responses (2
 #: s above 80% of its limit) at the highest rate (150 per minute).
@@ -81,6 +81,9 @@ class Pipeline:
         self.notifier = (
             StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
         )
+        self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
+        if self.notifier is not None:
+            self._stopping.append(self.notifier.stopping)
         self.writes = WriteLog(settings, store, propexo, clock, pause)
         self.database_check = DatabaseCheck(store, self.writes, clock)
         #: The function for each task that processes due rows. It returns False if no row is due.
@@ -104,7 +107,7 @@ class Pipeline:
     def run(self, task: Task) -> bool:
         """Process due rows. Return False if there are none or all of the task's slots are busy."""
         with self._lock:
-            if self.is_full(task):
+            if self.is_full(task) or self.is_stopped:
                 return False
             self._running[task] += 1
         try:
@@ -114,11 +117,19 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Make each run stop after its current row."""
-        self.sender.stopping.set()
-        self.follower.stopping.set()
-        if self.notifier is not None:
-            self.notifier.stopping.set()
+        """Make each run stop after its current row, and start no other until :meth:`resume`."""
+        for part in self._stopping:
+            part.set()
+
+    def resume(self) -> None:
+        """Allow runs again."""
+        for part in self._stopping:
+            part.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return True if no run may start."""
+        return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
         """Return True if all of the task's slots in this process are in use."""
@@ -134,7 +145,7 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Check the database, mark lost attempts as unknown, expire late bookings, erase old data.
+        """Check the database, mark lost attempts unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """
@@ -156,7 +167,7 @@ class Pipeline:
             tx.stats.count_hours(now - STATS_DELAY)
 
     def _repair_clock(self) -> None:
-        """Make rows due that would otherwise wait until a clock that was ahead is right again."""
+        """Make rows due now that a clock that was ahead has postponed."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.repair_clock(now):
@@ -165,7 +176,7 @@ class Pipeline:
                 log.error("clock_was_ahead")
 
     def sync_clock(self) -> None:
-        """Adopt PostgreSQL's time if the clock can. Do not send while it is too far off."""
+        """Synchronize the clock with PostgreSQL. Do not send while it is too far off."""
         if isinstance(self.clock, DatabaseClock):
             self.clock.measure(self.store)
             self.sender.is_allowed = not self.clock.is_dangerous

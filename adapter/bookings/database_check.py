@@ -1,11 +1,12 @@
-"""Notice that the database was restored from a backup, before anything is sent from it.
+"""Detect that the database was restored from a backup, before anything is sent from it.
 
 A restored database does not know what was sent since the backup, so it would send it again. Each
-worker records that it runs, and on which database. The view ``gate`` compares that in the
-transaction that begins each POST, so that no process has to notice it in time.
+worker records that it runs, and on which database. The view ``gate`` compares this in the
+transaction that begins each POST, so that no process has to notice a restore in time.
 
-An exact copy of the server's files has the same identity. So if no worker ran for a while, Propexo
-is asked what it has written in this time: nothing of ours, unless the database is older than that.
+An exact copy of the server's files has the same identity. So if no worker ran for a while, the
+adapter reads Propexo's write log for this time. If it contains one of our writes, the database is
+older.
 """
 
 import logging
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 
 #: States of bookings whose job is not known yet.
 _IN_FLIGHT = (BookingState.SENDING, BookingState.UNKNOWN)
-#: How long Propexo is asked before bookings are sent without its answer.
+#: How long to keep asking Propexo before bookings are sent without a response.
 GIVE_UP_SECONDS = 300.0
 
 
@@ -35,7 +36,7 @@ class DatabaseCheck:
         self._store = store
         self._writes = writes
         self._clock = clock
-        #: When Propexo was first asked without an answer.
+        #: When Propexo first failed to respond (monotonic seconds), or None.
         self._asked_at: float | None = None
 
     def run(self, sources: Collection[Source]) -> None:
@@ -51,7 +52,7 @@ class DatabaseCheck:
         try:
             cause = None if last is None else last.difference or self._newer_writes(last, sources)
         except UpstreamError:
-            return  # nothing is sent until Propexo responds, and without it nothing could be
+            return  # nothing is sent until Propexo responds, and nothing could be
         if cause is None:
             self._adopt()
         else:
@@ -71,9 +72,9 @@ class DatabaseCheck:
             log.error("database_restored", extra={"reason": cause})
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
-        """Return what shows that the database is older than Propexo's write log, or None.
+        """Return why the database must be older than Propexo's write log, or None.
 
-        Raise UpstreamError if that cannot be read yet.
+        Raise UpstreamError if the log cannot be read yet.
         """
         known = write_log.owners(sources)
         integrations = {str(integration) for integration, *_ in known}
@@ -84,7 +85,7 @@ class DatabaseCheck:
                 log.warning("restore_not_excluded", extra={"status": exc.status})
                 return None
             raise
-        # In this order, so that a job that another worker is recording is in one of the two.
+        # Read in this order, so that a job that another worker is recording is in one of the two.
         with self._store.statement() as tx:
             open_ones = tx.identity.bookings_that_may_be_sent()
         in_flight = [one for one in open_ones if one.state in _IN_FLIGHT]

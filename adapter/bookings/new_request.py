@@ -111,10 +111,10 @@ def decide_new(
 def _held_after_restore(
     new: Booking, same: Sequence[Booking], now: dt.datetime, *, has_sent_at: bool
 ) -> Decision | None:
-    """Hold a request if it is not known whether the last tour, whose webhook is lost, is newer.
+    """Hold a request if the last tour, whose webhook was lost, may or may not be newer.
 
-    That tour's request is as old as its POST at most. So a request made before the POST may still
-    be the newer one, and one for an earlier lost tour may be a repeat that arrives late.
+    The lost webhook arrived at some time before the tour's POST. So a request that was made before
+    the POST may still be newer, and one for an earlier lost tour may be a late repeat.
     """
     last = _last_tour(new, same, now)
     if new.kind is Kind.PROSPECT or last is None or last.reason != RESTORED:

@@ -79,7 +79,7 @@ def record_failure(
 
 
 def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int:
-    """Return how many of the booking's attempts ended like this one, if it is a WrongPath."""
+    """Return how many of the booking's attempts ended with a WrongPath like this one."""
     if not isinstance(error, WrongPath):
         return 0
     attempts = tx.attempts.of_booking(attempt.booking_id)
@@ -87,7 +87,7 @@ def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime, *, is_repeated: bool) -> None:
-    """Stop sending if several POSTs in a row had no clear answer.
+    """Stop sending if several POSTs in a row got no clear response.
 
     Any other response shows that Propexo works. A booking that fails repeatedly counts once,
     because its own IDs may be wrong.
@@ -179,7 +179,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_lost_job(
     tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
 ) -> None:
-    """Record that Propexo has this job for a booking, which a restored database has forgotten."""
+    """Record that Propexo has a job for a booking that a restored database does not know."""
     if booking.state is not BookingState.PENDING:
         tx.bookings.move(
             booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now
@@ -203,7 +203,7 @@ def record_possibly_sent(
     since: dt.datetime,
     now: dt.datetime,
 ) -> None:
-    """Mark a pending booking unknown: it may have been sent at any time since a backup."""
+    """Mark a pending booking unknown, because it may have been sent since a backup."""
     attempt = tx.attempts.begin(booking.id, request, now=since, lease_until=now)()
     tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now)
     _mark_unknown(tx, booking.id, "restored", now)

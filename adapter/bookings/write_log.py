@@ -1,7 +1,7 @@
-"""Find jobs in Propexo's write log that this database does not know: they were lost with a restore.
+"""Find jobs in Propexo's write log that were lost when this database was restored.
 
-The log lists finished writes only, and Propexo does not document that it contains those of Knock.
-So it proves that something was not sent only if it lists what this database knows it has sent.
+The log lists only finished writes, and Propexo does not document that it contains writes to Knock.
+So it proves that a lead was not sent only if it lists everything that is known to have been sent.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, rate_limit
 
-#: Records on one page, which is Propexo's maximum, and the largest number of pages to read.
+#: Number of records per page, which is Propexo's maximum, and maximum number of pages to read.
 PAGE = 100
 MOST_PAGES = 500
 
@@ -45,7 +45,7 @@ class Job:
 
     @property
     def kind(self) -> Kind:
-        """What it created: a guest card has no time."""
+        """The kind of record that the job created. A guest card has no time."""
         has_time = "appointment_time" in self.parameters
         return Kind.APPOINTMENT if has_time else Kind.PROSPECT
 
@@ -65,12 +65,12 @@ class Owner:
 
 
 def identity_of(request: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return what two requests for the same person and tour have in common."""
+    """Return the values that two requests for the same person and tour have in common."""
     return tuple(request.get(name) or None for name in (*IDENTIFYING, *CONTACTS))
 
 
 def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
-    """Return who writes with each community and attribution ID."""
+    """Return the source and community for each pair of community and attribution IDs."""
     return {
         (community.integration_id, community.community_id, attribution): Owner(
             source=source.name, community=community
@@ -82,7 +82,7 @@ def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
 
 
 def owner_of(job: Job, known: Mapping[tuple[object, ...], Owner]) -> Owner | None:
-    """Return whose write it is, or None if another program made it."""
+    """Return the source and community of a job, or None if another program wrote it."""
     names = ("integration_id", "community_id", "attribution_id")
     return known.get(tuple(job.parameters.get(name) for name in names))
 
@@ -93,13 +93,13 @@ def _attributions(community: Community, source: str) -> Iterable[str]:
 
 
 def without(jobs: Iterable[Job], bookings: Iterable[Booking]) -> Iterator[Job]:
-    """Yield the jobs that belong to none of these bookings."""
+    """Yield the jobs that do not belong to any of these bookings."""
     identities = {identity_of(booking.appointment) for booking in bookings}
     return (job for job in jobs if identity_of(job.parameters) not in identities)
 
 
 class WriteLog:
-    """Reads Propexo's write log, within the rate limit, also while sending is suspended."""
+    """Reads Propexo's write log within the rate limit, even while sending is suspended."""
 
     def __init__(
         self,
@@ -116,13 +116,13 @@ class WriteLog:
         self._pause = pause
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs that no booking in this database has."""
+        """Return the jobs that belong to no booking in this database."""
         with self._store.statement() as tx:
             known = set(tx.bookings.known_jobs([job.id for job in jobs]))
         return [job for job in jobs if job.id not in known]
 
     def read(self, integrations: Iterable[str], since: dt.datetime) -> list[Job]:
-        """Return all jobs since a time, oldest first. Raise :class:`UpstreamError`."""
+        """Return all jobs since a time, oldest first. Raise UpstreamError if that fails."""
         age = (self._clock() - since + SKEW).total_seconds()
         jobs = {
             job.id: job

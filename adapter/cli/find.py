@@ -1,4 +1,4 @@
-"""``find``: find a renter's leads, with what became of each."""
+"""Define ``find``, which finds a renter's leads and explains what happened to each."""
 
 import datetime as dt
 import getpass
@@ -33,11 +33,12 @@ from adapter.settings import settings_from
 def find(
     word: str, since: dt.datetime | None, until: dt.datetime | None, limit: int, as_json: bool
 ) -> None:
-    """Find a renter's leads by email, phone, name or ID, and say what became of each.
+    """Find a renter's leads, and explain what happened to each.
 
-    Searches bookings, webhooks that were held, ignored, discarded or not mapped yet, and rejected
-    requests, newest first. Quote a name or a phone number that contains spaces. Each lead comes
-    with the command to run next. The exit code is 1 if nothing was found.
+    Search by email, phone, name or ID. The command searches bookings, webhooks that were held,
+    ignored, discarded or not mapped yet, and rejected requests, newest first. Quote a name or phone
+    number that contains spaces. For each lead, the command to run next is printed. The exit code is
+    1 if nothing was found.
     """
     if len(word.strip()) < 2:
         raise click.BadParameter("give at least two characters", param_hint="WORD")

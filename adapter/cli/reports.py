@@ -179,7 +179,7 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
 )
 @as_json
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
-    """Compare an edited mapping with the current one on stored webhooks.
+    """Compare an edited mapping with the current one.
 
     FILE is the edited mapping, which is applied to the latest webhooks from SOURCE. Nothing is sent
     or stored. The exit code is 1 if anything would change.

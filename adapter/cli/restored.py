@@ -1,4 +1,4 @@
-"""``restored``: find what was sent since a backup, so that nothing is sent twice."""
+"""Define ``restored``, which finds what was sent since a backup, so nothing is sent twice."""
 
 import datetime as dt
 import sys
@@ -43,7 +43,7 @@ from adapter.settings import settings_from
 @click.option(
     "--nothing-lost",
     is_flag=True,
-    help="Nothing was received or sent since the backup: only accept this database.",
+    help="Only accept this database, because nothing was received or sent since the backup.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -61,13 +61,14 @@ def restored(
     """Resume sending after the database was restored, moved or copied.
 
     The database does not know what was sent since the backup, so nothing is sent until you run
-    this. It reads Propexo's write log and compares: what was sent is marked booked, tours
-    whose webhook is lost are stored, so that a repeat is recognized, and the rest is sent.
+    this. The command compares the database with Propexo's write log. Leads that were sent are
+    marked booked, tours whose webhook is lost are stored, so that a repeat is recognized, and the
+    other leads are sent.
 
-    If the log does not prove to be complete, pending leads become `unknown`: they are searched for,
-    and those that are not found need review. The exit code is then 1.
+    If the log may be incomplete, pending leads become `unknown`. They are searched for, and those
+    that are not found need review. The exit code is then 1.
 
-    Do not run this for a copy that is used for tests: it would book renters' tours a second time.
+    Do not run this on a copy for tests, because it would book renters' tours a second time.
     """
     settings = settings_from()
     sources = load(settings.mappings_dir, settings.policy)
@@ -99,7 +100,7 @@ def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> 
 
 
 def _wait(stopped_at: dt.datetime, settle_seconds: int) -> None:
-    """Wait until Propexo must have listed what was sent last."""
+    """Wait until Propexo must have listed the last possible POST."""
     seconds = (stopped_at - utc_now()).total_seconds() + settle_seconds
     if seconds > 0:
         click.echo(f"waiting {seconds:.0f} s, until Propexo lists what was sent last", err=True)
@@ -114,7 +115,7 @@ def _survey(restore: Restore, since: dt.datetime) -> Survey:
 
 
 def _lines(survey: Survey) -> Iterator[str]:
-    """Explain what was found and what follows."""
+    """Yield lines that explain what was found and what will happen."""
     yield f"since {utc(survey.since)}:"
     yield f"{len(survey.sent)} leads were sent, and become booked when their job has succeeded"
     yield f"{len(survey.lost)} tours or guest cards are in Knock, but their webhook is lost:"

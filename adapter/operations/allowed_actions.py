@@ -88,7 +88,7 @@ def check_release(
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
     """Return True if the changes add a tour time to a guest card that was or will be sent.
 
-    The guest card then stays, and the tour becomes a booking of its own.
+    The guest card is then kept, and the tour becomes a separate booking.
     """
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live

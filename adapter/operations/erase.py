@@ -177,7 +177,7 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
         for booking in found
         if may_discard(booking)
         or booking.state in IN_FLIGHT
-        # It must not be booked instead of the other lead if that lead is erased too.
+        # Otherwise, it would be booked instead of the other lead, even if that lead is erased too.
         or (booking.state in MERGED and is_current(booking, now))
     ]
     tx.bookings.lock_related(waiting, now)

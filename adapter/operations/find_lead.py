@@ -1,7 +1,7 @@
-"""Find a renter's leads by email, phone, name or ID, with what became of each.
+"""Find a renter's leads by email, phone, name or ID, and explain what happened to each.
 
-Bookings are found by their indexes. Webhooks without bookings and rejected requests have no index,
-so their text is searched in pages, newest first, until the time is up.
+Bookings are found through indexes. Webhooks without bookings and rejected requests have no index,
+so their text is searched in pages, newest first, until a time limit.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from adapter.exceptions import KeyMissing, Unreadable
 from adapter.mapping import transforms
 from adapter.models import Booking, BookingState, Clock, Event, EventState
 from adapter.operations.contact_matcher import Contact
+from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.lead_cause import (
     Cause,
     cause_of_booking,
@@ -25,11 +26,11 @@ from adapter.operations.serializers import person
 from adapter.settings import Policy, Settings
 from adapter.store import LARGEST_NUMBER, Database, Filter, Rejection, Transaction
 
-#: Webhooks to search in one statement. Their bodies may have a megabyte each.
+#: Number of webhooks to search in one statement. Each body may have a megabyte.
 PAGE = 200
-#: How long stored requests are searched, in seconds.
+#: Time limit for searching stored requests, in seconds.
 MAX_SECONDS = 60.0
-#: A shorter number is one of our IDs or the end of a phone number, and is not searched in texts.
+#: A number with fewer digits is an ID or the end of a phone number. It is not searched for in text.
 MIN_DIGITS = 7
 
 
@@ -43,7 +44,7 @@ class Hit:
     source: str
     state: str
     received_at: dt.datetime
-    #: The renter's name, or None if it is not known.
+    #: The renter's name, or None if it is unknown.
     person: str | None
     cause: str
     next: str
@@ -55,13 +56,13 @@ class Searched:
 
     since: dt.datetime | None
     until: dt.datetime | None
-    #: Stored requests before this time may have been deleted, by ADAPTER_PAYLOAD_DAYS.
+    #: Stored requests from before this time may have been deleted (ADAPTER_PAYLOAD_DAYS).
     payloads_since: dt.datetime
-    #: False if only bookings were searched, because a short number is in many texts.
+    #: False if only bookings were searched, because many texts contain the short number.
     has_text: bool
     webhooks: int = 0
     rejections: int = 0
-    #: Requests that are encrypted with a key that is not set.
+    #: Number of requests that are encrypted with a key that is not set.
     unreadable: int = 0
     is_complete: bool = True
 
@@ -75,7 +76,7 @@ class Result:
 
 
 def contact_of(word: str, policy: Policy) -> tuple[str, Contact | None]:
-    """Return the text to search bookings for, and the contact to search stored requests for."""
+    """Return the text to find in bookings, and the contact to find in stored requests."""
     try:
         phone = transforms.phone_from(word, policy=policy, region=None)
         number = phone.value if isinstance(phone, transforms.Noted) else phone
@@ -103,7 +104,7 @@ class LeadFinder:
         zone: dt.tzinfo | None = None,
         seconds: float = MAX_SECONDS,
     ) -> None:
-        """Take the zone for times without a community, or None for this machine's."""
+        """Take the time zone for times without a community, or None for this machine's zone."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -133,13 +134,14 @@ class LeadFinder:
             deadline = time.monotonic() + self._seconds
             rejections = [*self._rejections(contact, which, searched, deadline)]
             ids += self._events(contact, which, searched, deadline, limit)
+        verdict = verdict_of(self._store, (), self._settings, now)
         with self._store.transaction() as tx:
             bookings = tx.search.bookings(dataclasses.replace(which, text=text), limit=limit)
             events = tx.search.events(which, ids=ids, limit=limit + 1)
             of_events = (one for event in events for one in tx.bookings.of_event(event.id))
             by_id = {one.id: one for one in (*bookings, *of_events)}
             unbooked = [one for one in events if one.state is not EventState.MAPPED]
-            hits = [*self._hits(tx, by_id.values(), unbooked, rejections, now)]
+            hits = [*self._hits(tx, by_id.values(), unbooked, rejections, verdict)]
             hits.sort(key=lambda hit: (hit.received_at, hit.id), reverse=True)
             tx.audit.record("searched", by=by, at=now, detail=f"{len(hits[:limit])} found")
         return Result(hits=tuple(hits[:limit]), searched=searched)
@@ -180,7 +182,7 @@ class LeadFinder:
     def _rejections(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float
     ) -> Iterator[Rejection]:
-        """Yield the rejected requests that contain the contact. Their number is limited."""
+        """Yield the rejected requests that contain the contact. Only a limited number is stored."""
         with self._store.statement() as tx:
             candidates = tx.erasure.rejections_that_match(contact.prefilter)
             searched.rejections = sum(tx.rejections.counts().values())
@@ -208,17 +210,17 @@ class LeadFinder:
         bookings: Collection[Booking],
         events: Iterable[Event],
         rejections: Iterable[Rejection],
-        now: dt.datetime,
+        verdict: Verdict,
     ) -> Iterator[Hit]:
-        sending = tx.stats.sending(now)
         booked = [one for one in bookings if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, booked)
         for one in bookings:
-            cause = cause_of_booking(one, sending, now, self._zone, replaced.get(one.id))
+            cause = cause_of_booking(one, verdict, self._zone, replaced.get(one.id))
             name = person(one.appointment)
             yield _hit("booking", one, one.state, one.created_at, cause, name)
         for event in events:
-            yield _hit("webhook", event, event.state, event.received_at, cause_of_event(event))
+            cause = cause_of_event(event, verdict)
+            yield _hit("webhook", event, event.state, event.received_at, cause)
         for rejection in rejections:
             cause = cause_of_rejection(rejection, self._zone)
             yield _hit("rejection", rejection, rejection.reason, rejection.received_at, cause)
@@ -245,7 +247,7 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the ID in a text, if it is one."""
+    """Return a list with the number if the text is an ID."""
     return [int(text)] if text.isascii() and text.isdigit() and len(text) < 18 else []
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database, Pause
+from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
@@ -43,6 +43,7 @@ SILENCE_PROBABILITY: Final = 0.001
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
 FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
+GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
@@ -110,7 +111,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.BROKEN,
         "PostgreSQL cannot be used",
         "Senders get 503 and retry; nothing is booked.",
-        "Start PostgreSQL, or fix DATABASE_URL. Everything continues by itself.",
+        "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
@@ -120,7 +121,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has looked at the queue for 1 minute: it is stopped, or it hangs",
+        "no worker has checked the queue for 1 minute, because it has stopped or hangs",
         "Webhooks are stored, but nothing is booked.",
         "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
     ),
@@ -129,8 +130,9 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
         "had no clear answer",
         "Webhooks are stored, but nothing is booked.",
-        "Fix what it names: set PROPEXO_TOKEN to a valid token and restart the worker, or check "
-        "Propexo's status and the network. Sending resumes by itself; `adapter resume` tries now.",
+        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
+        "check Propexo's status and the network. Sending then resumes automatically; "
+        "`adapter resume` tries immediately.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
@@ -141,62 +143,74 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "webhooks_not_mapped": Condition(
         Level.BROKEN,
         "a webhook has been waiting for a worker for 2 minutes",
-        "The worker runs, but does not keep up or fails.",
+        "The worker is running, but it fails or cannot keep up.",
         "Check the worker's log, and run `adapter events --state received`.",
     ),
     "source_refused": Condition(
         Level.BROKEN,
-        "3 or more requests of a source failed verification, and none was accepted since",
-        "The sender's secret was probably changed, or a clock is wrong.",
+        "3 or more requests from a source failed verification, and none was accepted since",
+        "The sender probably changed its secret, or a clock is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),
     "source_silent": Condition(
         Level.WARNING,
         "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
-        "Its webhook may be switched off, or its URL may be wrong.",
+        "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
         "a lead needs review, and its tour starts within 4 hours",
-        "The renter may come without an appointment.",
+        "The renter may show up without an appointment.",
         "Open the queue, or run `adapter queue`.",
     ),
     "tours_expired": Condition(
         Level.WARNING,
         "leads could not be sent in time",
-        "They are not booked.",
-        "Call the renters: `adapter bookings --state expired`.",
+        "These leads are not booked.",
+        "Call the renters; `adapter bookings --state expired` lists them.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
         "bookings have been unknown for 1 hour, or their search has ended",
-        "They may exist in Knock. They are not sent again.",
-        "Look in Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
+        "These bookings may exist in Knock, and are not sent again.",
+        "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "review_overdue": Condition(
         Level.WARNING,
         "a lead has needed review for 24 hours",
-        "The renter waits for an answer.",
+        "The renter is waiting for an answer.",
         "Open the queue, or run `adapter queue`.",
     ),
     "mappings_outdated": Condition(
         Level.WARNING,
         "the mapping files have differed from the mappings in use for 1 minute",
-        "They have an error, or were not reloaded.",
+        "The files have an error, or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
+    ),
+    "status_webhooks_failing": Condition(
+        Level.WARNING,
+        "the receiver of status webhooks failed and has accepted none since, or rejects some",
+        "Another system does not learn about leads. Bookings are not affected.",
+        "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
+    ),
+    "status_webhooks_given_up": Condition(
+        Level.WARNING,
+        "in the last day, status webhooks could not be delivered within 3 days",
+        "Another system has old states of leads.",
+        "Fix the receiver, and let it read the leads from /api/leads.",
     ),
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
-        "Without a connection, senders get 503.",
+        "When no connection is left, senders get 503.",
         "Raise the limit, or run fewer processes or threads.",
     ),
     "disk_low": Condition(
         Level.WARNING,
         "less than 1 GiB is free where PostgreSQL on this machine stores its data",
-        "On a full disk, senders get 503.",
-        "Free some space, or enlarge the disk.",
+        "When the disk is full, senders get 503.",
+        "Free up some space, or enlarge the disk.",
     ),
     "clock_differs": Condition(
         Level.WARNING,
@@ -204,17 +218,17 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Signatures may be rejected, and retries may be early or late.",
         "Synchronize the clocks of all machines (NTP).",
     ),
-    "sending_paused": Condition(
-        Level.NOTE,
-        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
-        "Bookings are sent after the pause.",
-        "Nothing. If it happens often, other programs may use the same token.",
-    ),
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
         "Its bookings are not sent, and expire when their tours are too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
+    "sending_paused": Condition(
+        Level.NOTE,
+        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
+        "Bookings are sent after the pause.",
+        "Do nothing. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
@@ -266,8 +280,10 @@ class Facts:
     connections: tuple[int, int] = (0, 0)
     #: What users have paused.
     pauses: tuple[Pause, ...] = ()
-    #: Free bytes where PostgreSQL stores its data, or None if that is not known.
+    #: The number of free bytes where PostgreSQL stores its data, or None if unknown.
     disk_free: int | None = None
+    #: None if no status webhooks are set up.
+    webhooks: WebhookSummary | None = None
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
@@ -372,6 +388,7 @@ def read_facts(
             connections=monitoring.connections(),
             pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
+            webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
@@ -426,7 +443,7 @@ def _sending(facts: Facts) -> Iterator[Problem]:
     queue = facts.queue
     if queue.stopped_for is not None:
         since = _since(queue.stopped_at, facts.now)
-        reason = STOPPED.get(queue.stopped_for, queue.stopped_for)
+        reason = STOPPED.get(queue.stopped_for, f"it is suspended ({queue.stopped_for})")
         why = f" ({queue.stopped_why})" if queue.stopped_why else ""
         sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
@@ -540,6 +557,23 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _webhooks(facts: Facts) -> Iterator[Problem]:
+    one, now = facts.webhooks, facts.now
+    if one is None:
+        return
+    if one.failed:
+        since = one.failing_since or one.oldest_at
+        who = "The receiver of status webhooks fails" if one.failing_since else "Some are rejected"
+        sentence = f"{who}{_since(since, now)} ({one.last_error}): "
+        waiting = _count(one.waiting, "status webhook is", "status webhooks are")
+        sentence += f"{waiting} not delivered."
+        yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
+    if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
+        count = _count(one.given_up, "status webhook")
+        sentence = f"{count} could not be delivered, the latest {ago(one.given_up_at, now)}."
+        yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
+
+
 def _room(facts: Facts) -> Iterator[Problem]:
     used, allowed = facts.connections
     if allowed and used >= allowed * MOST_CONNECTIONS:
@@ -565,6 +599,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _sources,
     _review,
     _processes,
+    _webhooks,
     _room,
     _sandbox,
 )

@@ -76,7 +76,7 @@ class Repairs:
                     booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_taken_back
                 )
             edited = self._edited(booking, changes, fingerprints)
-            # A guest card expires some time after its request, so a release restarts that time.
+            # A guest card expires a fixed time after its request, so a release restarts the clock.
             if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT:
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
@@ -127,7 +127,7 @@ class Repairs:
                 why="seen_in_knock",
                 now=now,
                 by=by,
-                # If the tour was never posted, a user booked it in Knock, about now.
+                # If the tour was never posted, a user has just booked it in Knock.
                 posted_at=booking.posted_at or now,
             )
             reconcile.reconcile(tx, booking, now)

@@ -33,7 +33,7 @@ def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
 
 
 def overview_as_dict(overview: Overview) -> dict[str, Any]:
-    """Convert the overview."""
+    """Return the overview as JSON-compatible data."""
     sending = dump(
         overview.sending,
         "stopped_for stopped_at stopped_why paused_until calls_in_60_seconds=calls pending",

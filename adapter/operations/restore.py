@@ -1,8 +1,8 @@
-"""Repair a restored database: find what was sent since the backup, so that nothing is sent twice.
+"""Find what was sent since the backup of a restored database, so that nothing is sent twice.
 
-Propexo's write log shows what was sent. A booking that is in it is booked. A job without a booking
-is stored, so that its webhook is recognized when the sender repeats it. If the log proves to be
-complete, everything else may be sent. Otherwise, the pending bookings are searched for, like any
+Propexo's write log shows what was sent. A booking in the log is marked booked. For a job without a
+booking, one is stored, so that its webhook is recognized if the sender repeats it. If the log is
+complete, all other bookings may be sent. Otherwise, the pending bookings are searched for, like any
 other booking with an unknown outcome.
 """
 
@@ -22,41 +22,41 @@ from adapter.propexo.client import Propexo
 from adapter.settings import NEUTRAL_WORDS, Settings
 from adapter.store import RESTORED, Database, Transaction
 
-#: The backup may be older than the last mark in it by this much.
+#: The backup may be this much older than the last time recorded in it.
 MARGIN: Final = dt.timedelta(minutes=1)
-#: Propexo's log reaches back this far.
+#: How far Propexo's log reaches back.
 LONGEST: Final = dt.timedelta(days=29)
-#: How many jobs from before the backup must be in the log, and in which time before the newest.
+#: How many jobs from before the backup the log must contain, and how old they may be.
 KNOWN_JOBS: Final = 100
 KNOWN_PERIOD: Final = dt.timedelta(hours=1)
 #: States of bookings that this command settles if Propexo has a job for them.
 _SETTLED_HERE: Final = frozenset(
     {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
 )
-#: Sources that sent in this time before the backup are asked to send again.
+#: Sources that sent webhooks within this time before the backup must send them again.
 SENDERS_PERIOD: Final = dt.timedelta(days=30)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """What Propexo has and this database does not know."""
+    """The differences between Propexo's write log and this database."""
 
     since: dt.datetime
     #: Bookings that were sent since the backup, with their jobs.
     sent: Sequence[tuple[Booking, Job]]
-    #: Jobs without a booking here, with the source and community that they are for.
+    #: Jobs without a booking in this database, with their source and community.
     lost: Sequence[tuple[Job, Owner]]
     #: Bookings that are not in the write log.
     pending: Sequence[Booking]
     #: Jobs from before the backup that the log should list, and how many it lists.
     expected: int
     listed: int
-    #: Sources to ask for everything since the backup.
+    #: Sources that must resend everything since the backup.
     senders: Sequence[str]
 
     @property
     def is_complete(self) -> bool:
-        """True if the log lists everything that it must list."""
+        """True if the log lists every job that it must list."""
         return 0 < self.expected == self.listed
 
 
@@ -89,7 +89,7 @@ class Restore:
         return last.seen_at - MARGIN
 
     def stop(self) -> dt.datetime:
-        """Suspend sending, and return since when it is suspended."""
+        """Suspend sending, and return when it was suspended."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.rate_limit.suspend(RESTORED, now):
@@ -99,7 +99,7 @@ class Restore:
         return last.stopped_at or now if last else now
 
     def survey(self, since: dt.datetime) -> Survey:
-        """Compare the database with Propexo's write log. Raise :class:`UpstreamError`."""
+        """Compare the database with the write log. Raise UpstreamError if it cannot be read."""
         now = self._clock()
         if since < now - LONGEST:
             raise NotPossible("Propexo's write log does not reach back further than 29 days")
@@ -111,7 +111,7 @@ class Restore:
         expected = {job: at for job, at in expected.items() if at > newest - KNOWN_PERIOD}
         integrations = {str(integration) for integration, *_ in self._owners}
         jobs = self._log.read(integrations, min(newest - KNOWN_PERIOD, since))
-        # Including those from before ``since``, in case that is later than the backup.
+        # Include jobs from before ``since``, in case it is later than the backup.
         sent, rest = _matched(self._log.unknown(jobs), bookings)
         owned = [(job, owner) for job in rest if (owner := write_log.owner_of(job, self._owners))]
         known = {booking.id for booking, _ in sent}
@@ -201,7 +201,7 @@ def _locked(tx: Transaction, booking: Booking, now: dt.datetime) -> Booking:
 def _matched(
     jobs: Sequence[Job], bookings: Sequence[Booking]
 ) -> tuple[list[tuple[Booking, Job]], list[Job]]:
-    """Return the bookings with their jobs, and the jobs for which there is no booking."""
+    """Return the bookings with their jobs, and the jobs without a booking."""
     by_request: dict[object, list[Booking]] = {}
     for booking in bookings:
         by_request.setdefault(write_log.identity_of(booking.appointment), []).append(booking)
@@ -216,7 +216,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that are spelled alike here and at Propexo."""
+    """Return the fields that have the same format here and at Propexo."""
     return {
         name: value
         for name, value in parameters.items()

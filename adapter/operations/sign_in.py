@@ -161,7 +161,7 @@ class SignIn:
         return role is not None
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limits by the hash of the text under which failures are counted."""
+        """Return the limit for each hashed text under which failures are counted."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 

@@ -1,7 +1,8 @@
 """Report leads' states to another system with signed webhooks (Standard Webhooks).
 
-They are queued from the history, so bookings neither wait for them nor write a row for them. A
-webhook is delivered at least once, and those of one lead in order. They contain no personal data.
+Webhooks are queued from the history, so bookings neither wait for them nor write extra rows. Each
+webhook is delivered at least once, and those for the same lead in order. They contain no personal
+data.
 """
 
 import dataclasses
@@ -22,18 +23,18 @@ from adapter.store import Database, Horizon, StatusWebhook
 log = logging.getLogger(__name__)
 
 EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-#: Timeout of one delivery, in seconds.
+#: Timeout for one delivery, in seconds.
 TIMEOUT_SECONDS: Final = 10.0
-#: After this time, another worker may deliver a webhook that one has claimed.
+#: How long a claim lasts. After that, another worker may deliver the webhook.
 LEASE: Final = dt.timedelta(seconds=60)
-#: How long a webhook is retried.
+#: How long delivery of a webhook is retried.
 GIVE_UP_AFTER: Final = dt.timedelta(days=3)
-#: Pause before a webhook is tried again: doubled after each attempt, up to a maximum.
+#: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(seconds=5)
 MAX_PAUSE: Final = dt.timedelta(hours=3)
 #: Maximum pause of all webhooks while the receiver fails, in seconds.
 MAX_OUTAGE_PAUSE: Final = 300.0
-#: Deliveries in one run. All of them may time out before the watchdog takes the worker for stuck.
+#: Number of deliveries in one run. Even if all of them time out, the worker does not look stuck.
 BATCH: Final = 10
 
 
@@ -47,7 +48,7 @@ class StatusNotifier:
         self._store = store
         self._clock = clock
         self._horizon: Horizon | None = None
-        #: Set at shutdown, to stop after the current delivery.
+        #: Set at shutdown, so that the run stops after the current delivery.
         self.stopping = threading.Event()
 
     def run(self) -> None:
@@ -58,10 +59,10 @@ class StatusNotifier:
                 return
 
     def queue(self) -> None:
-        """Queue the changes up to the end of the history, as soon as that is certain.
+        """Queue the changes up to the end of the history, once no earlier entry can appear.
 
-        A transaction may commit an entry with an earlier ID than one that is already visible, so
-        the transactions that were open at the last look must end first.
+        A transaction may commit an entry whose ID is lower than one that is already visible. So the
+        transactions that were open at the last call must end first.
         """
         with self._store.statement() as tx:
             current = tx.outbox.horizon()
@@ -102,14 +103,14 @@ class StatusNotifier:
                 due_at=now + pause_after(webhook.attempts),
                 max_pause=MAX_OUTAGE_PAUSE,
             )
-            given_up = tx.outbox.give_up(now - GIVE_UP_AFTER)
+            given_up = tx.outbox.give_up(now - GIVE_UP_AFTER, now)
         if failures == 1:
             log.warning("status_webhook_failed", extra={"reason": error})
         if given_up:
             log.error("status_webhooks_given_up", extra={"count": given_up})
 
     def _post(self, webhook: StatusWebhook, now: dt.datetime) -> str | None:
-        """POST a webhook once. Return why it failed, or None."""
+        """POST a webhook once. Return why it failed, or None if it was delivered."""
         request = signed_request(webhook, self._url, self._secrets, now)
         try:
             response = exchange(
@@ -119,7 +120,7 @@ class StatusNotifier:
                 body=Body(request.body),
                 timeout_seconds=TIMEOUT_SECONDS,
             )
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the webhook was not delivered
+        except Exception as exc:  # noqa: BLE001 - after any error, the webhook was not delivered
             return f"no response ({type(exc).__name__})"
         if 300 <= response.status < 400:
             return f"HTTP {response.status}, and redirects are not followed"
@@ -127,7 +128,7 @@ class StatusNotifier:
 
 
 def pause_after(attempts: int) -> dt.timedelta:
-    """Return the pause after this many attempts."""
+    """Return how long to pause after this many failed attempts."""
     doublings = min(attempts - 1, 20)
     return min(FIRST_PAUSE * (1 << doublings), MAX_PAUSE)
 
@@ -150,13 +151,13 @@ def signed_request(
 
 
 def webhook_id(webhook: StatusWebhook) -> str:
-    """Return an ID that is the same for each attempt, and unique also after a restore."""
+    """Return an ID that is the same for each attempt, and unique even after a database restore."""
     microseconds = (webhook.at - EPOCH) // dt.timedelta(microseconds=1)
     return f"msg_{webhook.history_id}_{webhook.booking_id or 0}_{microseconds}"
 
 
 def payload_of(webhook: StatusWebhook) -> Mapping[str, Any]:
-    """Return a webhook's JSON. It contains no personal data, and no words of a user."""
+    """Return a webhook's payload. It contains no personal data and no text from users."""
     state = webhook.to_state
     reason = webhook.why if webhook.by in ("web", "worker") else "by_user"
     if webhook.is_gone:

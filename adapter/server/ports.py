@@ -19,7 +19,7 @@ def free_port() -> int:
 def check_port(host: str, port: int, setting: str, deadline: float) -> None:
     """Raise ConfigurationError if the port cannot be bound by ``deadline`` (monotonic seconds).
 
-    ``setting`` is its variable.
+    The message names ``setting``, the port's variable.
     """
     try:
         while not _is_free(host, port, is_final=time.monotonic() >= deadline):

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from adapter import services, store
+from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.operations.start_checks import check_destination, check_token, database_url
 from adapter.server import hot_reload
 from adapter.server.child_process import ChildProcess, Echo
 from adapter.server.ports import check_port, is_responding
 from adapter.server.web_process import web_command
-from adapter.services import database_url
 from adapter.settings import SANDBOX_TOKEN, replaced, settings_from
 from adapter.store import child_processes
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
@@ -41,8 +41,8 @@ START_SECONDS = 60.0
 #: 7 seconds.
 LEFTOVER_SECONDS = 10.0
 
-#: Deadlines for each process to stop, in seconds since shutdown began. All are shorter than the 10
-#: seconds of `docker stop` and the 7 seconds of a dead parent's guard.
+#: Deadlines by which each process must stop, in seconds after the shutdown begins. They are before
+#: those of `docker stop` (10 seconds) and of the guard of a dead parent (7 seconds).
 STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
 
 _ADAPTER = (sys.executable, "-m", "adapter")
@@ -81,7 +81,7 @@ class Supervisor:
         and raise ConfigurationError or StoreUnavailable.
         """
         endpoints.check(self.settings)
-        services.check_token(self.settings)
+        check_token(self.settings)
         with _locked(self.settings.data_dir) as was_killed:
             self._check_ports(LEFTOVER_SECONDS if was_killed else 0.0)
             try:
@@ -139,7 +139,7 @@ class Supervisor:
         self._echo("reloading mappings and secrets")
 
     def _check_ports(self, wait_seconds: float) -> None:
-        """Raise ConfigurationError if a port stays in use for this long."""
+        """Raise ConfigurationError if a port is still in use after this many seconds."""
         deadline = time.monotonic() + wait_seconds
         check_port(self.settings.host, self.settings.port, "PORT", deadline)
         if self.sandbox_url is not None:
@@ -152,7 +152,7 @@ class Supervisor:
         for name in store.migrate(self.database_url):
             self._echo(f"migrated: {name}")
         with store.Database(self.database_url, size=1) as opened:
-            services.check_destination(self.settings, opened)
+            check_destination(self.settings, opened)
         if self.sandbox_url is not None:
             port = str(self.settings.sandbox_port)
             enums = _sandbox_enums(self.settings.policy.spellings)
@@ -257,6 +257,6 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the sandbox options that make it accept this deployment's enum values."""
+    """Return the options that make the sandbox accept this deployment's enum values."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

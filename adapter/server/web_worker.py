@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 #: A request that has not arrived completely within this time is rejected.
 READ_SECONDS = 20.0
-#: If a request has no response within this time, it is disconnected, because the sender may not
-#: read. Senders may wait 25 seconds for an outcome, plus the time to store the webhook.
+#: If a request has no response within this time, it is disconnected, because the sender may not be
+#: reading. Senders may wait 25 seconds for an outcome, plus the time to store the webhook.
 ANSWER_SECONDS = 40.0
 #: How long a connection that is being closed, or a process that stops, waits for the sender.
 LINGER_SECONDS = 2.0

@@ -142,7 +142,7 @@ def covers_query(scheme: Scheme | None) -> bool:
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return the headers in ``names`` that no one could change when replaying a request.
+    """Return the headers of ``names`` that no one can change in order to replay a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are

@@ -1,4 +1,4 @@
-"""The database's identity, which shows that it was restored from a backup."""
+"""Record the database's identity, which shows whether it was restored from a backup."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from adapter.store.rows import booking_from_row
 
 #: The reason code while nothing is sent because the database was restored.
 RESTORED = "restored"
-#: IDs skipped after a restore. More were hardly given out since the backup.
+#: Number of IDs to skip after a restore. It is unlikely that more were assigned since the backup.
 SKIPPED_IDS = 100_000
 _PARTS = ("another server", "another timeline of the server", "another database")
 
@@ -21,12 +21,12 @@ class LastRun:
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime
-    #: True if the row was copied, as by pg_restore.
+    #: True if the row was copied, for example by pg_restore.
     is_copied: bool
-    #: Cluster, timeline and OID, then and now. None if they cannot be read.
+    #: The recorded and the current cluster, timeline and OID, or None if they cannot be read.
     identity: str | None
     current: str | None
-    #: Why sending is stopped, and since when.
+    #: Why sending is suspended, and since when.
     stopped_for: str | None
     stopped_at: dt.datetime | None
 
@@ -47,7 +47,7 @@ class Identity(Statements):
         return self._one("record_worker") is not None
 
     def last_run(self) -> LastRun | None:
-        """Return the last run of a worker, or None if none ran."""
+        """Return the last run of a worker, or None if no worker has run."""
         row = self._one("read_identity")
         return LastRun(**row) if row else None
 
@@ -61,14 +61,14 @@ class Identity(Statements):
         self._run("end_restore")
 
     def skip_ids(self) -> int:
-        """Skip IDs that may have been given out after the backup, and return the last one."""
+        """Skip the IDs that may have been assigned after the backup, and return the last one."""
         row = self._one("skip_ids", count=SKIPPED_IDS)
         return int(row["id"]) if row else 0
 
     def newest_jobs(
         self, since: dt.datetime, until: dt.datetime, limit: int
     ) -> dict[str, dt.datetime]:
-        """Return when the newest booked jobs of a period were posted."""
+        """Return when the newest booked jobs in a period were posted, by job ID."""
         rows = self._all("newest_jobs", since=since, until=until, limit=limit)
         return {row["job_id"]: row["posted_at"] for row in rows}
 
@@ -79,7 +79,7 @@ class Identity(Statements):
     def insert_lost_event(self, source: str, at: dt.datetime) -> int:
         """Store the event of a booking whose webhook is lost, and return its ID."""
         row = self._one("insert_lost_event", source=source, at=at)
-        assert row is not None  # noqa: S101 - RETURNING gives a row or the statement fails
+        assert row is not None  # noqa: S101 - RETURNING returns a row unless the statement fails
         return int(row["id"])
 
     def senders_since(self, since: dt.datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""Status webhooks: queue them from the history, claim them, and record their outcomes."""
+"""Queue status webhooks from the history, claim them, and record their outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -8,32 +8,32 @@ from adapter.store.queries import Statements
 
 #: Number of entries in the history to read in one transaction.
 MOST_READ = 1000
-#: Maximum number of waiting webhooks to count, and to give up in one statement.
+#: Maximum number of waiting webhooks to count, or to delete in one statement.
 MOST_WAITING = 10_000
 
 
 class Horizon(NamedTuple):
-    """The end of the history at one moment."""
+    """The end of the history at a given moment."""
 
-    #: Its last ID, or None if it is empty.
+    #: The last ID in the history, or None if it is empty.
     newest: int | None
-    #: The open transactions that may have taken an earlier ID.
+    #: The open transactions that may have been assigned an earlier ID.
     writers: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StatusWebhook:
-    """One status of a lead to report."""
+    """A lead's status to report."""
 
     id: int
     history_id: int
     event_id: int
-    #: None for a webhook without bookings.
+    #: The booking's ID, or None if the lead is a webhook without bookings.
     booking_id: int | None
     #: ``booked``, ``needs_review``, ``failed`` or ``canceled``.
     status: str
     at: dt.datetime
-    #: Including the current one.
+    #: The number of attempts, including the current one.
     attempts: int
     to_state: str
     why: str
@@ -44,7 +44,7 @@ class StatusWebhook:
     timezone: str | None
     starts_at: dt.datetime | None
     job_id: str | None
-    #: True if it is another booking's change: a cancellation, for which a user canceled this tour.
+    #: True if the change belongs to a cancellation because of which a user canceled this tour.
     is_gone: bool
 
 
@@ -54,9 +54,11 @@ class WebhookSummary:
 
     #: When the failures began, or None if the last attempt succeeded.
     failing_since: dt.datetime | None
+    #: The latest error, also if an attempt succeeded since.
     last_error: str | None
-    #: Number of webhooks that could not be delivered in time.
+    #: Number of webhooks that could not be delivered in time, and when the last one was given up.
     given_up: int
+    given_up_at: dt.datetime | None
     #: Undelivered webhooks, at most :data:`MOST_WAITING`, those of them that were tried, and when
     #: the oldest change happened.
     waiting: int
@@ -73,7 +75,7 @@ class Outbox(Statements):
         return Horizon(row["newest"], frozenset(row["writers"]))
 
     def queue(self, until: int, oldest: dt.datetime) -> bool:
-        """Queue the changes up to this ID that happened since ``oldest``. Return True for more.
+        """Queue changes since ``oldest``, up to this ID. Return True if there are more to queue.
 
         The first call only records the ID, so that no earlier change is reported.
         """
@@ -90,12 +92,12 @@ class Outbox(Statements):
         return bool(end < until and end > after)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> StatusWebhook | None:
-        """Return the next webhook to deliver. No other worker gets it before ``lease_until``."""
+        """Claim and return the next webhook to deliver. The claim lasts until ``lease_until``."""
         row = self._one("claim_status_webhook", now=now, lease_until=lease_until)
         return StatusWebhook(**row) if row else None
 
     def delivered(self, webhook: StatusWebhook) -> int:
-        """Delete a delivered webhook. Return how many attempts failed before."""
+        """Delete a delivered webhook. Return how many earlier attempts failed."""
         self._run("delete_status_webhook", id=webhook.id)
         row = self._one("clear_status_webhook_failures")
         return int(row["failures"]) if row else 0
@@ -109,14 +111,14 @@ class Outbox(Statements):
         due_at: dt.datetime,
         max_pause: float,
     ) -> int:
-        """Postpone a webhook, and pause all of them. Return how many attempts have failed."""
+        """Postpone a webhook, and pause all others. Return how many attempts have failed."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0
 
-    def give_up(self, before: dt.datetime) -> int:
+    def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
         """Delete webhooks of changes before a time. Return how many."""
-        row = self._one("give_up_status_webhooks", before=before, limit=MOST_WAITING)
+        row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 
     def summary(self) -> WebhookSummary:

@@ -1,4 +1,4 @@
-"""Read the review queue: leads that need review, grouped by issue so they can be fixed together."""
+"""Read the review queue, which groups leads that need review by issue."""
 
 import dataclasses
 import datetime as dt

@@ -18,9 +18,9 @@ SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
 RETURNING *
 
 -- name: accept_attempt
--- Save that a POST was accepted, move its booking to submitted, and save Propexo's rate limit if it was
--- reported. It is a clear answer, so failures before it no longer count. If another outcome was saved before, save only the limit and return no row. A late response
--- may correct an unknown outcome.
+-- Save that a POST was accepted, change its booking to submitted, and save the rate limit if Propexo
+-- reported it. This is a clear response, so earlier failures no longer count. If an outcome was already
+-- saved, save only the limit and return no row. A late response may correct an unknown outcome.
 WITH finished AS (
     UPDATE attempts
     SET outcome = 'accepted', finished_at = %(at)s, status = %(status)s, answer = %(answer)s

@@ -1,4 +1,4 @@
--- The database's identity, and the repair of a restored one.
+-- The database's identity, and what is needed after it was restored.
 
 -- name: record_worker
 -- Record that a worker runs on this database. Return no row if the database was restored, or if no worker
@@ -10,7 +10,7 @@ WHERE xmin = xid(written_by) AND COALESCE(identity = current_identity(), true)
 RETURNING seen_at
 
 -- name: read_identity
--- Return when a worker last ran, and what has changed since. Return no row if none ran.
+-- Return when a worker last ran and what has changed since, or no row if no worker has run.
 SELECT seen_at, xmin <> xid(written_by) AS is_copied, identity, current_identity() AS current,
     (SELECT stopped_for FROM rate_limit) AS stopped_for,
     (SELECT stopped_at FROM rate_limit) AS stopped_at
@@ -24,7 +24,7 @@ ON CONFLICT (one) DO UPDATE SET
     identity = EXCLUDED.identity, written_by = EXCLUDED.written_by, seen_at = EXCLUDED.seen_at
 
 -- name: skip_ids
--- Skip IDs that were given out after the backup. setval would need another right than nextval.
+-- Skip IDs that were assigned after the backup. setval would require another privilege than nextval.
 SELECT max(nextval('lead_ids')) AS id FROM generate_series(1, %(count)s)
 
 -- name: newest_jobs
@@ -44,5 +44,5 @@ INSERT INTO events (source, state, received_at, content_type, headers, query, bo
 VALUES (%(source)s, 'mapped', %(at)s, '', '{}', '', '', 'lead') RETURNING id
 
 -- name: senders_since
--- Return the sources that sent webhooks in some time.
+-- Return the sources that have sent webhooks since a time.
 SELECT DISTINCT source FROM events WHERE received_at > %(since)s ORDER BY source

@@ -1,7 +1,7 @@
 -- Rows that are due.
 
 -- name: due_rows
--- Count the rows that each task can process now, up to its number of slots.
+-- Count the rows that each task can process now, up to its number of free threads.
 SELECT
     (SELECT count(*) FROM (
         SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s

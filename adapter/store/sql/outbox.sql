@@ -1,8 +1,8 @@
--- Status webhooks: state changes that are queued from the history and delivered to another system.
+-- Status webhooks report state changes to another system. They are queued from the history.
 
 -- name: history_horizon
 -- Return the last ID in the history, and the transactions that may still commit an earlier one. A
--- transaction locks the table before it takes an ID, until the ID is visible to others or gone.
+-- transaction locks the table before it gets an ID, and keeps the lock until it ends.
 SELECT (SELECT max(id) FROM history) AS newest, ARRAY(
     SELECT virtualtransaction FROM pg_locks
     WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND relation = 'history'::regclass
@@ -10,7 +10,7 @@ SELECT (SELECT max(id) FROM history) AS newest, ARRAY(
 ) AS writers
 
 -- name: lock_status_webhook_progress
--- Return how far the history was read, unless another worker is reading it.
+-- Return the last ID in the history that was read, unless another worker is reading it now.
 SELECT position FROM status_webhook_progress FOR UPDATE SKIP LOCKED
 
 -- name: history_part_end
@@ -44,12 +44,12 @@ SELECT history_id, event_id, booking_id, status, at, at FROM (
 ) queued ORDER BY history_id, booking_id
 
 -- name: move_status_webhook_progress
--- Record how far the history was read.
+-- Record the last ID in the history that was read.
 UPDATE status_webhook_progress SET position = %(position)s
 
 -- name: claim_status_webhook
--- Claim the webhook that has been due longest, unless an earlier one of the same lead is undelivered, and
--- return it with its lead.
+-- Claim the webhook that has been due longest, and return it with its lead. Skip it if an earlier one for
+-- the same lead is undelivered.
 WITH claimed AS (
     UPDATE status_webhooks SET attempts = attempts + 1, due_at = %(lease_until)s
     WHERE id = (
@@ -73,15 +73,16 @@ DELETE FROM status_webhooks WHERE id = %(id)s
 -- name: clear_status_webhook_failures
 -- Record that the receiver responds. Return how often it failed before.
 UPDATE status_webhook_progress p
-SET failures = 0, failing_since = NULL, last_error = NULL, paused_until = 'epoch'
+SET failures = 0, failing_since = NULL, paused_until = 'epoch'
 FROM status_webhook_progress former WHERE p.failures > 0 RETURNING former.failures
 
 -- name: postpone_status_webhook
--- Set when to try a webhook again.
+-- Set when to retry a webhook.
 UPDATE status_webhooks SET due_at = %(due_at)s WHERE id = %(id)s
 
 -- name: record_status_webhook_failure
--- Record a failed attempt, and pause all deliveries, longer after each failure. Return their number.
+-- Record a failed attempt, and pause all deliveries. The pause grows with each failure. Return their
+-- number.
 UPDATE status_webhook_progress SET failures = failures + 1, last_error = %(error)s,
     failing_since = COALESCE(failing_since, %(now)s),
     paused_until = %(now)s::timestamptz
@@ -89,18 +90,18 @@ UPDATE status_webhook_progress SET failures = failures + 1, last_error = %(error
 RETURNING failures
 
 -- name: give_up_status_webhooks
--- Delete webhooks of changes before a time. Return their number.
+-- Delete the webhooks for changes before a time. Return their number.
 WITH old AS (
     DELETE FROM status_webhooks WHERE id IN (
         SELECT id FROM status_webhooks WHERE at < %(before)s LIMIT %(limit)s)
     RETURNING id
 )
-UPDATE status_webhook_progress SET given_up = given_up + (SELECT count(*) FROM old)
+UPDATE status_webhook_progress SET given_up = given_up + (SELECT count(*) FROM old), given_up_at = %(now)s
 WHERE EXISTS (SELECT FROM old) RETURNING (SELECT count(*) FROM old) AS count
 
 -- name: status_webhook_summary
 -- Return the number of undelivered webhooks, up to a limit, how many of them failed before, and whether the receiver responds.
-SELECT p.failing_since, p.last_error, p.given_up, w.waiting, w.failed,
+SELECT p.failing_since, p.last_error, p.given_up, p.given_up_at, w.waiting, w.failed,
     w.oldest_at
 FROM status_webhook_progress p, LATERAL (
     SELECT count(*) AS waiting, count(*) FILTER (WHERE attempts > 0) AS failed, min(at) AS oldest_at

@@ -6,8 +6,8 @@
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
--- Return the state of the rate limit, the calls in the window, and how many bookings could be sent: 0, 1 or
--- 2 (more than one).
+-- Return the state of the rate limit, the number of calls in the window, and whether bookings could be sent:
+-- 0 for none, 1 for one, 2 for more than one.
 SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, c.calls, c.reads, c.oldest_at,
     COALESCE(g.stopped_for, CASE WHEN g.is_unchecked THEN 'unchecked' END) AS stopped_for,
     (SELECT count(*) FROM (
@@ -17,8 +17,8 @@ FROM rate_limit, gate g, (
     FROM calls WHERE at > %(since)s) c
 
 -- name: count_call
--- Count a call, and delete those that have left the window. If the call is for a source, advance that
--- source's virtual time according to its weight. A trial after failures delays the next POST.
+-- Count a call, and delete calls that are no longer in the window. If the call is for a source, advance
+-- that source's virtual time according to its weight. A trial after failures delays the next POST.
 WITH old AS (
     DELETE FROM calls WHERE at <= %(since)s
 ), call AS (

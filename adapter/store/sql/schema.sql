@@ -62,7 +62,7 @@ CREATE TABLE bookings (
     -- Keyed hash of everything that was mapped, which distinguishes a repeat from a change.
     content bigint,
     is_cancellation boolean NOT NULL DEFAULT false,
-    -- The other lead that caused this state. `reason` is the rule.
+    -- The other lead that caused this state. `reason` contains the rule that was applied.
     because_of bigint,
     -- When the renter made the request.
     asked_at timestamptz NOT NULL,
@@ -99,7 +99,7 @@ CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_
 -- With fastupdate, new entries would go to a list of up to 4 MB that each search reads completely.
 -- Direct inserts cost about 7 µs per booking.
 CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
--- Recovery, which finds expired attempts, and checks that are due.
+-- For recovery, which finds expired attempts, and for checks that are due.
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
@@ -225,7 +225,7 @@ CREATE TABLE rate_limit (
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set: not_authorized, no_clear_answer, wrong_path, unreachable,
+    -- Why sending is suspended, or NULL: not_authorized, no_clear_answer, wrong_path, unreachable or
     -- restored.
     stopped_for text,
     -- When a worker last checked whether the cause is fixed.
@@ -234,13 +234,13 @@ CREATE TABLE rate_limit (
     allowed integer,
     -- Virtual time for fair queuing, which is that of the source served last.
     virtual_time double precision NOT NULL DEFAULT 0,
-    -- Since when sending is stopped, or had failed before it was stopped.
+    -- Since when sending has been suspended, or had failed before it was suspended.
     stopped_at timestamptz,
-    -- POSTs in a row without a clear answer, since sending last worked.
+    -- The number of consecutive POSTs without a clear response since sending last worked.
     failures integer NOT NULL DEFAULT 0,
-    -- After several of them, no POST begins before this time.
+    -- After several such POSTs, no POST begins before this time.
     retry_at timestamptz NOT NULL DEFAULT 'epoch',
-    -- The last error, while sending is stopped.
+    -- The last error, while sending is suspended.
     stopped_why text
 );
 INSERT INTO rate_limit DEFAULT VALUES;
@@ -269,7 +269,7 @@ CREATE TABLE source_turns (
     virtual_time double precision NOT NULL DEFAULT 0
 );
 
--- What users have paused: its bookings are stored, but not sent.
+-- What users have paused. These bookings are stored, but not sent.
 CREATE TABLE pauses (
     -- Whose bookings are paused. Empty: those of every source, or at every community.
     source text NOT NULL DEFAULT '',
@@ -280,7 +280,7 @@ CREATE TABLE pauses (
     PRIMARY KEY (source, community)
 );
 
--- Rejected requests and the secrets of sources.
+-- Rejected requests, and the use of the sources' secrets.
 
 -- A request that failed verification, without credentials. Stored separately from events, with
 -- limits on number and bytes per source.
@@ -393,7 +393,7 @@ CREATE TABLE processes (
 
 -- A state change to report, queued from the history. Deleted when it is delivered or given up.
 CREATE TABLE status_webhooks (
-    -- Webhooks of one event are delivered in this order.
+    -- An event's webhooks are delivered in this order.
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     history_id bigint NOT NULL,
     event_id bigint NOT NULL,
@@ -422,7 +422,8 @@ CREATE TABLE status_webhook_progress (
     last_error text,
     -- Nothing is delivered before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Number of webhooks that could not be delivered in time.
-    given_up bigint NOT NULL DEFAULT 0
+    -- Number of webhooks that could not be delivered in time, and when the last one was given up.
+    given_up bigint NOT NULL DEFAULT 0,
+    given_up_at timestamptz
 );
 INSERT INTO status_webhook_progress DEFAULT VALUES;

@@ -28,7 +28,7 @@ ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
 -- Return the soonest tour from the source whose turn it is.
--- Guest cards have no time. They follow after all tours, also taking turns by source.
+-- Guest cards have no time. They follow after all tours, and their sources take turns too.
 WITH first AS (
     SELECT b.id
     FROM source_turns t, rate_limit g, LATERAL (
