@@ -8,6 +8,7 @@ AdapterError
 ├── PayloadError           malformed body: the event is held
 ├── Unreadable             unreadable value: noted if optional, held if required
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
+│   └── WrongSchema        the database was migrated by another version: the worker waits
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
 ├── SignInRefused          wrong user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
@@ -23,6 +24,9 @@ AdapterError
 
 from collections.abc import Mapping
 
+#: Exit code for a wrong setting or mapping (EX_CONFIG): to start again does not help.
+WRONG_CONFIGURATION = 78
+
 
 class AdapterError(Exception):
     """Base class of the adapter's exceptions."""
@@ -30,6 +34,11 @@ class AdapterError(Exception):
 
 class ConfigurationError(AdapterError):
     """A setting or a mapping is invalid. The message says what to fix."""
+
+
+def exit_code(exc: AdapterError) -> int:
+    """Return the exit code of a command that ends with this error."""
+    return WRONG_CONFIGURATION if isinstance(exc, ConfigurationError) else 1
 
 
 class KeyMissing(ConfigurationError):
@@ -77,6 +86,10 @@ class Unreadable(AdapterError):
 
 class StoreUnavailable(AdapterError):
     """PostgreSQL cannot be reached, or did not respond in time."""
+
+
+class WrongSchema(StoreUnavailable):
+    """The database's migrations are not those of this version. The message says what to do."""
 
 
 class NotPossible(AdapterError):

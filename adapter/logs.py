@@ -82,3 +82,5 @@ def configure(level: str = "INFO") -> None:
     logging.captureWarnings(capture=True)
     for verbose in ("werkzeug", "urllib3"):
         logging.getLogger(verbose).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # It warns of each failed attempt to connect. The reason is logged as postgresql_unavailable.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

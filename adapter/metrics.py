@@ -47,7 +47,7 @@ def figures(pipeline: Pipeline) -> Response:
         rejected = tx.rejections.totals()
     registry = CollectorRegistry()
     registry.register(_OverviewCollector(overview, rejected))
-    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_1_0_0)
 
 
 class _OverviewCollector(Collector):
@@ -78,12 +78,6 @@ class _OverviewCollector(Collector):
         )
         yield _gauge("calls", "Calls to Propexo in the last 60 seconds.", one.sending.calls)
         yield _gauge("calls_allowed", "Calls allowed by the setting.", one.rate_per_minute)
-        if one.webhooks is not None:
-            is_failing = one.webhooks.failing_since is not None
-            yield _gauge("status_webhooks_failing", "1 while their receiver fails.", is_failing)
-            yield _gauge(
-                "status_webhooks_waiting", "Undelivered status webhooks.", one.webhooks.waiting
-            )
         yield from _source_gauges(one.sources, one.at)
         rejections = CounterMetricFamily(
             "adapter_rejections", "Rejected requests.", labels=["source", "reason"]

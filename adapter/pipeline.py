@@ -81,6 +81,9 @@ class Pipeline:
         self.notifier = (
             StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
         )
+        self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
+        if self.notifier is not None:
+            self._stopping.append(self.notifier.stopping)
         self.writes = WriteLog(settings, store, propexo, clock, pause)
         self.database_check = DatabaseCheck(store, self.writes, clock)
         #: The function for each task that processes due rows. It returns False if no row is due.
@@ -104,7 +107,7 @@ class Pipeline:
     def run(self, task: Task) -> bool:
         """Process due rows. Return False if there are none or all of the task's slots are busy."""
         with self._lock:
-            if self.is_full(task):
+            if self.is_full(task) or self.is_stopped:
                 return False
             self._running[task] += 1
         try:
@@ -114,11 +117,19 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Make each run stop after its current row."""
-        self.sender.stopping.set()
-        self.follower.stopping.set()
-        if self.notifier is not None:
-            self.notifier.stopping.set()
+        """Make each run stop after its current row, and start no other until :meth:`resume`."""
+        for part in self._stopping:
+            part.set()
+
+    def resume(self) -> None:
+        """Allow runs again."""
+        for part in self._stopping:
+            part.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return True if no run may start."""
+        return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
         """Return True if all of the task's slots in this process are in use."""

@@ -15,7 +15,7 @@ from adapter.cli.formatting import table
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
-from adapter.exceptions import ConfigurationError, UpstreamError
+from adapter.exceptions import ConfigurationError, UpstreamError, WrongSchema
 from adapter.mapping.communities_yaml import Communities, communities_from_folder
 from adapter.mapping.engine import Community
 from adapter.mapping.loader.yaml_document import text_from_data
@@ -114,9 +114,9 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
     """Return the store with the shared rate limit, or None if there is no database yet."""
     try:
         store = stack.enter_context(opened_store(settings))
-    except ConfigurationError:
+    except (ConfigurationError, WrongSchema):
         return None
-    return None if store.lacks() else store
+    return store
 
 
 def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:

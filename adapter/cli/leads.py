@@ -29,11 +29,15 @@ def opened_store(settings: Settings) -> Iterator[Database]:
             server = EmbeddedServer(settings.data_dir)
             if not server.folder.exists():
                 raise ConfigurationError(
-                    "there is no database yet; set DATABASE_URL, or run `adapter run` once"
+                    f"there is no database yet in {server.folder}: name your settings with "
+                    "`adapter --env-file FILE`, or set DATABASE_URL or ADAPTER_DATA_DIR"
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
-        yield stack.enter_context(Database(url, size=2, keys=settings.encryption_keys))
+        store = stack.enter_context(Database(url, size=2, keys=settings.encryption_keys))
+        if newer := store.check_schema().newer:
+            click.echo(f"warning: {newer}", err=True)
+        yield store
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -38,29 +38,46 @@ mappings_option = click.option(
 
 @click.command(
     epilog=examples(
-        "adapter check", "adapter check rentfeed", "adapter check mappings/rentfeed.yaml --json"
+        "adapter check",
+        "adapter check --environment",
+        "adapter check rentfeed",
+        "adapter check mappings/rentfeed.yaml --json",
     )
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--environment",
+    is_flag=True,
+    help="Also check all else that web and worker need to start: settings, secrets, PostgreSQL.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(paths: tuple[Path, ...], as_json: bool) -> None:
+def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
     PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. The command needs no database
-    and no secrets, but warns about secrets that have whitespace around them.
+    mappings. Errors are printed as file:line:column: field: message. Without --environment, the
+    command needs no database and no secrets, but warns about secrets that have whitespace around
+    them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
     problems = registry.check(checked, settings.policy)
     untrimmed = _untrimmed(checked, settings)
-    has_errors = any(not problem.warning for problem in problems)
-    lines = [*map(str, problems), *(f"warning: {name} {UNTRIMMED}" for name in untrimmed)]
+    named = list(map(str, problems))
+    faults = [one for one in _faults(settings) if one not in named] if environment else []
+    has_errors = bool(faults) or any(not problem.warning for problem in problems)
+    lines = [*named, *(f"warning: {name} {UNTRIMMED}" for name in untrimmed), *faults]
     lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
-    data = {"problems": problems, "untrimmed_secrets": untrimmed}
+    data = {"problems": problems, "untrimmed_secrets": untrimmed, "environment": faults}
     output.show(data, "\n".join(lines), as_json=as_json)
     sys.exit(has_errors)
+
+
+def _faults(settings: Settings) -> list[str]:
+    from adapter.operations.start_checks import environment_faults  # it imports the database driver
+
+    return environment_faults(settings)
 
 
 def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:

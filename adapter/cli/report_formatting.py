@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from adapter.cli.formatting import table
@@ -13,7 +13,7 @@ from adapter.operations.health import Level, Verdict
 from adapter.operations.report_serializers import rejection_as_dict
 from adapter.operations.serializers import ago, utc
 from adapter.operations.status import OUTCOMES, Overview, SourceState
-from adapter.store import DecisionCount, Group, Pause, RejectionSummary, WebhookSummary
+from adapter.store import DecisionCount, Group, Pause, RejectionSummary
 
 #: Maximum number of names to list for a shared contact.
 MOST_NAMES = 5
@@ -134,8 +134,6 @@ def overview_text(overview: Overview) -> str:
         f"sending: {_sending_state(overview)}; {sending.pending} in the send queue, {calls}",
         *pause_lines(overview.pauses),
     ]
-    if overview.webhooks is not None:
-        lines += _webhook_lines(overview.webhooks)
     titles = ("source", "last event", "24 h", "normal", *OUTCOMES, "rejected", "p50", "p95")
     return "\n".join([*lines, "", table(titles, map(_source_row, overview.sources))])
 
@@ -146,22 +144,6 @@ def pause_lines(pauses: Iterable[Pause]) -> list[str]:
         f"paused: {pause.scope}, since {utc(pause.since)} by {pause.by}: {pause.reason}"
         for pause in pauses
     ]
-
-
-def _webhook_lines(webhooks: WebhookSummary) -> Iterator[str]:
-    """Describe the status webhooks if any of them failed."""
-    if webhooks.failing_since is not None:
-        yield (
-            f"status webhooks: FAILING since {utc(webhooks.failing_since)} "
-            f"({webhooks.last_error}); {webhooks.waiting} not delivered"
-        )
-    elif webhooks.failed:
-        yield (
-            f"status webhooks: {webhooks.failed} are being retried, oldest change at "
-            f"{utc(webhooks.oldest_at)}"
-        )
-    if webhooks.given_up:
-        yield f"status webhooks: {webhooks.given_up} could not be delivered within 3 days"
 
 
 def _sending_state(overview: Overview) -> str:

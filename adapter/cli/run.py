@@ -1,22 +1,24 @@
 """Define ``adapter run``, and ``web``, ``worker`` and ``migrate``, which run its parts."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import click
 
 from adapter import logs, services, store
 from adapter.cli.help import examples
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import AdapterError, StoreUnavailable, exit_code
 from adapter.mapping.registry import load
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn
+from adapter.operations.start_checks import check_token, database_url
 from adapter.server.signals import reload_signal, stop_signals
 from adapter.server.supervisor import Supervisor
-from adapter.server.web_process import become_web
+from adapter.server.web_process import become_web, check_listening
 from adapter.server.worker import run as run_worker
 from adapter.settings import SECRET_NAMES, UNTRIMMED, settings_from, untrimmed
 from adapter.store.embedded import EmbeddedServer
@@ -44,6 +46,20 @@ def run(port: int | None) -> None:
             _announce(supervisor)
         supervisor.watch(until=is_stopped, is_reload_requested=is_due)
         click.echo("stopping", err=True)
+
+
+@contextlib.contextmanager
+def errors_as_json() -> Iterator[None]:
+    """Log why a process cannot start like its other log lines, unless a person reads them."""
+    try:
+        yield
+    except AdapterError as exc:
+        if sys.stderr.isatty():
+            raise
+        logs.configure()
+        for line in str(exc).splitlines():
+            log.critical("start_failed", extra={"problem": line})
+        sys.exit(exit_code(exc))
 
 
 def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
@@ -96,9 +112,11 @@ def _announce_console(supervisor: Supervisor) -> None:
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
     """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`."""
-    settings = settings_from()
-    endpoints.check(settings)
-    store.check_reachable(services.database_url(settings))
+    with errors_as_json():
+        settings = settings_from()
+        endpoints.check(settings)
+        check_listening(settings)
+        store.check_reachable(database_url(settings))
     become_web(settings)
 
 
@@ -107,18 +125,20 @@ def worker() -> None:
     """Run one worker. It needs DATABASE_URL or a running `adapter run`."""
     # A SIGHUP then waits until the worker can reload. The mask is inherited through `execv`.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    settings = settings_from()
-    logs.configure(settings.log_level)
-    for name in untrimmed(settings.environ, SECRET_NAMES):
-        log.warning("secret_not_trimmed", extra={"variable": name})
-    services.check_token(settings)
-    # One connection per concurrent task, and four for polling, recovery, the heartbeat and status
-    # webhooks.
-    size = settings.worker_concurrency + 4
-    url, keys = services.database_url(settings), settings.encryption_keys
-    database = store.Database(url, size=size, keys=keys)
-    if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):
-        os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
+    with errors_as_json():
+        settings = settings_from()
+        logs.configure(settings.log_level)
+        for name in untrimmed(settings.environ, SECRET_NAMES):
+            log.warning("secret_not_trimmed", extra={"variable": name})
+        services.log_service_links(settings)
+        check_token(settings)
+        # One connection per concurrent task, and four for polling, recovery, the heartbeat and
+        # status webhooks.
+        size = settings.worker_concurrency + 4
+        url, keys = database_url(settings), settings.encryption_keys
+        database = store.Database(url, size=size, keys=keys)
+        if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):
+            os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 
 @click.command(epilog=examples("adapter migrate"))

@@ -27,9 +27,8 @@ def not_possible(error: NotPossible) -> tuple[str, int]:
 
 
 @bp.errorhandler(StoreUnavailable)
-def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
-    """Return 503 and show that PostgreSQL is unavailable."""
-    log.error("store_unavailable", extra={"reason": str(error)})
+def store_unavailable(_error: StoreUnavailable) -> tuple[str, int]:
+    """Return 503 and show that PostgreSQL is unavailable. The reason is already logged."""
     text = "The database cannot be reached. Senders get an error and will retry their webhooks."
     return _page("Temporarily unavailable", text, 503)
 

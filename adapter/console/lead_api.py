@@ -11,6 +11,7 @@ from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.openapi import LeadQuery, document
 from adapter.exceptions import KeyMissing
 from adapter.operations import csv_export, serializers
+from adapter.operations.health import verdict_of
 from adapter.pipeline import Pipeline
 from adapter.store import Filter
 from adapter.webhooks.http_request import has_bearer_token
@@ -81,13 +82,17 @@ def list_leads(pipeline: Pipeline) -> Response:
 
 def get_lead(pipeline: Pipeline, key: str) -> Response:
     """Return the history of an event, booking or Propexo job, as ``adapter show`` does."""
+    now = pipeline.clock()
+    why_unsent = verdict_of(pipeline.store, (), pipeline.settings, now).why_unsent
     with pipeline.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
             raise NotFound
         acts, replaced = tx.audit.of_lead(story), replacing_in_knock(tx, story.bookings)
-        tx.audit.record("looked", by=USER, at=pipeline.clock(), lead_id=story.event.id)
-    return _json(serializers.story_as_dict(story, replaced) | {"acts": acts})
+        tx.audit.record("looked", by=USER, at=now, lead_id=story.event.id)
+    return _json(
+        serializers.story_as_dict(story, replaced) | {"acts": acts, "why_unsent": why_unsent}
+    )
 
 
 def _json(data: Any) -> Response:

@@ -186,6 +186,9 @@ class LeadHistory(Schema):
     related = fields.List(fields.Nested(Link), required=True)
     replaced_in_knock = fields.Dict(keys=fields.String(), values=fields.Nested(Link), required=True)
     acts = fields.List(fields.Nested(Act), required=True)
+    why_unsent = _text(
+        "Why pending bookings are not sent, or null if they are.", required=True, allow_none=True
+    )
 
 
 class Error(Schema):

@@ -15,6 +15,7 @@ from adapter.exceptions import KeyMissing, Unreadable
 from adapter.mapping import transforms
 from adapter.models import Booking, BookingState, Clock, Event, EventState
 from adapter.operations.contact_matcher import Contact
+from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.lead_cause import (
     Cause,
     cause_of_booking,
@@ -133,13 +134,14 @@ class LeadFinder:
             deadline = time.monotonic() + self._seconds
             rejections = [*self._rejections(contact, which, searched, deadline)]
             ids += self._events(contact, which, searched, deadline, limit)
+        verdict = verdict_of(self._store, (), self._settings, now)
         with self._store.transaction() as tx:
             bookings = tx.search.bookings(dataclasses.replace(which, text=text), limit=limit)
             events = tx.search.events(which, ids=ids, limit=limit + 1)
             of_events = (one for event in events for one in tx.bookings.of_event(event.id))
             by_id = {one.id: one for one in (*bookings, *of_events)}
             unbooked = [one for one in events if one.state is not EventState.MAPPED]
-            hits = [*self._hits(tx, by_id.values(), unbooked, rejections, now)]
+            hits = [*self._hits(tx, by_id.values(), unbooked, rejections, verdict)]
             hits.sort(key=lambda hit: (hit.received_at, hit.id), reverse=True)
             tx.audit.record("searched", by=by, at=now, detail=f"{len(hits[:limit])} found")
         return Result(hits=tuple(hits[:limit]), searched=searched)
@@ -208,17 +210,17 @@ class LeadFinder:
         bookings: Collection[Booking],
         events: Iterable[Event],
         rejections: Iterable[Rejection],
-        now: dt.datetime,
+        verdict: Verdict,
     ) -> Iterator[Hit]:
-        sending = tx.stats.sending(now)
         booked = [one for one in bookings if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, booked)
         for one in bookings:
-            cause = cause_of_booking(one, sending, now, self._zone, replaced.get(one.id))
+            cause = cause_of_booking(one, verdict, self._zone, replaced.get(one.id))
             name = person(one.appointment)
             yield _hit("booking", one, one.state, one.created_at, cause, name)
         for event in events:
-            yield _hit("webhook", event, event.state, event.received_at, cause_of_event(event))
+            cause = cause_of_event(event, verdict)
+            yield _hit("webhook", event, event.state, event.received_at, cause)
         for rejection in rejections:
             cause = cause_of_rejection(rejection, self._zone)
             yield _hit("rejection", rejection, rejection.reason, rejection.received_at, cause)

@@ -17,7 +17,7 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database, Pause
+from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
@@ -43,6 +43,7 @@ SILENCE_PROBABILITY: Final = 0.001
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
 FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
+GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
@@ -187,6 +188,18 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "The files have an error, or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
     ),
+    "status_webhooks_failing": Condition(
+        Level.WARNING,
+        "the receiver of status webhooks failed and has accepted none since, or rejects some",
+        "Another system does not learn about leads. Bookings are not affected.",
+        "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
+    ),
+    "status_webhooks_given_up": Condition(
+        Level.WARNING,
+        "in the last day, status webhooks could not be delivered within 3 days",
+        "Another system has old states of leads.",
+        "Fix the receiver, and let it read the leads from /api/leads.",
+    ),
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
@@ -205,17 +218,17 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Signatures may be rejected, and retries may be early or late.",
         "Synchronize the clocks of all machines (NTP).",
     ),
-    "sending_paused": Condition(
-        Level.NOTE,
-        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
-        "Bookings are sent after the pause.",
-        "Do nothing. If this happens often, other programs may be using the same token.",
-    ),
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
         "Its bookings are not sent, and expire when their tours are too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
+    "sending_paused": Condition(
+        Level.NOTE,
+        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
+        "Bookings are sent after the pause.",
+        "Do nothing. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
@@ -269,6 +282,8 @@ class Facts:
     pauses: tuple[Pause, ...] = ()
     #: The number of free bytes where PostgreSQL stores its data, or None if unknown.
     disk_free: int | None = None
+    #: None if no status webhooks are set up.
+    webhooks: WebhookSummary | None = None
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
@@ -373,6 +388,7 @@ def read_facts(
             connections=monitoring.connections(),
             pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
+            webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
@@ -427,7 +443,7 @@ def _sending(facts: Facts) -> Iterator[Problem]:
     queue = facts.queue
     if queue.stopped_for is not None:
         since = _since(queue.stopped_at, facts.now)
-        reason = STOPPED.get(queue.stopped_for, queue.stopped_for)
+        reason = STOPPED.get(queue.stopped_for, f"it is suspended ({queue.stopped_for})")
         why = f" ({queue.stopped_why})" if queue.stopped_why else ""
         sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
@@ -541,6 +557,23 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _webhooks(facts: Facts) -> Iterator[Problem]:
+    one, now = facts.webhooks, facts.now
+    if one is None:
+        return
+    if one.failed:
+        since = one.failing_since or one.oldest_at
+        who = "The receiver of status webhooks fails" if one.failing_since else "Some are rejected"
+        sentence = f"{who}{_since(since, now)} ({one.last_error}): "
+        waiting = _count(one.waiting, "status webhook is", "status webhooks are")
+        sentence += f"{waiting} not delivered."
+        yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
+    if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
+        count = _count(one.given_up, "status webhook")
+        sentence = f"{count} could not be delivered, the latest {ago(one.given_up_at, now)}."
+        yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
+
+
 def _room(facts: Facts) -> Iterator[Problem]:
     used, allowed = facts.connections
     if allowed and used >= allowed * MOST_CONNECTIONS:
@@ -566,6 +599,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _sources,
     _review,
     _processes,
+    _webhooks,
     _room,
     _sandbox,
 )

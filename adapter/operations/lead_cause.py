@@ -6,11 +6,9 @@ from zoneinfo import ZoneInfo
 
 from adapter.models import Booking, BookingState, Event, EventState, Kind
 from adapter.operations.advice import DECISIONS, advice_for
+from adapter.operations.health import Verdict
 from adapter.signatures import REASONS
-from adapter.store import IGNORED, Issue, Rejection, Sending
-
-#: Why sending is suspended, by code.
-_STOPPED = {"not_authorized": "Propexo rejects the API token"}
+from adapter.store import IGNORED, Issue, Rejection
 
 
 class Cause(NamedTuple):
@@ -29,8 +27,7 @@ def clock_text(at: dt.datetime, zone: dt.tzinfo | None) -> str:
 
 def cause_of_booking(
     booking: Booking,
-    sending: Sending,
-    now: dt.datetime,
+    verdict: Verdict,
     zone: dt.tzinfo | None,
     replaced_by: Booking | None = None,
 ) -> Cause:
@@ -45,7 +42,7 @@ def cause_of_booking(
         case BookingState.BOOKED:
             text = f"{subject} is booked in Knock"
         case BookingState.PENDING:
-            text = f"{subject} is in the send queue; {_queue_text(booking, sending, now, zone)}"
+            text = f"{subject} is in the send queue; {_queue_text(booking, verdict, zone)}"
             show = "adapter stats"
         case BookingState.SENDING | BookingState.SUBMITTED:
             text = f"{subject} is being sent; Propexo has not reported the outcome"
@@ -68,30 +65,32 @@ def _subject(booking: Booking) -> str:
     return f"{what} at {booking.community}" if booking.community else what
 
 
-def _queue_text(
-    booking: Booking, sending: Sending, now: dt.datetime, zone: dt.tzinfo | None
-) -> str:
-    if code := sending.stopped_for:
-        return f"sending is stopped because {_STOPPED.get(code, code)}"
-    if sending.paused_until > now:
-        return f"sending is paused until {clock_text(sending.paused_until, zone)}"
-    if booking.due_at is not None and booking.due_at > now:
-        return f"the next attempt is at {clock_text(booking.due_at, zone)}"
-    return f"{sending.pending} are in the queue"
+def _queue_text(booking: Booking, verdict: Verdict, zone: dt.tzinfo | None) -> str:
+    for pause in verdict.facts.pauses if verdict.facts else ():
+        if pause.source in ("", booking.source) and pause.community in ("", booking.community):
+            return f"{pause.by} has paused {pause.scope}: {pause.reason}"
+    if verdict.why_unsent is not None:
+        return f"it is not sent: {verdict.why_unsent}"
+    if booking.due_at is not None and booking.due_at > verdict.at:
+        return f"the next attempt is on {clock_text(booking.due_at, zone)}"
+    return "it will be sent within the rate limit"
 
 
-def cause_of_event(event: Event) -> Cause:
+def cause_of_event(event: Event, verdict: Verdict) -> Cause:
     """Explain the state of a webhook without bookings."""
     retry = f"adapter replay {event.id} --dry-run"
     match event.state:
         case EventState.RECEIVED:
-            return Cause("it waits for a worker to map it", "adapter stats")
+            codes = ("no_worker", "webhooks_not_mapped")
+            why = [one.sentence for one in verdict.problems if one.code in codes]
+            return Cause(": ".join(["it waits for a worker to map it", *why]), "adapter stats")
         case EventState.HELD:
             advice = advice_for(Issue.of_event(event))
-            return Cause(f"needs review (held): {advice.wrong} {advice.todo}", retry)
+            return Cause(f"needs review: {advice.wrong} {advice.todo}", retry)
         case EventState.IGNORED:
-            why = "; ".join(one.reason for one in event.reasons)
-            return Cause(f"ignored: {DECISIONS[IGNORED]}" + (f" ({why})" if why else ""), retry)
+            reasons = "; ".join(one.reason for one in event.reasons)
+            more = f" ({reasons})" if reasons else ""
+            return Cause(f"ignored: {DECISIONS[IGNORED]}{more}", retry)
         case _:
             return Cause(f"{event.state} by a user", f"adapter show {event.id}")
 

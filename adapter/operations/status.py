@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
-from adapter.store import Database, Pause, Sending, WebhookSummary
+from adapter.store import Database, Pause, Sending
 
 #: The states behind each name that users see, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -68,8 +68,6 @@ class Overview:
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
     #: True if tours are booked in the sandbox instead of Knock.
     is_sandbox: bool
-    #: None if no status webhooks are set up.
-    webhooks: WebhookSummary | None
 
     @property
     def is_paused(self) -> bool:
@@ -108,7 +106,6 @@ def overview_of(
         activity = tx.stats.source_activity(names, now - DAY, now)
         sending = tx.stats.sending(now)
         pauses = tx.send_queue.pauses()
-        webhooks = tx.outbox.summary() if settings.status_webhook_url else None
     return Overview(
         at=now,
         verdict=verdict,
@@ -123,7 +120,6 @@ def overview_of(
         ),
         hours=tuple(_hours(rows, begin)),
         is_sandbox=settings.is_sandbox,
-        webhooks=webhooks,
     )
 
 

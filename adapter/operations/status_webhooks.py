@@ -103,7 +103,7 @@ class StatusNotifier:
                 due_at=now + pause_after(webhook.attempts),
                 max_pause=MAX_OUTAGE_PAUSE,
             )
-            given_up = tx.outbox.give_up(now - GIVE_UP_AFTER)
+            given_up = tx.outbox.give_up(now - GIVE_UP_AFTER, now)
         if failures == 1:
             log.warning("status_webhook_failed", extra={"reason": error})
         if given_up:

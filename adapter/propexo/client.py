@@ -77,6 +77,13 @@ class Propexo:
         """
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
+    def integrations(self) -> Response:
+        """Return the response with the list of integrations, whatever its status.
+
+        Raise :class:`NotSent` if there is none. Its cause says why.
+        """
+        return self._get(INTEGRATIONS_PATH)
+
     def check_token(self) -> None:
         """Make a cheap call. Raise :class:`UpstreamError` unless Propexo accepts the token."""
         self.records(INTEGRATIONS_PATH, {"limit": "1"})

@@ -20,14 +20,15 @@ from typing import Any
 
 import flask
 
-from adapter import app, logs
+from adapter import app, logs, services
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
-from adapter.settings import Settings, settings_from
+from adapter.settings import Settings, name_connections, settings_from
+from adapter.store import Database
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
@@ -45,20 +46,28 @@ def create_app() -> flask.Flask:
     logs.configure(settings.log_level)
     created = app.create_app(settings, all_sources=sources)
     heart = Heart(created.extensions["pipeline"], "web", os.getppid())
-    threading.Thread(target=_report, args=[heart], name="heartbeat", daemon=True).start()
+    store = created.extensions["pipeline"].store
+    threading.Thread(target=_report, args=[heart, store], name="heartbeat", daemon=True).start()
     return created
 
 
-def _report(heart: Heart) -> None:
+def _report(heart: Heart, store: Database) -> None:
     """Send the heartbeats of the main process, once the former reporter has ended."""
+
+    def beat() -> None:
+        store.check_schema()  # it may not be migrated yet
+        heart.beat()
+
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
-    repeat("heartbeat", heart.beat, HEARTBEAT_SECONDS, threading.Event())
+    repeat("heartbeat", beat, HEARTBEAT_SECONDS, threading.Event())
 
 
 def on_starting(server: Any) -> None:
     """Load the sources in the main process. Gunicorn calls this first."""
+    name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
+    services.log_service_links(settings)
     _load(settings)
     # Gunicorn's own SIGHUP handler shuts down everything if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
@@ -71,6 +80,9 @@ def when_ready(server: Any) -> None:
     """
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if _loaded is not None:
+        facts = services.start_facts(*_loaded)
+        log.info("web_started", extra={**facts, "address": ", ".join(map(str, server.LISTENERS))})
 
 
 def _reload(server: Any) -> None:

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from adapter import services, store
+from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.operations.start_checks import check_destination, check_token, database_url
 from adapter.server import hot_reload
 from adapter.server.child_process import ChildProcess, Echo
 from adapter.server.ports import check_port, is_responding
 from adapter.server.web_process import web_command
-from adapter.services import database_url
 from adapter.settings import SANDBOX_TOKEN, replaced, settings_from
 from adapter.store import child_processes
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
@@ -81,7 +81,7 @@ class Supervisor:
         and raise ConfigurationError or StoreUnavailable.
         """
         endpoints.check(self.settings)
-        services.check_token(self.settings)
+        check_token(self.settings)
         with _locked(self.settings.data_dir) as was_killed:
             self._check_ports(LEFTOVER_SECONDS if was_killed else 0.0)
             try:
@@ -152,7 +152,7 @@ class Supervisor:
         for name in store.migrate(self.database_url):
             self._echo(f"migrated: {name}")
         with store.Database(self.database_url, size=1) as opened:
-            services.check_destination(self.settings, opened)
+            check_destination(self.settings, opened)
         if self.sandbox_url is not None:
             port = str(self.settings.sandbox_port)
             enums = _sandbox_enums(self.settings.policy.spellings)

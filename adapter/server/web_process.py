@@ -2,8 +2,15 @@
 
 import os
 import sys
+import tempfile
+import time
 
+from adapter.exceptions import ConfigurationError
+from adapter.server.ports import check_port
 from adapter.settings import Settings
+
+#: How long to wait for the port, which the process before may still hold.
+PORT_SECONDS = 2.0
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -24,6 +31,18 @@ def web_command(settings: Settings) -> list[str]:
         "python:adapter.server.gunicorn_conf",
         "adapter.server.gunicorn_conf:create_app()",
     ]
+
+
+def check_listening(settings: Settings) -> None:
+    """Raise ConfigurationError if gunicorn could not start, which it would say in many lines."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "no temporary folder is writable: mount a tmpfs at /tmp, or set TMPDIR"
+        ) from None
+    if "LISTEN_FDS" not in os.environ:  # otherwise, systemd has opened the port
+        check_port(settings.host, settings.port, "PORT", time.monotonic() + PORT_SECONDS)
 
 
 def become_web(settings: Settings) -> None:

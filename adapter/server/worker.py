@@ -13,17 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
-from adapter.server.repeat import log_outage, repeat
+from adapter.server.repeat import repeat
 from adapter.server.watchdog import Watchdog
-from adapter.services import check_destination
+from adapter.services import start_facts
 from adapter.settings import Settings
-from adapter.store import Database, Task, check_reachable, listen_for_received_events
+from adapter.store import Database, Outage, Task, check_reachable, listen_for_received_events
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +58,11 @@ def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
     Return True if a reloaded secret has changed, so that the process must restart. Wait for
-    PostgreSQL at startup and after each outage. Raise ConfigurationError if the database cannot be
-    used.
+    PostgreSQL at startup and after each outage, and for migrations. Raise ConfigurationError if the
+    database cannot be used.
     """
-    reason = None
-    while (reason := _reason_to_wait(pipeline, reason)) is not None:
+    outage = Outage("start")
+    while not _is_usable(pipeline, outage):
         time.sleep(RECONNECT_SECONDS)
     # Block the signals before any thread starts, so that only this thread gets them.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -73,23 +74,25 @@ def run(pipeline: Pipeline) -> bool:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
-    """Return why PostgreSQL cannot be used, or None. Log a reason that is not logged yet."""
+def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
+    """Return True if PostgreSQL and its schema are usable. Otherwise log why."""
+    settings = pipeline.settings
     try:
         check_reachable(pipeline.store.url)
         with Database(pipeline.store.url, size=1) as opened:
-            check_destination(pipeline.settings, opened)
+            opened.check_schema(allow_newer=settings.allow_newer_database)
+            check_destination(settings, opened)
     except StoreUnavailable as exc:
-        return log_outage("start", exc, logged)
-    return None
+        outage.failed(str(exc))
+        return False
+    outage.ended()
+    return True
 
 
 def _sync_clock(pipeline: Pipeline) -> None:
     """Measure the clock before it is used."""
-    try:
+    with contextlib.suppress(StoreUnavailable):  # it is logged where it is raised
         pipeline.sync_clock()
-    except StoreUnavailable as exc:
-        log_outage("clock", exc, None)
 
 
 class Worker:
@@ -97,6 +100,7 @@ class Worker:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._url = pipeline.store.url
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
@@ -106,19 +110,22 @@ class Worker:
         parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
-        #: The logged reasons why loops cannot use PostgreSQL in the current outage, by loop.
-        self._outages: dict[str, str] = {}
+        self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
     def run(self) -> bool:
         """Run all loops until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
-            log.info("worker_started", extra={"concurrency": self._concurrency})
+            log.info("worker_started", extra=self._facts())
             while signal.sigwait(SIGNALS) == signal.SIGHUP:
                 if self._reload():
                     log.info("restarting_with_new_secrets")
                     return True
             return False
+
+    def _facts(self) -> dict[str, object]:
+        facts = start_facts(self._pipeline.settings, self._pipeline.sources)
+        return {**facts, "concurrency": self._concurrency}
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -159,27 +166,49 @@ class Worker:
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         heartbeat = self._watchdog.heartbeat
-        repeat(part, step, pause_seconds, self._stopping, heartbeat, self._outages)
+        repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
         """Start runs for the rows that are due, including those without a notification."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
+        self._check_schema()
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
         self._heart.looked()
 
+    def _check_schema(self) -> None:
+        """Stop all runs while the database's schema is not usable. Raise WrongSchema.
+
+        Old code on a new schema might hold leads, or send what the new version would not.
+        """
+        allow_newer = self._pipeline.settings.allow_newer_database
+        try:
+            self._pipeline.store.check_schema(allow_newer=allow_newer)
+        except WrongSchema as exc:
+            self._pipeline.stop()
+            self._schema_outage.failed(str(exc))
+            raise
+        if self._pipeline.is_stopped and not self._stopping.is_set():
+            self._pipeline.resume()
+        if self._stopping.is_set():
+            self._pipeline.stop()
+        self._schema_outage.ended()
+
     def _listen(self) -> None:
         """Start a run whenever a notification arrives, until the connection is lost."""
-        for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
-            self._watchdog.heartbeat("listener")
-            self._outages.pop("listener", None)
-            if self._stopping.is_set():
-                return
-            if is_announced and not self._pipeline.is_full(Task.MAP):
-                self._threads.submit(self._run_task, Task.MAP)
+        try:
+            for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
+                self._watchdog.heartbeat("listener")
+                self._listener_outage.ended()
+                if self._stopping.is_set():
+                    return
+                if is_announced and not self._pipeline.is_full(Task.MAP):
+                    self._threads.submit(self._run_task, Task.MAP)
+        except StoreUnavailable as exc:
+            self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
         """Process due rows. Never raise an error; rows that fail stay due for another run.
@@ -203,7 +232,8 @@ class Worker:
         """Probe one thread, and recover rows from dead workers."""
         if self._probe is None or self._probe.done():
             self._probe = self._threads.submit(self._watchdog.heartbeat, "threads")
-        self._pipeline.recover()
+        if not self._pipeline.is_stopped:
+            self._pipeline.recover()
 
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.

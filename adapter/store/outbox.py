@@ -54,9 +54,11 @@ class WebhookSummary:
 
     #: When the failures began, or None if the last attempt succeeded.
     failing_since: dt.datetime | None
+    #: The latest error, also if an attempt succeeded since.
     last_error: str | None
-    #: Number of webhooks that could not be delivered in time.
+    #: Number of webhooks that could not be delivered in time, and when the last one was given up.
     given_up: int
+    given_up_at: dt.datetime | None
     #: The numbers of undelivered webhooks (up to :data:`MOST_WAITING`) and of those that were
     #: tried, and when the oldest change happened.
     waiting: int
@@ -114,9 +116,9 @@ class Outbox(Statements):
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0
 
-    def give_up(self, before: dt.datetime) -> int:
+    def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
         """Delete the webhooks for changes before a time. Return their number."""
-        row = self._one("give_up_status_webhooks", before=before, limit=MOST_WAITING)
+        row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 
     def summary(self) -> WebhookSummary:

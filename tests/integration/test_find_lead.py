@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from adapter.operations.find_lead import Hit, LeadFinder, Result
+from adapter.operations.pause import Pauses
 from adapter.operations.release import Repairs
+from adapter.server.heartbeat import Heart
 from adapter.settings import Policy
 from adapter.store import Database
 from tests.harness import Harness, settle
@@ -61,7 +63,7 @@ def test_a_webhook_without_a_booking_is_found(harness: Harness, word: str, state
     assert {
         "received": "it waits for a worker",
         "ignored": "ignored: The mapping ignores",
-        "held": "needs review (held):",
+        "held": "needs review:",
         "discarded": "discarded by a user",
     }[state] in hit.cause
 
@@ -74,7 +76,7 @@ def repairs(harness: Harness) -> Repairs:
 @pytest.mark.parametrize("word", SPELLINGS)
 def test_a_booked_tour_is_found_with_its_local_time(harness: Harness, word: str) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1, **DANA))
-    assert "is in the send queue; 1 are in the queue" in only(harness, word).cause
+    assert "is in the send queue; it is not sent: No worker runs" in only(harness, word).cause
     settle(harness)
     hit = only(harness, word)
     assert (hit.kind, hit.id, hit.person) == ("booking", booking.id, "Dana Okafor")
@@ -88,12 +90,26 @@ def test_a_booked_tour_is_found_with_its_local_time(harness: Harness, word: str)
 def test_a_tour_that_cannot_be_sent_names_what_stops_sending(
     harness: Harness, upstream: SandboxClient
 ) -> None:
+    worker = Heart(harness.pipeline, "worker")
+    worker.looked()
+    worker.beat()
     upstream.fault({"status": 401})
     harness.mapped("rentfeed", lead(1, **DANA))
     harness.send()
     hit = only(harness, EMAIL)
-    assert "sending is stopped because Propexo rejects the API token" in hit.cause
+    assert "it is not sent: Nothing is sent since" in hit.cause
+    assert "Propexo rejects our API token" in hit.cause
     assert hit.next == "adapter stats"
+
+
+def test_a_tour_whose_community_is_paused_names_who_paused_it(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1, **DANA))
+    pauses = Pauses(harness.settings, harness.pipeline.store, harness.clock, "ana")
+    pauses.pause("closed for the holidays", source="website")
+    assert "paused" not in only(harness, EMAIL).cause
+    pauses.pause("closed for the holidays", community="maple-court")
+    text = "ana has paused community maple-court: closed for the holidays"
+    assert text in only(harness, EMAIL).cause
 
 
 def test_a_tour_that_another_request_replaced_names_that_one(harness: Harness) -> None:

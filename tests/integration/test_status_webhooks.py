@@ -15,6 +15,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping.registry import load
 from adapter.models import Booking, utc_now
 from adapter.operations import status_webhooks
+from adapter.operations.health import verdict_of
 from adapter.operations.release import Repairs
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.server.worker import Worker
@@ -154,18 +155,19 @@ def test_a_failing_receiver_is_named_in_stats_and_metrics(
     receiver.answers = [500]
     monkeypatch.setenv("ADAPTER_STATUS_WEBHOOK_URL", receiver.url)
     monkeypatch.setenv("ADAPTER_STATUS_WEBHOOK_SECRET", SECRET)
-    assert "status webhooks" not in shell("stats")
+    assert "status webhook" not in shell("stats", "--check", exit_code=2)
     told.mapped("rentfeed", lead(1, time="11:30 PM"))
     notify(told)
-    line = "status webhooks: FAILING since 2026-03-02T18:00:00Z (HTTP 500); 1 not delivered"
-    assert line in shell("stats")
-    assert shell.json("stats")["status_webhooks"]["last_error"] == "HTTP 500"
+    assert "(HTTP 500): 1 status webhook is not delivered." in shell(
+        "stats", "--check", exit_code=2
+    )
     web = client(told, metrics_token="open sesame", status_webhook_url=receiver.url)
     with web.application.extensions["pipeline"].store:
-        assert "adapter_status_webhooks_failing 1.0" in web.get("/metrics").text
+        text = web.get("/metrics").text
+    assert 'adapter_problem{code="status_webhooks_failing",source=""} 1.0' in text
     told.clock.advance(60)
     notify(told)
-    assert "status webhooks" not in shell("stats")
+    assert "status webhook" not in shell("stats", "--check", exit_code=2)
 
 
 def test_webhooks_of_one_lead_keep_their_order_and_others_pass(
@@ -294,11 +296,7 @@ def test_nothing_from_before_the_setting_is_reported(
 
 
 def test_after_three_days_a_webhook_is_given_up(
-    told: Harness,
-    receiver: Receiver,
-    shell: Shell,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    told: Harness, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.answers = [500] * 1000
     told.mapped("rentfeed", lead(1, time="11:30 PM"))
@@ -309,9 +307,9 @@ def test_after_three_days_a_webhook_is_given_up(
     assert waiting(told) == 0
     (logged,) = [one for one in caplog.records if one.message == "status_webhooks_given_up"]
     assert (logged.levelname, logged.__dict__["count"]) == ("ERROR", 1)
-    monkeypatch.setenv("ADAPTER_STATUS_WEBHOOK_URL", receiver.url)
-    monkeypatch.setenv("ADAPTER_STATUS_WEBHOOK_SECRET", SECRET)
-    assert "1 could not be delivered within 3 days" in shell("stats")
+    verdict = verdict_of(told.pipeline.store, (), told.settings, told.clock())
+    (problem,) = [one for one in verdict.problems if one.code == "status_webhooks_given_up"]
+    assert problem.sentence.startswith("1 status webhook could not be delivered, the latest ")
 
 
 def test_two_workers_deliver_each_webhook_once(

@@ -73,7 +73,7 @@ DELETE FROM status_webhooks WHERE id = %(id)s
 -- name: clear_status_webhook_failures
 -- Record that the receiver responds. Return how often it failed before.
 UPDATE status_webhook_progress p
-SET failures = 0, failing_since = NULL, last_error = NULL, paused_until = 'epoch'
+SET failures = 0, failing_since = NULL, paused_until = 'epoch'
 FROM status_webhook_progress former WHERE p.failures > 0 RETURNING former.failures
 
 -- name: postpone_status_webhook
@@ -96,12 +96,12 @@ WITH old AS (
         SELECT id FROM status_webhooks WHERE at < %(before)s LIMIT %(limit)s)
     RETURNING id
 )
-UPDATE status_webhook_progress SET given_up = given_up + (SELECT count(*) FROM old)
+UPDATE status_webhook_progress SET given_up = given_up + (SELECT count(*) FROM old), given_up_at = %(now)s
 WHERE EXISTS (SELECT FROM old) RETURNING (SELECT count(*) FROM old) AS count
 
 -- name: status_webhook_summary
 -- Return the number of undelivered webhooks, up to a limit, how many of them failed before, and whether the receiver responds.
-SELECT p.failing_since, p.last_error, p.given_up, w.waiting, w.failed,
+SELECT p.failing_since, p.last_error, p.given_up, p.given_up_at, w.waiting, w.failed,
     w.oldest_at
 FROM status_webhook_progress p, LATERAL (
     SELECT count(*) AS waiting, count(*) FILTER (WHERE attempts > 0) AS failed, min(at) AS oldest_at

@@ -422,7 +422,8 @@ CREATE TABLE status_webhook_progress (
     last_error text,
     -- Nothing is delivered before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Number of webhooks that could not be delivered in time.
-    given_up bigint NOT NULL DEFAULT 0
+    -- Number of webhooks that could not be delivered in time, and when the last one was given up.
+    given_up bigint NOT NULL DEFAULT 0,
+    given_up_at timestamptz
 );
 INSERT INTO status_webhook_progress DEFAULT VALUES;

@@ -22,6 +22,7 @@ CREATE TABLE status_webhook_progress (
     failing_since timestamptz,
     last_error text,
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    given_up bigint NOT NULL DEFAULT 0
+    given_up bigint NOT NULL DEFAULT 0,
+    given_up_at timestamptz
 );
 INSERT INTO status_webhook_progress DEFAULT VALUES;
