@@ -124,8 +124,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     ),
     (
         "sending_stopped",
-        queue(stopped_for="by_hand"),
-        "Nothing is sent, because it is suspended (by_hand): nothing waits yet.",
+        queue(stopped_for="unreachable", stopped_why="timed out"),
+        "Nothing is sent, because Propexo cannot be reached (timed out): nothing waits yet.",
         GOOD,
     ),
     (
