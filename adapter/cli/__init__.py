@@ -23,6 +23,7 @@ from adapter.settings import read_env_file
         "demo": "demo",
         "init": "init",
         "leads": "bookings events show",
+        "manage_alarms": "alarms",
         "manage_encryption": "encryption",
         "manage_users": "users",
         "map": "map",

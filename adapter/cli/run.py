@@ -112,8 +112,8 @@ def worker() -> None:
     for name in untrimmed(settings.environ, SECRET_NAMES):
         log.warning("secret_not_trimmed", extra={"variable": name})
     services.check_token(settings)
-    # One connection per concurrent task, and three for polling, recovery and the heartbeat.
-    size = settings.worker_concurrency + 3
+    # One connection per concurrent task, and four for polling, recovery, heartbeat and alarms.
+    size = settings.worker_concurrency + 4
     url, keys = services.database_url(settings), settings.encryption_keys
     database = store.Database(url, size=size, keys=keys)
     if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):

@@ -23,6 +23,8 @@ import flask
 from adapter import app, logs
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
@@ -44,15 +46,26 @@ def create_app() -> flask.Flask:
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     created = app.create_app(settings, all_sources=sources)
-    heart = Heart(created.extensions["pipeline"], "web", os.getppid())
-    threading.Thread(target=_report, args=[heart], name="heartbeat", daemon=True).start()
+    pipeline = created.extensions["pipeline"]
+    threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
     return created
 
 
-def _report(heart: Heart) -> None:
-    """Send the heartbeats of the main process, once the former reporter has ended."""
+def _report(pipeline: Pipeline) -> None:
+    """Send the main process's heartbeats and the alarms, once the former reporter has ended."""
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
-    repeat("heartbeat", heart.beat, HEARTBEAT_SECONDS, threading.Event())
+    heart = Heart(pipeline, "web", os.getppid())
+    watch = Watch(
+        pipeline.settings,
+        pipeline.store,
+        lambda: pipeline.sources,
+        pipeline.clock,
+        tells_outages=True,
+    )
+    never = threading.Event()
+    alarms = ("alarms", watch.step, WATCH_SECONDS, never)
+    threading.Thread(target=repeat, args=alarms, name="alarms", daemon=True).start()
+    repeat("heartbeat", heart.beat, HEARTBEAT_SECONDS, never)
 
 
 def on_starting(server: Any) -> None:

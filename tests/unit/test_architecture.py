@@ -32,6 +32,7 @@ ORDER = [
 ]
 
 HOMES = {
+    "apprise": {"operations"},
     "cryptography": {"store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},
