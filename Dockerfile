@@ -1,5 +1,5 @@
 # The adapter without mappings: mount them at /app/mappings. The command chooses the process:
-# `adapter web` (default), `adapter worker`, or `sh -c "adapter check && adapter migrate"`.
+# `adapter web` (default), `adapter worker`, or `sh -c "adapter check --environment && adapter migrate"`.
 # Build with `docker build -t knock-lead-adapter:0.2.0 .`; `adapter init` writes a compose.yaml.
 
 FROM python:3.11-slim AS build

@@ -1,27 +1,35 @@
-"""Create the web process's WSGI application: ``adapter.app:create_app()`` for gunicorn."""
+"""Create the web process's WSGI application, ``adapter.app:create_app()``."""
 
 import logging
+import math
+import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import flask
 
 from adapter import console, logs, metrics
-from adapter.exceptions import StoreUnavailable
+from adapter.console import lead_api
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
-from adapter.services import database_url, pipeline_from
+from adapter.operations.start_checks import database_url
+from adapter.services import pipeline_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, listen_for_settled_events
-from adapter.webhooks import error_handlers, propexo_views, views
+from adapter.webhooks import error_handlers, propexo_views, self_check, views
 from adapter.webhooks.endpoints import build_endpoints, unsigned_sources
 from adapter.webhooks.http_request import tolerate_paths
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
 
 log = logging.getLogger(__name__)
 
-#: If a statement takes longer, the sender gets 503. Most senders time out after ten seconds.
+#: If a statement takes longer, the sender gets 503, because most senders time out after ten
+#: seconds.
 STATEMENT_SECONDS = 5.0
+#: How long /readyz relies on a successful check that the database has room.
+ROOM_SECONDS = 5.0
 
 
 def create_app(
@@ -29,7 +37,7 @@ def create_app(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> flask.Flask:
-    """Build the WSGI application. Raise ConfigurationError for an invalid mapping or secret.
+    """Build the WSGI application. Raise ConfigurationError if a mapping or secret is invalid.
 
     Load the sources from the mappings folder unless ``all_sources`` is given.
     """
@@ -38,7 +46,7 @@ def create_app(
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # One connection per request thread, one for background writes, and one for the notifier.
+    # One connection for each request thread, one for background writes, and one for the notifier.
     store = Database(
         database_url(settings),
         size=settings.web_threads + 2,
@@ -61,31 +69,62 @@ def create_app(
         )
     for name in unsigned_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
-    _add_health(app, pipeline.store)
+    _add_health(app, settings, store, clock)
     verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
     app.register_blueprint(metrics.blueprint(pipeline))
+    app.register_blueprint(lead_api.blueprint(pipeline))
     return app
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the waiter. Up to half of the threads may wait, so that others can receive webhooks."""
+    """Build the waiter. At most half of the threads may wait, so the rest can receive webhooks."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
 
 
-def _add_health(app: flask.Flask, store: Database) -> None:
+class Readiness:
+    """Checks whether webhooks can be stored."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._checked_at = -math.inf
+
+    def problem(self) -> str | None:
+        """Return why webhooks cannot be stored now, or None."""
+        try:
+            # A newer version's schema is no reason: a release may be rolled back.
+            self._store.check_schema()
+        except WrongSchema as exc:
+            return str(exc)
+        except StoreUnavailable:
+            return "PostgreSQL cannot be reached"
+        try:
+            self._check_room()
+        except StoreUnavailable:
+            return "PostgreSQL cannot write: its disk is full, or it is read-only"
+        return None
+
+    def _check_room(self) -> None:
+        """Check this rarely, because strangers can ask for it and it writes a file."""
+        with self._lock:
+            if time.monotonic() - self._checked_at > ROOM_SECONDS:
+                self._store.check_room()
+                self._checked_at = time.monotonic()
+
+
+def _add_health(app: flask.Flask, settings: Settings, store: Database, clock: Clock) -> None:
+    readiness = Readiness(store)
+
     @app.get("/healthz")
     def alive() -> dict[str, Any]:
-        return {"status": "alive"}
+        seen = self_check.arrival(flask.request, settings, store, clock().timestamp())
+        return {"status": "alive"} | ({"seen": seen} if seen is not None else {})
 
     @app.get("/readyz")
     def ready() -> tuple[dict[str, Any], int]:
-        try:
-            lacks = store.lacks()
-        except StoreUnavailable:
-            return {"status": "not ready", "reason": "PostgreSQL cannot be reached"}, 503
-        if lacks:
-            return {"status": "not ready", "reason": "run adapter migrate"}, 503
+        if problem := readiness.problem():
+            return {"status": "not ready", "reason": problem}, 503
         return {"status": "ready"}, 200

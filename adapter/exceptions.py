@@ -1,4 +1,4 @@
-"""Define the adapter's exceptions and their consequences.
+"""Define the adapter's exceptions. The tree shows the consequence of each.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
@@ -8,6 +8,7 @@ AdapterError
 ├── PayloadError           malformed body: the event is held
 ├── Unreadable             unreadable value: noted if optional, held if required
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
+│   └── WrongSchema        the database was migrated by another version: the worker waits
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
 ├── SignInRefused          wrong user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
@@ -23,6 +24,9 @@ AdapterError
 
 from collections.abc import Mapping
 
+#: Exit code for a wrong setting or mapping (EX_CONFIG): to start again does not help.
+WRONG_CONFIGURATION = 78
+
 
 class AdapterError(Exception):
     """Base class of the adapter's exceptions."""
@@ -32,8 +36,13 @@ class ConfigurationError(AdapterError):
     """A setting or a mapping is invalid. The message says what to fix."""
 
 
+def exit_code(exc: AdapterError) -> int:
+    """Return the exit code of a command that ends with this error."""
+    return WRONG_CONFIGURATION if isinstance(exc, ConfigurationError) else 1
+
+
 class KeyMissing(ConfigurationError):
-    """A stored request is encrypted with a key that is not set. The message names its ID."""
+    """A stored request is encrypted with a key that is not set. The message has the key's ID."""
 
     #: The request's ID.
     row_id: int
@@ -49,7 +58,7 @@ class KeyMissing(ConfigurationError):
 class VerificationError(AdapterError):
     """A request failed verification."""
 
-    #: A code of :data:`adapter.signatures.REASONS`, for logs and the stored rejection.
+    #: A code from :data:`adapter.signatures.REASONS`, for the log and the stored rejection.
     reason: str
 
     def __init__(self, reason: str) -> None:
@@ -58,7 +67,7 @@ class VerificationError(AdapterError):
 
 
 class LimitReached(AdapterError):
-    """An IP address sends too many unverified requests, or a source too many requests."""
+    """An IP address sent too many unverified requests, or a source sent too many requests."""
 
     retry_after_seconds: float
 
@@ -68,21 +77,25 @@ class LimitReached(AdapterError):
 
 
 class PayloadError(AdapterError):
-    """The body does not match its content type. The message does not quote the body."""
+    """A body does not match its content type. The message does not quote the body."""
 
 
 class Unreadable(AdapterError):
-    """A value cannot be read. The message is shown to users and never quotes the value."""
+    """A value cannot be read. The message is shown to users, and never quotes the value."""
 
 
 class StoreUnavailable(AdapterError):
     """PostgreSQL cannot be reached, or did not respond in time."""
 
 
+class WrongSchema(StoreUnavailable):
+    """The database's migrations are not those of this version. The message says what to do."""
+
+
 class NotPossible(AdapterError):
     """The booking's state does not allow an action. The message explains why."""
 
-    #: Messages by field. Empty if the problem does not concern a field.
+    #: Messages by field. Empty if the problem is not about a field.
     faults: Mapping[str, str]
 
     def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
@@ -100,14 +113,14 @@ class UpstreamError(AdapterError):
     The message is constant and safe to log. Propexo's response is in ``answer``.
     """
 
-    #: HTTP status, or None without a response.
+    #: The HTTP status, or None if there was no response.
     status: int | None
-    #: Seconds from Retry-After, or None.
+    #: The number of seconds in Retry-After, or None.
     retry_after_seconds: float | None
     #: Propexo's response, or why it could not be reached. It may quote personal data, so it is
     #: stored but never logged.
     answer: str | None
-    #: The rate limit from its headers: calls allowed and calls left, or None.
+    #: The numbers of calls allowed and left according to the response's headers, or None.
     rate: tuple[int, int] | None
 
     def __init__(
@@ -131,7 +144,7 @@ class NotSent(UpstreamError):
 
 
 class Unreachable(NotSent):
-    """There was no connection to Propexo. The message has the host and the reason."""
+    """Propexo could not be reached. The message contains the host and the reason."""
 
 
 class RateLimited(UpstreamError):
@@ -147,8 +160,8 @@ class Refused(UpstreamError):
 
 
 class WrongPath(Refused):
-    """Nothing is at this address. Either the URL in our settings is wrong, or the booking's IDs."""
+    """The URL does not exist at Propexo, because our settings or the booking's IDs are wrong."""
 
 
 class OutcomeUnknown(UpstreamError):
-    """The request was sent without a clear response. It may have been booked."""
+    """The request was sent, but got no clear response. It may have been booked."""

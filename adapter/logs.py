@@ -1,7 +1,7 @@
 """Write logs as JSON lines with a constant event name and IDs. Never log payloads.
 
-Exceptions are logged as type and traceback, without the message, because a driver's message may
-quote the row that failed. Our own exceptions have constant messages, which are logged.
+Exceptions are logged with type and traceback but without the message, because a driver's message
+may quote the row that failed. Our own exceptions have constant messages, which are logged.
 """
 
 import datetime as dt
@@ -14,10 +14,10 @@ from typing import Any
 
 from adapter.exceptions import AdapterError
 
-#: The standard attributes of a record. All others are fields of the event.
+#: The standard attributes of a log record. All others are fields of the event.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
-#: Created once: json.dumps creates an encoder per call when ``default`` is given.
+#: Created only once, because json.dumps with ``default`` creates an encoder for each call.
 _json = json.JSONEncoder(default=str).encode
 
 #: Loggers of other packages, whose messages may contain personal data.
@@ -28,7 +28,7 @@ class JsonLines(logging.Formatter):
     """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON: at, level, event, fields, error."""
+        """Return the record as JSON, with time, level, event, fields and error."""
         line: dict[str, Any] = {
             "at": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(
                 timespec="milliseconds"
@@ -44,7 +44,7 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> str:
-    """Return the message for our own loggers, or the code location for other packages' loggers.
+    """Return our own loggers' messages, but only the code location for other packages' loggers.
 
     A driver's message may contain a row or a URL with a password.
     """
@@ -54,7 +54,7 @@ def _event_of(record: logging.LogRecord) -> str:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback. Include only our own messages."""
+    """Return an exception's type, causes and traceback, and the message if it is ours."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
@@ -82,3 +82,5 @@ def configure(level: str = "INFO") -> None:
     logging.captureWarnings(capture=True)
     for verbose in ("werkzeug", "urllib3"):
         logging.getLogger(verbose).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    # It warns of each failed attempt to connect. The reason is logged as postgresql_unavailable.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

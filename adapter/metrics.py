@@ -1,12 +1,10 @@
-"""``GET /metrics``: serve the numbers from ``adapter stats`` to Prometheus.
+"""Serve the numbers from ``adapter stats`` to Prometheus at ``GET /metrics``.
 
-They are read from PostgreSQL for each request, so that all web processes return the same values.
-They contain no personal data.
+Each request reads them from PostgreSQL, so that all web processes return the same values. They
+contain no personal data.
 """
 
 import datetime as dt
-import re
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 
 import flask
@@ -20,15 +18,16 @@ from adapter.console.context import bp, services
 from adapter.operations.health import Verdict
 from adapter.operations.status import Overview, SourceState, overview_of
 from adapter.pipeline import Pipeline
+from adapter.webhooks.http_request import has_bearer_token
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the route. It requires the token, and is closed if no token is set."""
+    """Return the blueprint. The route requires the token, and is closed if no token is set."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        if not _may_read(flask.request, pipeline.settings.metrics_token):
+        if not has_bearer_token(flask.request, pipeline.settings.metrics_token):
             flask.abort(401)
         return figures(pipeline)
 
@@ -42,24 +41,17 @@ def figures_for_users() -> Response:
 
 
 def figures(pipeline: Pipeline) -> Response:
-    """Return the metrics in Prometheus's text format."""
+    """Return the metrics in Prometheus text format."""
     overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
     with pipeline.store.transaction() as tx:
         rejected = tx.rejections.totals()
     registry = CollectorRegistry()
     registry.register(_OverviewCollector(overview, rejected))
-    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_PLAIN_1_0_0)
-
-
-def _may_read(request: flask.Request, token: str | None) -> bool:
-    if token is None:
-        return False
-    bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
-    return secrets.compare_digest(bearer.encode(), token.encode())
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_1_0_0)
 
 
 class _OverviewCollector(Collector):
-    """Collects an overview as gauges, and counters from the database."""
+    """Provides the overview as gauges, and counters from the database."""
 
     def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview

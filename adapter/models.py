@@ -20,15 +20,15 @@ def utc_now() -> dt.datetime:
 class WebhookRequest:
     """An HTTP request, as received.
 
-    ``url`` is the URL as the sender wrote it, and ``body`` contains the raw bytes. The URL is
-    complete if a signature may cover it. Otherwise, path and query are enough.
+    ``url`` is the URL as the sender wrote it, and ``body`` contains the raw bytes. The URL includes
+    scheme and host if a signature may cover them. Otherwise, it may be only path and query.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
-    #: The sender's IP address if it can be trusted, else None.
+    #: The sender's IP address, or None if it is not trustworthy.
     client: str | None = None
 
     @classmethod
@@ -40,12 +40,12 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from the parts a mapping reads: body, content type, headers, query."""
+        """Build a request from the parts that a mapping reads."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
     def without_headers(self, names: Collection[str]) -> Self:
-        """Return the request without the headers with these lower-case names."""
+        """Return the request without these headers. The names are in lower case."""
         kept = {name: text for name, text in self.lowercase_headers.items() if name not in names}
         return type(self)(self.method, self.url, kept, self.body, self.client)
 
@@ -55,11 +55,12 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name, because servers spell names differently."""
+        """The headers by lower-case name, because servers capitalize names differently."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
-            # Two spellings of a name are the same header sent twice. Join the values like gunicorn.
+            # Two spellings of a name are the same header sent twice. Join the values as gunicorn
+            # does.
             lowercase[key] = f"{lowercase[key]},{value}" if key in lowercase else value
         return lowercase
 
@@ -70,7 +71,7 @@ class WebhookRequest:
 
     @property
     def query(self) -> str:
-        """The raw query string. ``urlsplit`` is not used, because it raises for some URLs."""
+        """The raw query string, without using ``urlsplit``, which raises errors for some URLs."""
         return self.url.partition("#")[0].partition("?")[2]
 
 
@@ -79,11 +80,11 @@ class EventState(enum.StrEnum):
 
     #: Stored and acknowledged, but not yet mapped.
     RECEIVED = "received"
-    #: One or more bookings were created from it.
+    #: Mapped to one or more bookings.
     MAPPED = "mapped"
-    #: Not a booking, according to the mapping.
+    #: Not a lead, according to the mapping.
     IGNORED = "ignored"
-    #: It could not be mapped and needs review.
+    #: Could not be mapped, and needs review.
     HELD = "held"
     #: Dismissed by a user.
     DISCARDED = "discarded"
@@ -92,7 +93,7 @@ class EventState(enum.StrEnum):
 class Kind(enum.StrEnum):
     """The kind of record that a booking creates in Knock."""
 
-    #: A tour. Knock also creates a guest card for the renter, if there is none.
+    #: A tour. Knock also creates a guest card if the renter has none.
     APPOINTMENT = "appointment"
     #: Only a guest card, for a lead without a tour time.
     PROSPECT = "prospect"
@@ -113,9 +114,9 @@ class BookingState(enum.StrEnum):
     BOOKED = "booked"
     #: Propexo or Knock rejected it.
     FAILED = "failed"
-    #: Sent with an unknown outcome. Never resent automatically.
+    #: Sent, but the outcome is unknown. Never resent automatically.
     UNKNOWN = "unknown"
-    #: A newer request from the same person for the same community takes precedence.
+    #: Replaced by a newer request from the same person at the same community.
     SUPERSEDED = "superseded"
     #: Another booking has the same source and item, or the same person and time.
     DUPLICATE = "duplicate"
@@ -127,23 +128,23 @@ class BookingState(enum.StrEnum):
 
 #: The allowed transitions: for each state, the possible previous states.
 MOVES: Mapping[BookingState, frozenset[BookingState]] = {
-    # From unknown only if the attempt reports late that it was never sent, or if a user
-    # confirms that it is not in Knock; from discarded only if a user undoes a cancellation.
+    # From unknown, only if the attempt reports late that it was never sent, or if a user confirms
+    # that it is not in Knock. From discarded, only if a user undoes a cancellation.
     BookingState.PENDING: frozenset(
         {BookingState.SENDING, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
         | {BookingState.DISCARDED}
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
-    # After an error that would block all others, or if the token is rejected only for this one,
-    # or if the lead that it was merged with ended without a tour.
+    # From these after an error that would block all others, if the token is rejected only for this
+    # booking, or if the lead that it was merged with ended without a tour.
     BookingState.HELD: frozenset(
         {BookingState.PENDING, BookingState.SENDING, BookingState.HELD}
         | {BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
-    # A late response settles a booking that was marked unknown.
+    # From unknown, if a late response arrives.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
-    # From states that need review, if a user has seen it in Knock.
+    # From states that need review, if a user has found it in Knock.
     BookingState.BOOKED: frozenset(
         {BookingState.SUBMITTED, BookingState.UNKNOWN, BookingState.HELD, BookingState.FAILED}
         | {BookingState.EXPIRED}
@@ -166,7 +167,7 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     BookingState.EXPIRED: frozenset({BookingState.PENDING}),
     BookingState.DISCARDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN}
-        # From these only by an erasure.
+        # From these, only by an erasure.
         | {BookingState.EXPIRED, BookingState.SUPERSEDED, BookingState.DUPLICATE}
     ),
 }
@@ -183,7 +184,7 @@ SETTLED = frozenset(BookingState) - {
 class AttemptOutcome(enum.StrEnum):
     """The outcome of a POST to Propexo. A POST without an outcome may still be in flight."""
 
-    #: It was never sent.
+    #: The request was never sent.
     NOT_SENT = "not_sent"
     #: Propexo asked to retry later (429, or a 503 with Retry-After).
     RATE_LIMITED = "rate_limited"
@@ -191,11 +192,11 @@ class AttemptOutcome(enum.StrEnum):
     NOT_AUTHORIZED = "not_authorized"
     #: Propexo rejected the request.
     REFUSED = "refused"
-    #: Propexo accepted it, and the job ID is known.
+    #: Propexo accepted the request and returned a job ID.
     ACCEPTED = "accepted"
-    #: Its job failed: nothing exists in Knock.
+    #: The job failed, and nothing was booked in Knock.
     JOB_FAILED = "job_failed"
-    #: It was sent, but there was no clear response.
+    #: The request was sent, but there was no clear response.
     UNKNOWN = "unknown"
 
 
@@ -206,24 +207,24 @@ class Reason:
     ``value`` contains the renter's data. It is stored and shown to users, but never logged.
     """
 
-    #: The target field (``starts_at``, ``community``, ``email_1``), or ``event`` for all of it.
+    #: The target field, such as ``starts_at`` or ``community``, or ``event`` for the whole webhook.
     field: str
     #: A sentence for users, without the value.
     reason: str
     #: ``file:line`` in the mapping, or None.
     at: str | None = None
-    #: The path (several are joined with ", "), or None.
+    #: The path in the payload (several are joined with ", "), or None.
     path: str | None = None
     #: The value as ASCII JSON of at most 60 characters, or None.
     value: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """Return the reason as plain data, for JSON."""
+        """Return the reason as JSON-compatible data."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Build a reason from the result of :meth:`as_dict`."""
+        """Create a reason from the result of :meth:`as_dict`."""
         return cls(**data)
 
 
@@ -234,7 +235,7 @@ class Event:
     id: int
     source: str
     state: EventState
-    #: Aware, UTC.
+    #: When the webhook was received (aware, UTC).
     received_at: dt.datetime
     content_type: str
     #: Headers without credentials, by lower-case name.
@@ -246,9 +247,9 @@ class Event:
     #: Hash of the mapping that was applied, or None if it has not been mapped.
     mapping_hash: str | None
     reasons: tuple[Reason, ...]
-    #: ``all``, ``lead`` after the payload is erased, or ``nothing`` without any personal data.
+    #: ``all``, ``lead`` if the payload was erased, or ``nothing`` if all personal data was erased.
     kept: str = "all"
-    #: Length of the body in bytes, even if a list omits the body.
+    #: Length of the body in bytes. It is known even if a list omits the body.
     size: int = 0
 
     @property
@@ -272,7 +273,7 @@ class Booking:
     timezone: str | None
     #: The tour time (aware, UTC), or None if it could not be read.
     starts_at: dt.datetime | None
-    #: The readable fields, by Propexo's names.
+    #: The fields that could be read, by Propexo's names.
     appointment: Mapping[str, Any]
     reasons: tuple[Reason, ...]
     #: Propexo's job ID, once the booking is accepted.
@@ -283,9 +284,9 @@ class Booking:
     updated_at: dt.datetime
     #: The reason code for the state.
     reason: str | None
-    #: When the renter made the request: the sender's time if given, else the time of arrival.
+    #: When the renter made the request: the sender's time, or else the time of arrival.
     asked_at: dt.datetime
-    #: Keyed hashes shared by related requests: for the person's email and phone at this community,
+    #: Keyed hashes that related requests share: of the person's email and phone at this community,
     #: and ``item_key``.
     match_keys: tuple[int, ...] = ()
     #: Keyed hash of the sender's own key for the lead, if any.
@@ -294,11 +295,11 @@ class Booking:
     content: int | None = None
     #: True if the sender cancels an earlier request with the same key.
     is_cancellation: bool = False
-    #: The other lead that caused this state, if any. ``reason`` is the rule.
+    #: The ID of the other lead that caused this state, if any. ``reason`` is the code of the rule.
     because_of: int | None = None
-    #: When its last POST to Propexo began, or None if it was never posted.
+    #: When the last POST to Propexo began, or None if there was none.
     posted_at: dt.datetime | None = None
-    #: When a user reported that it no longer exists in Knock, or None.
+    #: When a user reported that the booking no longer exists in Knock, or None.
     gone_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
 
@@ -322,7 +323,7 @@ class Attempt:
     status: int | None
     #: Propexo's response, as received.
     answer: str | None
-    #: The kind of record it creates.
+    #: The kind of record that the POST creates.
     kind: Kind = Kind.APPOINTMENT
 
 
@@ -339,7 +340,7 @@ class Change:
     why: str
     #: ``web``, ``worker``, or a user's name.
     by: str
-    #: The other lead that caused the change, or None.
+    #: The ID of the other lead that caused the change, or None.
     because_of: int | None = None
 
 
@@ -352,9 +353,9 @@ class LeadHistory:
     #: Attempts by booking ID.
     attempts: Mapping[int, tuple[Attempt, ...]]
     history: tuple[Change, ...]
-    #: The number of times the webhook was repeated.
+    #: How many times the webhook was repeated.
     duplicates: int
-    #: The other leads that the bookings and the history name, by ID.
+    #: The other leads that the bookings and the history refer to, by ID.
     others: Mapping[int, Booking]
-    #: The newest leads whose state one of the bookings caused.
+    #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]

@@ -1,6 +1,6 @@
 """Follow one webhook from the request to the tour in Knock. Read this file first.
 
-1. ``webhooks/views.py`` reads the HTTP request and answers it.
+1. ``webhooks/views.py`` reads the HTTP request and responds to it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
 3. ``bookings/map_event.py`` maps the event (``mapping/``); ``bookings/intake.py`` stores its
    bookings. ``bookings/precedence.py`` decides which of a person's requests counts, based on all
@@ -11,12 +11,12 @@
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
-state and ``due_at`` are its entry in a queue, and workers process the rows that are due. Every step
-may run twice, late, or on two workers at once.
+state and ``due_at`` are its entry in a queue, and workers process the rows that are due. Each step
+is safe if it runs twice, late, or on two workers at once.
 
-Two commits surround the POST. The first writes the attempt and the ``sending`` state before any
-byte is sent. The second writes the outcome. If the process dies in between, the booking becomes
-``unknown`` and is never sent again automatically.
+There is a commit before and after each POST. The first stores the attempt and the state ``sending``
+before any byte is sent. The second stores the outcome. If the process dies in between, the booking
+becomes ``unknown`` and is never sent again automatically.
 """
 
 import datetime as dt
@@ -27,12 +27,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
 from adapter.bookings.map_event import Mapper
 from adapter.bookings.sender import Sender
+from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase import Eraser
+from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, DatabaseClock, Task
@@ -40,10 +43,10 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: Delay after the end of an hour before its events are counted, to include late inserts.
+#: How long after the end of an hour its events are counted, so that late inserts are included.
 STATS_DELAY = dt.timedelta(minutes=2)
-#: Bookings in flight at once in each worker: enough for Propexo's slowest responses (2 s above 80%
-#: of its limit) at the highest rate (150 per minute).
+#: Maximum number of bookings in flight per worker. It is enough for Propexo's slowest responses (2
+#: s above 80% of its limit) at the highest rate (150 per minute).
 SEND_SLOTS = 6
 
 
@@ -54,7 +57,7 @@ def slots_of(concurrency: int) -> dict[Task, int]:
 
 
 class Pipeline:
-    """The steps, with a database, a set of mappings and a Propexo client."""
+    """The worker's steps, with a database, the mappings and a Propexo client."""
 
     def __init__(
         self,
@@ -74,7 +77,16 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
-        #: The function that processes due rows, for each task. False means that there are none.
+        #: Reports leads' states to another system, if that is set up.
+        self.notifier = (
+            StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
+        )
+        self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
+        if self.notifier is not None:
+            self._stopping.append(self.notifier.stopping)
+        self.writes = WriteLog(settings, store, propexo, clock, pause)
+        self.database_check = DatabaseCheck(store, self.writes, clock)
+        #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
             Task.SEND: self.sender.send_due,
@@ -85,7 +97,7 @@ class Pipeline:
         self._lock = threading.Lock()
 
     def due(self) -> Mapping[Task, int]:
-        """Return how many runs each task can start now: one for each row, up to its free slots."""
+        """Return how many runs each task can start now: one per due row, up to its free slots."""
         now = self.clock()
         late = now + dt.timedelta(minutes=self.settings.notice_minutes)
         with self.store.statement() as tx:
@@ -93,9 +105,9 @@ class Pipeline:
         return {task: min(rows[task], self.slots[task] - self._running[task]) for task in rows}
 
     def run(self, task: Task) -> bool:
-        """Process due rows. Return False if there are none, or all of the task's slots are busy."""
+        """Process due rows. Return False if there are none or all of the task's slots are busy."""
         with self._lock:
-            if self.is_full(task):
+            if self.is_full(task) or self.is_stopped:
                 return False
             self._running[task] += 1
         try:
@@ -105,9 +117,19 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Stop each run after its current row."""
-        self.sender.stopping.set()
-        self.follower.stopping.set()
+        """Make each run stop after its current row, and start no other until :meth:`resume`."""
+        for part in self._stopping:
+            part.set()
+
+    def resume(self) -> None:
+        """Allow runs again."""
+        for part in self._stopping:
+            part.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return True if no run may start."""
+        return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
         """Return True if all of the task's slots in this process are in use."""
@@ -123,28 +145,29 @@ class Pipeline:
         self.mapper.sources = sources
 
     def recover(self) -> None:
-        """Mark attempts of dead processes as unknown, expire late bookings, and erase old data.
+        """Check the database, mark lost attempts unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """
         self.sync_clock()
+        self.database_check.run(self.sources.values())
         self._repair_clock()
         now = self.clock()
         with self.store.transaction() as tx:
             expired = tx.attempts.expired(now)
         for attempt in expired:
-            # In a separate transaction, because it locks the person.
+            # This needs a separate transaction, because it locks the person.
             with self.store.transaction() as tx:
                 transitions.record_lost_attempt(tx, attempt, now)
         self.sender.expire_late()
         self.sender.try_resume_sending()
         self.erasure.forget_old()
-        # Last, and in a separate transaction, so that statistics do not delay recovery.
+        # This comes last, in a separate transaction, so that statistics do not delay recovery.
         with self.store.transaction() as tx:
             tx.stats.count_hours(now - STATS_DELAY)
 
     def _repair_clock(self) -> None:
-        """Make rows due that would otherwise wait until a clock that was ahead is right again."""
+        """Make rows due now that a clock that was ahead has postponed."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.repair_clock(now):
@@ -153,7 +176,7 @@ class Pipeline:
                 log.error("clock_was_ahead")
 
     def sync_clock(self) -> None:
-        """Adopt PostgreSQL's time if the clock can. Do not send while it is too far off."""
+        """Synchronize the clock with PostgreSQL. Do not send while it is too far off."""
         if isinstance(self.clock, DatabaseClock):
             self.clock.measure(self.store)
             self.sender.is_allowed = not self.clock.is_dangerous

@@ -1,16 +1,20 @@
 """Build the services that every process uses."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
-from adapter.exceptions import ConfigurationError
+import adapter
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
+from adapter.operations.start_checks import database_url
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
-from adapter.settings import SANDBOX_TOKEN, Settings
-from adapter.store import Database
-from adapter.store.embedded import EmbeddedServer
+from adapter.settings import SANDBOX_TOKEN, Settings, service_links
+from adapter.store import Database, address_of
+
+log = logging.getLogger(__name__)
 
 
 def pipeline_from(
@@ -19,44 +23,31 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Load the sources from the mappings folder unless given."""
+    """Build the pipeline. Load the sources from the mappings folder unless they are given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     return Pipeline(settings, store, all_sources, propexo_from(settings), clock)
 
 
 def propexo_from(settings: Settings) -> Propexo:
-    """Build the client, which uses the sandbox if there is no token."""
+    """Build the Propexo client. Without a token, it uses the sandbox."""
     url = settings.own_sandbox_url or settings.propexo_base_url
     token = settings.propexo_token or SANDBOX_TOKEN
     return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds)
 
 
-def check_token(settings: Settings) -> None:
-    """Raise ConfigurationError if DATABASE_URL is set without a token for Propexo."""
-    if settings.propexo_token is None and settings.database_url is not None:
-        raise ConfigurationError(
-            "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox"
-        )
+def log_service_links(settings: Settings) -> None:
+    """Warn of variables that Kubernetes sets and that look like settings."""
+    if names := service_links(settings.environ):
+        log.warning("service_links_ignored", extra={"variables": names})
 
 
-def check_destination(settings: Settings, store: Database) -> None:
-    """Raise ConfigurationError if the sandbox would book for a database that has booked in Knock.
-
-    Otherwise, if the token were lost, renters' tours would be booked in the sandbox. Also raise it
-    if the database is not migrated.
-    """
-    if lacking := store.lacks():
-        raise ConfigurationError(f"the database lacks {', '.join(lacking)}; run adapter migrate")
-    with store.statement() as tx:
-        known = tx.record_propexo_host(None)
-    if settings.is_sandbox and known is not None:
-        raise ConfigurationError(
-            f"this database has booked in Knock through {known}, but PROPEXO_TOKEN is not set to a "
-            "token from Propexo; set it again, or use another database for the sandbox"
-        )
-
-
-def database_url(settings: Settings) -> str:
-    """Return DATABASE_URL, or the URL of the embedded server's socket."""
-    return settings.database_url or EmbeddedServer(settings.data_dir).url
+def start_facts(settings: Settings, sources: Iterable[str]) -> Mapping[str, object]:
+    """Return what web and worker log when they start."""
+    return {
+        "version": adapter.__version__,
+        "sources": sorted(sources),
+        "database": address_of(database_url(settings)),
+        "propexo": urlsplit(settings.own_sandbox_url or settings.propexo_base_url).hostname,
+        "is_sandbox": settings.is_sandbox,
+    }

@@ -51,6 +51,16 @@ PLACEHOLDER_EMAILS = frozenset(
 
 #: Characters that may surround a value by accident: whitespace and a byte order mark.
 BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff"
+#: A variable that names a file with settings, and the file that is read without it, if it exists.
+ENV_FILE = "ADAPTER_ENV_FILE"
+DEFAULT_ENV_FILE = Path("/etc/knock-lead-adapter/env")
+#: Variables that Kubernetes sets in every container for a service named `adapter` or `adapter-…`.
+_SERVICE = r"(ADAPTER|PROPEXO)(_[A-Z0-9]+)*_"
+SERVICE_LINK = re.compile(
+    _SERVICE + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR))"
+)
+#: The value of these is a URL, unlike that of a misspelled PORT.
+SERVICE_LINK_URL = re.compile(_SERVICE + r"PORT(_\d+_[A-Z]+)?")
 #: A variable with this suffix contains the path of a file with a secret.
 FILE_SUFFIX = "_FILE"
 MAX_SECRET_BYTES = 64 * 1024
@@ -155,6 +165,14 @@ def read_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def read_private_url(text: str) -> str:
+    """Return a URL. Raise ValueError unless it is HTTPS or on this machine."""
+    url = read_url(text)
+    if is_unencrypted(url):
+        raise ValueError("must start with https://, except to this machine")
+    return url
+
+
 def is_unencrypted(url: str) -> bool:
     """Return True for an HTTP (not HTTPS) URL on another machine."""
     parts = urllib.parse.urlsplit(url)
@@ -176,6 +194,13 @@ def read_token(text: str) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("contains a character that tokens cannot have; copy it again")
     return text
+
+
+def read_long_token(text: str) -> str:
+    """Return a bearer token. Raise ValueError if it is short enough to be guessed."""
+    if len(text) < 20:
+        raise ValueError("must have at least 20 characters, such as from `openssl rand -hex 32`")
+    return read_token(text)
 
 
 def integer(low: int, high: int) -> Reader[int]:
@@ -231,6 +256,13 @@ def read_weights(text: str) -> Mapping[str, int]:
     return weights
 
 
+def read_flag(text: str) -> bool:
+    """Parse ``yes`` or ``no``."""
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text.lower() == "yes"
+
+
 def read_contacts(text: str) -> frozenset[str]:
     """Parse comma-separated email addresses and phone numbers, in lower case."""
     return frozenset(map(str.lower, _items(text)))
@@ -277,6 +309,15 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
     return users
 
 
+def read_signing_secrets(text: str) -> tuple[str, ...]:
+    """Parse one or more Standard Webhooks secrets."""
+    secrets = tuple(_items(text))
+    sizes = [_size_of(one.removeprefix("whsec_")) for one in secrets if one.startswith("whsec_")]
+    if len(sizes) != len(secrets) or not all(24 <= size <= 64 for size in sizes):
+        raise ValueError("must be whsec_ followed by 24 to 64 bytes in base64")
+    return secrets
+
+
 def read_encryption_keys(text: str) -> tuple[str, ...]:
     """Parse base64-encoded 32-byte keys, newest first. The first entry may be ``off``."""
     keys = tuple(_items(text))
@@ -296,10 +337,15 @@ def read_alarm_urls(text: str) -> tuple[str, ...]:
 
 
 def _is_key(text: str) -> bool:
+    return _size_of(text, altchars="-_") == 32
+
+
+def _size_of(text: str, altchars: str | None = None) -> int:
+    """Return the number of bytes that a base64 text encodes, or 0 if it is not base64."""
     try:
-        return len(base64.b64decode(text, altchars="-_", validate=True)) == 32
+        return len(base64.b64decode(text, altchars=altchars, validate=True))
     except ValueError:
-        return False
+        return 0
 
 
 def is_user_name(text: str) -> bool:
@@ -327,6 +373,8 @@ class Setting:
         """Return the default as a user would set it, or an empty string if there is none."""
         if isinstance(self.default, frozenset):
             return ",".join(sorted(self.default))
+        if isinstance(self.default, bool):
+            return "yes" if self.default else "no"
         if isinstance(self.default, dt.time):
             return f"{self.default:%H:%M}"
         return "" if self.default in (None, {}, ()) else str(self.default)
@@ -459,14 +507,27 @@ class Settings:
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
         "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+    api_token: str | None = setting("ADAPTER_API_TOKEN", None, read_long_token,
+        "Bearer token for /api, at least 20 characters. It reads all leads, with personal data. "
+        "Unset: /api is closed.", secret=True)
+    status_webhook_url: str | None = setting("ADAPTER_STATUS_WEBHOOK_URL", None, read_private_url,
+        "URL that gets a signed webhook when a lead is booked, needs review, failed or is "
+        "canceled. HTTPS, except to this machine. Unset: none are sent.")
+    status_webhook_secrets: tuple[str, ...] = setting(
+        "ADAPTER_STATUS_WEBHOOK_SECRET", (), read_signing_secrets,
+        "Secret that signs these webhooks: `whsec_` and 24 to 64 bytes in base64. During a change, "
+        "both secrets, separated by a comma.", secret=True)
     encryption_keys: tuple[str, ...] = setting(
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
- "`adapter encryption key`. Unset: requests are not encrypted.", secret=True)
+        "`adapter encryption key`. Unset: requests are not encrypted.", secret=True)
     alarms: tuple[str, ...] = setting("ADAPTER_ALARMS", (), read_alarm_urls,
         "Comma-separated Apprise URLs of the services that tell people of problems, such as "
         "mailtos://…, slack://… or pagerduty://…. Unset: nobody is told.",
         secret=True)
+    allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
+        "yes or no: whether this version's worker may work on a database that a newer version has "
+        "migrated, after a rollback.")
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
@@ -526,34 +587,80 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
     Raise :class:`ConfigurationError` with one line per error if any value is invalid. The message
     does not quote values, because some are secrets.
     """
+    settings, faults = read_settings(environ)
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+    return settings
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Return the settings and all errors. A setting with an error has its default."""
     if not isinstance(environ, Environment):
         environ = Environment(environ)
     faults: list[str] = []
     values, policy = (_read(group, environ, faults) for group in (_OF_SETTINGS, _OF_POLICY))
     if "port" in values:
         values.setdefault("host", "0.0.0.0")  # noqa: S104 - a platform that sets PORT routes to it
-    known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
     faults += [
         f"{name} is not a setting; check the spelling"
-        for name in environ
-        if name.startswith(("ADAPTER_", "PROPEXO_")) and name not in known
+        for name in _unknown(environ)
+        if not _is_service_link(name, environ)
     ]
     settings = Settings(**values, policy=Policy(**policy), environ=environ)
     if settings.policy.earliest_tour >= settings.policy.latest_tour:
         faults.append("ADAPTER_EARLIEST_TOUR must be before ADAPTER_LATEST_TOUR")
+    if settings.status_webhook_url and not settings.status_webhook_secrets:
+        faults.append("ADAPTER_STATUS_WEBHOOK_URL also needs ADAPTER_STATUS_WEBHOOK_SECRET")
     if is_unencrypted(settings.propexo_base_url) and not settings.is_sandbox:
         faults.append(
             "PROPEXO_BASE_URL must start with https:// so that PROPEXO_TOKEN is encrypted"
         )
-    if faults:
-        raise ConfigurationError("\n".join(faults))
-    return settings
+    return settings, faults
+
+
+def service_links(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that Kubernetes sets, which look like settings and are ignored."""
+    return [name for name in _unknown(environ) if _is_service_link(name, environ)]
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that have the name of a setting but are none."""
+    known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
+    return [
+        name
+        for name in environ
+        if name.startswith(("ADAPTER_", "PROPEXO_")) and name not in known | {ENV_FILE}
+    ]
+
+
+def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
+    is_url = bool(SERVICE_LINK_URL.fullmatch(name)) and "://" in environ[name]
+    return is_url or bool(SERVICE_LINK.fullmatch(name))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EnvFile:
+    """The file with settings that a command reads, and the variables that it takes from there."""
+
+    path: Path | None
+    names: frozenset[str]
+
+
+def name_connections(part: str) -> None:
+    """Name this process's connections to PostgreSQL, as pg_stat_activity shows them.
+
+    A name that was set elsewhere stays. One of ours was inherited from the parent process.
+    """
+    if os.environ.get("PGAPPNAME", "adapter").startswith("adapter"):
+        os.environ["PGAPPNAME"] = f"adapter {part}"
 
 
 def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
     """Add a file's NAME=value lines to an environment, but keep variables that are already set."""
     try:
         text = file.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigurationError(f"cannot read {file}: {exc.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{file} is not UTF-8 text; save it as UTF-8") from None
     for line in text.splitlines():

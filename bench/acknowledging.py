@@ -1,4 +1,4 @@
-"""Section ``acknowledge``: verify, store with fsync and respond, compared with baselines."""
+"""Section ``acknowledge``: verify, store and acknowledge webhooks, compared with baselines."""
 
 import dataclasses
 import statistics

@@ -17,7 +17,7 @@ OURS, OTHER, MISSED = "#1f6f8b", "#b8c4cc", "#b5483a"
 
 
 def write(folder: Path, rows: Mapping[str, Sequence[Row]]) -> list[Path]:
-    """Write the charts that have rows, and return their files."""
+    """Write each chart for which there are rows, and return the files."""
     made = []
     goals = [row for found in rows.values() for row in found if row.goals]
     if goals:

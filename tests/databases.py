@@ -32,6 +32,7 @@ BEGIN
     FOR name IN SELECT sequencename FROM pg_sequences
     LOOP PERFORM setval(name, 1, false); END LOOP;
     INSERT INTO rate_limit DEFAULT VALUES;
+    INSERT INTO status_webhook_progress DEFAULT VALUES;
 END $$
 """
 

@@ -49,10 +49,10 @@ class SandboxClient:
     def _bodies(self, *paths: str) -> list[dict[str, Any]]:
         return [call["body"] for call in self.calls() if call["path"] in paths]
 
-    def book(self, body: dict[str, Any]) -> None:
-        """Book a tour without the adapter."""
+    def book(self, body: dict[str, Any], kind: Kind = Kind.APPOINTMENT) -> None:
+        """Book a tour, or create a guest card, without the adapter."""
         answer = requests.post(
-            self.url + CREATE_PATHS[Kind.APPOINTMENT],
+            self.url + CREATE_PATHS[kind],
             json=body,
             headers={"Authorization": "Bearer sandbox"},
             timeout=5,

@@ -42,13 +42,14 @@ OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
 }
 
 
-#: Errors that stop sending if they happen several times in a row, by type: why it stopped.
+#: The reason codes for types of errors that stop sending if they happen several times in a row.
 STOPPING: dict[type[UpstreamError], str] = {
     OutcomeUnknown: "no_clear_answer",
     Unreachable: "unreachable",
     WrongPath: "wrong_path",
 }
-#: A booking fails at this many responses like 404, if others are accepted in the meantime.
+#: A booking fails after this many 404s and similar responses if others are accepted in the
+#: meantime.
 MOST_WRONG_PATHS = 3
 
 

@@ -30,6 +30,8 @@ SENTENCES: Mapping[str, str] = {
     "Knock: booking {}",
     "repeat_or_change": "the sender already sent exactly this, and something different since: "
     "booking {}. Either it is a late repeat, or the renter changed back",
+    "after_restore": "the webhook of booking {} was lost with the database, so it is not known "
+    "whether this request is newer",
     "dismissed_before": "booking {} was the same request and was discarded; the renter has asked "
     "again since",
     "another_person": "someone with another name uses the same email or phone at this community: "

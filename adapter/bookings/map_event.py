@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import threading
 from collections.abc import Mapping
 
 from adapter.bookings.intake import BookingPlanner
@@ -34,6 +35,8 @@ class Mapper:
         self.store = store
         self.sources = sources
         self.clock = clock
+        #: When set, a run ends after its current event.
+        self.stopping = threading.Event()
 
     def map_due(self) -> bool:
         """Map received events that are due, each in its own transaction.
@@ -42,7 +45,7 @@ class Mapper:
         """
         first = has_more = self._map_next()
         for _ in range(MAX_EVENTS_PER_RUN - 1):
-            if not has_more:
+            if not has_more or self.stopping.is_set():
                 break
             has_more = self._map_next()
         return first is not None

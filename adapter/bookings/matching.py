@@ -28,13 +28,16 @@ _SPANS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("month", 30 * 
 
 def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
     """Return the query for the write log since an attempt."""
-    age = (now - attempt.started_at + SKEW).total_seconds()
-    span = next((name for name, seconds in _SPANS if age < seconds), "month")
     return {
         "integration_id": str(attempt.request["integration_id"]),
-        "time_range": span,
+        "time_range": time_range((now - attempt.started_at + SKEW).total_seconds()),
         "limit": "100",
     }
+
+
+def time_range(age: float) -> str:
+    """Return the shortest range of the write log that covers this many seconds."""
+    return next((name for name, seconds in _SPANS if age < seconds), "month")
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
@@ -67,7 +70,7 @@ def job_in(
     others = set(known)
     for record in log:
         job_id, parameters = record.get("job_id"), record.get("parameters")
-        created_at = _parse_instant(record.get("created_at"))
+        created_at = parse_instant(record.get("created_at"))
         if (
             isinstance(job_id, str)
             and job_id not in others
@@ -125,7 +128,7 @@ def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
     """
     return any(
         not record.get("is_cancelled")
-        and booking.starts_at in {_parse_instant(value) for value in record.values()}
+        and booking.starts_at in {parse_instant(value) for value in record.values()}
         for record in records
     )
 
@@ -139,7 +142,8 @@ def _normalize_contact(value: object) -> str:
     return digits[-10:] if len(digits) >= 10 else ""
 
 
-def _parse_instant(value: object) -> dt.datetime | None:
+def parse_instant(value: object) -> dt.datetime | None:
+    """Return an instant with an offset in UTC, or None for anything else."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:

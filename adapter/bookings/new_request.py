@@ -26,6 +26,7 @@ from adapter.bookings.person import (
 )
 from adapter.bookings.precedence import may_be_gone, plan
 from adapter.models import Booking, BookingState, Kind
+from adapter.store import RESTORED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +87,9 @@ def decide_new(
     changed = _held_change(new, same, now) or _held_correction(new, same, now)
     if changed is not None:
         return changed
+    disordered = _held_after_restore(new, same, now, has_sent_at=has_sent_at)
+    if disordered is not None:
+        return disordered
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
         return _held_doubtful(new, same, planned, now) or planned
@@ -102,6 +106,25 @@ def decide_new(
             else None
         )
     )
+
+
+def _held_after_restore(
+    new: Booking, same: Sequence[Booking], now: dt.datetime, *, has_sent_at: bool
+) -> Decision | None:
+    """Hold a request if the last tour, whose webhook was lost, may or may not be newer.
+
+    The lost webhook arrived at some time before the tour's POST. So a request that was made before
+    the POST may still be newer, and one for an earlier lost tour may be a late repeat.
+    """
+    last = _last_tour(new, same, now)
+    if new.kind is Kind.PROSPECT or last is None or last.reason != RESTORED:
+        return None
+    if last.starts_at == new.starts_at:
+        return None
+    is_known = any(one.reason == RESTORED and one.starts_at == new.starts_at for one in same)
+    is_older = order(new) < order(last)
+    is_unclear = not (is_older or has_sent_at) if is_known else is_older
+    return held("after_restore", last) if is_unclear else None
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:

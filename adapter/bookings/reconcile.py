@@ -44,7 +44,7 @@ class Related:
     different: tuple[Booking, ...]
     #: Requests from any person whose contacts Knock may link to this one's.
     nearby: tuple[Booking, ...] = ()
-    #: The request's keys that too many others share, so that not all of those were read.
+    #: Keys that so many other requests share that they were not read.
     crowded: frozenset[int] = frozenset()
 
     @classmethod
@@ -105,8 +105,9 @@ def _contradict(one: Booking, other: Booking) -> bool:
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
     """Return the requests related to a booking. The caller must hold the locks on the keys.
 
-    A cancellation may not name a person, but the booking that it cancels does, so both are related
-    to the same requests. A booking that Knock replaced with another person's tour is left out.
+    A cancellation may not name a person, but the booking that it cancels does. So both are treated
+    as related to the same requests. A booking that Knock replaced with another person's tour is
+    left out.
     """
     rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     related = Related.to(booking, rows)

@@ -35,7 +35,7 @@ MAX_WAIT_IN_RUN_SECONDS = 2.0
 RECORD_RETRY_SECONDS = 120.0
 #: How often to check whether Propexo works and accepts the token again.
 TOKEN_CHECK_SECONDS = 10.0
-#: An outage of Propexo's network that lasts longer is logged as an error.
+#: If Propexo cannot be reached for longer than this, an error is logged.
 ALARM_AFTER = dt.timedelta(minutes=5)
 
 
@@ -56,11 +56,11 @@ class Sender:
         self.clock = clock
         self.pause = pause
         self._is_host_recorded = False
-        #: How long an attempt may take, before this process is considered dead.
+        #: How long an attempt may take before this process counts as dead.
         self.lease = dt.timedelta(seconds=propexo.timeout_seconds + LEASE_MARGIN_SECONDS)
         #: False while this machine's clock is wrong.
         self.is_allowed = True
-        #: Set when this process must stop. No more bookings are sent.
+        #: Set when this process must stop. After that, no more bookings are sent.
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
@@ -233,7 +233,7 @@ class Sender:
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
-    """Log that sending is still stopped, as an error once when it lasts long."""
+    """Log that sending is still stopped. If that lasts long, log one error."""
     alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
     is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
     extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}

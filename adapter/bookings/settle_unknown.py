@@ -38,7 +38,9 @@ class UnknownSettler:
                 "reconcile_read_failed", extra={"booking_id": booking.id, "status": exc.status}
             )
             result = exc
-        until = attempt.started_at + dt.timedelta(hours=self.settings.sync_lag_hours)
+        # After a restore, the attempt's start is the backup's time, but the POST may be later.
+        sent_by = attempt.finished_at or attempt.started_at
+        until = sent_by + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
             others = lock_others(tx, booking, self.clock())
             current = tx.bookings.get(booking.id, lock=True)

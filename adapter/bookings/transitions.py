@@ -9,11 +9,13 @@ import dataclasses
 import datetime as dt
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from adapter.bookings import backoff, decisions, person
 from adapter.bookings.reconcile import move, reconcile
 from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.write_log import Job
 from adapter.exceptions import NotAuthorized, RateLimited, Refused, UpstreamError, WrongPath
 from adapter.models import Attempt, AttemptOutcome, Booking, BookingState, Reason
 from adapter.propexo import appointment
@@ -77,7 +79,7 @@ def record_failure(
 
 
 def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int:
-    """Return how many of the booking's attempts ended like this one, if it is a WrongPath."""
+    """Return how many of the booking's attempts ended with a WrongPath like this one."""
     if not isinstance(error, WrongPath):
         return 0
     attempts = tx.attempts.of_booking(attempt.booking_id)
@@ -85,7 +87,7 @@ def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime, *, is_repeated: bool) -> None:
-    """Stop sending if several POSTs in a row had no clear answer.
+    """Stop sending if several POSTs in a row got no clear response.
 
     Any other response shows that Propexo works. A booking that fails repeatedly counts once,
     because its own IDs may be wrong.
@@ -172,6 +174,40 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
         reconcile(tx, booking, now)
+
+
+def record_lost_job(
+    tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
+) -> None:
+    """Record that Propexo has a job for a booking that a restored database does not know."""
+    if booking.state is not BookingState.PENDING:
+        tx.bookings.move(
+            booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now
+        )
+    attempt = tx.attempts.begin(
+        booking.id, job.parameters, now=job.created_at, lease_until=job.created_at
+    )()
+    tx.attempts.accept(
+        attempt.id, now=now, due_at=now, job_id=job.id, status=None, answer="", rate=None
+    )
+    if job.is_success:
+        tx.bookings.move(booking.id, BookingState.BOOKED, why=why, now=now)
+    reconcile(tx, booking, now)
+    log.info("booking_found", extra={"booking_id": booking.id, "job_id": job.id})
+
+
+def record_possibly_sent(
+    tx: Transaction,
+    booking: Booking,
+    request: Mapping[str, Any],
+    since: dt.datetime,
+    now: dt.datetime,
+) -> None:
+    """Mark a pending booking unknown, because it may have been sent since a backup."""
+    attempt = tx.attempts.begin(booking.id, request, now=since, lease_until=now)()
+    tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now)
+    _mark_unknown(tx, booking.id, "restored", now)
+    reconcile(tx, booking, now)
 
 
 def record_success(

@@ -1,6 +1,6 @@
-"""The command line: ``adapter …``.
+"""Define the command line, ``adapter …``.
 
-Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage.
+Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong configuration.
 """
 
 import os
@@ -12,8 +12,11 @@ import click
 import adapter
 from adapter.cli.help import examples
 from adapter.cli.lazy import LazyGroup
-from adapter.exceptions import AdapterError
-from adapter.settings import read_env_file
+from adapter.exceptions import AdapterError, exit_code
+from adapter.settings import DEFAULT_ENV_FILE, ENV_FILE, EnvFile, name_connections, read_env_file
+
+#: Commands that never use the settings of an installation.
+WITHOUT_ENV_FILE = ("demo", "init")
 
 
 @click.group(
@@ -21,6 +24,8 @@ from adapter.settings import read_env_file
     lazy={
         "communities": "communities",
         "demo": "demo",
+        "doctor": "doctor",
+        "find": "find",
         "init": "init",
         "leads": "bookings events show",
         "manage_alarms": "alarms",
@@ -31,6 +36,7 @@ from adapter.settings import read_env_file
         "purge": "purge",
         "rejections": "rejections",
         "reports": "audit backtest decisions export queue stats",
+        "restored": "restored",
         "resolve": "confirm discard release replay",
         "run": "migrate run web worker",
         "sandbox": "sandbox",
@@ -47,27 +53,42 @@ from adapter.settings import read_env_file
         "adapter demo             try it; nothing leaves this machine",
         "adapter init DIR         create a folder with your mappings, settings and deployment",
         "adapter run              run everything on this machine",
-        "adapter COMMAND --help   what a command does, with examples",
+        "adapter doctor           look for what is wrong with an installation",
+        "adapter COMMAND --help   show what a command does, with examples",
     )
-    + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage.",
+    + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong "
+    "configuration.",
 )
 @click.version_option(adapter.__version__, prog_name="adapter")
 @click.option(
     "--env-file",
+    envvar=ENV_FILE,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with settings, such as .env. Variables that are set take precedence.",
+    show_default=f"{ENV_FILE}, or {DEFAULT_ENV_FILE} if it can be read",
+    help="File with settings, such as .env. Environment variables take precedence.",
 )
-def commands(env_file: Path | None) -> None:
+@click.pass_context
+def commands(context: click.Context, env_file: Path | None) -> None:
     """Turn signed lead webhooks into tour appointments in Knock."""
+    command = context.invoked_subcommand or ""
+    if (
+        env_file is None
+        and command not in WITHOUT_ENV_FILE
+        and os.access(DEFAULT_ENV_FILE, os.R_OK)
+    ):
+        env_file = DEFAULT_ENV_FILE
+    name_connections(command)
+    former = dict(os.environ)
     if env_file is not None:
         read_env_file(env_file, os.environ)
+    context.obj = EnvFile(env_file, frozenset(os.environ.keys() - former.keys()))
 
 
 def main() -> None:
-    """Run a command. Print an AdapterError without a traceback and exit with code 1."""
+    """Run a command. Print an AdapterError without a traceback, and exit with its code."""
     try:
         commands(prog_name="adapter")
     except AdapterError as exc:
         for line in str(exc).splitlines():
             click.echo(f"adapter: {line}", err=True)
-        sys.exit(1)
+        sys.exit(exit_code(exc))

@@ -1,4 +1,4 @@
-"""``communities``: list the configured communities and compare them with Propexo's lists."""
+"""Define ``communities``, which lists communities and compares them with Propexo's lists."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ from adapter.cli.formatting import table
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
-from adapter.exceptions import ConfigurationError, UpstreamError
+from adapter.exceptions import ConfigurationError, UpstreamError, WrongSchema
 from adapter.mapping.communities_yaml import Communities, communities_from_folder
 from adapter.mapping.engine import Community
 from adapter.mapping.loader.yaml_document import text_from_data
@@ -37,9 +37,9 @@ from adapter.store import Database
 @as_json
 @click.pass_context
 def communities(context: click.Context, folder: Path | None, as_json: bool) -> None:
-    """List communities, or compare them with Propexo using a subcommand.
+    """List communities, and compare them with Propexo's lists.
 
-    The list comes from communities.yaml; `pull` and `check` read Propexo's lists.
+    The communities are read from communities.yaml; `pull` and `check` read Propexo's lists.
     """
     context.obj = folder or settings_from().mappings_dir
     if context.invoked_subcommand is not None:
@@ -53,9 +53,10 @@ def communities(context: click.Context, folder: Path | None, as_json: bool) -> N
 @as_json
 @click.pass_obj
 def pull(folder: Path, as_json: bool) -> None:
-    """Print Propexo's communities and attributions, to paste into communities.yaml.
+    """Print Propexo's communities and attributions, ready to paste into communities.yaml.
 
-    For a community that is already listed, only its attributions are printed. Nothing is written.
+    For a community that is already in the file, only its attributions are printed. The file is not
+    changed.
     """
     with _directory(settings_from()) as directory:
         places = list(directory.all_communities())
@@ -81,8 +82,8 @@ def _known(folder: Path) -> Mapping[str, Community]:
 def check_listed(folder: Path, as_json: bool) -> None:
     """Check each integration, community and attribution ID against Propexo's lists.
 
-    Prints problems as file:line:column: field: message. `adapter check` finds problems that do
-    not require calling Propexo.
+    Problems are printed as file:line:column: field: message. `adapter check` finds the problems
+    that can be found without Propexo.
     """
     listed = communities_from_folder(folder)
     with _directory(settings_from()) as directory:
@@ -94,7 +95,7 @@ def check_listed(folder: Path, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _directory(settings: Settings) -> Iterator[Directory]:
-    """Yield Propexo's lists, which are read within the rate limit. Raise ConfigurationError."""
+    """Yield Propexo's lists, which are read within the rate limit."""
     propexo = propexo_from(settings)
     if settings.propexo_token is None:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
@@ -113,13 +114,13 @@ def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
     """Return the store with the shared rate limit, or None if there is no database yet."""
     try:
         store = stack.enter_context(opened_store(settings))
-    except ConfigurationError:
+    except (ConfigurationError, WrongSchema):
         return None
-    return None if store.lacks() else store
+    return store
 
 
 def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
-    """Return the communities in communities.yaml as plain data."""
+    """Return the communities in communities.yaml as JSON-compatible data."""
     fields = "community=key integration_id community_id attributions known_as"
     return [
         dump(one, fields) | {"timezone": one.timezone.key} for one in communities.by_key.values()
@@ -149,7 +150,7 @@ def _attribution(value: str | Mapping[str, str] | None) -> str | None:
 
 
 def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str, Any]:
-    """Return a community from Propexo's list as plain data.
+    """Return a community from Propexo's list as JSON-compatible data.
 
     ``known`` maps community IDs to keys in communities.yaml.
     """
@@ -160,7 +161,7 @@ def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str,
 
 
 def stubs_text(places: Iterable[ListedCommunity], known: Mapping[str, str]) -> str:
-    """Return entries for communities.yaml. Listed communities get only their attributions."""
+    """Return entries for communities.yaml. Communities in the file get only their attributions."""
     taken = set(known.values())
     return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
 
@@ -189,7 +190,7 @@ def _scalar(text: str) -> str:
 
 
 def _key(place: ListedCommunity, taken: set[str]) -> str:
-    """Return a unique key for communities.yaml, made from the name."""
+    """Return a unique key for communities.yaml, based on the community's name."""
     plain = re.sub(r"[^a-z0-9]+", "-", (place.name or place.community_id).lower()).strip("-")
     base = key = plain or "community"
     number = 2

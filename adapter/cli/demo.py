@@ -1,4 +1,4 @@
-"""``adapter demo``: show the whole adapter in 30 seconds."""
+"""Define ``adapter demo``, which shows the whole adapter in 30 seconds."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -15,7 +15,7 @@ from adapter.server.signals import exit_on_signals
 
 
 def as_text(result: Result) -> str:
-    """Return the final tables."""
+    """Return the demo's results as text."""
     booked = [one for one in result.bookings if one.state is BookingState.BOOKED]
     held = [one for one in result.bookings if one.state is BookingState.HELD]
     repeats = sum(
@@ -33,7 +33,7 @@ def as_text(result: Result) -> str:
     lines += [
         "1 forged webhook was rejected.",
         "",
-        "Next: `adapter init leads` creates a folder to run it from.",
+        "Next: run `adapter init leads` to create a folder from which to run the adapter.",
     ]
     return "\n".join(lines)
 
@@ -60,8 +60,8 @@ def _booked_table(booked: Sequence[Booking]) -> str:
 def demo(as_json: bool) -> None:
     """Book tours in a sandbox from signed sample webhooks.
 
-    Starts its own PostgreSQL, web, worker and sandbox on free ports with random secrets, and stops
-    them at the end. Nothing leaves this machine.
+    The demo starts its own PostgreSQL, web, worker and sandbox on free ports with random secrets,
+    and stops them at the end. Nothing leaves this machine.
     """
     with exit_on_signals():
         result = demo_scenario.run(lambda text: click.echo(text, err=as_json))

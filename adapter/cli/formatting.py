@@ -1,4 +1,4 @@
-"""Format leads as text for terminals: tables, and one lead's history."""
+"""Format tables of leads, and the history of one lead, for terminals."""
 
 import datetime as dt
 import json
@@ -9,12 +9,12 @@ from adapter.models import Attempt, Booking, BookingState, Change, Event, Kind, 
 from adapter.operations.serializers import dump, local, person, utc
 from adapter.store import AuditEntry, Undecryptable
 
-#: How many IDs one line contains. JSON has all.
+#: Maximum number of IDs in a line. JSON output contains all.
 MOST_IDS = 50
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Align columns, separated by two spaces."""
+    """Format rows as aligned columns."""
     cells = [list(titles), *[[_cell(value) for value in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     lines = (
@@ -71,7 +71,7 @@ def _tour(booking: Booking) -> str | None:
 
 
 def _why(booking: Booking) -> str | None:
-    """Return the mapping's first reason for a held booking, otherwise the booking's reason."""
+    """Return the mapping's first reason if a booking is held, otherwise the booking's reason."""
     if booking.reason == "held_by_mapping" and booking.reasons:
         first = booking.reasons[0]
         return f"{first.field}: {first.reason}"
@@ -112,9 +112,9 @@ def story_text(
     replaced: Mapping[int, Booking],
     why_unsent: str | None,
 ) -> str:
-    """Format the history of one lead, what users did, and what replaced its tours in Knock.
+    """Format a lead's history, users' actions, and the bookings that replaced its tours in Knock.
 
-    ``why_unsent`` is why pending bookings are not sent, or None.
+    ``why_unsent`` says why pending bookings are not sent, or is None.
     """
     event = story.event
     content_type = _cell(event.content_type or "unknown type")
@@ -179,7 +179,7 @@ def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
 
 
 def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
-    """Return the renter's contact and notes."""
+    """Return lines with the renter's contacts and the notes."""
     contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
     notes = str(appointment.get("notes", "")).splitlines()
     return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]

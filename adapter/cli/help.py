@@ -3,5 +3,5 @@
 
 def examples(*commands: str) -> str:
     """Return an epilog for ``--help`` that shows these commands."""
-    # \b keeps click from joining the lines.
+    # \b prevents click from joining the lines.
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

@@ -1,4 +1,4 @@
-"""``adapter init``: create a folder to run or deploy the adapter from."""
+"""Define ``adapter init``, which creates a folder from which to run or deploy the adapter."""
 
 import secrets
 import sys
@@ -31,15 +31,15 @@ README.md explains how to deploy it with Docker, systemd and nginx."""
 )
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--host", default="leads.example.com", help="Host name that senders use to reach the adapter."
+    "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
 )
 def init(folder: Path, host: str) -> None:
-    """Create the folder DIR to run or deploy the adapter from.
+    """Create a folder, DIR, from which to run the adapter.
 
     It contains a sample mapping with its communities, .env with new secrets, .env.example with all
     settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and a
-    README.md that explains how to use each. Existing files are never overwritten. The units contain
-    the paths of DIR and of this Python.
+    README.md that explains how to use each of these. Existing files are never overwritten. The
+    units contain the paths of DIR and of this Python interpreter.
     """
     files = _files(folder, host)
     for file in files:
@@ -84,7 +84,7 @@ def _other_settings(text: str) -> str:
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
-    """Return a template with a value for each ``@WORD@``."""
+    """Return a template in which each ``@WORD@`` is replaced with its value."""
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)
     return text

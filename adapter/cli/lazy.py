@@ -1,7 +1,7 @@
-"""Import commands only when they are called, to make the command line start quickly.
+"""Import a command only when it is called, so that the command line starts quickly.
 
-Click's documentation imports commands in ``Group.get_command``, which ``--help`` calls for each
-command. ``resolve_command`` is called only for the command that runs.
+Click's documentation suggests importing commands in ``Group.get_command``, but ``--help`` calls
+that for every command. ``resolve_command`` is called only for the command that runs.
 """
 
 import ast
@@ -14,9 +14,9 @@ import click
 
 
 class LazyCommand(click.Command):
-    """Placeholder in a group for a command that is not yet imported.
+    """A placeholder for a command that is not imported yet.
 
-    The command is the attribute with its name in ``module``, a module in this package.
+    The command is an attribute with the same name in ``module``, a module of this package.
     """
 
     def __init__(self, name: str, module: str) -> None:
@@ -24,7 +24,7 @@ class LazyCommand(click.Command):
         self._module = module
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Return the first sentence of the function's docstring without importing it."""
+        """Return the first sentence of the command's docstring without importing its module."""
         tree = ast.parse(Path(__file__).with_name(f"{self._module}.py").read_text("utf-8"))
         functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
         self.help = next(ast.get_docstring(one) for one in functions if one.name == self.name)
@@ -33,12 +33,12 @@ class LazyCommand(click.Command):
     def resolved(self) -> click.Command:
         """Import and return the command."""
         command = getattr(importlib.import_module(f"adapter.cli.{self._module}"), str(self.name))
-        assert isinstance(command, click.Command)  # noqa: S101 - the tables are ours
+        assert isinstance(command, click.Command)  # noqa: S101 - we wrote the table of commands
         return command
 
 
 class LazyGroup(click.Group):
-    """A group that imports only the command that runs. ``lazy`` has command names by module."""
+    """A group that imports only the command that runs. ``lazy`` maps modules to command names."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, str], **options: Any) -> None:
         super().__init__(*args, **options)

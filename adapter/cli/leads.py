@@ -1,4 +1,4 @@
-"""List leads: ``bookings``, ``events`` and the history of one lead, ``show``."""
+"""Define ``bookings`` and ``events``, which list leads, and ``show``, a lead's history."""
 
 import contextlib
 import datetime as dt
@@ -30,11 +30,15 @@ def opened_store(settings: Settings) -> Iterator[Database]:
             server = EmbeddedServer(settings.data_dir)
             if not server.folder.exists():
                 raise ConfigurationError(
-                    "there is no database yet; set DATABASE_URL, or run `adapter run` once"
+                    f"there is no database yet in {server.folder}: name your settings with "
+                    "`adapter --env-file FILE`, or set DATABASE_URL or ADAPTER_DATA_DIR"
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)
-        yield stack.enter_context(Database(url, size=2, keys=settings.encryption_keys))
+        store = stack.enter_context(Database(url, size=2, keys=settings.encryption_keys))
+        if newer := store.check_schema().newer:
+            click.echo(f"warning: {newer}", err=True)
+        yield store
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -44,7 +48,7 @@ limit_option = click.option(
     default=50,
     help="Maximum number of rows.",
 )
-source_option = click.option("--source", help="Only from this source.")
+source_option = click.option("--source", help="Show only leads from this source.")
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
@@ -54,7 +58,7 @@ def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[...
         "states",
         multiple=True,
         type=click.Choice(sorted({str(state) for kind in kinds for state in kind})),
-        help="Only in this state. May be repeated.",
+        help="Show only leads in this state. May be repeated.",
     )
 
 
@@ -62,7 +66,7 @@ by_option = click.option(
     "--by",
     default=getpass.getuser,
     show_default="your user name",
-    help="Name for the audit log.",
+    help="Your name for the audit log.",
 )
 
 
@@ -83,8 +87,8 @@ def _period_option(name: str, help: str) -> Callable[..., Any]:
     )
 
 
-since_option = _period_option("--since", "Received since this time (UTC).")
-until_option = _period_option("--until", "Received before this time (UTC).")
+since_option = _period_option("--since", "Show only leads received since this time (UTC).")
+until_option = _period_option("--until", "Show only leads received before this time (UTC).")
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -95,11 +99,13 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
             "text",
             default="",
             show_default=False,
-            help="Email, phone, name, ID, or Propexo job ID.",
+            help="Search by email, phone, name, ID, or Propexo job ID.",
         ),
         until_option,
         since_option,
-        click.option("--community", help="Only for this community (key in communities.yaml)."),
+        click.option(
+            "--community", help="Show only leads for this community (its key in communities.yaml)."
+        ),
         source_option,
         states_option(BookingState),
     ):

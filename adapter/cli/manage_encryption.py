@@ -1,4 +1,4 @@
-"""``encryption``: keys for stored requests, and their rotation."""
+"""Define ``encryption``, which creates and rotates keys for stored requests."""
 
 import base64
 import os
@@ -17,23 +17,23 @@ from adapter.settings import settings_from
 
 @click.group(epilog=examples("adapter encryption key", "adapter encryption rotate"))
 def encryption() -> None:
-    """Encrypt stored requests with the keys in ADAPTER_ENCRYPTION_KEYS."""
+    """Create keys and encrypt stored requests with them."""
 
 
 @encryption.command(epilog=examples("adapter encryption key"))
 def key() -> None:
-    """Print a new random key for ADAPTER_ENCRYPTION_KEYS. Keep a copy of it."""
+    """Print a new random key for ADAPTER_ENCRYPTION_KEYS. Keep a copy of the key."""
     click.echo(base64.urlsafe_b64encode(os.urandom(32)).decode())
 
 
 @encryption.command(epilog=examples("adapter encryption rotate"))
 @as_json
 def rotate(as_json: bool) -> None:
-    """Encrypt all stored requests with the first key, including any not yet encrypted.
+    """Encrypt all stored requests with the first key, including those not encrypted yet.
 
-    If the first key is `off`, decrypt all. Set the keys and restart the adapter first. It may keep
-    running, and an interrupted run can be repeated. Exit code 1: some requests remain; repeat it.
-    Those whose key is not set are skipped and listed.
+    If the first key is `off`, decrypt them. Set the keys and restart the adapter first. The adapter
+    can keep running, and you can repeat a run that was interrupted. If the exit code is 1, some
+    requests remain: run the command again. Requests whose key is not set are skipped and listed.
     """
     settings, done = settings_from(), 0
 

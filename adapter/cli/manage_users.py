@@ -1,4 +1,4 @@
-"""``users``: list, add and remove console users."""
+"""Define ``users``, which lists, adds and removes console users."""
 
 import getpass
 
@@ -21,9 +21,9 @@ from adapter.store import Database
 @as_json
 @click.pass_context
 def users(context: click.Context, as_json: bool) -> None:
-    """List console users; `add` and `remove` change them.
+    """List console users. Use `add` and `remove` to change them.
 
-    Until you add a user, only the link that `adapter run` prints opens the console.
+    Until you add a user, the console opens only with the link that `adapter run` prints.
     """
     if context.invoked_subcommand is not None:
         return
@@ -49,10 +49,15 @@ def users(context: click.Context, as_json: bool) -> None:
     default="operate",
     help="read: view leads; operate: also release, discard, confirm and replay them.",
 )
-@click.option("--print", "only_print", is_flag=True, help="Only print an entry for ADAPTER_USERS.")
+@click.option(
+    "--print",
+    "only_print",
+    is_flag=True,
+    help="Only print an entry for ADAPTER_USERS; do not add the user.",
+)
 def add(name: str, role: str, only_print: bool) -> None:
-    """Add user NAME, or change their password and role. Ask for the password."""
-    # Never an option: other accounts on this machine can read a process's arguments.
+    """Add user NAME, or change their password and role. The command asks for the password."""
+    # Never take it as an option, because other accounts can read a process's arguments.
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)
     if only_print:
@@ -87,7 +92,7 @@ def remove(name: str) -> None:
 
 @users.command(epilog=examples("adapter users unlock"))
 def unlock() -> None:
-    """Clear all failed sign-ins, so that every user can try again at once."""
+    """Clear all failed sign-ins, so that every user can try again immediately."""
     settings = settings_from()
     with opened_store(settings) as store:
         _sign_in(settings, store).unlock(by=getpass.getuser())

@@ -1,4 +1,4 @@
-"""``map``: show the result of mapping a body, as text, JSON or a test."""
+"""Define ``map``, which shows the result of mapping a body as text, JSON or a test."""
 
 import datetime as dt
 import json
@@ -41,9 +41,9 @@ REASON_TITLES = {
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @mappings_option
 @click.option(
-    "--content-type", help="Content type of the body. Default: based on the file extension."
+    "--content-type", help="Content type of the body. By default, it depends on the file extension."
 )
-@click.option("--now", help="Time of receipt, as an ISO 8601 instant. Default: now.")
+@click.option("--now", help="When the body was received, as an ISO 8601 instant. Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map(
@@ -55,11 +55,11 @@ def map(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show the result of mapping a body, without network or database.
+    """Show the result of mapping a body.
 
-    SOURCE is a mapping's name or file. FILE is a body, or - for stdin. This works even if the
-    mapping's tests fail. The exit code is 0 only if an appointment would be booked or a guest card
-    (prospect) created.
+    SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. The command uses
+    neither the network nor the database, and works even if the mapping's tests fail. The exit code
+    is 0 only if an appointment would be booked or a guest card (prospect) created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -98,7 +98,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print a test. Past times are accepted unless ``--now`` is given."""
+    """Print a test for the mapping. Past times are accepted unless ``--now`` is given."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
@@ -116,7 +116,7 @@ def _warn(source: Source) -> None:
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """Return the result as plain data. Reasons without an item become a separate item."""
+    """Return the result as JSON-compatible data. Reasons without an item become an extra item."""
     whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
     items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}

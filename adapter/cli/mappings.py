@@ -1,4 +1,4 @@
-"""Commands for authors of mappings: ``check``, ``explain``, ``new`` and ``schema``."""
+"""Define commands for mapping authors: ``check``, ``explain``, ``new`` and ``schema``."""
 
 import contextlib
 import sys
@@ -38,29 +38,46 @@ mappings_option = click.option(
 
 @click.command(
     epilog=examples(
-        "adapter check", "adapter check rentfeed", "adapter check mappings/rentfeed.yaml --json"
+        "adapter check",
+        "adapter check --environment",
+        "adapter check rentfeed",
+        "adapter check mappings/rentfeed.yaml --json",
     )
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--environment",
+    is_flag=True,
+    help="Also check all else that web and worker need to start: settings, secrets, PostgreSQL.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(paths: tuple[Path, ...], as_json: bool) -> None:
+def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
-    PATH is a folder with its communities.yaml, a single mapping, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. Does not need a database or
-    secrets, but warns about secrets with whitespace around them.
+    PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
+    mappings. Errors are printed as file:line:column: field: message. Without --environment, the
+    command needs no database and no secrets, but warns about secrets that have whitespace around
+    them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
     problems = registry.check(checked, settings.policy)
     untrimmed = _untrimmed(checked, settings)
-    has_errors = any(not problem.warning for problem in problems)
-    lines = [*map(str, problems), *(f"warning: {name} {UNTRIMMED}" for name in untrimmed)]
+    named = list(map(str, problems))
+    faults = [one for one in _faults(settings) if one not in named] if environment else []
+    has_errors = bool(faults) or any(not problem.warning for problem in problems)
+    lines = [*named, *(f"warning: {name} {UNTRIMMED}" for name in untrimmed), *faults]
     lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
-    data = {"problems": problems, "untrimmed_secrets": untrimmed}
+    data = {"problems": problems, "untrimmed_secrets": untrimmed, "environment": faults}
     output.show(data, "\n".join(lines), as_json=as_json)
     sys.exit(has_errors)
+
+
+def _faults(settings: Settings) -> list[str]:
+    from adapter.operations.start_checks import environment_faults  # it imports the database driver
+
+    return environment_faults(settings)
 
 
 def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
@@ -74,7 +91,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path itself, or the path of the source with this name."""
+    """Return the path, or the path of the source with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -94,7 +111,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file given on the command line, or stdin for ``-``."""
+    """Read a file that was given on the command line, or stdin for ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -108,7 +125,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain which paths a mapping reads for each field, and how."""
+    """Explain what a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -122,11 +139,12 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     "--sample",
     required=True,
     type=click.Path(path_type=Path),
-    help="A file with a real body from the sender.",
+    help="File with a real body from the sender.",
 )
 @mappings_option
 @click.option(
-    "--content-type", help="Content type of the sample. Default: based on the file extension."
+    "--content-type",
+    help="Content type of the sample. By default, it depends on the file extension.",
 )
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
     """Draft a new mapping from a sample payload.

@@ -1,4 +1,4 @@
-"""``purge``: delete one renter's data on request, or all data older than N days."""
+"""Define ``purge``, which deletes a renter's data on request, or all data older than N days."""
 
 import dataclasses
 import sys
@@ -48,13 +48,14 @@ def purge(
     by: str,
     as_json: bool,
 ) -> None:
-    """Delete payloads and renters' names, contact details and notes.
+    """Delete payloads and renters' personal data.
 
-    IDs, states and times are kept. Open leads are discarded. A lead that is being sent to Knock is
-    kept and listed, and the exit code is 1; run the command again later. Data in Knock and in your
-    backups is not deleted. A stored request whose encryption key is not set cannot be searched for
-    a contact: it is listed, and the exit code is 1. If a webhook is sent again, it is still
-    recognized as a repeat and does not restore any data.
+    Personal data includes names, contacts and notes. IDs, states and times are kept. Leads that
+    need review are discarded. A lead that is being sent to Knock is kept and listed, and the exit
+    code is 1; run the command again later. Data in Knock and in your backups is not deleted. A
+    stored request whose encryption key is not set cannot be searched for a contact; it is listed,
+    and the exit code is 1. If a webhook is sent again, it is still recognized as a repeat and does
+    not restore any data.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
         raise click.UsageError("give exactly one of --email, --phone and --older-than")

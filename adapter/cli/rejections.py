@@ -1,4 +1,4 @@
-"""``rejections``: list rejected requests, show one, and retry those from a source."""
+"""Define ``rejections``, which lists, shows and retries rejected requests."""
 
 import dataclasses
 import getpass
@@ -32,7 +32,7 @@ from adapter.webhooks.endpoints import build_endpoint
 def rejections(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
     """List rejected requests, newest first.
 
-    `retry` verifies them again and accepts those that pass.
+    Use `retry` to verify them again and accept those that pass.
     """
     if context.invoked_subcommand is not None:
         return
@@ -45,7 +45,7 @@ def rejections(context: click.Context, source: str | None, limit: int, as_json: 
 @rejections.command(epilog=examples("adapter rejections show 12"))
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
-    """Print one rejected request as JSON, with its body. It contains personal data."""
+    """Print a rejected request as JSON, with its body, which contains personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         rejection = tx.rejections.get(id)
     if rejection is None:
@@ -64,7 +64,7 @@ def show(id: int) -> None:
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """Verify SOURCE's rejected requests with the current secrets and accept those that pass.
 
-    A signed timestamp is compared with the time the request was received. A request that was
+    A signed timestamp is compared with the time when the request was received. A request that was
     accepted in the meantime counts as a repeat and is not booked again. Requests whose encryption
     key is not set are skipped and listed, and the exit code is 1.
     """

@@ -55,7 +55,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
-    """Describe a secret: its name, its position in the list, and how long ago it was used."""
+    """Describe a secret by its name, its position in the list, and how long ago it was used."""
     number = secrets.index(secret) + 1
     ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
     age = ago(secret["last_used_at"], utc_now())
@@ -63,7 +63,7 @@ def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Format names that match no community, and explain how to fix them."""
+    """Return lines that list a source's unknown community names and explain the fix."""
     lines = [
         f"  unknown community {_value(one['value'])} ({one['path'] or 'no path'}): "
         f"{one['waiting']} held, last one {utc(one['last_at'])}"
@@ -114,7 +114,7 @@ def _decision_line(one: DecisionCount) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Format the verdict: one line if all is well, otherwise also each problem and what to do."""
+    """Format the verdict. If there are problems, list each with what to do about it."""
     lines = [verdict.headline, *verdict.notes]
     for one in verdict.problems:
         if one.level is not Level.NOTE:
@@ -139,7 +139,7 @@ def overview_text(overview: Overview) -> str:
 
 
 def pause_lines(pauses: Iterable[Pause]) -> list[str]:
-    """Format what users have paused, one per line."""
+    """Format the pauses, one per line."""
     return [
         f"paused: {pause.scope}, since {utc(pause.since)} by {pause.by}: {pause.reason}"
         for pause in pauses
@@ -148,8 +148,8 @@ def pause_lines(pauses: Iterable[Pause]) -> list[str]:
 
 def _sending_state(overview: Overview) -> str:
     if overview.stopped_text is not None:
-        since = utc(overview.sending.stopped_at)
-        return f"stopped since {since}: {overview.stopped_text}"
+        at = overview.sending.stopped_at
+        return f"stopped{f' since {utc(at)}' if at else ''}: {overview.stopped_text}"
     if overview.total_pause is not None:
         return f"paused by {overview.total_pause.by}; `adapter resume` ends it"
     if overview.is_paused:

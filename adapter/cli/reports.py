@@ -1,4 +1,4 @@
-"""Reports: ``queue``, ``decisions``, ``stats``, ``export``, ``backtest``, ``audit``."""
+"""Define ``queue``, ``decisions``, ``stats``, ``export``, ``backtest`` and ``audit``."""
 
 import datetime as dt
 import getpass
@@ -39,8 +39,9 @@ from adapter.store import Filter, ReviewQueue
 def queue(group: str | None, limit: int, as_json: bool) -> None:
     """List leads that need review, grouped by problem, and what is paused.
 
-    With GROUP, list its leads. Each group shows the problem and what to do about it. After fixing a
-    mapping, run `adapter replay`. For a single lead, use `adapter release`, `confirm` or `discard`.
+    With GROUP, list the leads in this group. Each group shows the problem and what to do about it.
+    After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
+    `confirm` or `discard`.
     """
     settings = settings_from()
     with opened_store(settings) as store, store.transaction() as tx:
@@ -79,10 +80,11 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
-    """Report which leads were merged, replaced, discarded or ignored automatically.
+    """Report automatic decisions about leads.
 
-    Undo a decision with `adapter release ID --anyway` or `--another-person`. The report also
-    lists contacts that several people share.
+    These are leads that were merged, replaced, discarded or ignored automatically. Undo a decision
+    with `adapter release ID --anyway` or `--another-person`. The report also lists contacts that
+    several people share.
     """
     settings = settings_from()
     with opened_store(settings) as store:
@@ -96,11 +98,11 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     "--check",
     "is_check",
     is_flag=True,
-    help="Print only the problems. Exit with 1 for warnings, 2 if something is broken.",
+    help="Print only the problems. The exit code is 1 for warnings, 2 if something is broken.",
 )
 @as_json
 def stats(is_check: bool, as_json: bool) -> None:
-    """Show whether all is well, the sources, the send queue, outcomes and processing times."""
+    """Show problems, sources, the send queue, and outcomes."""
     settings = settings_from()
     names = registry.names_in(settings.mappings_dir)
     if is_check:
@@ -129,12 +131,14 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
     )
 )
 @filter_options
-@click.option("--sums", is_flag=True, help="Print counts by source and community instead.")
+@click.option(
+    "--sums", is_flag=True, help="Print counts by source and community instead of bookings."
+)
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
     """Print bookings as CSV, or counts with --sums.
 
-    The counts can be compared with a portal's invoice.
+    You can compare the counts with a portal's invoice.
     """
     if as_json and not sums:
         raise click.UsageError(
@@ -164,14 +168,14 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
     "--last",
     type=click.IntRange(1, MOST_EVENTS),
     default=100,
-    help="Number of webhooks.",
+    help="Number of stored webhooks to compare.",
 )
 @as_json
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
-    """Show how an edited mapping would change the results for stored webhooks.
+    """Compare an edited mapping with the current one.
 
-    FILE is the edited mapping. It is applied to the latest webhooks from SOURCE. Nothing is sent or
-    stored. The exit code is 1 if anything would change.
+    FILE is the edited mapping, which is applied to the latest webhooks from SOURCE. Nothing is sent
+    or stored. The exit code is 1 if anything would change.
     """
     settings = settings_from()
     edited = registry.load_text(
@@ -196,12 +200,12 @@ def _compared_lines(compared: list[Compared]) -> Iterator[str]:
 
 
 @click.command(epilog=examples("adapter audit --by ana", "adapter audit --lead 1010"))
-@click.option("--by", help="Only actions of this user.")
-@click.option("--lead", type=int, help="Only actions on this event or booking.")
+@click.option("--by", help="Show only actions by this user.")
+@click.option("--lead", type=int, help="Show only actions on this event or booking.")
 @limit_option
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
-    """List user actions: views, releases, edits, discards, exports."""
+    """List user actions, such as views, releases and discards."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)

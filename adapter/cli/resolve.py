@@ -1,4 +1,4 @@
-"""Resolve leads that need review: ``release``, ``confirm``, ``discard``, ``replay``."""
+"""Define ``release``, ``confirm``, ``discard`` and ``replay``, which resolve leads in review."""
 
 import sys
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ Operation = TypeVar("Operation", Repairs, Replays)
 
 
 def _build(operation: type[Operation], store: Database) -> Operation:
-    """Build an operation with this store and the current mappings."""
+    """Create an operation with this store and the current mappings."""
     settings = settings_from()
     sources = registry.load(settings.mappings_dir, settings.policy)
     return operation(settings, store, sources, utc_now)
@@ -60,38 +60,38 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "pairs",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change this field first. May be repeated.",
+    help="Change this field before releasing. May be repeated.",
 )
 @click.option(
     "--not-in-knock",
     "is_not_in_knock",
     is_flag=True,
-    help="For an unknown booking: confirm that you checked and it is not in Knock.",
+    help="Confirm that you checked Knock and an unknown booking is not there.",
 )
 @click.option(
     "--anyway",
     "is_wanted_anyway",
     is_flag=True,
-    help="Release even if it was merged, replaced or canceled, as the person's latest request.",
+    help="Release as the person's latest request, even if merged, replaced or canceled.",
 )
 @click.option(
     "--another-person",
     "is_another_person",
     is_flag=True,
-    help="Treat the renter as another person: move shared contacts into the notes.",
+    help="Treat the renter as another person, and move shared contacts to the notes.",
 )
 @click.option(
     "--any-hour",
     "is_any_hour",
     is_flag=True,
-    help="Release even outside tour hours or far in the future.",
+    help="Release even if the tour is outside tour hours or far in the future.",
 )
 @by_option
 def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None:
     """Release a held, failed, expired or unknown booking.
 
-    --set changes fields first. Setting starts_at turns a lead without a time into a tour. If its
-    guest card already exists, the tour is booked in addition.
+    Use --set to change fields first. Setting starts_at turns a lead without a time into a tour. If
+    its guest card already exists, the tour is booked in addition to the card.
     """
     with opened_store(settings_from()) as store:
         booking = _build(Repairs, store).release(id, _changes(pairs), by=by, **confirmed)
@@ -118,8 +118,8 @@ def discard(id: int, reason: str, by: str) -> None:
 def confirm(id: int, by: str) -> None:
     """Mark a tour as booked after checking Knock.
 
-    Use this if you saw the tour there or booked it manually. If another source sends the same tour,
-    it is a duplicate.
+    Use this if you saw the tour in Knock or booked it there yourself. If another source sends the
+    same tour later, it is a duplicate.
     """
     with opened_store(settings_from()) as store:
         _build(Repairs, store).confirm(id, by=by)
@@ -142,13 +142,13 @@ def confirm(id: int, by: str) -> None:
     "--limit",
     type=click.IntRange(1, 10_000),
     default=1000,
-    help="Maximum number of webhooks.",
+    help="Maximum number of webhooks to replay.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option(
     "--force",
     is_flag=True,
-    help="Include booked, discarded and past leads. A renter may get a second email.",
+    help="Also replay booked, discarded and past leads. Renters may get a second email.",
 )
 @click.option("--reason", help="Reason for --force, to record in the history.")
 @by_option
@@ -156,11 +156,11 @@ def confirm(id: int, by: str) -> None:
 def replay(
     dry_run: bool, force: bool, reason: str | None, by: str, as_json: bool, **selection: Any
 ) -> None:
-    """Remap stored webhooks after a mapping has been fixed.
+    """Map stored webhooks again after a mapping has been fixed.
 
-    Leads that are being sent, booked, discarded or past are skipped. --force with a --reason books
-    a booked lead again, and holds a past tour so that an agent can pick another time. Even then,
-    leads that are being sent or unknown are skipped.
+    Leads that are being sent, booked, discarded or past are skipped. With --force and a --reason, a
+    booked lead is booked again, and a past tour is held so that an agent can choose another time.
+    Leads that are being sent or unknown are skipped even then.
     """
     if not any(selection[name] for name in ("ids", "source", "states", "since")):
         raise click.UsageError("give IDs, or select by --source, --state or --since")

@@ -1,22 +1,24 @@
-"""``adapter run``, and its processes separately: ``web``, ``worker``, ``migrate``."""
+"""Define ``adapter run``, and ``web``, ``worker`` and ``migrate``, which run its parts."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import click
 
 from adapter import logs, services, store
 from adapter.cli.help import examples
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import AdapterError, StoreUnavailable, exit_code
 from adapter.mapping.registry import load
 from adapter.models import utc_now
 from adapter.operations.sign_in import SignIn
+from adapter.operations.start_checks import check_token, database_url
 from adapter.server.signals import reload_signal, stop_signals
 from adapter.server.supervisor import Supervisor
-from adapter.server.web_process import become_web
+from adapter.server.web_process import become_web, check_listening
 from adapter.server.worker import run as run_worker
 from adapter.settings import SECRET_NAMES, UNTRIMMED, settings_from, untrimmed
 from adapter.store.embedded import EmbeddedServer
@@ -46,8 +48,22 @@ def run(port: int | None) -> None:
         click.echo("stopping", err=True)
 
 
+@contextlib.contextmanager
+def errors_as_json() -> Iterator[None]:
+    """Log why a process cannot start like its other log lines, unless a person reads them."""
+    try:
+        yield
+    except AdapterError as exc:
+        if sys.stderr.isatty():
+            raise
+        logs.configure()
+        for line in str(exc).splitlines():
+            log.critical("start_failed", extra={"problem": line})
+        sys.exit(exit_code(exc))
+
+
 def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
-    """Return the environment of `adapter run`: only `adapter web` listens publicly by default."""
+    """Return the environment of `adapter run`, which listens on this machine by default."""
     chosen = {"PORT": str(port)} if port is not None else {}
     return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
 
@@ -95,34 +111,39 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run only the web process (gunicorn). Needs DATABASE_URL or a running `adapter run`."""
-    settings = settings_from()
-    endpoints.check(settings)
-    store.check_reachable(services.database_url(settings))
+    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`."""
+    with errors_as_json():
+        settings = settings_from()
+        endpoints.check(settings)
+        check_listening(settings)
+        store.check_reachable(database_url(settings))
     become_web(settings)
 
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
 def worker() -> None:
-    """Run one worker. Needs DATABASE_URL or a running `adapter run`."""
-    # It waits until the worker can reload. A process that is started by `execv` inherits this.
+    """Run one worker. It needs DATABASE_URL or a running `adapter run`."""
+    # A SIGHUP then waits until the worker can reload. The mask is inherited through `execv`.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    settings = settings_from()
-    logs.configure(settings.log_level)
-    for name in untrimmed(settings.environ, SECRET_NAMES):
-        log.warning("secret_not_trimmed", extra={"variable": name})
-    services.check_token(settings)
-    # One connection per concurrent task, and four for polling, recovery, heartbeat and alarms.
-    size = settings.worker_concurrency + 4
-    url, keys = services.database_url(settings), settings.encryption_keys
-    database = store.Database(url, size=size, keys=keys)
-    if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):
-        os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
+    with errors_as_json():
+        settings = settings_from()
+        logs.configure(settings.log_level)
+        for name in untrimmed(settings.environ, SECRET_NAMES):
+            log.warning("secret_not_trimmed", extra={"variable": name})
+        services.log_service_links(settings)
+        check_token(settings)
+        # One connection per concurrent task, and five for polling, recovery, the heartbeat, alarms
+        # and status webhooks.
+        size = settings.worker_concurrency + 5
+        url, keys = database_url(settings), settings.encryption_keys
+        database = store.Database(url, size=size, keys=keys)
+        if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):
+            os.execv(sys.executable, WORKER)  # noqa: S606 - a list of arguments without a shell
 
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. Safe to run repeatedly or concurrently."""
+    """Migrate the database to this version. This is safe to run repeatedly or concurrently."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)

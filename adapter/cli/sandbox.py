@@ -1,4 +1,4 @@
-"""``adapter sandbox``: simulate Propexo on this machine."""
+"""Define ``adapter sandbox``, which simulates Propexo and Knock on this machine."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--port",
     type=click.IntRange(0, 65535),
     default=8001,
-    help="Port to listen on; 0 for any free port.",
+    help="Port to listen on. 0 chooses a free port.",
 )
 @click.option("--token", default="sandbox", help="Bearer token to accept.")
 @click.option(
@@ -56,13 +56,13 @@ def _catalog_from(file: Path) -> Catalog:
     "limit_per_minute",
     type=click.IntRange(min=1),
     default=150,
-    help="Requests per minute.",
+    help="Maximum number of requests per minute.",
 )
 @click.option(
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    help="Delay of each response in the last fifth of the requests per minute (Propexo: 2).",
+    help="Delay of responses above 80% of the requests per minute (Propexo: 2).",
 )
 @click.option(
     "--enum",
@@ -78,7 +78,7 @@ def _catalog_from(file: Path) -> Catalog:
     default=BUNDLED,
     show_default="those of the bundled mappings",
     callback=lambda _context, _option, file: _catalog_from(file),
-    help="JSON file with the communities to list.",
+    help="JSON file that contains the communities to list.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(*, host: str, port: int, quiet: bool, **options: Any) -> None:

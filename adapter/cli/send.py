@@ -1,4 +1,4 @@
-"""Simulate a sender: ``send`` sends a signed webhook, ``sign`` prints a curl command."""
+"""Define ``send``, which sends a signed webhook, and ``sign``, which prints a curl command."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ def _request(name: str, file: Path, url: str | None, content_type: str | None) -
 
 
 def _secret(settings: Settings, source: Source) -> str:
-    """Return a source's newest secret, or an empty string if its mapping has none."""
+    """Return a source's newest secret, or an empty string if its mapping names no secret."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")
@@ -71,7 +71,7 @@ def sign(source: str, file: Path, url: str | None, content_type: str | None) -> 
 def send(source: str, file: Path, url: str | None, content_type: str | None) -> None:
     """Send FILE to SOURCE with a valid signature.
 
-    Prints the adapter's response. The exit code is 1 if the adapter rejects it.
+    The adapter's response is printed. The exit code is 1 if the adapter rejects the webhook.
     """
     answer = signed_client.send(_request(source, file, url, content_type))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")

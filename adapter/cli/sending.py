@@ -1,4 +1,4 @@
-"""Stop and restart sending: ``pause`` and ``resume``."""
+"""Define ``pause`` and ``resume``, which stop and restart sending."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +17,12 @@ from adapter.store import Pause, scope_text
 
 def _scope_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.option("--community", default="", help="Only this community's bookings (its key)."),
-        click.option("--source", default="", help="Only this source's bookings."),
+        click.option(
+            "--community",
+            default="",
+            help="Only bookings at this community (its key in communities.yaml).",
+        ),
+        click.option("--source", default="", help="Only bookings from this source."),
     ):
         command = option(command)
     return command
@@ -41,15 +45,15 @@ def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
     )
 )
 @_scope_options
-@click.option("--reason", required=True, help="Why. It is shown with the pause.")
+@click.option("--reason", required=True, help="Reason, which is shown with the pause.")
 @by_option
 @as_json
 def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
     """Stop sending bookings until `adapter resume`.
 
-    Webhooks are still accepted and mapped, and bookings that Propexo has accepted are followed
-    up. Tours that come too close meanwhile expire and need review. After this command, no POST
-    for a paused booking begins.
+    Webhooks are still accepted and mapped, and bookings that Propexo has accepted are followed up.
+    Tours that start too soon in the meantime expire and need review. After this command returns, no
+    POST for a paused booking begins.
     """
     _check_scope(**scope)
     settings = settings_from()
@@ -65,9 +69,8 @@ def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
 def resume(by: str, as_json: bool, **scope: Any) -> None:
     """Send bookings again after `adapter pause`.
 
-    Without an option, this ends the pause of all sources, a temporary pause that Propexo
-    requested, and the delays before retries. Pauses of one source or community stay until they
-    are ended by name.
+    Without an option, this ends the pause of all bookings, a temporary pause that Propexo
+    requested, and the delays before retries. To end the pause of one source or community, name it.
     """
     _check_scope(**scope)
     settings = settings_from()

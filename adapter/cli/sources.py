@@ -1,4 +1,4 @@
-"""``sources``: show each lead source, how it is verified, and its recent traffic."""
+"""Define ``sources``, which shows each lead source, its signature and its recent traffic."""
 
 from typing import Any
 
@@ -19,10 +19,11 @@ from adapter.store import Database, Traffic
 @as_json
 @click.pass_context
 def sources(context: click.Context, as_json: bool) -> None:
-    """List the sources with their URLs, signatures, last use of secrets, events and rejections.
+    """List the lead sources and their recent activity.
 
+    The list includes URLs, signatures, events, rejections, and when each secret was last used.
     Remove a source's oldest secret once it is no longer used. Unknown communities are listed with
-    the number of leads held because of them.
+    the number of leads that are held because of each.
     """
     if context.invoked_subcommand is not None:
         return

@@ -1,4 +1,4 @@
-"""``sources add`` and ``sources gallery``: install mappings for well-known senders."""
+"""Define ``sources add`` and ``sources gallery``, which install mappings from the gallery."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -44,14 +44,18 @@ def _row(entry: Entry) -> list[str]:
     epilog=examples("adapter sources add calendly", "adapter sources add calendly --as tours")
 )
 @click.argument("sender")
-@click.option("--as", "name", help="Name of the source, and last part of its URL. Default: SENDER.")
+@click.option(
+    "--as",
+    "name",
+    help="Name of the source, which is also the last part of its URL. Default: SENDER.",
+)
 @mappings_option
 @as_json
 def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> None:
     """Copy a sender's mapping, samples and tests from the gallery into your mappings.
 
-    Prints the remaining steps, with the lines to add to communities.yaml. Does not overwrite
-    anything. `adapter sources gallery` lists the senders.
+    The command prints the remaining steps, including the lines to add to communities.yaml. It
+    overwrites nothing. `adapter sources gallery` lists the senders.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
@@ -80,14 +84,14 @@ def _checked_name(name: str) -> str:
 
 
 def _variables(template: Source) -> list[str]:
-    """Return the environment variables to set before restarting web."""
+    """Return the environment variables that must be set before web is restarted."""
     handshake = handshake_from(template.handshake)
     verify_token = handshake.variable if handshake else None
     return [name for name in (*template.secrets[-1:], verify_token) if name]
 
 
 def _url(settings: Settings, template: Source, name: str) -> str:
-    """Return the URL for the sender. The user fills in any token in its query string."""
+    """Return the URL for the sender, in which the user must fill in any token."""
     token = signatures.query_token(template.signature)
     return source_url(settings, name) + (f"?{token}=…" if token else "")
 

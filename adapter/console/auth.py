@@ -136,7 +136,7 @@ def auth_helpers() -> dict[str, Any]:
 def sign_in() -> Any:
     """Show the sign-in form, or check a sign-in attempt."""
     request = flask.request
-    if request.method != "POST":  # HEAD counts as no attempt
+    if request.method != "POST":  # HEAD does not count as an attempt
         return flask.render_template("console/sign_in.html", fault=None)
     try:
         user = services.sign_in.sign_in(
@@ -265,7 +265,7 @@ def _is_remote_http(request: flask.Request) -> bool:
 def _client_address(request: flask.Request) -> str | None:
     """Return the client's IP address, or None if an untrusted proxy hides it.
 
-    Otherwise, all users would share the proxy's address, and one could lock out the others.
+    If the proxy's address were used, one user could lock out all the others.
     """
     proxies = services.settings.trusted_proxies
     if not proxies and is_proxied(request) and is_private(request.remote_addr or ""):

@@ -27,13 +27,13 @@ bp: Final = flask.Blueprint(
 
 _heavy: Final = threading.Lock()
 _trial: Final = threading.Lock()
-#: One trial runs, and one waits for it, so that a user's last edit is tried.
+#: One trial may run and one may wait, so that a user's latest edit is always tried.
 _trials: Final = threading.BoundedSemaphore(2)
 
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Try one mapping at a time during the block, or raise 429 if another one waits already.
+    """Run the block when no other mapping is being tried. Abort with 429 if one already waits.
 
     Each takes up to half a second of CPU time.
     """

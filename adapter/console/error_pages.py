@@ -27,9 +27,8 @@ def not_possible(error: NotPossible) -> tuple[str, int]:
 
 
 @bp.errorhandler(StoreUnavailable)
-def store_unavailable(error: StoreUnavailable) -> tuple[str, int]:
-    """Return 503 and show that PostgreSQL is unavailable."""
-    log.error("store_unavailable", extra={"reason": str(error)})
+def store_unavailable(_error: StoreUnavailable) -> tuple[str, int]:
+    """Return 503 and show that PostgreSQL is unavailable. The reason is already logged."""
     text = "The database cannot be reached. Senders get an error and will retry their webhooks."
     return _page("Temporarily unavailable", text, 503)
 
@@ -56,6 +55,6 @@ def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
 
 
 def _page(title: str, text: str, status: int) -> tuple[str, int]:
-    # While the database may be the cause, the page is rendered without its help.
+    # The database may be the cause of a 503, so this page must not need it.
     verdict = {"verdict": lambda: None} if status == 503 else {}
     return flask.render_template("console/error.html", title=title, text=text, **verdict), status

@@ -44,7 +44,7 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that have at least one name for this source."""
+        """Return the communities for which this source has a name."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 

@@ -13,7 +13,7 @@ from adapter.settings import Policy
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load a folder's sources. Raise :class:`MappingErrors` with every error if there are any."""
+    """Load a folder's sources. Raise :class:`MappingErrors` with all errors if there are any."""
     return _raise_errors(_loaded(folder, policy))
 
 
@@ -53,9 +53,12 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of a folder's sources, even if they have errors. Raise MappingErrors."""
+    """Return the names of a folder's sources, even if they have errors.
+
+    Raise :class:`MappingErrors` if the folder does not exist.
+    """
     if not folder.is_dir():
-        raise MappingErrors([Problem.of_file(folder, "is not a folder")])
+        raise MappingErrors([_no_folder(folder)])
     return [path.stem for path in _mapping_files(folder)]
 
 
@@ -85,8 +88,9 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
     """Return all problems in the given folders and files, including warnings, in file order."""
     folders = [path for path in paths if path.is_dir()]
     others = [path for path in paths if path.suffix != ".yaml" and path.is_file()]
-    files = [path for path in paths if path not in (*folders, *others)]
-    found: list[Iterable[Problem]] = [map(_not_a_mapping, others)]
+    missing = [path for path in paths if path.suffix != ".yaml" and not path.exists()]
+    files = [path for path in paths if path not in (*folders, *others, *missing)]
+    found: list[Iterable[Problem]] = [map(_no_folder, missing), map(_not_a_mapping, others)]
     found += [_loaded(folder, policy).problems for folder in folders]
     for folder, group in itertools.groupby(sorted(files), key=lambda path: path.parent):
         mappings = (file for file in group if file.name != FILE)
@@ -96,13 +100,18 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
 
 def _loaded(folder: Path, policy: Policy) -> Loaded:
     if not folder.is_dir():
-        raise MappingErrors([Problem.of_file(folder, "is not a folder")])
+        raise MappingErrors([_no_folder(folder)])
     files = _mapping_files(folder)
     loaded = load_files(folder, files, policy)
     problems = sorted([*loaded.problems, *map(_wrong_extension, sorted(folder.glob("*.yml")))])
     if not files:
         problems.append(Problem.of_file(folder, "has no mappings"))
     return Loaded(loaded.sources, tuple(problems))
+
+
+def _no_folder(path: Path) -> Problem:
+    text = f"{path.resolve()} is not a folder; set ADAPTER_MAPPINGS_DIR, or use --env-file"
+    return Problem.of_file(path, text)
 
 
 def _not_a_mapping(file: Path) -> Problem:

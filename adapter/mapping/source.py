@@ -85,7 +85,7 @@ class Source:
 
     @property
     def has_sent_at(self) -> bool:
-        """True if the mapping has a ``sent_at``, the sender's time of the request."""
+        """True if the mapping has ``sent_at``, the time of the request according to the sender."""
         return bool(self.compiled.sent_at.paths)
 
     def is_timed(self, request: WebhookRequest, *, now: dt.datetime) -> bool:

@@ -11,7 +11,7 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 class Outcome(enum.StrEnum):
     """A webhook's outcome as reported to its sender.
 
-    If its bookings differ, the outcome listed first wins. One open booking makes it ACCEPTED.
+    If its bookings differ, the outcome listed first wins. While any is open, it is ACCEPTED.
     """
 
     #: Stored; the outcome is not known yet.

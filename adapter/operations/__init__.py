@@ -1,1 +1,1 @@
-"""Operator actions: release, replay, readmit, erase, status, export."""
+"""User actions: release, replay, readmit, erase, export, and status."""

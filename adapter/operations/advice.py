@@ -1,6 +1,6 @@
 """Explain what is wrong with a lead that needs review, and how to fix it. All functions are pure.
 
-The texts are for leasing agents who work on the queue and have not read the manual.
+The texts are for leasing agents who work through the queue and have not read the manual.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """The problem, and what to do about it."""
+    """A description of the problem, and what to do about it."""
 
     wrong: str
     todo: str
@@ -30,7 +30,7 @@ _SEARCHING: Final = (
     "there."
 )
 
-#: By reason code: what is wrong, and what to do.
+#: What is wrong and what to do, by reason code.
 BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
         "One webhook requests two tours for the same person here. Knock keeps only one.",
@@ -59,6 +59,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "repeat_or_change": (
         "The sender sent exactly this before, and then another request or a cancellation.",
         "If the renter wants this, release it, or confirm it if Knock has it. If not, discard it.",
+    ),
+    "after_restore": (
+        "The renter has another tour, and which of the two they requested last was lost.",
+        "Ask the renter. Release this one if they want it instead; otherwise discard it.",
     ),
     "dismissed_before": (
         "The same request was discarded here, and the renter has asked again since.",
@@ -144,6 +148,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo has not yet reported whether it was booked.",
         _CHECK_KNOCK,
     ),
+    "restored": (
+        "It may have been booked before the database was restored from a backup.",
+        _SEARCHING,
+    ),
     "not_found": (
         "It was sent, but the response was lost, and Propexo's lists do not show it.",
         _CHECK_KNOCK,
@@ -158,7 +166,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
-#: By reason code: why a lead was merged, replaced or discarded automatically.
+#: Why a lead was merged, replaced or discarded automatically, by reason code.
 DECISIONS: Final[Mapping[str, str]] = {
     "same_person_and_time": "The same person had already requested this tour.",
     "same_person_has_a_tour": "The same person has a tour, and the tour creates the guest card.",
@@ -175,7 +183,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     IGNORED: "The mapping ignores this kind of webhook.",
 }
 
-#: By the beginning of a reason's message.
+#: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("This sender does not send a tour time.", _CALL),
     NO_CONTACT: (
@@ -195,7 +203,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     "is in the past": ("The tour time had already passed when the webhook arrived.", _CALL),
 }
 
-#: By the field of a reason.
+#: What is wrong and what to do, by a reason's field.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     "starts_at": ("The tour time cannot be used: {message}.", _CALL),
     "community": (
@@ -211,12 +219,12 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def explanation_of(booking: Booking) -> str:
-    """Return why a lead is in its state, for a user."""
+    """Return a sentence for users that explains why a lead is in its state."""
     return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
 
 
 def advice_for(issue: Issue) -> Advice:
-    """Return the problem and the advice for an issue."""
+    """Return the problem and what to do about an issue."""
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
@@ -231,7 +239,7 @@ def advice_for(issue: Issue) -> Advice:
 def _template(issue: Issue) -> tuple[str, str] | None:
     """Return the sentences from the tables above, or None.
 
-    The sender's values are filled in once, by the caller, because they may contain braces.
+    The caller fills in the sender's values, and only once, because they may contain braces.
     """
     if issue.code in BY_CODE:
         return BY_CODE[issue.code]
@@ -250,5 +258,5 @@ def _values(issue: Issue) -> dict[str, str]:
 
 
 def label_of(field: str) -> str:
-    """Return a field's name for users: ``Move in date``."""
+    """Return a field's name as users see it, such as ``Move in date``."""
     return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()

@@ -15,7 +15,7 @@ RELEASABLE = (
     BookingState.UNKNOWN,
 )
 
-#: Reason codes of leads that may be released as a group, without checking Knock or calling.
+#: Reason codes of leads that may be released as a group, without checking each one.
 GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
     BookingState.HELD: frozenset({"held_by_mapping", "not_authorized", "internal_error"}),
     BookingState.FAILED: frozenset({"refused"}),
@@ -23,7 +23,7 @@ GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
 
 
 def why_not_release(booking: Booking) -> str | None:
-    """Return why a booking cannot be released, or None if it can be."""
+    """Return why a booking cannot be released, or None if it can."""
     if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
         return "It is being sent."
     if booking.state is BookingState.PENDING:
@@ -44,14 +44,14 @@ def why_not_release(booking: Booking) -> str | None:
 def is_merged(booking: Booking) -> bool:
     """Return True if the adapter merged, replaced or discarded the request because of another one.
 
-    A user may undo that.
+    A user may undo this decision.
     """
     is_decided = booking.state in MERGED or booking.reason == "cancelled_by_sender"
     return is_decided and booking.because_of is not None and _is_bookable(booking)
 
 
 def may_be_another_person(booking: Booking) -> bool:
-    """Return whether a user may say that another person made the request."""
+    """Return whether a user may declare that another person made the request."""
     is_taken_for_same = booking.state in MERGED and is_merged(booking)
     return is_taken_for_same or booking.reason == "another_person"
 
@@ -86,9 +86,9 @@ def check_release(
 
 
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
-    """Return True if the changes add a time to a guest card that is or will be sent.
+    """Return True if the changes add a tour time to a guest card that was or will be sent.
 
-    The guest card then stays, and the tour becomes a booking of its own.
+    The guest card is then kept, and the tour becomes a separate booking.
     """
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
@@ -102,7 +102,7 @@ def may_confirm(booking: Booking) -> bool:
 
 
 def check_confirm(booking: Booking) -> None:
-    """Raise :class:`NotPossible` unless :func:`may_confirm`."""
+    """Raise :class:`NotPossible` if a user may not confirm the booking."""
     if booking.state not in RELEASABLE:
         raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to confirm")
     if not may_confirm(booking):

@@ -12,7 +12,7 @@ from adapter.store import LARGEST_NUMBER, Database
 
 #: Maximum number of stored webhooks to compare.
 MOST_EVENTS = 1000
-#: Webhooks to read at a time, because each may have a megabyte.
+#: Number of webhooks to read at a time. It is small because each may have a megabyte.
 PAGE = 25
 
 
@@ -22,12 +22,12 @@ class Compared:
 
     event_id: int
     received_at: dt.datetime
-    #: The outcome of the whole webhook: book, held, ignored …
+    #: The outcome of the whole webhook, such as book, held or ignored.
     before: str
     after: str
-    #: ``item.field`` → (current, edited). Contains the renter's data.
+    #: ``item.field`` → (current, edited). The values are the renter's data.
     fields: Mapping[str, tuple[Any, Any]]
-    #: The edited mapping's reasons for holding it, and its notes.
+    #: The edited mapping's reasons for holding the webhook, and its notes.
     reasons: tuple[str, ...]
 
 
@@ -46,9 +46,9 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
 def compare_mappings(
     current: Source | None, edited: Source, events: Iterable[Event]
 ) -> Iterator[Compared]:
-    """Map each event with both mappings, as of the time it was received.
+    """Map each event with both mappings, as of the time when it was received.
 
-    Without a ``current`` mapping, everything is a change.
+    If there is no ``current`` mapping, every field counts as a change.
     """
     for event in events:
         delivery, now = event.request, event.received_at

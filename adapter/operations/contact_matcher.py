@@ -1,6 +1,6 @@
-"""Find a contact in text, in any spelling or encoding.
+"""Find a contact or other words in text, in any spelling or encoding.
 
-PostgreSQL preselects rows with :attr:`Contact.prefilter`; these are checked exactly here, so that
+PostgreSQL preselects rows with :attr:`Contact.prefilter`. This module checks them exactly, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
 """
 
@@ -14,50 +14,78 @@ from urllib.parse import unquote_plus
 
 #: Maximum nesting of JSON inside JSON strings.
 DEPTH = 5
+#: Maximum length of a character's escape, such as four bytes in octal.
+MAX_ESCAPE = 16
 
 _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Contact:
-    """An email address or phone number to search for."""
+    """An email address, a phone number, or a name or other words to search for."""
 
-    #: PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
+    #: A PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
     prefilter: str
-    #: Matches exactly this contact, in lower-case text without escapes.
-    pattern: re.Pattern[str]
+    #: Match exactly this contact, in lower-case text without escapes. All must match.
+    patterns: tuple[re.Pattern[str], ...]
 
     @classmethod
     def from_email(cls, address: str) -> Self:
-        """Build it from an email address in lower case."""
+        """Create a contact from an email address in lower case."""
         parts = re.split(r"[^a-z0-9]", address)
         return cls(
             prefilter=".{1,9}".join(parts),
-            pattern=re.compile(
-                rf"(?:^|{_NOT_IN_EMAIL}){re.escape(address)}(?![a-z0-9_-]|\.[a-z0-9])"
+            patterns=(
+                re.compile(rf"(?:^|{_NOT_IN_EMAIL}){re.escape(address)}(?![a-z0-9_-]|\.[a-z0-9])"),
             ),
         )
 
     @classmethod
     def from_phone(cls, number: str) -> Self:
-        """Build it from an E.164 number. Texts may contain the number without its country code."""
+        """Create a contact from an E.164 number. It also matches without the country code."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),
-            pattern=re.compile(
-                rf"(?<!\d)(?:(?:00|011)?{country}\D{{0,3}}|0\D{{0,3}})?"
-                + r"\D{0,3}".join(digits)
-                + r"(?!\d)"
+            patterns=(
+                re.compile(
+                    rf"(?<!\d)(?:(?:00|011)?{country}\D{{0,3}}|0\D{{0,3}})?"
+                    + r"\D{0,3}".join(digits)
+                    + r"(?!\d)"
+                ),
             ),
+        )
+
+    @classmethod
+    def from_words(cls, text: str) -> Self:
+        """Build it from a name, an ID or other words. Each must begin a word somewhere."""
+        words = text.lower().split()
+        longest = max(words, key=len)
+        return cls(
+            prefilter=re.sub("[^a-z0-9]+", lambda match: _any_escape(match[0]), longest),
+            patterns=tuple(re.compile(rf"(?<!\w){re.escape(word)}") for word in words),
         )
 
     def is_in(self, data: bytes) -> bool:
         """Return True if ``data`` contains the contact as text, or in a form, JSON or markup."""
-        return any(self.pattern.search(text.lower()) for text in texts_in(data))
+        missing = set(self.patterns)
+        for text in texts_in(data):
+            missing -= {one for one in missing if one.search(text.lower())}
+            if not missing:
+                return True
+        return False
+
+    def is_in_request(self, body: bytes | None, *texts: str) -> bool:
+        """Return True if a request's body or one of its other parts contains the contact."""
+        return self.is_in(body or b"") or any(self.is_in(text.encode()) for text in texts)
+
+
+def _any_escape(characters: str) -> str:
+    """Return a PostgreSQL regex for these characters in any escape, such as ``%C3%A9``."""
+    return f".{{1,{min(MAX_ESCAPE * len(characters), 255)}}}"
 
 
 def texts_in(data: bytes) -> Iterator[str]:
-    """Yield every decoding of the bytes as text."""
+    """Yield the bytes decoded as text in every possible way."""
     text = data.decode("utf-8", "replace")
     yield text
     yield unquote_plus(text)
@@ -66,7 +94,7 @@ def texts_in(data: bytes) -> Iterator[str]:
 
 
 def _strings_in(text: str, depth: int) -> Iterator[str]:
-    """Yield the strings in a JSON document, and in JSON nested within its strings."""
+    """Yield the strings in a JSON document, including JSON nested in its strings."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -78,7 +106,7 @@ def _strings_in(text: str, depth: int) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield plain data's strings and numbers as text, without recursion in untrusted data."""
+    """Yield the strings and numbers in parsed JSON as text, without recursion (it is untrusted)."""
     stack = [value]
     while stack:
         one = stack.pop()

@@ -11,13 +11,13 @@ from adapter.models import Booking, BookingState
 from adapter.operations import serializers
 from adapter.store import Database, Filter
 
-#: Pattern of source and community keys. Any other input could be a renter's name.
+#: Pattern for source and community keys. Any other input could be a renter's name.
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
-#: The start of a formula, also after characters at which some spreadsheets split cells.
+#: The beginning of a formula, also after characters at which some spreadsheets split cells.
 _FORMULA: Final = re.compile(r"""(^|[;\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])""")
 
-#: Bookings to read at a time.
+#: Number of bookings to read at a time.
 PAGE: Final = 500
 
 COLUMNS: Final = (
@@ -38,7 +38,7 @@ COLUMNS: Final = (
     "attribution_id",
     "job_id",
 )
-#: Columns that are attributes of a booking; the others are fields of its appointment.
+#: Columns that are attributes of a booking. The others are fields of its appointment.
 _FROM_BOOKING: Final = (
     "booking=id event=event_id kind source community received_at=created_at state why=reason "
     "tour_at=starts_at job_id"
@@ -50,10 +50,10 @@ SUMS: Final = (
 
 
 def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> Iterator[str]:
-    """Yield the matching bookings as CSV in pieces, the header first, newest booking first.
+    """Yield the matching bookings as pieces of CSV: the header, then bookings, newest first.
 
-    Each page is a separate transaction, so that a long export keeps none open. If there are more
-    than ``most``, the last line says so.
+    Each page is read in a separate transaction, so that a long export does not keep one open. If
+    there are more than ``most`` bookings, the last line says so.
     """
     yield _line(COLUMNS)
     before: int | None = None
@@ -77,7 +77,7 @@ def _row(booking: Booking) -> Iterable[object]:
 
 
 def filter_text(which: Filter) -> str:
-    """Describe a filter for the audit log, without search text that could name a renter."""
+    """Describe a filter for the audit log, without search text, which could name a renter."""
     keys = [("source", which.source), ("community", which.community)]
     parts = [
         *(f"state={state}" for state in which.states if state in {*BookingState}),
@@ -101,7 +101,7 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Format a cell so that no spreadsheet treats any part of it as a formula."""
+    """Format a cell so that spreadsheets treat no part of it as a formula."""
     value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()

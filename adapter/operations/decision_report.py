@@ -8,7 +8,7 @@ from adapter.bookings.same_person import names_agree
 from adapter.settings import Policy
 from adapter.store import Database, DecisionCount, SharedContact
 
-#: A contact is shared if this many people use it in this period.
+#: A contact counts as shared if this many people used it in this period.
 MIN_PEOPLE = 3
 SHARED_SINCE = dt.timedelta(days=30)
 
@@ -19,14 +19,14 @@ class DecisionReport:
 
     since: dt.datetime
     decisions: Sequence[DecisionCount]
-    #: Contacts shared by several people but missing from ``ADAPTER_SHARED_CONTACTS``.
+    #: Contacts that several people share but ``ADAPTER_SHARED_CONTACTS`` does not include.
     shared: Sequence[SharedContact]
-    #: The line that adds them to the settings, or "".
+    #: The environment line that adds these contacts to the setting, or "".
     setting: str
 
     @property
     def leads(self) -> int:
-        """How many leads were decided."""
+        """The total number of leads."""
         return sum(one.leads for one in self.decisions)
 
 
@@ -37,7 +37,7 @@ def decision_report(
     period: dt.timedelta,
     source: str | None = None,
 ) -> DecisionReport:
-    """Return the decisions in a period, for all sources or one."""
+    """Return the automatic decisions in a period, for all sources or one."""
     with store.transaction() as tx:
         counts = tx.decisions.counts(now - period)
         several = tx.decisions.contacts_of_several(now - SHARED_SINCE, MIN_PEOPLE)
@@ -57,7 +57,7 @@ def decision_report(
 
 
 def _people(names: Iterable[str]) -> list[str]:
-    """Return one name per person: the longest of those that may belong together."""
+    """Return one name per person: the longest of the names that may be that person's."""
     people: list[str] = []
     for name in sorted(names, key=len, reverse=True):
         if all(names_agree({"last_name": name}, {"last_name": one}) is False for one in people):

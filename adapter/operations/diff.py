@@ -1,4 +1,4 @@
-"""Compare two mappings of the same webhook field by field. All functions are pure."""
+"""Compare two mapping results for the same webhook by field. All functions are pure."""
 
 import datetime as dt
 import zoneinfo
@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 
-#: The compared facts of one appointment: its fields, ``tour`` and ``outcome``.
+#: What is compared for one appointment: its fields, ``tour`` and ``outcome``.
 Facts = Mapping[str, Any]
 
 
@@ -25,13 +25,13 @@ def tour_of(starts_at: dt.datetime | None, zone: zoneinfo.ZoneInfo | None) -> Fa
 
 
 def facts_of(mapped: Mapped) -> list[Facts]:
-    """Return the facts of the items that become bookings, or else the outcome of the whole."""
+    """Return the facts of the items that become bookings, or the webhook's outcome if none do."""
     items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return [facts_of_item(item) for item in items] or [{"outcome": str(mapped.outcome)}]
 
 
 def changed_fields(before: Sequence[Facts], after: Sequence[Facts]) -> dict[str, tuple[Any, Any]]:
-    """Return the values before and after by ``item.field``. None means absent."""
+    """Return the changed values before and after, by ``item.field``. None means absent."""
     changed: dict[str, tuple[Any, Any]] = {}
     for number in range(max(len(before), len(after))):
         old = before[number] if number < len(before) else {}

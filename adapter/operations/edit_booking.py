@@ -16,7 +16,7 @@ from adapter.propexo import appointment as fields
 from adapter.propexo import notes
 from adapter.settings import Policy, Settings
 
-#: Transforms that normalize user input as a mapping does, so that contacts can be compared.
+#: Transforms that normalize user input the way a mapping does, so that contacts can be compared.
 INPUT_TRANSFORMS: Mapping[str, str] = {
     "first_name": "text",
     "last_name": "text",
@@ -24,10 +24,10 @@ INPUT_TRANSFORMS: Mapping[str, str] = {
     "phone_1": "phone",
 }
 
-#: The fields by which Knock knows a person.
+#: The fields by which Knock identifies a person.
 CONTACTS = frozenset({"email_1", "phone_1"})
 
-#: What a user may set: fields of an appointment, and two that stand for several fields.
+#: The fields that a user may set: appointment fields, ``community`` and ``starts_at``.
 SETTABLE_FIELDS = frozenset(fields.TARGETS) - {"name", "starts_at"}
 SETTABLE = SETTABLE_FIELDS | {"community", "starts_at"}
 
@@ -38,7 +38,7 @@ def edited(
     communities: Mapping[str, Community],
     policy: Policy,
 ) -> Booking:
-    """Return the booking with the changes. Raise :class:`NotPossible` for unreadable ones."""
+    """Return the booking with the changes. Raise :class:`NotPossible` if one is not readable."""
     appointment = _with_fields(booking.appointment, changes, policy)
     key, timezone = booking.community, booking.timezone
     if "community" in changes:
@@ -64,7 +64,7 @@ def edited(
 def _with_fields(
     appointment: Mapping[str, Any], changes: Mapping[str, Any], policy: Policy
 ) -> dict[str, Any]:
-    """Return the appointment with the changed fields, without empty ones."""
+    """Return the appointment with the changed fields, and without empty fields."""
     unknown = ", ".join(sorted(changes.keys() - SETTABLE))
     if unknown:
         raise NotPossible(f"unknown field {unknown}; the fields are {', '.join(sorted(SETTABLE))}")
@@ -78,7 +78,7 @@ def _with_fields(
 
 
 def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset[str]:
-    """Return the fields of contacts that an appointment has in common with another lead."""
+    """Return the names of the contact fields that an appointment shares with another lead."""
     return frozenset(
         name
         for name in CONTACTS & appointment.keys()
@@ -89,9 +89,10 @@ def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset
 def changes_for_another_person(
     booking: Booking, other: Booking, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the changes plus those that move contacts shared with ``other`` into the notes.
+    """Return the changes plus those that move contacts shared with ``other`` to the notes.
 
-    Raise :class:`NotPossible` if there is no other contact: Knock would take both for one person.
+    Raise :class:`NotPossible` if no other contact is left, because Knock would treat both as one
+    person.
     """
     appointment = {**booking.appointment, **changes}
     still_shared = shared_contacts(appointment, other)
@@ -111,7 +112,7 @@ def changes_for_another_person(
 
 
 def check(booking: Booking, settings: Settings, now: dt.datetime, *, is_any_hour: bool) -> None:
-    """Raise :class:`NotPossible` with everything that prevents sending the booking."""
+    """Raise :class:`NotPossible`, with every problem, if the booking cannot be sent."""
     faults = {
         name: "; ".join(texts)
         for name, texts in fields.problems(booking.appointment, kind=booking.kind).items()
@@ -159,7 +160,7 @@ def _community(communities: Mapping[str, Community], key: str) -> Community:
 
 
 def _propexo_ids(community: Community, source: str) -> dict[str, str]:
-    """Return the community's IDs at Propexo, with the attribution of this source."""
+    """Return the community's IDs at Propexo, including this source's attribution."""
     attribution = community.attributions.get(source)
     if isinstance(attribution, Mapping):
         attribution = attribution.get("*")

@@ -1,7 +1,7 @@
 """Erase payloads and personal data by age, and one renter's data on request.
 
-IDs, states, times and keyed hashes stay: statistics remain correct, and a webhook that is sent
-again is recognized and restores nothing. Nothing is changed in Knock.
+IDs, states, times and keyed hashes are kept, so statistics stay correct, and a webhook that is sent
+again is recognized and restores nothing. Knock is not changed.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from adapter.store import SIGN_IN_WINDOW, Database, Transaction, Undecryptable
 
 log = logging.getLogger(__name__)
 
-#: Events to erase in one transaction.
+#: Number of events to erase in one transaction.
 BATCH = 200
-#: Events to search for a contact in one statement.
+#: Number of events to search for a contact in one statement.
 STRIDE = 5000
 
 #: States of a booking that may reach Knock at any moment.
@@ -35,7 +35,7 @@ Done = TypeVar("Done")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The rows that contain a contact."""
+    """The IDs of the rows that contain a contact."""
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
@@ -44,7 +44,7 @@ class Found:
 
 
 class Eraser:
-    """Erase data in one database."""
+    """Erases data in one database."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -54,9 +54,9 @@ class Eraser:
     # --- by age
 
     def forget_old(self) -> int:
-        """Erase one batch of data older than the settings allow, and return its size.
+        """Erase one batch of data that is older than the settings allow, and return its size.
 
-        Audit entries are erased with the leads. Workers call this repeatedly.
+        Audit entries are deleted at the same age as leads. Workers call this repeatedly.
         """
         now = self._clock()
         payloads = now - dt.timedelta(days=self._settings.payload_days)
@@ -74,7 +74,7 @@ class Eraser:
         return count
 
     def older_than(self, days: int, *, by: str, progress: Callable[[int], object]) -> int:
-        """Erase leads and rejected requests older than ``days``, except upcoming tours.
+        """Erase leads and rejected requests that are older than ``days``, except upcoming tours.
 
         Call ``progress`` after each batch with the number of erased rows so far.
         """
@@ -102,8 +102,8 @@ class Eraser:
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
         """Return every event and rejected request that contains ``contact``, in any spelling.
 
-        Also return those that cannot be searched, because their key is not set. Read all rows in
-        batches of a few thousand. Call ``progress`` with (read, total) after each.
+        Also return the IDs of those that cannot be searched, because their key is not set. Read all
+        rows in batches of a few thousand. Call ``progress`` with (read, total) after each batch.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
         events: list[int] = []
@@ -121,7 +121,7 @@ class Eraser:
         one = None
         with contextlib.suppress(KeyMissing):
             one = self._read(lambda tx: tx.rejections.get(rejection_id))
-        return one is not None and _names(contact, one.body or b"", one.url, str(dict(one.headers)))
+        return one is not None and contact.is_in_request(one.body, one.url, str(dict(one.headers)))
 
     def _events(self, contact: Contact, after: int, until: int) -> list[int]:
         candidates = self._read(
@@ -138,7 +138,7 @@ class Eraser:
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         if event is not None:
             values += [event.query, str(dict(event.headers))]
-        return _names(contact, event.body if event else b"", *values)
+        return contact.is_in_request(event.body if event else None, *values)
 
     def _read(self, read: Callable[[Transaction], Done]) -> Done:
         with self._store.transaction() as tx:
@@ -147,8 +147,7 @@ class Eraser:
     def erase(self, found: Found, *, by: str) -> list[int]:
         """Erase the given rows, and return the IDs of events that cannot be erased yet.
 
-        These have bookings in flight, which cannot be taken back. Other bookings are discarded
-        first.
+        Those have bookings in flight, which cannot be recalled. Other bookings are discarded first.
         """
         now, left = self._clock(), []
         for event_id in found.events:
@@ -164,14 +163,10 @@ class Eraser:
         return left
 
 
-def _names(contact: Contact, body: bytes, *texts: str) -> bool:
-    return contact.is_in(body) or any(contact.is_in(text.encode()) for text in texts)
-
-
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:
     """Discard events and their bookings, and reconsider the leads that depend on them.
 
-    Raise NotPossible if one may still reach Knock.
+    Raise NotPossible if a booking may still reach Knock.
     """
     # Not the whole events, because the key of one may be missing.
     locked = {event_id: tx.events.state_of(event_id, lock=True) for event_id in event_ids}
@@ -182,7 +177,7 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
         for booking in found
         if may_discard(booking)
         or booking.state in IN_FLIGHT
-        # It must not be booked in place of the other lead if that one is erased too.
+        # Otherwise, it would be booked instead of the other lead, even if that lead is erased too.
         or (booking.state in MERGED and is_current(booking, now))
     ]
     tx.bookings.lock_related(waiting, now)

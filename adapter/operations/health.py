@@ -1,7 +1,8 @@
-"""Judge whether all is well. Commands, console, metrics and alarms show this one judgement.
+"""Determine whether all is well. Commands, console, metrics and alerts show the same verdict.
 
-:func:`read_facts` reads a fixed number of rows from the database, and :func:`problems_in` is a pure
-function of them. :data:`CONDITIONS` explains each kind of problem, also in docs/monitoring.md.
+:func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
+the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
+docs/monitoring.md.
 """
 
 import dataclasses
@@ -16,27 +17,33 @@ from typing import Final
 from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database, Pause
+from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
-#: A process is alive if its last heartbeat is newer. It sends one every ten seconds.
+#: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
+#: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
-#: A worker looks at the queue twice a second, and reports it with each heartbeat.
+#: How long no worker may check the queue. A worker checks it twice a second, and reports that with
+#: each heartbeat.
 NO_WORKER_AFTER: Final = dt.timedelta(minutes=1)
-#: Longer than gunicorn takes to replace a process that hangs.
+#: How long no web process may send a heartbeat. gunicorn replaces one that hangs in less time.
 NO_WEB_AFTER: Final = dt.timedelta(seconds=90)
 UNMAPPED_AFTER: Final = dt.timedelta(minutes=2)
 NOTHING_SENT_AFTER: Final = dt.timedelta(minutes=5)
-#: A secret's use is recorded once a minute, so only later it is certain that nothing was accepted.
+#: A secret's use is recorded once a minute, so only after this time is it certain that no request
+#: was accepted.
 REFUSED_AFTER: Final = dt.timedelta(minutes=2)
 REFUSED_FOR: Final = dt.timedelta(days=1)
 MIN_REFUSED: Final = 3
-#: A silence that is less likely than this, if webhooks arrive independently, is a problem.
+#: A source's silence is a problem if it is less likely than this, assuming that webhooks arrive
+#: independently.
 SILENCE_PROBABILITY: Final = 0.001
-#: Their number is then Poisson-distributed: none of USUAL arrive with probability exp(-USUAL).
+#: The number of webhooks is then Poisson-distributed: if N are usual, none arrive with probability
+#: exp(-N).
 SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
 FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
+GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
@@ -44,8 +51,8 @@ MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
 
-#: Reasons for rejections that show a wrong secret or a wrong clock. The others also occur when a
-#: stranger calls a URL without a signature.
+#: Reasons for rejections that indicate a wrong secret or a wrong clock. Other reasons also occur
+#: when a stranger calls a URL without a signature.
 REFUSED_REASONS: Final = frozenset(
     {
         "body_hash_mismatch",
@@ -63,6 +70,7 @@ STOPPED: Final[Mapping[str, str]] = {
     "no_clear_answer": "Propexo gives no clear answers",
     "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
     "unreachable": "Propexo cannot be reached",
+    "restored": "the database was restored or copied; `adapter restored` resumes sending",
 }
 
 NO_QUEUE: Final = QueueFacts()
@@ -70,13 +78,13 @@ NO_REVIEW: Final = ReviewFacts()
 
 
 class Level(enum.StrEnum):
-    """How bad a problem or the whole is."""
+    """How serious a problem or the whole verdict is."""
 
     #: Leads are not received, not booked, or rejected.
     BROKEN = "broken"
-    #: It needs attention, but leads are booked.
+    #: Something needs attention, but leads are booked.
     WARNING = "warning"
-    #: Worth knowing, but no problem.
+    #: Worth knowing, but not a problem.
     NOTE = "note"
     #: There is no problem.
     OK = "ok"
@@ -91,19 +99,19 @@ class Condition:
     """A kind of problem."""
 
     level: Level
-    #: When it is reported, and what it means.
+    #: When the problem is reported, and what it means.
     when: str
     meaning: str
     next_step: str
 
 
-#: All kinds of problems by code, most important first.
+#: All kinds of problems, by code, most important first.
 CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
         "PostgreSQL cannot be used",
         "Senders get 503 and retry; nothing is booked.",
-        "Start PostgreSQL, or fix DATABASE_URL. Everything continues by itself.",
+        "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
@@ -113,7 +121,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has looked at the queue for 1 minute: it is stopped, or it hangs",
+        "no worker has checked the queue for 1 minute, because it has stopped or hangs",
         "Webhooks are stored, but nothing is booked.",
         "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
     ),
@@ -122,8 +130,9 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
         "had no clear answer",
         "Webhooks are stored, but nothing is booked.",
-        "Fix what it names: set PROPEXO_TOKEN to a valid token and restart the worker, or check "
-        "Propexo's status and the network. Sending resumes by itself; `adapter resume` tries now.",
+        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
+        "check Propexo's status and the network. Sending then resumes automatically; "
+        "`adapter resume` tries immediately.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,
@@ -134,62 +143,74 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "webhooks_not_mapped": Condition(
         Level.BROKEN,
         "a webhook has been waiting for a worker for 2 minutes",
-        "The worker runs, but does not keep up or fails.",
+        "The worker is running, but it fails or cannot keep up.",
         "Check the worker's log, and run `adapter events --state received`.",
     ),
     "source_refused": Condition(
         Level.BROKEN,
-        "3 or more requests of a source failed verification, and none was accepted since",
-        "The sender's secret was probably changed, or a clock is wrong.",
+        "3 or more requests from a source failed verification, and none was accepted since",
+        "The sender probably changed its secret, or a clock is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),
     "source_silent": Condition(
         Level.WARNING,
         "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
-        "Its webhook may be switched off, or its URL may be wrong.",
+        "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
         "a lead needs review, and its tour starts within 4 hours",
-        "The renter may come without an appointment.",
+        "The renter may show up without an appointment.",
         "Open the queue, or run `adapter queue`.",
     ),
     "tours_expired": Condition(
         Level.WARNING,
         "leads could not be sent in time",
-        "They are not booked.",
-        "Call the renters: `adapter bookings --state expired`.",
+        "These leads are not booked.",
+        "Call the renters; `adapter bookings --state expired` lists them.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
         "bookings have been unknown for 1 hour, or their search has ended",
-        "They may exist in Knock. They are not sent again.",
-        "Look in Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
+        "These bookings may exist in Knock, and are not sent again.",
+        "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "review_overdue": Condition(
         Level.WARNING,
         "a lead has needed review for 24 hours",
-        "The renter waits for an answer.",
+        "The renter is waiting for an answer.",
         "Open the queue, or run `adapter queue`.",
     ),
     "mappings_outdated": Condition(
         Level.WARNING,
         "the mapping files have differed from the mappings in use for 1 minute",
-        "They have an error, or were not reloaded.",
+        "The files have an error, or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
+    ),
+    "status_webhooks_failing": Condition(
+        Level.WARNING,
+        "the receiver of status webhooks failed and has accepted none since, or rejects some",
+        "Another system does not learn about leads. Bookings are not affected.",
+        "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
+    ),
+    "status_webhooks_given_up": Condition(
+        Level.WARNING,
+        "in the last day, status webhooks could not be delivered within 3 days",
+        "Another system has old states of leads.",
+        "Fix the receiver, and let it read the leads from /api/leads.",
     ),
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
-        "Without a connection, senders get 503.",
+        "When no connection is left, senders get 503.",
         "Raise the limit, or run fewer processes or threads.",
     ),
     "disk_low": Condition(
         Level.WARNING,
         "less than 1 GiB is free where PostgreSQL on this machine stores its data",
-        "On a full disk, senders get 503.",
-        "Free some space, or enlarge the disk.",
+        "When the disk is full, senders get 503.",
+        "Free up some space, or enlarge the disk.",
     ),
     "clock_differs": Condition(
         Level.WARNING,
@@ -197,17 +218,17 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Signatures may be rejected, and retries may be early or late.",
         "Synchronize the clocks of all machines (NTP).",
     ),
-    "sending_paused": Condition(
-        Level.NOTE,
-        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
-        "Bookings are sent after the pause.",
-        "Nothing. If it happens often, other programs may use the same token.",
-    ),
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
         "Its bookings are not sent, and expire when their tours are too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
+    ),
+    "sending_paused": Condition(
+        Level.NOTE,
+        "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
+        "Bookings are sent after the pause.",
+        "Do nothing. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
@@ -226,10 +247,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One problem. It contains no personal data."""
+    """A problem. It contains no personal data."""
 
     code: str
-    #: The source concerned, or "".
+    #: The source that has the problem, or "".
     source: str = ""
     since: dt.datetime | None = None
     #: What is wrong, with numbers.
@@ -237,37 +258,39 @@ class Problem:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """How serious the problem is."""
         return CONDITIONS[self.code].level
 
     @property
     def next_step(self) -> str:
-        """What to do."""
+        """What to do about the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that the judgement depends on."""
+    """Everything that the verdict depends on."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
     queue: QueueFacts = NO_QUEUE
     review: ReviewFacts = NO_REVIEW
     sources: tuple[SourceFacts, ...] = ()
-    #: Connections to PostgreSQL in use, and allowed.
+    #: The numbers of connections to PostgreSQL in use and allowed.
     connections: tuple[int, int] = (0, 0)
     #: What users have paused.
     pauses: tuple[Pause, ...] = ()
-    #: Free bytes where PostgreSQL stores its data, or None if that is not known.
+    #: The number of free bytes where PostgreSQL stores its data, or None if unknown.
     disk_free: int | None = None
+    #: None if no status webhooks are set up.
+    webhooks: WebhookSummary | None = None
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
 
     @property
     def workers(self) -> int:
-        """Number of workers that are alive."""
+        """The number of workers that are alive."""
         return sum(one.kind == "worker" and one.seen_ago < ALIVE for one in self.processes)
 
 
@@ -276,9 +299,9 @@ class Verdict:
     """Whether all is well."""
 
     at: dt.datetime
-    #: Most important first.
+    #: All problems, most important first.
     problems: tuple[Problem, ...]
-    #: None if PostgreSQL cannot be reached.
+    #: The facts, or None if PostgreSQL cannot be reached.
     facts: Facts | None
 
     @property
@@ -294,7 +317,7 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """One line: the worst problem and how many others there are, or that all is well."""
+        """A line with the worst problem and the number of others, or that says that all is well."""
         real = [problem for problem in self.problems if problem.level is not Level.NOTE]
         if not real:
             return f"OK: {self._good_news()}"
@@ -303,7 +326,7 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing, but no problem."""
+        """What is worth knowing but not a problem."""
         return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
 
     @property
@@ -328,7 +351,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Judge at ``now`` whether all is well with the sources in ``names`` and everything else."""
+    """Return the verdict at ``now`` on the sources in ``names`` and everything else."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -346,7 +369,7 @@ def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None)
 def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
-    """Read the facts at ``now``. Raise StoreUnavailable."""
+    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
     with store.transaction() as tx:
         monitoring = tx.monitoring
         folder = monitoring.data_folder()
@@ -365,6 +388,7 @@ def read_facts(
             connections=monitoring.connections(),
             pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
+            webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
@@ -375,21 +399,21 @@ def _disk_free(folder: str | None) -> int | None:
         return None
     try:
         return shutil.disk_usage(folder).free
-    except OSError:  # it is not on this machine, or not for this user
+    except OSError:  # the folder is not on this machine, or not accessible to this user
         return None
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
     """Return all problems, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
-    # A worker that does not run explains the other two.
+    # A worker that does not run explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
     return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
-    """If a web process has ever run, expect one."""
+    """Report that no web process runs, if one has ever run."""
     seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
     if seen and min(seen) >= NO_WEB_AFTER:
         since = facts.now - min(seen)
@@ -402,7 +426,7 @@ def _web(facts: Facts) -> Iterator[Problem]:
 
 def _worker(facts: Facts) -> Iterator[Problem]:
     workers = [one for one in facts.processes if one.kind == "worker"]
-    # A worker that has not looked yet looks soon after its start.
+    # A worker that has not checked the queue yet does so soon after its start.
     idle = min((one.looked_ago or one.age for one in workers), default=None)
     if idle is not None and idle < NO_WORKER_AFTER:
         return
@@ -419,7 +443,7 @@ def _sending(facts: Facts) -> Iterator[Problem]:
     queue = facts.queue
     if queue.stopped_for is not None:
         since = _since(queue.stopped_at, facts.now)
-        reason = STOPPED.get(queue.stopped_for, queue.stopped_for)
+        reason = STOPPED.get(queue.stopped_for, f"it is suspended ({queue.stopped_for})")
         why = f" ({queue.stopped_why})" if queue.stopped_why else ""
         sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
@@ -533,6 +557,23 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _webhooks(facts: Facts) -> Iterator[Problem]:
+    one, now = facts.webhooks, facts.now
+    if one is None:
+        return
+    if one.failed:
+        since = one.failing_since or one.oldest_at
+        who = "The receiver of status webhooks fails" if one.failing_since else "Some are rejected"
+        sentence = f"{who}{_since(since, now)} ({one.last_error}): "
+        waiting = _count(one.waiting, "status webhook is", "status webhooks are")
+        sentence += f"{waiting} not delivered."
+        yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
+    if one.given_up_at is not None and now - one.given_up_at < GIVEN_UP_FOR:
+        count = _count(one.given_up, "status webhook")
+        sentence = f"{count} could not be delivered, the latest {ago(one.given_up_at, now)}."
+        yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
+
+
 def _room(facts: Facts) -> Iterator[Problem]:
     used, allowed = facts.connections
     if allowed and used >= allowed * MOST_CONNECTIONS:
@@ -558,13 +599,14 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _sources,
     _review,
     _processes,
+    _webhooks,
     _room,
     _sandbox,
 )
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Say how much waits."""
+    """Return a phrase that says how many rows are waiting."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [
@@ -575,7 +617,7 @@ def _waiting(queue: QueueFacts) -> str:
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return `` since 15:38 UTC (7 min ago)``, or nothing."""
+    """Return text such as `` since 15:38 UTC (7 min ago)``, or "" without a time."""
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "

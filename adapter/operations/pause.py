@@ -1,4 +1,4 @@
-"""Pause and resume sending. Webhooks are still stored and mapped. Both are in the audit log."""
+"""Pause and resume sending. Webhooks are still stored and mapped. The audit log records both."""
 
 import contextlib
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from adapter.store import Database, Pause, Transaction, scope_text
 
 
 class Pauses:
-    """Pauses and resumes sending, for one user."""
+    """Pauses and resumes sending on behalf of a user."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock, by: str) -> None:
         self._settings, self._store, self._clock, self._by = settings, store, clock, by
 
     def pause(self, reason: str, *, source: str = "", community: str = "") -> list[Pause]:
-        """Pause a source's bookings, a community's, or all. Return everything that is paused.
+        """Pause the bookings of a source or a community, or all. Return everything that is paused.
 
-        When this returns, no further POST for one of them begins. Raise :class:`NotPossible` for a
-        source or community that does not exist.
+        Once this returns, no POST for a paused booking begins. Raise :class:`NotPossible` if the
+        source or community does not exist.
         """
         now, scope = self._clock(), scope_text(source, community)
         with self._store.transaction() as tx:
@@ -34,11 +34,11 @@ class Pauses:
             return tx.send_queue.pauses()
 
     def resume(self, *, source: str = "", community: str = "") -> list[Pause]:
-        """End a pause. Return what is still paused.
+        """End a pause. Return everything that is still paused.
 
-        Without a source and a community, also end what else delays sending: a pause requested by
-        Propexo, and the delays of retries. Raise :class:`NotPossible` if the source or community
-        is not paused.
+        Without a source or community, also end all other delays: a pause that Propexo requested,
+        and the delays before retries. Raise :class:`NotPossible` if the source or community is not
+        paused.
         """
         now, scope = self._clock(), scope_text(source, community)
         with self._store.transaction() as tx:

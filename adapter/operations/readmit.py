@@ -16,15 +16,15 @@ from adapter.webhooks.rejections import proof_of
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
-    """The result of retrying a source's rejections."""
+    """The result of verifying a source's rejections again."""
 
-    #: Valid now: stored as events, and no longer rejections.
+    #: Number of requests that are valid now, and were stored as events.
     accepted: int
-    #: Valid now, but the same webhook was already accepted.
+    #: Number of requests that are valid now, but whose webhook was already accepted.
     repeated: int
-    #: Still invalid, by reason.
+    #: Number of requests that are still invalid, by reason.
     refused: Mapping[str, int]
-    #: Not enough was stored to verify them again.
+    #: Number of requests of which too little was stored to verify them again.
     not_verifiable: int
     #: IDs of any source's rejections whose keys are not set.
     undecryptable: tuple[int, ...]
@@ -33,10 +33,11 @@ class Retried:
 def retry(
     receiver: Receiver, source: Source, verifier: signatures.Verifier, *, by: str, dry_run: bool
 ) -> Retried:
-    """Verify the rejections of one source again and accept the valid ones, oldest first.
+    """Verify a source's rejections again and accept the valid ones, oldest first.
 
-    Each is stored before it is removed: after a crash in between, the next run counts it as
-    repeated. With ``dry_run``, nothing is changed, and all valid ones count as accepted.
+    Each request is stored as an event before it is removed. After a crash in between, the next run
+    counts it as repeated. With ``dry_run``, nothing changes, and all valid requests count as
+    accepted.
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
@@ -62,10 +63,10 @@ def retry(
 def _verified(
     rejection: Rejection, source: Source, verifier: signatures.Verifier, receiver: Receiver
 ) -> Verified:
-    """Verify with the current secrets, as of the time the request was received.
+    """Verify a rejection with the current secrets, as of the time when it was received.
 
-    A token or password is verified by its keyed hash. ``allow_ips`` is not checked again: a request
-    that failed it is never retried, and any other passed it.
+    A token or password is verified by its keyed hash. ``allow_ips`` is not checked again, because a
+    request that failed that check is never retried.
     """
     request = WebhookRequest(
         method=rejection.method,

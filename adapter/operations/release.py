@@ -1,7 +1,7 @@
-"""Release, confirm and discard leads that need review. Every action is in the audit log.
+"""Release, confirm and discard leads that need review. The audit log records every action.
 
-Nothing is sent from here: a released booking joins the send queue and passes the same checks as
-any other. One that may exist in Knock is released only if the user says that it does not.
+This module sends nothing: a released booking joins the send queue and is checked like any other. A
+booking that may exist in Knock is released only if the user states that it does not.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
-#: Reason codes of leads that are released although they may be another person's.
+#: Reason codes of held leads that may be from another person. A release answers this question.
 _QUESTIONS = ("another_person", "changed_after_first")
 
 
@@ -55,14 +55,14 @@ class Repairs:
     ) -> Booking:
         """Release a held, failed, expired or unknown booking, edited by ``changes``.
 
-        Two confirmations undo that it was merged, replaced, held or canceled because of another
-        one. With ``is_wanted_anyway``, it becomes the person's latest request. With
-        ``is_another_person``, contacts that both share are moved into the notes.
+        Two options undo a decision to merge, replace, hold or cancel it because of another booking.
+        With ``is_wanted_anyway``, it becomes the person's latest request. With
+        ``is_another_person``, contacts that both bookings share are moved to the notes.
 
-        ``changes`` are fields of the appointment, ``community`` (its key) and ``starts_at`` (ISO
-        8601; without an offset, in the community's time zone). If a guest card that was sent gets
-        a ``starts_at``, the card stays and a tour is added and returned. Raise
-        :class:`NotPossible` with every reason, and change nothing.
+        ``changes`` contains appointment fields, ``community`` (its key) and ``starts_at`` (ISO
+        8601; without an offset, in the community's time zone). If a guest card that was sent gets a
+        ``starts_at``, the card is kept, and a tour is added and returned. If the booking cannot be
+        released, raise :class:`NotPossible` with every reason, and change nothing.
         """
         fingerprints, now = self._store.fingerprints(), self._clock()
         with self._store.transaction() as tx:
@@ -76,7 +76,7 @@ class Repairs:
                     booking, is_not_in_knock=is_not_in_knock, is_wanted_anyway=is_taken_back
                 )
             edited = self._edited(booking, changes, fingerprints)
-            # A guest card expires some time after it was requested, so a release restarts that.
+            # A guest card expires a fixed time after its request, so a release restarts the clock.
             if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT:
                 edited = dataclasses.replace(edited, asked_at=now)
             edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
@@ -108,7 +108,7 @@ class Repairs:
         return dataclasses.replace(edited, match_keys=(*keys, *item))
 
     def confirm(self, booking_id: int, *, by: str) -> None:
-        """Mark a tour as booked after a user found it in Knock or booked it there.
+        """Mark a tour or guest card as booked, because a user found it in Knock or booked it there.
 
         Raise :class:`NotPossible` if it is being sent, or has no tour that Knock could have.
         """
@@ -127,7 +127,7 @@ class Repairs:
                 why="seen_in_knock",
                 now=now,
                 by=by,
-                # A tour that was never posted was booked manually in Knock, about now.
+                # If the tour was never posted, a user has just booked it in Knock.
                 posted_at=booking.posted_at or now,
             )
             reconcile.reconcile(tx, booking, now)
@@ -155,7 +155,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes that make a booking's person distinct from the other lead's."""
+    """Return the changes that tell a booking's person apart from the other lead's person."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not mistaken for another person's: release it")
@@ -163,9 +163,9 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the people of bookings. Raise :class:`NotPossible` if the first one has changed.
+    """Lock the bookings' people. Raise :class:`NotPossible` if the first booking has changed.
 
-    Keys are locked before rows, as everywhere, so that no two transactions deadlock.
+    Keys are always locked before rows, so that two transactions cannot deadlock.
     """
     tx.bookings.lock_related((booking, *others), now)
     if tx.bookings.get(booking.id, lock=True) != booking:
@@ -187,7 +187,7 @@ def _canceled_in_knock(tx: Transaction, cancellation: Booking, now: dt.datetime)
     """Return the bookings that a user canceled in Knock because of this cancellation."""
     same = (*reconcile.load(tx, cancellation, now).same, cancellation)
     found = [one.id for one in same if may_exist(one) and cancellation in canceling(one, same)]
-    named = cancellation.because_of  # not among the others if too many share the key
+    named = cancellation.because_of  # not among the related bookings if too many share the key
     return found if named is None else [named, *found]
 
 
@@ -217,7 +217,7 @@ def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: d
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
-    """Store a tour for a lead whose guest card stays. The tour supersedes a pending card."""
+    """Store a tour for a lead and keep its guest card. The tour supersedes a pending card."""
     tour = dataclasses.replace(
         edited,
         id=NEW,
@@ -242,8 +242,8 @@ def _reconcile_with(
 ) -> None:
     """Update the person's other requests after a booking is released.
 
-    Raise :class:`NotPossible` if another request takes precedence. With ``is_confirmed``, a user
-    knows that the contact is shared with someone else.
+    Raise :class:`NotPossible` if another request takes precedence. ``is_confirmed`` means that the
+    user knows that someone else has the same contact.
     """
     ready = dataclasses.replace(
         booking, state=BookingState.PENDING, reason=None, because_of=None, gone_at=None
@@ -261,7 +261,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold pending requests of others who share a contact: Knock would cancel this tour."""
+    """Hold other people's pending requests that share a contact and would cancel this tour."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:
@@ -286,7 +286,7 @@ def _refusal(booking: Booking, decision: Decision) -> str:
 
 
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Raise :class:`NotPossible` for a newer pending request: it would cancel this tour."""
+    """Raise :class:`NotPossible` if a newer pending request would cancel this tour."""
     if booking.kind is Kind.PROSPECT:
         return  # a tour after a guest card is intended
     for other in reconcile.load(tx, booking, now).same:

@@ -1,4 +1,4 @@
-"""Remap stored events after a mapping has been fixed, and show what changes."""
+"""Map stored events again after a mapping has been fixed, and show what changes."""
 
 import dataclasses
 import datetime as dt
@@ -19,17 +19,17 @@ from adapter.store.fingerprints import Fingerprints, lock_key
 #: States of bookings that a replay replaces.
 REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
 
-#: States that even a forced replay leaves alone: in flight, or possibly in Knock.
+#: States of bookings that even a forced replay does not change, because they may reach Knock.
 NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The changes from replaying one event."""
+    """The changes that result from replaying one event."""
 
     event_id: int
     source: str
-    #: Why it cannot be replayed, or None.
+    #: Why the event cannot be replayed, or None.
     refusal: str | None
     outcome: str
     #: ``item.field`` → (before, after).
@@ -37,7 +37,7 @@ class Difference:
 
 
 class Replays:
-    """Map events again with the current mappings."""
+    """Maps events again with the current mappings."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -50,11 +50,11 @@ class Replays:
     def replay(
         self, event_id: int, *, by: str, dry_run: bool, forced_because: str | None = None
     ) -> Difference:
-        """Remap an event with the current mapping. ``dry_run`` only reports the changes.
+        """Map an event again with the current mapping. ``dry_run`` only reports the changes.
 
-        Bookings that are in flight, booked, discarded or past are left alone; several tours in one
-        webhook are treated separately if the mapping gives each a dedupe key. With
-        ``forced_because``, a reason for the history, only bookings in flight are left alone: a
+        Bookings that are in flight, booked, discarded or past are not changed. Several tours in one
+        webhook are handled separately if the mapping gives each a dedupe key. With
+        ``forced_because``, a reason for the history, only bookings in flight are not changed: a
         booked tour is booked again, and a past tour is held.
         """
         fingerprints, now = self._store.fingerprints(), self._clock()
@@ -89,7 +89,7 @@ class Replays:
 
 
 def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:
-    """Point leads that were merged with replaced bookings to the event's new bookings."""
+    """Merge leads that were merged with replaced bookings with the event's new bookings instead."""
     known = {booking.id for booking in replaced}
     new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
     for old in replaced:
@@ -104,7 +104,7 @@ def _without_settled(
     bookings: tuple[Booking, ...],
     mapped: Mapped,
 ) -> Mapped:
-    """Leave out items whose bookings can no longer be replaced."""
+    """Return the mapping result without items whose bookings can no longer be replaced."""
     if not any(map(_is_settled, bookings)):
         return mapped
     replaceable = {booking.item_key for booking in bookings if booking.state in REPLACEABLE}
@@ -134,7 +134,7 @@ def _refusal(
     if event.state is EventState.DISCARDED and not is_forced:
         return "it was discarded"
     if mapped.items and not is_forced:
-        return None  # settled items are already left out
+        return None  # items that cannot be replaced are already left out
     for booking in bookings:
         if booking.state in NOT_FORCEABLE if is_forced else _is_settled(booking):
             return f"its booking {booking.id} is {booking.state}"
@@ -146,7 +146,7 @@ def _is_settled(booking: Booking) -> bool:
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
-    """Return True if every tour has started."""
+    """Return True if every tour's start has passed."""
     starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return bool(starts) and all(start is not None and start <= now for start in starts)
 

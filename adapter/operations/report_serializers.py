@@ -1,4 +1,4 @@
-"""Convert rejections, groups and the status to plain data, for JSON."""
+"""Convert rejections, groups and the overview to JSON-compatible data."""
 
 import dataclasses
 import json
@@ -13,27 +13,27 @@ from adapter.store import Group, Rejection, RejectionSummary, UnknownCommunity
 
 
 def rejection_as_dict(rejection: Rejection | RejectionSummary) -> dict[str, Any]:
-    """Convert a rejected request, without headers and body."""
+    """Return a rejected request as JSON-compatible data, without headers and body."""
     return dump(rejection, "id source received_at reason sender bytes=size can_retry")
 
 
 def whole_rejection_as_dict(rejection: Rejection) -> dict[str, Any]:
-    """Convert a rejected request with its headers, and its body as text."""
+    """Return a rejected request as JSON-compatible data, with its headers and its body as text."""
     body = None if rejection.body is None else rejection.body.decode("utf-8", "replace")
     return rejection_as_dict(rejection) | dump(rejection, "method url headers") | {"body": body}
 
 
 def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
-    """Convert an unknown community, with the sender's original value if possible."""
+    """Return an unknown community as JSON-compatible data, with the sender's value if possible."""
     try:
         value = json.loads(one.value or "null")
-    except ValueError:  # it was truncated
+    except ValueError:  # the value was truncated
         value = one.value
     return {"value": value} | dump(one, "path waiting last_at")
 
 
 def overview_as_dict(overview: Overview) -> dict[str, Any]:
-    """Convert the overview."""
+    """Return the overview as JSON-compatible data."""
     sending = dump(
         overview.sending,
         "stopped_for stopped_at stopped_why paused_until calls_in_60_seconds=calls pending",
@@ -74,7 +74,7 @@ def _source_as_dict(source: SourceState) -> dict[str, Any]:
 
 
 def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
-    """Convert a decision report to a dict, with each rule spelled out as a sentence."""
+    """Return a decision report as JSON-compatible data, with a sentence for each rule."""
     decisions = [
         {"sentence": DECISIONS.get(one.rule, one.rule), **dataclasses.asdict(one)}
         for one in report.decisions
@@ -83,7 +83,7 @@ def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:
-    """Convert a group, with its advice."""
+    """Return a group of the review queue as JSON-compatible data, with its advice."""
     return {
         "group": group.issue.key,
         **dataclasses.asdict(group.issue),

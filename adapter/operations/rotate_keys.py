@@ -1,4 +1,4 @@
-"""Re-encrypt or decrypt stored requests according to the current ADAPTER_ENCRYPTION_KEYS."""
+"""Re-encrypt or decrypt stored requests, depending on the current ADAPTER_ENCRYPTION_KEYS."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,7 +7,7 @@ from adapter.store import Database, Undecryptable
 from adapter.store.encryption import KINDS
 from adapter.store.rows import delivery_headers
 
-#: Requests in one transaction: few, because each may have a large body.
+#: Number of requests in one transaction. It is small because bodies may be large.
 BATCH = 20
 
 
@@ -16,10 +16,10 @@ def rotate(
 ) -> tuple[int, Undecryptable]:
     """Encrypt stored requests with the newest key, or decrypt them, while the adapter runs.
 
-    Each batch is a transaction: a run that was interrupted can be repeated, and does the rest. Call
-    ``progress`` after each batch with the number of requests so far. Return how many remain: those
-    in use, those that a process with other keys has stored in the meantime, and those whose keys
-    are not set, which are returned too.
+    Each batch is a transaction, so if a run is interrupted, the next run does the rest. Call
+    ``progress`` after each batch with the number of requests so far. Return how many remain, and
+    the IDs of keys that are not set. Requests remain if they were in use, if a process with other
+    keys stored them in the meantime, or if their key is not set.
     """
     readable, done = delivery_headers(*(source.delivery_header for source in sources)), 0
     for kind in KINDS:

@@ -1,4 +1,4 @@
-"""Convert stored rows to plain data, for JSON."""
+"""Convert stored rows to JSON-compatible data."""
 
 import dataclasses
 import datetime as dt
@@ -11,12 +11,12 @@ from adapter.models import Attempt, Booking, Change, Event, LeadHistory
 
 
 def utc(at: dt.datetime | None) -> str | None:
-    """Return an instant as ISO 8601 in UTC: ``2026-03-14T20:30:00Z``."""
+    """Return an instant in UTC, in ISO 8601 format such as ``2026-03-14T20:30:00Z``."""
     return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
 def ago(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Format how long ago or how far ahead an instant is, in one suitable unit."""
+    """Return how long ago or how far ahead an instant is, such as ``3 hours ago``."""
     if at is None:
         return "-"
     seconds = (now - at).total_seconds()
@@ -29,7 +29,7 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
 
 
 def local(at: dt.datetime | None, timezone: str | None) -> str | None:
-    """Return an instant in the community's time zone: ``Sat 2026-03-14 14:30 MDT``."""
+    """Return an instant in the community's time zone, such as ``Sat 2026-03-14 14:30 MDT``."""
     if at is None or timezone is None:
         return None
     return at.astimezone(ZoneInfo(timezone)).strftime("%a %Y-%m-%d %H:%M %Z")
@@ -41,7 +41,7 @@ def person(appointment: dict[str, Any] | Any) -> str:
     return " ".join(filter(None, names)) or "-"
 
 
-#: Attributes of each row type that appear in JSON; ``key=attribute`` renames one.
+#: The attributes of each row type that JSON includes. ``key=attribute`` renames one.
 _FIELDS: Final[Mapping[type, str]] = {
     Event: "id source state received_at content_type bytes=size mapping_hash kept reasons",
     Booking: (
@@ -54,13 +54,13 @@ _FIELDS: Final[Mapping[type, str]] = {
 
 
 def dump(row: Any, fields: str) -> dict[str, Any]:
-    """Return attributes of ``row``; ``key=attribute`` renames one."""
+    """Return the attributes of ``row`` that ``fields`` lists. ``key=attribute`` renames one."""
     names = (field.partition("=") for field in fields.split())
     return {key: getattr(row, attribute or key) for key, _, attribute in names}
 
 
 def to_json(data: Any, **options: Any) -> str:
-    """Format data as JSON, with rows and times as plain data."""
+    """Format data as JSON. It may contain rows and times."""
     return json.dumps(data, indent=2, default=_plain, **options)
 
 
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
 
 
 def story_as_dict(story: LeadHistory, replaced: Mapping[int, Booking]) -> dict[str, Any]:
-    """Convert a lead's whole history."""
+    """Return a lead's history as JSON-compatible data."""
     return {
         "event": dump(story.event, _FIELDS[Event]) | {"body": _body_text(story.event)},
         "repeats": story.duplicates,
@@ -93,7 +93,7 @@ def story_as_dict(story: LeadHistory, replaced: Mapping[int, Booking]) -> dict[s
 
 
 def _link(booking: Booking) -> dict[str, Any]:
-    """Convert a related lead, without its appointment."""
+    """Return a related lead as JSON-compatible data, without its appointment."""
     fields = "id event=event_id source state reason because_of"
     return dump(booking, fields) | {"person": person(booking.appointment)}
 

@@ -1,4 +1,4 @@
-"""Sign console users in: names, passwords, one-time links, and lockout after failed attempts."""
+"""Sign in console users with passwords or one-time links, and limit failed attempts."""
 
 import datetime as dt
 import functools
@@ -16,21 +16,23 @@ from adapter.store import SIGN_IN_WINDOW, Database, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: Failed attempts that lock a name from one address or known browser, or an address for any name.
+#: Numbers of failures that lock a name for one address or known browser, and an address for all
+#: names.
 MAX_FAILURES_OF_BOTH: Final = 5
 MAX_FAILURES_OF_ADDRESS: Final = 20
-#: After this many for a name, each new address gets one attempt, and a hidden address gets none.
+#: After this many failures for a name, each new address has one attempt, and a hidden address has
+#: none.
 MAX_FAILURES_OF_NAME: Final = 50
 MIN_PASSWORD_LENGTH: Final = 10
-#: Longer ones are not hashed, because hashing is slow by design.
+#: Longer passwords are not hashed, because hashing is slow by design.
 MAX_PASSWORD_LENGTH: Final = 200
 
-#: Name of the user that the link from `adapter run` signs in. Reserved: it is not a valid name.
+#: Name of the user that the link from `adapter run` signs in. No real user can have this name.
 LOCAL: Final = "(local)"
 
 
 class SignIn:
-    """Check and change the users of the database and the settings."""
+    """Signs in users, and adds and removes them."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -38,9 +40,9 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Return all console users; ADAPTER_USERS takes precedence over the database.
+        """Return all console users, by name. ADAPTER_USERS takes precedence over the database.
 
-        The local user counts only while there is no other.
+        The local user counts only while there is no other user.
         """
         with self._store.transaction() as tx:
             stored = {user.name: user for user in tx.users.all()}
@@ -52,10 +54,11 @@ class SignIn:
         return stored | configured or local
 
     def sign_in(self, name: str, password: str, client: str | None, browser: str = "") -> User:
-        """Return the user. Raise :class:`SignInRefused`, the same for a wrong name or password.
+        """Return the user. Raise :class:`SignInRefused` if the name or the password is wrong.
 
-        Without ``client``, the IP address, only the name is counted. A ``browser`` in which this
-        user has signed in before is counted by itself, so that no one else can lock it out.
+        Failures are counted by name and by ``client``, the IP address, if it is known. A
+        ``browser`` in which this user has signed in before is counted separately, so that no one
+        else can lock it out.
         """
         user, now = self.users().get(name), self._clock()
         is_known = user is not None and secrets.compare_digest(
@@ -69,7 +72,7 @@ class SignIn:
         )
         if user is None or not is_right:
             raise SignInRefused("Wrong name or password.")
-        # Failures of the name alone stay, so that other clients' guesses still count.
+        # Failures counted by name alone are kept, so that other clients' guesses still count.
         own = [key.hex() for key, limit in limits.items() if limit == MAX_FAILURES_OF_BOTH]
         with self._store.transaction() as tx:
             tx.users.delete_failures(own, failure_ids)
@@ -77,7 +80,7 @@ class SignIn:
         return user
 
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
-        """Record a failure in advance so that concurrent attempts all count. Return its IDs.
+        """Record a failure in advance, so that all concurrent attempts count. Return its IDs.
 
         Raise :class:`SignInRefused` if a limit is reached.
         """
@@ -90,9 +93,9 @@ class SignIn:
             return tx.users.record_failure([*names], now=now)
 
     def new_link(self) -> str | None:
-        """Return the key of a one-time link, or None if there are users who can sign in.
+        """Return the key for a one-time link, or None if there are users who can sign in.
 
-        It invalidates the previous link and ends the session that was started with it.
+        This invalidates the previous link and ends the session that it started.
         """
         if self.users().keys() - {LOCAL}:
             return None
@@ -103,7 +106,7 @@ class SignIn:
         return key
 
     def open_link(self, key: str) -> User:
-        """Return the local user. Raise :class:`SignInRefused` for a used or unknown key."""
+        """Return the local user. Raise :class:`SignInRefused` if the key is used or unknown."""
         user, now = _local_user(secrets.token_urlsafe(24)), self._clock()
         link = self._link_hash(key)
         with self._store.transaction() as tx:
@@ -122,30 +125,31 @@ class SignIn:
         return signatures.keyed_hash(self._store.hash_key(), text.encode("utf-8", "replace"))
 
     def unlock(self, *, by: str) -> None:
-        """Clear all failed sign-ins."""
+        """Delete all failed sign-ins."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.users.delete_old_failures(now + SIGN_IN_WINDOW)
             tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
-        """Return the value that ties a session to a user's current password."""
+        """Return the value that ties a session to the user's current password."""
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value that marks a browser as known for this user and password."""
+        """Return the cookie value that marks a browser as known for a user and password."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
-        """Return this installation's key for signing sessions."""
+        """Return the key with which this installation signs sessions."""
         return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
-        """Add a user. Raise :class:`NotPossible` with the reason."""
+        """Add a user. Raise :class:`NotPossible` if the name, password or role is invalid."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             tx.users.add(user, now=now)
-            tx.users.remove(LOCAL)  # so that its session does not count again after the last user
+            # This also prevents its session from becoming valid again without users.
+            tx.users.remove(LOCAL)
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def remove(self, name: str, *, by: str) -> bool:
@@ -157,12 +161,12 @@ class SignIn:
         return role is not None
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Hash the keys under which failures are counted, and return each hash with its limit."""
+        """Return the limit for each hashed text under which failures are counted."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return the keys under which an unknown browser's failures are counted, with their limits."""
+    """Return the texts under which an unknown browser's failures are counted, and their limits."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)
@@ -172,9 +176,9 @@ def _counted(name: str, client: str | None) -> Mapping[str, int]:
 
 
 def _is_locked(failures: Mapping[int, int]) -> bool:
-    """Return whether no further attempt is allowed, given the failures by their limit.
+    """Return whether another attempt is forbidden, given the number of failures by limit.
 
-    A name that many addresses try is slowed down, not locked: each of them has one attempt.
+    A name that many addresses try is not locked, but each new address has only one attempt.
     """
     counted = dict(failures)
     is_attacked = counted.pop(MAX_FAILURES_OF_NAME, 0) >= MAX_FAILURES_OF_NAME
@@ -188,7 +192,7 @@ def _local_user(password: str) -> User:
 
 
 def new_user(name: str, password: str, role: str) -> User:
-    """Return a user with a hashed password. Raise :class:`NotPossible` with the reason."""
+    """Return a user with a hashed password. Raise :class:`NotPossible` if a value is invalid."""
     if not is_user_name(name):
         raise NotPossible("a name may have letters, digits, '.', '_' and '-', at most 60")
     if role not in ROLES:
@@ -202,5 +206,5 @@ def new_user(name: str, password: str, role: str) -> User:
 
 @functools.cache
 def _dummy_hash() -> str:
-    """Return a hash to check for unknown names, so that they take as long as known ones."""
+    """Return a hash to check for unknown names, so that they take as long as known names."""
     return generate_password_hash("nobody")

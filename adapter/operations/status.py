@@ -1,4 +1,4 @@
-"""Summarize the last 24 hours: each source, the review queue, and sending."""
+"""Summarize the last 24 hours of each source, the review queue, and sending."""
 
 import collections
 import dataclasses
@@ -10,7 +10,7 @@ from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
 from adapter.store import Database, Pause, Sending
 
-#: States by the name that users see, in the order of a chart.
+#: The states behind each name that users see, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
     "booked": frozenset({"booked"}),
     "in progress": frozenset({"received", "pending", "sending", "submitted"}),
@@ -30,21 +30,21 @@ def outcome_of(state: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
-    """One source in the last 24 hours."""
+    """A source's activity in the last 24 hours."""
 
     name: str
     last_event_at: dt.datetime | None
-    #: Events, and the average in the same hours of previous weeks.
+    #: Number of events, and the average in the same hours of previous weeks.
     events: int
     usual: float | None
-    #: Leads by the keys of :data:`OUTCOMES`, and by state.
+    #: Numbers of leads, by the keys of :data:`OUTCOMES` and by state.
     outcomes: Mapping[str, int]
     states: Mapping[str, int]
     rejections: int
-    #: Seconds from a webhook to its booking in Knock; None if nothing was booked.
+    #: Seconds from a webhook to its booking in Knock, or None if nothing was booked.
     p50_seconds: float | None
     p95_seconds: float | None
-    #: True if it has sent nothing for longer than usual.
+    #: True if the source has sent nothing for longer than usual.
     is_quiet: bool
 
 
@@ -53,20 +53,20 @@ class Overview:
     """A snapshot of all sources, the review queue and sending."""
 
     at: dt.datetime
-    #: Whether all is well.
+    #: The verdict on whether all is well.
     verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending
     #: What users have paused.
     pauses: tuple[Pause, ...]
     rate_per_minute: int
-    #: Leads that need review, when the oldest arrived, and the soonest tour among them.
+    #: Number of leads that need review, when the oldest one arrived, and the soonest tour of them.
     waiting: int
     oldest_waiting_at: dt.datetime | None
     soonest_waiting_at: dt.datetime | None
-    #: Leads by outcome in each of the 24 hours, oldest first.
+    #: Numbers of leads by outcome for each of the 24 hours, oldest first.
     hours: tuple[tuple[dt.datetime, Mapping[str, int]], ...]
-    #: True if tours are booked in the sandbox, not in Knock.
+    #: True if tours are booked in the sandbox instead of Knock.
     is_sandbox: bool
 
     @property
@@ -93,7 +93,7 @@ class Overview:
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """Return the state at ``now`` of the sources in ``names``."""
+    """Return the overview at ``now`` for the sources in ``names``."""
     names = list(names)
     verdict = verdict_of(store, names, settings, now)
     quiet = {one.source for one in verdict.problems if one.code == "source_silent"}

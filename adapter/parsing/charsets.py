@@ -2,7 +2,7 @@
 
 from typing import Final
 
-#: Charsets that are often declared by mistake. Their text is almost never valid UTF-8.
+#: Charsets that are often declared by mistake. Text in them is almost never valid UTF-8.
 _OFTEN_WRONG: Final = frozenset(
     {"utf-16", "utf-16le", "utf-16be", "utf-32"}
     | {"ascii", "us-ascii", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "macintosh"}
@@ -40,7 +40,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Decode invalid bytes as declared, or as windows-1252 if no UTF-8 sequence is in them."""
+    """Decode invalid bytes as declared, or as windows-1252 if they contain no UTF-8 sequence."""
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

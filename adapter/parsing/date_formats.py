@@ -143,7 +143,10 @@ def compile_format(text: str) -> Format:
 
 
 def _literal(found: re.Match[str], text: str) -> str:
-    """Return the regular expression for a literal, or "" for a token, or raise ValueError."""
+    """Return the regular expression for a literal, or "" for a token.
+
+    Raise ValueError for an unknown token or an unquoted word.
+    """
     token, literal = found["token"], found["literal"] or ""
     words = found["words"] or found["word"] or ""
     if (token and token not in TOKENS) or literal.isalnum() or not (words + literal).isprintable():

@@ -32,7 +32,7 @@ def plain_text(text: str) -> str:
 
 
 def unescape_html(text: str) -> str:
-    """Replace HTML entities. Unlike ``html.unescape``, allow for numbers of 5,000 digits."""
+    """Replace HTML entities. Unlike ``html.unescape``, do not fail for numbers of 5,000 digits."""
     return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
 
 

@@ -22,7 +22,7 @@ MAX_DEPTH: Final = 100
 MAX_ELEMENTS: Final = 30_000
 #: Limited because each correction takes another pass over the body.
 MAX_CORRECTIONS: Final = 20
-#: Limited because each one takes a Python call. Half a million would take a third of a second.
+#: Limited because each one takes a Python call. Half a million would take 0.3 seconds.
 MAX_XML_CORRECTIONS: Final = 20_000
 
 #: A JSON escape sequence, valid or not.
@@ -61,7 +61,7 @@ def _load(text: str, repairs: list[str]) -> Any:
             return json.loads(text, parse_constant=_refuse_constant)
         except json.JSONDecodeError as exc:
             where = f"line {exc.lineno}, column {exc.colno}"
-        except ValueError:  # for NaN, Infinity, or an integer of more than 4,300 digits
+        except ValueError:  # NaN, Infinity, or an integer of more than 4,300 digits
             pass
         data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
     except RecursionError:

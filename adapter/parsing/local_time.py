@@ -90,7 +90,7 @@ def read_instant(
     dst: str | None = None,
     ignore_offset: bool = False,
 ) -> Instant:
-    """Read an instant in ISO 8601, or in one of ``formats`` if there are any.
+    """Read an instant in ISO 8601, or in one of the given ``formats``.
 
     An offset in the value takes precedence. ``zone`` applies to values without an offset, or to all
     values if ``ignore_offset`` is True. A date and a time from two paths are joined with a space. A
@@ -115,7 +115,7 @@ def read_instant(
 
 
 def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
-    """Read a calendar date in ISO 8601, or in one of ``formats`` if there are any.
+    """Read a calendar date in ISO 8601, or in one of the given ``formats``.
 
     For a date with a time, the date is used as written: no time zone is applied. A time in UTC
     other than midnight is rejected, because its date depends on the time zone.

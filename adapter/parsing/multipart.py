@@ -24,10 +24,10 @@ class _Part:
 
     name: str
     content: bytes
-    #: For files only.
+    #: The file name, for files only.
     filename: str | None
     mime: str
-    #: From the part's own header.
+    #: The charset in the part's own header, or None.
     charset: str | None
 
     @property

@@ -284,7 +284,7 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf, shallowest first. Of each list, use the first item.
+    """Yield the path and value of each leaf, shallowest first, using only each list's first item.
 
     Yield at most 400 leaves. Scalars and lists of scalars are leaves.
     """

@@ -32,7 +32,7 @@ class Propexo:
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
         self.base_url = base_url.rstrip("/")
-        self._token = token
+        self._headers = {"Authorization": f"Bearer {token}"}
         #: Maximum time for one request, up to the last byte of the response.
         self.timeout_seconds = timeout_seconds
 
@@ -47,7 +47,7 @@ class Propexo:
             response = exchange(
                 "POST",
                 self.base_url + CREATE_PATHS[attempt.kind],
-                token=self._token,
+                headers=self._headers,
                 body=body,
                 timeout_seconds=self.timeout_seconds,
             )
@@ -77,6 +77,13 @@ class Propexo:
         """
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
+    def integrations(self) -> Response:
+        """Return the response with the list of integrations, whatever its status.
+
+        Raise :class:`NotSent` if there is none. Its cause says why.
+        """
+        return self._get(INTEGRATIONS_PATH)
+
     def check_token(self) -> None:
         """Make a cheap call. Raise :class:`UpstreamError` unless Propexo accepts the token."""
         self.records(INTEGRATIONS_PATH, {"limit": "1"})
@@ -86,7 +93,7 @@ class Propexo:
             return exchange(
                 "GET",
                 self.base_url + path,
-                token=self._token,
+                headers=self._headers,
                 body=None,
                 timeout_seconds=self.timeout_seconds,
             )

@@ -66,13 +66,17 @@ class RateLimitedReads:
         self._next_at = clock()
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Wait for the rate limit and return one page. Raise :class:`UpstreamError` on failure."""
+        """Return one page as soon as the rate limit allows. Raise :class:`UpstreamError`."""
+        self.wait()
+        return self._propexo.page(path, query)
+
+    def wait(self) -> None:
+        """Wait until the rate limit allows a call, and count it. Raise :class:`UpstreamError`."""
         until = self._clock() + MAX_WAIT
         while (at := self._wait_until()) is not None:
             if at > until:
                 raise NotSent("the rate limit does not allow another call now; try again later")
             self._pause(max((at - self._clock()).total_seconds(), 0.01))
-        return self._propexo.page(path, query)
 
     def _wait_until(self) -> dt.datetime | None:
         """Reserve one call and return None, or return when the next call is allowed."""

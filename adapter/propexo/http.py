@@ -56,7 +56,7 @@ class Body(io.BytesIO):
 
 
 def exchange(
-    method: str, url: str, *, token: str, body: Body | None, timeout_seconds: float
+    method: str, url: str, *, headers: Mapping[str, str], body: Body | None, timeout_seconds: float
 ) -> Response:
     """Make one request on a new connection, because a reused one may be stale and lose it.
 
@@ -64,9 +64,9 @@ def exchange(
     unchanged: the caller can tell from ``body`` whether the request was sent.
     """
 
-    def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def add_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
         # Set through ``auth``, so that a netrc file cannot replace the token.
-        request.headers["Authorization"] = f"Bearer {token}"
+        request.headers.update(headers)
         return request
 
     if body is not None:
@@ -79,7 +79,7 @@ def exchange(
             url,
             data=body,
             headers={"Connection": "close", "Content-Type": "application/json"},
-            auth=authorize,
+            auth=add_headers,
             timeout=(min(CONNECT_SECONDS, timeout_seconds), timeout_seconds),
             allow_redirects=False,
             stream=True,

@@ -16,8 +16,9 @@ DROPS = ("before", "after", "during")
 class Fault:
     """A fault in one request. Durations are in seconds, and the fields can be combined.
 
-    ``book`` sets whether a create request books. By default it does, unless there is a ``status``,
-    the connection drops before booking, or the job fails. With ``book_after``, it always books.
+    ``book`` sets whether a create request takes effect. By default it does, unless there is a
+    ``status``, the connection drops before booking, or the job fails. With ``book_after``, it
+    always does.
     """
 
     on: str = "create"
@@ -46,14 +47,14 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """Return True if a create request books."""
+        """Return True if a create request takes effect."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
         return is_clean or self.book_after > 0
 
 
-#: The fault of requests without a fault.
+#: The value for requests without a fault.
 NONE = Fault()
 
 

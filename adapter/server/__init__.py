@@ -1,1 +1,1 @@
-"""Run the processes: gunicorn, worker, supervisor, watchdog and demo."""
+"""Run the processes, including gunicorn, the worker, the supervisor and the demo."""

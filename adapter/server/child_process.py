@@ -14,7 +14,7 @@ LONGEST_PAUSE_SECONDS = 10.0
 #: During startup, a process that is killed this many times is abandoned.
 MAX_RESTARTS = 3
 
-#: Prints one line for the operator.
+#: Prints a line for the operator.
 Echo = Callable[[str], object]
 
 
@@ -53,7 +53,7 @@ class ChildProcess:
 
     @property
     def is_crash_looping(self) -> bool:
-        """Return True if it exited by itself or was killed repeatedly."""
+        """Return True if the process exited by itself or was killed repeatedly."""
         code = None if self.process is None else self.process.poll()
         return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
 

@@ -1,4 +1,4 @@
-"""Run the whole adapter once: PostgreSQL, web, worker and sandbox, with webhooks from four senders.
+"""Run the whole adapter once, with PostgreSQL, web, worker, sandbox, and webhooks from senders.
 
 Only the senders are simulated, and the sandbox replaces Propexo. All data is deleted at the end.
 """
@@ -31,7 +31,7 @@ from adapter.settings import Policy, replaced
 from adapter.store import Database
 from adapter.webhooks import signed_client
 
-#: Time limit for the bookings.
+#: Time limit for all bookings to become final.
 TIMEOUT_SECONDS = 60.0
 
 _FINAL_STATES = frozenset(BookingState) - {
@@ -40,7 +40,7 @@ _FINAL_STATES = frozenset(BookingState) - {
     BookingState.SUBMITTED,
 }
 
-#: A gallery sender that waits for the outcome, and the name of its copy.
+#: A sender from the gallery that waits for the outcome. Its copy has the same name.
 GALLERY_CHATBOT: Final = "manychat"
 CHATBOT: Final = "manychat-demo"
 
@@ -49,7 +49,7 @@ DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """A webhook that was sent, and the adapter's response."""
+    """A webhook that the demo sent, and the adapter's response."""
 
     description: str
     source: str
@@ -72,7 +72,7 @@ class Result:
     folder: Path
 
     def faults(self) -> list[str]:
-        """Return all failures, or none if every lead is booked once or held."""
+        """Return all failures. There are none if every lead was booked once or held as expected."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []
@@ -182,7 +182,7 @@ def _send(
 
 
 def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
-    """Yield each sample's description, source and payload, with upcoming tours."""
+    """Yield the description, source and payload of each sample, with upcoming tours."""
     day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
     portal, form, bot = (
         json.loads((folder / "samples" / name).read_text())

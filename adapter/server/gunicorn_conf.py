@@ -1,13 +1,14 @@
-"""Configure gunicorn for the web process, including reloading mappings.
+"""Configure gunicorn for the web process, including how it reloads mappings.
 
 Gunicorn's main process loads the settings and sources before it forks its workers, so a restarted
-worker uses the last valid set even if the files have changed. SIGHUP to the main process reloads
-the set, including secrets in files. New workers use a valid set while the old ones finish their
-requests. An invalid set is logged and ignored.
+worker uses the last valid sources even if the files have changed. SIGHUP makes the main process
+reload them, including secrets in files. If they are valid, new workers use them while the old
+workers finish their requests. If they are invalid, the problems are logged, and nothing changes.
 
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
 
+import contextlib
 import fcntl
 import functools
 import logging
@@ -15,12 +16,13 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flask
 
-from adapter import app, logs
+from adapter import app, logs, services
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
@@ -29,7 +31,7 @@ from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
-from adapter.settings import Settings, settings_from
+from adapter.settings import Settings, name_connections, settings_from
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, using what the main process has loaded."""
+    """Return a worker's WSGI application, with the settings and sources of the main process."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     created = app.create_app(settings, all_sources=sources)
@@ -63,27 +65,44 @@ def _report(pipeline: Pipeline) -> None:
         tells_outages=True,
     )
     never = threading.Event()
-    alarms = ("alarms", watch.step, WATCH_SECONDS, never)
+    look = functools.partial(_if_migrated, pipeline, watch.step)
+    alarms = ("alarms", look, WATCH_SECONDS, never)
     threading.Thread(target=repeat, args=alarms, name="alarms", daemon=True).start()
-    repeat("heartbeat", heart.beat, HEARTBEAT_SECONDS, never)
+    beat = functools.partial(_if_migrated, pipeline, heart.beat)
+    repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
+
+
+def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
+    """Call a step unless the database is not migrated yet. The step itself notices an outage."""
+    with contextlib.suppress(StoreUnavailable):
+        try:
+            pipeline.store.check_schema()
+        except WrongSchema:
+            return
+    step()
 
 
 def on_starting(server: Any) -> None:
     """Load the sources in the main process. Gunicorn calls this first."""
+    name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
+    services.log_service_links(settings)
     _load(settings)
-    # Gunicorn's own SIGHUP handler shuts everything down if the new workers do not start.
+    # Gunicorn's own SIGHUP handler shuts down everything if the new workers do not start.
     server.handle_hup = functools.partial(_reload, server)
 
 
 def when_ready(server: Any) -> None:
-    """Let the system buffer responses for senders that do not read them (see `web_worker`).
+    """Make the system buffer responses for senders that do not read them (see `web_worker`).
 
-    Accepted sockets inherit the option. Gunicorn calls this when its sockets listen.
+    Accepted sockets inherit the option. Gunicorn calls this once its sockets are listening.
     """
     for listener in server.LISTENERS:
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if _loaded is not None:
+        facts = services.start_facts(*_loaded)
+        log.info("web_started", extra={**facts, "address": ", ".join(map(str, server.LISTENERS))})
 
 
 def _reload(server: Any) -> None:
@@ -93,7 +112,7 @@ def _reload(server: Any) -> None:
 
 
 def _load(settings: Settings) -> bool:
-    """Load all sources. Raise ConfigurationError for an invalid one or a missing secret."""
+    """Load all sources. Raise ConfigurationError if one is invalid or lacks a secret."""
     global _loaded  # noqa: PLW0603 - set in the main process only
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)

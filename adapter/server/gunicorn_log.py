@@ -1,4 +1,4 @@
-"""Log gunicorn's own messages as JSON like ours, without any part of a request."""
+"""Log gunicorn's own messages in our JSON format, without any part of a request."""
 
 from typing import Any
 
@@ -6,16 +6,17 @@ from gunicorn import glogging
 
 
 class Logger(glogging.Logger):  # type: ignore[misc] # gunicorn has no types
-    """Pass gunicorn's records to our handler, which logs where they came from, not their text.
+    """Passes gunicorn's records to our handler, which logs where they came from, not their text.
 
-    Their text quotes requests: what follows a body of the wrong length is read as a request line.
+    The text may quote a request, because bytes after a body that is too long look like a request
+    line.
     """
 
     def setup(self, cfg: Any) -> None:
-        """Replace gunicorn's handler. Gunicorn calls this at start and reload."""
+        """Replace gunicorn's handler. Gunicorn calls this at startup and on a reload."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
-        # Without gunicorn's wrappers, a record names the code that logged it.
+        # Without gunicorn's wrapper methods, a record names the code that logged it.
         for name in ("critical", "error", "warning", "info", "debug", "exception"):
             setattr(self, name, getattr(self.error_log, name))

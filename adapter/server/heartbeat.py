@@ -1,4 +1,4 @@
-"""Report every few seconds that a process is alive, so that the others notice its end."""
+"""Report every few seconds that a process is alive, so that the others notice if it ends."""
 
 import datetime as dt
 import os
@@ -16,10 +16,10 @@ HEARTBEAT_SECONDS = 10.0
 
 
 class Heart:
-    """Sends the heartbeats of one process. Ages are measured by the monotonic clock."""
+    """Sends the heartbeats of a process. Ages are measured with the monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
-        """``kind``: ``web`` or ``worker``. ``pid``: the process to report, by default this one."""
+        """Take the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: ours)."""
         self._pipeline = pipeline
         self._kind = kind
         self._pid = pid or os.getpid()
@@ -29,11 +29,11 @@ class Heart:
         self._outdated_since: float | None = None
 
     def looked(self) -> None:
-        """Record that this worker has looked for due rows."""
+        """Record that this worker has checked for due rows."""
         self._looked_at = time.monotonic()
 
     def beat(self) -> None:
-        """Send one heartbeat. Raise StoreUnavailable."""
+        """Send a heartbeat. Raise StoreUnavailable if PostgreSQL cannot be reached."""
         self._check_mappings()
         heartbeat = Heartbeat(
             id=self._id,
@@ -50,7 +50,7 @@ class Heart:
             tx.monitoring.record_heartbeat(heartbeat)
 
     def _check_mappings(self) -> None:
-        """Notice whether the mapping files differ from the mappings in use."""
+        """Check whether the mapping files differ from the mappings in use."""
         folder = self._pipeline.settings.mappings_dir
         if not registry.changed_since_load(folder, self._pipeline.sources):
             self._outdated_since = None

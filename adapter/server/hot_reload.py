@@ -1,4 +1,4 @@
-"""Reload mappings in running processes. If the set is invalid, reload nothing."""
+"""Reload mappings in running processes. If one mapping is invalid, reload none."""
 
 import logging
 from collections.abc import Callable
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 MAX_FILES: Final = 10_000
 
 Loaded = TypeVar("Loaded")
-#: Modification times in nanoseconds and sizes in bytes, by path.
+#: Modification time in nanoseconds and size in bytes of each file, by path.
 Snapshot = dict[str, tuple[int, int]]
 
 
 def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
-    """Return the result of ``load``, or None after logging each problem."""
+    """Return the result of ``load``, or log each problem and return None if it fails."""
     try:
         loaded = load()
     except ConfigurationError as exc:
@@ -33,12 +33,12 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
 
 
 def invalid_part(exc: ConfigurationError) -> str:
-    """Return which part of what is reloaded is invalid. Settings include all secrets."""
+    """Return what is invalid, "mappings" or "settings" (which include all secrets)."""
     return "mappings" if isinstance(exc, MappingErrors) else "settings"
 
 
 def log_problems(settings: Settings) -> None:
-    """Log which files with secrets could not be read again."""
+    """Log which files with secrets cannot be read again."""
     for problem in settings.problems:
         log.error("secret_not_reloaded", extra={"problem": problem})
 
@@ -51,9 +51,9 @@ class FolderWatcher:
         self._reported = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
-        """Return True once per change, as soon as two consecutive polls agree.
+        """Return True once per change, when two consecutive polls see the same files.
 
-        This avoids reading a file that is still being written.
+        So no file is read while it is still being written.
         """
         now = snapshot_of(self.path)
         is_stable, self._last = now == self._last, now
@@ -64,12 +64,12 @@ class FolderWatcher:
 
 
 def snapshot_of(folder: Path) -> Snapshot:
-    """Return the modification time and size of each file."""
+    """Return the modification time and size of each file in a folder."""
     snapshot: Snapshot = {}
     for file, _ in zip(sorted(folder.rglob("*")), range(MAX_FILES), strict=False):
         try:
             stat = file.stat()
         except OSError:
-            continue  # deleted after it was listed
+            continue  # the file was deleted after it was listed
         snapshot[str(file)] = (stat.st_mtime_ns, stat.st_size)
     return snapshot

@@ -11,7 +11,7 @@ from adapter.exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """Return a port that is currently free."""
+    """Return a TCP port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
@@ -19,7 +19,7 @@ def free_port() -> int:
 def check_port(host: str, port: int, setting: str, deadline: float) -> None:
     """Raise ConfigurationError if the port cannot be bound by ``deadline`` (monotonic seconds).
 
-    ``setting`` is its variable.
+    The message names ``setting``, the port's variable.
     """
     try:
         while not _is_free(host, port, is_final=time.monotonic() >= deadline):

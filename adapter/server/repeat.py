@@ -1,8 +1,8 @@
-"""Call a step of a process again and again, whatever it raises."""
+"""Call a function repeatedly, no matter which errors it raises."""
 
 import logging
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 
 from adapter.exceptions import StoreUnavailable
 
@@ -18,30 +18,18 @@ def repeat(
     pause_seconds: float,
     stopping: threading.Event,
     heartbeat: Callable[[str], object] = lambda _: None,
-    outages: MutableMapping[str, str] | None = None,
 ) -> None:
     """Call a step, with a pause after each call, until ``stopping`` is set.
 
-    Call ``heartbeat`` with the name of the part before each step. ``outages`` holds why each part
-    cannot use PostgreSQL, as logged for the current outage; a step that runs on removes its part.
+    Call ``heartbeat`` with the name of the part before each step.
     """
-    logged = {} if outages is None else outages
     while not stopping.is_set():
         heartbeat(part)
         try:
             step()
-            logged.pop(part, None)
-        except StoreUnavailable as exc:
-            logged[part] = log_outage(part, exc, logged.get(part))
+        except StoreUnavailable:
+            pass  # it is logged where it is raised
         except Exception:
             log.exception("worker_part_failed", extra={"part": part})
             stopping.wait(PAUSE_AFTER_BUG_SECONDS)
         stopping.wait(pause_seconds)
-
-
-def log_outage(part: str, exc: StoreUnavailable, logged: str | None) -> str:
-    """Log why a part cannot use PostgreSQL, unless it is logged already. Return the reason."""
-    reason = str(exc)
-    if reason != logged:
-        log.warning("postgresql_unavailable", extra={"part": part, "reason": reason})
-    return reason

@@ -1,20 +1,20 @@
-"""Collect the bytes of one HTTP request until a thread can process it without waiting for more.
+"""Collect the bytes of an HTTP request until a thread can process it without waiting for more.
 
-This module only determines its length. Gunicorn's parser still decides whether it is valid.
+This module only finds where the request ends. Gunicorn's parser still decides whether it is valid.
 """
 
 import re
 
-#: The blank line after the head, or a bare line feed, which the parser rejects.
+#: The blank line after the head, or a bare line feed, which gunicorn's parser rejects.
 _HEAD_END = re.compile(rb"\r\n\r\n|[^\r]\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t;][^\r\n]*)?\r\n")
 
-#: A longer head is rejected. Webhooks have less than 8 kB.
+#: A longer head is rejected. The heads of webhooks have less than 8 kB.
 MAX_HEAD_BYTES = 64 * 1024
-#: Maximum length of the line before a chunk, and of the trailers.
+#: Maximum length of the line before a chunk, and of all trailers.
 _MAX_CHUNK_LINE = 8 * 1024
 
 
@@ -23,15 +23,15 @@ class RequestBuffer:
 
     def __init__(self, max_body_bytes: int) -> None:
         self.data = bytearray()
-        #: False if the request is longer than allowed, or does not end as it should.
+        #: False if the request is longer than allowed or does not end properly.
         self.is_whole = False
         #: True if the sender waits for ``100 Continue``.
         self.awaits_continue = False
         self._max_body = max_body_bytes
         self._head_bytes = 0
-        #: None for a chunked body.
+        #: Length of the body, or None if it is chunked.
         self._length: int | None = 0
-        #: Where to continue the search for the end of the head or the next chunk.
+        #: Where to continue to search for the end of the head or of the next chunk.
         self._position = 0
         self._body_bytes = 0
 
@@ -50,7 +50,7 @@ class RequestBuffer:
         return self._length > self._max_body or self._ends_at(self._head_bytes + self._length)
 
     def take(self) -> tuple[bytes, bytes]:
-        """Return the bytes of the request, and the bytes after it."""
+        """Return the request's bytes, and the bytes after it."""
         end = self._position if self.is_whole else len(self.data)
         return bytes(self.data[:end]), bytes(self.data[end:])
 
@@ -95,7 +95,7 @@ class RequestBuffer:
 
 
 class Discarded:
-    """Receives and discards data on a connection that is being closed."""
+    """Discards the data that arrives on a connection that is being closed."""
 
     data = b""
     awaits_continue = False
@@ -104,6 +104,6 @@ class Discarded:
         self._left = max_bytes
 
     def feed(self, data: bytes) -> bool:
-        """Return True if enough has arrived."""
+        """Count the data. Return True if the connection should now be closed."""
         self._left -= len(data)
         return self._left < 0

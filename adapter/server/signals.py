@@ -39,7 +39,7 @@ def reload_signal() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit on SIGTERM or SIGHUP so that the block's cleanup runs."""
+    """Raise SystemExit on SIGTERM or SIGHUP, so that the block's cleanup code runs."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
 
     def leave(number: int, _frame: object) -> None:

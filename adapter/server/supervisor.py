@@ -1,4 +1,4 @@
-"""``adapter run``: start, restart and stop all processes, and reload mappings.
+"""Start, restart and stop all processes of ``adapter run``, and reload mappings.
 
 Processes start in dependency order: PostgreSQL, migrations, sandbox, worker, web. They stop in
 reverse order.
@@ -16,22 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from adapter import services, store
+from adapter import store
 from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.operations.start_checks import check_destination, check_token, database_url
 from adapter.server import hot_reload
 from adapter.server.child_process import ChildProcess, Echo
 from adapter.server.ports import check_port, is_responding
 from adapter.server.web_process import web_command
-from adapter.services import database_url
 from adapter.settings import SANDBOX_TOKEN, replaced, settings_from
 from adapter.store import child_processes
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from adapter.webhooks import endpoints
 
-#: How often processes are checked.
+#: How often the supervisor checks the processes.
 WATCH_SECONDS = 0.2
 
-#: How often the mappings are checked for changes.
+#: How often the supervisor checks the mappings for changes.
 RELOAD_SECONDS = 1.0
 
 #: Time limit for startup.
@@ -41,20 +41,20 @@ START_SECONDS = 60.0
 #: 7 seconds.
 LEFTOVER_SECONDS = 10.0
 
-#: Deadlines for each process to stop, in seconds since shutdown began. All are shorter than the 10
-#: seconds of `docker stop` and the 7 seconds of a dead parent's guard.
+#: Deadlines by which each process must stop, in seconds after the shutdown begins. They are before
+#: those of `docker stop` (10 seconds) and of the guard of a dead parent (7 seconds).
 STOP_BY_SECONDS = {"web": 2.5, "worker": 5.0, "sandbox": 5.5, "postgres": 6.5}
 
 _ADAPTER = (sys.executable, "-m", "adapter")
 
 
 class Supervisor:
-    """Runs the processes for one environment."""
+    """Runs the processes of one installation."""
 
     def __init__(self, environ: Mapping[str, str], echo: Echo) -> None:
         self.settings = settings_from(environ)
         self._echo = echo
-        # Created before the mappings are read, so that no later change is missed.
+        # Create it before the mappings are read, so that it does not miss a later change.
         self._mappings = hot_reload.FolderWatcher(self.settings.mappings_dir)
         self._environ = dict(environ)
         self._processes: list[ChildProcess] = []
@@ -70,18 +70,18 @@ class Supervisor:
 
     @property
     def sandbox_url(self) -> str | None:
-        """Return the URL of the sandbox that is started too, or None."""
+        """Return the URL of the sandbox, or None if this supervisor does not run one."""
         return self.settings.own_sandbox_url
 
     @contextmanager
     def running(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Run all processes for the duration of the block. They are ready for webhooks.
+        """Run all processes for the duration of the block, which starts when they are ready.
 
-        Startup is abandoned when ``is_stopped()`` returns True. If it fails, stop everything and
-        raise ConfigurationError or StoreUnavailable.
+        Startup is abandoned when ``is_stopped()`` returns True. If startup fails, stop everything
+        and raise ConfigurationError or StoreUnavailable.
         """
         endpoints.check(self.settings)
-        services.check_token(self.settings)
+        check_token(self.settings)
         with _locked(self.settings.data_dir) as was_killed:
             self._check_ports(LEFTOVER_SECONDS if was_killed else 0.0)
             try:
@@ -97,7 +97,7 @@ class Supervisor:
     ) -> None:
         """Keep the processes alive until ``until()`` returns True.
 
-        Reload the mappings when ``is_reload_requested()`` or when a file changes.
+        Reload the mappings when ``is_reload_requested()`` returns True or a file changes.
         """
         checked_at = time.monotonic()
         while not until():
@@ -118,9 +118,9 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Tell web and worker to reload, or print all problems with invalid mappings and settings.
+        """Make web and worker reload, or print all problems if mappings or settings are invalid.
 
-        They log the result, because a file may change before they read it.
+        The processes log the result themselves, because a file may change before they read it.
         """
         try:
             self.settings = self.settings.reread()
@@ -139,7 +139,7 @@ class Supervisor:
         self._echo("reloading mappings and secrets")
 
     def _check_ports(self, wait_seconds: float) -> None:
-        """Raise ConfigurationError if a port stays in use for this long."""
+        """Raise ConfigurationError if a port is still in use after this many seconds."""
         deadline = time.monotonic() + wait_seconds
         check_port(self.settings.host, self.settings.port, "PORT", deadline)
         if self.sandbox_url is not None:
@@ -152,7 +152,7 @@ class Supervisor:
         for name in store.migrate(self.database_url):
             self._echo(f"migrated: {name}")
         with store.Database(self.database_url, size=1) as opened:
-            services.check_destination(self.settings, opened)
+            check_destination(self.settings, opened)
         if self.sandbox_url is not None:
             port = str(self.settings.sandbox_port)
             enums = _sandbox_enums(self.settings.policy.spellings)
@@ -170,7 +170,7 @@ class Supervisor:
             process.stop(max(left, 0.1))
 
     def _start_postgres(self) -> "subprocess.Popen[bytes]":
-        assert self._postgres is not None  # noqa: S101 - called only with an embedded server
+        assert self._postgres is not None  # noqa: S101 - only called with an embedded server
         process = self._postgres.spawn()
         self._postgres.wait(process)
         return process
@@ -192,13 +192,14 @@ class Supervisor:
         process.keep_alive(self._echo)
 
     def _wait(self, url: str, name: str, is_stopped: Callable[[], bool]) -> None:
-        """Wait until a process responds. Raise if any process fails or it takes too long.
+        """Wait until a process responds. Raise an error if a process fails or this takes too long.
 
-        A process that is killed meanwhile is restarted.
+        A process that is killed in the meantime is restarted.
         """
         deadline = time.monotonic() + START_SECONDS
         while not is_stopped() and not is_responding(url):
-            # The others depend on the first one that is down, and may have exited because of it.
+            # The processes after the first one that is down depend on it, and may have exited for
+            # this.
             down = next((one for one in self._processes if one.running is None), None)
             if (down and down.is_crash_looping) or time.monotonic() > deadline:
                 culprit = down.name if down else name
@@ -242,12 +243,12 @@ def _lock_of(folder: Path) -> IO[bytes]:
             "of this user alone, or remove their permission: chmod go-w. In a container's own "
             f"volume, use a folder that is created in it: ADAPTER_DATA_DIR={folder}/adapter"
         )
-    # Others may have prepared the file: it is not followed as a link, truncated or waited for.
+    # Another account may have created the file, so do not follow a link, truncate or wait.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     lock = os.fdopen(os.open(folder / "lock", flags, 0o600), "rb+", buffering=0)
     try:
         if os.fstat(lock.fileno()).st_nlink == 1:
-            os.fchmod(lock.fileno(), 0o600)  # a user who can open it could keep it locked
+            os.fchmod(lock.fileno(), 0o600)  # others could keep it locked
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
@@ -256,6 +257,6 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return sandbox options that accept this deployment's enum spellings."""
+    """Return the options that make the sandbox accept this deployment's enum values."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

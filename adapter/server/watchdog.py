@@ -1,7 +1,7 @@
-"""End a process that is running but no longer works, so that it is restarted.
+"""End a process that runs but no longer works, so that it is restarted.
 
-If a thread dies, or all threads in a pool hang, the process looks healthy from outside, but nothing
-is sent. So each part has to send heartbeats.
+If a thread dies, or if all threads in a pool hang, the process looks healthy from the outside, but
+it sends nothing. So each of its loops and tasks has to send heartbeats.
 """
 
 import logging
@@ -19,8 +19,8 @@ DEAD = 70
 class Watchdog:
     """Ends the process when a part has not sent a heartbeat for ``limit_seconds``.
 
-    Time is counted in ticks of the watchdog's own thread, not by a clock, so that the time during
-    which the whole process was suspended does not count.
+    Time is measured in ticks of the watchdog's own thread instead of with a clock, so that time
+    during which the whole process was suspended does not count.
     """
 
     def __init__(
@@ -35,19 +35,20 @@ class Watchdog:
         self._end = end
 
     def heartbeat(self, part: str) -> None:
-        """Record that a part is alive."""
-        self._silent[part] = 0
+        """Record that a part is alive. Parts that are not watched may send heartbeats too."""
+        if part in self._silent:
+            self._silent[part] = 0
 
     def stop_within(self, seconds: float) -> None:
-        """Expect the process to stop, and force it to end after ``seconds``."""
+        """Force the process to end unless it stops within this many seconds."""
         self._left = seconds / TICK_SECONDS
 
     def watch(self) -> None:
-        """Start watching in a daemon thread."""
+        """Start to watch in a daemon thread."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def tick(self) -> None:
-        """Count one tick and end the process if a limit is exceeded."""
+        """Count a tick, and end the process if a limit is exceeded."""
         if self._left is not None:
             self._left -= 1
             if self._left < 0:

@@ -2,8 +2,15 @@
 
 import os
 import sys
+import tempfile
+import time
 
+from adapter.exceptions import ConfigurationError
+from adapter.server.ports import check_port
 from adapter.settings import Settings
+
+#: How long to wait for the port, which the process before may still hold.
+PORT_SECONDS = 2.0
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -17,12 +24,25 @@ def web_command(settings: Settings) -> list[str]:
         *("--timeout", "60", "--graceful-timeout", "25", "--keep-alive", "5"),
         *("--log-level", "warning", "--no-control-socket"),
         *("--logger-class", "adapter.server.gunicorn_log.Logger"),
-        # By default, any client on this machine, including a proxy, may change the path and scheme.
+        # By default, gunicorn lets clients on this machine, such as a proxy, change the path and
+        # scheme.
         *("--forwarder-headers", "", "--forwarded-allow-ips", ""),
         "--config",
         "python:adapter.server.gunicorn_conf",
         "adapter.server.gunicorn_conf:create_app()",
     ]
+
+
+def check_listening(settings: Settings) -> None:
+    """Raise ConfigurationError if gunicorn could not start, which it would say in many lines."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            "no temporary folder is writable: mount a tmpfs at /tmp, or set TMPDIR"
+        ) from None
+    if "LISTEN_FDS" not in os.environ:  # otherwise, systemd has opened the port
+        check_port(settings.host, settings.port, "PORT", time.monotonic() + PORT_SECONDS)
 
 
 def become_web(settings: Settings) -> None:

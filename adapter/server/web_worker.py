@@ -1,8 +1,9 @@
-"""Gunicorn's threaded worker, in which a thread gets a request only when all of it has arrived.
+"""Replace gunicorn's threaded worker: a thread gets a request only once all of it has arrived.
 
-Gunicorn reads a request in the thread that processes it, so a few slow senders hold every thread.
-Here the main thread reads, without blocking, and a connection that is silent or slow costs a socket
-and the bytes that it sent. It also waits until the sender closes its end of a closed connection.
+Gunicorn reads a request in the thread that processes it, so a few slow senders block every thread.
+Here, the main thread reads without blocking, and a connection that is silent or slow costs only a
+socket and the bytes it sent. When it closes a connection, the main thread waits for the sender to
+close its end too, also without blocking.
 """
 
 import contextlib
@@ -33,32 +34,34 @@ from adapter.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: A request that has not arrived in this time is rejected.
+#: A request that has not arrived completely within this time is rejected.
 READ_SECONDS = 20.0
-#: A request that is not answered in this time is disconnected: its sender may not read the
-#: response. Senders may wait 25 seconds for an outcome, plus storing.
+#: If a request has no response within this time, it is disconnected, because the sender may not be
+#: reading. Senders may wait 25 seconds for an outcome, plus the time to store the webhook.
 ANSWER_SECONDS = 40.0
-#: How long a closed connection, or a stopping process, waits for the sender.
+#: How long a connection that is being closed, or a process that stops, waits for the sender.
 LINGER_SECONDS = 2.0
-#: Limits for each process: connections that wait for a request or for the sender to close, and
-#: their bytes. Beyond these, the oldest one is dropped: a genuine request takes milliseconds.
+#: Limits per process for connections that wait for a request or for the sender to close, and for
+#: their bytes. Beyond these, the oldest one is dropped, because a genuine request takes only
+#: milliseconds.
 MAX_WAITING = 400
 MAX_WAITING_BYTES = 64 * 1024**2
-#: A sender with more unread bytes of earlier responses is disconnected before the next response can
-#: block a thread. The send buffer has room for these and the largest page for strangers (52 kB).
+#: A sender that has not read this much of earlier responses is disconnected before the next
+#: response can block a thread. The send buffer has room for this and for the largest public page
+#: (52 kB).
 MAX_UNREAD_BYTES = 64 * 1024
 SEND_BUFFER_BYTES = 256 * 1024
-#: Maximum number of additional idle kept-alive connections of each process.
+#: Maximum number of idle keep-alive connections per process, in addition to those.
 MAX_IDLE = 300
-#: Number of bytes to read at a time, and to pass to the parser at a time.
+#: Number of bytes to read or to pass to the parser at a time.
 RECEIVE_BYTES = 64 * 1024
 _PARSED_BYTES = 8 * 1024
-#: After accepting a connection a worker pauses this long, so that others get the next one.
-#: Otherwise one worker would accept a whole burst, and keep all of its connections.
+#: After a worker accepts a connection, it pauses for this long, so that another worker gets the
+#: next one. Otherwise, one worker would accept a whole burst and keep all of its connections.
 ACCEPT_BACKOFF_SECONDS = 0.001
 _SWEEP_SECONDS = 0.5
 
-#: Status and error for requests that gunicorn rejects. All others get 400.
+#: Status and error message for exceptions of gunicorn's parser. All others result in a 400.
 _PARSE_ERRORS = {
     LimitRequestLine: (414, "request uri too large"),
     LimitRequestHeaders: (431, "request header fields too large"),
@@ -68,16 +71,16 @@ _PARSE_ERRORS = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn's threaded worker. Requests are read first, and connections spread evenly."""
+    """A threaded worker that reads requests completely first and spreads connections evenly."""
 
-    #: From the settings that the main process has loaded. Workers never read settings themselves:
-    #: gunicorn constructs them in the main process, which an error would end.
+    #: Comes from the settings that the main process has loaded. Workers must not read settings,
+    #: because gunicorn creates them in the main process, and an error would end it.
     max_body_bytes: int = Settings().max_body_bytes
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.max_keepalived = MAX_IDLE
-        #: The bytes read from each waiting connection, and its deadline. Oldest first.
+        #: The bytes read from each waiting connection and its deadline, oldest first.
         self._waiting: dict[Any, tuple[RequestBuffer | Discarded, float]] = {}
         self._swept_at = 0.0
         self._began: dict[Any, float] = {}
@@ -85,7 +88,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._paused = False
 
     def accept(self, listener: Any) -> None:
-        """Accept one connection, then let the other workers go first."""
+        """Accept one connection, then pause so that the other workers go first."""
         super().accept(listener)
         if self.cfg.workers > 1:
             self._backoff_until = time.monotonic() + ACCEPT_BACKOFF_SECONDS
@@ -97,14 +100,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, but not beyond the pause."""
+        """Wait for events, but not longer than the pause."""
         super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
     def _backoff_remaining(self) -> float:
         return max(0.0, self._backoff_until - time.monotonic())
 
     def enqueue_req(self, conn: Any) -> None:
-        """Read a request on a new or idle connection. By default, gunicorn would use a thread."""
+        """Start to read a request on a new or idle connection, without using a thread."""
         if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
             self._process(conn, Discarded(0))
             return
@@ -112,7 +115,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._read_or_wait(conn, request, READ_SECONDS, getattr(conn, "rest", b""))
 
     def finish_request(self, conn: Any, future: Any) -> None:
-        """Keep a connection for the next request, or close it without blocking for its sender."""
+        """Keep a connection for the next request, or close it without waiting for its sender."""
         is_kept = not future.cancelled() and not future.exception() and future.result()
         if is_kept and not conn.rest:
             super().finish_request(conn, future)
@@ -124,7 +127,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 return
             conn.sock.shutdown(socket.SHUT_WR)
             self._read_or_wait(conn, Discarded(RECEIVE_BYTES), LINGER_SECONDS)
-        except (OSError, ValueError):  # it is closed already
+        except (OSError, ValueError):  # the connection is already closed
             self._process(conn, Discarded(0))
 
     def _read_or_wait(
@@ -140,14 +143,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._give_up(next(iter(self._waiting)))
 
     def _on_readable(self, conn: Any, _sock: Any) -> None:
-        # It may have been dropped after the poller returned it.
+        # The connection may have been dropped after the poller returned it.
         request, _ = self._waiting.get(conn, (None, 0.0))
         if request is not None and self._receive(conn, request):
             self._stop_waiting(conn)
             self._process(conn, request)
 
     def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
-        """Read the available bytes. Return True if no more are needed or will come."""
+        """Read the available bytes. Return True if no more are needed or none will come."""
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
             is_done = not data or request.feed(data)
@@ -161,14 +164,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         return is_done
 
     def _process(self, conn: Any, request: RequestBuffer | Discarded) -> None:
-        """Let a thread process what has arrived, or close the connection if nothing has."""
+        """Let a thread process the request, or close the connection if no bytes have arrived."""
         if isinstance(request, Discarded) or not request.data:
             self.nr_conns -= 1
             conn.close()
             return
         data, conn.rest = request.take()
         conn.is_whole = request.is_whole
-        # Not from the socket: a thread never waits for a sender.
+        # Do not read from the socket, so that a thread never waits for a sender.
         source = _parts(data, is_head_too_long=request.is_head_too_long)
         conn.parser = http.get_parser(self.cfg, source, conn.client)
         conn.initialized = True
@@ -198,23 +201,23 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 self._give_up(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Handle one request in a thread and note when it began."""
+        """Handle one request in a thread, and record when it began."""
         self._began[conn] = time.monotonic()
         try:
-            # What the parser left over would be read as the next request.
+            # Bytes that the parser did not read would be treated as the next request.
             return super().handle(conn) and not conn.parser.unreader.read()
         finally:
             self._began.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Handle a parsed request. Close the connection after an incomplete one."""
-        req._expected_100_continue = False  # noqa: SLF001 - it was answered
+        req._expected_100_continue = False  # noqa: SLF001 - `100 Continue` was already sent
         if not conn.is_whole:
             req.force_close()
         return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
-        """Answer and count a request that is not valid HTTP and never reaches the application."""
+        """Respond to and count a request that is not valid HTTP, which the app never gets."""
         status, error = _PARSE_ERRORS.get(type(exc), (400, "bad request"))
         if isinstance(exc, ParseException):
             reason = error.replace(" ", "_")
@@ -250,7 +253,7 @@ def _unread_bytes(sock: socket.socket) -> int:
 
 
 def _parts(data: bytes, *, is_head_too_long: bool) -> Iterator[bytes]:
-    """Yield a request in parts, because the parser copies each part several times."""
+    """Yield a request in small parts, because the parser copies each part several times."""
     yield from (data[at : at + _PARSED_BYTES] for at in range(0, len(data), _PARSED_BYTES))
     if is_head_too_long:
         raise LimitRequestHeaders("")

@@ -1,7 +1,7 @@
-"""The worker process: a few threads process the rows that are due.
+"""Run the worker process, in which a few threads process the rows that are due.
 
-Twice a second it counts them and starts that many runs. The web process announces new events with
-NOTIFY, so that they are mapped at once. The same run sends their bookings.
+Twice a second, it counts these rows and starts up to that many runs. The web process announces new
+events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
 """
 
 import concurrent.futures
@@ -13,18 +13,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
-from adapter.server.repeat import log_outage, repeat
+from adapter.server.repeat import repeat
 from adapter.server.watchdog import Watchdog
-from adapter.services import check_destination
+from adapter.services import start_facts
 from adapter.settings import Settings
-from adapter.store import Database, Task, check_reachable, listen_for_received_events
+from adapter.store import Database, Outage, Task, check_reachable, listen_for_received_events
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +33,24 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 #: How often to recover rows from dead workers.
 RECOVERY_SECONDS = 5.0
-#: Pause before the listener, or a worker that starts, connects to PostgreSQL again.
+#: Pause before the listener, or a worker that is starting, connects to PostgreSQL again.
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
+#: How often to check for status webhooks to send.
+NOTIFY_SECONDS = 1.0
+#: How long shutdown waits for a status webhook. If it is cut off, it is delivered again later.
+NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker is stuck if a part sends no heartbeat for this long or for the timeouts of this many
-#: requests to Propexo, whichever is longer. A search makes five requests.
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for ``DEAD_SECONDS``, or
+#: for as long as several timeouts of requests to Propexo, whichever is longer. A search makes five
+#: requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
 #: Settings that only the web process uses.
-WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token")
+WEB_ONLY = ("propexo_webhook_secret", "users", "metrics_token", "api_token")
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
@@ -52,13 +58,14 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 def run(pipeline: Pipeline) -> bool:
     """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
 
-    Return True if a reloaded secret is different, so that the process must start again. Wait for
-    PostgreSQL, now and after each outage. Raise ConfigurationError if it is not usable.
+    Return True if a reloaded secret has changed, so that the process must restart. Wait for
+    PostgreSQL at startup and after each outage, and for migrations. Raise ConfigurationError if the
+    database cannot be used.
     """
-    reason = None
-    while (reason := _reason_to_wait(pipeline, reason)) is not None:
+    outage = Outage("start")
+    while not _is_usable(pipeline, outage):
         time.sleep(RECONNECT_SECONDS)
-    # Blocked before any thread starts, so that this one can wait for them.
+    # Block the signals before any thread starts, so that only this thread gets them.
     former = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with pipeline.store:
@@ -68,34 +75,37 @@ def run(pipeline: Pipeline) -> bool:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _reason_to_wait(pipeline: Pipeline, logged: str | None) -> str | None:
-    """Return None if PostgreSQL is usable. Otherwise log why, unless it is logged already."""
+def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
+    """Return True if PostgreSQL and its schema are usable. Otherwise log why."""
+    settings = pipeline.settings
     try:
         check_reachable(pipeline.store.url)
         with Database(pipeline.store.url, size=1) as opened:
-            check_destination(pipeline.settings, opened)
+            opened.check_schema(allow_newer=settings.allow_newer_database)
+            check_destination(settings, opened)
     except StoreUnavailable as exc:
-        return log_outage("start", exc, logged)
-    return None
+        outage.failed(str(exc))
+        return False
+    outage.ended()
+    return True
 
 
 def _sync_clock(pipeline: Pipeline) -> None:
     """Measure the clock before anything is done by it."""
-    try:
+    with contextlib.suppress(StoreUnavailable):  # it is logged where it is raised
         pipeline.sync_clock()
-    except StoreUnavailable as exc:
-        log_outage("clock", exc, None)
 
 
 class Worker:
-    """A worker: one thread for each of its parts, and a pool of threads that process rows."""
+    """A worker, with a thread for each of its loops and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._url = pipeline.store.url
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
-        #: A heartbeat submitted to the threads. It is not executed while all of them hang.
+        #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
         parts = ("polling", "recovery", "listener", "heartbeat", "alarms", "threads", *Task)
@@ -107,23 +117,26 @@ class Worker:
             pipeline.clock,
         )
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
-        #: Why a part cannot use PostgreSQL, as logged for the current outage.
-        self._outages: dict[str, str] = {}
+        self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
     def run(self) -> bool:
-        """Run all parts until a signal stops them. Return True if the secrets have changed."""
+        """Run all loops until a signal stops them. Return True if the secrets have changed."""
         with self.running():
             self._watchdog.watch()
-            log.info("worker_started", extra={"concurrency": self._concurrency})
+            log.info("worker_started", extra=self._facts())
             while signal.sigwait(SIGNALS) == signal.SIGHUP:
                 if self._reload():
                     log.info("restarting_with_new_secrets")
                     return True
             return False
 
+    def _facts(self) -> dict[str, object]:
+        facts = start_facts(self._pipeline.settings, self._pipeline.sources)
+        return {**facts, "concurrency": self._concurrency}
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all parts during the block. Then let each run end after its current row."""
+        """Run all loops during the block. Then make each run stop after its current row."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
@@ -134,6 +147,7 @@ class Worker:
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
             part.start()
+        notifier = self._start_notifier()
         try:
             yield
         finally:
@@ -142,37 +156,73 @@ class Worker:
             self._pipeline.stop()
             for part in parts:
                 part.join()
+            if notifier is not None:
+                notifier.join(NOTIFY_GRACE_SECONDS)
             self._threads.shutdown(cancel_futures=True)
+
+    def _start_notifier(self) -> threading.Thread | None:
+        """Start the thread for status webhooks if they are configured. It is not watched.
+
+        Otherwise, a receiver that hangs would end the worker.
+        """
+        if self._pipeline.notifier is None:
+            return None
+        step = ("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS)
+        thread = threading.Thread(target=self._repeat, args=step, name=step[0], daemon=True)
+        thread.start()
+        return thread
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         heartbeat = self._watchdog.heartbeat
-        repeat(part, step, pause_seconds, self._stopping, heartbeat, self._outages)
+        repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Start runs for due rows: postponed rows, checks, and rows without a notification."""
+        """Start runs for the rows that are due, including those without a notification."""
         for task in Task:
             if not self._pipeline.is_full(task):
-                self._watchdog.heartbeat(task)  # also while PostgreSQL is unavailable
+                self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
+        self._check_schema()
         for task, count in self._pipeline.due().items():
             for _ in range(count):
                 self._threads.submit(self._run_task, task)
         self._heart.looked()
 
+    def _check_schema(self) -> None:
+        """Stop all runs while the database's schema is not usable. Raise WrongSchema.
+
+        Old code on a new schema might hold leads, or send what the new version would not.
+        """
+        allow_newer = self._pipeline.settings.allow_newer_database
+        try:
+            self._pipeline.store.check_schema(allow_newer=allow_newer)
+        except WrongSchema as exc:
+            self._pipeline.stop()
+            self._schema_outage.failed(str(exc))
+            raise
+        if self._pipeline.is_stopped and not self._stopping.is_set():
+            self._pipeline.resume()
+        if self._stopping.is_set():
+            self._pipeline.stop()
+        self._schema_outage.ended()
+
     def _listen(self) -> None:
-        """Start a run whenever events are announced, until the connection is lost."""
-        for is_announced in listen_for_received_events(self._pipeline.store.url, LISTEN_SECONDS):
-            self._watchdog.heartbeat("listener")
-            self._outages.pop("listener", None)
-            if self._stopping.is_set():
-                return
-            if is_announced and not self._pipeline.is_full(Task.MAP):
-                self._threads.submit(self._run_task, Task.MAP)
+        """Start a run whenever a notification arrives, until the connection is lost."""
+        try:
+            for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
+                self._watchdog.heartbeat("listener")
+                self._listener_outage.ended()
+                if self._stopping.is_set():
+                    return
+                if is_announced and not self._pipeline.is_full(Task.MAP):
+                    self._threads.submit(self._run_task, Task.MAP)
+        except StoreUnavailable as exc:
+            self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
-        """Process due rows. Never raise: after an error they stay due, and another run follows.
+        """Process due rows. Never raise an error; rows that fail stay due for another run.
 
-        Bookings are sent at once after mapping. Of several workers that are notified, only those
-        that found an event do so.
+        After mapping, bookings are sent immediately, but only by workers that found an event to
+        map.
         """
         try:
             is_useful = self._pipeline.run(task)
@@ -190,20 +240,21 @@ class Worker:
         """Probe one thread, and recover rows from dead workers."""
         if self._probe is None or self._probe.done():
             self._probe = self._threads.submit(self._watchdog.heartbeat, "threads")
-        self._pipeline.recover()
+        if not self._pipeline.is_stopped:
+            self._pipeline.recover()
 
     def _reload(self) -> bool:
         """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
 
-        Return True if a secret that it uses is different, and all can be read: the process would
-        not start again with one that cannot.
+        Return True if a secret that the worker uses has changed and all secrets can be read. If one
+        cannot be read, the process could not restart.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
         if loaded is None:
             return False
         settings, sources = loaded
-        self._pipeline.sources = sources  # one assignment, so that no task sees a partial set
+        self._pipeline.sources = sources  # a single assignment, so that no task sees a partial set
         return must_restart(former, settings)
 
 

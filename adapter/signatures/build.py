@@ -37,7 +37,7 @@ class Verifier:
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """Verify a request, and return the index of the matching key.
 
-        Return None if the scheme has no secret. Raise :class:`VerificationError` if it is invalid.
+        Return None if requests are not signed. Raise :class:`VerificationError` if it is not valid.
         """
         if self.networks:
             check_address(request.client, self.networks)
@@ -55,7 +55,7 @@ class Verifier:
 
     @property
     def covers_query(self) -> bool:
-        """True if the query is signed, or sent with the secret itself."""
+        """True if the query is signed, or if the request contains the secret itself."""
         return covers_query(self.scheme)
 
     @property
@@ -137,12 +137,12 @@ def scheme_of(block: Mapping[str, object]) -> str:
 
 
 def covers_query(scheme: Scheme | None) -> bool:
-    """Return whether the query of a valid request is the sender's own."""
+    """Return True if only the sender can have written the query of a valid request."""
     return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return those of ``names`` that nobody can change in a captured request to send it again.
+    """Return the headers of ``names`` that no one can change in order to replay a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are

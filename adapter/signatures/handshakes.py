@@ -35,7 +35,7 @@ class Handshake:
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Parse ``slack``, ``zoom``, ``meta`` or ``{ meta: VARIABLE }``. Return None for None.
+    """Parse ``slack``, ``zoom``, ``meta`` or ``{ meta: VARIABLE }``. Return None for no handshake.
 
     Raise :class:`ConfigurationError` for anything else.
     """

@@ -11,7 +11,7 @@ from adapter.signatures import twilio
 from adapter.signatures.request import HEADER_NAME, bytes_from_text, required_header
 from adapter.signatures.timestamps import PATTERNS
 
-#: A header with more signatures is rejected before any is compared. Rotation needs two.
+#: A header with more signatures is rejected before any is compared. Secret rotation needs only two.
 MAX_SIGNATURES = 16
 #: A header with more items of any kind is rejected before it is parsed.
 MAX_ITEMS = 64

@@ -24,7 +24,7 @@ class Clock:
 
     #: ``s``, ``ms`` or ``iso8601``.
     unit: str = "s"
-    #: In seconds, before and after now. A signature from the future would stay valid for too long.
+    #: In seconds, in the past and the future. A future timestamp would stay valid for too long.
     tolerance: float = 300.0
     #: The header with the time, or None if it is in the signature header.
     header: str | None = None

@@ -45,7 +45,10 @@ class TokenScheme:
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the possible decodings of the token, or raise :class:`VerificationError`."""
+        """Yield the possible decodings of the request's token.
+
+        Raise :class:`VerificationError` if it is missing, repeated or too long.
+        """
         for token in self._tokens(request):
             if len(token) > MAX_HEADER_CHARACTERS:
                 raise VerificationError("token_mismatch")
@@ -83,7 +86,7 @@ class TokenScheme:
     def strip_rejected(
         self, keys: Sequence[bytes], request: WebhookRequest, reason: str
     ) -> WebhookRequest:
-        """Return a rejected request without any token that can be found in it."""
+        """Return a rejected request with every token that can be found in it removed."""
         if self.place in ("form", "json") and reason != "token_mismatch":
             request = dataclasses.replace(request, body=b"")
         return without_copies(self.without_secret(request), keys)
@@ -115,7 +118,10 @@ class BasicScheme:
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the possible decodings of the credentials, or raise :class:`VerificationError`."""
+        """Yield the possible decodings of the request's credentials.
+
+        Raise :class:`VerificationError` if there are none.
+        """
         for text in _without_scheme(request, "authorization", "Basic"):
             yield from _spellings(_login(text))
 

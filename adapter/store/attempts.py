@@ -54,7 +54,7 @@ class Attempts(Statements):
         now: dt.datetime,
         due_at: dt.datetime,
         job_id: str,
-        status: int,
+        status: int | None,
         answer: str,
         rate: tuple[int, int] | None,
     ) -> bool:

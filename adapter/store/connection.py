@@ -1,9 +1,13 @@
-"""Connections that time out and are not reused after PostgreSQL has closed them."""
+"""Connections with timeouts, which are not reused after PostgreSQL has closed them.
+
+They also work through a connection pooler that gives each transaction another server session, such
+as PgBouncer in transaction mode: there, nothing may depend on an earlier transaction's session.
+"""
 
 import contextlib
 import select
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import psycopg
 import psycopg_pool
@@ -38,6 +42,19 @@ class Connection(psycopg.Connection[DictRow]):
     #: Maximum wait for one response, in seconds.
     answer_seconds: float
     cipher: RequestCipher
+    #: Why the latest attempt of this class to connect failed, or None. The pool hides it.
+    failure: ClassVar[psycopg.Error | None] = None
+
+    @classmethod
+    def connect(cls, *args: Any, **options: Any) -> Self:
+        """Connect, and remember why it failed."""
+        try:
+            connection = super().connect(*args, **options)
+        except psycopg.Error as exc:
+            cls.failure = exc
+            raise
+        cls.failure = None
+        return connection
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for a response. On timeout, close the connection and raise OperationalError."""
@@ -69,6 +86,31 @@ class Connection(psycopg.Connection[DictRow]):
             return bool(socket.poll(0))
         except psycopg.Error:  # the socket is closed
             return True
+
+
+def is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Return True if a pooler is in between. It invents the process ID that it reports."""
+    row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
+    pid = row["pid"] if isinstance(row, Mapping) else row and row[0]
+    return bool(pid != connection.info.backend_pid)
+
+
+def reason_of(exc: psycopg.Error) -> str:
+    """Return the driver's reason on one line, without the host, and with the SQLSTATE if known."""
+    first = (str(exc).strip().splitlines() or ["no reason given"])[0]
+    reason = first.rpartition("failed: ")[2]
+    return f"{reason} ({exc.sqlstate})" if exc.sqlstate else reason
+
+
+def address_of(url: str) -> str:
+    """Return host and port (or the socket's folder) and the database, without the password."""
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        return "an invalid DATABASE_URL"
+    host, database = parts.get("host") or "a local socket", parts.get("dbname") or parts.get("user")
+    port = "" if str(host).startswith("/") else f":{parts.get('port') or 5432}"
+    return f"{host}{port}/{database or ''}"
 
 
 def check_version(number: int) -> None:

@@ -8,18 +8,21 @@ from typing import Self
 import psycopg
 import psycopg_pool
 
-from adapter.exceptions import StoreUnavailable
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.store.batch_insert import InsertBatcher
 from adapter.store.connection import (
     OPTIONS,
     Connection,
+    address_of,
     check_version,
     connect,
     connection_class,
+    reason_of,
 )
 from adapter.store.fingerprints import Fingerprints
-from adapter.store.migrate import pending, reason_of
+from adapter.store.migrate import SchemaState, schema_state
 from adapter.store.notify import WorkerNotifier
+from adapter.store.outage import Outage
 from adapter.store.queries import STATEMENTS
 from adapter.store.request_cipher import RequestCipher
 from adapter.store.rows import NewEvent
@@ -57,21 +60,19 @@ class Database:
         """
         self.url = url
         self._wait_seconds = wait_seconds
+        self._statement_seconds = statement_seconds
+        self._class = connection_class(statement_seconds + GRACE_SECONDS, RequestCipher(keys))
+        self._outage = Outage("database")
         self._pool = psycopg_pool.ConnectionPool(
             url,
-            connection_class=connection_class(
-                statement_seconds + GRACE_SECONDS, RequestCipher(keys)
-            ),
+            connection_class=self._class,
             min_size=1,
             max_size=size,
             timeout=wait_seconds,
             reconnect_timeout=RECONNECT_SECONDS,
             open=False,
-            kwargs={
-                **OPTIONS,
-                "connect_timeout": 5,
-                "options": f"-c statement_timeout={statement_seconds:g}s -c timezone=UTC",
-            },
+            configure=self._configure,
+            kwargs={**OPTIONS, "connect_timeout": 5},
         )
         self._fingerprints: Fingerprints | None = None
         self._batcher = InsertBatcher(self._insert_events)
@@ -133,7 +134,32 @@ class Database:
             raise
         except psycopg.Error as exc:
             # This includes a server that became read-only in a failover.
-            raise StoreUnavailable(reason_of(exc)) from exc
+            reason = self._reason_of(exc)
+            self._outage.failed(reason)
+            raise StoreUnavailable(reason) from exc
+        self._outage.ended()
+
+    def _reason_of(self, exc: psycopg.Error) -> str:
+        """Return why PostgreSQL cannot be used. The pool itself reports only a timeout."""
+        if not isinstance(exc, psycopg_pool.PoolTimeout):
+            return reason_of(exc)
+        if (failure := self._class.failure) is None:
+            return f"all {self._pool.max_size} connections of this process are in use"
+        return f"cannot reach PostgreSQL at {address_of(self.url)}: {reason_of(failure)}"
+
+    def _configure(self, connection: Connection) -> None:
+        """Prepare a new connection, in one round trip.
+
+        Not by the startup parameter `options`, which poolers refuse. Behind a pooler, a statement
+        that was prepared may not exist in the next transaction's session.
+        """
+        values = {
+            "timeout": f"{self._statement_seconds:g}s",
+            "pid": connection.info.backend_pid,
+        }
+        row = connection.execute(STATEMENTS["configure"], values, prepare=False).fetchone()
+        if row is not None and row["is_pooled"]:
+            connection.prepare_threshold = None
 
     def insert_event(self, new: NewEvent) -> int | None:
         """Commit an event with its dedupe key. Return None if the key was used before.
@@ -187,10 +213,31 @@ class Database:
         """Return the secret key for this installation's keyed hashes (32 bytes)."""
         return self.fingerprints().key
 
-    def lacks(self) -> list[str]:
-        """Return the names of missing migrations. Raise StoreUnavailable if it cannot connect."""
+    def schema_state(self) -> SchemaState:
+        """Compare the database's migrations with this version's. Raise StoreUnavailable."""
+        with self.statement() as tx:
+            return schema_state(tx.connection)
+
+    def check_schema(self, *, allow_newer: bool = True) -> SchemaState:
+        """Return the state of the schema. Raise :class:`WrongSchema` if it is not usable.
+
+        A newer version may add to the schema without breaking what an older one stores.
+        """
+        state = self.schema_state()
+        if fault := state.fault or (None if allow_newer else state.newer):
+            raise WrongSchema(fault)
+        return state
+
+    def check_room(self) -> None:
+        """Raise StoreUnavailable if PostgreSQL's disk is full, or it accepts no writes."""
         with self.transaction() as tx:
-            return pending(tx.connection)
+            tx.connection.execute(b"SET LOCAL work_mem = '64kB'")
+            with contextlib.suppress(psycopg.errors.ConfigurationLimitExceeded), tx.savepoint():
+                # Otherwise, `temp_file_limit` is too low to find out.
+                tx.connection.execute(STATEMENTS["write_temporary_file"])
+            is_read_only = tx.is_read_only()
+        if is_read_only:
+            raise StoreUnavailable("PostgreSQL is read-only")
 
 
 def check_reachable(url: str, *, seconds: int = 5) -> None:
@@ -203,7 +250,8 @@ def check_reachable(url: str, *, seconds: int = 5) -> None:
             connection.execute(STATEMENTS["ping"])
             check_version(connection.info.server_version)
     except psycopg.Error as exc:
-        raise StoreUnavailable(f"cannot reach PostgreSQL: {reason_of(exc)}") from exc
+        reason = f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}"
+        raise StoreUnavailable(reason) from exc
 
 
 def is_reachable(url: str) -> bool:

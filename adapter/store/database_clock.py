@@ -1,4 +1,4 @@
-"""A clock that follows PostgreSQL's, so that all workers agree on the rate limit and due times."""
+"""Follow PostgreSQL's clock, so that all workers agree on the rate limit and due times."""
 
 import datetime as dt
 import logging
@@ -10,19 +10,19 @@ from adapter.store.database import Database
 
 log = logging.getLogger(__name__)
 
-#: A difference between this machine's clock and PostgreSQL's that is logged as an error.
+#: A larger difference between this machine's clock and PostgreSQL's is logged as an error.
 MOST_OFFSET = dt.timedelta(seconds=2)
-#: A difference at which something is wrong with one of the machines.
+#: A larger difference means that something is wrong with one of the machines.
 DANGEROUS_OFFSET = dt.timedelta(seconds=30)
 
 
 def elapsed() -> float:
-    """Return seconds that never step. If possible, they include the time this machine sleeps."""
+    """Return monotonic seconds. If possible, they include the time while this machine sleeps."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def time_of(store: Database) -> dt.datetime:
-    """Return PostgreSQL's time. Raise StoreUnavailable."""
+    """Return PostgreSQL's time. Raise StoreUnavailable if it cannot be reached."""
     with store.statement() as tx:
         return tx.current_time()
 
@@ -30,7 +30,8 @@ def time_of(store: Database) -> dt.datetime:
 class DatabaseClock:
     """Returns PostgreSQL's time, which :meth:`measure` reads. Until then, returns this machine's.
 
-    Between measurements, it counts on by itself, so steps of this machine's clock do not matter.
+    Between measurements, it uses a monotonic counter, so changes to this machine's clock do not
+    matter.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class DatabaseClock:
         return abs(self._offset) > DANGEROUS_OFFSET
 
     def measure(self, store: Database) -> None:
-        """Read PostgreSQL's time. Log once if this machine's differs. Raise StoreUnavailable."""
+        """Read PostgreSQL's time. If this machine's time differs, log it once."""
         began = self._count()
         there = self._read(store)
         counted = self._count()

@@ -11,7 +11,7 @@ from adapter.store.queries import Statements
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
-    """A repeat of an earlier delivery with the same key."""
+    """A delivery whose dedupe key an earlier delivery already had."""
 
     #: The events of the first and the latest delivery with the key.
     first_id: int

@@ -117,7 +117,13 @@ class EmbeddedServer:
 
         The server ends when this process ends. A server whose parent died is stopped first.
         """
-        self.prepare()
+        try:
+            self.prepare()
+        except OSError as exc:
+            raise ConfigurationError(
+                f"cannot use the data folder {self.folder.parent}: {exc.strerror}; "
+                "set ADAPTER_DATA_DIR to a folder that this user may write to, or DATABASE_URL"
+            ) from exc
         self._stop_leftover()
         command, options = self.user.command(
             *(self.programs() / "postgres", "-D", self.folder, "-k", self._socket_folder),

@@ -28,8 +28,8 @@ class Encryption(Statements):
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
         """Re-encrypt a batch of requests with IDs above ``after``, and return their IDs.
 
-        Skip those that another transaction has locked or whose key is not set. The headers in
-        ``readable`` stay readable.
+        Skip requests that another transaction has locked, and those whose key is not set. Do not
+        encrypt the headers in ``readable``.
         """
         cipher = self.connection.cipher
         values = {"after": after, "key": cipher.key_id, "keys": cipher.key_ids, "limit": limit}
@@ -45,7 +45,7 @@ class Encryption(Statements):
         return int(row["requests"]) if row else 0
 
     def undecryptable(self) -> Undecryptable:
-        """Return the requests whose keys are not set."""
+        """Return the IDs of the requests whose keys are not set."""
         rows = self._all("undecryptable_requests", keys=self.connection.cipher.key_ids)
         events, rejections = (
             tuple(row["id"] for row in rows if row["kind"] == kind) for kind in KINDS

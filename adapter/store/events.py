@@ -97,8 +97,8 @@ class Events(Statements):
     ) -> tuple[int, bool] | None:
         """Return which of ``others`` has the same bytes, and whether it is the same delivery.
 
-        The delivery ID is in ``header`` or in one of the usual headers. If both events have one
-        that ``scheme`` proves and they differ, the sender means two deliveries.
+        The delivery ID is in ``header`` or in one of the usual headers. If both events have an ID
+        that ``scheme`` proves, and the IDs differ, they are two deliveries.
         """
         names, has_query = delivery_headers(header), covers_query(scheme)
         proved = proved_headers(scheme, names)

@@ -10,7 +10,7 @@ from adapter.store.queries import Statements
 MOST_ROWS = 10_000
 #: Maximum number of processes to return.
 MOST_PROCESSES = 200
-#: The most that parts of hours add to the usual number of webhooks. See ``source_facts``.
+#: Maximum that partial hours add to the usual number of webhooks. See ``source_facts``.
 MOST_PARTIAL = 4
 
 
@@ -25,19 +25,19 @@ class Heartbeat:
     host: str
     pid: int
     version: str
-    #: How long it has been running.
+    #: How long the process has been running.
     age: dt.timedelta
-    #: How long ago a worker last looked for due rows.
+    #: How long ago the worker last checked for due rows.
     looked_ago: dt.timedelta | None
-    #: How long the mapping files have differed from the mappings that it uses.
+    #: How long the mapping files have differed from the mappings that the process uses.
     outdated_for: dt.timedelta | None
-    #: Its clock.
+    #: The time according to the process's own clock.
     at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process that runs, or has ended within the last day. Ages are by the database's clock."""
+    """A process that runs or ended within the last day. Ages are based on the database's clock."""
 
     kind: str
     host: str
@@ -52,7 +52,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
-    """The state of sending, and the rows that wait to be mapped or sent, at most MOST_ROWS each."""
+    """The state of sending, and the numbers of rows to map and to send, up to MOST_ROWS each."""
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None
@@ -67,10 +67,10 @@ class QueueFacts:
     is_postponed: bool = False
     #: True if a booking that could be sent has been due for too long.
     is_late: bool = False
-    #: When the latest POST began that Propexo clearly answered, and the first one after it.
+    #: When the latest POST with a clear response began, and when the first POST after it began.
     answered_at: dt.datetime | None = None
     failing_since: dt.datetime | None = None
-    #: The latest POST.
+    #: The outcome of the latest POST.
     outcome: str | None = None
     status: int | None = None
     answer: str | None = None
@@ -85,9 +85,9 @@ class ReviewFacts:
     #: The soonest upcoming tour.
     soonest_at: dt.datetime | None = None
     expired: int = 0
-    #: When the latest of them expired.
+    #: When the latest one expired.
     expired_at: dt.datetime | None = None
-    #: Unknown bookings that are no longer expected to be found.
+    #: The number of unknown bookings that are no longer expected to be found.
     unknown: int = 0
     unknown_since: dt.datetime | None = None
 
@@ -97,11 +97,12 @@ class SourceFacts:
     """What one source sent."""
 
     name: str
-    #: When its latest request was verified, or None.
+    #: When the source's latest request was verified, or None.
     accepted_at: dt.datetime | None = None
-    #: How many webhooks are usual in the time since then, or None if too little is known.
+    #: How many webhooks are usual in the time since then, or None if there is too little data.
     usual: float | None = None
-    #: Requests that failed verification since then, at most 100, and when the first one arrived.
+    #: The number of requests (up to 100) that failed verification since then, and when the first
+    #: one arrived.
     refused: int = 0
     refused_since: dt.datetime | None = None
 
@@ -118,9 +119,9 @@ class Monitoring(Statements):
         return tuple(Process(**row) for row in self._all("known_processes", limit=MOST_PROCESSES))
 
     def queue(self, now: dt.datetime, *, late: dt.datetime, too_late: dt.datetime) -> QueueFacts:
-        """Return the state of sending. ``late``: due before that is too long ago to be normal.
+        """Return the state of sending. Rows that were due before ``late`` have waited too long.
 
-        Tours that start by ``too_late`` are not sent, and not counted.
+        Tours that start by ``too_late`` are neither sent nor counted.
         """
         row = self._one("queue_facts", now=now, late=late, too_late=too_late, limit=MOST_ROWS)
         if row is None:
@@ -130,7 +131,8 @@ class Monitoring(Statements):
     def review(self, now: dt.datetime, *, unknown_before: dt.datetime) -> ReviewFacts:
         """Return facts about the leads that need review.
 
-        Unknown bookings count after their search has ended, or if unknown since before a time.
+        Unknown bookings count if their search has ended or they became unknown before
+        ``unknown_before``.
         """
         row = self._one("review_facts", now=now, unknown_before=unknown_before, limit=MOST_ROWS)
         return ReviewFacts(**row or {})
@@ -143,7 +145,7 @@ class Monitoring(Statements):
         reasons: Collection[str],
         refused_after: dt.datetime,
     ) -> tuple[SourceFacts, ...]:
-        """Return facts about each source, and its rejections after a time for certain reasons."""
+        """Return facts about each source, including later rejections for these reasons."""
         rows = self._all(
             "source_facts",
             sources=list(names),

@@ -1,18 +1,19 @@
 """Notify workers of received events, and listen for received and completed events.
 
-PostgreSQL keeps no notifications for a listener that is not connected, and a connection pooler in
-transaction mode drops all of them. So notifications only save time; polling finds the rest.
+PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
+transaction mode drops all of them. So notifications only make things happen sooner. Behind a
+pooler, nothing listens, and a listener checks at short intervals instead.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import psycopg
 
 from adapter.exceptions import StoreUnavailable
-from adapter.store.connection import connect
-from adapter.store.migrate import reason_of
+from adapter.store.connection import connect, is_pooled, reason_of
 from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.05
 #: Timeout for a listener's login and for each of its statements, in seconds.
 ANSWER_SECONDS = 5
+#: How often a listener checks behind a pooler.
+POOLED_SECONDS = 0.5
 
 
 class WorkerNotifier:
@@ -87,8 +90,8 @@ def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
     """Yield each event's ID once the transaction that completes it has committed. Never end.
 
-    Yield None once it is listening, and then every hour. It uses its own connection. Raise
-    :class:`StoreUnavailable` if this connection is lost.
+    Yield None when it is listening, and every hour, or twice a second behind a pooler. It uses a
+    separate connection. Raise :class:`StoreUnavailable` when that connection is lost.
     """
     for payload in _listen(url, "listen_settled"):
         yield None if payload is None else int(payload)
@@ -98,10 +101,14 @@ def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator
     """Yield the payload of each notification, and None at the start and every ``check_seconds``."""
     try:
         with connect(url, ANSWER_SECONDS) as connection:
-            connection.execute(STATEMENTS[statement])
-            while True:
-                yield None
-                for notice in connection.notifies(timeout=check_seconds):
-                    yield notice.payload
+            if not is_pooled(connection):
+                connection.execute(STATEMENTS[statement])
+                while True:
+                    yield None
+                    for notice in connection.notifies(timeout=check_seconds):
+                        yield notice.payload
     except psycopg.Error as exc:
         raise StoreUnavailable(reason_of(exc)) from exc
+    while True:
+        yield None
+        time.sleep(min(check_seconds, POOLED_SECONDS))

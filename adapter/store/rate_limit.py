@@ -30,10 +30,10 @@ LOW_SHARE = 0.2
 #: The share of Propexo's limit that we use. Above 80%, Propexo slows down every response.
 USED_SHARE = 0.8
 
-#: Sending stops after this many POSTs in a row without a clear answer.
+#: Sending stops after this many POSTs in a row without a clear response.
 MOST_FAILURES = 3
 
-#: How long it stops at first, and at most. The time doubles with each further failure.
+#: Minimum and maximum time for which it stops. The time doubles with each further failure.
 FIRST_STOP = dt.timedelta(seconds=10)
 LONGEST_STOP = dt.timedelta(minutes=5)
 
@@ -45,20 +45,21 @@ class RateState:
     #: GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
     theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
-    #: Why nothing is sent until a read shows that it works again, or None.
+    #: Why sending is stopped until a read shows that Propexo works again, or None.
     stopped_for: str | None
     #: The number of calls per minute that Propexo allows, as last reported.
     allowed: int | None
-    #: POSTs in a row without a clear answer. After several, none begins before ``retry_at``.
+    #: Number of POSTs in a row without a clear response. After several, none begins before
+    #: ``retry_at``.
     failures: int
     retry_at: dt.datetime
-    #: Calls in the last 60 seconds (plus lag), and how many of them were reads.
+    #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
     #: The time of the oldest of these calls, or None.
     oldest_at: dt.datetime | None
-    #: The number of bookings that could be sent now: 0, 1, or 2 for more than one. Others do not
-    #: hold up reads: they may wait for one.
+    #: The number of bookings that could be sent now: 0, 1, or 2 for more than one. Other bookings
+    #: do not limit reads, because they may be waiting for one.
     waiting: int
 
     @property
@@ -67,13 +68,13 @@ class RateState:
         return self.stopped_for == NOT_AUTHORIZED
 
 
-#: The reason for which nothing is read either.
+#: The reason code for which reads stop too.
 NOT_AUTHORIZED = "not_authorized"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """Why and since when nothing is sent, and when it was checked before."""
+    """Why sending is stopped, since when, and when that was last checked."""
 
     stopped_for: str
     stopped_at: dt.datetime | None
@@ -108,7 +109,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return when the next POST may begin after this many in a row without a clear answer."""
+    """Return when the next POST may begin after this many failures in a row."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -146,7 +147,7 @@ class RateLimiter(Statements):
     def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
         """Lock the rate limit like :meth:`lock`, but return a function that returns its state."""
         self._run("lock_rate_limit")
-        # A tour that is too late soon expires, so it is not counted even before that.
+        # A tour that is too late will soon expire, so it is not counted even before that.
         rows = self._run("read_rate_limit", now=now, late=now, since=now - WINDOW - CLOCK_LAG)
 
         def read() -> RateState:
@@ -209,7 +210,7 @@ class RateLimiter(Statements):
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> bool:
-        """Count a POST without a clear answer. Return True if sending stops because of it."""
+        """Count a POST without a clear response. Return True if sending stops because of it."""
         rate_state = self.lock(now)
         if rate_state.stopped_for is not None:
             return False
@@ -226,11 +227,11 @@ class RateLimiter(Statements):
         return is_stopped
 
     def end_failures(self) -> None:
-        """Record a clear answer to a POST: sending works."""
+        """Record that a POST got a clear response, so sending works."""
         self._run("end_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
-        """Return why sending is stopped if it is this worker's turn to check whether it works."""
+        """Return why sending is stopped if this worker should check now whether it works."""
         row = self._one("reserve_check", now=now, before=now - gap)
         return Stop(**row) if row else None
 
@@ -239,12 +240,12 @@ class RateLimiter(Statements):
         self._run("resume_sending")
 
     def repair_clock(self, now: dt.datetime) -> bool:
-        """Undo what a clock that was ahead left. Return False if there is nothing.
+        """Undo the effects of a clock that was ahead. Return False if there are none.
 
         A call in the future is a sign of it: someone's clock, or PostgreSQL's, was ahead.
         """
         return self._one("repair_clock", now=now, ahead=now + CLOCK_LAG * 2) is not None
 
     def lift(self) -> None:
-        """End a temporary pause of all calls, and check at once whether sending can resume."""
+        """End a temporary pause of all calls, and check immediately whether sending can resume."""
         self._run("lift_pause")

@@ -1,4 +1,4 @@
-"""Rejected requests, stored separately from events and limited per source."""
+"""Store rejected requests separately from events, up to a limit for each source."""
 
 import dataclasses
 import datetime as dt
@@ -50,7 +50,7 @@ class Rejection(NewRejection):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RejectionSummary:
-    """A stored rejected request without its contents, so without its key."""
+    """A stored rejected request without its contents. Reading it needs no encryption key."""
 
     id: int
     source: str
@@ -77,7 +77,7 @@ class Rejections(Statements):
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
     def newest(self, *, source: str | None = None, limit: int = 100) -> list[RejectionSummary]:
-        """Return rejections, newest first, without loading up to a megabyte of each."""
+        """Return rejections, newest first, without loading their contents."""
         rows = self._all("list_rejections", source=source, limit=limit)
         return [RejectionSummary(**row) for row in rows]
 

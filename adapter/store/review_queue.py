@@ -1,4 +1,4 @@
-"""Read the review queue: leads that need review, grouped by issue so they can be fixed together."""
+"""Read the review queue, which groups leads that need review by issue."""
 
 import dataclasses
 import datetime as dt
@@ -48,6 +48,21 @@ class Issue:
             field=first.field if first else "",
             message=re.sub(r"[0-9]+(:[0-9]+)*", "…", first.reason) if first else "",
             value=(first.value or "") if first is not None and is_community else "",
+        )
+
+    @classmethod
+    def of_event(cls, event: Event) -> Self:
+        """Return the issue that holds up a webhook without bookings."""
+        first = event.reasons[0] if event.reasons else None
+        return cls(
+            kind="event",
+            source=event.source,
+            state=event.state,
+            code="",
+            is_looked_for=False,
+            field=first.field if first else "",
+            message=first.reason if first else "",
+            value="",
         )
 
     @property

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapter.models import Booking, Event
 from adapter.store.queries import Statements
@@ -40,6 +40,16 @@ class Filter:
     text: str = ""
 
 
+class UnbookedEvents(NamedTuple):
+    """One page of events without a booking, or with one in review, whose text was searched."""
+
+    #: Those that match or are encrypted, newest first.
+    ids: tuple[int, ...]
+    searched: int
+    #: The oldest one's ID, or None if the page is empty.
+    last_id: int | None
+
+
 class Search(Statements):
     """Reads lists within a transaction."""
 
@@ -62,12 +72,37 @@ class Search(Statements):
         return [booking_from_row(row) for row in rows]
 
     def events(
-        self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
+        self,
+        which: Filter = Filter(),
+        *,
+        ids: Sequence[int] | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Event]:
         """Return events, newest first, ignoring the text and community filters."""
         bounds = self._bounds("event_id_range", which)
+        bounds["ids"] = None if ids is None else list(ids)
         rows = self._all_unprepared("search_events", **bounds, before=before, limit=limit)
         return [event_from_row(row) for row in rows]
+
+    def unbooked_events(
+        self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
+    ) -> UnbookedEvents:
+        """Search the text of one page of events without a booking, or with one in review."""
+        bounds = self._bounds("event_id_range", which)
+        row = self._one(
+            "match_unbooked_events",
+            pattern=pattern,
+            since=which.since or _EARLIEST,
+            until=which.until or _LATEST,
+            first_id=bounds["first_id"],
+            before=min(before, bounds["last_id"]),
+            limit=limit,
+        )
+        assert row is not None  # noqa: S101 - an aggregate always gives a row
+        return UnbookedEvents(
+            ids=tuple(row["ids"] or ()), searched=row["searched"], last_id=row["last_id"]
+        )
 
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER

@@ -12,7 +12,7 @@ from adapter.store.rows import booking_from_row
 class Pause:
     """A user's pause: matching bookings are not sent."""
 
-    #: The source and the community of these bookings. Empty: any.
+    #: The source and the community of these bookings. An empty string means any.
     source: str
     community: str
     reason: str
@@ -32,7 +32,7 @@ class Pause:
 
 
 def scope_text(source: str, community: str) -> str:
-    """Describe bookings of a source, or at a community, or all of them if both are empty."""
+    """Describe the bookings of a source or at a community, or all bookings if both are empty."""
     named = (("source", source), ("community", community))
     return ", ".join(f"{kind} {name}" for kind, name in named if name) or "all sources"
 
@@ -45,8 +45,8 @@ class SendQueue(Statements):
     ) -> Booking | None:
         """Lock and return the booking to send next, or None.
 
-        The soonest tour that starts before ``soon`` comes first, then the sources take turns. Tours
-        that start by ``late`` are skipped. A source's guest cards follow its tours.
+        The soonest tour that starts before ``soon`` comes first; then the sources take turns. Tours
+        that start by ``late`` are skipped. Guest cards follow after all tours.
         """
         # Both queries run before the first result is read, so that a pipeline needs only one round
         # trip.
@@ -64,7 +64,7 @@ class SendQueue(Statements):
         return [row["id"] for row in self._all("expired_prospects", before=before)]
 
     def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:
-        """Pause bookings. No POST for one of them begins after the transaction."""
+        """Pause bookings. After the transaction, no POST for one of them begins."""
         self._run("lock_rate_limit")
         self._run("pause", source=source, community=community, reason=reason, by=by, at=now)
 
@@ -73,7 +73,7 @@ class SendQueue(Statements):
         return self._one("end_pause", source=source, community=community) is not None
 
     def pauses(self) -> list[Pause]:
-        """Return what users have paused, longest first."""
+        """Return all pauses, oldest first."""
         return [Pause(**row) for row in self._all("pauses")]
 
     def has_bookings(self, *, source: str, community: str) -> bool:
@@ -81,5 +81,5 @@ class SendQueue(Statements):
         return self._one("has_bookings", source=source, community=community) is not None
 
     def bring_forward(self, now: dt.datetime) -> None:
-        """Make all bookings due that are to be sent or checked later."""
+        """Make all bookings due now that would be sent or checked later."""
         self._run("bring_forward", now=now)

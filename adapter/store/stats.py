@@ -17,10 +17,10 @@ MOST_PENDING = 10_000
 class Sending:
     """Whether calls to Propexo are allowed, and how many were made in the last minute."""
 
-    #: Why sending is stopped until a read shows that it works again, or None: ``not_authorized``,
-    #: ``no_clear_answer``, ``wrong_path`` or ``unreachable``.
+    #: Why sending is stopped until a read shows that Propexo works again, or None:
+    #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
     stopped_for: str | None
-    #: Since when there are errors, and the last one.
+    #: When the errors began, and the last error.
     stopped_at: dt.datetime | None
     stopped_why: str | None
     #: No calls are made before this time.

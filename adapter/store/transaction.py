@@ -14,8 +14,10 @@ from adapter.store.dedupe import Claims
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
+from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
 from adapter.store.monitoring import Monitoring
+from adapter.store.outbox import Outbox
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -45,8 +47,10 @@ class Transaction(Statements):
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
+    identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     monitoring = _lazy(Monitoring)
+    outbox = _lazy(Outbox)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)
@@ -67,6 +71,11 @@ class Transaction(Statements):
         """
         self._run("lock_keys", keys=list(keys))
 
+    def is_read_only(self) -> bool:
+        """Return True if PostgreSQL accepts no writes."""
+        row = self._one("is_read_only")
+        return row is not None and bool(row["is_read_only"])
+
     def hash_key(self) -> bytes:
         """Return the secret key for this installation's keyed hashes."""
         row = self._one("hash_key")
@@ -81,7 +90,11 @@ class Transaction(Statements):
         at: dt.datetime = row["at"]
         return at
 
-    def record_propexo_host(self, host: str | None) -> str | None:
-        """Record the API host through which this database first booked in Knock, and return it."""
-        row = self._one("record_propexo_host", host=host)
+    def record_propexo_host(self, host: str) -> None:
+        """Record the host through which this database first books in Knock."""
+        self._run("record_propexo_host", host=host)
+
+    def propexo_host(self) -> str | None:
+        """Return the host through which this database first booked in Knock, or None."""
+        row = self._one("propexo_host")
         return None if row is None else row["propexo_host"]

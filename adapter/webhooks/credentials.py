@@ -11,7 +11,7 @@ from adapter.signatures import Verifier, is_unguessable
 from adapter.store.rows import delivery_headers
 from adapter.webhooks.client_ip import is_address
 
-#: Headers that are never stored, whatever the scheme.
+#: Headers that are never stored, regardless of the scheme.
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
 #: Names of other headers that may carry a credential.
 _SUSPICIOUS = re.compile(r"authori[sz]ation|cookie|token|secret|passw|api-?key|credential|session")

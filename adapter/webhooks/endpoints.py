@@ -48,7 +48,7 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     """Build one endpoint. Raise ConfigurationError if a secret is missing or unusable."""
     handshake = handshakes.handshake_from(source.handshake)  # checked when the mapping loaded
     variable = handshake.variable if handshake else None
-    missing = [name for name in _secret_names(source) if not settings.environ.get(name, "").strip()]
+    missing = [name for name in secret_names(source) if not settings.environ.get(name, "").strip()]
     if missing:
         raise ConfigurationError(
             "\n".join(
@@ -83,7 +83,7 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
 
 def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
     """Return the variables whose secrets are surrounded by whitespace or quotes."""
-    names = [name for source in all_sources.values() for name in _secret_names(source)]
+    names = [name for source in all_sources.values() for name in secret_names(source)]
     return untrimmed(settings.environ, (*SECRET_NAMES, *names))
 
 
@@ -92,6 +92,7 @@ def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
     return [source.name for source in all_sources.values() if source.is_open]
 
 
-def _secret_names(source: Source) -> list[str]:
+def secret_names(source: Source) -> list[str]:
+    """Return the variables with a source's secrets."""
     handshake = handshakes.handshake_from(source.handshake)
     return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]

@@ -45,8 +45,7 @@ def register_error_handlers(app: flask.Flask) -> None:
         return {"error": "too many requests"}, 429, after
 
     @app.errorhandler(StoreUnavailable)
-    def store_unavailable(error: StoreUnavailable) -> Answer:
-        log.error("store_unavailable", extra={"reason": str(error)})
+    def store_unavailable(_error: StoreUnavailable) -> Answer:
         return _retry_later("the webhook could not be stored")
 
     @app.errorhandler(Exception)

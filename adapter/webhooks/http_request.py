@@ -1,5 +1,7 @@
-"""Read the raw target, raw body and client IP address of a Flask request."""
+"""Read the raw target, body, client IP address and bearer token of a Flask request."""
 
+import re
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -75,3 +77,11 @@ def read_body(request: flask.Request, limit: int) -> bytes:
     if length is not None and len(body) != length:
         raise BadRequest
     return bytes(body)
+
+
+def has_bearer_token(request: flask.Request, token: str | None) -> bool:
+    """Return True if the request has this token. Without a token, nothing is open."""
+    if token is None:
+        return False
+    bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))
+    return secrets.compare_digest(bearer.encode(), token.encode())

@@ -25,8 +25,8 @@ def wait_for_outcome(
 ) -> WebhookOutcome:
     """Return a stored webhook's outcome, or its outcome so far at ``deadline`` (monotonic seconds).
 
-    A duplicate whose changes have no effect gets the first webhook's outcome, unless the source is
-    unsigned. In that case, a stranger could learn what someone else has sent.
+    A duplicate whose changes have no effect gets the first webhook's outcome, but not if the source
+    is unsigned, because a stranger could then learn what someone else has sent.
     """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     if endpoint.respond.wait_seconds == 0:

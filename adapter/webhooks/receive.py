@@ -1,9 +1,11 @@
 """Verify a webhook, recognize duplicates, and store it before the sender gets its response."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
 import logging
+import threading
 import time
 
 from adapter import signatures
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: A failed insert is retried once if it failed within this time.
 RETRY_WITHIN_SECONDS = 1.0
+#: Larger bodies are parsed one at a time, because each may take 50 times its size in memory.
+LARGE_BODY_BYTES = 64 * 1024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +37,7 @@ class Receipt:
     """The result of storing a webhook."""
 
     event_id: int
-    #: True if an earlier webhook has the same key. ``event_id`` is then the earlier event.
+    #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
     is_duplicate: bool
     #: The event with the new content, if a duplicate has different content, else None.
     changed_id: int | None = None
@@ -86,6 +90,7 @@ class Receiver:
         self.database = database
         self.clock = clock
         self.background_writer = BackgroundWriter(database, settings)
+        self._large_body = threading.Lock()
 
     def verify(self, endpoint: Endpoint, request: WebhookRequest) -> Verified:
         """Verify a request's sender, and return the request without its credentials.
@@ -142,7 +147,9 @@ class Receiver:
         # Read before the transaction starts, because the key may need a connection of its own.
         fingerprints = self.database.fingerprints()
         source = verified.source
-        key = source.dedupe_key(verified.request) or "content:" + verified.content.hex()
+        is_large = len(verified.request.body) > LARGE_BODY_BYTES
+        with self._large_body if is_large else contextlib.nullcontext():
+            key = source.dedupe_key(verified.request) or "content:" + verified.content.hex()
         event = _new_event(verified, fingerprints.delivery(source.name, key))
         event_id = self.database.insert_event(event)
         if event_id is not None:
@@ -154,9 +161,9 @@ class Receiver:
     ) -> Receipt:
         """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
 
-        If other content arrived in between, the same bytes may be a late repeat or a change back:
+        If other content arrived in between, the same bytes may be a late retry or a change back, so
         the worker or a user decides. A held event counts too, because it may be such content once
-        its mapping is fixed. With the sender's own time or the same ID, they are a repeat.
+        its mapping is fixed. With the sender's own time or the same ID, they are a retry.
         """
         delivery, is_proved = _delivery_ids(event, source)
         with self.database.transaction() as tx:
@@ -189,7 +196,7 @@ class Receiver:
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify this delivery, and whether they are proved."""
+    """Return the headers that identify this delivery, and whether they can be trusted."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)

@@ -187,6 +187,7 @@ OPEN = {
     "GET /hooks/rentfeed": 405,
     "POST /propexo/webhooks": 404,
     "GET /metrics": 401,
+    "GET /api/leads": 401,
     **{
         f"GET /console/{page}": 403
         for page in (

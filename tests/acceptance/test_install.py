@@ -103,7 +103,7 @@ def test_a_folder_that_init_creates_runs_without_edits(
     assert created.returncode == 0, created.stderr
     adapter = [adapter_command, "--env-file", ".env"]
     ports = {"PORT": str(free_port()), "ADAPTER_SANDBOX_PORT": str(free_port())}
-    checked = run([*adapter, "check"], folder)
+    checked = run([*adapter, "check", "--environment"], folder)
     assert checked.returncode == 0, checked.stdout
 
     with running([*adapter, "run"], folder, ports):
@@ -127,10 +127,13 @@ def test_the_images_commands_release_serve_and_say_that_they_are_healthy(
     (tmp_path / "mappings").symlink_to(ROOT / "mappings")
     port = str(free_port())
     environ = SECRETS | dockerfile.environment() | {"DATABASE_URL": empty_database, "PORT": port}
+    environ["PROPEXO_TOKEN"] = SANDBOX_TOKEN
     environ["PATH"] = f"{venv / 'bin'}:{os.environ['PATH']}"
     health = dockerfile.command_of("HEALTHCHECK")
 
-    released = run(["sh", "-c", "adapter check && adapter migrate"], tmp_path, environ)
+    released = run(
+        ["sh", "-c", "adapter check --environment && adapter migrate"], tmp_path, environ
+    )
     assert released.returncode == 0, released.stdout + released.stderr
     assert run(health, tmp_path, environ).returncode != 0
     with running(dockerfile.command_of("CMD"), tmp_path, environ):

@@ -17,8 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from adapter.models import WebhookRequest
-from adapter.settings import settings_from
+from adapter.models import WebhookRequest, utc_now
+from adapter.operations.check_web import web_findings
+from adapter.operations.finding import Status
+from adapter.settings import Settings, settings_from
 from adapter.signatures import sign
 from adapter.store.child_processes import popen
 from tests.gunicorn_process import (
@@ -83,7 +85,7 @@ class Nginx:
 
 
 @contextlib.contextmanager
-def running_nginx(folder: Path, upstream: int) -> Iterator[Nginx]:
+def running_nginx(folder: Path, *upstreams: int) -> Iterator[Nginx]:
     """Run nginx as configured by ``adapter init``, except for ports and certificate."""
     nginx = Nginx(folder)
     CliRunner().invoke(commands, ["init", str(folder / "leads"), "--host", HOST])
@@ -93,7 +95,7 @@ def running_nginx(folder: Path, upstream: int) -> Iterator[Nginx]:
         r"listen 80;": f"listen 127.0.0.1:{nginx.plain_port};",
         r"listen 443 ssl;": f"listen 127.0.0.1:{nginx.port} ssl;",
         r"/etc/letsencrypt/live/leads\.example\.com": str(folder),
-        r"127\.0\.0\.1:8000": f"127.0.0.1:{upstream}",
+        r"server 127\.0\.0\.1:8000;": "\n".join(f"server 127.0.0.1:{one};" for one in upstreams),
     }
     for pattern, text in changes.items():
         site, count = re.subn(pattern, text, site)
@@ -214,3 +216,32 @@ def test_browsers_are_told_once_to_use_tls_only(nginx: Nginx) -> None:
 
     assert (moved.status, moved.headers["Location"]) == (308, f"https://{HOST}/console/?a=1")
     assert opened.headers.get_all("Strict-Transport-Security") == ["max-age=31536000"]
+
+
+@pytest.mark.parametrize(
+    ("base", "trusted", "expected"),
+    [
+        ("https://127.0.0.1:{0.port}", 1, "the sender's IP address arrives"),
+        ("https://127.0.0.1:{0.port}", 0, "set ADAPTER_TRUSTED_PROXIES=1"),
+        ("https://localhost:{0.port}", 1, "its certificate is not valid"),
+        ("https://127.0.0.1:{0.plain_port}", 1, "cannot be reached"),
+        ("http://127.0.0.1:{0.plain_port}", 1, "answers 308, and not as the adapter does"),
+    ],
+)
+def test_doctor_checks_the_way_through_nginx(
+    nginx: Nginx,
+    web: GunicornServer,
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    trusted: int,
+    expected: str,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(nginx.folder / "fullchain.pem"))
+    url = base.format(nginx)
+    settings = Settings(public_url=url, trusted_proxies=trusted, propexo_token="sandbox")
+
+    found = list(web_findings(settings, web.database, utc_now))
+
+    assert expected in " ".join(f"{one.text}: {one.fix}" for one in found), found
+    is_right = expected.startswith("the sender")
+    assert (Status.FAULT not in {one.status for one in found}) == is_right

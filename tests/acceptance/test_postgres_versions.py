@@ -46,9 +46,9 @@ def test_both_starts_ask_for_the_version(
 ) -> None:
     """Check the version both when migrating and when connecting."""
     monkeypatch.setattr("adapter.store.connection.OLDEST_POSTGRES", 999)
-    with pytest.raises(ConfigurationError, match="999 or newer is needed"):
+    with pytest.raises(ConfigurationError, match="999 or newer is required"):
         store.migrate(empty_database)
-    with pytest.raises(ConfigurationError, match="999 or newer is needed"):
+    with pytest.raises(ConfigurationError, match="999 or newer is required"):
         store.check_reachable(empty_database)
 
 

@@ -7,17 +7,23 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 import requests
+from psycopg.conninfo import conninfo_to_dict
 
-from adapter.exceptions import ConfigurationError
+import adapter
+from adapter.exceptions import WRONG_CONFIGURATION, ConfigurationError
 from adapter.server.child_process import ChildProcess
 from adapter.server.supervisor import _locked
-from adapter.store import Database
+from adapter.server.web_process import check_listening
+from adapter.settings import Settings
+from adapter.store import Database, migrate
 from adapter.store.child_processes import popen
 from tests.adapter_process import (
     ADAPTER,
@@ -211,6 +217,16 @@ def test_one_signal_stops_everything(start: Callable[..., AdapterProcess], numbe
     wait_until(lambda: not any(map(psutil.Process.is_running, family)), "all processes are gone")
 
 
+def problems_of(ended: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Return the lines of an error, which web and worker log as JSON."""
+    lines = ended.stderr.strip().splitlines()
+    if lines[0].startswith("adapter: "):
+        return [line.removeprefix("adapter: ") for line in lines]
+    events = [json.loads(line) for line in lines]
+    assert {(one["level"], one["event"]) for one in events} == {("critical", "start_failed")}
+    return [one["problem"] for one in events]
+
+
 def broken_mappings(folder: Path) -> Path:
     copy = folder / "broken"
     copy.mkdir()
@@ -230,8 +246,8 @@ def test_a_wrong_database_url_is_one_clear_error(tmp_path: Path, command: str) -
     ended = run_command(environment(tmp_path, DATABASE_URL=url, PROPEXO_TOKEN="any"), command)
 
     assert ended.returncode == 1
-    (line,) = ended.stderr.strip().splitlines()
-    assert "Connection refused" in line
+    (line,) = problems_of(ended)
+    assert "cannot reach PostgreSQL at 127.0.0.1:1/leads: Connection refused" in line
     assert "hunter2" not in line
 
 
@@ -241,9 +257,8 @@ def test_an_invalid_mapping_is_reported_with_its_position(tmp_path: Path, comman
 
     ended = run_command(environment(tmp_path, ADAPTER_MAPPINGS_DIR=str(folder)), command)
 
-    assert ended.returncode == 1
-    first = ended.stderr.strip().splitlines()[0]
-    assert first.startswith("adapter: ")
+    assert ended.returncode == WRONG_CONFIGURATION
+    first = problems_of(ended)[0]
     assert "rentfeed.yaml:" in first
     assert "'e_mail'" in first
 
@@ -252,22 +267,58 @@ def test_an_invalid_mapping_is_reported_with_its_position(tmp_path: Path, comman
 def test_a_missing_secret_is_named(tmp_path: Path, command: str) -> None:
     ended = run_command(environment(tmp_path, RENTFEED_SECRET=""), command)
 
-    assert ended.returncode == 1
-    (line,) = ended.stderr.strip().splitlines()
+    assert ended.returncode == WRONG_CONFIGURATION
+    (line,) = problems_of(ended)
     assert "rentfeed.yaml" in line
     assert "RENTFEED_SECRET is not set" in line
 
 
-@pytest.mark.parametrize("variable", ["PORT", "ADAPTER_SANDBOX_PORT"])
-def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path, variable: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "variable"), [("run", "PORT"), ("run", "ADAPTER_SANDBOX_PORT"), ("web", "PORT")]
+)
+def test_a_port_in_use_is_named_with_its_setting(
+    tmp_path: Path, command: str, variable: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = run_command(environment(tmp_path, **{variable: port}), "run")
+        ended = run_command(environment(tmp_path, **{variable: port}), command)
 
-    assert ended.returncode == 1
-    (line,) = ended.stderr.strip().splitlines()
+    assert ended.returncode == WRONG_CONFIGURATION
+    (line,) = problems_of(ended)
     assert f"port {port}" in line
     assert variable in line
+
+
+def test_web_logs_what_it_started_with(fresh_database: str, tmp_path: Path) -> None:
+    environ = environment(tmp_path, DATABASE_URL=fresh_database, PROPEXO_TOKEN="sandbox")
+    said = tmp_path / "log"
+    with said.open("wb") as errors:
+        web = popen([*ADAPTER, "web"], env=environ | {"ADAPTER_PORT": "tcp://a"}, stderr=errors)
+    try:
+        wait_until(lambda: is_ready(f"http://127.0.0.1:{environ['PORT']}"), "it is ready")
+        with psycopg.connect(fresh_database) as connection:
+            names = connection.execute(
+                "SELECT DISTINCT application_name FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+    finally:
+        web.terminate()
+        web.wait(30)
+    lines = {line["event"]: line for line in map(json.loads, said.read_text().splitlines())}
+    started = lines["web_started"]
+    assert environ["PORT"] in started["address"]
+    assert {"leasebot", "rentfeed"} <= set(started["sources"])
+    assert started["database"].endswith("/" + str(conninfo_to_dict(fresh_database)["dbname"]))
+    assert (started["version"], started["propexo"]) == (adapter.__version__, "127.0.0.1")
+    assert lines["service_links_ignored"]["variables"] == ["ADAPTER_PORT"]
+    assert names == [("adapter web",)]
+
+
+def test_a_read_only_machine_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/proc"])
+    with pytest.raises(ConfigurationError, match="mount a tmpfs at /tmp, or set TMPDIR"):
+        check_listening(Settings(port=free_port()))
 
 
 def test_a_run_after_a_kill_waits_for_the_ports_of_the_one_before(data_folder: Path) -> None:
@@ -292,7 +343,7 @@ def test_wrong_settings_are_all_named_at_once(tmp_path: Path) -> None:
         environment(tmp_path, PORT="many", ADAPTER_LATEST_TOUR="9pm", PROPEXO_TOKN="red"), "run"
     )
 
-    assert ended.returncode == 1
+    assert ended.returncode == WRONG_CONFIGURATION
     assert ended.stderr.strip().splitlines() == [
         "adapter: PORT must be a whole number from 1 to 65535",
         "adapter: ADAPTER_LATEST_TOUR must be a time of day such as 07:00",
@@ -306,7 +357,7 @@ def test_a_second_run_on_the_same_data_is_refused(start: Callable[..., AdapterPr
 
     ended = run_command(running.environ | changes, "run")
 
-    assert ended.returncode == 1
+    assert ended.returncode == WRONG_CONFIGURATION
     assert "another adapter is running in" in ended.stderr
     assert is_ready(running.url)
 
@@ -350,10 +401,10 @@ def test_a_database_without_a_token_does_not_book_in_a_sandbox(
 ) -> None:
     ended = run_command(environment(tmp_path, DATABASE_URL="postgresql://127.0.0.1:1/x"), command)
 
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        "adapter: PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox\n"
-    )
+    assert ended.returncode == WRONG_CONFIGURATION
+    assert problems_of(ended) == [
+        "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox"
+    ]
 
 
 @pytest.mark.parametrize("command", ["run", "worker"])
@@ -366,18 +417,29 @@ def test_a_database_that_booked_in_knock_does_not_book_in_a_sandbox(
     environ = environment(tmp_path, DATABASE_URL=fresh_database, PROPEXO_TOKEN="sandbox")
     ended = run_command(environ, command)
 
-    assert ended.returncode == 1
+    assert ended.returncode == WRONG_CONFIGURATION
     assert "this database has booked in Knock through api.example.com" in ended.stderr
 
 
-def test_a_worker_says_that_the_database_is_not_migrated(
+def test_a_worker_waits_for_the_migration_and_a_command_asks_for_it(
     empty_database: str, tmp_path: Path
 ) -> None:
     environ = environment(tmp_path, DATABASE_URL=empty_database, PROPEXO_TOKEN="sandbox")
-    ended = run_command(environ, "worker")
-
-    assert ended.returncode == 1
-    assert ended.stderr.endswith("the database lacks 0001_initial.sql; run adapter migrate\n")
+    listed = run_command(environ, "bookings")
+    assert listed.returncode == 1
+    assert re.fullmatch(
+        r"adapter: the database lacks \d+ steps?: run adapter migrate\n", listed.stderr
+    )
+    said = tmp_path / "log"
+    with said.open("wb") as errors:
+        worker = popen([*ADAPTER, "worker"], env=environ, stderr=errors)
+    try:
+        wait_until(lambda: "run adapter migrate" in said.read_text(), "it waits")
+        migrate(empty_database)
+        wait_until(lambda: "worker_started" in said.read_text(), "it begins")
+    finally:
+        worker.terminate()
+        assert worker.wait(30) == 0
 
 
 def test_the_sandbox_can_be_asked_for_beside_a_database(
@@ -393,8 +455,8 @@ def test_the_sandbox_can_be_asked_for_beside_a_database(
 def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Path) -> None:
     ended = run_command(environment(tmp_path), "bookings")
 
-    assert ended.returncode == 1
-    assert "there is no database yet" in ended.stderr
+    assert ended.returncode == WRONG_CONFIGURATION
+    assert f"there is no database yet in {tmp_path}/postgres: name your settings" in ended.stderr
 
 
 def test_leads_can_be_read_while_nothing_runs(
@@ -437,5 +499,5 @@ def test_an_encrypted_lead_is_booked_and_its_key_rotated_beside_the_running_work
     assert [one.returncode for one in shown] == [0, 0]
     running.environ["ADAPTER_ENCRYPTION_KEYS"] = old
     lost = running.run_command("show", str(booking.id))
-    assert (lost.returncode, lost.stdout) == (1, "")
+    assert (lost.returncode, lost.stdout) == (WRONG_CONFIGURATION, "")
     assert "to ADAPTER_ENCRYPTION_KEYS" in lost.stderr

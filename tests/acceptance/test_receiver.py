@@ -256,7 +256,8 @@ def test_a_database_that_was_not_migrated_is_503(empty_database: str) -> None:
         wait_until(lambda: is_up(web.url), "gunicorn answers")
         assert web.post(b"{}").status_code == 503
         ready = requests.get(web.url + "/readyz", timeout=10)
-        assert (ready.status_code, ready.json()["reason"]) == (503, "run adapter migrate")
+        assert ready.status_code == 503
+        assert ready.json()["reason"].endswith(": run adapter migrate")
     finally:
         gunicorn.terminate()
         gunicorn.wait(30)

@@ -1,8 +1,11 @@
-"""Make the console tests fast."""
+"""Make the console tests fast, and run commands on the database of a test."""
 
 import pytest
 
 from adapter.operations import sign_in
+from tests.harness import SECRETS
+from tests.paths import MAPPINGS
+from tests.shell import Shell
 from tests.users import user
 
 
@@ -10,3 +13,12 @@ from tests.users import user
 def quick_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a cheap hash for the password check of unknown users."""
     monkeypatch.setattr(sign_in, "_dummy_hash", lambda: user("nobody").password)
+
+
+@pytest.fixture
+def shell(database: str, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DATABASE_URL", database)
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
+    return Shell()

@@ -18,15 +18,13 @@ from adapter.server.heartbeat import Heart
 from adapter.server.worker import Worker
 from adapter.store import Database
 from tests.harness import Harness, settle
-from tests.integration.test_cli_console import Shell, shell
 from tests.integration.test_monitoring import count_hours, execute, rejected
 from tests.leads import lead
 from tests.message_catcher import MessageCatcher, running_catcher
 from tests.ports import free_port
 from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
 from tests.wait import wait_until
-
-__all__ = ["shell"]
 
 URL = "https://adapter.example.com"
 

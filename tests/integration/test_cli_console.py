@@ -5,44 +5,20 @@ import re
 from pathlib import Path
 from typing import Any
 
-import click.testing
 import pytest
 
-from adapter.cli import commands
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState
 from adapter.operations.release import Repairs
-from tests.harness import SECRETS, Harness, settle
+from tests.harness import Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
 
 PASSWORD = "correct horse battery"
 #: What somebody types who is asked for it twice.
 TYPED = f"{PASSWORD}\n{PASSWORD}\n"
-
-
-class Shell:
-    """Runs commands on a database."""
-
-    def __call__(self, *arguments: str, exit_code: int = 0, stdin: str | None = None) -> str:
-        ended = click.testing.CliRunner().invoke(commands, arguments, input=stdin)
-        if ended.exception and not isinstance(ended.exception, SystemExit):
-            raise ended.exception
-        assert ended.exit_code == exit_code, ended.output
-        return str(ended.output)
-
-    def json(self, *arguments: str, exit_code: int = 0) -> Any:
-        return json.loads(self(*arguments, "--json", exit_code=exit_code))
-
-
-@pytest.fixture
-def shell(database: str, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATABASE_URL", database)
-    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(MAPPINGS))
-    return Shell()
 
 
 def held(harness: Harness, number: int = 1) -> int:

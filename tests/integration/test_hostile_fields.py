@@ -1,9 +1,11 @@
 """Send hostile values in each field of a lead from the webhook to the simulated Knock."""
 
+import concurrent.futures
 import copy
 import itertools
 import json
 import logging
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -46,3 +48,22 @@ def test_any_value_of_a_field_is_booked_or_held(
     assert not [reason for reason in reasons if "unexpected" in reason]
     errors = [line.getMessage() for line in caplog.records if line.levelno >= logging.ERROR]
     assert [error for error in errors if error != "booking_refused"] == []
+
+
+def test_large_bodies_are_not_parsed_at_the_same_time(harness: Harness) -> None:
+    """Each takes 50 times its size while it is parsed, and a web process has many threads."""
+    lists = ",".join("[" * 90 + "]" * 90 for _ in range(1000))
+
+    def receive(number: int) -> None:
+        harness.receive("rentfeed", f"[{number}, {lists}]".encode())
+
+    def peak_of(numbers: range) -> int:
+        tracemalloc.start()
+        with concurrent.futures.ThreadPoolExecutor(len(numbers)) as threads:
+            list(threads.map(receive, numbers))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    one = peak_of(range(1))
+    assert peak_of(range(1, 9)) < 2 * one

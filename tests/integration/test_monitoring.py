@@ -22,15 +22,13 @@ from adapter.store.monitoring import MOST_ROWS
 from adapter.store.queries import STATEMENTS
 from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import SECRETS, Harness, load_cached
-from tests.integration.test_cli_console import Shell, shell
 from tests.leads import lead, reconcile_when_due
 from tests.paths import MAPPINGS
 from tests.ports import free_port
 from tests.postgres_proxy import counting_proxy
 from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
 from tests.wait import wait_until
-
-__all__ = ["shell"]
 
 HOUR = dt.timedelta(hours=1)
 
@@ -229,20 +227,24 @@ def test_an_unreachable_propexo_is_reported_with_the_reason(
     heart.beat()
     (booking,) = harness.mapped("rentfeed", lead(1))
     began = harness.clock()
-    while harness.clock() - began < dt.timedelta(minutes=5, seconds=20):
-        assert "nothing_sent" not in problems(harness)
+    while "sending_stopped" not in problems(harness):
+        assert harness.clock() - began < dt.timedelta(minutes=5)
         harness.clock.advance(20)
         harness.pipeline.sender.send_due()
-    found = problems(harness)["nothing_sent"]
+    found = problems(harness)["sending_stopped"]
     assert found.since is not None
     assert found.since < began + dt.timedelta(minutes=1)
     host = harness.pipeline.propexo.base_url.removeprefix("http://")
-    assert f"Propexo cannot be reached (Connection refused: {host})" in found.sentence
+    assert "Propexo cannot be reached (" in found.sentence
+    assert f"Connection refused ({host})" in found.sentence
     harness.pipeline.propexo.base_url = upstream.url
-    harness.clock.advance(300)
-    harness.send()
+    while harness.state(booking.id) is BookingState.PENDING:
+        assert harness.clock() - began < dt.timedelta(minutes=15)
+        harness.clock.advance(20)
+        harness.pipeline.recover()
+        harness.pipeline.sender.send_due()
     assert harness.state(booking.id) is BookingState.SUBMITTED
-    assert "nothing_sent" not in problems(harness)
+    assert not problems(harness).keys() & {"sending_stopped", "nothing_sent"}
 
 
 def test_bookings_that_nobody_sends_are_reported(harness: Harness, worker: Heart) -> None:
@@ -539,7 +541,9 @@ def test_stats_check_reports_a_database_that_is_away(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     text = shell("stats", "--check", exit_code=2)
-    assert text.startswith("BROKEN: PostgreSQL cannot be used: cannot reach PostgreSQL: ")
+    assert text.startswith(
+        "BROKEN: PostgreSQL cannot be used: cannot reach PostgreSQL at 127.0.0.1:"
+    )
 
 
 def test_a_pending_booking_says_why_it_is_not_sent(

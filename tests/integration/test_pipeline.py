@@ -235,7 +235,7 @@ def test_the_first_booking_in_knock_is_recorded_for_the_database(
 
     def host() -> str | None:
         with opened.transaction() as tx:
-            return tx.record_propexo_host(None)
+            return tx.propexo_host()
 
     harness.mapped("rentfeed", tour())
     upstream.fault({"status": 422})

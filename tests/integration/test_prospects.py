@@ -21,6 +21,8 @@ from adapter.operations.allowed_actions import may_confirm, why_not_release
 from adapter.operations.erase import Eraser
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
+from adapter.operations.restore import Restore
+from adapter.propexo.appointment import request_from
 from adapter.store import Issue
 from tests.gunicorn_process import LEAD, write_mappings
 from tests.harness import START, Harness, settle
@@ -739,3 +741,32 @@ def test_a_card_is_decided_again_if_the_one_it_was_merged_with_is_erased_by_age(
 
     again = harness.booking(second.id)
     assert (again.state, again.reason) == (HELD, "original_dismissed")
+
+
+def test_after_a_restore_guest_cards_are_found_and_recognized(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    """Two cards were sent after the backup: one was pending then, the other came later."""
+    (known,) = harness.mapped("portal", lead(1))
+    settle(harness)
+    (pending,) = harness.mapped("portal", lead(2))
+    fields = harness.booking(pending.id).appointment
+    for email in ("person2@example.com", "person3@example.com"):
+        body = request_from({**fields, "email_1": email}, {}, Kind.PROSPECT)
+        upstream.book(body, Kind.PROSPECT)
+    pipeline = harness.pipeline
+    restore = Restore(
+        harness.settings,
+        pipeline.store,
+        pipeline.sources,
+        pipeline.propexo,
+        harness.clock,
+        harness.clock.advance,
+    )
+    restore.stop()
+    restore.apply(restore.survey(harness.clock()), by="ana")
+    (again,) = harness.mapped("portal", lead(3))
+    assert [harness.state(one.id) for one in (known, pending)] == [BOOKED, BOOKED]
+    assert (again.state, again.reason) == (DUPLICATE, "same_person_asked_before")
+    settle(harness)
+    assert len(upstream.cards()) == 3

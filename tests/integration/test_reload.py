@@ -55,6 +55,7 @@ PASSWORD = "ana:operate:scrypt:1:1:1$salt$hash"
 ROTATIONS = [
     ("ADAPTER_USERS", PASSWORD, PASSWORD.replace("hash", "other"), False),
     ("ADAPTER_METRICS_TOKEN", "one", "two", False),
+    ("ADAPTER_API_TOKEN", "1" * 40, "2" * 40, False),
     ("PROPEXO_WEBHOOK_SECRET", "one", "two", False),
     ("RENTFEED_SECRET", "one", "two", False),
     ("PROPEXO_TOKEN", "one", "two", True),

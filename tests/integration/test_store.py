@@ -14,11 +14,13 @@ import psycopg
 import pytest
 
 from adapter import store
-from adapter.exceptions import ConfigurationError, StoreUnavailable
+from adapter.exceptions import ConfigurationError, StoreUnavailable, WrongSchema
 from adapter.models import MOVES, AttemptOutcome, BookingState, EventState, Reason, WebhookRequest
 from adapter.store import Database, Task
 from adapter.store.bookings import MOST_RELATED, RELATED
+from adapter.store.embedded import EmbeddedServer
 from adapter.store.queries import STATEMENTS
+from tests.databases import run_sql
 from tests.paths import ROOT
 from tests.rows import LATER, NOW, booking, insert_event, new_event
 from tests.wait import wait_until
@@ -86,11 +88,10 @@ def insert_booking(
 
 
 def test_migrations_run_once_and_the_second_time_do_nothing(empty_database: str) -> None:
-    done = store.migrate(empty_database)
-    assert (done[0], done) == (migrate.FIRST, sorted(done))
+    assert store.migrate(empty_database) == [one.name for one in migrate._own()]
     assert store.migrate(empty_database) == []
     with Database(empty_database) as opened:
-        assert opened.lacks() == []
+        assert opened.check_schema().missing == ()
         assert len(opened.hash_key()) == 32
 
 
@@ -98,7 +99,7 @@ def test_concurrent_migrations_take_turns(empty_database: str) -> None:
     with concurrent.futures.ThreadPoolExecutor(4) as threads:
         runs = list(threads.map(store.migrate, [empty_database] * 4))
 
-    assert sum(bool(run) for run in runs) == 1
+    assert sorted(itertools.chain(*runs)) == [one.name for one in migrate._own()]
 
 
 def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
@@ -154,7 +155,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
         connection.execute(migrate.LEDGER)
         connection.execute("INSERT INTO migrations (name) VALUES ('0001_leads.sql')")
         before = catalog(connection)
-        with pytest.raises(ConfigurationError, match=r"before 0.2 .* cannot be upgraded: let DATA"):
+        with pytest.raises(ConfigurationError, match=r"before 0.2 .* cannot be upgraded: set DATA"):
             store.migrate(empty_database)
         assert catalog(connection) == before
 
@@ -165,11 +166,91 @@ def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> 
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations (name) VALUES ('0999_newer.sql')")
     assert store.migrate(empty_database) == []
+    with Database(empty_database) as opened:
+        assert opened.check_schema().unknown == ("0999_newer.sql",)
+        with pytest.raises(WrongSchema, match=r"from a newer version: it has 0999_newer\.sql"):
+            opened.check_schema(allow_newer=False)
+
+
+def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: str) -> None:
+    store.migrate(empty_database)
+    run_sql(
+        empty_database, "UPDATE migrations SET sha256 = 'other' WHERE name = '0001_initial.sql'"
+    )
+
+    with pytest.raises(ConfigurationError, match=r"with another 0001_initial\.sql than this"):
+        store.migrate(empty_database)
+    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="another 0001"):
+        opened.check_schema()
+
+
+def test_a_database_of_version_0_2_0_gets_its_digests_with_the_next_migration(
+    empty_database: str,
+) -> None:
+    """Its ledger has no such column."""
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(migrate.LEDGER.partition(";")[0].encode())
+        for one in migrate._own():
+            connection.execute(one.sql.encode())
+            connection.execute("INSERT INTO migrations (name) VALUES (%s)", [one.name])
+        assert set(migrate._recorded(connection).values()) == {None}
+        with Database(empty_database) as opened:
+            assert opened.check_schema().missing == ()
+
+        assert store.migrate(empty_database) == []
+
+        assert migrate._recorded(connection) == {one.name: one.sha256 for one in migrate._own()}
+
+
+@pytest.fixture
+def other_role(postgres: EmbeddedServer) -> Iterator[str]:
+    """Create a role for this test, and yield the part of a URL that makes a connection use it."""
+    run_sql(postgres.url, "CREATE ROLE other")
+    yield "&options=-c%20role%3Dother"
+    run_sql(postgres.url, "DROP OWNED BY other; DROP ROLE other")
+
+
+def test_a_role_without_the_right_to_create_tables_is_named_with_the_grant(
+    empty_database: str, other_role: str
+) -> None:
+    with pytest.raises(
+        ConfigurationError,
+        match=r"role other may not create tables in schema public of database test_\d+: "
+        r"GRANT USAGE, CREATE ON SCHEMA public TO other",
+    ):
+        store.migrate(empty_database + other_role)
+
+
+def test_a_role_without_that_right_migrates_if_there_is_nothing_to_do(
+    fresh_database: str, other_role: str
+) -> None:
+    run_sql(fresh_database, "GRANT SELECT ON migrations TO other")
+    assert store.migrate(fresh_database + other_role) == []
+    run_sql(fresh_database, "REVOKE ALL ON migrations FROM other")
+
+
+def test_a_migration_waits_a_limited_time_for_another_and_names_it(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older version holds the lock until its session ends."""
+    monkeypatch.setattr(migrate, "WAIT_SECONDS", 1)
+    holder = psycopg.connect(empty_database, application_name="adapter migrate", autocommit=True)
+    with holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", [migrate.LOCK])
+        pid = holder.info.backend_pid
+        with pytest.raises(
+            StoreUnavailable,
+            match=rf"for 1 seconds: adapter migrate of role .*pg_terminate_backend\({pid}\)",
+        ):
+            store.migrate(empty_database)
+    assert store.migrate(empty_database) != []
 
 
 def test_an_unmigrated_database_is_reported(empty_database: str) -> None:
     with Database(empty_database) as opened:
-        assert migrate.FIRST in opened.lacks()
+        assert migrate.FIRST in opened.schema_state().missing
+        with pytest.raises(WrongSchema, match=r"lacks \d+ steps?: run adapter migrate"):
+            opened.check_schema()
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -190,7 +271,7 @@ def test_an_interrupted_migration_continues_next_time(
     store.migrate(empty_database)
 
     with Database(empty_database) as opened:
-        assert opened.lacks() == []
+        assert opened.schema_state().missing == ()
         assert len(opened.hash_key()) == 32
 
 

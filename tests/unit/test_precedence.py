@@ -552,3 +552,18 @@ def person(name: str, *contacts: int, item_key: int | None = None) -> Booking:
 )
 def test_who_is_the_same_person(one: Booking, other: Booking, who: Relation) -> None:
     assert relation(one, other) is relation(other, one) is who
+
+
+def test_after_a_restore_an_unknown_order_is_a_question() -> None:
+    """The webhooks of both tours are lost: their requests are as old as their POSTs at most."""
+    first = tour(1, TWO, 1, BOOKED, reason="restored")
+    moved = tour(2, FOUR, 3, BOOKED, reason="restored")
+    question, six = ("after_restore", 2), FOUR + dt.timedelta(hours=2)
+    assert decided(tour(3, FOUR, 4), first, moved) == ("same_person_and_time", 2)
+    assert decided(tour(3, FOUR, 2), first, moved) == ("same_person_and_time", 2)
+    assert decided(tour(3, TWO, 4), first, moved) == question, "a late repeat, or moved back"
+    assert decided(tour(3, TWO, 4), first, moved, has_sent_at=True) is None, "moved back"
+    assert decided(tour(3, TWO, 2), first, moved) == ("newer_request_came_first", 2)
+    assert decided(tour(3, six, 2), first, moved) == question, "the sent one may be older"
+    assert decided(tour(3, six, 4), first, moved) is None, "another tour, requested later"
+    assert decided(card(3, 2), first, moved) == ("same_person_has_a_tour", 2)

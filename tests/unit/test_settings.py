@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import adapter.cli
+from adapter.cli import commands
 from adapter.cli.run import run_environment
 from adapter.exceptions import ConfigurationError
 from adapter.settings import (
@@ -15,6 +18,7 @@ from adapter.settings import (
     Settings,
     read_env_file,
     replaced,
+    service_links,
     settings_from,
     untrimmed,
 )
@@ -25,6 +29,8 @@ SECRETS = {
     "PROPEXO_TOKEN": "hunter2",
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
     "ADAPTER_METRICS_TOKEN": "hunter2",
+    "ADAPTER_API_TOKEN": "hunter2-hunter2-hunter2",
+    "ADAPTER_STATUS_WEBHOOK_SECRET": "whsec_hunter2" + "A" * 32 + "=",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
     "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",
@@ -107,6 +113,11 @@ def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
 def test_a_url_of_an_alarm_may_contain_commas() -> None:
     urls = ("mailtos://u:p@example.com?to=a@example.com,b@example.com", "slack://T0/B0/x")
     assert settings_from({"ADAPTER_ALARMS": f"{urls[0]}, {urls[1]},"}).alarms == urls
+
+
+def test_a_short_api_token_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="ADAPTER_API_TOKEN must have at least 20"):
+        settings_from({"ADAPTER_API_TOKEN": "open sesame"})
 
 
 @pytest.mark.parametrize("name", [*SECRET_NAMES, "RENTFEED_SECRET"])
@@ -230,3 +241,71 @@ def test_the_line_break_at_the_end_of_a_file_is_no_mistake(
 
     assert bool(untrimmed(environ, ["A_SECRET"])) is is_named
     assert untrimmed({"A_SECRET": content}, ["A_SECRET"]) == ["A_SECRET"]
+
+
+SERVICE = {
+    "ADAPTER_SERVICE_HOST": "10.0.0.1",
+    "ADAPTER_SERVICE_PORT": "8000",
+    "ADAPTER_SERVICE_PORT_HTTP": "8000",
+    "ADAPTER_PORT": "tcp://10.0.0.1:8000",
+    "ADAPTER_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+    "ADAPTER_PORT_8000_TCP_ADDR": "10.0.0.1",
+    "ADAPTER_WEB_PORT": "tcp://10.0.0.1:8000",
+    "PROPEXO_PROXY_SERVICE_HOST": "10.0.0.2",
+}
+
+
+def test_the_variables_of_kubernetes_for_a_service_are_ignored() -> None:
+    assert settings_from(SERVICE).port == Settings().port
+    assert service_links(SERVICE) == list(SERVICE)
+
+
+@pytest.mark.parametrize("name", ["ADAPTER_PORT", "ADAPTER_WEB_PORT", "ADAPTER_SERVICE"])
+def test_a_misspelled_setting_is_not_taken_for_one_of_these(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} is not a setting"):
+        settings_from({name: "8000"})
+
+
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("no", False), ("", False)])
+def test_a_flag_is_yes_or_no(text: str, value: bool) -> None:
+    assert settings_from({"ADAPTER_ALLOW_NEWER_DATABASE": text}).allow_newer_database is value
+    with pytest.raises(ConfigurationError, match="must be yes or no"):
+        settings_from({"ADAPTER_ALLOW_NEWER_DATABASE": "1"})
+
+
+@pytest.fixture
+def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file that names a mappings folder which does not exist."""
+    for name in ("ADAPTER_MAPPINGS_DIR", "ADAPTER_ENV_FILE", "PGAPPNAME"):
+        monkeypatch.setenv(name, "")  # and restored at the end, whatever the commands set
+        monkeypatch.delenv(name)
+    file = tmp_path / "env"
+    file.write_text("ADAPTER_MAPPINGS_DIR=from-the-file\n")
+    return file
+
+
+def checked() -> str:
+    return CliRunner().invoke(commands, ["check"], catch_exceptions=False).output
+
+
+def test_a_file_of_settings_is_named_by_a_variable_or_found_in_etc(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter.cli, "DEFAULT_ENV_FILE", env_file)
+    assert f"{Path.cwd()}/from-the-file is not a folder; set ADAPTER_MAPPINGS_DIR" in checked()
+    monkeypatch.delenv("ADAPTER_MAPPINGS_DIR")
+
+    other = env_file.with_name("other")
+    other.write_text("ADAPTER_MAPPINGS_DIR=from-the-other\n")
+    monkeypatch.setenv("ADAPTER_ENV_FILE", str(other))
+    assert "from-the-other" in checked()
+
+
+@pytest.mark.usefixtures("env_file")
+def test_connections_are_named_by_the_process() -> None:
+    for command in ("check", "schema"):
+        CliRunner().invoke(commands, [command], catch_exceptions=False)
+        assert os.environ["PGAPPNAME"] == f"adapter {command}"
+    os.environ["PGAPPNAME"] = "mine"
+    CliRunner().invoke(commands, ["check"], catch_exceptions=False)
+    assert os.environ["PGAPPNAME"] == "mine"

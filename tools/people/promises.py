@@ -114,7 +114,8 @@ class Knowledge:
         if tours[-1].canceled_by == "person":
             canceled_at = self.record.canceled_in_knock.get((word.person, word.instant))
             return canceled_at is not None and word.at < canceled_at
-        return self.is_users(self.tour(tours[-1].canceled_by))
+        second = self.tour(tours[-1].canceled_by)
+        return self.is_users(second) or self.is_left_to_others(second)
 
     def is_being_changed(self, tour: Tour) -> bool:
         """Return True if a later message about the tour's booking at the source is in review."""
@@ -129,6 +130,10 @@ class Knowledge:
     def is_users(self, tour: Tour, act: str = "released") -> bool:
         """Return True if a user sent the tour or took another action on its lead."""
         return any(act in self.leads[lead_id].acts for lead_id in tour.leads)
+
+    def is_left_to_others(self, *tours: Tour) -> bool:
+        """Return True if a user discarded a lead of these tours, which may have been in Knock."""
+        return any(self.is_users(tour, "discarded") for tour in tours)
 
     def asks(self, person: str) -> list[Lead]:
         """Return the person's leads that need review."""
@@ -298,9 +303,7 @@ def one_mail(known: Knowledge) -> Iterator[str]:
         second = known.tour(tour.canceled_by)
         is_same = (second.person, second.instant) == (tour.person, tour.instant)
         # A user who discards a lead that may still be processed does not wait for it.
-        is_users = known.is_users(second) or any(
-            known.is_users(one, "discarded") for one in (tour, second)
-        )
+        is_users = known.is_users(second) or known.is_left_to_others(tour, second)
         if is_same and not is_users:
             yield f"{tour.person}'s tour was booked again while it stood, as {_leads(second)}"
 
@@ -312,7 +315,7 @@ def kept_apart(known: Knowledge) -> Iterator[str]:
             continue
         second = known.tour(tour.canceled_by)
         # A user who discards a lead that may exist in Knock leaves its tour to others.
-        is_users = known.is_users(second) or known.is_users(tour, "discarded")
+        is_users = known.is_users(second) or known.is_left_to_others(tour, second)
         if second.person != tour.person and not is_users:
             yield f"{second.person}'s tour ({_leads(second)}) canceled {tour.person}'s in Knock"
     for lead in known.record.leads:

@@ -106,7 +106,7 @@ def _community(section: Any) -> tuple[str, str]:
     if isinstance(section, Mapping) and "always" in section:
         return "-", f"always {section['always']}"
     paths = section["from"] if isinstance(section, Mapping) else section
-    return _paths(paths), "looked up in communities.yaml; an unknown community is held"
+    return _paths(paths), "looked up in communities.yaml; leads for an unknown one are held"
 
 
 def _paths(paths: Any) -> str:

@@ -85,7 +85,7 @@ def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _mapping_text(template: Source, folder: Path) -> str:
-    """Return the mapping's text. Point its schema comment to the schema, or remove it."""
+    """Return the mapping's text, with the path in its schema comment updated or removed."""
     text = template.path.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if not first.startswith(SCHEMA_LINE):
@@ -95,7 +95,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise if a file exists with different content. Mappings may share a sample."""
+    """Raise ConfigurationError if a file exists with other content. Samples may be shared."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

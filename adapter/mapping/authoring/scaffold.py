@@ -63,9 +63,9 @@ SHARED: Final = frozenset(
     {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
     | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office"}
 )
-#: A ``type`` key inside these does not describe the webhook.
+#: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
-#: Inside these, a key such as ``from`` is the start of a tour.
+#: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
 #: Key and value paths in the lists of answers that form builders send.
@@ -152,14 +152,14 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Reject a plain ``name`` that belongs to something else, such as a bot, form or function."""
+    """Return False for a plain ``name`` of something else, such as a bot, form or function."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = _key(path) != "name" or "." not in path or people
     return isinstance(value, str) and "@" not in value and bool(is_renters)
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Reject ``from`` etc. outside a tour, and strings too short for a date and time."""
+    """Return False for ``from`` and the like outside a tour, and for strings that are too short."""
     is_tours = _key(path) not in STARTS or VISITS & {*_words_around(path)}
     return bool(is_tours) and (isinstance(value, int) or len(str(value)) > 8)
 
@@ -187,7 +187,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return what an ID identifies, in words from its key or its parent's, such as [lead]."""
+    """Return the words of the key or parent that say what an ID identifies, such as [lead]."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []

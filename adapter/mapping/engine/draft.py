@@ -14,7 +14,7 @@ from adapter.settings import Policy
 class Draft:
     """An appointment that the field fillers fill in, one after another."""
 
-    #: When the webhook was received (aware). None skips the checks for past and distant times.
+    #: When the webhook was received (aware). If None, past and far-future times are allowed.
     now: dt.datetime | None = None
     policy: Policy = dataclasses.field(default_factory=Policy)
     #: Two items with the same key belong to the same booking.

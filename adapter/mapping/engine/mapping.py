@@ -30,7 +30,7 @@ CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
 #: Outcomes, most important first. A delivery gets the first one that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
-#: Fields that a guest card does not need. It needs only a community, and an email or a phone.
+#: Fields that a guest card does not need. A community and an email or phone are enough.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 
@@ -67,7 +67,7 @@ class CompiledMapping:
     dedupe: Sequence[PathLookup]
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
-    #: Run in this order. The community comes first, because the tour time needs its time zone.
+    #: They run in this order. The community comes first, because the tour time needs its time zone.
     fillers: Sequence[FieldFiller]
     #: Validates an appointment and returns the errors by field. The second argument names the
     #: fields that are already validated.
@@ -82,7 +82,7 @@ class CompiledMapping:
         return names | {self.for_each.name} if self.for_each else names
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """Map a delivery. If ``now`` is None, skip the checks for past and distant times."""
+        """Map a delivery. If ``now`` is None, allow past and far-future times."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
         notes_so_far.reasons += repairs
@@ -160,7 +160,7 @@ class CompiledMapping:
         return [self._read(one, self.item_readers) for one in scopes], None
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that all items share only once. Return their drafts by filler index."""
+        """Read the fields that all items share just once. Return their drafts by filler index."""
         if self.for_each is None or len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}

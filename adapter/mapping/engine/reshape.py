@@ -191,7 +191,7 @@ def _lines(text: str) -> str:
     return "\n".join(filter(None, lines))
 
 
-@functools.cache  # only as many entries as labels in the mappings
+@functools.cache  # has one entry per label in the mappings
 def _label_pattern(line: str) -> re.Pattern[str]:
     """Return a pattern for a label and the text after it, even if quoted, bulleted or bold."""
     stem = line.removesuffix(":").rstrip()

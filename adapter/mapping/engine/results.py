@@ -67,7 +67,7 @@ class Item:
     community: Community | None = None
     #: When the tour starts (aware, UTC).
     starts_at: dt.datetime | None = None
-    #: Values by Propexo's field names. Enums use the adapter's own words.
+    #: Values, keyed by Propexo's field names. Enums use the adapter's own words.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()
     #: The reasons that block the booking. Other reasons are only reported.

@@ -121,7 +121,10 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that differs from the community's, or raise Unreadable."""
+        """Block or report an offset that differs from the community's.
+
+        Raise :class:`Unreadable` if the offset is probably wrong.
+        """
         zone = draft.community.timezone if draft.community else None
         here = instant.at.astimezone(zone).utcoffset() if zone else None
         if instant.offset in (None, here):

@@ -26,7 +26,7 @@ from adapter.propexo.appointment import FILLED_BY, TARGETS, Target
 from adapter.settings import NEUTRAL_WORDS, Policy
 
 SECTION: Final = "appointment"
-#: Options that every field has, whatever its transform.
+#: Options that every field has, regardless of its transform.
 OWN_KEYS: Final = frozenset(FieldOptions._declared_fields)  # noqa: SLF001
 NO_NAME: Final = "nothing fills last_name, which is required: add 'name: <path>'"
 NO_CONTACT: Final = "nothing fills email_1 or phone_1: add 'email_1: <path>' or 'phone_1: <path>'"
@@ -167,7 +167,7 @@ class FieldCompiler:
         if len(origins) != 1:
             self.document.add(where, "needs exactly one of 'from', 'all', 'always'")
         elif origins == ["always"] and len(loaded) > 1:
-            self.document.add(where, "'always' takes no other option: remove the others")
+            self.document.add(where, "'always' cannot have other options: remove them")
         elif "table" in loaded and "as_" in loaded:
             self.document.add(where, "takes 'as' or 'table', not both")
         else:

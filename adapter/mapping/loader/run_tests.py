@@ -30,7 +30,7 @@ OUTCOME_BY_EXPECTATION: Final = {
 }
 #: The expectations. Each test has exactly one.
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
-#: Words that follow the number of items with an outcome.
+#: Words for an outcome in messages such as "expected 2 booked".
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10

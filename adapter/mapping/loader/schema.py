@@ -57,7 +57,7 @@ class StrictSchema(Schema):
 class Texts(fields.Field[Any]):
     """A string, a number, or a list of them. It loads as a list of strings."""
 
-    expected: ClassVar[str] = "text or a list of texts"
+    expected: ClassVar[str] = "text, or a list of text values"
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
         items = value if isinstance(value, list) else [value]
@@ -299,7 +299,7 @@ def field_schema(transform: str | None) -> type[StrictSchema]:
 
 #: Kinds of senders.
 FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
-#: Sources of a sender's sample payloads.
+#: Where a sender's sample payloads come from.
 SHAPES: Final = ("traffic", "documentation")
 
 

@@ -99,7 +99,7 @@ class Document:
         return self.marks.get(where, (1, 1))
 
     def at(self, where: KeyPath) -> str:
-        """Return ``file:line``, for reasons."""
+        """Return a key's position as ``file:line``, to use in reasons."""
         return f"{self.file}:{self.position(where)[0]}"
 
     def add(

@@ -20,7 +20,7 @@ Reader = Callable[[object], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A value, with a line for the notes about anything the value leaves out."""
+    """A value, and a line for the notes with anything that the value leaves out."""
 
     value: object
     note: str

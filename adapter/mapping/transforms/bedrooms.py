@@ -20,9 +20,8 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "The numbers of bedrooms that the renter wants, as a sorted list. 0 is a studio, and 3 "
-        "means three or more. The value may be a string or a list. Unreadable list items go "
-        "into the notes."
+        "The numbers of bedrooms wanted, as a sorted list: 0 is a studio, 3 is three or more. The "
+        "value may be a string or a list. Unreadable list items go into the notes."
     ),
     examples=[
         Example(given="Studio", gives=[0]),

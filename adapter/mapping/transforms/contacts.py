@@ -75,7 +75,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an email address, a phone number, a date, or anything else but a name.
+    """Return True for an email address, a phone number, a date, or other text that is not a name.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -194,7 +194,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name of two plain words, 20 times faster than the parser. Otherwise, return None."""
+    """Split a name of two plain words, or return None. This is 20 times faster than the parser."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None

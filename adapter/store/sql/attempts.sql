@@ -18,9 +18,9 @@ SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
 RETURNING *
 
 -- name: accept_attempt
--- Save that a POST was accepted, move its booking to submitted, and save Propexo's rate limit if it was
--- reported. It is a clear answer, so failures before it no longer count. If another outcome was saved before, save only the limit and return no row. A late response
--- may correct an unknown outcome.
+-- Save that a POST was accepted, change its booking to submitted, and save the rate limit if Propexo
+-- reported it. This is a clear response, so earlier failures no longer count. If an outcome was already
+-- saved, save only the limit and return no row. A late response may correct an unknown outcome.
 WITH finished AS (
     UPDATE attempts
     SET outcome = 'accepted', finished_at = %(at)s, status = %(status)s, answer = %(answer)s
@@ -40,7 +40,7 @@ WITH finished AS (
 ), reported AS (
     UPDATE rate_limit SET allowed = COALESCE(%(allowed)s, allowed), failures = 0,
         paused_until = GREATEST(paused_until, %(until)s),
-        stopped_for = CASE stopped_for WHEN 'not_authorized' THEN stopped_for END
+        stopped_for = CASE WHEN stopped_for IN ('not_authorized', 'restored') THEN stopped_for END
     WHERE %(allowed)s::integer IS NOT NULL OR failures > 0
 )
 SELECT booking_id FROM finished
@@ -58,7 +58,7 @@ UPDATE attempts SET outcome = 'job_failed'
 WHERE booking_id = %(booking_id)s AND outcome = 'accepted'
 
 -- name: deny_attempts
--- Record that none of these attempts booked anything, as a user has confirmed.
+-- Record that, according to a user, none of these attempts booked anything.
 UPDATE attempts SET outcome = 'job_failed', finished_at = COALESCE(finished_at, %(at)s)
 WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
 
@@ -67,7 +67,7 @@ WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
 SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 
 -- name: expired_attempts
--- Return attempts whose process died before it saved the outcome.
+-- Return unfinished attempts whose lease has expired, because their process died.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id
 WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease_until < %(now)s
 ORDER BY a.id LIMIT 100

@@ -40,13 +40,13 @@ SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
 
 -- name: bookings_because_of
--- Return bookings whose state was caused by one of these, newest first.
+-- Return the bookings whose state was caused by one of these bookings, newest first.
 SELECT * FROM bookings WHERE because_of = ANY(%(ids)s) ORDER BY id DESC LIMIT %(limit)s
 
 -- name: related
--- Start two other statements: select the keys that do not have too many bookings, and the bookings that
--- share one of those keys and may still matter. Each step has a limit, because all bookings may have the
--- same contact, and is materialized, because otherwise the planner might read the whole table.
+-- The beginning of two other statements. It selects the keys that do not have too many bookings, and the
+-- bookings that share one of these keys and may still matter. Each step has a limit, because all bookings
+-- may have the same contact, and is materialized, because otherwise the planner might read the whole table.
 WITH usable AS MATERIALIZED (
     SELECT key FROM unnest(%(keys)s::bigint[]) AS key WHERE %(limit)s > (
         SELECT count(*) FROM (
@@ -68,12 +68,12 @@ SELECT * FROM bookings WHERE id = ANY(ARRAY(
 ORDER BY id
 
 -- name: known_jobs
--- Return those of the jobs that belong to a booking.
+-- Return the jobs in this list that belong to a booking.
 SELECT job_id FROM bookings WHERE job_id = ANY(%(job_ids)s)
 
 -- name: move_booking
 -- Change a booking's state and record the change. Return no row if it was in another state. If the new
--- state is settled, notify the requests that wait for the event.
+-- state is final, notify the requests that wait for the event's outcome.
 WITH before AS (
     SELECT id, event_id, state FROM bookings
     WHERE id = %(id)s AND state = ANY(%(from_states)s) FOR UPDATE
@@ -85,7 +85,7 @@ WITH before AS (
             ELSE COALESCE(%(posted_at)s, posted_at) END,
         gone_at = CASE WHEN %(to_state)s IN ('pending', 'booked')
             OR %(why)s = 'booked_after_cancellation' THEN NULL ELSE gone_at END,
-        -- The history has the previous decision's rule.
+        -- The history keeps the previous decision's rule.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
 )
@@ -94,7 +94,7 @@ SELECT event_id, id, %(at)s, state, %(to_state)s, %(why)s, %(by)s, %(because_of)
 RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_id::text) END
 
 -- name: repoint
--- Make the leads whose state was caused by one booking depend on another one.
+-- Make the leads that name one booking as the cause of their state name another one.
 UPDATE bookings SET because_of = %(to_id)s WHERE because_of = %(from_id)s
 
 -- name: mark_gone
@@ -110,7 +110,7 @@ WHERE id = %(id)s
 
 -- name: next_check
 -- Lock and return the submitted or unknown booking that has been due longest, whether more are due, and
--- whether other requests share a key with it. With LIMIT 2, the planner would read the whole table.
+-- whether other requests share a key with it. With LIMIT 2 instead, the planner would read the whole table.
 SELECT b.*, 1 < (SELECT count(*) FROM (
     SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
     ORDER BY due_at LIMIT 2) w) AS has_more,
@@ -124,7 +124,7 @@ ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 UPDATE bookings SET due_at = %(due_at)s WHERE id = %(id)s AND state = %(state)s
 
 -- name: stop_reconciling
--- End the checks of a booking whose state does not change, and record that.
+-- Stop checking a booking whose state does not change, and record that.
 WITH stopped AS (
     UPDATE bookings SET due_at = NULL, reason = %(why)s, updated_at = %(at)s
     WHERE id = %(id)s AND state = %(state)s

@@ -1,8 +1,9 @@
 -- Automatic decisions: leads that were merged, replaced, discarded or ignored.
 
 -- name: decision_counts
--- Count leads decided since a time, by rule and source, with the newest ones as examples.
--- `IS TRUE` makes the planner use the index by time. The one by state would read every ignored webhook.
+-- Count the leads that were decided since a time, by rule and source, with the newest leads as examples.
+-- `IS TRUE` makes the planner use the index by time. With the index by state, it would read every ignored
+-- webhook.
 WITH decided AS (
     SELECT reason AS rule, source, NULL AS at, id,
         concat_ws(' ', appointment ->> 'first_name', appointment ->> 'last_name') AS person
@@ -19,8 +20,8 @@ FROM decided GROUP BY 1, 2, 3
 ORDER BY rule = 'ignored', sum(count(*)) OVER (PARTITION BY rule) DESC, rule, leads DESC, source, at
 
 -- name: decided_bookings
--- Return the bookings decided by one rule since a time, newest first.
--- Materialized, because otherwise the planner would read the whole table backward to find a few.
+-- Return the bookings that one rule decided since a time, newest first. This is materialized, because
+-- otherwise the planner would read the whole table backward to find a few.
 WITH decided AS MATERIALIZED (
     SELECT * FROM bookings
     WHERE because_of IS NOT NULL AND state IN ('superseded', 'duplicate', 'discarded')
@@ -30,7 +31,7 @@ WITH decided AS MATERIALIZED (
 SELECT * FROM decided ORDER BY id DESC LIMIT %(limit)s
 
 -- name: contacts_of_several
--- Return email addresses and phone numbers with several names, among the newest bookings.
+-- Return the email addresses and phone numbers that several names used, among the newest bookings.
 WITH newest AS MATERIALIZED (
     SELECT appointment FROM bookings
     WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'

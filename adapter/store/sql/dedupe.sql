@@ -1,10 +1,10 @@
 -- Claims: used dedupe keys of deliveries.
 
 -- name: record_duplicate
--- Count a delivery with a claimed key. Return whether its ID differs from that of the latest delivery, or
--- null if either has none. It is outdated if another request has arrived since that shares a key with one
--- of the latest delivery's bookings: the same person, or the same item. An event that is not mapped yet, or
--- one of the same source that is held, may be such a request. After an erasure, nothing is stored again.
+-- Count a delivery with a claimed key. Return whether its ID differs from the latest delivery's ID, or null
+-- if either has no ID. The delivery is outdated if another request for the same person or item has arrived
+-- since the latest delivery. An event that is not mapped yet, or a held event from the same source, may be
+-- such a request. After an erasure, nothing is stored again.
 UPDATE claims c SET repeats = repeats + 1, repeated_at = %(at)s
 WHERE source = %(source)s AND digest = %(digest)s
 RETURNING lead_id AS first_id, latest_id, content IS NOT DISTINCT FROM %(content)s AS is_same,

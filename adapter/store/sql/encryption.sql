@@ -15,7 +15,7 @@ UPDATE events SET headers = %(headers)s, query = %(query)s, body = %(body)s,
 WHERE id = %(id)s
 
 -- name: rejections_to_encrypt
--- Do the same for rejected requests.
+-- Lock and return rejected requests in the same way.
 SELECT id, headers, url, body, encryption_key FROM rejections
 WHERE id > %(after)s AND encryption_key IS DISTINCT FROM %(key)s
     AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))

@@ -1,7 +1,8 @@
 -- Erasure of payloads and personal data.
 
 -- name: erasable_events
--- Return events received before a time that still have data, and no tour upcoming or in flight.
+-- Return events that were received before a time, still have data, and have no tour that is upcoming or in
+-- flight.
 SELECT e.id FROM events e
 WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
     AND e.received_at < %(before)s
@@ -12,7 +13,7 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
 ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: erase_payloads
--- Erase received and sent payloads. Keep states and appointments.
+-- Erase the payloads received and sent. Keep states and appointments.
 WITH stripped AS (
     UPDATE events SET
         kept = 'lead', body = '', headers = '{}', query = '', encryption_key = NULL,
@@ -28,7 +29,7 @@ UPDATE attempts SET request = '{}', answer = NULL
 WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 
 -- name: erase_people
--- Erase personal data. Keep only these fields of appointments, and the fixed words in the history.
+-- Erase personal data. Keep only these appointment fields and the reason codes in the history.
 WITH erased AS (
     UPDATE events SET kept = 'nothing' WHERE id = ANY(%(ids)s)
 ), anonymized AS (

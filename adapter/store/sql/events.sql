@@ -1,8 +1,8 @@
 -- Events: verified webhook requests.
 
 -- name: insert_events
--- Claim the digests and store the events. Rows whose digest was claimed before are missing from the
--- result. ROWS is replaced by one row of parameters for each event.
+-- Claim the digests and store the events. Rows whose digest is already claimed are missing from the result.
+-- ROWS is replaced by one row of parameters for each event.
 WITH new (
     position, source, digest, content, received_at, content_type, headers, query, body, encryption_key
 ) AS (
@@ -33,7 +33,7 @@ SELECT position, id FROM numbered JOIN event USING (id)
 SELECT * FROM events WHERE id = %(id)s
 
 -- name: lock_event
--- Return one event, locked until the transaction ends. Its bookings' history may still be written.
+-- Return one event, locked until the transaction ends. History entries that refer to it may still be added.
 SELECT * FROM events WHERE id = %(id)s FOR NO KEY UPDATE
 
 -- name: next_received
@@ -46,7 +46,7 @@ FROM events e WHERE state = 'received' AND due_at <= %(now)s
 ORDER BY due_at, received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: postpone_event
--- Postpone mapping a received event.
+-- Postpone the mapping of a received event.
 UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 
 -- name: state_of_event
@@ -58,8 +58,8 @@ SELECT state, reasons FROM events WHERE id = %(id)s
 SELECT state, reasons FROM events WHERE id = %(id)s FOR NO KEY UPDATE
 
 -- name: possible_repeats
--- Return those of these events that have the same bytes as the first one, or may have them because one of
--- the two is encrypted. The headers with a delivery's ID are never encrypted.
+-- Return the events that have the same bytes as the first one, or may have them because one of the two is
+-- encrypted. Headers with a delivery ID are never encrypted.
 SELECT o.id, o.headers, o.encryption_key IS NOT NULL OR e.encryption_key IS NOT NULL AS is_encrypted
 FROM events e, events o
 WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND (o.encryption_key IS NOT NULL
@@ -67,7 +67,7 @@ WHERE e.id = %(id)s AND o.id = ANY(%(ids)s) AND (o.encryption_key IS NOT NULL
     OR o.body = e.body AND (o.query = e.query OR NOT %(has_query)s))
 
 -- name: settle_event
--- Set a received event's final state, and notify the requests that wait for it.
+-- Set a received event's final state, and notify the requests that wait for its outcome.
 WITH moved AS (
     UPDATE events
     SET state = %(state)s, mapping_hash = %(mapping_hash)s, reasons = %(reasons)s
@@ -90,7 +90,7 @@ SELECT id, %(at)s, from_state, 'discarded', %(why)s, %(by)s FROM moved
 RETURNING event_id
 
 -- name: reopen_event
--- Reset an event to received, to map it again.
+-- Reset an event to received, so that it is mapped again.
 WITH moved AS (
     UPDATE events e SET state = 'received', due_at = 'epoch' FROM events before
     WHERE e.id = %(id)s AND before.id = e.id AND before.state <> 'received'

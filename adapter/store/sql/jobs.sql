@@ -1,7 +1,7 @@
--- Work that is due.
+-- Rows that are due.
 
 -- name: due_rows
--- Count the rows that each task can process now, up to its number of slots.
+-- Count the rows that each task can process now, up to its number of free threads.
 SELECT
     (SELECT count(*) FROM (
         SELECT FROM events WHERE state = 'received' AND due_at <= %(now)s
@@ -13,6 +13,6 @@ SELECT
         SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
         ORDER BY due_at LIMIT %(check)s * is_readable) c) AS check
 FROM (
-    SELECT (stopped_for IS NULL)::int AS is_open,
+    SELECT (stopped_for IS NULL AND NOT is_unchecked)::int AS is_open,
         (stopped_for IS DISTINCT FROM 'not_authorized')::int AS is_readable
-    FROM rate_limit) g
+    FROM gate) g

@@ -1,8 +1,8 @@
--- Monitoring: heartbeats, and the facts that show whether all is well. Each statement reads a limited
--- number of rows, however large the tables are.
+-- Heartbeats, and the facts that show whether all is well. Each statement reads a limited number of rows,
+-- no matter how large the tables are.
 
 -- name: record_heartbeat
--- Record that a process is alive, and delete old rows of processes that have ended.
+-- Record that a process is alive, and delete the rows of processes that ended long ago.
 WITH old AS (
     DELETE FROM processes p
     WHERE seen_at < now() - interval '1 day' AND id <> %(id)s AND EXISTS (
@@ -20,7 +20,7 @@ ON CONFLICT (id) DO UPDATE SET
     clock_ahead_seconds = EXCLUDED.clock_ahead_seconds, outdated_since = EXCLUDED.outdated_since
 
 -- name: known_processes
--- Return the processes, newest heartbeat first, with times as ages by the database's clock.
+-- Return the processes, newest heartbeat first. Times are returned as ages, based on the database's clock.
 SELECT kind, host, pid, version, clock_timestamp() - started_at AS age,
     clock_timestamp() - seen_at AS seen_ago, clock_timestamp() - looked_at AS looked_ago,
     clock_ahead_seconds,
@@ -28,7 +28,7 @@ SELECT kind, host, pid, version, clock_timestamp() - started_at AS age,
 FROM processes ORDER BY seen_at DESC LIMIT %(limit)s
 
 -- name: queue_facts
--- Return the state of sending, and the rows that wait to be mapped or sent.
+-- Return the state of sending, and the numbers of rows to map and to send.
 SELECT g.stopped_for, g.stopped_at, g.stopped_why, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
 FROM rate_limit g, (
     SELECT count(*) AS unmapped, min(since) AS oldest_unmapped_at FROM (
@@ -43,7 +43,8 @@ FROM rate_limit g, (
         WHERE (state = 'pending') IS TRUE AND (starts_at <= %(too_late)s) IS NOT TRUE
         ORDER BY source, starts_at, id LIMIT %(limit)s) b
 ) pending, (
-    -- A paused booking has to wait, and one of a person with another one in flight. See send_queue.sql.
+    -- A booking has to wait if it is paused, or if its person has another one in flight. See
+    -- send_queue.sql.
     SELECT count(*) > 0 AS is_late FROM (
         SELECT FROM bookings b
         WHERE (state = 'pending') IS TRUE AND (due_at <= %(late)s) IS TRUE
@@ -54,7 +55,7 @@ FROM rate_limit g, (
             WHERE o.match_keys && b.match_keys AND o.state IN ('sending', 'submitted'))
         ORDER BY source, starts_at, id LIMIT 1) b
 ) blocked, (
-    -- The latest POST that Propexo answered clearly, and those after it.
+    -- The latest POST with a clear response, and the POSTs after it.
     SELECT answered.started_at AS answered_at, failing.started_at AS failing_since,
         latest.outcome, latest.status, latest.answer
     FROM (VALUES (1)) one
@@ -71,11 +72,11 @@ FROM rate_limit g, (
 ) posts
 
 -- name: review_facts
--- Return the oldest lead that needs review, the soonest tour among them, and how many are expired, or
--- unknown and no longer expected to be found.
+-- Return when the oldest lead that needs review arrived, the soonest tour of such leads, and how many are
+-- expired, or unknown and no longer expected to be found.
 SELECT
     (SELECT min(created_at) FROM unnest(ARRAY['held', 'failed', 'unknown', 'expired']) AS name, LATERAL (
-        -- Ordered by both columns, so that the planner uses their index.
+        -- Ordering by both columns makes the planner use their index.
         SELECT created_at FROM bookings WHERE state >= name AND state <= name
         ORDER BY state, id LIMIT 1) b) AS oldest_booking_at,
     (SELECT received_at FROM events WHERE state = 'held' ORDER BY id LIMIT 1) AS oldest_event_at,
@@ -93,9 +94,9 @@ FROM (
 ) unknown
 
 -- name: source_facts
--- Return for each source when it was last accepted, the requests that failed verification since then, and
--- how many webhooks are usual in the time since then: the average of the same hours in up to four earlier
--- weeks, or of earlier days until a week has been counted.
+-- Return, for each source, when its latest request was accepted, how many requests failed verification
+-- since then, and how many webhooks are usual in the time since then. This is the average for the same
+-- hours in up to four earlier weeks, or on earlier days until a week has been counted.
 WITH known AS (
     SELECT asked.name, first.hour AS first_hour,
         GREATEST(last.received_at, used.used_at) AS accepted_at
@@ -130,7 +131,8 @@ WITH known AS (
     -- One day is not enough to know what is usual.
     WHERE s.steps > 1 OR s.step = interval '7 days'
 ), usual AS (
-    -- A sender may send everything in one minute of an hour, so parts of hours count little.
+    -- A sender may send everything in one minute of an hour, so a part of an hour counts only up to a
+    -- limit.
     SELECT name, COALESCE(sum(events) FILTER (WHERE share >= 1), 0) / max(steps)
         + LEAST(COALESCE(sum(events * share) FILTER (WHERE share < 1), 0) / max(steps), %(most_partial)s)
         AS usual
@@ -147,8 +149,8 @@ FROM spans LEFT JOIN usual USING (name), LATERAL (
 ORDER BY name COLLATE "C"
 
 -- name: connections
--- Return how many connections are open and allowed, by the limit that is closest to being reached: of the
--- server, the database or the role.
+-- Return how many connections are open and allowed, for the limit (of the server, the database or the role)
+-- that is closest to being reached.
 SELECT used, allowed FROM (
     SELECT count(*) AS used, current_setting('max_connections')::int
         - current_setting('superuser_reserved_connections')::int AS allowed
@@ -163,5 +165,5 @@ SELECT used, allowed FROM (
 WHERE allowed > 0 ORDER BY used::float8 / allowed DESC LIMIT 1
 
 -- name: data_folder
--- Return the server's data folder, if it is on this machine and this user may know it.
+-- Return the server's data folder if it is on this machine and this user may read the setting.
 SELECT setting FROM pg_settings WHERE name = 'data_directory' AND inet_server_addr() IS NULL

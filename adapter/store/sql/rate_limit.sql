@@ -6,18 +6,19 @@
 SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_limit FOR UPDATE
 
 -- name: read_rate_limit
--- Return the state of the rate limit, the calls in the window, and how many bookings could be sent: 0, 1 or
--- 2 (more than one).
-SELECT theoretical_arrival_at, paused_until, stopped_for, allowed, failures, retry_at, c.calls, c.reads, c.oldest_at,
+-- Return the state of the rate limit, the number of calls in the window, and whether bookings could be sent:
+-- 0 for none, 1 for one, 2 for more than one.
+SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, c.calls, c.reads, c.oldest_at,
+    COALESCE(g.stopped_for, CASE WHEN g.is_unchecked THEN 'unchecked' END) AS stopped_for,
     (SELECT count(*) FROM (
         SELECT FROM bookings b WHERE SENDABLE ORDER BY source, starts_at, id LIMIT 2) w) AS waiting
-FROM rate_limit, (
+FROM rate_limit, gate g, (
     SELECT count(*) AS calls, count(*) FILTER (WHERE is_read) AS reads, min(at) AS oldest_at
     FROM calls WHERE at > %(since)s) c
 
 -- name: count_call
--- Count a call, and delete those that have left the window. If the call is for a source, advance that
--- source's virtual time according to its weight. A trial after failures delays the next POST.
+-- Count a call, and delete calls that are no longer in the window. If the call is for a source, advance
+-- that source's virtual time according to its weight. A trial after failures delays the next POST.
 WITH old AS (
     DELETE FROM calls WHERE at <= %(since)s
 ), call AS (
@@ -40,10 +41,11 @@ UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_unti
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending
--- Stop sending. Return no row if it was already stopped.
+-- Stop sending. Return no row if it was already stopped. A restore replaces the other reasons.
 UPDATE rate_limit
 SET stopped_for = %(reason)s, stopped_at = %(now)s, stopped_why = NULL, checked_at = %(now)s
-WHERE stopped_for IS NULL RETURNING stopped_for
+WHERE stopped_for IS NULL OR (stopped_for <> 'restored' AND %(reason)s = 'restored')
+RETURNING stopped_for
 
 -- name: count_failure
 -- Count a POST without a clear answer.
@@ -54,19 +56,23 @@ UPDATE rate_limit SET failures = %(failures)s, retry_at = %(retry_at)s,
 -- name: end_failures
 -- Record a clear answer to a POST.
 UPDATE rate_limit SET failures = 0,
-    stopped_for = CASE stopped_for WHEN 'not_authorized' THEN stopped_for END
+    stopped_for = CASE WHEN stopped_for IN ('not_authorized', 'restored') THEN stopped_for END
 WHERE failures > 0
 
 -- name: reserve_check
 -- Reserve the next check of whether sending can resume, and return why it is stopped and when the check
 -- before was. Return no row if none is due.
 UPDATE rate_limit r SET checked_at = %(now)s FROM rate_limit former
-WHERE r.stopped_for IS NOT NULL AND r.checked_at <= %(before)s AND r.retry_at <= %(now)s
+WHERE r.stopped_for <> 'restored' AND r.checked_at <= %(before)s AND r.retry_at <= %(now)s
 RETURNING r.stopped_for, r.stopped_at, former.checked_at
 
 -- name: resume_sending
--- Resume sending.
-UPDATE rate_limit SET stopped_for = NULL
+-- Resume sending, unless the database was restored.
+UPDATE rate_limit SET stopped_for = NULL WHERE stopped_for <> 'restored'
+
+-- name: end_restore
+-- Resume sending after a restore.
+UPDATE rate_limit SET stopped_for = NULL WHERE stopped_for = 'restored'
 
 -- name: lift_pause
 -- End a temporary pause, and make the next check of whether sending can resume due.

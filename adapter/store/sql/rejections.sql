@@ -5,7 +5,7 @@
 SELECT set_config('statement_timeout', %(limit)s, true)
 
 -- name: lock_rejections
--- Let only one transaction at a time add to a source's rejections, so that the limit holds.
+-- Allow only one transaction at a time to add to a source's rejections, so that the limit is exact.
 SELECT pg_advisory_xact_lock(hashtextextended('rejections:' || %(source)s, 0))
 
 -- name: insert_rejection
@@ -18,9 +18,9 @@ VALUES (
     %(sender)s, %(can_retry)s, %(proofs)s::bytea[], %(encryption_key)s)
 
 -- name: trim_rejections
--- Delete a source's rejections beyond this many rows and bytes: the oldest from the senders with the most
--- rejections, so that a flood displaces only its own. Rejections that can be verified again have a
--- separate limit, so that probes of a URL cannot displace leads.
+-- Delete a source's rejections beyond this many rows and bytes. The oldest ones from the sender with the
+-- most are deleted first, so that a flood displaces only its own requests. Rejections that can be verified
+-- again have a separate limit, so that probes of a URL cannot displace leads.
 DELETE FROM rejections USING (
     SELECT id, row_number() OVER fair AS place, sum(bytes) OVER fair AS total
     FROM (
@@ -33,7 +33,7 @@ DELETE FROM rejections USING (
 WHERE rejections.id = ranked.id AND (place > %(rows)s OR total > %(bytes)s)
 
 -- name: list_rejections
--- Return rejections without their contents, newest first, optionally of one source.
+-- Return rejections without their contents, newest first, optionally from one source only.
 SELECT id, source, received_at, reason, bytes AS size, sender, can_retry FROM rejections
 WHERE (%(source)s::text IS NULL OR source = %(source)s)
 ORDER BY id DESC LIMIT %(limit)s

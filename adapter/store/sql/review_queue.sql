@@ -1,8 +1,9 @@
 -- The review queue: leads that need review.
 
 -- name: review_groups
--- Return leads that need review, by issue: bookings, then events without bookings.
--- At most `limit` of each kind are counted, upcoming tours first, so that past tours cannot hide them.
+-- Return the groups of leads that need review, by issue: bookings, then events without bookings. At most
+-- `limit` leads of each kind are counted, and each kind separately, so that past tours cannot hide upcoming
+-- ones.
 WITH upcoming AS (
     SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
         AND starts_at > %(now)s
@@ -35,11 +36,11 @@ SELECT kind, source, state, code, is_looked_for,
     (array_agg(name ORDER BY starts_at) FILTER (WHERE name <> ''))[1:3] AS names,
     min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
 FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
--- If the community is unknown, so is the time zone, and its tour may be the soonest of all.
+-- If the community is unknown, the time zone is unknown too, and its tour may be the soonest of all.
 ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, oldest_at
 
 -- name: review_bookings
--- Return the bookings in one group that follow this one, soonest tour first.
+-- Return the bookings in a group that follow this booking, soonest tour first.
 SELECT * FROM bookings
 WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
     AND source = %(source)s AND COALESCE(reason, '') = %(code)s
@@ -54,7 +55,7 @@ WHERE state IN ('held', 'failed', 'unknown', 'expired') AND state = %(state)s
 ORDER BY COALESCE(starts_at, 'infinity'), id LIMIT %(limit)s
 
 -- name: review_events
--- Return the events in one group that follow this one, oldest first.
+-- Return the events in a group that follow this event, oldest first.
 SELECT * FROM events
 WHERE state = 'held' AND source = %(source)s
     AND COALESCE(reasons -> 0 ->> 'field', '') = %(field)s

@@ -1,5 +1,5 @@
--- The current schema: every table, with its content and purpose. The database is created by the files
--- in migrations/, which run once each, in order. A test compares the results.
+-- The current schema, with the content and purpose of each table. The files in migrations/ create the
+-- database; each runs once, in order. A test compares the results.
 
 -- Events, bookings and attempts: received webhooks, their bookings, and POSTs to Propexo.
 
@@ -19,14 +19,14 @@ CREATE TABLE events (
     body bytea NOT NULL,
     mapping_hash text,
     reasons jsonb NOT NULL DEFAULT '[]',
-    -- When to map it, while in state received: at once, or later if its mapping is missing.
+    -- When to map the event while it is received: immediately, or later if its mapping is missing.
     due_at timestamptz NOT NULL DEFAULT 'epoch',
-    -- The data left after erasure. all: everything; lead: the bookings, without the payload;
-    -- nothing: only IDs, states and times.
+    -- The data that is left. all: everything; lead: the bookings without the payload; nothing: only IDs,
+    -- states and times.
     kept text NOT NULL DEFAULT 'all'
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing')),
-    -- ID of the key with which `body` holds headers, query and body encrypted; NULL: not encrypted.
-    -- `headers` then holds only the sender's IDs of the delivery.
+    -- ID of the key that encrypted headers, query and body, which are all in `body`; `headers` then holds
+    -- only the sender's delivery IDs. NULL: not encrypted.
     encryption_key text
 );
 CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
@@ -36,7 +36,7 @@ CREATE INDEX events_by_state ON events (state, id) WHERE state IN ('held', 'igno
 CREATE INDEX events_by_source ON events (source, id);
 CREATE INDEX events_by_time ON events (received_at) INCLUDE (id, source, state);
 
--- One appointment or guest card (a prospect) for one item of an event.
+-- An appointment or guest card (a prospect) for one item of an event.
 CREATE TABLE bookings (
     id bigint PRIMARY KEY DEFAULT nextval('lead_ids'),
     event_id bigint NOT NULL REFERENCES events,
@@ -48,31 +48,31 @@ CREATE TABLE bookings (
         CONSTRAINT bookings_state CHECK (state IN (
             'pending', 'held', 'sending', 'submitted', 'booked', 'failed', 'unknown',
             'superseded', 'duplicate', 'expired', 'discarded')),
-    -- Why it is in that state: a reason code, or a user's text.
+    -- Why the booking is in that state: a reason code, or a user's text.
     reason text,
     community text,
     timezone text,
     starts_at timestamptz,
     appointment jsonb NOT NULL,
     reasons jsonb NOT NULL DEFAULT '[]',
-    -- Keyed hashes shared by related requests: for the person's email and phone at the community,
-    -- and for the sender's own key for the lead (item_key).
+    -- Keyed hashes that related requests share: of the person's email and phone at the community, and of
+    -- the sender's own key for the lead (item_key).
     match_keys bigint[] NOT NULL DEFAULT '{}',
     item_key bigint,
-    -- Keyed hash of everything that was mapped, to distinguish a repeat from a change.
+    -- Keyed hash of everything that was mapped, which distinguishes a repeat from a change.
     content bigint,
     is_cancellation boolean NOT NULL DEFAULT false,
-    -- The other lead that caused this state. reason is the rule.
+    -- The other lead that caused this state. `reason` contains the rule that was applied.
     because_of bigint,
     -- When the renter made the request.
     asked_at timestamptz NOT NULL,
     job_id text,
-    -- When its last POST began.
+    -- When the last POST for the booking began.
     posted_at timestamptz,
-    -- When a user reported that it no longer exists in Knock.
+    -- When a user reported that the booking no longer exists in Knock.
     gone_at timestamptz,
-    -- When to send it or check it next. An unknown booking is searched for on a separate schedule
-    -- until a user takes over.
+    -- When to send or check the booking next. An unknown booking is searched for until this is NULL, when a
+    -- user takes over.
     due_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
@@ -87,9 +87,9 @@ CREATE TABLE bookings (
         CASE kind WHEN 'prospect' THEN starts_at IS NULL
             ELSE starts_at IS NOT NULL OR state <> 'pending' END)
 );
--- The send queue uses only these three indexes. The planner's statistics do not cover a queue that
--- grew in the last few minutes, so it would read and sort the whole queue for each booking. A
--- condition with `IS TRUE` matches only indexes that repeat it.
+-- The send queue uses only these three indexes. The planner's statistics do not cover a queue that has
+-- grown in the last few minutes, so it would read and sort the whole queue for each booking. A condition
+-- with `IS TRUE` matches only indexes that repeat it.
 CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id)
     WHERE (state = 'pending') IS TRUE AND kind = 'appointment';
 CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
@@ -99,25 +99,26 @@ CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_
 -- With fastupdate, new entries would go to a list of up to 4 MB that each search reads completely.
 -- Direct inserts cost about 7 µs per booking.
 CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fastupdate = off);
--- Recovery: expired attempts and due checks.
+-- For recovery, which finds expired attempts, and for checks that are due.
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 -- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
--- Automatic decisions: by the lead that caused them, and by time for the report.
+-- Automatic decisions, by the lead that caused them, and by time for the report.
 CREATE INDEX bookings_by_other_lead ON bookings (because_of) WHERE because_of IS NOT NULL;
 CREATE INDEX bookings_decided ON bookings (updated_at)
     WHERE because_of IS NOT NULL AND state IN ('superseded', 'duplicate', 'discarded');
--- Lists: by state, source, community and time.
+-- Lists by state, source, community and time.
 CREATE INDEX bookings_by_state ON bookings (state, id);
 CREATE INDEX bookings_by_source ON bookings (source, id);
 CREATE INDEX bookings_by_source_and_state ON bookings (source, state, id);
 CREATE INDEX bookings_by_community ON bookings (community, id);
 CREATE INDEX bookings_by_time ON bookings (created_at) INCLUDE (id, source, state)
     WHERE reason IS DISTINCT FROM 'replayed';
--- Searches: the start of an email address, the end of a phone number, the start of words in a name.
+-- Searches by the beginning of an email address, the end of a phone number, or the beginnings of words in a
+-- name.
 CREATE INDEX bookings_by_email ON bookings ((appointment ->> 'email_1') text_pattern_ops)
     WHERE appointment ? 'email_1';
 CREATE INDEX bookings_by_phone ON bookings (reverse(appointment ->> 'phone_1') text_pattern_ops)
@@ -126,7 +127,7 @@ CREATE INDEX bookings_by_name ON bookings USING gin (to_tsvector('simple',
     COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
     WHERE appointment ? 'last_name';
 
--- One POST to Propexo, committed before its first byte is sent.
+-- A POST to Propexo, committed before its first byte is sent.
 CREATE TABLE attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     booking_id bigint NOT NULL REFERENCES bookings,
@@ -146,11 +147,11 @@ CREATE TABLE attempts (
     answer text
 );
 CREATE INDEX attempts_by_booking ON attempts (booking_id, id);
--- No blind second POST: while an attempt may have booked something, another cannot be inserted.
+-- Prevents a blind second POST. While an attempt may have succeeded, another cannot be inserted.
 CREATE UNIQUE INDEX attempts_never_two_that_may_have_booked ON attempts (booking_id)
     WHERE outcome IS NULL OR outcome IN ('accepted', 'unknown');
 
--- Every state change of an event or booking: when, from, to, why, by whom. Append-only.
+-- Every state change of an event or booking, with its time, its reason, and who made it. Append-only.
 CREATE TABLE history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     event_id bigint NOT NULL REFERENCES events,
@@ -160,67 +161,99 @@ CREATE TABLE history (
     to_state text NOT NULL,
     why text NOT NULL,
     by text NOT NULL,
-    -- The other lead that caused it.
+    -- The other lead that caused the change.
     because_of bigint
 );
 CREATE INDEX history_by_event ON history (event_id, id);
 
 -- Deduplication.
 
--- A used dedupe key: one row per delivery, as keyed hashes.
--- It outlives the event's body, so that a late repeat does not restore an erased person's data.
+-- A used dedupe key, as a keyed hash. The row outlives the event's body, so that a late repeat does not
+-- restore an erased person's data.
 CREATE TABLE claims (
     source text NOT NULL,
     digest bytea NOT NULL,
     lead_id bigint NOT NULL,
     claimed_at timestamptz NOT NULL,
-    -- Hash of the latest content with this key, and its event, to distinguish a repeat from a change.
+    -- Hash of the latest content with this key, which distinguishes a repeat from a change, and its event.
     content bytea,
     latest_id bigint NOT NULL,
     repeats integer NOT NULL DEFAULT 0,
     repeated_at timestamptz,
     CONSTRAINT claims_once PRIMARY KEY (source, digest)
 );
--- Repeats are looked up by event. Most events have none.
+-- Looks up an event's repeats. Most events have none.
 CREATE INDEX claims_repeated ON claims (lead_id) WHERE repeats > 0;
 
--- The key for all keyed hashes, and where tours are booked: one row, created with the database.
+-- The key for all keyed hashes, and where tours are booked, in one row that is created with the database.
 CREATE TABLE installation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     hash_key bytea NOT NULL,
-    -- The host through which tours were booked in Knock first, or null.
+    -- The API host through which a tour was first booked in Knock, or null.
     propexo_host text
 );
 INSERT INTO installation (hash_key)
     VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
 
+-- Which database this is: cluster, timeline and OID. NULL if this role may not read it.
+CREATE FUNCTION current_identity() RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
+        left(pg_walfile_name(pg_current_wal_lsn()), 8),
+        (SELECT oid FROM pg_database WHERE datname = current_database()));
+EXCEPTION WHEN insufficient_privilege OR object_not_in_prerequisite_state THEN
+    RETURN NULL;
+END $$;
+
+-- The database on which workers last ran: one row, written by the first worker. A restored database
+-- differs from it.
+CREATE TABLE database_identity (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    identity text,
+    -- The transaction that wrote the row. If pg_restore has copied it, xmin is another one.
+    written_by xid8 NOT NULL,
+    -- When a worker last ran.
+    seen_at timestamptz NOT NULL
+);
+
 -- Sending: Propexo's rate limit, and fairness among sources.
 
--- The rate limit that all workers share: one row, which every call to Propexo locks.
+-- The rate limit that all workers share, in one row that every call to Propexo locks.
 CREATE TABLE rate_limit (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    -- GCRA's theoretical arrival time: the next call if all calls were spread evenly.
+    -- GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
     theoretical_arrival_at timestamptz NOT NULL DEFAULT 'epoch',
     -- No calls are made before this time.
     paused_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- Nothing is sent while this is set: not_authorized, no_clear_answer, wrong_path, unreachable.
+    -- Why sending is suspended, or NULL: not_authorized, no_clear_answer, wrong_path, unreachable or
+    -- restored.
     stopped_for text,
     -- When a worker last checked whether the cause is fixed.
     checked_at timestamptz NOT NULL DEFAULT 'epoch',
-    -- Calls per minute that Propexo last reported as allowed.
+    -- The number of calls per minute that Propexo allows, as last reported.
     allowed integer,
-    -- Virtual time for fair queuing: that of the source served last.
+    -- Virtual time for fair queuing, which is that of the source served last.
     virtual_time double precision NOT NULL DEFAULT 0,
-    -- Since when sending is stopped, or had failed before it was stopped.
+    -- Since when sending has been suspended, or had failed before it was suspended.
     stopped_at timestamptz,
-    -- POSTs in a row without a clear answer, since sending last worked.
+    -- The number of consecutive POSTs without a clear response since sending last worked.
     failures integer NOT NULL DEFAULT 0,
-    -- After several of them, no POST begins before this time.
+    -- After several such POSTs, no POST begins before this time.
     retry_at timestamptz NOT NULL DEFAULT 'epoch',
-    -- The last error, while sending is stopped.
+    -- The last error, while sending is suspended.
     stopped_why text
 );
 INSERT INTO rate_limit DEFAULT VALUES;
+
+-- Whether bookings may be sent. stopped_for: why not, until someone fixes it. is_unchecked: no worker
+-- ran for a while, and Propexo has not been asked yet whether this database is older than reality.
+CREATE VIEW gate AS
+SELECT COALESCE(r.stopped_for, CASE WHEN NOT i.is_own THEN 'restored' END) AS stopped_for,
+    COALESCE(i.seen_at <= now() - interval '2 minutes', false) AS is_unchecked
+FROM rate_limit r LEFT JOIN (
+    SELECT seen_at, xmin = xid(written_by)
+        AND COALESCE(identity = current_identity(), true) AS is_own
+    FROM database_identity) i ON true;
 
 -- Calls to Propexo in the last minute.
 CREATE TABLE calls (
@@ -230,13 +263,13 @@ CREATE TABLE calls (
 );
 CREATE INDEX calls_at ON calls (at);
 
--- Weighted fair queuing: the source with the smallest virtual time is served next.
+-- Weighted fair queuing. The source with the smallest virtual time is served next.
 CREATE TABLE source_turns (
     source text PRIMARY KEY,
     virtual_time double precision NOT NULL DEFAULT 0
 );
 
--- What users have paused: its bookings are stored, but not sent.
+-- What users have paused. These bookings are stored, but not sent.
 CREATE TABLE pauses (
     -- Whose bookings are paused. Empty: those of every source, or at every community.
     source text NOT NULL DEFAULT '',
@@ -247,7 +280,7 @@ CREATE TABLE pauses (
     PRIMARY KEY (source, community)
 );
 
--- Rejected requests and the secrets of sources.
+-- Rejected requests, and the use of the sources' secrets.
 
 -- A request that failed verification, without credentials. Stored separately from events, with
 -- limits on number and bytes per source.
@@ -257,20 +290,20 @@ CREATE TABLE rejections (
     received_at timestamptz NOT NULL,
     reason text NOT NULL,
     method text NOT NULL,
-    -- As received, with its query.
+    -- The URL as received, with its query string.
     url text NOT NULL,
     headers jsonb NOT NULL,
-    -- NULL if not kept, because it may contain a secret or is too long.
+    -- The body, or NULL if it was not kept because it may contain a secret or was too long.
     body bytea,
-    -- The row's size, as counted against the limit.
+    -- The size that counts against the limit.
     bytes bigint NOT NULL,
-    -- Short keyed hash of the client's address, just enough to distinguish clients.
+    -- Short keyed hash of the client's IP address, just long enough to distinguish clients.
     sender text,
-    -- False if not enough is kept to verify it again.
+    -- False if too little was kept to verify the request again.
     can_retry boolean NOT NULL,
-    -- Keyed hashes of its token or password, in each spelling.
+    -- Keyed hashes of each spelling of the request's token or password.
     proofs bytea[] NOT NULL,
-    -- ID of the key with which `body` holds URL, headers and body encrypted; NULL: not encrypted.
+    -- ID of the key that encrypted URL, headers and body, which are all in `body`. NULL: not encrypted.
     encryption_key text
 );
 CREATE INDEX rejections_by_source ON rejections (source, id);
@@ -294,7 +327,7 @@ CREATE TABLE secret_uses (
 
 -- The console: its users, the audit log and the statistics.
 
--- Users who may sign in, in addition to those in ADAPTER_USERS.
+-- Console users, in addition to those in ADAPTER_USERS.
 CREATE TABLE users (
     name text PRIMARY KEY,
     role text NOT NULL CONSTRAINT users_role CHECK (role IN ('read', 'operate')),
@@ -317,15 +350,15 @@ CREATE TABLE audit_log (
     at timestamptz NOT NULL,
     by text NOT NULL,
     action text NOT NULL,
-    -- The event or booking concerned, if any.
+    -- The ID of the event or booking, if any.
     lead_id bigint,
-    -- Additional facts, never anything from a payload.
+    -- Details, which never come from a payload.
     detail text NOT NULL DEFAULT ''
 );
 CREATE INDEX audit_log_by_lead ON audit_log (lead_id, id) WHERE lead_id IS NOT NULL;
 CREATE INDEX audit_log_by_user ON audit_log (by, id);
 
--- Webhooks per source and past hour, to determine the usual volume.
+-- Number of webhooks per source and past hour, from which the usual volume is computed.
 CREATE TABLE hourly_counts (
     source text NOT NULL,
     hour timestamptz NOT NULL,
@@ -379,3 +412,42 @@ CREATE TABLE alarms (
     snoozed_until timestamptz
 );
 CREATE UNIQUE INDEX alarms_open ON alarms (code, source) WHERE NOT is_closed;
+
+-- Webhooks that report leads' states to another system (ADAPTER_STATUS_WEBHOOK_URL).
+
+-- A state change to report, queued from the history. Deleted when it is delivered or given up.
+CREATE TABLE status_webhooks (
+    -- An event's webhooks are delivered in this order.
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    history_id bigint NOT NULL,
+    event_id bigint NOT NULL,
+    -- NULL for a webhook without bookings.
+    booking_id bigint,
+    status text NOT NULL
+        CONSTRAINT status_webhooks_status CHECK (status IN (
+            'booked', 'needs_review', 'failed', 'canceled')),
+    at timestamptz NOT NULL,
+    attempts integer NOT NULL DEFAULT 0,
+    -- When to try next. While a worker delivers it, when another one may try.
+    due_at timestamptz NOT NULL
+);
+CREATE INDEX status_webhooks_due ON status_webhooks (due_at, id);
+CREATE INDEX status_webhooks_by_event ON status_webhooks (event_id, id);
+
+-- How far the history was read, and whether the receiver responds: one row.
+CREATE TABLE status_webhook_progress (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    -- ID of the last entry in the history that was read, or NULL before the first time.
+    position bigint,
+    -- Failed attempts since the last successful one, and since when.
+    failures integer NOT NULL DEFAULT 0,
+    failing_since timestamptz,
+    -- Without anything from the response but its status.
+    last_error text,
+    -- Nothing is delivered before this time.
+    paused_until timestamptz NOT NULL DEFAULT 'epoch',
+    -- Number of webhooks that could not be delivered in time, and when the last one was given up.
+    given_up bigint NOT NULL DEFAULT 0,
+    given_up_at timestamptz
+);
+INSERT INTO status_webhook_progress DEFAULT VALUES;

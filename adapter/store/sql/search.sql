@@ -1,7 +1,7 @@
 -- Lists and searches, in pages.
 
 -- name: search_bookings
--- Return bookings, newest first. Filters that are NULL do not apply.
+-- Return bookings that match all filters, newest first. A NULL filter does not restrict the result.
 SELECT * FROM bookings
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
@@ -16,7 +16,7 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: search_events
--- Return events without their payloads, newest first. Filters that are NULL do not apply.
+-- Return events without their payloads, newest first. A NULL filter does not restrict the result.
 SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,
     ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept
 FROM events
@@ -24,12 +24,40 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
     AND (%(since)s::timestamptz IS NULL OR (received_at >= %(since)s AND id >= %(first_id)s))
     AND (%(until)s::timestamptz IS NULL OR (received_at < %(until)s AND id <= %(last_id)s))
+    AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 
+-- name: match_unbooked_events
+-- Search the text of the newest events before an ID that have no booking, or one that needs review.
+-- Return the IDs of those that match or are encrypted, how many were searched, and the last one.
+WITH page AS MATERIALIZED (
+    SELECT DISTINCT id FROM (
+        -- For each state, a range of its index. With IN, all events in these states would be sorted.
+        SELECT newest.id FROM unnest(ARRAY['held', 'ignored', 'discarded']) AS one, LATERAL (
+            SELECT id FROM events
+            WHERE state = one AND state IN ('held', 'ignored', 'discarded')
+                AND id >= %(first_id)s AND id < %(before)s
+            ORDER BY id DESC LIMIT %(limit)s) newest
+        UNION ALL (SELECT id FROM events
+            WHERE state = 'received' AND id >= %(first_id)s AND id < %(before)s
+            ORDER BY id DESC LIMIT %(limit)s)
+        UNION ALL (SELECT event_id FROM bookings
+            WHERE state IN ('held', 'failed', 'unknown', 'expired')
+                AND event_id >= %(first_id)s AND event_id < %(before)s
+            ORDER BY event_id DESC LIMIT %(limit)s)
+    ) candidates ORDER BY id DESC LIMIT %(limit)s
+)
+SELECT count(*) AS searched, min(id) AS last_id,
+    array_agg(id ORDER BY id DESC) FILTER (WHERE received_at >= %(since)s AND received_at < %(until)s
+        AND kept <> 'nothing' AND (encryption_key IS NOT NULL
+            OR lower(encode(body, 'escape')) ~ %(pattern)s OR lower(query) ~ %(pattern)s
+            OR lower(headers::text) ~ %(pattern)s)) AS ids
+FROM page JOIN events USING (id)
+
 -- name: booking_id_range
 -- Return the IDs of the first and last booking in a time range, to limit a list by time.
--- Several are read at each end, because a late insert has a higher ID than its time suggests.
+-- Several rows are read at each end, because a late insert has a higher ID than its time suggests.
 SELECT (SELECT min(id) FROM (
         SELECT id FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
         ORDER BY created_at LIMIT %(limit)s) a) AS first_id,
@@ -38,7 +66,7 @@ SELECT (SELECT min(id) FROM (
         ORDER BY created_at DESC LIMIT %(limit)s) b) AS last_id
 
 -- name: event_id_range
--- Do the same for events.
+-- Return the IDs of the first and last event in a time range, in the same way.
 SELECT (SELECT min(id) FROM (
         SELECT id FROM events WHERE received_at >= %(since)s
         ORDER BY received_at LIMIT %(limit)s) a) AS first_id,
@@ -52,7 +80,7 @@ SELECT id FROM bookings
 WHERE appointment ? 'email_1' AND appointment ->> 'email_1' LIKE %(text)s LIMIT %(limit)s
 
 -- name: find_by_phone
--- Return bookings whose phone number ends with a text. Both are reversed, to use an index.
+-- Return bookings whose phone number ends with a text. Both are reversed, so that an index can be used.
 SELECT id FROM bookings
 WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text)s LIMIT %(limit)s
 

@@ -1,4 +1,4 @@
--- The send queue: bookings to send.
+-- The send queue, which contains the bookings to send.
 --
 -- Some conditions are written for the planner, whose statistics do not cover a queue that grew in the last
 -- few minutes. `(state = 'pending') IS TRUE` matches only the send queue's own indexes (see schema.sql).
@@ -28,7 +28,7 @@ ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
 -- Return the soonest tour from the source whose turn it is.
--- Guest cards have no time. They follow after all tours, also taking turns by source.
+-- Guest cards have no time. They follow after all tours, and their sources take turns too.
 WITH first AS (
     SELECT b.id
     FROM source_turns t, rate_limit g, LATERAL (
@@ -38,7 +38,7 @@ WITH first AS (
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
 SELECT * FROM bookings WHERE id = (SELECT id FROM first)
-    -- It may have changed since it was selected, so the locked row is checked again.
+    -- The row may have changed since it was selected, so it is checked again once it is locked.
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 

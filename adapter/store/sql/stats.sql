@@ -1,7 +1,7 @@
 -- Statistics.
 
 -- name: outcomes
--- Count leads per hour since a time, by state: bookings, and events without bookings.
+-- Count leads (bookings, and events without bookings) per hour since a time, by state.
 SELECT 'booking' AS kind, source, date_trunc('hour', created_at, 'UTC') AS hour, state,
     count(*) AS leads
 FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
@@ -11,9 +11,9 @@ SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
 
 -- name: source_activity
--- Return each source's events since a time and when the last one arrived, its usual number in the same 24
--- hours of recent weeks (NULL until a week has been counted), and the seconds from webhook to booking for
--- the newest bookings that needed no review.
+-- Return, for each source, the number of events since a time, when the last one arrived, the usual number
+-- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook
+-- to booking for the newest bookings that did not need review.
 WITH arrivals AS (
     SELECT source, count(*) AS events FROM events WHERE received_at >= %(since)s GROUP BY source
 ), counted AS (
@@ -27,7 +27,7 @@ WITH arrivals AS (
 ), booked AS (
     SELECT source, event_id, updated_at FROM bookings
     WHERE created_at >= %(since)s AND state = 'booked' AND reason IS DISTINCT FROM 'replayed'
-        -- Time spent in review is not latency. OFFSET makes the planner look it up per booking;
+        -- Time spent in review does not count as latency. OFFSET makes the planner look it up per booking;
         -- a join would read the whole history, which has few such rows.
         AND NOT EXISTS (
         SELECT FROM history h WHERE h.event_id = bookings.event_id
@@ -48,8 +48,8 @@ FROM unnest(%(sources)s::text[]) AS name CROSS JOIN counted
     LEFT JOIN usual ON usual.source = name
     LEFT JOIN latency ON latency.source = name
     LEFT JOIN LATERAL (
-        -- Ordering a source's range by both columns makes the planner use the index by source.
-        -- Ordered by ID alone, it would scan all events for a source that never sent anything.
+        -- Ordering a source's range by both columns makes the planner use the index by source. With ORDER
+        -- BY id alone, it would scan all events for a source that has never sent any.
         SELECT received_at FROM events WHERE source >= name AND source <= name
         ORDER BY source DESC, id DESC LIMIT 1
     ) last ON true
@@ -58,14 +58,14 @@ ORDER BY name COLLATE "C"
 -- name: sending
 -- Return the state of the rate limit without locking it, the calls to Propexo since a time, and the
 -- number of pending bookings, up to a limit.
-SELECT stopped_for, CASE WHEN stopped_for IS NOT NULL THEN stopped_at END AS stopped_at,
-    CASE WHEN stopped_for IS NOT NULL THEN stopped_why END AS stopped_why, paused_until, allowed,
+SELECT g.stopped_for, CASE WHEN r.stopped_for IS NOT NULL THEN stopped_at END AS stopped_at,
+    CASE WHEN r.stopped_for IS NOT NULL THEN stopped_why END AS stopped_why, paused_until, allowed,
     (SELECT count(*) FROM calls WHERE at > %(since)s) AS calls,
     (SELECT count(*) FROM (SELECT FROM bookings WHERE state = 'pending' LIMIT %(limit)s) b) AS pending
-FROM rate_limit
+FROM rate_limit r, gate g
 
 -- name: count_hours
--- Count the events of past hours that have not been counted.
+-- Count the events in past hours that have not been counted yet.
 INSERT INTO hourly_counts (source, hour, events)
 SELECT source, date_trunc('hour', received_at, 'UTC'), count(*) FROM events
 WHERE received_at >= COALESCE((SELECT max(hour) + interval '1 hour' FROM hourly_counts), '-infinity')
@@ -82,7 +82,8 @@ ON CONFLICT (source, name) DO UPDATE SET used_at = GREATEST(secret_uses.used_at,
 SELECT source, name, used_at FROM secret_uses
 
 -- name: unknown_communities
--- Return unknown community names from sources, with the number of held leads, most frequent first.
+-- Return the unknown community names in each source's leads and how many leads are held because of each,
+-- most frequent first.
 SELECT b.source, why ->> 'value' AS value, why ->> 'path' AS path, count(*) AS waiting,
     max(b.created_at) AS last_at
 FROM bookings b, jsonb_array_elements(b.reasons) AS why

@@ -24,11 +24,11 @@ SELECT who, count(*) AS failures FROM failed_sign_ins
 WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
 
 -- name: delete_failed_sign_ins
--- Delete failed sign-ins after a successful one.
+-- Delete failed sign-ins, for example after a successful one.
 DELETE FROM failed_sign_ins WHERE who = ANY(%(whos)s) OR id = ANY(%(ids)s)
 
 -- name: delete_old_sign_ins
--- Delete the oldest failures that no longer count. Their IDs are in order of time.
+-- Delete the oldest failures, which no longer count. Their IDs are in order of time.
 DELETE FROM failed_sign_ins WHERE at < %(before)s AND id IN (
     SELECT id FROM failed_sign_ins ORDER BY id LIMIT %(limit)s)
 RETURNING id

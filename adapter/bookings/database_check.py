@@ -1,0 +1,104 @@
+"""Detect that the database was restored from a backup, before anything is sent from it.
+
+A restored database does not know what was sent since the backup, so it would send it again. Each
+worker records that it runs, and on which database. The view ``gate`` compares this in the
+transaction that begins each POST, so that no process has to notice a restore in time.
+
+An exact copy of the server's files has the same identity. So if no worker ran for a while, the
+adapter reads Propexo's write log for this time. If it contains one of our writes, the database is
+older.
+"""
+
+import logging
+import time
+from collections.abc import Collection
+
+from adapter.bookings import write_log
+from adapter.bookings.matching import SKEW
+from adapter.bookings.write_log import WriteLog
+from adapter.exceptions import Refused, UpstreamError
+from adapter.mapping.source import Source
+from adapter.models import BookingState, Clock
+from adapter.store import RESTORED, Database, LastRun
+
+log = logging.getLogger(__name__)
+
+#: States of bookings whose job is not known yet.
+_IN_FLIGHT = (BookingState.SENDING, BookingState.UNKNOWN)
+#: How long to keep asking Propexo before bookings are sent without a response.
+GIVE_UP_SECONDS = 300.0
+
+
+class DatabaseCheck:
+    """Records that a worker runs, or suspends sending if the database was restored."""
+
+    def __init__(self, store: Database, writes: WriteLog, clock: Clock) -> None:
+        self._store = store
+        self._writes = writes
+        self._clock = clock
+        #: When Propexo first failed to respond (monotonic seconds), or None.
+        self._asked_at: float | None = None
+
+    def run(self, sources: Collection[Source]) -> None:
+        """Record that a worker runs. Check the database first if it may have been restored."""
+        # A lost record is written again five seconds later.
+        with self._store.pipeline(is_durable=False) as tx:
+            if tx.identity.record_worker():
+                return
+        with self._store.statement() as tx:
+            last = tx.identity.last_run()
+        if last is not None and last.stopped_for == RESTORED:
+            return
+        try:
+            cause = None if last is None else last.difference or self._newer_writes(last, sources)
+        except UpstreamError:
+            return  # nothing is sent until Propexo responds, and nothing could be
+        if cause is None:
+            self._adopt()
+        else:
+            self._suspend(cause)
+
+    def _adopt(self) -> None:
+        self._asked_at = None
+        with self._store.transaction() as tx:
+            tx.identity.adopt()
+
+    def _suspend(self, cause: str) -> None:
+        with self._store.transaction() as tx:
+            is_first = tx.rate_limit.suspend(RESTORED, self._clock())
+            if is_first:
+                tx.identity.skip_ids()
+        if is_first:
+            log.error("database_restored", extra={"reason": cause})
+
+    def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
+        """Return why the database must be older than Propexo's write log, or None.
+
+        Raise UpstreamError if the log cannot be read yet.
+        """
+        known = write_log.owners(sources)
+        integrations = {str(integration) for integration, *_ in known}
+        try:
+            jobs = self._writes.read(integrations, last.seen_at + 2 * SKEW)
+        except UpstreamError as exc:
+            if isinstance(exc, Refused) or self._has_asked_enough(exc):
+                log.warning("restore_not_excluded", extra={"status": exc.status})
+                return None
+            raise
+        # Read in this order, so that a job that another worker is recording is in one of the two.
+        with self._store.statement() as tx:
+            open_ones = tx.identity.bookings_that_may_be_sent()
+        in_flight = [one for one in open_ones if one.state in _IN_FLIGHT]
+        lost = [
+            job
+            for job in write_log.without(self._writes.unknown(jobs), in_flight)
+            if write_log.owner_of(job, known)
+        ]
+        return f"Propexo lists {len(lost)} newer writes" if lost else None
+
+    def _has_asked_enough(self, error: UpstreamError) -> bool:
+        """Return True if Propexo has not responded for a long time. Log the first error."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
+        return time.monotonic() - self._asked_at > GIVE_UP_SECONDS

@@ -1,0 +1,158 @@
+"""Define ``restored``, which finds what was sent since a backup, so nothing is sent twice."""
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from adapter.cli import output
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, by_option, opened_store
+from adapter.exceptions import UpstreamError
+from adapter.mapping.registry import load
+from adapter.models import Booking, utc_now
+from adapter.operations.restore import Restore, Survey
+from adapter.operations.serializers import local, person, utc
+from adapter.services import propexo_from
+from adapter.settings import settings_from
+
+
+@click.command(
+    epilog=examples(
+        "adapter restored --dry-run",
+        "adapter restored --since 2026-03-14T02:00:00",
+        "adapter restored --nothing-lost   # moved while it was stopped",
+    )
+)
+@click.option(
+    "--since",
+    type=click.DateTime(),
+    callback=lambda _context, _option, at: at and at.replace(tzinfo=dt.UTC),
+    help="Time of the backup (UTC), or earlier. Default: when a worker last ran before it.",
+)
+@click.option(
+    "--settle",
+    "settle_seconds",
+    type=click.IntRange(0, 86_400),
+    default=300,
+    help="Seconds from the last possible POST until Propexo lists it. The command waits for that.",
+)
+@click.option(
+    "--nothing-lost",
+    is_flag=True,
+    help="Only accept this database, because nothing was received or sent since the backup.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@by_option
+@as_json
+def restored(
+    since: dt.datetime | None,
+    settle_seconds: int,
+    nothing_lost: bool,
+    dry_run: bool,
+    yes: bool,
+    by: str,
+    as_json: bool,
+) -> None:
+    """Resume sending after the database was restored, moved or copied.
+
+    The database does not know what was sent since the backup, so nothing is sent until you run
+    this. The command compares the database with Propexo's write log. Leads that were sent are
+    marked booked, tours whose webhook is lost are stored, so that a repeat is recognized, and the
+    other leads are sent.
+
+    If the log may be incomplete, pending leads become `unknown`. They are searched for, and those
+    that are not found need review. The exit code is then 1.
+
+    Do not run this on a copy for tests, because it would book renters' tours a second time.
+    """
+    settings = settings_from()
+    sources = load(settings.mappings_dir, settings.policy)
+    with opened_store(settings) as store:
+        restore = Restore(settings, store, sources, propexo_from(settings), utc_now, time.sleep)
+        if nothing_lost:
+            _accept(restore, by, is_confirmed=yes or dry_run, dry_run=dry_run)
+            return
+        since = since or restore.since()
+        if not dry_run:
+            _wait(restore.stop(), settle_seconds)
+        survey = _survey(restore, since)
+        if not dry_run and not yes:
+            click.echo("\n".join(_lines(survey)), err=True)
+            click.confirm("Record this, and resume sending?", abort=True, err=True)
+        stored = () if dry_run else restore.apply(survey, by=by)
+    text = [*_lines(survey), "nothing was changed (--dry-run)" if dry_run else "sending resumed"]
+    data = _as_dict(survey, stored) | {"dry_run": dry_run}
+    output.show(data, "\n".join(text), as_json=as_json)
+    sys.exit(not survey.is_complete)
+
+
+def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> None:
+    if not is_confirmed:
+        click.confirm("Was nothing received or sent since the backup?", abort=True, err=True)
+    if not dry_run:
+        restore.resume(by=by, detail="nothing lost")
+    click.echo("sending would be resumed" if dry_run else "sending resumed")
+
+
+def _wait(stopped_at: dt.datetime, settle_seconds: int) -> None:
+    """Wait until Propexo must have listed the last possible POST."""
+    seconds = (stopped_at - utc_now()).total_seconds() + settle_seconds
+    if seconds > 0:
+        click.echo(f"waiting {seconds:.0f} s, until Propexo lists what was sent last", err=True)
+        time.sleep(seconds)
+
+
+def _survey(restore: Restore, since: dt.datetime) -> Survey:
+    try:
+        return restore.survey(since)
+    except UpstreamError as exc:
+        output.fail(f"Propexo's write log cannot be read: {exc}; sending stays suspended")
+
+
+def _lines(survey: Survey) -> Iterator[str]:
+    """Yield lines that explain what was found and what will happen."""
+    yield f"since {utc(survey.since)}:"
+    yield f"{len(survey.sent)} leads were sent, and become booked when their job has succeeded"
+    yield f"{len(survey.lost)} tours or guest cards are in Knock, but their webhook is lost:"
+    for job, owner in survey.lost:
+        at = local(job.starts_at, owner.community.timezone.key) or "guest card"
+        name = person(job.parameters)
+        yield f"  {owner.source}, {owner.community.key}, {at}, {name} (job {job.id})"
+    if survey.is_complete:
+        yield f"{len(survey.pending)} pending leads were not sent, and will be sent"
+    else:
+        yield (
+            f"{len(survey.pending)} pending leads become unknown: Propexo's write log lists "
+            f"{survey.listed} of {survey.expected} jobs that it should, so it proves nothing"
+        )
+    if survey.senders:
+        names = ", ".join(survey.senders)
+        yield f"ask these senders to send everything again since {utc(survey.since)}: {names}"
+
+
+def _as_dict(survey: Survey, stored: Sequence[Booking]) -> dict[str, Any]:
+    return {
+        "since": survey.since,
+        "is_complete": survey.is_complete,
+        "sent": [{"booking": booking.id, "job_id": job.id} for booking, job in survey.sent],
+        "lost": [
+            {
+                "job_id": job.id,
+                "source": owner.source,
+                "community": owner.community.key,
+                "starts_at": job.starts_at,
+                "person": person(job.parameters),
+            }
+            for job, owner in survey.lost
+        ],
+        "stored": [booking.id for booking in stored],
+        "pending": [booking.id for booking in survey.pending],
+        "jobs_expected": survey.expected,
+        "jobs_listed": survey.listed,
+        "senders": survey.senders,
+    }

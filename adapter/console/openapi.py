@@ -1,0 +1,268 @@
+"""Declare the HTTP API's queries and responses, and describe them in an OpenAPI document.
+
+The queries validate requests. A test compares the responses with what the views return.
+"""
+
+import functools
+from typing import Any, Final
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import RAISE, Schema, fields, validate
+
+import adapter
+from adapter.models import AttemptOutcome, BookingState, EventState, Kind
+
+PAGE_SIZE: Final = 50
+MAX_PAGE_SIZE: Final = 200
+
+_KEY: Final = validate.Regexp(r"^[a-z][a-z0-9_-]{0,62}\Z", error="is not a key")
+
+
+def _about(text: str) -> dict[str, str]:
+    return {"description": text}
+
+
+def _text(about: str = "", **options: Any) -> fields.String:
+    return fields.String(metadata=_about(about) if about else {}, **options)
+
+
+def _enum(kind: type[BookingState | EventState | Kind | AttemptOutcome]) -> validate.OneOf:
+    return validate.OneOf([str(value) for value in kind])
+
+
+class LeadQuery(Schema):
+    """The query of a list of leads."""
+
+    class Meta:
+        """Reject unknown parameters, because a misspelled filter would return all leads."""
+
+        unknown = RAISE
+
+    state = fields.List(
+        fields.String(validate=_enum(BookingState)),
+        metadata=_about("Only in this state. May be repeated."),
+    )
+    source = _text("Only from this lead source.", validate=_KEY)
+    community = _text("Only for this community (key in communities.yaml).", validate=_KEY)
+    since = fields.AwareDateTime(metadata=_about("Received at or after this time (with offset)."))
+    until = fields.AwareDateTime(metadata=_about("Received before this time (with offset)."))
+    search = _text(
+        "The start of an email address or of words in a name, a phone number or its last digits, "
+        "an ID, or Propexo's job ID.",
+        validate=validate.Length(1, 200),
+    )
+    cursor = _text(
+        "`next_cursor` of the page before.", validate=validate.Regexp(r"^[1-9][0-9]{0,17}\Z")
+    )
+    limit = fields.Integer(
+        load_default=PAGE_SIZE,
+        validate=validate.Range(1, MAX_PAGE_SIZE),
+        metadata=_about("Leads per page."),
+    )
+
+
+class Reason(Schema):
+    """Why a field could not be used as received."""
+
+    field = _text("The field, or `event` for all of it.", required=True)
+    reason = _text("A sentence.", required=True)
+    at = _text("Line of the mapping.", required=True, allow_none=True)
+    path = _text("Where the value was in the webhook.", required=True, allow_none=True)
+    value = _text("The value, shortened.", allow_none=True)
+
+
+class Lead(Schema):
+    """One appointment or guest card to create in Knock, made from one item of a webhook."""
+
+    id = fields.Integer(required=True, metadata=_about("The booking's ID."))
+    event = fields.Integer(required=True, metadata=_about("The webhook's ID."))
+    source = _text(required=True)
+    kind = _text("`prospect` is a guest card.", required=True, validate=_enum(Kind))
+    state = _text(required=True, validate=_enum(BookingState))
+    reason = _text("A code, or a user's words.", required=True, allow_none=True)
+    community = _text(required=True, allow_none=True)
+    starts_at = fields.DateTime(required=True, allow_none=True)
+    timezone = _text("Of the community.", required=True, allow_none=True)
+    starts_at_local = _text("For people.", required=True, allow_none=True)
+    appointment = fields.Dict(
+        keys=fields.String(),
+        required=True,
+        metadata=_about("Propexo's fields. They contain the renter's name and contact."),
+    )
+    reasons = fields.List(fields.Nested(Reason), required=True)
+    because_of = fields.Integer(
+        required=True, allow_none=True, metadata=_about("The other lead that caused the state.")
+    )
+    job_id = _text("Propexo's job.", required=True, allow_none=True)
+    due_at = fields.DateTime(required=True, allow_none=True)
+    created_at = fields.DateTime(required=True)
+    updated_at = fields.DateTime(required=True)
+
+
+class LeadPage(Schema):
+    """One page of leads, newest first."""
+
+    leads = fields.List(fields.Nested(Lead), required=True)
+    next_cursor = _text("Null on the last page.", required=True, allow_none=True)
+
+
+class Event(Schema):
+    """A stored webhook."""
+
+    id = fields.Integer(required=True)
+    source = _text(required=True)
+    state = _text(required=True, validate=_enum(EventState))
+    received_at = fields.DateTime(required=True)
+    content_type = _text(required=True)
+    bytes = fields.Integer(required=True)
+    mapping_hash = _text(required=True, allow_none=True)
+    kept = _text("What is left after deletions.", required=True)
+    reasons = fields.List(fields.Nested(Reason), required=True)
+    body = fields.Raw(required=True, metadata=_about("JSON if the webhook is JSON, else text."))
+
+
+class Attempt(Schema):
+    """One POST to Propexo."""
+
+    id = fields.Integer(required=True)
+    booking = fields.Integer(required=True)
+    kind = _text(required=True, validate=_enum(Kind))
+    started_at = fields.DateTime(required=True)
+    finished_at = fields.DateTime(required=True, allow_none=True)
+    outcome = _text(required=True, allow_none=True)
+    status = fields.Integer(required=True, allow_none=True)
+    request = fields.Dict(keys=fields.String(), required=True)
+    answer = _text("Propexo's response.", required=True, allow_none=True)
+
+
+#: A state change of the webhook, or of one of its bookings. `from` is no name of an attribute.
+Change = Schema.from_dict(
+    {
+        "at": fields.DateTime(required=True),
+        "booking": fields.Integer(required=True, allow_none=True),
+        "from": _text(required=True, allow_none=True),
+        "to": _text(required=True),
+        "why": _text(required=True),
+        "because_of": fields.Integer(required=True, allow_none=True),
+        "by": _text(required=True),
+    },
+    name="Change",
+)
+
+
+class Link(Schema):
+    """Another lead that is related to this one."""
+
+    id = fields.Integer(required=True)
+    event = fields.Integer(required=True)
+    source = _text(required=True)
+    state = _text(required=True, validate=_enum(BookingState))
+    reason = _text(required=True, allow_none=True)
+    because_of = fields.Integer(required=True, allow_none=True)
+    person = _text(required=True)
+
+
+class Act(Schema):
+    """An action of a user."""
+
+    id = fields.Integer(required=True)
+    at = fields.DateTime(required=True)
+    by = _text(required=True)
+    action = _text(required=True)
+    lead_id = fields.Integer(required=True, allow_none=True)
+    detail = _text(required=True)
+
+
+class LeadHistory(Schema):
+    """A webhook with its bookings and their history, as `adapter show ID --json` prints it."""
+
+    event = fields.Nested(Event, required=True)
+    repeats = fields.Integer(required=True, metadata=_about("How often it was sent again."))
+    bookings = fields.List(fields.Nested(Lead), required=True)
+    attempts = fields.List(fields.Nested(Attempt), required=True)
+    history = fields.List(fields.Nested(Change), required=True)
+    because_of = fields.List(fields.Nested(Link), required=True)
+    related = fields.List(fields.Nested(Link), required=True)
+    replaced_in_knock = fields.Dict(keys=fields.String(), values=fields.Nested(Link), required=True)
+    acts = fields.List(fields.Nested(Act), required=True)
+    why_unsent = _text(
+        "Why pending bookings are not sent, or null if they are.", required=True, allow_none=True
+    )
+
+
+class Error(Schema):
+    """Why a request failed."""
+
+    error = _text(required=True)
+    faults = fields.Dict(keys=fields.String(), metadata=_about("Messages by parameter."))
+
+
+def _response(about: str, schema: type[Schema] = Error) -> dict[str, Any]:
+    return {"description": about, "content": {"application/json": {"schema": schema}}}
+
+
+_ERRORS: Final = {
+    "401": ("The token is missing or wrong, or ADAPTER_API_TOKEN is not set."),
+    "503": ("PostgreSQL cannot be reached, or an encryption key is missing. Try again later."),
+}
+
+#: The operations by path.
+OPERATIONS: Final[dict[str, dict[str, Any]]] = {
+    "/api/leads": {
+        "operationId": "listLeads",
+        "summary": "List leads, newest first",
+        "parameters": [{"in": "query", "schema": LeadQuery}],
+        "responses": {
+            "200": _response("One page.", LeadPage),
+            "400": _response("A parameter is invalid."),
+        },
+    },
+    "/api/leads/{id}": {
+        "operationId": "getLead",
+        "summary": "Return the history of one lead",
+        "parameters": [
+            {
+                "in": "path",
+                "name": "id",
+                "required": True,
+                "schema": {"type": "string"},
+                "description": "A booking's ID, a webhook's ID, or Propexo's job ID.",
+            }
+        ],
+        "responses": {
+            "200": _response("The lead.", LeadHistory),
+            "404": _response("There is no such lead."),
+        },
+    },
+    "/api/openapi.json": {
+        "operationId": "getDocument",
+        "summary": "Return this document",
+        "responses": {
+            "200": {
+                "description": "OpenAPI 3.1",
+                "content": {"application/json": {"schema": {"type": "object"}}},
+            }
+        },
+    },
+}
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    spec = APISpec(
+        title="knock-lead-adapter",
+        version=adapter.__version__,
+        openapi_version="3.1.0",
+        plugins=[MarshmallowPlugin()],
+        info={"description": "Leads and what became of them. Read-only."},
+        security=[{"bearer": []}],
+    )
+    spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    for path, operation in OPERATIONS.items():
+        errors = {status: _response(about) for status, about in _ERRORS.items()}
+        spec.path(
+            path, operations={"get": {**operation, "responses": operation["responses"] | errors}}
+        )
+    return dict(spec.to_dict())

@@ -1,0 +1,165 @@
+"""Check Propexo: reachability, token, clock, integrations and IDs, for ``adapter doctor``."""
+
+import contextlib
+import datetime as dt
+import email.utils
+import http
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from adapter.exceptions import NotSent, StoreUnavailable, UpstreamError
+from adapter.mapping.communities_yaml import Communities, communities_from_folder
+from adapter.mapping.problems import MappingErrors
+from adapter.models import Clock
+from adapter.operations.check_communities import problems_of
+from adapter.operations.check_database import clock_finding
+from adapter.operations.finding import Finding, fault, ok, warning
+from adapter.propexo import responses
+from adapter.propexo.client import Propexo
+from adapter.propexo.directory import VENDOR, Directory, RateLimitedReads
+from adapter.propexo.http import Response
+from adapter.propexo.responses import Page
+from adapter.settings import Settings
+from adapter.store import Database
+
+AREA: Final = "propexo"
+
+#: Maximum number of lists to read, because each counts against the rate limit.
+MOST_READS: Final = 20
+#: Timeout of each request, in seconds.
+SECONDS: Final = 5.0
+#: A date in an HTTP header has whole seconds.
+DATE_SECONDS: Final = 1.0
+
+
+class _TooManyReads(UpstreamError):
+    """The lists are too many to read here."""
+
+
+def propexo_findings(
+    settings: Settings, propexo: Propexo, url: str | None, clock: Clock
+) -> Iterator[Finding]:
+    """Check Propexo with one request, then the IDs in communities.yaml with a few more.
+
+    They count against the rate limit that all processes share, if its database can be used.
+    """
+    host = urlsplit(propexo.base_url).netloc
+    where = "the sandbox" if settings.is_sandbox else "Propexo"
+    yield ok(AREA, f"tours are booked in {where} at {host}")
+    with contextlib.ExitStack() as stack:
+        store = _usable(url, stack)
+        reads = RateLimitedReads(propexo, settings, store, clock, time.sleep)
+        try:
+            reads.wait()
+            before = clock()
+            response = propexo.integrations()
+            seconds = (clock() - before).total_seconds()
+        except NotSent as exc:
+            yield _unreachable(exc, settings, host)
+            return
+        yield from _clock(response, before, seconds)
+        try:
+            page = responses.page(response)
+        except UpstreamError as exc:
+            yield _rejected(exc, host)
+            return
+        yield from _integrations(page.records, settings)
+        yield from _ids(settings, reads)
+
+
+def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:
+    """Return the database with the rate limit, or None if it cannot be used."""
+    if url is None:
+        return None
+    try:
+        store = stack.enter_context(Database(url, size=1))
+        store.check_schema()
+    except StoreUnavailable:
+        return None
+    return store
+
+
+def _unreachable(exc: NotSent, settings: Settings, host: str) -> Finding:
+    text = f"{host} cannot be reached: {exc.answer or exc}"
+    if settings.is_sandbox:
+        return warning(AREA, text, "start the sandbox: `adapter run` or `adapter sandbox`")
+    return fault(AREA, text, "check PROPEXO_BASE_URL, DNS and the firewall, then ask Propexo")
+
+
+def _rejected(exc: UpstreamError, host: str) -> Finding:
+    if exc.status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
+        text = f"{host} rejects PROPEXO_TOKEN ({exc.status}), so nothing is sent"
+        return fault(AREA, text, "copy the token from Propexo again, and restart web and worker")
+    if exc.status == http.HTTPStatus.NOT_FOUND:
+        return fault(AREA, f"{host} has no such API (404)", "correct PROPEXO_BASE_URL")
+    status = f" ({exc.status})" if exc.status else ""
+    return fault(AREA, f"{host}: {exc}{status}", "try again, and ask Propexo if it stays")
+
+
+def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[Finding]:
+    """Compare the clock with the response's date, which was written while we waited."""
+    try:
+        date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
+    except ValueError:
+        return
+    ours = before + dt.timedelta(seconds=seconds / 2)
+    yield clock_finding("Propexo", date.astimezone(dt.UTC), ours, DATE_SECONDS + seconds / 2)
+
+
+def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
+    """Check the integrations with Knock that the token gives access to."""
+    knock = [one for one in records if one.get("vendor") in (None, "", VENDOR)]
+    if not knock:
+        fix = "ask Propexo to connect Knock for this token"
+        yield fault(AREA, "the token has no integration with Knock", fix)
+        return
+    yield ok(AREA, f"the token is accepted, with {len(knock)} integrations with Knock")
+    for one in knock:
+        name = f"integration {one.get('id')}"
+        if one.get("active") is False:
+            yield fault(AREA, f"{name} is not active", "activate it at Propexo")
+        if one.get("can_authenticate") is False:
+            text = f"Propexo cannot sign in to Knock for {name}"
+            yield fault(AREA, text, "renew the credentials for Knock at Propexo")
+        if one.get("system") == "SANDBOX" and not settings.is_sandbox:
+            text = f"{name} is a test system at Propexo, not production"
+            yield warning(AREA, text, "use the token of the production system")
+
+
+def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
+    """Compare communities.yaml with Propexo's lists."""
+    try:
+        listed = communities_from_folder(settings.mappings_dir)
+    except MappingErrors:
+        return  # reported with the mappings
+    calls = iter(range(MOST_READS))
+
+    def read(path: str, query: Mapping[str, str]) -> Page:
+        if next(calls, None) is None:
+            raise _TooManyReads("there are too many lists")
+        return reads.page(path, query)
+
+    yield from _compared(listed, Directory(read))
+
+
+def _compared(listed: Communities, directory: Directory) -> Iterator[Finding]:
+    try:
+        problems = problems_of(listed, directory)
+    except _TooManyReads:
+        text = (
+            f"of {len(listed.by_key)} communities, not all could be compared with Propexo's lists"
+        )
+        yield ok(AREA, f"{text}: adapter communities check does so")
+        return
+    except UpstreamError as exc:
+        status = f" ({exc.status})" if exc.status else ""
+        text = f"the lists of communities and attributions cannot be read: {exc}{status}"
+        fix = "ask Propexo to enable the models crm_communities and crm_attributions"
+        yield warning(AREA, text, fix)
+        return
+    for problem in problems:
+        yield fault(AREA, str(problem), "correct it; adapter communities pull prints the IDs")
+    if not problems:
+        yield ok(AREA, f"Propexo lists all IDs of {len(listed.by_key)} communities")

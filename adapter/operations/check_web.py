@@ -1,0 +1,152 @@
+"""Check how senders reach the web process, for ``adapter doctor``. It asks itself."""
+
+import dataclasses
+import http.client
+import json
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import adapter
+from adapter.exceptions import StoreUnavailable
+from adapter.models import Clock
+from adapter.operations.finding import Finding, fault, ok, warning
+from adapter.settings import Proxies, Settings
+from adapter.store import Database
+from adapter.webhooks.self_check import HEADER, Arrival, proof
+
+AREA: Final = "web"
+
+#: The address that the request claims to come from. It is reserved for documentation.
+FORGED: Final = "192.0.2.77"
+#: Timeout of each request, in seconds.
+SECONDS: Final = 4.0
+MAX_BYTES: Final = 64 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """A response."""
+
+    status: int
+    body: bytes
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Return None, so that the redirect itself is the answer."""
+
+
+_opener = urllib.request.build_opener(_NoRedirects)
+
+
+def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[Finding]:
+    """Check that the public URL leads here, what the proxies add, and what is closed."""
+    base = settings.public_url
+    if base is None:
+        text = "ADAPTER_PUBLIC_URL is not set, so the way that senders take is not checked"
+        yield ok(AREA, text) if settings.is_sandbox else warning(AREA, text, "set it")
+        return
+    if base.startswith("http://") and not settings.is_sandbox:
+        yield warning(AREA, f"{base} is not encrypted", "use https://, with a proxy for TLS")
+    try:
+        headers = {"X-Forwarded-For": FORGED, **_proof(url, clock)}
+        answer = _get(f"{base}/healthz", headers)
+        yield from _answer(answer, base, settings.trusted_proxies)
+        if answer.status == http.client.OK:
+            yield from _closed(base)
+    except (OSError, http.client.HTTPException) as exc:
+        fix = "check DNS, the firewall, the proxy and its certificate, and that web is running"
+        yield fault(AREA, f"{base} cannot be reached: {_reason(exc)}", fix)
+
+
+def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
+    if url is None:
+        return {}
+    try:
+        with Database(url, size=1) as store:
+            store.check_schema()
+            return {HEADER: proof(store.hash_key(), clock().timestamp())}
+    except StoreUnavailable:
+        return {}
+
+
+def _get(url: str, headers: Mapping[str, str]) -> Answer:
+    """Return the response, whatever its status. Raise OSError or HTTPException without one."""
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http(s), as settings check
+    try:
+        with _opener.open(request, timeout=SECONDS) as response:
+            return Answer(response.status, response.read(MAX_BYTES))
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return Answer(exc.code, exc.read(MAX_BYTES))
+
+
+def _reason(exc: Exception) -> str:
+    cause = exc.reason if isinstance(exc, urllib.error.URLError) else exc
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not valid ({cause.verify_message})"
+    if isinstance(cause, TimeoutError):
+        return "it does not respond in time"
+    return str(getattr(cause, "strerror", None) or type(cause).__name__)
+
+
+def _answer(answer: Answer, base: str, proxies: Proxies) -> Iterator[Finding]:
+    seen = _seen(answer.body)
+    if answer.status != http.client.OK or (seen is None and b"alive" not in answer.body):
+        text = f"{base}/healthz answers {answer.status}, and not as the adapter does"
+        yield fault(AREA, text, "let the proxy pass all paths to the web process, and start it")
+        return
+    if seen is None:
+        text = f"{base} leads to an adapter with another database, or one without a database"
+        yield warning(AREA, text, "compare ADAPTER_PUBLIC_URL and DATABASE_URL with those of web")
+        return
+    yield ok(AREA, f"{base} leads to the web process of this installation")
+    if seen.version != adapter.__version__:
+        text = f"web runs version {seen.version}, and this command is {adapter.__version__}"
+        yield warning(AREA, text, "restart web after an upgrade")
+    yield proxy_finding(seen, proxies)
+
+
+def _seen(body: bytes) -> Arrival | None:
+    try:
+        seen = json.loads(body)["seen"]
+        return Arrival(**seen | {"forwarded_for": tuple(seen["forwarded_for"])})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def proxy_finding(seen: Arrival, proxies: Proxies) -> Finding:
+    """Compare what the proxies added to X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
+    added = [one for one in seen.forwarded_for if one != FORGED]
+    fix = f"set ADAPTER_TRUSTED_PROXIES={len(added)}, and restart web"
+    append = "let the proxy add it: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for"
+    if seen.client == FORGED:
+        text = "anyone can forge their IP address, because ADAPTER_TRUSTED_PROXIES is too high"
+        return fault(AREA, text, fix if added else f"{append}; without a proxy, unset the setting")
+    if not added and (proxies or FORGED not in seen.forwarded_for):
+        text = "the proxy does not add X-Forwarded-For, so all senders share its IP address"
+        return fault(AREA, text, append)
+    if added and not proxies:
+        text = (
+            f"{len(added)} proxies are in front, but none is trusted: all senders share an address"
+        )
+        return fault(AREA, text, fix)
+    if added and seen.client != added[0]:
+        text = (
+            f"{len(added)} proxies are in front, and not all are trusted: senders share addresses"
+        )
+        return fault(AREA, text, fix)
+    return ok(AREA, f"the sender's IP address arrives: this request came from {seen.client}")
+
+
+def _closed(base: str) -> Iterator[Finding]:
+    for path in ("/console/", "/metrics"):
+        answer = _get(base + path, {})
+        if answer.status == http.client.OK:
+            text = f"{base}{path} is open to anyone"
+            yield fault(AREA, text, "close it in the proxy, and report this: it must be closed")
+            return
+    yield ok(AREA, "/console and /metrics ask strangers to sign in")

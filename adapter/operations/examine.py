@@ -1,0 +1,55 @@
+"""Look for what is wrong with an installation, or soon will be: ``adapter doctor``.
+
+It changes nothing. Its calls to Propexo are counted like all others, so that the rate limit holds.
+Each area is in a module of its own, as a generator of findings. The areas do not depend on each
+other: if one fails, the others still say what they found.
+"""
+
+from collections.abc import Mapping
+
+from adapter.models import Clock
+from adapter.operations.check_database import database_findings
+from adapter.operations.check_propexo import propexo_findings
+from adapter.operations.check_settings import GivenSettings, mapping_findings, setting_findings
+from adapter.operations.check_web import web_findings
+from adapter.operations.check_work import work_findings
+from adapter.operations.finding import Check, Finding, fault, run_checks
+from adapter.propexo.client import Propexo
+from adapter.store.embedded import EmbeddedServer
+
+#: How long all checks together may take. They run at the same time.
+LIMIT_SECONDS = 12.0
+
+
+def examine(given: GivenSettings, propexo: Propexo, clock: Clock) -> list[Finding]:
+    """Return all findings, by area. Whatever is slow is reported as such after some seconds."""
+    return run_checks(_checks(given, propexo, clock), LIMIT_SECONDS)
+
+
+def _checks(given: GivenSettings, propexo: Propexo, clock: Clock) -> Mapping[str, Check]:
+    settings = given.settings
+    url, no_database = _database(given)
+    checks: dict[str, Check] = {
+        "settings": lambda: setting_findings(given),
+        "mappings": lambda: mapping_findings(given),
+        "database": lambda: [no_database] if no_database else [],
+        "propexo": lambda: propexo_findings(settings, propexo, url, clock),
+        "web": lambda: web_findings(settings, url, clock),
+    }
+    if url is not None:
+        checks["database"] = lambda: database_findings(settings, url, clock)
+        checks["work"] = lambda: work_findings(settings, url, clock)
+    return checks
+
+
+def _database(given: GivenSettings) -> tuple[str | None, Finding | None]:
+    """Return the database's URL, or why there is none. The embedded server is not started."""
+    if given.settings.database_url is not None:
+        return given.settings.database_url, None
+    if any("DATABASE_URL" in text for text in given.faults):
+        return None, None  # the fault is reported with the settings
+    server = EmbeddedServer(given.settings.data_dir)
+    if server.is_running():
+        return server.url, None
+    text = f"DATABASE_URL is not set, and the PostgreSQL in {server.folder} is not running"
+    return None, fault("database", text, "name your settings with --env-file, or start adapter run")

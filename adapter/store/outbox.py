@@ -1,0 +1,129 @@
+"""Queue status webhooks from the history, claim them, and record their outcomes."""
+
+import dataclasses
+import datetime as dt
+from typing import NamedTuple
+
+from adapter.store.queries import Statements
+
+#: Number of entries in the history to read in one transaction.
+MOST_READ = 1000
+#: Maximum number of waiting webhooks to count, or to delete in one statement.
+MOST_WAITING = 10_000
+
+
+class Horizon(NamedTuple):
+    """The end of the history at a given moment."""
+
+    #: The last ID in the history, or None if it is empty.
+    newest: int | None
+    #: The open transactions that may have been assigned an earlier ID.
+    writers: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StatusWebhook:
+    """A lead's status to report."""
+
+    id: int
+    history_id: int
+    event_id: int
+    #: The booking's ID, or None if the lead is a webhook without bookings.
+    booking_id: int | None
+    #: ``booked``, ``needs_review``, ``failed`` or ``canceled``.
+    status: str
+    at: dt.datetime
+    #: The number of attempts, including the current one.
+    attempts: int
+    to_state: str
+    why: str
+    by: str
+    source: str
+    kind: str | None
+    community: str | None
+    timezone: str | None
+    starts_at: dt.datetime | None
+    job_id: str | None
+    #: True if the change belongs to a cancellation because of which a user canceled this tour.
+    is_gone: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookSummary:
+    """Whether the receiver of status webhooks responds."""
+
+    #: When the failures began, or None if the last attempt succeeded.
+    failing_since: dt.datetime | None
+    #: The latest error, also if an attempt succeeded since.
+    last_error: str | None
+    #: Number of webhooks that could not be delivered in time, and when the last one was given up.
+    given_up: int
+    given_up_at: dt.datetime | None
+    #: Undelivered webhooks, at most :data:`MOST_WAITING`, those of them that were tried, and when
+    #: the oldest change happened.
+    waiting: int
+    failed: int
+    oldest_at: dt.datetime | None
+
+
+class Outbox(Statements):
+    """Reads and writes status webhooks within a transaction."""
+
+    def horizon(self) -> Horizon:
+        """Return the end of the history. Call this outside a transaction that writes to it."""
+        row = self._one("history_horizon") or {}
+        return Horizon(row["newest"], frozenset(row["writers"]))
+
+    def queue(self, until: int, oldest: dt.datetime) -> bool:
+        """Queue changes since ``oldest``, up to this ID. Return True if there are more to queue.
+
+        The first call only records the ID, so that no earlier change is reported.
+        """
+        progress = self._one("lock_status_webhook_progress")
+        if progress is None:
+            return False
+        after = until if progress["position"] is None else progress["position"]
+        part = self._one("history_part_end", after=after, until=until, limit=MOST_READ) or {}
+        end = part["id"] or after
+        if end > after:
+            self._run("queue_status_webhooks", after=after, until=end, oldest=oldest)
+        if end != progress["position"]:
+            self._run("move_status_webhook_progress", position=end)
+        return bool(end < until and end > after)
+
+    def claim(self, now: dt.datetime, lease_until: dt.datetime) -> StatusWebhook | None:
+        """Claim and return the next webhook to deliver. The claim lasts until ``lease_until``."""
+        row = self._one("claim_status_webhook", now=now, lease_until=lease_until)
+        return StatusWebhook(**row) if row else None
+
+    def delivered(self, webhook: StatusWebhook) -> int:
+        """Delete a delivered webhook. Return how many earlier attempts failed."""
+        self._run("delete_status_webhook", id=webhook.id)
+        row = self._one("clear_status_webhook_failures")
+        return int(row["failures"]) if row else 0
+
+    def failed(
+        self,
+        webhook: StatusWebhook,
+        error: str,
+        *,
+        now: dt.datetime,
+        due_at: dt.datetime,
+        max_pause: float,
+    ) -> int:
+        """Postpone a webhook, and pause all others. Return how many attempts have failed."""
+        self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
+        row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
+        return int(row["failures"]) if row else 0
+
+    def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
+        """Delete webhooks of changes before a time. Return how many."""
+        row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
+        return int(row["count"]) if row else 0
+
+    def summary(self) -> WebhookSummary:
+        """Return whether the receiver responds."""
+        row = self._one("status_webhook_summary", limit=MOST_WAITING)
+        if row is None:
+            raise LookupError("the row of status_webhook_progress is missing; run adapter migrate")
+        return WebhookSummary(**row)

@@ -1,0 +1,61 @@
+"""Read facts about the database server that are not about leads, for ``adapter doctor``."""
+
+import dataclasses
+import datetime as dt
+
+import psycopg
+from psycopg.rows import dict_row
+
+from adapter.exceptions import StoreUnavailable
+from adapter.store.connection import OPTIONS, address_of, is_pooled, reason_of
+from adapter.store.migrate import SchemaState, schema_state
+from adapter.store.queries import STATEMENTS
+
+#: Timeout of the login and of each statement, in seconds.
+SECONDS = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ServerFacts:
+    """A server and a database, as the adapter's role sees them."""
+
+    version: int
+    role: str
+    database: str
+    #: Where the role could create tables, and whether it may.
+    schema: str
+    can_create: bool
+    is_read_only: bool
+    is_pooled: bool
+    #: The server's clock.
+    now: dt.datetime
+    #: Tables and sequences that the role may not use.
+    forbidden: tuple[str, ...]
+    #: Connections that the role may open, at most.
+    most_connections: int
+    size_bytes: int
+    schema_state: SchemaState
+
+
+def server_facts(url: str) -> ServerFacts:
+    """Return the facts. Raise :class:`StoreUnavailable`, with the reason."""
+    limits = {"connect_timeout": SECONDS, "tcp_user_timeout": SECONDS * 1000}
+    options = {**OPTIONS, **limits, "row_factory": dict_row, "prepare_threshold": None}
+    try:
+        with psycopg.connect(url, **options) as connection:
+            return _read(connection)
+    except psycopg.Error as exc:
+        reason = f"cannot reach PostgreSQL at {address_of(url)}: {reason_of(exc)}"
+        raise StoreUnavailable(reason) from exc
+
+
+def _read(connection: "psycopg.Connection[dict[str, object]]") -> ServerFacts:
+    facts = connection.execute(STATEMENTS["server_facts"]).fetchone()
+    forbidden = connection.execute(STATEMENTS["forbidden"]).fetchone()
+    return ServerFacts(
+        **facts,  # type: ignore[arg-type] # the statement returns these columns
+        forbidden=tuple(forbidden["names"] if forbidden else ()),  # type: ignore[arg-type]
+        version=connection.info.server_version,
+        is_pooled=is_pooled(connection),
+        schema_state=schema_state(connection),
+    )

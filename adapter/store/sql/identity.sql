@@ -1,0 +1,48 @@
+-- The database's identity, and what is needed after it was restored.
+
+-- name: record_worker
+-- Record that a worker runs on this database. Return no row if the database was restored, or if no worker
+-- ran for a while.
+UPDATE database_identity SET seen_at = now(), written_by = pg_current_xact_id(),
+    identity = COALESCE(current_identity(), identity)
+WHERE xmin = xid(written_by) AND COALESCE(identity = current_identity(), true)
+    AND seen_at > now() - interval '2 minutes'
+RETURNING seen_at
+
+-- name: read_identity
+-- Return when a worker last ran and what has changed since, or no row if no worker has run.
+SELECT seen_at, xmin <> xid(written_by) AS is_copied, identity, current_identity() AS current,
+    (SELECT stopped_for FROM rate_limit) AS stopped_for,
+    (SELECT stopped_at FROM rate_limit) AS stopped_at
+FROM database_identity
+
+-- name: adopt_identity
+-- Record that this is the database on which workers run.
+INSERT INTO database_identity (identity, written_by, seen_at)
+VALUES (current_identity(), pg_current_xact_id(), now())
+ON CONFLICT (one) DO UPDATE SET
+    identity = EXCLUDED.identity, written_by = EXCLUDED.written_by, seen_at = EXCLUDED.seen_at
+
+-- name: skip_ids
+-- Skip IDs that were assigned after the backup. setval would require another privilege than nextval.
+SELECT max(nextval('lead_ids')) AS id FROM generate_series(1, %(count)s)
+
+-- name: newest_jobs
+-- Return the jobs of the newest bookings posted before a time.
+SELECT job_id, posted_at FROM bookings
+WHERE state = 'booked' AND job_id IS NOT NULL AND posted_at BETWEEN %(since)s AND %(until)s
+ORDER BY posted_at DESC LIMIT %(limit)s
+
+-- name: bookings_that_may_be_sent
+-- Return the bookings that may have been sent since a backup.
+SELECT * FROM bookings
+WHERE state IN ('pending', 'held', 'failed', 'expired', 'sending', 'unknown') ORDER BY id
+
+-- name: insert_lost_event
+-- Store the event of a booking whose webhook is lost.
+INSERT INTO events (source, state, received_at, content_type, headers, query, body, kept)
+VALUES (%(source)s, 'mapped', %(at)s, '', '{}', '', '', 'lead') RETURNING id
+
+-- name: senders_since
+-- Return the sources that have sent webhooks since a time.
+SELECT DISTINCT source FROM events WHERE received_at > %(since)s ORDER BY source
