@@ -21,7 +21,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _json = json.JSONEncoder(default=str).encode
 
 #: Loggers of other packages, whose messages may contain personal data.
-_FOREIGN = frozenset({"gunicorn", "psycopg", "urllib3", "py"})
+_FOREIGN = frozenset({"apprise", "gunicorn", "psycopg", "urllib3", "py"})
 
 
 class JsonLines(logging.Formatter):

@@ -326,6 +326,16 @@ def read_encryption_keys(text: str) -> tuple[str, ...]:
     return keys
 
 
+def read_alarm_urls(text: str) -> tuple[str, ...]:
+    """Parse comma-separated Apprise URLs, such as ``slack://…``. A URL may contain commas."""
+    urls = tuple(
+        filter(None, (url.strip() for url in re.split(r",(?=\s*(?:[a-z][a-z0-9]*://|$))", text)))
+    )
+    if not all(re.fullmatch(r"[a-z][a-z0-9]*://\S+", url) for url in urls):
+        raise ValueError("must be URLs such as mailtos://… or slack://…, separated by commas")
+    return urls
+
+
 def _is_key(text: str) -> bool:
     return _size_of(text, altchars="-_") == 32
 
@@ -511,6 +521,10 @@ class Settings:
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
         "`adapter encryption key`. Unset: requests are not encrypted.", secret=True)
+    alarms: tuple[str, ...] = setting("ADAPTER_ALARMS", (), read_alarm_urls,
+        "Comma-separated Apprise URLs of the services that tell people of problems, such as "
+        "mailtos://…, slack://… or pagerduty://…. Unset: nobody is told.",
+        secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
         "yes or no: whether this version's worker may work on a database that a newer version has "
         "migrated, after a rollback.")

@@ -28,6 +28,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "find": "find",
         "init": "init",
         "leads": "bookings events show",
+        "manage_alarms": "alarms",
         "manage_encryption": "encryption",
         "manage_users": "users",
         "map": "map",

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import getpass
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,6 +68,14 @@ by_option = click.option(
     show_default="your user name",
     help="Your name for the audit log.",
 )
+
+
+def read_period(_context: object, _option: object, text: str) -> dt.timedelta:
+    """Return a period such as ``12h`` or ``7d``."""
+    found = re.fullmatch(r"([1-9][0-9]{0,3})([hd])", text)
+    if found is None:
+        raise click.BadParameter("must be a number of hours or days, such as 12h or 7d")
+    return int(found[1]) * dt.timedelta(hours=24 if found[2] == "d" else 1)
 
 
 def _period_option(name: str, help: str) -> Callable[..., Any]:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import getpass
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from adapter.cli.leads import (
     filter_options,
     limit_option,
     opened_store,
+    read_period,
     source_option,
 )
 from adapter.exceptions import StoreUnavailable
@@ -30,13 +30,6 @@ from adapter.operations.report_serializers import group_as_dict, verdict_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import Settings, settings_from
 from adapter.store import Filter, ReviewQueue
-
-
-def _period(_context: object, _option: object, text: str) -> dt.timedelta:
-    found = re.fullmatch(r"([1-9][0-9]{0,3})([hd])", text)
-    if found is None:
-        raise click.BadParameter("must be a number of hours or days, such as 12h or 7d")
-    return int(found[1]) * dt.timedelta(hours=24 if found[2] == "d" else 1)
 
 
 @click.command(epilog=examples("adapter queue", "adapter queue 3f9a1c02 --limit 10"))
@@ -80,7 +73,7 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
     "--since",
     "period",
     default="1d",
-    callback=_period,
+    callback=read_period,
     metavar="PERIOD",
     help="Period to report on, such as 12h or 7d.",
 )

@@ -8,6 +8,7 @@ workers finish their requests. If they are invalid, the problems are logged, and
 Gunicorn also reads this module as its configuration: it calls :func:`on_starting`.
 """
 
+import contextlib
 import fcntl
 import functools
 import logging
@@ -15,20 +16,22 @@ import os
 import socket
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flask
 
 from adapter import app, logs, services
+from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, name_connections, settings_from
-from adapter.store import Database
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
@@ -45,21 +48,38 @@ def create_app() -> flask.Flask:
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     created = app.create_app(settings, all_sources=sources)
-    heart = Heart(created.extensions["pipeline"], "web", os.getppid())
-    store = created.extensions["pipeline"].store
-    threading.Thread(target=_report, args=[heart, store], name="heartbeat", daemon=True).start()
+    pipeline = created.extensions["pipeline"]
+    threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
     return created
 
 
-def _report(heart: Heart, store: Database) -> None:
-    """Send the heartbeats of the main process, once the former reporter has ended."""
-
-    def beat() -> None:
-        store.check_schema()  # it may not be migrated yet
-        heart.beat()
-
+def _report(pipeline: Pipeline) -> None:
+    """Send the main process's heartbeats and the alarms, once the former reporter has ended."""
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
-    repeat("heartbeat", beat, HEARTBEAT_SECONDS, threading.Event())
+    heart = Heart(pipeline, "web", os.getppid())
+    watch = Watch(
+        pipeline.settings,
+        pipeline.store,
+        lambda: pipeline.sources,
+        pipeline.clock,
+        tells_outages=True,
+    )
+    never = threading.Event()
+    look = functools.partial(_if_migrated, pipeline, watch.step)
+    alarms = ("alarms", look, WATCH_SECONDS, never)
+    threading.Thread(target=repeat, args=alarms, name="alarms", daemon=True).start()
+    beat = functools.partial(_if_migrated, pipeline, heart.beat)
+    repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
+
+
+def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
+    """Call a step unless the database is not migrated yet. The step itself notices an outage."""
+    with contextlib.suppress(StoreUnavailable):
+        try:
+            pipeline.store.check_schema()
+        except WrongSchema:
+            return
+    step()
 
 
 def on_starting(server: Any) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
+from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
 from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
@@ -107,8 +108,14 @@ class Worker:
         #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        parts = ("polling", "recovery", "listener", "heartbeat", "threads", *Task)
+        parts = ("polling", "recovery", "listener", "heartbeat", "alarms", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
+        self._watch = Watch(
+            pipeline.settings,
+            pipeline.store,
+            lambda: pipeline.sources,  # a reload replaces them
+            pipeline.clock,
+        )
         self._watchdog = Watchdog(parts, max(DEAD_SECONDS, slowest))
         self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
@@ -135,6 +142,7 @@ class Worker:
             ("recovery", self._recover, RECOVERY_SECONDS),
             ("listener", self._listen, RECONNECT_SECONDS),
             ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
+            ("alarms", self._watch.step, WATCH_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from adapter.store.alarm_log import AlarmLog
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.claims import Claims
@@ -37,6 +38,7 @@ def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
 class Transaction(Statements):
     """A transaction over one connection, with an attribute for each group of tables."""
 
+    alarms = _lazy(AlarmLog)
     attempts = _lazy(Attempts)
     audit = _lazy(AuditLog)
     bookings = _lazy(Bookings)

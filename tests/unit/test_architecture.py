@@ -33,6 +33,7 @@ ORDER = [
 
 HOMES = {
     "apispec": {"console"},
+    "apprise": {"operations"},
     "cryptography": {"store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},

@@ -24,6 +24,7 @@ from adapter.settings import (
 )
 
 SECRETS = {
+    "ADAPTER_ALARMS": "slack://hunter2,json://example.com/?to=a,b",
     "DATABASE_URL": "postgresql://adapter:hunter2@db/adapter",
     "PROPEXO_TOKEN": "hunter2",
     "PROPEXO_WEBHOOK_SECRET": "hunter2",
@@ -100,12 +101,18 @@ def test_secrets_are_in_no_representation() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_USERS", "ADAPTER_ENCRYPTION_KEYS"]
+    "name",
+    ["DATABASE_URL", "PROPEXO_TOKEN", "ADAPTER_ALARMS", "ADAPTER_USERS", "ADAPTER_ENCRYPTION_KEYS"],
 )
 def test_a_secret_that_cannot_be_read_is_not_quoted(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{name} ") as refused:
         settings_from({name: "hunter2 hunter2"})
     assert "hunter2" not in str(refused.value)
+
+
+def test_a_url_of_an_alarm_may_contain_commas() -> None:
+    urls = ("mailtos://u:p@example.com?to=a@example.com,b@example.com", "slack://T0/B0/x")
+    assert settings_from({"ADAPTER_ALARMS": f"{urls[0]}, {urls[1]},"}).alarms == urls
 
 
 def test_a_short_api_token_is_refused() -> None:

@@ -389,6 +389,30 @@ CREATE TABLE processes (
     outdated_since timestamptz
 );
 
+-- Problems of which people are told. Deleted 90 days after their end.
+CREATE TABLE alarms (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    code text NOT NULL,
+    -- The source concerned, or empty.
+    source text NOT NULL,
+    level text NOT NULL,
+    sentence text NOT NULL,
+    next_step text NOT NULL,
+    began_at timestamptz NOT NULL,
+    -- When a process last noticed the problem.
+    seen_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    -- When people were last told of it.
+    sent_at timestamptz,
+    -- Until then, a process may be sending a message about it.
+    claimed_until timestamptz NOT NULL DEFAULT 'epoch',
+    -- True if it is over, and people were told so or never told of it.
+    is_closed boolean NOT NULL DEFAULT false,
+    acknowledged_by text,
+    snoozed_until timestamptz
+);
+CREATE UNIQUE INDEX alarms_open ON alarms (code, source) WHERE NOT is_closed;
+
 -- Webhooks that report leads' states to another system (ADAPTER_STATUS_WEBHOOK_URL).
 
 -- A state change to report, queued from the history. Deleted when it is delivered or given up.

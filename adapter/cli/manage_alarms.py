@@ -1,0 +1,120 @@
+"""``alarms``: list the problems of which people are told, try the services, and end reminders."""
+
+import datetime as dt
+import sys
+from collections.abc import Callable
+
+import click
+
+from adapter.cli import formatting, output
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, by_option, limit_option, opened_store, read_period
+from adapter.models import utc_now
+from adapter.operations.health import Level
+from adapter.operations.notifications import Line, Notifier, message_of, service_of
+from adapter.operations.serializers import utc
+from adapter.settings import settings_from
+from adapter.store import Transaction
+from adapter.store.alarm_log import Alarm
+
+_source_option = click.option("--source", default="", help="Only the alarm for this source.")
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=examples(
+        "adapter alarms",
+        "adapter alarms test",
+        "adapter alarms acknowledge no_worker",
+        "adapter alarms snooze source_silent --source rentfeed --for 2d",
+    ),
+)
+@limit_option
+@as_json
+@click.pass_context
+def alarms(context: click.Context, limit: int, as_json: bool) -> None:
+    """List the alarms, those that last first.
+
+    The services in ADAPTER_ALARMS tell people when a problem begins and is over, and every four
+    hours while it lasts.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        newest = tx.alarms.newest(limit)
+    text = "\n".join(map(_text, newest)) or "There have been no alarms."
+    output.show({"alarms": newest}, text, as_json=as_json)
+
+
+def _text(alarm: Alarm) -> str:
+    name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
+    over = f", over {utc(alarm.ended_at)}" if alarm.ended_at else ""
+    told = f", sent {utc(alarm.sent_at)}" if alarm.sent_at else ", not sent"
+    by = f", acknowledged by {alarm.acknowledged_by}" if alarm.acknowledged_by else ""
+    until = f", snoozed until {utc(alarm.snoozed_until)}" if alarm.snoozed_until else ""
+    times = f"began {utc(alarm.began_at)}{over}{told}{by}{until}"
+    return f"{alarm.level.upper()}: {name}\n  {alarm.sentence}\n  {times}"
+
+
+@alarms.command(epilog=examples("adapter alarms test"))
+@as_json
+def test(as_json: bool) -> None:
+    """Send a test message to each service in ADAPTER_ALARMS.
+
+    The exit code is 1 if a service did not accept it.
+    """
+    settings = settings_from()
+    if not settings.alarms:
+        output.fail("ADAPTER_ALARMS is not set, so nobody is told of problems")
+    message = message_of(settings, [Line(Level.OK, "test", "A test. Nothing is wrong.")])
+    errors = Notifier(settings.alarms).send_to_each(message)
+    rows = [
+        (number, service_of(url), error or "accepted")
+        for number, (url, error) in enumerate(zip(settings.alarms, errors, strict=True), 1)
+    ]
+    data = [{"number": number, "service": name, "result": result} for number, name, result in rows]
+    text = formatting.table(("URL", "service", "result"), rows)
+    output.show({"services": data}, text, as_json=as_json)
+    sys.exit(any(errors))
+
+
+@alarms.command(epilog=examples("adapter alarms acknowledge no_worker"))
+@click.argument("code")
+@_source_option
+@by_option
+def acknowledge(code: str, source: str, by: str) -> None:
+    """End the reminders of an alarm, because you take care of it.
+
+    Its end is still reported. CODE is in the message and in `adapter alarms`.
+    """
+    _change(code, source, by, "acknowledged", lambda tx: tx.alarms.acknowledge(code, source, by))
+
+
+@alarms.command(epilog=examples("adapter alarms snooze source_silent --source rentfeed --for 2d"))
+@click.argument("code")
+@_source_option
+@click.option(
+    "--for",
+    "period",
+    required=True,
+    callback=read_period,
+    metavar="PERIOD",
+    help="How long, such as 2h or 3d.",
+)
+@by_option
+def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
+    """Tell nobody of an alarm for a while. If it still lasts then, people are told again."""
+    until = utc_now() + period
+    _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
+
+
+def _change(
+    code: str, source: str, by: str, action: str, change: Callable[[Transaction], int]
+) -> None:
+    scope = f"{code} of {source}" if source else code
+    with opened_store(settings_from()) as store, store.transaction() as tx:
+        count = change(tx)
+        if not count:
+            output.fail(f"there is no alarm {scope} that lasts; `adapter alarms` lists them")
+        tx.audit.record(f"alarm_{action}", by=by, at=utc_now(), detail=scope)
+    click.echo(f"{action}: {count}")

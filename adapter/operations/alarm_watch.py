@@ -1,0 +1,203 @@
+"""Tell people when a problem begins, lasts and is over: once, whichever process notices it.
+
+All workers and one web process watch. What people were told is in PostgreSQL, so that each message
+is sent by one of them. Another one repeats a message that could not be delivered.
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from adapter.exceptions import StoreUnavailable
+from adapter.models import Clock
+from adapter.operations.health import Level, Problem, problems_in, read_facts, unreachable
+from adapter.operations.notifications import Line, Message, Notifier, message_of
+from adapter.operations.serializers import ago
+from adapter.settings import Settings
+from adapter.store import Database
+from adapter.store.alarm_log import Alarm, AlarmLog
+
+log = logging.getLogger(__name__)
+
+#: How often each process looks. It must see a problem twice.
+WATCH_SECONDS: Final = 10.0
+#: A problem must be absent for this long, so that one that comes and goes is one problem.
+ENDS_AFTER: Final = dt.timedelta(seconds=60)
+#: What begins within this time after a message is in the next message.
+PAUSE: Final = dt.timedelta(seconds=30)
+REMIND_AFTER: Final = dt.timedelta(hours=4)
+#: Another process may repeat a message after this time, if its sender has failed or died.
+CLAIM: Final = dt.timedelta(seconds=60)
+#: How long after its start, or after an outage of PostgreSQL, a process lets the others catch up.
+SETTLING: Final = dt.timedelta(seconds=20)
+AWAY_AFTER: Final = dt.timedelta(seconds=60)
+KEPT: Final = dt.timedelta(days=90)
+
+#: Problems by code and source.
+Problems: TypeAlias = Mapping[tuple[str, str], Problem]
+
+
+class Watch:
+    """Watches in one process, and tells people of changes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Database,
+        sources: Callable[[], Iterable[str]],
+        clock: Clock,
+        *,
+        tells_outages: bool = False,
+    ) -> None:
+        """``tells_outages``: tell people that PostgreSQL is away. The others are silent then."""
+        self._settings, self._store, self._sources, self._clock = settings, store, sources, clock
+        self._notifier = Notifier(settings.alarms)
+        self._outage = Outage(settings, self._notifier) if tells_outages else None
+        self._settled_at = clock() + SETTLING
+        #: What it saw when it last looked.
+        self._seen: Problems = {}
+
+    def step(self) -> None:
+        """Look once, and tell people what has changed. Raise StoreUnavailable."""
+        now = self._clock()
+        try:
+            facts = read_facts(self._store, self._sources(), self._settings, now)
+        except StoreUnavailable as exc:
+            self._settled_at = now + SETTLING
+            if self._outage is not None:
+                self._outage.continues(str(exc), now)
+            raise
+        if self._outage is not None:
+            self._outage.is_over(now)
+        if now >= self._settled_at:
+            self._compare(problems_in(facts), now)
+
+    def _compare(self, found: Iterable[Problem], now: dt.datetime) -> None:
+        problems = {(one.code, one.source): one for one in found if one.level is not Level.NOTE}
+        lasting = {key: one for key, one in problems.items() if key in self._seen}
+        self._seen = problems
+        if due := self._update(problems, lasting, now):
+            self._tell(due, now)
+
+    def _update(self, seen: Problems, lasting: Problems, now: dt.datetime) -> Sequence[Alarm]:
+        """Store what has begun and ended. Claim and return the alarms to tell people of."""
+        with self._store.transaction() as tx:
+            if not tx.alarms.try_lock():
+                return ()
+            known = {one.key: one for one in tx.alarms.open_alarms()}
+            if not known and not lasting:
+                return ()
+            tx.alarms.mark_seen([one.id for key, one in known.items() if key in seen], now)
+            _end(tx.alarms, now)
+            for key in lasting.keys() - known.keys():
+                _begin(tx.alarms, lasting[key], now)
+            last = tx.alarms.last_sent_at()
+            if last is not None and now - last < PAUSE:
+                return ()
+            due = [one for one in tx.alarms.open_alarms() if is_due(one, now)]
+            tx.alarms.claim([one.id for one in due], now + CLAIM)
+        return [_with_current_sentence(one, seen) for one in due]
+
+    def _tell(self, due: Sequence[Alarm], now: dt.datetime) -> None:
+        """Send alarms in one message. If nobody gets it, another try follows."""
+        if not self._notifier.send(message_of(self._settings, map(_line, due))):
+            return
+        with self._store.transaction() as tx:
+            tx.alarms.record_sent(due, now)
+            tx.alarms.delete_old(now - KEPT)
+
+
+class Outage:
+    """Tells people that PostgreSQL is away, from memory."""
+
+    def __init__(self, settings: Settings, notifier: Notifier) -> None:
+        self._settings, self._notifier = settings, notifier
+        self._since: dt.datetime | None = None
+        self._sent_at: dt.datetime | None = None
+        #: An all-clear that could not be delivered yet.
+        self._unsent: Message | None = None
+
+    def continues(self, reason: str, now: dt.datetime) -> None:
+        """Tell people of an outage that lasts, and remind them."""
+        self._since = self._since or now
+        is_first = self._sent_at is None
+        last, limit = (self._since, AWAY_AFTER) if is_first else (self._sent_at, REMIND_AFTER)
+        if last is None or now - last < limit:
+            return
+        (problem,) = unreachable(reason, now, self._since).problems
+        text = f"{problem.sentence}\n{problem.next_step}"
+        message = message_of(self._settings, [Line(problem.level, problem.code, text)])
+        if self._notifier.send(message):
+            self._sent_at, self._unsent = now, None
+            if is_first:
+                _log_begin(problem)
+
+    def is_over(self, now: dt.datetime) -> None:
+        """Tell people that an outage they were told of is over."""
+        if self._since is not None and self._sent_at is not None:
+            code = "database_unreachable"
+            log.info("problem_over", extra={"code": code, "source": ""})
+            line = Line(Level.OK, code, _over(code, self._since, now))
+            self._unsent = message_of(self._settings, [line])
+        self._since = self._sent_at = None
+        if self._unsent is not None and self._notifier.send(self._unsent):
+            self._unsent = None
+
+
+def is_due(alarm: Alarm, now: dt.datetime) -> bool:
+    """Return True if people are to be told of an open alarm, of its end, or again."""
+    if alarm.claimed_until > now:
+        return False
+    if alarm.ended_at is not None:
+        return True
+    snoozed_until, sent_at = alarm.snoozed_until, alarm.sent_at
+    if snoozed_until is not None and snoozed_until > now:
+        return False
+    if sent_at is None:
+        return True
+    has_woken = snoozed_until is not None and sent_at < snoozed_until
+    return alarm.acknowledged_by is None and (has_woken or now - sent_at >= REMIND_AFTER)
+
+
+def _end(alarms: AlarmLog, now: dt.datetime) -> None:
+    for code, source in alarms.end_unseen(now - ENDS_AFTER):
+        log.info("problem_over", extra={"code": code, "source": source})
+
+
+def _begin(alarms: AlarmLog, problem: Problem, now: dt.datetime) -> None:
+    alarms.add(
+        code=problem.code,
+        source=problem.source,
+        level=problem.level,
+        sentence=problem.sentence,
+        next_step=problem.next_step,
+        began_at=problem.since or now,
+        now=now,
+    )
+    _log_begin(problem)
+
+
+def _log_begin(problem: Problem) -> None:
+    level = logging.ERROR if problem.level is Level.BROKEN else logging.WARNING
+    facts = {"code": problem.code, "source": problem.source, "reason": problem.sentence}
+    log.log(level, "problem_began", extra=facts)
+
+
+def _with_current_sentence(alarm: Alarm, seen: Problems) -> Alarm:
+    problem = seen.get(alarm.key)
+    return alarm if problem is None else dataclasses.replace(alarm, sentence=problem.sentence)
+
+
+def _line(alarm: Alarm) -> Line:
+    name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
+    if alarm.ended_at is not None:
+        return Line(Level.OK, name, _over(name, alarm.began_at, alarm.ended_at))
+    still = "Still: " if alarm.sent_at is not None else ""
+    return Line(Level(alarm.level), name, f"{still}{alarm.sentence}\n{alarm.next_step}")
+
+
+def _over(name: str, began_at: dt.datetime, ended_at: dt.datetime) -> str:
+    length = ago(began_at, ended_at).removesuffix(" ago")
+    return f"Over: {name}, from {began_at:%b %d %H:%M} to {ended_at:%b %d %H:%M} UTC ({length})."
