@@ -1,5 +1,6 @@
 """Test who is told of problems, when, and how often."""
 
+import concurrent.futures
 import dataclasses
 import datetime as dt
 import logging
@@ -343,6 +344,43 @@ def test_a_process_that_dies_before_it_sends_is_replaced(
     assert (running.watches, catcher.messages) == ([running.watches[-1]], [])
     running.run(90)
     assert catcher.titles() == ["BROKEN: no_worker"]
+
+
+def test_two_processes_at_the_same_time_send_one_message(
+    running: Installation, catcher: MessageCatcher
+) -> None:
+    first, second = running.watches
+    running.is_working = False
+    running.age(70)
+    catcher.answers.clear()
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        first.step()
+        sent = threads.submit(first.step)
+        wait_until(lambda: catcher.requests, "the first sends")
+        second.step()
+        second.step()
+        assert catcher.requests == 1
+        catcher.answers.set()
+        sent.result()
+    running.run(60)
+    assert catcher.titles() == ["BROKEN: no_worker"]
+
+
+def test_a_process_that_hangs_does_not_keep_the_lock(
+    running: Installation, catcher: MessageCatcher
+) -> None:
+    running.is_working = False
+    running.age(70)
+
+    def hang() -> None:
+        with running.harness.pipeline.store.transaction() as tx:
+            assert tx.alarms.try_lock()
+            running.run(20)
+            assert catcher.messages == []
+            wait_until(lambda: catcher.messages or running.run(10), "another process sends", 15)
+
+    with pytest.raises(StoreUnavailable):
+        hang()
 
 
 def test_a_service_that_hangs_delays_no_other(

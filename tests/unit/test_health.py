@@ -125,8 +125,10 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     (
         "sending_stopped",
         queue(stopped_for="unreachable", stopped_why="timed out (api.example.com:443)"),
-        "Nothing is sent, because Propexo cannot be reached (timed out (api.example.com:443)): "
-        "nothing waits yet.",
+        (
+            "Nothing is sent, because Propexo cannot be reached (timed out (api.example.com:443)): "
+            "nothing waits yet."
+        ),
         GOOD,
     ),
     (
