@@ -14,6 +14,8 @@ class MessageCatcher:
     def __init__(self, port: int) -> None:
         self.url = f"json://127.0.0.1:{port}/a-secret"
         self.messages: list[dict[str, Any]] = []
+        #: Number of requests, including those that are refused or wait.
+        self.requests = 0
         self.status = 200
         #: Requests wait for it. A service that hangs has cleared it.
         self.answers = threading.Event()
@@ -35,6 +37,7 @@ def running_catcher() -> Iterator[MessageCatcher]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            catcher.requests += 1
             catcher.answers.wait(30)
             if catcher.status == 200:
                 catcher.messages.append(body)

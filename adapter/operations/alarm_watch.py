@@ -51,7 +51,7 @@ class Watch:
         *,
         tells_outages: bool = False,
     ) -> None:
-        """``tells_outages``: tell people that PostgreSQL is away. The others are silent then."""
+        """``tells_outages``: tell people that PostgreSQL cannot be used. The others do not."""
         self._settings, self._store, self._sources, self._clock = settings, store, sources, clock
         self._notifier = Notifier(settings.alarms)
         self._outage = Outage(settings, self._notifier) if tells_outages else None
@@ -63,6 +63,8 @@ class Watch:
         """Look once, and tell people what has changed. Raise StoreUnavailable."""
         now = self._clock()
         try:
+            if self._outage is not None:
+                self._store.check_room()  # senders get 503 too if it can only be read
             facts = read_facts(self._store, self._sources(), self._settings, now)
         except StoreUnavailable as exc:
             self._settled_at = now + SETTLING
@@ -110,7 +112,7 @@ class Watch:
 
 
 class Outage:
-    """Tells people that PostgreSQL is away, from memory."""
+    """Tells people from memory that PostgreSQL cannot be used: it is away, full or read-only."""
 
     def __init__(self, settings: Settings, notifier: Notifier) -> None:
         self._settings, self._notifier = settings, notifier

@@ -1,15 +1,23 @@
 """Test with real processes that missing and hung processes are noticed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
+import pytest
 
 from adapter.store.embedded import EmbeddedServer
 from tests.adapter_process import AdapterProcess
+from tests.message_catcher import MessageCatcher, running_catcher
 from tests.wait import wait_until
+
+
+@pytest.fixture
+def catcher() -> Iterator[MessageCatcher]:
+    with running_catcher() as one:
+        yield one
 
 
 def execute(running: AdapterProcess, sql: str) -> list[tuple[Any, ...]]:
@@ -35,9 +43,9 @@ def is_fresh(running: AdapterProcess, kind: str) -> bool:
 
 
 def test_a_hung_worker_and_a_replaced_web_process_are_noticed(
-    start: Callable[..., AdapterProcess],
+    start: Callable[..., AdapterProcess], catcher: MessageCatcher
 ) -> None:
-    running = start()
+    running = start(ADAPTER_ALARMS=catcher.url)
     wait_until(
         lambda: is_fresh(running, "web") and is_fresh(running, "worker"), "they send heartbeats"
     )
@@ -51,6 +59,8 @@ def test_a_hung_worker_and_a_replaced_web_process_are_noticed(
     checked = running.run_command("stats", "--check")
     assert checked.stdout.startswith("BROKEN: No worker runs since "), checked.stdout
     assert checked.returncode == 2
+    wait_until(lambda: catcher.messages, "the web process tells people", 60)
+    assert catcher.titles() == ["BROKEN: no_worker"]
     worker.resume()
     wait_until(lambda: is_fresh(running, "worker"), "the worker continues")
 

@@ -1,5 +1,6 @@
 """Test who is told of problems, when, and how often."""
 
+import concurrent.futures
 import dataclasses
 import datetime as dt
 import logging
@@ -7,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from adapter.exceptions import StoreUnavailable
@@ -17,6 +19,7 @@ from adapter.operations.notifications import Line, Notifier, message_of
 from adapter.server.heartbeat import Heart
 from adapter.server.worker import Worker
 from adapter.store import Database
+from tests.databases import run_sql
 from tests.harness import Harness, settle
 from tests.integration.test_monitoring import count_hours, execute, rejected
 from tests.leads import lead
@@ -221,6 +224,21 @@ def test_a_short_outage_of_postgresql_is_not_reported(
     assert catcher.messages == []
 
 
+def test_postgresql_that_is_read_only(
+    fresh_database: str, upstream: SandboxClient, catcher: MessageCatcher
+) -> None:
+    name = psycopg.conninfo.conninfo_to_dict(fresh_database)["dbname"]
+    run_sql(fresh_database, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    with Database(fresh_database, size=2) as opened:
+        installation = Installation(Harness(opened, upstream), catcher.url)
+        for _ in range(12):
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                installation.watches[0].step()
+            installation.harness.clock.advance(10)
+    assert catcher.titles() == ["BROKEN: database_unreachable"]
+    assert "PostgreSQL is read-only" in catcher.messages[0]["message"]
+
+
 # --- several problems, reminders, and what people do about them
 
 
@@ -343,6 +361,47 @@ def test_a_process_that_dies_before_it_sends_is_replaced(
     assert (running.watches, catcher.messages) == ([running.watches[-1]], [])
     running.run(90)
     assert catcher.titles() == ["BROKEN: no_worker"]
+
+
+def test_two_processes_at_the_same_time_send_one_message(
+    running: Installation, catcher: MessageCatcher
+) -> None:
+    first, second = running.watches
+    running.is_working = False
+    running.age(70)
+    catcher.answers.clear()
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        first.step()
+        sent = threads.submit(first.step)
+        wait_until(lambda: catcher.requests, "the first sends")
+        second.step()
+        second.step()
+        assert catcher.requests == 1
+        catcher.answers.set()
+        sent.result()
+    running.run(60)
+    assert catcher.titles() == ["BROKEN: no_worker"]
+
+
+def test_a_process_that_hangs_does_not_keep_the_lock(
+    running: Installation, catcher: MessageCatcher
+) -> None:
+    running.is_working = False
+    running.age(70)
+
+    def is_told() -> bool:
+        running.run(10)
+        return bool(catcher.messages)
+
+    def hang() -> None:
+        with running.harness.pipeline.store.transaction() as tx:
+            assert tx.alarms.try_lock()
+            running.run(20)
+            assert catcher.messages == []
+            wait_until(is_told, "another process sends", 15)
+
+    with pytest.raises(StoreUnavailable):
+        hang()
 
 
 def test_a_service_that_hangs_delays_no_other(

@@ -4,7 +4,7 @@ import contextlib
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
@@ -186,7 +186,7 @@ def test_any_data_and_any_path_find_or_refuse(data: object, parts: list[str]) ->
     closest_key(data, path)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from("ab0*"), JSON),
     st.lists(st.sampled_from(["a", "b", "0", "²", "*", '"*"', '"0"']), min_size=1, max_size=4),
