@@ -219,6 +219,7 @@ def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.date
     """Hold a request that would be sent after all if it may be from another person."""
     if decision.state is not BookingState.PENDING:
         return decision
+    tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
     return held_person(booking, load(tx, booking, now).unclear, now) or decision
 
 

@@ -195,13 +195,14 @@ CREATE TABLE installation (
 INSERT INTO installation (hash_key)
     VALUES (sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea));
 
--- Which database this is: cluster, timeline and OID. NULL if this role may not read it.
+-- Which database this is: cluster, timeline and OID. NULL if it cannot be known here, whatever the error:
+-- each POST depends on it.
 CREATE FUNCTION current_identity() RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
         left(pg_walfile_name(pg_current_wal_lsn()), 8),
         (SELECT oid FROM pg_database WHERE datname = current_database()));
-EXCEPTION WHEN insufficient_privilege OR object_not_in_prerequisite_state THEN
+EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $$;
 

@@ -1,10 +1,11 @@
--- Which database this is: cluster, timeline and OID. NULL if this role may not read it.
+-- Which database this is: cluster, timeline and OID. NULL if it cannot be known here, whatever the error:
+-- each POST depends on it.
 CREATE FUNCTION current_identity() RETURNS text LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN concat_ws('/', (SELECT system_identifier FROM pg_control_system()),
         left(pg_walfile_name(pg_current_wal_lsn()), 8),
         (SELECT oid FROM pg_database WHERE datname = current_database()));
-EXCEPTION WHEN insufficient_privilege OR object_not_in_prerequisite_state THEN
+EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $$;
 
