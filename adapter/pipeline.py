@@ -34,7 +34,7 @@ from adapter.bookings.sender import Sender
 from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
-from adapter.operations.erase import Eraser
+from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings

@@ -15,8 +15,8 @@ from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
 from adapter.store import Database
+from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import build_endpoint
-from adapter.webhooks.receive import Receipt
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
 

@@ -13,7 +13,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping import transforms
 from adapter.models import utc_now
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.erase import Eraser, Found
+from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.serializers import dump
 from adapter.settings import Policy, settings_from
 from adapter.store import Undecryptable

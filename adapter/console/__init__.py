@@ -10,8 +10,8 @@ import flask
 
 # The views register themselves on the blueprint when they are imported.
 from adapter.console import (  # noqa: F401
+    access,
     actions,
-    auth,
     decision_pages,
     error_pages,
     playground,
@@ -29,6 +29,6 @@ def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Ve
     """Add the console under ``/console``. ``verifiers`` maps each source to its verifier."""
     app.extensions["console"] = ConsoleServices(pipeline, verifiers)
     app.jinja_options = {**app.jinja_options, "finalize": render_value}
-    auth.init_auth(app)
+    access.init_access(app)
     app.register_blueprint(bp)
     app.add_url_rule("/", "home", lambda: flask.redirect(flask.url_for("console.overview")))

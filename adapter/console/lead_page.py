@@ -36,7 +36,7 @@ from adapter.operations.allowed_actions import (
     may_discard,
     why_not_release,
 )
-from adapter.operations.edit_booking import CONTACTS, shared_contacts
+from adapter.operations.release_changes import CONTACTS, shared_contacts
 from adapter.store import AuditEntry, Issue
 
 

@@ -127,12 +127,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is stopped: Propexo rejects the API token (401 or 403), or several POSTs in a row "
-        "had no clear answer",
+        "sending is stopped: Propexo rejects the API token (401 or 403), several POSTs in a row "
+        "had no clear answer, or the database was restored",
         "Webhooks are stored, but nothing is booked.",
         "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
         "check Propexo's status and the network. Sending then resumes automatically; "
-        "`adapter resume` tries immediately.",
+        "`adapter resume` tries immediately. After a restore, run `adapter restored`.",
     ),
     "nothing_sent": Condition(
         Level.BROKEN,

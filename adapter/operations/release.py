@@ -17,7 +17,7 @@ from adapter.bookings.reconcile import Related
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
 from adapter.models import AttemptOutcome, Booking, BookingState, Clock, Kind
-from adapter.operations import edit_booking
+from adapter.operations import release_changes
 from adapter.operations.allowed_actions import (
     check_confirm,
     check_release,
@@ -79,7 +79,7 @@ class Repairs:
             # A guest card expires a fixed time after its request, so a release restarts the clock.
             if is_taken_back or adds_tour or edited.kind is Kind.PROSPECT:
                 edited = dataclasses.replace(edited, asked_at=now)
-            edit_booking.check(edited, self._settings, now, is_any_hour=is_any_hour)
+            release_changes.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited)
             is_question = booking.reason in _QUESTIONS and not is_another_person
             if adds_tour:
@@ -100,7 +100,7 @@ class Repairs:
     ) -> Booking:
         source, policy = self._sources.get(booking.source), self._settings.policy
         communities = source.communities if source else {}
-        edited = edit_booking.edited(booking, changes, communities, policy)
+        edited = release_changes.edited(booking, changes, communities, policy)
         keys = fingerprints.person_keys(
             edited.community, edited.appointment, policy.shared_contacts
         )
@@ -159,7 +159,7 @@ def _without_shared_contact(
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not mistaken for another person's: release it")
-    return edit_booking.changes_for_another_person(booking, other, changes)
+    return release_changes.changes_for_another_person(booking, other, changes)
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:

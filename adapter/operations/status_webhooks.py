@@ -71,9 +71,8 @@ class StatusNotifier:
             self._horizon = awaited
             return
         self._horizon = None if awaited is current else current
-        has_more = awaited.newest is not None
+        has_more = True
         while has_more and not self.stopping.is_set():
-            assert awaited.newest is not None  # noqa: S101 - checked above
             with self._store.transaction() as tx:
                 has_more = tx.outbox.queue(awaited.newest, self._clock() - GIVE_UP_AFTER)
 

@@ -15,8 +15,8 @@ MOST_WAITING = 10_000
 class Horizon(NamedTuple):
     """The end of the history at a given moment."""
 
-    #: The last ID in the history, or None if it is empty.
-    newest: int | None
+    #: The last ID in the history, or 0 if it is empty.
+    newest: int
     #: The open transactions that may have been assigned an earlier ID.
     writers: frozenset[str]
 
@@ -72,7 +72,7 @@ class Outbox(Statements):
     def horizon(self) -> Horizon:
         """Return the end of the history. Call this outside a transaction that writes to it."""
         row = self._one("history_horizon") or {}
-        return Horizon(row["newest"], frozenset(row["writers"]))
+        return Horizon(row["newest"] or 0, frozenset(row["writers"]))
 
     def queue(self, until: int, oldest: dt.datetime) -> bool:
         """Queue changes since ``oldest``, up to this ID. Return True if there are more to queue.
@@ -117,7 +117,7 @@ class Outbox(Statements):
         return int(row["failures"]) if row else 0
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
-        """Delete webhooks of changes before a time. Return how many."""
+        """Delete the webhooks for changes before a time. Return their number."""
         row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from adapter.store.alarm_log import AlarmLog
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.claims import Claims
 from adapter.store.decided import Decisions
-from adapter.store.dedupe import Claims
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events

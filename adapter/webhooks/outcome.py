@@ -9,9 +9,9 @@ from adapter.bookings.reconcile import replacing_in_knock
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
 from adapter.models import BookingState, EventState, WebhookRequest
 from adapter.store import Database
+from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
-from adapter.webhooks.receive import Receipt
 
 log = logging.getLogger(__name__)
 

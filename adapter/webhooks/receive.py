@@ -13,14 +13,14 @@ from adapter.exceptions import StoreUnavailable, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
-from adapter.store import Database, NewEvent, storable
-from adapter.store.fingerprints import Fingerprints
-from adapter.store.rows import delivery_headers
+from adapter.store import Database, NewEvent
+from adapter.webhooks import dedupe
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
     without_private_headers,
 )
+from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.rejections import BackgroundWriter, rejection_from
 
@@ -30,17 +30,6 @@ log = logging.getLogger(__name__)
 RETRY_WITHIN_SECONDS = 1.0
 #: Larger bodies are parsed one at a time, because each may take 50 times its size in memory.
 LARGE_BODY_BYTES = 64 * 1024
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
-    """The result of storing a webhook."""
-
-    event_id: int
-    #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
-    is_duplicate: bool
-    #: The event with the new content, if a duplicate has different content, else None.
-    changed_id: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,11 +128,7 @@ class Receiver:
         return receipt
 
     def _insert(self, verified: Verified) -> Receipt:
-        """Insert one event for each key, and another whenever the content for that key changes.
-
-        A sender that changes a lead sends it again with the same key. The response calls it a
-        duplicate, but its content is stored, and the worker decides what changes.
-        """
+        """Insert the request under its dedupe key, or count it as a duplicate."""
         # Read before the transaction starts, because the key may need a connection of its own.
         fingerprints = self.database.fingerprints()
         source = verified.source
@@ -151,56 +136,7 @@ class Receiver:
         with self._large_body if is_large else contextlib.nullcontext():
             key = source.dedupe_key(verified.request) or "content:" + verified.content.hex()
         event = _new_event(verified, fingerprints.delivery(source.name, key))
-        event_id = self.database.insert_event(event)
-        if event_id is not None:
-            return Receipt(event_id=event_id, is_duplicate=False)
-        return self._insert_duplicate(event, source, key, fingerprints)
-
-    def _insert_duplicate(
-        self, event: NewEvent, source: Source, key: str, fingerprints: Fingerprints
-    ) -> Receipt:
-        """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
-
-        If other content arrived in between, the same bytes may be a late retry or a change back, so
-        the worker or a user decides. A held event counts too, because it may be such content once
-        its mapping is fixed. With the sender's own time or the same ID, they are a retry.
-        """
-        delivery, is_proved = _delivery_ids(event, source)
-        with self.database.transaction() as tx:
-            known = tx.claims.record_duplicate(
-                source=event.source,
-                digest=event.digest,
-                content=event.content,
-                delivery=delivery,
-                now=event.received_at,
-            )
-            latest_id = known.latest_id
-            is_retry = known.is_other_delivery is False
-            is_proved_new = known.is_other_delivery and is_proved
-            may_be_new = not is_retry and (known.is_outdated or is_proved_new)
-            if not known.is_same or (
-                may_be_new and not source.is_timed(event.request, now=event.received_at)
-            ):
-                digest = fingerprints.later_delivery(source.name, key, known.repeats)
-                inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
-                assert inserted is not None  # noqa: S101 - each number is used once
-                latest_id = inserted
-                tx.claims.set_latest(
-                    source=event.source,
-                    digest=event.digest,
-                    content=event.content,
-                    event_id=latest_id,
-                )
-            changed_id = latest_id if latest_id != known.first_id else None
-            return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
-
-
-def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify this delivery, and whether they can be trusted."""
-    headers = event.request.lowercase_headers
-    names = [name for name in delivery_headers(source.delivery_header) if name in headers]
-    proved = signatures.proved_headers(source.scheme, names)
-    return {name: storable(headers[name]) for name in proved or names}, bool(proved)
+        return dedupe.insert_once(self.database, event, source, key)
 
 
 def _new_event(verified: Verified, digest: bytes) -> NewEvent:

@@ -20,13 +20,14 @@ from adapter.exceptions import LimitReached, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
 from adapter.webhooks.client_ip import rate_limit_key
+from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
 from adapter.webhooks.error_handlers import Answer, reason_of
 from adapter.webhooks.http_request import client_ip_of_request, raw_target, read_body, read_request
 from adapter.webhooks.limits import RequestLimit
 from adapter.webhooks.outcome import render_response, wait_for_outcome
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
-from adapter.webhooks.receive import Receipt, Receiver, Verified
+from adapter.webhooks.receive import Receiver, Verified
 
 log = logging.getLogger(__name__)
 

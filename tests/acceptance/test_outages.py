@@ -229,6 +229,7 @@ from psycopg_pool import base
 
 base.AttemptWithBackoff.INITIAL_DELAY = 120.0
 worker.DEAD_SECONDS, worker.DEAD_EXCHANGES = 6.0, 1
+worker.HEARTBEAT_SECONDS = 1.0
 sys.argv = ["adapter", "worker"]
 main()
 """

@@ -25,7 +25,7 @@ from adapter.app import create_app
 from adapter.bookings import reconcile
 from adapter.bookings.decisions import SENTENCES, Decision
 from adapter.console import context
-from adapter.console.auth import (
+from adapter.console.access import (
     MAX_STRANGERS_FORM_BYTES,
     READ_ONLY_FORMS,
     SESSION_HOURS,

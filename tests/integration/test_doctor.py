@@ -267,7 +267,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
     ),
     "sending is stopped": (
         sql("UPDATE rate_limit SET stopped_for = 'not_authorized'"),
-        "work", Status.FAULT, "Propexo rejects our API token", "Set PROPEXO_TOKEN",
+        "work", Status.FAULT, "Propexo rejects our API token", "PROPEXO_TOKEN",
     ),
     "nobody may use the console": (
         sql("DELETE FROM users"), "users", Status.WARNING, "no user", "adapter users add",

@@ -19,7 +19,7 @@ from adapter.exceptions import KeyMissing
 from adapter.models import BookingState, EventState, WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.erase import Eraser, Found
+from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.rotate_keys import rotate
 from adapter.store import Database, Filter, NewEvent, Undecryptable
 from adapter.webhooks.endpoints import build_endpoint

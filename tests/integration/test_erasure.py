@@ -13,7 +13,7 @@ from adapter.cli import commands
 from adapter.exceptions import VerificationError
 from adapter.models import BookingState, WebhookRequest
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.erase import BATCH, Eraser, Found
+from adapter.operations.erase_personal_data import BATCH, Eraser, Found
 from adapter.operations.replay import Replays
 from adapter.store import SIGN_IN_WINDOW, Database
 from adapter.webhooks.endpoints import build_endpoint

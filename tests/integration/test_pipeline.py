@@ -17,8 +17,8 @@ from adapter.models import Attempt, AttemptOutcome, BookingState, EventState, We
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy
 from adapter.store import Database, Task
+from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import build_endpoint
-from adapter.webhooks.receive import Receipt
 from tests.harness import START, TIMEOUT_SECONDS, Harness, sample, tour
 from tests.sandbox_client import SandboxClient, running_sandbox
 

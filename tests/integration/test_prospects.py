@@ -18,7 +18,7 @@ from adapter.models import Attempt, BookingState, EventState, Kind
 from adapter.operations import serializers
 from adapter.operations.advice import advice_for
 from adapter.operations.allowed_actions import may_confirm, why_not_release
-from adapter.operations.erase import Eraser
+from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.restore import Restore

@@ -29,7 +29,7 @@ FROM processes ORDER BY seen_at DESC LIMIT %(limit)s
 
 -- name: queue_facts
 -- Return the state of sending, and the numbers of rows to map and to send.
-SELECT g.stopped_for, g.stopped_at, g.stopped_why, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
+SELECT (SELECT stopped_for FROM gate) AS stopped_for, g.stopped_at, g.stopped_why, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
 FROM rate_limit g, (
     SELECT count(*) AS unmapped, min(since) AS oldest_unmapped_at FROM (
         SELECT GREATEST(due_at, received_at) AS since FROM events

@@ -80,7 +80,7 @@ class Sessions(SecureCookieSessionInterface):
         return _needs_tls()
 
 
-def init_auth(app: flask.Flask) -> None:
+def init_access(app: flask.Flask) -> None:
     """Configure the console's sessions."""
     app.session_interface = Sessions()
     app.config.update(

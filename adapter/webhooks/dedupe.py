@@ -1,0 +1,77 @@
+"""Recognize duplicates: insert each webhook once, and again if its content has changed."""
+
+import dataclasses
+
+from adapter import signatures
+from adapter.mapping.source import Source
+from adapter.store import Database, NewEvent, storable
+from adapter.store.rows import delivery_headers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """The result of storing a webhook."""
+
+    event_id: int
+    #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
+    is_duplicate: bool
+    #: The event with the new content, if a duplicate has different content, else None.
+    changed_id: int | None = None
+
+
+def insert_once(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
+    """Insert one event for each key, and another whenever the content for that key changes.
+
+    A sender that changes a lead sends it again with the same key. The response calls it a
+    duplicate, but its content is stored, and the worker decides what changes.
+    """
+    event_id = database.insert_event(event)
+    if event_id is not None:
+        return Receipt(event_id=event_id, is_duplicate=False)
+    return _insert_duplicate(database, event, source, key)
+
+
+def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
+    """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
+
+    If other content arrived in between, the same bytes may be a late retry or a change back, so
+    the worker or a user decides. A held event counts too, because it may be such content once
+    its mapping is fixed. With the sender's own time or the same ID, they are a retry.
+    """
+    fingerprints = database.fingerprints()
+    delivery, is_proved = _delivery_ids(event, source)
+    with database.transaction() as tx:
+        known = tx.claims.record_duplicate(
+            source=event.source,
+            digest=event.digest,
+            content=event.content,
+            delivery=delivery,
+            now=event.received_at,
+        )
+        latest_id = known.latest_id
+        is_retry = known.is_other_delivery is False
+        is_proved_new = known.is_other_delivery and is_proved
+        may_be_new = not is_retry and (known.is_outdated or is_proved_new)
+        if not known.is_same or (
+            may_be_new and not source.is_timed(event.request, now=event.received_at)
+        ):
+            digest = fingerprints.later_delivery(source.name, key, known.repeats)
+            inserted = tx.events.insert(dataclasses.replace(event, digest=digest))
+            assert inserted is not None  # noqa: S101 - each number is used once
+            latest_id = inserted
+            tx.claims.set_latest(
+                source=event.source,
+                digest=event.digest,
+                content=event.content,
+                event_id=latest_id,
+            )
+        changed_id = latest_id if latest_id != known.first_id else None
+        return Receipt(event_id=known.first_id, is_duplicate=True, changed_id=changed_id)
+
+
+def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
+    """Return the headers that identify this delivery, and whether they can be trusted."""
+    headers = event.request.lowercase_headers
+    names = [name for name in delivery_headers(source.delivery_header) if name in headers]
+    proved = signatures.proved_headers(source.scheme, names)
+    return {name: storable(headers[name]) for name in proved or names}, bool(proved)
