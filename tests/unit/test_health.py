@@ -124,11 +124,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     ),
     (
         "sending_stopped",
-        queue(stopped_for="unreachable", stopped_why="timed out (api.example.com:443)"),
-        (
-            "Nothing is sent, because Propexo cannot be reached (timed out (api.example.com:443)): "
-            "nothing waits yet."
-        ),
+        queue(stopped_for="unreachable", stopped_why="timed out"),
+        "Nothing is sent, because Propexo cannot be reached (timed out): nothing waits yet.",
         GOOD,
     ),
     (
