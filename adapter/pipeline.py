@@ -144,13 +144,19 @@ class Pipeline:
     def sources(self, sources: Mapping[str, Source]) -> None:
         self.mapper.sources = sources
 
+    def check_database(self) -> None:
+        """Record that a worker runs. Check first whether the database may have been restored.
+
+        A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
+        """
+        self.database_check.run(self.sources.values())
+
     def recover(self) -> None:
-        """Check the database, mark lost attempts unknown, expire late bookings, and erase old data.
+        """Mark lost attempts unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """
         self.sync_clock()
-        self.database_check.run(self.sources.values())
         self._repair_clock()
         now = self.clock()
         with self.store.transaction() as tx:

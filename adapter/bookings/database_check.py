@@ -16,7 +16,7 @@ from collections.abc import Collection
 from adapter.bookings import write_log
 from adapter.bookings.matching import SKEW
 from adapter.bookings.write_log import WriteLog
-from adapter.exceptions import Refused, UpstreamError
+from adapter.exceptions import NotAuthorized, NotSent, RateLimited, Refused, UpstreamError
 from adapter.mapping.source import Source
 from adapter.models import BookingState, Clock
 from adapter.store import RESTORED, Database, LastRun
@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 
 #: States of bookings whose job is not known yet.
 _IN_FLIGHT = (BookingState.SENDING, BookingState.UNKNOWN)
-#: How long to keep asking Propexo before bookings are sent without a response.
+#: How long to keep asking Propexo before bookings are sent without a usable response.
 GIVE_UP_SECONDS = 300.0
+#: While Propexo fails like this, nothing can be sent anyway, so the check never gives up.
+_NOTHING_CAN_BE_SENT = (NotAuthorized, NotSent, RateLimited)
 
 
 class DatabaseCheck:
@@ -81,7 +83,10 @@ class DatabaseCheck:
         try:
             jobs = self._writes.read(integrations, last.seen_at + 2 * SKEW)
         except UpstreamError as exc:
-            if isinstance(exc, Refused) or self._has_asked_enough(exc):
+            has_asked_enough = self._has_asked_enough(exc) and not isinstance(
+                exc, _NOTHING_CAN_BE_SENT
+            )
+            if isinstance(exc, Refused) or has_asked_enough:
                 log.warning("restore_not_excluded", extra={"status": exc.status})
                 return None
             raise

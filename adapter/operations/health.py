@@ -70,6 +70,8 @@ STOPPED: Final[Mapping[str, str]] = {
     "no_clear_answer": "Propexo gives no clear answers",
     "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
     "unreachable": "Propexo cannot be reached",
+    "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
+    "make sure that the database is not an old copy",
     "restored": "the database was restored or copied; `adapter restored` resumes sending",
 }
 

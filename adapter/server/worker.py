@@ -147,7 +147,7 @@ class Worker:
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
             part.start()
-        notifier = self._start_notifier()
+        unwatched = self._start_unwatched()
         try:
             yield
         finally:
@@ -156,21 +156,25 @@ class Worker:
             self._pipeline.stop()
             for part in parts:
                 part.join()
-            if notifier is not None:
-                notifier.join(NOTIFY_GRACE_SECONDS)
+            for thread in unwatched:
+                thread.join(NOTIFY_GRACE_SECONDS)
             self._threads.shutdown(cancel_futures=True)
 
-    def _start_notifier(self) -> threading.Thread | None:
-        """Start the thread for status webhooks if they are configured. It is not watched.
+    def _start_unwatched(self) -> list[threading.Thread]:
+        """Start the threads that wait for other systems. The watchdog does not watch them.
 
-        Otherwise, a receiver that hangs would end the worker.
+        Otherwise, a system that responds slowly would end the worker.
         """
-        if self._pipeline.notifier is None:
-            return None
-        step = ("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS)
-        thread = threading.Thread(target=self._repeat, args=step, name=step[0], daemon=True)
-        thread.start()
-        return thread
+        steps = [("database check", self._pipeline.check_database, RECOVERY_SECONDS)]
+        if self._pipeline.notifier is not None:
+            steps.append(("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS))
+        threads = [
+            threading.Thread(target=self._repeat, args=step, name=step[0], daemon=True)
+            for step in steps
+        ]
+        for thread in threads:
+            thread.start()
+        return threads
 
     def _repeat(self, part: str, step: Callable[[], object], pause_seconds: float) -> None:
         heartbeat = self._watchdog.heartbeat

@@ -26,6 +26,7 @@ from tests.databases import database_url, run_sql, temporary_database
 from tests.harness import SECRETS, START, Harness, load_cached, settle
 from tests.leads import lead, surname
 from tests.paths import MAPPINGS
+from tests.ports import free_port
 from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.shell import Shell
 
@@ -63,6 +64,7 @@ def sending(store: Database) -> Sending:
 
 def run_worker(harness: Harness) -> None:
     """Do what a worker does every five seconds."""
+    harness.pipeline.check_database()
     harness.pipeline.recover()
 
 
@@ -280,6 +282,24 @@ def test_after_five_minutes_sending_goes_on_without_an_answer(
     assert harness.state(booking_id) is BookingState.BOOKED
     events = ("database_unchecked", "restore_not_excluded")
     assert [one.message for one in caplog.records if one.message in events] == [*events]
+
+
+def test_while_propexo_is_unreachable_the_check_never_gives_up(
+    harness: Harness, database: str, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_worker(harness)
+    booking_id = pending(harness, 1)
+    mark(database, START - dt.timedelta(hours=1))
+    monkeypatch.setattr(database_check, "GIVE_UP_SECONDS", 0.0)
+    harness.pipeline.propexo.base_url = f"http://127.0.0.1:{free_port()}"
+    run_worker(harness)
+    run_worker(harness)
+    harness.pipeline.propexo.base_url = upstream.url
+    harness.send()
+    assert harness.state(booking_id) is BookingState.PENDING
+    run_worker(harness)
+    settle(harness)
+    assert harness.state(booking_id) is BookingState.BOOKED
 
 
 def test_a_propexo_without_the_list_is_no_obstacle(

@@ -29,8 +29,9 @@ FROM processes ORDER BY seen_at DESC LIMIT %(limit)s
 
 -- name: queue_facts
 -- Return the state of sending, and the numbers of rows to map and to send.
-SELECT (SELECT stopped_for FROM gate) AS stopped_for, g.stopped_at, g.stopped_why, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
-FROM rate_limit g, (
+SELECT COALESCE(o.stopped_for, CASE WHEN o.is_unchecked THEN 'unchecked' END) AS stopped_for,
+    g.stopped_at, g.stopped_why, g.paused_until, unmapped.*, pending.*, blocked.is_late, posts.*
+FROM rate_limit g, gate o, (
     SELECT count(*) AS unmapped, min(since) AS oldest_unmapped_at FROM (
         SELECT GREATEST(due_at, received_at) AS since FROM events
         WHERE state = 'received' AND due_at <= %(now)s
