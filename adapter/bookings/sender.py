@@ -7,6 +7,7 @@ outcome.
 
 import contextlib
 import datetime as dt
+import http
 import logging
 import threading
 import time
@@ -19,7 +20,7 @@ from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
-from adapter.store.rate_limit import RateState, Stop
+from adapter.store.rate_limit import NOT_AUTHORIZED, RateState, Stop
 
 log = logging.getLogger(__name__)
 
@@ -220,16 +221,31 @@ class Sender:
                 return
             limit, rate_state = self.settings.rate_per_minute, limiter.lock(now)
             if rate_limit.next_call(rate_state, now, limit, is_read=True) > now:
+                # The check was reserved, so its alarm would be skipped.
+                _log_stop(stop, NotSent("the rate limit allows no check now"), now)
                 return
             limiter.count_call(rate_state, now, limit)
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
-            _log_stop(stop, exc, now)
-            return
+            if not _shows_that_it_works(exc, stop):
+                _log_stop(stop, exc, now)
+                return
         with self.store.transaction() as tx:
             tx.rate_limit.resume()
         log.warning("sending_resumed", extra={"stopped_for": stop.stopped_for})
+
+
+def _shows_that_it_works(error: UpstreamError, stop: Stop) -> bool:
+    """Return True if Propexo works again, although it rejected the read.
+
+    The token may be allowed to send, but not to read this list. The next POST is a single trial.
+    """
+    if stop.stopped_for == NOT_AUTHORIZED or error.status is None:
+        return False
+    is_same_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
+    is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
+    return error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR and not is_busy and not is_same_404
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:

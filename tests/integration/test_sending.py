@@ -180,6 +180,17 @@ def test_sending_stops_after_three_unclear_answers_and_resumes_after_a_clear_one
     assert "sending_resumed" in caplog.messages
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_token_that_may_not_read_the_list_resumes_after_an_outage(
+    harness: Harness, upstream: SandboxClient, status: int
+) -> None:
+    ids = break_down(
+        harness, upstream, *[{"status": 500}] * 3, *[{"on": "list", "status": status}] * 100
+    )
+    tries(harness, 300)
+    assert states(harness, ids)[3:] == [BookingState.SUBMITTED] * 5
+
+
 def test_while_only_posts_fail_each_trial_is_one_post_after_a_longer_time(
     harness: Harness, upstream: SandboxClient
 ) -> None:
