@@ -83,10 +83,7 @@ class DatabaseCheck:
         try:
             jobs = self._writes.read(integrations, last.seen_at + 2 * SKEW)
         except UpstreamError as exc:
-            has_asked_enough = self._has_asked_enough(exc) and not isinstance(
-                exc, _NOTHING_CAN_BE_SENT
-            )
-            if isinstance(exc, Refused) or has_asked_enough:
+            if isinstance(exc, Refused) or self._has_asked_enough(exc):
                 log.warning("restore_not_excluded", extra={"status": exc.status})
                 return None
             raise
@@ -104,6 +101,8 @@ class DatabaseCheck:
     def _has_asked_enough(self, error: UpstreamError) -> bool:
         """Return True if Propexo has not responded for a long time. Log the first error."""
         if self._asked_at is None:
-            self._asked_at = time.monotonic()
             log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
-        return time.monotonic() - self._asked_at > GIVE_UP_SECONDS
+        now = time.monotonic()
+        if self._asked_at is None or isinstance(error, _NOTHING_CAN_BE_SENT):
+            self._asked_at = now
+        return now - self._asked_at > GIVE_UP_SECONDS

@@ -131,8 +131,14 @@ def _lines(survey: Survey) -> Iterator[str]:
             f"{survey.listed} of {survey.expected} jobs that it should, so it proves nothing"
         )
     if survey.senders:
-        names = ", ".join(survey.senders)
-        yield f"ask these senders to send everything again since {utc(survey.since)}: {names}"
+        names, since = ", ".join(survey.senders), utc(survey.since)
+        if survey.is_complete:
+            yield f"ask these senders to send everything again since {since}: {names}"
+        else:
+            yield (
+                f"what was sent since {since} may be in Knock without being known here, and would "
+                f"be booked twice: look there before you ask these senders to send it: {names}"
+            )
 
 
 def _as_dict(survey: Survey, stored: Sequence[Booking]) -> dict[str, Any]:
