@@ -108,7 +108,8 @@ class Worker:
         #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        parts = ("polling", "recovery", "listener", "heartbeat", "alarms", "threads", *Task)
+        # Not "heartbeat" and "alarms": they book nothing, and health reports a missing heartbeat.
+        parts = ("polling", "recovery", "listener", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watch = Watch(
             pipeline.settings,

@@ -60,7 +60,7 @@ def test_a_port_in_use_is_one_clear_error() -> None:
         port = taken.getsockname()[1]
         with start("--port", str(port)) as process:
             out, err = process.communicate(timeout=20)
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (78, "")
     wanted = f"adapter: the sandbox cannot listen on 127.0.0.1 port {port}: Address already in use"
     assert err == wanted + "; choose another --host or --port\n"
 
