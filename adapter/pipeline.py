@@ -84,8 +84,8 @@ class Pipeline:
         self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
         if self.notifier is not None:
             self._stopping.append(self.notifier.stopping)
-        self.writes = WriteLog(settings, store, propexo, clock, pause)
-        self.database_check = DatabaseCheck(store, self.writes, clock)
+        writes = WriteLog(settings, store, propexo, clock, pause)
+        self.database_check = DatabaseCheck(store, writes, clock)
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,

@@ -523,7 +523,7 @@ class Settings:
         "`adapter encryption key`. Unset: requests are not encrypted.", secret=True)
     alarms: tuple[str, ...] = setting("ADAPTER_ALARMS", (), read_alarm_urls,
         "Comma-separated Apprise URLs of the services that tell people of problems, such as "
-        "mailtos://…, slack://… or pagerduty://…. Unset: nobody is told.",
+        "mailtos://…, slack://… or pagerduty://…. Unset: no one is notified.",
         secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
         "yes or no: whether this version's worker may work on a database that a newer version has "

@@ -137,6 +137,10 @@ def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
     return sorted(versions, key=order)
 
 
+def _latest_version(new: Booking, same: Iterable[Booking]) -> Booking | None:
+    return next(reversed(_versions(new, same)), None)
+
+
 def _unchanged(
     new: Booking,
     same: Sequence[Booking],
@@ -150,7 +154,7 @@ def _unchanged(
     The repeat needs review if a user has dismissed that version since, or if the renter has a later
     tour from another sender, because the renter may have asked again.
     """
-    latest = next(reversed(_versions(new, same)), None)
+    latest = _latest_version(new, same)
     if latest is None or latest.content != new.content or _was_canceled(new, same):
         return None
     if any(is_between(one, latest, new) for one in same):
@@ -166,7 +170,7 @@ def _unchanged(
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
     """Return True if the sender canceled the latest version before sending the new one."""
-    latest = next(reversed(_versions(new, same)), None)
+    latest = _latest_version(new, same)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
 
@@ -238,7 +242,7 @@ def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
 
 def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
     """Return the sender's latest version if its community differs from the new request's."""
-    latest = next(reversed(_versions(new, same)), None)
+    latest = _latest_version(new, same)
     return latest if latest is not None and latest.community != new.community else None
 
 

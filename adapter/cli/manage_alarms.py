@@ -1,4 +1,4 @@
-"""``alarms``: list the problems of which people are told, try the services, and end reminders."""
+"""``alarms``: list the problems that people are notified of, test the services, stop reminders."""
 
 import datetime as dt
 import sys
@@ -65,7 +65,7 @@ def test(as_json: bool) -> None:
     """
     settings = settings_from()
     if not settings.alarms:
-        output.fail("ADAPTER_ALARMS is not set, so nobody is told of problems")
+        output.fail("ADAPTER_ALARMS is not set, so no one is notified of problems")
     message = message_of(settings, [Line(Level.OK, "test", "A test. Nothing is wrong.")])
     errors = Notifier(settings.alarms).send_to_each(message)
     rows = [
@@ -103,7 +103,7 @@ def acknowledge(code: str, source: str, by: str) -> None:
 )
 @by_option
 def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
-    """Tell nobody of an alarm for a while. If it still lasts then, people are told again."""
+    """Send no messages about an alarm for a while. If it still lasts then, send one."""
     until = utc_now() + period
     _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
 

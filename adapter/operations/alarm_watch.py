@@ -1,7 +1,7 @@
-"""Tell people when a problem begins, lasts and is over: once, whichever process notices it.
+"""Notify people when a problem begins, lasts and is over: once, whichever process notices it.
 
-All workers and one web process watch. What people were told is in PostgreSQL, so that each message
-is sent by one of them. Another one repeats a message that could not be delivered.
+All workers and one web process watch. PostgreSQL records what was sent, so that each message is
+sent by one of them. Another one repeats a message that could not be delivered.
 """
 
 import dataclasses
@@ -137,7 +137,7 @@ class Outage:
                 _log_begin(problem)
 
     def is_over(self, now: dt.datetime) -> None:
-        """Tell people that an outage they were told of is over."""
+        """Notify people that an outage they were notified of is over."""
         if self._since is not None and self._sent_at is not None:
             code = "database_unreachable"
             log.info("problem_over", extra={"code": code, "source": ""})
@@ -149,7 +149,7 @@ class Outage:
 
 
 def is_due(alarm: Alarm, now: dt.datetime) -> bool:
-    """Return True if people are to be told of an open alarm, of its end, or again."""
+    """Return True if it is time for a message about an open alarm, its end, or a reminder."""
     if alarm.claimed_until > now:
         return False
     if alarm.ended_at is not None:

@@ -1,4 +1,4 @@
-"""Test who is told of problems, when, and how often."""
+"""Test who is notified of problems, when, and how often."""
 
 import concurrent.futures
 import dataclasses

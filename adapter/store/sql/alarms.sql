@@ -7,7 +7,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('alarms', 0)) AS is_locked,
     set_config('idle_in_transaction_session_timeout', '5s', true)
 
 -- name: open_alarms
--- Return the alarms of problems that last, or whose end people were not told of.
+-- Return the alarms of problems that last, or whose end people were not notified of.
 SELECT id, code, source, level, sentence, next_step, began_at, seen_at, ended_at, sent_at,
     claimed_until, acknowledged_by, snoozed_until
 FROM alarms WHERE NOT is_closed ORDER BY id
@@ -28,8 +28,8 @@ VALUES (%(code)s, %(source)s, %(level)s, %(sentence)s, %(next_step)s, %(began_at
 UPDATE alarms SET seen_at = %(now)s, ended_at = NULL WHERE id = ANY(%(ids)s)
 
 -- name: end_alarms
--- End the alarms of problems that no process has noticed since a time. If people were not told of one, they are
--- not told of its end.
+-- End the alarms of problems that no process has noticed since a time. If people were not notified of one, they
+-- are not notified of its end.
 UPDATE alarms SET ended_at = seen_at, is_closed = sent_at IS NULL, claimed_until = 'epoch'
 WHERE NOT is_closed AND ended_at IS NULL AND seen_at <= %(unseen_since)s
 RETURNING code, source
@@ -39,12 +39,12 @@ RETURNING code, source
 UPDATE alarms SET claimed_until = %(until)s WHERE id = ANY(%(ids)s)
 
 -- name: record_alarms_sent
--- Record that people were told of these alarms, and close those whose end they were told of.
+-- Record that people were notified of these alarms, and close those whose end they were notified of.
 UPDATE alarms SET sent_at = %(now)s, claimed_until = 'epoch', is_closed = id = ANY(%(ended)s)
 WHERE id = ANY(%(ids)s)
 
 -- name: last_alarm_sent
--- Return when people were last told of an alarm.
+-- Return when people were last notified of an alarm.
 SELECT max(sent_at) AS sent_at FROM alarms
 
 -- name: acknowledge_alarms

@@ -390,7 +390,7 @@ CREATE TABLE processes (
     outdated_since timestamptz
 );
 
--- Problems of which people are told. Deleted 90 days after their end.
+-- Problems that people are notified of. Deleted 90 days after their end.
 CREATE TABLE alarms (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     code text NOT NULL,
@@ -403,11 +403,11 @@ CREATE TABLE alarms (
     -- When a process last noticed the problem.
     seen_at timestamptz NOT NULL,
     ended_at timestamptz,
-    -- When people were last told of it.
+    -- When people were last notified of it.
     sent_at timestamptz,
     -- Until then, a process may be sending a message about it.
     claimed_until timestamptz NOT NULL DEFAULT 'epoch',
-    -- True if it is over, and people were told so or never told of it.
+    -- True if it is over, and people were notified of that, or never of the problem.
     is_closed boolean NOT NULL DEFAULT false,
     acknowledged_by text,
     snoozed_until timestamptz
