@@ -72,6 +72,7 @@ class _Run:
     def __init__(self, area: str, check: Check) -> None:
         self._area, self._check = area, check
         self._findings: list[Finding] = []
+        self._is_reported = False
         self.done: concurrent.futures.Future[None] = concurrent.futures.Future()
         threading.Thread(target=self._run, name=area, daemon=True).start()
 
@@ -80,13 +81,16 @@ class _Run:
             for finding in self._check():
                 self._findings.append(finding)
         except Exception as exc:
+            if self._is_reported:
+                return  # too late: the result is that there was none
             log.exception("check_failed", extra={"check": self._area})
             text = f"the check failed unexpectedly: {type(exc).__name__}"
             self._findings.append(fault(self._area, text, "report this, with the log"))
         self.done.set_result(None)
 
     def findings(self, seconds: float) -> list[Finding]:
-        """Return the findings so far."""
+        """Return the findings so far. What a check finds or raises later does not count."""
+        self._is_reported = True
         if self.done.done():
             return list(self._findings)
         text = f"there is no result after {seconds:g} seconds"

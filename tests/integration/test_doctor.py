@@ -347,6 +347,22 @@ def test_a_check_that_hangs_or_fails_leaves_the_others_alone() -> None:
     assert "LookupError" in found[2].text
 
 
+def test_what_a_check_raises_after_its_time_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    ends = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def late() -> Iterator[Finding]:
+        threads.append(threading.current_thread())
+        yield ok("late", "it begins")
+        ends.wait(30)
+        raise LookupError
+
+    run_checks({"late": late}, 0.3)
+    ends.set()
+    threads[0].join(30)
+    assert "check_failed" not in caplog.messages
+
+
 @pytest.mark.parametrize(
     ("areas", "code"), [([], 0), (["settings"], 78), (["settings", "mappings"], 78), (["web"], 1)]
 )
