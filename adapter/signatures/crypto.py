@@ -1,4 +1,4 @@
-"""Compute and compare digests with itsdangerous. All cryptography is in this module.
+"""Compute and compare digests with itsdangerous.
 
 This avoids two pitfalls of itsdangerous: ``HMACAlgorithm()`` means SHA-1 when no digest is
 named, and an empty key raises no error.
