@@ -9,8 +9,8 @@ from typing import Any
 
 import flask
 
-from adapter import console, logs, metrics
-from adapter.console import lead_api
+from adapter import console, logs
+from adapter.console import lead_api, metrics_page
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
@@ -72,7 +72,7 @@ def create_app(
     _add_health(app, settings, store, clock)
     verifiers = {name: endpoint.verifier for name, endpoint in endpoints.items()}
     console.add_console(app, pipeline, verifiers)
-    app.register_blueprint(metrics.blueprint(pipeline))
+    app.register_blueprint(metrics_page.blueprint(pipeline))
     app.register_blueprint(lead_api.blueprint(pipeline))
     return app
 

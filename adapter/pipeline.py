@@ -38,7 +38,7 @@ from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, DatabaseClock, Task
+from adapter.store import Database, DatabaseClock, HistoryEnd, Task
 from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class Pipeline:
             self._stopping.append(self.notifier.stopping)
         writes = WriteLog(settings, store, propexo, clock, pause)
         self.database_check = DatabaseCheck(store, writes, clock)
+        self._history_end = HistoryEnd()
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
@@ -150,6 +151,19 @@ class Pipeline:
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
         self.database_check.run(self.sources.values())
+
+    def count_metrics(self) -> None:
+        """Add this process's numbers, and what has changed in all leads, to the metrics.
+
+        A worker calls this every few seconds, so that bookings do not wait for it.
+        """
+        self.store.save_metrics()
+        with self.store.statement() as tx:
+            until = self._history_end.complete_until(tx.outbox.horizon())
+        has_more = until is not None
+        while until is not None and has_more:
+            with self.store.transaction() as tx:
+                has_more = tx.metrics.count_history(until)
 
     def recover(self) -> None:
         """Mark lost attempts as unknown, expire late bookings, and erase old data.

@@ -32,6 +32,7 @@ from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, name_connections, settings_from
+from adapter.store.meter import SAVE_SECONDS
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,17 @@ def create_app() -> flask.Flask:
     created = app.create_app(settings, all_sources=sources)
     pipeline = created.extensions["pipeline"]
     threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
+    save = ("metrics", pipeline.store.save_metrics, SAVE_SECONDS, threading.Event())
+    threading.Thread(target=repeat, args=save, name="metrics", daemon=True).start()
     return created
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Save what a worker has counted. Gunicorn calls this when a worker ends."""
+    pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
+    if pipeline is not None and not pipeline.store.is_away:
+        with contextlib.suppress(StoreUnavailable):
+            pipeline.store.save_metrics()
 
 
 def _report(pipeline: Pipeline) -> None:

@@ -16,6 +16,7 @@ from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
+from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
 from adapter.store.queries import Statements
@@ -49,6 +50,7 @@ class Transaction(Statements):
     events = _lazy(Events)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
+    metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
     rate_limit = _lazy(RateLimiter)

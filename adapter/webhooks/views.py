@@ -19,6 +19,7 @@ from werkzeug.wrappers import Response
 from adapter.exceptions import LimitReached, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
+from adapter.store.meter import ACKNOWLEDGE
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
@@ -91,6 +92,7 @@ def receive(source: str) -> Answer | Response:
     if answer := handshake_answer(endpoint, verified):
         return text_response(source, answer)
     receipt = services.receiver.store(verified)
+    services.receiver.database.meter.observe(ACKNOWLEDGE, time.monotonic() - started_at)
     if endpoint.respond is None:
         return acknowledgement(receipt)
     deadline = started_at + endpoint.respond.wait_seconds
