@@ -452,3 +452,24 @@ CREATE TABLE status_webhook_progress (
     given_up_at timestamptz
 );
 INSERT INTO status_webhook_progress DEFAULT VALUES;
+
+-- Metrics.
+
+-- Counters and histograms of all processes, since the database was created.
+CREATE TABLE metric_values (
+    metric text NOT NULL,
+    -- The values of its labels, one per line.
+    labels text NOT NULL,
+    -- Empty for a counter. For a histogram, the upper limit of a bucket, which does not include those
+    -- below, or `sum`.
+    sample text NOT NULL,
+    value double precision NOT NULL,
+    PRIMARY KEY (metric, labels, sample)
+);
+
+-- The last entry in the history whose change was counted, in one row.
+CREATE TABLE metric_progress (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    position bigint NOT NULL
+);
+INSERT INTO metric_progress (position) VALUES (0);
