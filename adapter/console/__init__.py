@@ -15,6 +15,8 @@ from adapter.console import (  # noqa: F401
     decision_pages,
     error_pages,
     layout,
+    lead_actions,
+    needs_you,
     playground,
     views,
 )

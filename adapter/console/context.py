@@ -1,6 +1,7 @@
 """Define the console's blueprint and the services for its views."""
 
 import contextlib
+import datetime as dt
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -13,6 +14,7 @@ from adapter.mapping.source import Source
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import SignIn
+from adapter.operations.take_back import UNDO_SECONDS, TakeBacks
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -74,7 +76,9 @@ class ConsoleServices:
         self.pipeline, self.verifiers = pipeline, verifiers
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
         parts = (self.settings, self.store, pipeline.sources, self.now)
-        self.repairs, self.replays = Repairs(*parts), Replays(*parts)
+        hold_for = dt.timedelta(seconds=UNDO_SECONDS)
+        self.repairs, self.replays = Repairs(*parts, hold_for=hold_for), Replays(*parts)
+        self.take_backs = TakeBacks(self.store, self.now)
         self.sign_in = SignIn(self.settings, self.store, self.now)
 
     @property
@@ -87,6 +91,12 @@ class ConsoleServices:
         with contextlib.suppress(KeyError, OSError):
             return self.sources[name].path.read_text("utf-8", "replace")
         return ""
+
+    def community_name(self, key: str) -> str:
+        """Return a community's name for people."""
+        known = (source.communities.get(key) for source in self.sources.values())
+        community = next(filter(None, known), None)
+        return getattr(community, "name", "") or key.replace("-", " ").replace("_", " ").title()
 
     def communities(self) -> list[str]:
         """Return the keys of all communities."""

@@ -12,7 +12,7 @@ from adapter.pipeline import Pipeline
 from adapter.store.monitoring import Heartbeat
 
 #: How often a process sends a heartbeat.
-HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 5.0
 
 
 class Heart:
