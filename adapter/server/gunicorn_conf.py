@@ -32,11 +32,14 @@ from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, name_connections, settings_from
+from adapter.store import DatabaseClock
 from adapter.store.meter import SAVE_SECONDS
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
+#: How often each process compares its clock with PostgreSQL's.
+CLOCK_SECONDS = 30.0
 #: A file that forks inherit. The worker that has locked it reports for the main process, which has
 #: no threads, because a fork while another thread holds a lock could hang.
 _reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
@@ -48,8 +51,10 @@ def create_app() -> flask.Flask:
     """Return the WSGI application of a gunicorn worker."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
-    created = app.create_app(settings, all_sources=sources)
+    created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
+    clock = ("clock", pipeline.sync_clock, CLOCK_SECONDS, threading.Event())
+    threading.Thread(target=repeat, args=clock, name="clock", daemon=True).start()
     threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
     save = ("metrics", pipeline.store.save_metrics, SAVE_SECONDS, threading.Event())
     threading.Thread(target=repeat, args=save, name="metrics", daemon=True).start()
