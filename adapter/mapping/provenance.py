@@ -11,7 +11,7 @@ from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
+from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup, paths_of
 from adapter.mapping.engine.mapping import CompiledMapping, NamedReader
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import UTC, TourTime
@@ -108,7 +108,7 @@ def _line_name(fill: FieldFiller) -> str:
 
 def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
     if isinstance(fill, NotesFiller):
-        return [PathLookup(paths=(path,)) for path in fill.paths]
+        return [PathLookup(places=(path,)) for path in fill.paths]
     lookup = getattr(fill, "lookup", None)
     return [lookup] if lookup else getattr(fill, "lookups", ())
 
@@ -118,8 +118,8 @@ def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
-            for path, _ in lookup.values(scope):
-                yield path
+            for place, _ in lookup.values(scope):
+                yield from paths_of(place)
                 if not takes_all:
                     break
         except Unreadable:

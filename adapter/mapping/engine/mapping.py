@@ -165,9 +165,9 @@ class CompiledMapping:
             return {}
         names, shared = self.inner_names, {}
         for number, fill in enumerate(self.fillers):
-            if isinstance(fill, Field | NotesFiller) and not any(
-                path.parts[0] in names for path in fill.paths
-            ):
+            if not isinstance(fill, Field | NotesFiller) or getattr(fill, "is_fallback", False):
+                continue
+            if not any(path.parts[0] in names for path in fill.paths):
                 shared[number] = Draft()
                 fill.fill(scopes[0], shared[number])
         return shared
