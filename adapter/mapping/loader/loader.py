@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
-from adapter.mapping.engine.fields import FieldFiller
-from adapter.mapping.engine.mapping import NamedReader
-from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.engine.fields import FieldFiller, PathLookup
+from adapter.mapping.engine.mapping import ForEach, NamedReader
+from adapter.mapping.engine.reshape import ItemReader, ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
 from adapter.mapping.loader.check_todos import check_todos
 from adapter.mapping.loader.compile_fields import FieldCompiler
@@ -177,24 +178,21 @@ class _Compiler:
     def _compiled(self, loaded: Mapping[str, Any], paths: PathRegistry) -> CompiledMapping:
         sections = SectionCompiler(self.document, paths, self.file.stem)
         fields = self._fields(loaded, paths)
-        each = sections.each(loaded.get("for_each"))
-        readers = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
-        outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
-        names = {one.name for one in inner} | ({each.name} if each else set())
+        read = loaded.get("read", {}).items()
+        readers = [one for name, data in read for one in sections.readings(name, data)]
+        outer, levels = _nested(readers, sections.levels(loaded.get("for_each", {})))
+        self._check_levels(levels)
+        names = set().union(*map(_names_of, levels))
         event_filter, item_filter = split_filter(sections.conditions_of(loaded), names)
         dedupe = [paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
-        used = [path.parts[0] for part in dedupe for path in part.paths]
-        if each and used and names.isdisjoint(used):
-            message = f"with for_each, at least one path must be inside the item: {each.name}.…"
-            self.document.add(("dedupe",), message)
+        self._check_dedupe(dedupe, levels)
         community = sections.community(loaded.get("community"), self.communities)
         attribution = sections.attribution(loaded.get("attribution"), community)
         return CompiledMapping(
             event_filter=event_filter,
             item_filter=item_filter,
             readers=outer,
-            item_readers=inner,
-            for_each=each,
+            for_each=levels,
             dedupe=dedupe,
             sent_at=paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
             fillers=[community, attribution, *fields],
@@ -202,6 +200,22 @@ class _Compiler:
             without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
             policy=self.policy,
         )
+
+    def _check_dedupe(self, dedupe: Iterable[PathLookup], levels: Sequence[ForEach]) -> None:
+        used = {path.parts[0] for part in dedupe for path in part.paths}
+        for level in levels[-1:]:
+            if used and used.isdisjoint(_names_of(level)):
+                message = (
+                    f"with for_each, at least one path must be inside the item: {level.name}.…"
+                )
+                self.document.add(("dedupe",), message)
+
+    def _check_levels(self, levels: Sequence[ForEach]) -> None:
+        """Report a level whose list is not inside an item of the level before it."""
+        for above, level in itertools.pairwise(levels):
+            if level.path.parts[0] not in _names_of(above):
+                message = f"must be a list inside an item of the line before it: {above.name}.…"
+                self.document.add(("for_each", level.name), message)
 
     def _fields(self, loaded: Mapping[str, Any], paths: PathRegistry) -> list[FieldFiller]:
         appointment = loaded.get("appointment")
@@ -243,20 +257,32 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
     return dataclasses.replace(
         compiled,
         readers=[with_keys(one) for one in compiled.readers],
-        item_readers=[with_keys(one) for one in compiled.item_readers],
+        for_each=[
+            dataclasses.replace(level, readers=[with_keys(one) for one in level.readers])
+            for level in compiled.for_each
+        ],
     )
 
 
-def _split_readers(
-    readers: list[NamedReader], item: str | None
-) -> tuple[list[NamedReader], list[NamedReader]]:
-    """Separate the readers that depend on an item, directly or through another reader."""
-    names = {item} if item else set()
-    outer, inner = [], []
+def _names_of(level: ForEach) -> set[str]:
+    """Return the names that exist only with an item of this level."""
+    return {level.name, *(reading.name for reading in level.readers)}
+
+
+def _nested(
+    readers: Iterable[NamedReader], levels: Sequence[ForEach]
+) -> tuple[list[NamedReader], list[ForEach]]:
+    """Assign each reader to the level of the items that it needs, directly or through others."""
+    depths = {level.name: number for number, level in enumerate(levels, start=1)}
+    at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        if reading.reader.path.parts[0] in names:
-            names.add(reading.name)
-            inner.append(reading)
-        else:
-            outer.append(reading)
-    return outer, inner
+        needed = {reading.reader.path.parts[0]}
+        if isinstance(reading.reader, ItemReader):
+            needed.add(reading.reader.index)
+        depth = max(depths.get(name, 0) for name in needed)
+        at_depth[depth].append(reading)
+        depths[reading.name] = depth
+    outer, *inner = at_depth
+    return outer, [
+        dataclasses.replace(level, readers=own) for level, own in zip(levels, inner, strict=True)
+    ]
