@@ -26,6 +26,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
@@ -50,6 +51,9 @@ def create_app() -> flask.Flask:
     created = app.create_app(settings, all_sources=sources)
     pipeline = created.extensions["pipeline"]
     threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
+    refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
+    live = ("sources", refresh, REFRESH_SECONDS, threading.Event())
+    threading.Thread(target=repeat, args=live, name="sources", daemon=True).start()
     return created
 
 
@@ -72,7 +76,7 @@ def _report(pipeline: Pipeline) -> None:
     repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
 
 
-def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
+def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:
     """Call a step unless the database is not migrated yet. The step itself notices an outage."""
     with contextlib.suppress(StoreUnavailable):
         try:
