@@ -208,6 +208,20 @@ class Aliases:
         left = len(self._waiting(source, value))
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
+    def book_all_waiting(self, alias: Alias) -> int:
+        """Map all leads again that wait for an alias's name. Return how many have changed."""
+        with self._store.transaction() as tx:
+            unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
+        values = [one.value or "" for one in unknown if one.source == alias.source]
+        total = 0
+        for value in values:
+            name = self.property_of(alias.source, value)
+            changed = 1 if name is not None and name.key == alias.key else 0
+            while changed:
+                changed, _ = self.book_waiting(alias.source, value)
+                total += changed
+        return total
+
     def remove(self, source: str, key: str) -> TakenBack:
         """Forget an alias, and take back the leads that were not sent yet.
 

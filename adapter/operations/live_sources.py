@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from adapter.mapping import overlay
 from adapter.mapping.source import Source
-from adapter.models import NO_OVERRIDES, Overrides
+from adapter.models import NO_OVERRIDES, Alias, Overrides
 from adapter.settings import Settings
 from adapter.store import Database
 
@@ -46,6 +46,17 @@ class LiveSources:
             self._apply(overrides)
         log.info("put_in_place_loaded", extra={"changes": overrides.changes})
         return True
+
+    def status_of(self, alias: Alias) -> str:
+        """Return whether an alias is in use, and if not, why."""
+        source = self.files.get(alias.source)
+        if source is None:
+            return f"not used: there is no source {alias.source}"
+        if known := source.community_lookup.known.get(alias.key):
+            return f"not used: communities.yaml has this name for {known.key}"
+        if alias.community not in self.sources[alias.source].communities:
+            return f"not used: there is no community {alias.community}"
+        return "in use"
 
     def _apply(self, overrides: Overrides) -> None:
         self.overrides = overrides

@@ -30,7 +30,12 @@ def aliases_of(harness: Harness) -> Aliases:
 
 
 def alias(harness: Harness, community: str = "maple-court", **changes: Any) -> Alias:
-    values = {"source": "rentfeed", "key": "20999", "name": "20999", "community": community}
+    values: dict[str, Any] = {
+        "source": "rentfeed",
+        "key": "20999",
+        "name": "20999",
+        "community": community,
+    }
     return Alias(**values | {"by": "ana", "at": harness.clock()} | changes)
 
 
