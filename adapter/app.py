@@ -81,8 +81,8 @@ def create_app(
 
 def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None:
     """Load what users have put in place in the console, if it has changed."""
-    if pipeline.refresh_sources():
-        webhooks.use(pipeline.sources)
+    pipeline.refresh_sources()
+    webhooks.use(pipeline.sources)
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:

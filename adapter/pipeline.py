@@ -140,7 +140,7 @@ class Pipeline:
     @property
     def sources(self) -> Mapping[str, Source]:
         """The current mappings, by name."""
-        return self.mapper.sources
+        return self.live.sources
 
     @sources.setter
     def sources(self, files: Mapping[str, Source]) -> None:
@@ -151,7 +151,7 @@ class Pipeline:
     def refresh_sources(self) -> bool:
         """Load what users have put in place, if it has changed. Return True if it has."""
         has_changed = self.live.refresh()
-        self.mapper.sources = self.live.sources
+        self.mapper.sources = self.live.sources  # also if another thread has loaded it
         return has_changed
 
     def check_database(self) -> None:

@@ -59,12 +59,16 @@ class WebhookServices:
     ) -> None:
         self.receiver = receiver
         self.endpoints = endpoints
+        self._sources: Mapping[str, Source] = {}
         self.waiter = waiter
         self.address_limit = RequestLimit(receiver.settings.address_limit_per_minute)
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
     def use(self, sources: Mapping[str, Source]) -> None:
         """Use other mappings. Their signatures must be the same."""
+        if sources is self._sources:
+            return
+        self._sources = sources
         self.endpoints = {
             name: endpoint.with_source(sources[name]) for name, endpoint in self.endpoints.items()
         }
