@@ -1,4 +1,4 @@
-"""Verify the sender of a request: ``verifier(block, secrets).verify(request, now)``.
+"""Build a verifier from a mapping's ``signature:`` block, and use it to check requests.
 
 A mapping's ``signature:`` block defines the checks (:mod:`adapter.signatures.config`). A
 request that fails raises :class:`VerificationError` with one of
@@ -21,7 +21,7 @@ from adapter.signatures.token_scheme import BasicScheme, TokenScheme, without_co
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verifier:
-    """Verifies the requests of one source."""
+    """Verifies the requests of one lead source."""
 
     #: None if requests are not signed (``scheme: none``).
     scheme: Scheme | None
@@ -35,7 +35,7 @@ class Verifier:
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
-        """Verify a request, and return the index of the matching key.
+        """Verify a request, and return the index of the secret's key that matched.
 
         Return None if requests are not signed. Raise :class:`VerificationError` if it is not valid.
         """
@@ -45,12 +45,12 @@ class Verifier:
 
     @property
     def is_open(self) -> bool:
-        """True if anyone who knows the URL may send requests."""
+        """True if the source is unsigned, so that anyone who knows its URL can send webhooks."""
         return self.scheme is None
 
     @property
     def signs_url(self) -> bool:
-        """True if the signature covers the URL."""
+        """True if the sender's signature covers the URL."""
         return self.has_digest and self.covers_query
 
     @property
@@ -60,11 +60,11 @@ class Verifier:
 
     @property
     def has_digest(self) -> bool:
-        """True if a stored request can be verified again. Tokens and passwords are not stored."""
+        """True if a stored request can be verified again, which requires a signature."""
         return isinstance(self.scheme, DigestScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return the possible decodings of the request's token or password, if it has one."""
+        """Return all possible decodings of the token or password in a request."""
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return []
         try:
@@ -74,7 +74,7 @@ class Verifier:
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """The headers that contain a digest or are covered by one, in lower case."""
+        """The lower-case names of headers that contain a signature or are covered by one."""
         if not isinstance(self.scheme, DigestScheme):
             return frozenset()
         clock = self.scheme.clock
@@ -83,7 +83,7 @@ class Verifier:
         return frozenset(name.lower() for name in names)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without its token or password, ready to be stored.
+        """Return a copy of the request without its token or password.
 
         Copies of a long secret are removed too. A short secret might be part of another word.
         """
@@ -94,7 +94,7 @@ class Verifier:
         return without_copies(self.scheme.without_secret(request), long)
 
     def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
-        """Return a rejected request without secrets, ready to be stored.
+        """Return a copy of a rejected request from which all secrets have been removed.
 
         A wrong token may be valid after the next rotation, so it is removed like a valid one.
         If the token is missing, it may be anywhere in the body, so the body is removed.
@@ -126,7 +126,7 @@ def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
 
 
 def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Network, ...]]:
-    """Return a block's scheme and networks. Raise :class:`ConfigurationError` if it is invalid."""
+    """Return the scheme and IP networks of a ``signature:`` block, after checking the block."""
     block = expand_preset(block)
     return scheme_from_block(block), networks_from_block(block)
 
@@ -137,12 +137,12 @@ def scheme_of(block: Mapping[str, object]) -> str:
 
 
 def covers_query(scheme: Scheme | None) -> bool:
-    """Return True if only the sender can have written the query of a valid request."""
+    """Return True if nobody but the sender can have changed the query of a valid request."""
     return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return the headers of ``names`` that no one can change in order to replay a request.
+    """Return those of the given headers that an attacker cannot change to replay a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are
@@ -155,7 +155,7 @@ def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """Return the query parameter that holds a source's token, or None if it is elsewhere."""
+    """Return the query parameter that contains a source's token, or None if there is none."""
     scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
@@ -163,7 +163,7 @@ def query_token(block: Mapping[str, object]) -> str | None:
 def sign(
     block: Mapping[str, object], secret: str, request: WebhookRequest, now: float
 ) -> WebhookRequest:
-    """Return the request as this source would send it at ``now``, in Unix seconds.
+    """Return the request, signed as this source would sign it at ``now`` (Unix seconds).
 
     Raise :class:`ConfigurationError` for an invalid block or secret, and
     :class:`~adapter.exceptions.PayloadError` for a body that cannot carry the token.
@@ -175,7 +175,7 @@ def sign(
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
-    """Return each secret's index and keys: the trimmed secret, and the original if different.
+    """Return each secret's index and keys. An untrimmed secret has two possible keys.
 
     A string is rejected, because each character would become a secret.
     """

@@ -1,4 +1,4 @@
-"""Check each key of a mapping's ``signature:`` block, and build its scheme.
+"""Parse and check a mapping's ``signature:`` block.
 
 Errors raise :class:`ConfigurationError` with a message that names the key and the fix.
 """
@@ -38,7 +38,7 @@ MAX_TOLERANCE_SECONDS = 86400
 
 
 def expand_preset(block: Block) -> dict[str, object]:
-    """Merge the block into its preset. Keys under ``timestamp`` are merged individually."""
+    """Merge a block with its preset. Keys of the block take precedence."""
     if not isinstance(block, Mapping):
         raise ConfigurationError("'signature' must contain keys such as 'preset' or 'scheme'")
     own = dict(block)
@@ -53,7 +53,7 @@ def expand_preset(block: Block) -> dict[str, object]:
 
 
 def scheme_from_block(block: Block) -> Scheme | None:
-    """Build the scheme for a block with an expanded preset. Return None for ``none``."""
+    """Build the scheme of a block whose preset is expanded. Return None for scheme ``none``."""
     name = _choice(block, "scheme", tuple(KEYS))
     _check_keys(block, name)
     _check_secret_names(block)
@@ -139,7 +139,7 @@ def _tolerance(value: object) -> float:
 
 
 def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: bool) -> None:
-    """Check that the timestamp is signed and has one location. Unsigned, it would prove nothing."""
+    """Check that the timestamp has exactly one location and that the signature covers it."""
     is_signed = "timestamp" in content.names
     if clock and clock.header and in_format:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Verify the ``hmac`` and ``hash`` schemes: a digest of the request in a header."""
+"""Verify the ``hmac`` and ``hash`` schemes, in which a header contains a digest."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from adapter.signatures.timestamps import Clock
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DigestScheme:
-    """A keyed digest (``hmac``), or a digest of text that starts with the secret (``hash``)."""
+    """A signature scheme with a digest: an HMAC, or a hash of text that contains the secret."""
 
     #: Header names. The first one present is used.
     headers: tuple[str, ...]
@@ -36,11 +36,11 @@ class DigestScheme:
     secret_prefix: str
 
     def key(self, secret: str) -> bytes:
-        """Return the key for a secret. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into a key. Raise :class:`ConfigurationError` if it is invalid."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the matching key. Try the newest key first, which is the last one."""
+        """Return the index of the key that matches the signature, trying the newest key first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
@@ -51,7 +51,7 @@ class DigestScheme:
         return index
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:
-        """Return the request as this sender would send it."""
+        """Return the request, signed as this sender would sign it."""
         clock = self.clock or Clock()
         timestamp = clock.text_from_seconds(now)
         headers = {name: _message_id(request, timestamp) for name in self.content.headers}
@@ -94,7 +94,7 @@ class DigestScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return the request with headers added. Only ``replace`` overwrites existing headers."""
+    """Return a copy of the request with more headers. Only ``replace`` overwrites a header."""
     kept = {
         name: value
         for name, value in request.headers.items()
@@ -115,5 +115,5 @@ def _timestamp(request: WebhookRequest, header: str) -> str:
 
 
 def _message_id(request: WebhookRequest, timestamp: str) -> str:
-    """Return a message ID that depends only on the body and the time."""
+    """Return a message ID that is computed from the body and the timestamp."""
     return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]

@@ -1,4 +1,4 @@
-"""Signature blocks for known senders, as in ``preset: typeform``. Mappings may override any key.
+"""Define ``signature:`` presets for known senders, as in ``preset: typeform``.
 
 Each link leads to the vendor's documentation, or is None if there is none.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preset:
-    """A sender's signature block, a link to its documentation, and a note for readers."""
+    """A known sender's signature settings, with a link to its documentation and a note."""
 
     block: Mapping[str, object]
     link: str | None
@@ -23,13 +23,13 @@ def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
 
 
 def _stripe_style(header: str, version: str, **more: object) -> dict[str, object]:
-    """Build a Stripe-style block: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
+    """Build a Stripe-style block, with ``t=…,v1=…`` in hex over ``{timestamp}.{body}``."""
     form = f"t={{timestamp}},{version}={{signature}}"
     return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
 
 
 def _standard(family: str) -> dict[str, object]:
-    """Build a Standard Webhooks block, whose headers start with ``family``."""
+    """Build a Standard Webhooks block whose header names start with ``family``."""
     return _hmac(
         f"{family}-signature",
         format="v1,{signature}",
