@@ -35,6 +35,7 @@ from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase_personal_data import Eraser
+from adapter.operations.live_sources import LiveSources
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
@@ -73,6 +74,7 @@ class Pipeline:
         self.propexo = propexo
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
+        self.live = LiveSources(settings, store, sources)
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
@@ -139,11 +141,19 @@ class Pipeline:
     @property
     def sources(self) -> Mapping[str, Source]:
         """The current mappings, by source name."""
-        return self.mapper.sources
+        return self.live.sources
 
     @sources.setter
-    def sources(self, sources: Mapping[str, Source]) -> None:
-        self.mapper.sources = sources
+    def sources(self, files: Mapping[str, Source]) -> None:
+        """Use newly loaded files, with what users have put in place."""
+        self.live.replace_files(files)
+        self.mapper.sources = self.live.sources
+
+    def refresh_sources(self) -> bool:
+        """Load what users have put in place, if it has changed. Return True if it has."""
+        has_changed = self.live.refresh()
+        self.mapper.sources = self.live.sources  # also if another thread has loaded it
+        return has_changed
 
     def check_database(self) -> None:
         """Record that a worker is running, after checking whether the database was restored.

@@ -26,6 +26,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
@@ -53,11 +54,15 @@ def create_app() -> flask.Flask:
     logs.configure(settings.log_level)
     created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
-    clock = ("clock", pipeline.sync_clock, CLOCK_SECONDS, threading.Event())
-    threading.Thread(target=repeat, args=clock, name="clock", daemon=True).start()
+    refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
+    for name, step, seconds in (
+        ("clock", pipeline.sync_clock, CLOCK_SECONDS),
+        ("metrics", pipeline.store.save_metrics, SAVE_SECONDS),
+        ("sources", refresh, REFRESH_SECONDS),
+    ):
+        arguments = (name, step, seconds, threading.Event())
+        threading.Thread(target=repeat, args=arguments, name=name, daemon=True).start()
     threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
-    save = ("metrics", pipeline.store.save_metrics, SAVE_SECONDS, threading.Event())
-    threading.Thread(target=repeat, args=save, name="metrics", daemon=True).start()
     return created
 
 
@@ -88,7 +93,7 @@ def _report(pipeline: Pipeline) -> None:
     repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
 
 
-def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
+def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:
     """Run a step, unless the database has not been migrated yet."""
     with contextlib.suppress(StoreUnavailable):
         try:

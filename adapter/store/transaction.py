@@ -19,6 +19,7 @@ from adapter.store.jobs import Jobs
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
+from adapter.store.overrides import OverridesTable
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -53,6 +54,7 @@ class Transaction(Statements):
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
+    overrides = _lazy(OverridesTable)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)
