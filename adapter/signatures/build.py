@@ -14,8 +14,8 @@ from adapter.models import WebhookRequest
 from adapter.settings import trimmed
 from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
 from adapter.signatures.crypto import is_unguessable
-from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
+from adapter.signatures.signed_header import SignedHeaderScheme
 from adapter.signatures.token_scheme import BasicScheme, TokenScheme, without_copies
 
 
@@ -51,7 +51,7 @@ class Verifier:
     @property
     def signs_url(self) -> bool:
         """True if the sender's signature covers the URL."""
-        return self.has_digest and self.covers_query
+        return self.has_signature and self.covers_query
 
     @property
     def covers_query(self) -> bool:
@@ -59,9 +59,9 @@ class Verifier:
         return covers_query(self.scheme)
 
     @property
-    def has_digest(self) -> bool:
+    def has_signature(self) -> bool:
         """True if a stored request can be verified again, which requires a signature."""
-        return isinstance(self.scheme, DigestScheme)
+        return isinstance(self.scheme, SignedHeaderScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
         """Return all possible decodings of the token or password in a request."""
@@ -75,7 +75,7 @@ class Verifier:
     @property
     def proof_headers(self) -> frozenset[str]:
         """The lower-case names of headers that contain a signature or are covered by one."""
-        if not isinstance(self.scheme, DigestScheme):
+        if not isinstance(self.scheme, SignedHeaderScheme):
             return frozenset()
         clock = self.scheme.clock
         names = [*self.scheme.headers, *self.scheme.content.headers]
@@ -138,7 +138,7 @@ def scheme_of(block: Mapping[str, object]) -> str:
 
 def covers_query(scheme: Scheme | None) -> bool:
     """Return True if nobody but the sender can have changed the query of a valid request."""
-    return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
+    return not isinstance(scheme, SignedHeaderScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
@@ -149,7 +149,7 @@ def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str
     returned too, because an attacker who has the token can send anything anyway.
     """
     names = frozenset(names)
-    if not isinstance(scheme, DigestScheme):
+    if not isinstance(scheme, SignedHeaderScheme):
         return names
     return names & scheme.content.headers or (names if scheme.clock else frozenset())
 
@@ -171,7 +171,11 @@ def sign(
     scheme = scheme_from_block(expand_preset(block))
     if scheme is None:
         return request
-    return scheme.sign(_keys(scheme, [secret])[0][1], request, now)
+    try:
+        key = scheme.signing_key(trimmed(secret))
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"the secret {exc}") from None
+    return scheme.sign(key, request, now)
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
@@ -181,13 +185,14 @@ def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
     """
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")
-    keys = []
+    keys: list[tuple[int, bytes]] = []
     for index, secret in enumerate(secrets):
         try:
-            keys.append((index, scheme.key(trimmed(secret))))
+            found = scheme.keys(trimmed(secret))
         except ConfigurationError as exc:
             raise ConfigurationError(f"secret {index + 1} of {len(secrets)} {exc}") from None
         if secret != trimmed(secret):
             with contextlib.suppress(ConfigurationError):
-                keys.append((index, scheme.key(secret)))
+                found += scheme.keys(secret)
+        keys += [(index, key) for key in dict.fromkeys(found)]
     return keys

@@ -10,7 +10,6 @@ from urllib.parse import unquote_to_bytes, urlencode
 from adapter.exceptions import PayloadError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures.crypto import bytes_from_base64, is_equal, key_from_secret
-from adapter.signatures.hmac_scheme import with_headers
 from adapter.signatures.request import (
     FORM_TYPE,
     MAX_FORM_FIELDS,
@@ -18,6 +17,7 @@ from adapter.signatures.request import (
     bytes_from_text,
     required_header,
 )
+from adapter.signatures.signed_header import with_headers
 
 PLACES = ("header", "query", "form", "json")
 #: JSON with more braces is not parsed, because that takes time and the sender is not yet verified.
@@ -36,7 +36,11 @@ class TokenScheme:
     #: The text before the secret, such as ``Bearer``.
     prefix: str
 
-    def key(self, secret: str) -> bytes:
+    def keys(self, secret: str) -> list[bytes]:
+        """Encode a token as bytes. Raise :class:`ConfigurationError` if it is empty."""
+        return [self.signing_key(secret)]
+
+    def signing_key(self, secret: str) -> bytes:
         """Encode a token as bytes. Raise :class:`ConfigurationError` if it is empty."""
         return key_from_secret(secret)
 
@@ -109,7 +113,11 @@ class BasicScheme:
 
     username: str
 
-    def key(self, secret: str) -> bytes:
+    def keys(self, secret: str) -> list[bytes]:
+        """Return the credentials as ``username:password``. Raise ConfigurationError if empty."""
+        return [self.signing_key(secret)]
+
+    def signing_key(self, secret: str) -> bytes:
         """Return the credentials as ``username:password``. Raise ConfigurationError if empty."""
         return self.username.encode() + b":" + key_from_secret(secret)
 

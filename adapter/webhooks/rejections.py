@@ -172,7 +172,7 @@ def rejection_from(
         headers=stripped.headers,
         body=stripped.body or None,
         sender=None,
-        can_retry=(verifier.has_digest or any(map(signatures.is_unguessable, credentials)))
+        can_retry=(verifier.has_signature or any(map(signatures.is_unguessable, credentials)))
         and not reason.startswith("address_")
         and (reason in signatures.REASONS or bool(stripped.body)),
     )
