@@ -1,4 +1,4 @@
-"""Create the web process's WSGI application, ``adapter.app:create_app()``."""
+"""Create the WSGI application of the web process, ``adapter.app:create_app()``."""
 
 import logging
 import math
@@ -78,14 +78,14 @@ def create_app(
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the waiter. At most half of the threads may wait, so the rest can receive webhooks."""
+    """Build the outcome waiter. At most half of the web threads may wait at the same time."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
 
 
 class Readiness:
-    """Checks whether webhooks can be stored."""
+    """Checks whether the web process can store webhooks."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Readiness:
         self._checked_at = -math.inf
 
     def problem(self) -> str | None:
-        """Return why webhooks cannot be stored now, or None."""
+        """Return the reason why webhooks cannot be stored at the moment, or None."""
         try:
             # A newer version's schema is no reason: a release may be rolled back.
             self._store.check_schema()
@@ -108,7 +108,7 @@ class Readiness:
         return None
 
     def _check_room(self) -> None:
-        """Check this rarely, because strangers can ask for it and it writes a file."""
+        """Check that PostgreSQL accepts writes, at most once every few seconds."""
         with self._lock:
             if time.monotonic() - self._checked_at > ROOM_SECONDS:
                 self._store.check_room()

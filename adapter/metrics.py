@@ -1,4 +1,4 @@
-"""Serve the numbers from ``adapter stats`` to Prometheus at ``GET /metrics``.
+"""Export the metrics of ``adapter stats`` to Prometheus at ``GET /metrics``.
 
 Each request reads them from PostgreSQL, so that all web processes return the same values. They
 contain no personal data.
@@ -22,7 +22,7 @@ from adapter.webhooks.http_request import has_bearer_token
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the blueprint. The route requires the token, and is closed if no token is set."""
+    """Return the blueprint of ``/metrics``, which requires a bearer token."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
@@ -36,12 +36,12 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
 @bp.get("/metrics", endpoint="metrics")
 def figures_for_users() -> Response:
-    """Return the metrics to a console user, who needs no token."""
+    """Return the metrics to a user who is signed in to the console."""
     return figures(services.pipeline)
 
 
 def figures(pipeline: Pipeline) -> Response:
-    """Return the metrics in Prometheus text format."""
+    """Return all metrics in the Prometheus text format."""
     overview = overview_of(pipeline.store, pipeline.sources, pipeline.settings, pipeline.clock())
     with pipeline.store.transaction() as tx:
         rejected = tx.rejections.totals()
@@ -51,14 +51,14 @@ def figures(pipeline: Pipeline) -> Response:
 
 
 class _OverviewCollector(Collector):
-    """Provides the overview as gauges, and counters from the database."""
+    """Collects Prometheus gauges from the overview, and counters from the database."""
 
     def __init__(self, overview: Overview, rejected: Mapping[tuple[str, str], int]) -> None:
         self._overview = overview
         self._rejected = rejected
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric."""
+        """Yield all metrics of the adapter."""
         one = self._overview
         yield from _verdict_gauges(one.verdict)
         yield _gauge("waiting", "Leads that need review.", one.waiting)
@@ -88,7 +88,7 @@ class _OverviewCollector(Collector):
 
 
 def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
-    """Yield the problems, and the facts for which a rule may need another limit."""
+    """Yield the current problems as gauges, and the values that alert rules may need."""
     problems = _family("problem", "1 for each problem; see adapter stats.", ["code", "source"])
     for problem in verdict.problems:
         problems.add_metric([problem.code, problem.source], 1)
@@ -104,7 +104,7 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges for each source."""
+    """Yield the gauges that have one value per source."""
     events = _family("events_24h", "Webhooks in the last 24 hours.", ["source"])
     quiet = _family("source_quiet", "1 while a source is silent for longer than usual.", ["source"])
     last = _family("last_event_seconds", "Time since the last webhook.", ["source"])

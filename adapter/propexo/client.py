@@ -1,4 +1,4 @@
-"""Call Propexo's API and translate errors into our exceptions.
+"""Call Propexo's API, and convert its errors to our exceptions.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
 :class:`~adapter.models.Attempt`, which exists only as a committed row. Each error that it raises
@@ -28,7 +28,7 @@ INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
 
 class Propexo:
-    """A client for one token. It is thread-safe."""
+    """A thread-safe client for Propexo's API, with one API token."""
 
     def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
         self.base_url = base_url.rstrip("/")
@@ -37,7 +37,7 @@ class Propexo:
         self.timeout_seconds = timeout_seconds
 
     def create(self, attempt: Attempt) -> Accepted:
-        """Post one appointment or guest card, without retrying.
+        """Post one appointment or guest card to Propexo. Never retry.
 
         Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
         if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
@@ -60,7 +60,7 @@ class Propexo:
         return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
-        """Return the status of a job.
+        """Return the status of a job at Propexo.
 
         Raise :class:`UpstreamError` if there is no usable response. Retrying is always safe.
         """
@@ -71,21 +71,21 @@ class Propexo:
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Return one page of a list, without items that are not objects.
+        """Return one page of a list from Propexo.
 
         Raise :class:`UpstreamError` if there is no usable response.
         """
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
-        """Return the response with the list of integrations, whatever its status.
+        """Return Propexo's response to a request for the list of integrations.
 
         Raise :class:`NotSent` if there is none. Its cause says why.
         """
         return self._get(INTEGRATIONS_PATH)
 
     def check_token(self) -> None:
-        """Make a cheap call. Raise :class:`UpstreamError` unless Propexo accepts the token."""
+        """Check the API token with a cheap call. Raise :class:`UpstreamError` if that fails."""
         self.records(INTEGRATIONS_PATH, {"limit": "1"})
 
     def _get(self, path: str) -> Response:

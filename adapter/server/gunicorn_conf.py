@@ -1,4 +1,4 @@
-"""Configure gunicorn for the web process, including how it reloads mappings.
+"""Configure gunicorn for the web process, and make it reload mappings without downtime.
 
 Gunicorn's main process loads the settings and sources before it forks its workers, so a restarted
 worker uses the last valid sources even if the files have changed. SIGHUP makes the main process
@@ -44,7 +44,7 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, with the settings and sources of the main process."""
+    """Return the WSGI application of a gunicorn worker."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     created = app.create_app(settings, all_sources=sources)
@@ -54,7 +54,7 @@ def create_app() -> flask.Flask:
 
 
 def _report(pipeline: Pipeline) -> None:
-    """Send the main process's heartbeats and the alarms, once the former reporter has ended."""
+    """Send heartbeats and alarms for gunicorn's main process, from one of its workers."""
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
     heart = Heart(pipeline, "web", os.getppid())
     watch = Watch(
@@ -73,7 +73,7 @@ def _report(pipeline: Pipeline) -> None:
 
 
 def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
-    """Call a step unless the database is not migrated yet. The step itself notices an outage."""
+    """Run a step, unless the database has not been migrated yet."""
     with contextlib.suppress(StoreUnavailable):
         try:
             pipeline.store.check_schema()
@@ -83,7 +83,7 @@ def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Load the sources in the main process. Gunicorn calls this first."""
+    """Load all sources in gunicorn's main process. Gunicorn calls this function first."""
     name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
@@ -94,7 +94,7 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Make the system buffer responses for senders that do not read them (see `web_worker`).
+    """Enlarge the send buffers, so that a sender that does not read cannot block a thread.
 
     Accepted sockets inherit the option. Gunicorn calls this once its sockets are listening.
     """

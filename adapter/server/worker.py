@@ -1,4 +1,4 @@
-"""Run the worker process, in which a few threads process the rows that are due.
+"""Run the worker process, whose threads map events, send bookings and check their status.
 
 Twice a second, it counts these rows and starts up to that many runs. The web process announces new
 events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
@@ -56,7 +56,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def run(pipeline: Pipeline) -> bool:
-    """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
+    """Process due rows until SIGTERM or SIGINT is received, then finish the current ones.
 
     Return True if a reloaded secret has changed, so that the process must restart. Wait for
     PostgreSQL at startup and after each outage, and for migrations. Raise ConfigurationError if the
@@ -76,7 +76,7 @@ def run(pipeline: Pipeline) -> bool:
 
 
 def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
-    """Return True if PostgreSQL and its schema are usable. Otherwise log why."""
+    """Return True if the database and its schema are usable. Otherwise, log the reason."""
     settings = pipeline.settings
     try:
         check_reachable(pipeline.store.url)
@@ -91,13 +91,13 @@ def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
 
 
 def _sync_clock(pipeline: Pipeline) -> None:
-    """Measure the clock before anything is done by it."""
+    """Synchronize the clock with PostgreSQL's before any work starts."""
     with contextlib.suppress(StoreUnavailable):  # it is logged where it is raised
         pipeline.sync_clock()
 
 
 class Worker:
-    """A worker, with a thread for each of its loops and a pool of threads that process rows."""
+    """A worker process, with one thread per loop and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -121,7 +121,7 @@ class Worker:
         self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
     def run(self) -> bool:
-        """Run all loops until a signal stops them. Return True if the secrets have changed."""
+        """Run until a signal arrives. Return True if a restart is needed to use changed secrets."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra=self._facts())
@@ -137,7 +137,7 @@ class Worker:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all loops during the block. Then make each run stop after its current row."""
+        """Run all loops while the block executes, then let the current rows finish."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
@@ -162,7 +162,7 @@ class Worker:
             self._threads.shutdown(cancel_futures=True)
 
     def _start_unwatched(self) -> list[threading.Thread]:
-        """Start the threads that wait for other systems. The watchdog does not watch them.
+        """Start the threads that depend on other systems, which the watchdog does not watch.
 
         Otherwise, a system that responds slowly would end the worker.
         """
@@ -182,7 +182,7 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Start runs for the rows that are due, including those without a notification."""
+        """Count the rows that are due, and start a run in the thread pool for each one."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
@@ -193,7 +193,7 @@ class Worker:
         self._heart.looked()
 
     def _check_schema(self) -> None:
-        """Stop all runs while the database's schema is not usable. Raise WrongSchema.
+        """Stop all runs while the database schema is unusable. Raise WrongSchema in that case.
 
         Old code on a new schema might hold leads, or send what the new version would not.
         """
@@ -211,7 +211,7 @@ class Worker:
         self._schema_outage.ended()
 
     def _listen(self) -> None:
-        """Start a run whenever a notification arrives, until the connection is lost."""
+        """Map new events whenever a notification arrives, until the connection is lost."""
         try:
             for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
                 self._watchdog.heartbeat("listener")
@@ -224,7 +224,7 @@ class Worker:
             self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
-        """Process due rows. Never raise an error; rows that fail stay due for another run.
+        """Process all due rows of a task. Errors are logged, and the rows are retried later.
 
         After mapping, bookings are sent immediately, but only by workers that found an event to
         map.
@@ -242,14 +242,14 @@ class Worker:
                 self._run_task(Task.SEND)
 
     def _recover(self) -> None:
-        """Probe one thread, and recover rows from dead workers."""
+        """Check that the thread pool responds, and recover rows from workers that have died."""
         if self._probe is None or self._probe.done():
             self._probe = self._threads.submit(self._watchdog.heartbeat, "threads")
         if not self._pipeline.is_stopped:
             self._pipeline.recover()
 
     def _reload(self) -> bool:
-        """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
+        """Reload mappings and secret files. If any are invalid, log that and keep the old ones.
 
         Return True if a secret that the worker uses has changed and all secrets can be read. If one
         cannot be read, the process could not restart.
@@ -264,7 +264,7 @@ class Worker:
 
 
 def must_restart(former: Settings, settings: Settings) -> bool:
-    """Return whether a worker needs the new settings, and can start with them."""
+    """Return True if the worker must restart to use the new settings, and is able to."""
     unused = {name: getattr(former, name) for name in WEB_ONLY}
     is_other = dataclasses.replace(settings, **unused) != former
     return is_other and not settings.problems
