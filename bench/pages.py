@@ -9,10 +9,10 @@ from bench.tables import Row, markdown_from_rows
 _HEAD = """\
 # Benchmarks
 
-`.venv/bin/python -m bench --write` generates this page. Each figure is compared with a baseline that was
-measured in the same rounds on the same machine. Look at the ratio first, because absolute figures
-depend on the machine and its load. Figures are medians, and ratios are ratios of medians, unless a
-section says otherwise.
+`.venv/bin/python -m bench --write` generates this page. Each figure is compared with a baseline
+that was measured in the same rounds on the same machine. Look at the ratio first, because absolute
+figures depend on the machine and its load. Figures are medians, and ratios are ratios of medians,
+unless a section says otherwise.
 """
 
 _METHODS = {
