@@ -12,6 +12,7 @@ from adapter.parsing.body import KINDS
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
+from adapter.signatures.config import KEYS
 
 #: The path of the committed schema, relative to the repository.
 FILE: Final = "docs/mapping.schema.json"
@@ -121,7 +122,7 @@ def _signature() -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "scheme": {"enum": ["hmac", "hash", "token", "basic", "none"]},
+            "scheme": {"enum": sorted(KEYS)},
             "preset": {"enum": sorted(PRESETS)},
             "secrets": {
                 "type": "array",

@@ -53,27 +53,41 @@ def load_files(
     Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
-    return _load_documents(folder, documents, policy, strict=strict)
+    communities = document_from_file(folder / FILE)
+    return _load_documents(communities, documents, policy, _STRICT if strict else _DRAFT)
 
 
-def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """Load a draft from ``text`` instead of its file in ``folder``."""
+def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
+    """Load a mapping from ``text`` instead of its file in ``folder``, as :func:`load_files`."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
-    return _load_documents(folder, documents, policy, strict=False)
+    communities = document_from_file(folder / FILE)
+    return _load_documents(communities, documents, policy, _STRICT if strict else _DRAFT)
+
+
+def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
+    """Load a mapping that was already checked, without its tests, instead of a source's file."""
+    raw, communities = text.encode(), source.files[1]
+    documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
+    file = str(source.path.parent / FILE)
+    known = document_from_bytes(file, communities), communities
+    return _load_documents(known, documents, policy, _CHECKED)
 
 
 def _load_documents(
-    folder: Path, documents: Iterable[tuple[Path, Document, bytes]], policy: Policy, *, strict: bool
+    communities_file: tuple[Document, bytes],
+    documents: Iterable[tuple[Path, Document, bytes]],
+    policy: Policy,
+    depth: "_Depth",
 ) -> Loaded:
-    communities_document, communities_raw = document_from_file(folder / FILE)
+    communities_document, communities_raw = communities_file
     communities = communities_from_document(communities_document)
     sources: dict[str, Source] = {}
     problems: list[Problem] = []
     for file, document, raw in documents:
         if _is_loadable(document, file):
-            compiler = _Compiler(document, file, communities, policy, strict=strict)
-            source = compiler.source(_digest(raw, communities_raw))
+            compiler = _Compiler(document, file, communities, policy, depth)
+            source = compiler.source((raw, communities_raw))
             if not document.has_errors:
                 sources[source.name] = source
         problems += document.problems
@@ -81,10 +95,10 @@ def _load_documents(
     return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
 
-def digest_of(mapping: Path, communities: Path) -> str | None:
-    """Return the hash of a mapping's current files, or None if one cannot be read."""
+def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
+    """Return the contents of a mapping's current files, or None if one cannot be read."""
     try:
-        return _digest(mapping.read_bytes(), communities.read_bytes())
+        return mapping.read_bytes(), communities.read_bytes()
     except OSError:
         return None
 
@@ -103,6 +117,21 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Depth:
+    """How thoroughly a mapping is checked while it is compiled."""
+
+    #: True to check the signature and require tests.
+    has_signature: bool
+    #: True to run the tests, and to check samples and TODOs.
+    runs_tests: bool
+
+
+_STRICT: Final = _Depth(has_signature=True, runs_tests=True)
+_CHECKED: Final = _Depth(has_signature=True, runs_tests=False)
+_DRAFT: Final = _Depth(has_signature=False, runs_tests=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
     """Compiles the valid parts of a document and adds a problem for each invalid part."""
 
@@ -110,14 +139,14 @@ class _Compiler:
     file: Path
     communities: Communities
     policy: Policy
-    strict: bool
+    depth: _Depth
 
-    def source(self, digest: str) -> Source:
+    def source(self, files: tuple[bytes, bytes]) -> Source:
         """Compile the source and run its tests."""
         loaded, paths = self._sections(), PathRegistry(self.document)
         compiled = _with_keys(self._compiled(loaded, paths), paths)
         signature = loaded.get("signature", {})
-        secrets = check_signature(self.document, signature) if self.strict else ()
+        secrets = check_signature(self.document, signature) if self.depth.has_signature else ()
         check_handshake(self.document, loaded.get("handshake"))
         checker = RespondChecker(self.document, paths, compiled.inner_names)
         checker.check(loaded.get("respond", {}))
@@ -125,7 +154,8 @@ class _Compiler:
         source = Source(
             name=self.file.stem,
             path=self.file,
-            hash=digest,
+            hash=_digest(*files),
+            files=files,
             description=loaded.get("description", ""),
             docs=loaded.get("docs", ""),
             signature=signature,
@@ -146,7 +176,7 @@ class _Compiler:
             sections=loaded,
         )
         self._check_stripped(source)
-        if self.strict:
+        if self.depth.runs_tests:
             self._test(source)
         return source
 
@@ -174,7 +204,7 @@ class _Compiler:
     def _sections(self) -> Mapping[str, Any]:
         """Load the valid sections."""
         _use_delivery_id(self.document)
-        missing = () if self.strict else ("tests",)
+        missing = () if self.depth.has_signature else ("tests",)
         loaded = load_into(self.document, Sections(partial=missing), self.document.data, ())
         if loaded is not None:
             return dict(loaded)
