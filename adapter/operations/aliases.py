@@ -12,7 +12,7 @@ from typing import Any, Final
 from adapter.exceptions import NotPossible, PayloadError, Unreadable
 from adapter.mapping import overlay
 from adapter.mapping.engine import Scope
-from adapter.mapping.engine.fields import Template
+from adapter.mapping.engine.fields import paths_of
 from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.yaml_document import text_from_data
@@ -105,7 +105,7 @@ def _name_in(source: Source, scope: Scope) -> PropertyName | None:
     key = key_from_value(value)
     if used is None or not key:
         return None
-    titles = filter(None, _titles(scope, used, lookup.paths))
+    titles = filter(None, _titles(scope, paths_of(used)[0], lookup.paths))
     return PropertyName(
         name=_text(value),
         key=key,
@@ -114,14 +114,12 @@ def _name_in(source: Source, scope: Scope) -> PropertyName | None:
     )
 
 
-def _titles(scope: Scope, used: Path | Template, paths: Sequence[Path | Template]) -> Iterator[str]:
+def _titles(scope: Scope, used: Path, paths: Sequence[Path]) -> Iterator[str]:
     """Yield what describes the property: its other names, and names beside it in the payload."""
     for path in paths:
-        if path != used and isinstance(path, Path):
+        if path != used:
             yield _text(_read(scope, path))
-    if isinstance(used, Template) or not used.parts[1:]:
-        return
-    parent = _read(scope, dataclasses.replace(used, parts=used.parts[:-1]))
+    parent = _read(scope, dataclasses.replace(used, parts=used.parts[:-1])) if used.parts[1:] else 0
     if isinstance(parent, Mapping):
         near = [name for name in parent if "name" in str(name).lower()]
         yield from (_text(parent[name]) for name in sorted(near, key=lambda one: len(str(one))))
