@@ -1,5 +1,6 @@
 """Test pauses by users, and the breaker that stops sending while Propexo does not work."""
 
+import concurrent.futures
 import datetime as dt
 import itertools
 import logging
@@ -14,11 +15,12 @@ from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.pause import Pauses
 from adapter.propexo.client import Propexo
 from adapter.propexo.responses import Accepted
-from adapter.store import Task
+from adapter.store import Database, Task
 from adapter.store.rate_limit import FIRST_STOP, LONGEST_STOP, MOST_FAILURES
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
 from tests.sandbox_client import SandboxClient, canned_server
+from tests.wait import wait_until
 
 PENDING, UNKNOWN = BookingState.PENDING, BookingState.UNKNOWN
 
@@ -119,6 +121,29 @@ def test_resuming_ends_a_pause_that_a_fast_clock_or_propexo_left(
     pauses_of(harness).resume()
     settle(harness)
     assert len(upstream.posts()) == 3, "both, with no wait for the retry's delay"
+
+
+def test_resuming_does_not_deadlock_with_a_worker_that_checks_a_booking(
+    harness: Harness, opened: Database
+) -> None:
+    """The worker locks the rate limit first, and then the booking."""
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    submitted = harness.booking(booking.id)
+    pauses_of(harness).pause("maintenance")
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        with opened.transaction() as tx:
+            tx.rate_limit.lock(harness.clock())
+            resuming = threads.submit(pauses_of(harness).resume)
+            wait_until(lambda: is_waiting(opened), "the command waits for the rate limit")
+            tx.bookings.reschedule(submitted, harness.clock())
+        assert resuming.result(10) == []
+
+
+def is_waiting(opened: Database) -> bool:
+    sql = b"SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1"
+    with opened.statement() as tx:
+        return tx.connection.execute(sql).fetchone() is not None
 
 
 # --- reads and bookings that wait for each other
