@@ -1,4 +1,4 @@
-"""Report every few seconds that a process is alive, so that the others notice if it ends."""
+"""Record a heartbeat of each process every few seconds, so that failures are noticed."""
 
 import datetime as dt
 import os
@@ -17,7 +17,7 @@ HEARTBEAT_SECONDS = 10.0
 
 
 class Heart:
-    """Sends the heartbeats of a process. Ages are measured with the monotonic clock."""
+    """Sends the heartbeats of one process, with ages from its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
         """Take the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: ours)."""
@@ -34,7 +34,7 @@ class Heart:
         self._looked_at = time.monotonic()
 
     def beat(self) -> None:
-        """Send a heartbeat. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+        """Store a heartbeat. Raise StoreUnavailable if PostgreSQL cannot be reached."""
         self._check_mappings()
         heartbeat = Heartbeat(
             id=self._id,
@@ -56,7 +56,7 @@ class Heart:
         return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
 
     def _check_mappings(self) -> None:
-        """Check whether the mapping files differ from the mappings in use."""
+        """Record since when the mapping files have differed from the mappings in use."""
         folder = self._pipeline.settings.mappings_dir
         if not registry.changed_since_load(folder, self._pipeline.sources):
             self._outdated_since = None

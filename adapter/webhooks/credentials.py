@@ -1,12 +1,17 @@
-"""Remove secrets and the sender's IP addresses from requests, because they are never stored."""
+"""Remove secrets and sender IP addresses from requests, so that they are never stored."""
 
+import contextlib
+import dataclasses
 import functools
 import re
 from collections.abc import Collection, Iterable
 from urllib.parse import unquote_plus
 
+from adapter.exceptions import PayloadError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.body import unpacked
+from adapter.parsing.redact import without_values
 from adapter.signatures import Verifier, is_unguessable
 from adapter.store.rows import delivery_headers
 from adapter.webhooks.client_ip import is_address
@@ -21,7 +26,7 @@ _MARK = re.compile("[.:].*[.:]")
 
 
 def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
-    """Return the headers, in lower case, that the mapping or the signature reads."""
+    """Return the lower-case names of headers that the mapping or the signature check reads."""
     others = ("content-type", *delivery_headers(source.delivery_header))
     return verifier.proof_headers.union(source.headers_read, others)
 
@@ -29,7 +34,7 @@ def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
 def without_private_headers(
     request: WebhookRequest, needed: Collection[str], secrets: Iterable[bytes]
 ) -> WebhookRequest:
-    """Return the request without headers that may contain a secret or an IP address.
+    """Return a copy of the request without headers that may contain a secret or an IP address.
 
     Proxies copy the sender's address and the URL, with its token, into headers. A header that is
     needed is kept, unless it contains a secret that is too long to occur by chance.
@@ -43,6 +48,21 @@ def without_private_headers(
         if (_has_any(value, certain) if name in needed else _is_private(name, value, texts))
     ]
     return request.without_headers(hidden)
+
+
+def without_fields(request: WebhookRequest, names: tuple[str, ...]) -> WebhookRequest:
+    """Return the request without the values of these fields in its body and its query."""
+    if not names:
+        return request
+    body = request.body
+    with contextlib.suppress(PayloadError):
+        body = unpacked(body, [])
+    url = request.url.encode("utf-8", "surrogatepass")
+    return dataclasses.replace(
+        request,
+        url=without_values(url, names).decode("utf-8", "surrogatepass"),
+        body=without_values(body, names),
+    )
 
 
 def _is_private(name: str, value: str, secrets: Iterable[str]) -> bool:

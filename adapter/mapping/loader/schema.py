@@ -17,6 +17,8 @@ from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
 from adapter.parsing.zone_names import zone_from_name
 
+#: Maximum number of lists inside lists under ``for_each``.
+MAX_LEVELS: Final = 5
 #: Marshmallow's key for messages about a whole object.
 WHOLE: Final = "_schema"
 #: Plain-English replacements for marshmallow's messages about types.
@@ -88,6 +90,19 @@ class KeyParts(PathList):
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         items = value if isinstance(value, list) and value else [value]
         return [super(KeyParts, self)._deserialize(item, *args, **options) for item in items]
+
+
+class BodyKinds(Texts):
+    """A body format, or a list of them. It loads as a string or a tuple."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        kinds = super()._deserialize(value, *args, **options)
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValidationError(unknown("format", kind, KINDS))
+        if "query" in kinds and len(kinds) > 1:
+            raise ValidationError("'query' cannot be combined with another format")
+        return kinds[0] if len(kinds) == 1 else tuple(kinds)
 
 
 class Shorthand(fields.Field[Any]):
@@ -171,6 +186,10 @@ class StartSection(StrictSchema):
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
+def _label(description: str) -> fields.String:
+    return fields.String(validate=validate.Length(1, 100), **described(description))
+
+
 class LabelsSection(StrictSchema):
     """The schema of a list's ``labels``."""
 
@@ -184,11 +203,14 @@ class ReadSection(StrictSchema):
 
     json = fields.String()
     list = fields.String()
-    by = fields.String()
+    by = fields.String(**described("The path of an item's key."))
     value = PathList()
+    equals = fields.String(**described("Find the item whose key equals the value at this path."))
     labels = fields.Nested(LabelsSection)
     text = fields.String()
-    line = fields.String(validate=validate.Length(1, 100))
+    line = _label("The text after this label, which starts a line.")
+    after = _label("The text after this label, to the end of the line or to 'before'.")
+    before = _label("The text up to this label.")
 
 
 #: Each outcome's template has exactly one of these.
@@ -325,7 +347,10 @@ class Sections(StrictSchema):
     description = fields.String(**described("One sentence about the source."))
     docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
     about = fields.Nested(AboutSection, **described("Facts about the sender."))
-    body = _one_of(KINDS, **described("The body format; needed only if the content type is wrong."))
+    body = BodyKinds(
+        **described("The body format or formats; needed only if the content type is wrong.")
+    )
+    strip = Texts(**described("Names of fields whose values are removed before storing."))
     signature = _object(required=True)
     handshake = fields.Raw()
     delivery_id = fields.String(
@@ -340,7 +365,11 @@ class Sections(StrictSchema):
     cancellation = fields.Raw(**described("Conditions for cancellations of bookings."))
     accept = _object(**described("Conditions that every booking must meet."))
     read = _object(values=fields.Nested(ReadSection))
-    for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
+    for_each = _object(
+        values=fields.String(),
+        validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),
+        **described("A name for each item of a list; each further line is a list in the item."),
+    )
     dedupe = KeyParts(
         required=True,
         **described("Paths whose values identify a booking; a nested list holds alternatives."),
