@@ -69,7 +69,8 @@ REFUSED_REASONS: Final = frozenset(
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejects our API token",
     "no_clear_answer": "Propexo gives no clear answers",
-    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "wrong_path": "Propexo answers as if the address did not exist: PROPEXO_BASE_URL or an ID in "
+    "communities.yaml is wrong",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
     "make sure that the database is not an old copy",
