@@ -217,7 +217,7 @@ class Draft:
     def _table_lines(self, name: str) -> Iterator[str]:
         """Yield a field with a table of the values in the samples."""
         values = self._values(name)
-        rows = {str(value): _table_value(name, str(value)) for value in values}
+        rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
         unknown = [value for value, ours in rows.items() if not ours]
         hint = f"; add {', '.join(map(repr, unknown))} or leave it to the notes" if unknown else ""
@@ -268,8 +268,9 @@ def _contact_type(observed: Observed) -> str:
     return next((how for words, how in CONTACT_TYPES if re.search(words, keys)), "internet")
 
 
-def _table_value(name: str, text: str) -> str:
-    rows = TABLES[name]
+def table_value(name: str, text: str) -> str:
+    """Guess our value for a word of a sender, or return ""."""
+    rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")
 
 
