@@ -54,6 +54,7 @@ MESSAGES: Final = re.compile(
     r"comment|message|note|question|summary|answer|bio|body", re.IGNORECASE
 )
 CANCELED: Final = re.compile(r"cancel|delete|decline", re.IGNORECASE)
+MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
 
 
@@ -158,10 +159,9 @@ class Draft:
         )
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ID of an appointment, which keeps its ID when it is moved."""
+        """Add the tour's start to the ID of an appointment, which may be moved, or of a person."""
         start = self._first_of("starts_at", "date")
-        has_start = start is not None and re.search(r"appointment|booking", ids[0], re.IGNORECASE)
-        return [*ids, start] if start and has_start else ids
+        return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
     def _first_of(self, *targets: str) -> str | None:
         return next((self.guesses[one][0] for one in targets if one in self.guesses), None)
