@@ -123,6 +123,9 @@ class Fetcher:
         self, source: Source, url: str, reader: FetchReader
     ) -> Mapping[str, Any] | _Failure:
         host = urlsplit(url).hostname or ""
+        for name in reader.variables:
+            if not self._settings.environ.get(name, "").strip():
+                return {PROBLEM: f"{name} is not set"}
         if not self._take(host):
             return _Failure("too many requests in a minute", BUSY_PAUSE)
         try:

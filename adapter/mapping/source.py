@@ -26,8 +26,8 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 
 log = logging.getLogger(__name__)
 
-#: Outcomes for which no document is fetched.
-NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE)
+#: Outcomes for which no document is fetched. ``BOOK`` means that the webhook itself has everything.
+NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE, Outcome.BOOK)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,8 +191,8 @@ class Source:
     def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
         """Return the URLs to fetch before a delivery can be booked, with their readers.
 
-        Nothing is fetched for an ignored delivery, or for a cancellation, which the dedupe key
-        identifies.
+        Nothing is fetched for a delivery that can be booked without it, for an ignored one, or
+        for a cancellation, which the dedupe key identifies.
         """
         if not self.fetch_readers or mapped.outcome in NOT_FETCHED:
             return {}

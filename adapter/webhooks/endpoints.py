@@ -108,6 +108,4 @@ def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
 def secret_names(source: Source) -> list[str]:
     """Return the names of the environment variables that contain a source's secrets."""
     handshake = handshakes.handshake_from(source.handshake)
-    fetched = [name for reader in source.fetch_readers for name in reader.variables]
-    verify_token = [handshake.variable] if handshake and handshake.variable else []
-    return [*source.secrets, *verify_token, *dict.fromkeys(fetched)]
+    return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]
