@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
@@ -30,6 +31,8 @@ class WebhookRequest:
     body: bytes
     #: The sender's IP address, or None if it is not trustworthy.
     client: str | None = None
+    #: What was fetched for ``fetch:``, by URL. Empty for a request that has just been received.
+    fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_body(
@@ -251,12 +254,15 @@ class Event:
     kept: str = "all"
     #: Length of the body in bytes. It is known even if a list omits the body.
     size: int = 0
+    #: What was fetched for the mapping's ``fetch:`` as JSON, or None.
+    fetched: str | None = None
 
     @property
     def request(self) -> WebhookRequest:
         """The stored request, without credentials, host and client address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
-        return WebhookRequest("POST", url, self.headers, self.body)
+        documents = json.loads(self.fetched)["documents"] if self.fetched else {}
+        return WebhookRequest("POST", url, self.headers, self.body, fetched=documents)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
+from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.engine.fields import FieldFiller, PathLookup
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.reshape import ItemReader, ListReader
@@ -216,7 +217,9 @@ class _Compiler:
         sections = SectionCompiler(self.document, paths, self.file.stem)
         fields = self._fields(loaded, paths)
         read = loaded.get("read", {}).items()
-        readers = [one for name, data in read for one in sections.readings(name, data)]
+        fetch = loaded.get("fetch", {}).items()
+        readers = [one for name, data in fetch for one in sections.fetches(name, data)]
+        readers += [one for name, data in read for one in sections.readings(name, data)]
         outer, levels = _nested(readers, sections.levels(loaded.get("for_each", {})))
         self._check_levels(levels)
         names = set().union(*map(_names_of, levels))
@@ -313,9 +316,12 @@ def _nested(
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        needed = {reading.reader.path.parts[0]}
-        if isinstance(reading.reader, ItemReader):
-            needed.add(reading.reader.index)
+        reader = reading.reader
+        needed = {reader.path.parts[0]}
+        if isinstance(reader, ItemReader):
+            needed.add(reader.index)
+        if isinstance(reader, FetchReader):
+            needed |= {path.parts[0] for path in reader.paths}
         depth = max(depths.get(name, 0) for name in needed)
         at_depth[depth].append(reading)
         depths[reading.name] = depth

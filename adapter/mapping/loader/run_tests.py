@@ -83,7 +83,8 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
 
 
 def _scope(source: Source, sample: Sample) -> Scope:
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query)
+    fetched = sample.fetched
+    return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
 
 def _require_expectation(source: Source) -> None:
