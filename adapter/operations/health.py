@@ -50,6 +50,8 @@ GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
+#: Senders give up after 5 to 10 seconds, and booking a lead takes more than a dozen round trips.
+SLOW_SECONDS: Final = 0.5
 MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
@@ -127,9 +129,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has checked the queue for 1 minute, because it has stopped or hangs",
+        "no worker has checked the queue for 1 minute, because it has stopped, hangs or waits",
         "Webhooks are stored, but nothing is booked.",
-        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
+        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
+        "waits for the right version of the database, restart it with the new version, or run "
+        "`adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
@@ -211,6 +215,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "in the last day, status webhooks could not be delivered within 3 days",
         "Another system has old states of leads.",
         "Fix the receiver, and let it read the leads from /api/leads.",
+    ),
+    "database_slow": Condition(
+        Level.WARNING,
+        "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
+        "Acknowledging a webhook needs one such write, and booking a lead needs several.",
+        "Check PostgreSQL's load, its disk and the network to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
@@ -450,7 +460,8 @@ def _worker(facts: Facts) -> Iterator[Problem]:
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
     subject = "No worker runs"
     if hung is not None:
-        subject = f"The worker on {hung.host} (PID {hung.pid}) hangs"
+        what = "waits for the right version of the database" if hung.is_waiting else "hangs"
+        subject = f"The worker on {hung.host} (PID {hung.pid}) {what}"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)
 
@@ -585,6 +596,15 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _speed(facts: Facts) -> Iterator[Problem]:
+    alive = [one for one in facts.processes if one.seen_ago < ALIVE]
+    worst = max(alive, key=lambda one: one.write_seconds or 0.0, default=None)
+    if worst is not None and (worst.write_seconds or 0.0) > SLOW_SECONDS:
+        who = f"the {worst.kind} process on {worst.host}"
+        sentence = f"PostgreSQL needs {worst.write_seconds:.1f} s to save a row for {who}."
+        yield Problem(code="database_slow", sentence=sentence)
+
+
 def _webhooks(facts: Facts) -> Iterator[Problem]:
     one, now = facts.webhooks, facts.now
     if one is None:
@@ -628,6 +648,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _formats,
     _review,
     _processes,
+    _speed,
     _webhooks,
     _room,
     _sandbox,

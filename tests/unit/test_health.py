@@ -45,6 +45,8 @@ def process(kind: str = "worker", **changes: Any) -> Process:
         "looked_ago": 5 * SECOND if kind == "worker" else None,
         "clock_ahead_seconds": 0.0,
         "outdated_for": None,
+        "write_seconds": 0.01,
+        "is_waiting": False,
     }
     return Process(**given | changes)
 
@@ -285,6 +287,21 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
             "web on app1, worker on app1."
         ),
         with_processes(process(outdated_for=MINUTE - SECOND)),
+    ),
+    (
+        "no_worker",
+        with_processes(process(looked_ago=MINUTE, is_waiting=True)),
+        (
+            "The worker on app1 (PID 4711) waits for the right version of the database since "
+            "17:59 UTC (60 s ago): nothing waits yet."
+        ),
+        with_processes(process(looked_ago=MINUTE - SECOND, is_waiting=True)),
+    ),
+    (
+        "database_slow",
+        with_processes(process(write_seconds=0.81), process("web", write_seconds=None)),
+        "PostgreSQL needs 0.8 s to save a row for the worker process on app1.",
+        with_processes(process(write_seconds=0.5)),
     ),
     (
         "connections_low",

@@ -437,7 +437,11 @@ CREATE TABLE processes (
     -- How far its clock is ahead of the database's.
     clock_ahead_seconds double precision NOT NULL,
     -- Since when the mapping files differ from the mappings that it uses.
-    outdated_since timestamptz
+    outdated_since timestamptz,
+    -- The median duration of its heartbeats' writes in the last two minutes, or NULL if there are too few.
+    write_seconds double precision,
+    -- True if a worker waits because another version has migrated the database.
+    is_waiting boolean NOT NULL DEFAULT false
 );
 
 -- Problems that people are notified of. Deleted 90 days after their end.
