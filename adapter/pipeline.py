@@ -39,6 +39,7 @@ from adapter.operations.format_watch import FormatWatch
 from adapter.operations.live_sources import LiveSources
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
+from adapter.propexo.directory import RateLimitedReads
 from adapter.settings import Settings
 from adapter.store import Database, DatabaseClock, HistoryEnd, Task
 from adapter.webhooks.receive import Receiver
@@ -88,8 +89,8 @@ class Pipeline:
         self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
         if self.notifier is not None:
             self._stopping.append(self.notifier.stopping)
-        writes = WriteLog(settings, store, propexo, clock, pause)
-        self.database_check = DatabaseCheck(store, writes, clock)
+        reads = RateLimitedReads(propexo, settings, store, clock, pause)
+        self.database_check = DatabaseCheck(store, WriteLog(store, reads, clock), clock)
         self._history_end = HistoryEnd()
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {

@@ -71,7 +71,8 @@ REFUSED_REASONS: Final = frozenset(
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejects our API token",
     "no_clear_answer": "Propexo gives no clear answers",
-    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "wrong_path": "Propexo answers as if the address did not exist: PROPEXO_BASE_URL or an ID in "
+    "communities.yaml is wrong",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
     "make sure that the database is not an old copy",
@@ -115,13 +116,13 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
         "PostgreSQL cannot be used",
-        "Senders get 503 and retry; nothing is booked.",
+        "Senders get 503 and retry. Nothing is booked.",
         "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
         "no web process has sent a heartbeat for 90 seconds",
-        "Webhooks are not received; senders retry for a limited time.",
+        "Webhooks are not received. Senders retry for a limited time.",
         "Start `adapter web`. Its log says why it stopped.",
     ),
     "no_worker": Condition(
@@ -132,11 +133,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is stopped: Propexo rejects the API token (401 or 403), several POSTs in a row "
-        "had no clear answer, or the database was restored",
+        "sending is stopped, because Propexo rejects the API token (401 or 403), several POSTs in "
+        "a row had no clear response, or the database was restored",
         "Webhooks are stored, but nothing is booked.",
-        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
-        "check Propexo's status and the network. Sending then resumes automatically; "
+        "If the token is rejected, set PROPEXO_TOKEN to a valid one and restart the worker. "
+        "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
         "`adapter resume` tries immediately. After a restore, run `adapter restored`.",
     ),
     "nothing_sent": Condition(
@@ -179,7 +180,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "leads could not be sent in time",
         "These leads are not booked.",
-        "Call the renters; `adapter bookings --state expired` lists them.",
+        "Call the renters. `adapter bookings --state expired` lists them.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
