@@ -1,4 +1,4 @@
-"""Check the database and its server, for ``adapter doctor``."""
+"""Check the database and its server for ``adapter doctor``."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ WRONG_SECONDS: Final = 30.0
 
 
 def database_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
-    """Check the server, its clock, the role's rights and the migrations."""
+    """Check the PostgreSQL server, its clock, the role's privileges and the migrations."""
     before = clock()
     try:
         facts = server_facts(url)
@@ -85,7 +85,7 @@ def _rights(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
 
 
 def _connections(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
-    """Compare what web and one worker open at most with what the server allows."""
+    """Compare the maximum number of connections of web and worker with the server's limit."""
     web = settings.web_workers * (settings.web_threads + 3)
     needed = web + settings.worker_concurrency + 4
     text = f"web and one worker open up to {needed} connections, of {facts.most_connections}"
@@ -111,7 +111,7 @@ def _writing(store: Database) -> Iterator[Finding]:
 
 
 def clock_finding(name: str, theirs: dt.datetime, ours: dt.datetime, margin: float) -> Finding:
-    """Compare another machine's clock with ours. They were read within ``margin`` seconds."""
+    """Compare another machine's clock with ours, to within ``margin`` seconds."""
     behind = (theirs - ours).total_seconds()
     direction = "behind" if behind > 0 else "ahead of"
     text = f"this machine's clock is {abs(behind):.0f} seconds {direction} {name}'s"

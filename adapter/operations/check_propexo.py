@@ -1,4 +1,4 @@
-"""Check Propexo: reachability, token, clock, integrations and IDs, for ``adapter doctor``."""
+"""Check the connection to Propexo, its token, clock and IDs, for ``adapter doctor``."""
 
 import contextlib
 import datetime as dt
@@ -35,13 +35,13 @@ DATE_SECONDS: Final = 1.0
 
 
 class _TooManyReads(UpstreamError):
-    """The lists are too many to read here."""
+    """Raised if comparing all IDs would take too many API calls."""
 
 
 def propexo_findings(
     settings: Settings, propexo: Propexo, url: str | None, clock: Clock
 ) -> Iterator[Finding]:
-    """Check Propexo with one request, then the IDs in communities.yaml with a few more.
+    """Check Propexo's API with one request, then look up the IDs in communities.yaml.
 
     They count against the rate limit that all processes share, if its database can be used.
     """
@@ -70,7 +70,7 @@ def propexo_findings(
 
 
 def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:
-    """Return the database with the rate limit, or None if it cannot be used."""
+    """Return the database that holds the rate limit, or None if it cannot be used."""
     if url is None:
         return None
     try:
@@ -99,7 +99,7 @@ def _rejected(exc: UpstreamError, host: str) -> Finding:
 
 
 def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[Finding]:
-    """Compare the clock with the response's date, which was written while we waited."""
+    """Compare the local clock with the date in Propexo's response."""
     try:
         date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
     except ValueError:
@@ -109,7 +109,7 @@ def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[
 
 
 def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
-    """Check the integrations with Knock that the token gives access to."""
+    """Check the Knock integrations that the API token can access."""
     knock = [one for one in records if one.get("vendor") in (None, "", VENDOR)]
     if not knock:
         fix = "ask Propexo to connect Knock for this token"
@@ -129,7 +129,7 @@ def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Itera
 
 
 def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
-    """Compare communities.yaml with Propexo's lists."""
+    """Compare the IDs in communities.yaml with Propexo's lists."""
     try:
         listed = communities_from_folder(settings.mappings_dir)
     except MappingErrors:

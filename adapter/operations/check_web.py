@@ -1,4 +1,4 @@
-"""Check how senders reach the web process, for ``adapter doctor``. It asks itself."""
+"""Check how senders reach the web process, for ``adapter doctor``."""
 
 import dataclasses
 import http.client
@@ -28,7 +28,7 @@ MAX_BYTES: Final = 64 * 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """A response."""
+    """An HTTP response from the web process."""
 
     status: int
     body: bytes
@@ -36,14 +36,14 @@ class Answer:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Return None, so that the redirect itself is the answer."""
+        """Return None, so that redirects are not followed."""
 
 
 _opener = urllib.request.build_opener(_NoRedirects)
 
 
 def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[Finding]:
-    """Check that the public URL leads here, what the proxies add, and what is closed."""
+    """Check the public URL, the proxies in front of it, and that private pages are closed."""
     base = settings.public_url
     if base is None:
         text = "ADAPTER_PUBLIC_URL is not set, so the way that senders take is not checked"
@@ -74,7 +74,7 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str]) -> Answer:
-    """Return the response, whatever its status. Raise OSError or HTTPException without one."""
+    """Return the HTTP response with any status. Raise an exception if there is no response."""
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:
@@ -119,7 +119,7 @@ def _seen(body: bytes) -> Arrival | None:
 
 
 def proxy_finding(seen: Arrival, proxies: Proxies) -> Finding:
-    """Compare what the proxies added to X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
+    """Compare the addresses that proxies added to X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
     added = [one for one in seen.forwarded_for if one != FORGED]
     fix = f"set ADAPTER_TRUSTED_PROXIES={len(added)}, and restart web"
     append = "let the proxy add it: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for"

@@ -1,4 +1,4 @@
-"""Check that processes run and that leads move, for ``adapter doctor``, and who may sign in."""
+"""Check for ``adapter doctor`` that processes are running, leads are moving, and users exist."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -23,7 +23,7 @@ STATUS_OF: Final = {Level.BROKEN: fault, Level.WARNING: warning}
 
 
 def work_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
-    """Judge as `adapter stats` does, and check that users can sign in."""
+    """Check the health as ``adapter stats`` does, and check that users can sign in."""
     try:
         with Database(url, size=1) as store:
             store.check_schema()
@@ -49,7 +49,7 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _processes(facts: Facts) -> Iterator[Finding]:
-    """List the processes that run, and those of another version than this command."""
+    """Yield a finding for each running process, with a warning if its version differs."""
     for one in facts.processes:
         name = f"{one.kind} on {one.host} (PID {one.pid})"
         if one.seen_ago >= health.ALIVE:

@@ -1,4 +1,4 @@
-"""Determine whether all is well. Commands, console, metrics and alerts show the same verdict.
+"""Determine whether the adapter is healthy, for the commands, the console and the metrics.
 
 :func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
 the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
@@ -80,7 +80,7 @@ NO_REVIEW: Final = ReviewFacts()
 
 
 class Level(enum.StrEnum):
-    """How serious a problem or the whole verdict is."""
+    """The severity of a problem or of the whole verdict."""
 
     #: Leads are not received, not booked, or rejected.
     BROKEN = "broken"
@@ -98,7 +98,7 @@ EXIT_CODES: Final = {Level.BROKEN: 2, Level.WARNING: 1, Level.OK: 0}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
-    """A kind of problem."""
+    """A kind of problem: its severity, its meaning, and how to fix it."""
 
     level: Level
     #: When the problem is reported, and what it means.
@@ -249,7 +249,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """A problem. It contains no personal data."""
+    """A problem that was detected. It contains no personal data."""
 
     code: str
     #: The source that has the problem, or "".
@@ -260,7 +260,7 @@ class Problem:
 
     @property
     def level(self) -> Level:
-        """How serious the problem is."""
+        """The severity of the problem."""
         return CONDITIONS[self.code].level
 
     @property
@@ -271,7 +271,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that the verdict depends on."""
+    """The measured values on which the verdict is based."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -292,13 +292,13 @@ class Facts:
 
     @property
     def workers(self) -> int:
-        """The number of workers that are alive."""
+        """The number of workers with a recent heartbeat."""
         return sum(one.kind == "worker" and one.seen_ago < ALIVE for one in self.processes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Whether all is well."""
+    """The verdict on the adapter's health, with all problems."""
 
     at: dt.datetime
     #: All problems, most important first.
@@ -308,18 +308,18 @@ class Verdict:
 
     @property
     def level(self) -> Level:
-        """The level of the worst problem: broken, warning or ok."""
+        """The severity of the worst problem: broken, warning or ok."""
         levels = {problem.level for problem in self.problems}
         return next((one for one in (Level.BROKEN, Level.WARNING) if one in levels), Level.OK)
 
     @property
     def exit_code(self) -> int:
-        """0 if all is well, 1 for warnings, 2 if something is broken."""
+        """The exit code: 0 without problems, 1 for warnings, 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property
     def headline(self) -> str:
-        """A line with the worst problem and the number of others, or that says that all is well."""
+        """A one-line summary with the worst problem, or "OK" if there is none."""
         real = [problem for problem in self.problems if problem.level is not Level.NOTE]
         if not real:
             return f"OK: {self._good_news()}"
@@ -328,12 +328,12 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing but not a problem."""
+        """The facts that are worth knowing but are not problems, as sentences."""
         return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
 
     @property
     def why_unsent(self) -> str | None:
-        """Why pending bookings are not sent, or None if they are."""
+        """The reason why pending bookings are not being sent, or None."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
         total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
         if total:
@@ -353,7 +353,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Return the verdict at ``now`` on the sources in ``names`` and everything else."""
+    """Return the verdict on the adapter's health at ``now``, including the sources in ``names``."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -362,7 +362,7 @@ def verdict_of(
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
-    """Return the verdict if PostgreSQL cannot be used."""
+    """Return the verdict for a database that cannot be used."""
     sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
@@ -371,7 +371,7 @@ def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None)
 def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
-    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+    """Read the measured values at ``now``. Raise StoreUnavailable if the database is down."""
     with store.transaction() as tx:
         monitoring = tx.monitoring
         folder = monitoring.data_folder()
@@ -406,7 +406,7 @@ def _disk_free(folder: str | None) -> int | None:
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
-    """Return all problems, most important first."""
+    """Return all problems that follow from the measured values, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
     # A worker that does not run explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
@@ -415,7 +415,7 @@ def problems_in(facts: Facts) -> tuple[Problem, ...]:
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
-    """Report that no web process runs, if one has ever run."""
+    """Yield a problem if a web process has run before but none is running now."""
     seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
     if seen and min(seen) >= NO_WEB_AFTER:
         since = facts.now - min(seen)
@@ -515,7 +515,7 @@ def _sources(facts: Facts) -> Iterator[Problem]:
 
 
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
-    """Return True if a source's requests failed verification and none was accepted since."""
+    """Return True if a source's requests have failed verification and none was accepted since."""
     since = source.refused_since
     return source.refused >= MIN_REFUSED and since is not None and now - since >= REFUSED_AFTER
 
@@ -608,7 +608,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that says how many rows are waiting."""
+    """Return a phrase with the number of waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [
@@ -619,7 +619,7 @@ def _waiting(queue: QueueFacts) -> str:
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return text such as `` since 15:38 UTC (7 min ago)``, or "" without a time."""
+    """Return a phrase such as `` since 15:38 UTC (7 min ago)``, or "" if the time is unknown."""
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "
