@@ -91,7 +91,7 @@ wheel: .venv/ready ## build the wheel in dist/
 lock: .venv-tools/ready ## compile requirements/ from pyproject.toml
 	$(COMPILE) pyproject.toml -o requirements/production.txt
 	$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
-	$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra embedded --extra otel --extra dev -o requirements/dev.txt
 	$(COMPILE) --group tools -o requirements/tools.txt
 
 audit: .venv-tools/ready ## look for known vulnerabilities of the locked versions (needs the internet)

@@ -359,3 +359,65 @@ class LeadHistory:
     others: Mapping[int, Booking]
     #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Alias:
+    """A source's name for a community, as assigned by a user."""
+
+    source: str
+    #: The name in the form in which names are compared.
+    key: str
+    #: The name as the source sends it.
+    name: str
+    #: The community's key.
+    community: str
+    #: The source's attribution at the community, or None to use the one in communities.yaml.
+    attribution_id: str | None = None
+    by: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AddedCommunity:
+    """A community that a user has added, because communities.yaml does not list it."""
+
+    key: str
+    name: str
+    integration_id: str
+    community_id: str
+    #: An IANA name.
+    timezone: str
+    by: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MappingVersion:
+    """A mapping that a user has put in place of a file."""
+
+    source: str
+    #: The source's versions are numbered from 1.
+    number: int
+    #: The mapping, or None if the file is used again.
+    text: str | None
+    #: SHA-256 of the mapping file that it replaces.
+    file_hash: str
+    reason: str
+    by: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Overrides:
+    """Everything that users have put in place in addition to the files."""
+
+    #: The number of changes so far.
+    changes: int = 0
+    aliases: tuple[Alias, ...] = ()
+    communities: tuple[AddedCommunity, ...] = ()
+    #: Each source's newest version.
+    versions: Mapping[str, MappingVersion] = dataclasses.field(default_factory=dict)
+
+
+NO_OVERRIDES = Overrides()

@@ -35,10 +35,11 @@ from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase_personal_data import Eraser
+from adapter.operations.live_sources import LiveSources
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
-from adapter.store import Database, DatabaseClock, Task
+from adapter.store import Database, DatabaseClock, HistoryEnd, Task
 from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Pipeline:
         self.propexo = propexo
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
+        self.live = LiveSources(settings, store, sources)
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
@@ -86,6 +88,7 @@ class Pipeline:
             self._stopping.append(self.notifier.stopping)
         writes = WriteLog(settings, store, propexo, clock, pause)
         self.database_check = DatabaseCheck(store, writes, clock)
+        self._history_end = HistoryEnd()
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
             Task.MAP: self.mapper.map_due,
@@ -138,11 +141,19 @@ class Pipeline:
     @property
     def sources(self) -> Mapping[str, Source]:
         """The current mappings, by source name."""
-        return self.mapper.sources
+        return self.live.sources
 
     @sources.setter
-    def sources(self, sources: Mapping[str, Source]) -> None:
-        self.mapper.sources = sources
+    def sources(self, files: Mapping[str, Source]) -> None:
+        """Use newly loaded files, with what users have put in place."""
+        self.live.replace_files(files)
+        self.mapper.sources = self.live.sources
+
+    def refresh_sources(self) -> bool:
+        """Load what users have put in place, if it has changed. Return True if it has."""
+        has_changed = self.live.refresh()
+        self.mapper.sources = self.live.sources  # also if another thread has loaded it
+        return has_changed
 
     def check_database(self) -> None:
         """Record that a worker is running, after checking whether the database was restored.
@@ -150,6 +161,19 @@ class Pipeline:
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
         self.database_check.run(self.sources.values())
+
+    def count_metrics(self) -> None:
+        """Add this process's numbers, and what has changed in all leads, to the metrics.
+
+        A worker calls this every few seconds, so that bookings do not wait for it.
+        """
+        self.store.save_metrics()
+        with self.store.statement() as tx:
+            until = self._history_end.complete_until(tx.outbox.horizon())
+        has_more = until is not None
+        while until is not None and has_more:
+            with self.store.transaction() as tx:
+                has_more = tx.metrics.count_history(until)
 
     def recover(self) -> None:
         """Mark lost attempts as unknown, expire late bookings, and erase old data.

@@ -13,6 +13,7 @@ from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import SANDBOX_TOKEN, Settings, service_links
 from adapter.store import Database, address_of
+from adapter.store.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,15 @@ def pipeline_from(
     """Build the pipeline. Unless ``all_sources`` is given, load them from the mappings folder."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
-    return Pipeline(settings, store, all_sources, propexo_from(settings), clock)
+    propexo = propexo_from(settings, store.meter)
+    return Pipeline(settings, store, all_sources, propexo, clock)
 
 
-def propexo_from(settings: Settings) -> Propexo:
+def propexo_from(settings: Settings, meter: Meter | None = None) -> Propexo:
     """Build the Propexo client. Without an API token, it connects to the sandbox."""
     url = settings.own_sandbox_url or settings.propexo_base_url
     token = settings.propexo_token or SANDBOX_TOKEN
-    return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds)
+    return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds, meter=meter)
 
 
 def log_service_links(settings: Settings) -> None:

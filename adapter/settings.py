@@ -451,6 +451,10 @@ class Settings:
         "Folder for the data of the embedded PostgreSQL and the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
         "Folder that contains the mappings and communities.yaml.")
+    mappings_from_files_only: bool = setting(
+        "ADAPTER_MAPPINGS_FROM_FILES_ONLY", False, read_flag,  # noqa: FBT003 - its default
+        "yes or no: whether mappings are changed only in their files, for example in git. The "
+        "console then offers a patch instead of putting a mapping in place.")
     public_url: str | None = setting("ADAPTER_PUBLIC_URL", None, read_url,
         "URL at which senders reach the adapter. Required for signatures that cover the URL.")
     sandbox_port: int = setting("ADAPTER_SANDBOX_PORT", 8001, integer(1, 65535),

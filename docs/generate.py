@@ -5,13 +5,14 @@ Run it as ``python -m docs.generate``.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from click.testing import CliRunner
 
 from adapter.cli import commands
+from adapter.console.metrics_page import COUNTED, GAUGES
 from adapter.mapping import respond, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
@@ -195,6 +196,37 @@ def problems_table() -> str:
     return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
+def metrics_table() -> str:
+    """Return the table of metrics: counters, histograms and gauges."""
+    counted = (
+        (one.name if one.buckets else f"{one.name}_total", one.meaning, one.labels, one.buckets)
+        for one in COUNTED
+    )
+    rows = [
+        (name, "histogram" if buckets else "counter", meaning, labels)
+        for name, meaning, labels, buckets in counted
+    ]
+    rows += [
+        (name, "gauge", meaning, dict.fromkeys(labels))
+        for name, (meaning, labels) in GAUGES.items()
+    ]
+    head = ["| metric | type | meaning |", "|---|---|---|"]
+    return "\n".join(
+        [
+            *head,
+            *(
+                f"| `adapter_{name}{_labels(labels)}` | {kind} | {meaning} |"
+                for name, kind, meaning, labels in rows
+            ),
+        ]
+    )
+
+
+def _labels(labels: Iterable[str]) -> str:
+    text = ",".join(labels)
+    return f"{{{text}}}" if text else ""
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda _: settings_table(),
     "fields": lambda _: fields_table(),
@@ -206,6 +238,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "gallery": lambda _: gallery_table(),
     "senders": lambda _: gallery_senders(),
     "problems": lambda _: problems_table(),
+    "metrics": lambda _: metrics_table(),
 }
 
 

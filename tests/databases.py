@@ -33,6 +33,7 @@ BEGIN
     LOOP PERFORM setval(name, 1, false); END LOOP;
     INSERT INTO rate_limit DEFAULT VALUES;
     INSERT INTO status_webhook_progress DEFAULT VALUES;
+    INSERT INTO metric_progress (position) VALUES (0);
 END $$
 """
 

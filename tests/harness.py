@@ -66,7 +66,7 @@ class Harness:
             self.settings,
             opened,
             sources,
-            client(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS),
+            client(upstream.url, "sandbox", timeout_seconds=TIMEOUT_SECONDS, meter=opened.meter),
             self.clock,
             pause=self.clock.advance,
         )

@@ -132,9 +132,9 @@ def worker() -> None:
             log.warning("secret_not_trimmed", extra={"variable": name})
         services.log_service_links(settings)
         check_token(settings)
-        # One connection per concurrent task, and five for polling, recovery, the heartbeat, alarms
-        # and status webhooks.
-        size = settings.worker_concurrency + 5
+        # One connection per concurrent task, and six for polling, recovery, the heartbeat, alarms,
+        # status webhooks and metrics.
+        size = settings.worker_concurrency + 6
         url, keys = database_url(settings), settings.encryption_keys
         database = store.Database(url, size=size, keys=keys)
         if run_worker(services.pipeline_from(settings, database, store.DatabaseClock())):

@@ -18,7 +18,7 @@ from adapter.models import Clock, WebhookRequest
 from adapter.operations.serializers import utc
 from adapter.propexo.http import Body, exchange
 from adapter.settings import Settings
-from adapter.store import Database, Horizon, StatusWebhook
+from adapter.store import Database, HistoryEnd, StatusWebhook
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class StatusNotifier:
         self._secrets = settings.status_webhook_secrets
         self._store = store
         self._clock = clock
-        self._horizon: Horizon | None = None
+        self._history_end = HistoryEnd()
         #: Set at shutdown, so that the run stops after the current delivery.
         self.stopping = threading.Event()
 
@@ -59,22 +59,13 @@ class StatusNotifier:
                 return
 
     def queue(self) -> None:
-        """Queue webhooks for all changes that are certain to be complete in the history.
-
-        A transaction may commit an entry whose ID is lower than one that is already visible. So the
-        transactions that were open at the last call must end first.
-        """
+        """Queue webhooks for all changes that are certain to be complete in the history."""
         with self._store.statement() as tx:
-            current = tx.outbox.horizon()
-        awaited = self._horizon or current
-        if awaited.writers & current.writers:
-            self._horizon = awaited
-            return
-        self._horizon = None if awaited is current else current
-        has_more = True
-        while has_more and not self.stopping.is_set():
+            until = self._history_end.complete_until(tx.outbox.horizon())
+        has_more = until is not None
+        while until is not None and has_more and not self.stopping.is_set():
             with self._store.transaction() as tx:
-                has_more = tx.outbox.queue(awaited.newest, self._clock() - GIVE_UP_AFTER)
+                has_more = tx.outbox.queue(until, self._clock() - GIVE_UP_AFTER)
 
     def deliver(self) -> bool:
         """Deliver the next webhook that is due. Return False if none is due."""

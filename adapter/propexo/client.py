@@ -6,16 +6,27 @@ tells whether the request may have been sent. The request body shows this: until
 the body, none of it has been sent, and a request without its body books nothing.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from adapter.exceptions import OutcomeUnknown, Unreachable
+from adapter.exceptions import (
+    NotAuthorized,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    Unreachable,
+    UpstreamError,
+    WrongPath,
+)
 from adapter.models import Attempt, Kind
 from adapter.propexo import responses
 from adapter.propexo.http import Body, Response, exchange, failure_text
 from adapter.propexo.responses import Accepted, JobReport, Page
+from adapter.store.meter import REQUEST_SECONDS, REQUESTS, Meter
 
 CREATE_PATHS: Mapping[Kind, str] = {
     Kind.APPOINTMENT: "/crm/v1/appointments/knock",
@@ -26,12 +37,29 @@ STATUS_PATH = "/v1/admin/write-status/"
 
 INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
+#: The result of a request in the metrics. All other errors are ``no_clear_answer``.
+RESULTS: Mapping[type[UpstreamError], str] = {
+    NotAuthorized: "not_authorized",
+    RateLimited: "rate_limited",
+    Refused: "refused",
+    Unreachable: "unreachable",
+    WrongPath: "wrong_path",
+}
+
 
 class Propexo:
     """A thread-safe client for Propexo's API, with one API token."""
 
-    def __init__(self, base_url: str, token: str, *, timeout_seconds: float = 20.0) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout_seconds: float = 20.0,
+        meter: Meter | None = None,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._meter = meter or Meter()
         self._headers = {"Authorization": f"Bearer {token}"}
         #: Maximum time for one request, up to the last byte of the response.
         self.timeout_seconds = timeout_seconds
@@ -42,9 +70,13 @@ class Propexo:
         Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
         if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
         """
+        with self._measured(f"create_{attempt.kind}"):
+            return responses.accepted(self._post(attempt))
+
+    def _post(self, attempt: Attempt) -> Response:
         body = Body(json.dumps(dict(attempt.request)).encode())
         try:
-            response = exchange(
+            return exchange(
                 "POST",
                 self.base_url + CREATE_PATHS[attempt.kind],
                 headers=self._headers,
@@ -57,14 +89,14 @@ class Propexo:
             if body.has_started:
                 raise OutcomeUnknown(f"there was no response: {why}") from exc
             raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
-        return responses.accepted(response)
 
     def write_status(self, job_id: str) -> JobReport:
         """Return the status of a job at Propexo.
 
         Raise :class:`UpstreamError` if there is no usable response. Retrying is always safe.
         """
-        return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
+        with self._measured("read_status"):
+            return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         """Return the records on one page of a list. Raise the same errors as :meth:`page`."""
@@ -75,6 +107,10 @@ class Propexo:
 
         Raise :class:`UpstreamError` if there is no usable response.
         """
+        with self._measured("read_list"):
+            return self._page(path, query)
+
+    def _page(self, path: str, query: Mapping[str, str]) -> Page:
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
@@ -86,7 +122,22 @@ class Propexo:
 
     def check_token(self) -> None:
         """Check the API token with a cheap call. Raise :class:`UpstreamError` if that fails."""
-        self.records(INTEGRATIONS_PATH, {"limit": "1"})
+        with self._measured("check_token"):
+            self._page(INTEGRATIONS_PATH, {"limit": "1"})
+
+    @contextlib.contextmanager
+    def _measured(self, operation: str) -> Iterator[None]:
+        """Count a request and its result, and measure how long it takes."""
+        started_at, result = time.monotonic(), "no_clear_answer"
+        try:
+            yield
+            result = "ok"
+        except UpstreamError as exc:
+            result = RESULTS.get(type(exc), result)
+            raise
+        finally:
+            self._meter.count(REQUESTS, operation, result)
+            self._meter.observe(REQUEST_SECONDS, time.monotonic() - started_at, operation)
 
     def _get(self, path: str) -> Response:
         try:

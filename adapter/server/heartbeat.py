@@ -9,6 +9,7 @@ import uuid
 import adapter
 from adapter.mapping import registry
 from adapter.pipeline import Pipeline
+from adapter.store import DatabaseClock
 from adapter.store.monitoring import Heartbeat
 
 #: How often a process sends a heartbeat.
@@ -44,10 +45,15 @@ class Heart:
             age=_ago(self._started_at),
             looked_ago=None if self._looked_at is None else _ago(self._looked_at),
             outdated_for=None if self._outdated_since is None else _ago(self._outdated_since),
-            at=self._pipeline.clock(),
+            at=self._machine_time(),
         )
         with self._pipeline.store.statement() as tx:
             tx.monitoring.record_heartbeat(heartbeat)
+
+    def _machine_time(self) -> dt.datetime:
+        """Return the time of this machine's clock, which should be that of the database."""
+        clock = self._pipeline.clock
+        return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
 
     def _check_mappings(self) -> None:
         """Record since when the mapping files have differed from the mappings in use."""

@@ -17,6 +17,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
@@ -26,6 +27,7 @@ from adapter.server.watchdog import Watchdog
 from adapter.services import start_facts
 from adapter.settings import Settings
 from adapter.store import Database, Outage, Task, check_reachable, listen_for_received_events
+from adapter.store.meter import SAVE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,8 @@ def run(pipeline: Pipeline) -> bool:
     try:
         with pipeline.store:
             _sync_clock(pipeline)
+            with contextlib.suppress(StoreUnavailable):
+                pipeline.refresh_sources()
             return Worker(pipeline).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -108,7 +112,8 @@ class Worker:
         #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        # Not "heartbeat" and "alarms": they book nothing, and health reports a missing heartbeat.
+        # Not "heartbeat", "alarms", "metrics" and "sources": they book nothing, and health reports
+        # a missing heartbeat.
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watch = Watch(
@@ -144,6 +149,8 @@ class Worker:
             ("listener", self._listen, RECONNECT_SECONDS),
             ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
             ("alarms", self._watch.step, WATCH_SECONDS),
+            ("metrics", self._pipeline.count_metrics, SAVE_SECONDS),
+            ("sources", self._pipeline.refresh_sources, REFRESH_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
@@ -160,6 +167,8 @@ class Worker:
             for thread in unwatched:
                 thread.join(NOTIFY_GRACE_SECONDS)
             self._threads.shutdown(cancel_futures=True)
+            with contextlib.suppress(StoreUnavailable):
+                self._pipeline.store.save_metrics()
 
     def _start_unwatched(self) -> list[threading.Thread]:
         """Start the threads that depend on other systems, which the watchdog does not watch.

@@ -11,7 +11,7 @@ from adapter.store.jobs import Task
 from adapter.store.migrate import SchemaState, migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
 from adapter.store.outage import Outage
-from adapter.store.outbox import Horizon, StatusWebhook, WebhookSummary
+from adapter.store.outbox import HistoryEnd, Horizon, StatusWebhook, WebhookSummary
 from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
@@ -37,6 +37,7 @@ __all__ = [
     "DueCheck",
     "Filter",
     "Group",
+    "HistoryEnd",
     "Horizon",
     "Issue",
     "LastRun",

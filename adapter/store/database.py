@@ -20,6 +20,7 @@ from adapter.store.connection import (
     reason_of,
 )
 from adapter.store.fingerprints import Fingerprints
+from adapter.store.meter import Meter
 from adapter.store.migrate import SchemaState, schema_state
 from adapter.store.notify import WorkerNotifier
 from adapter.store.outage import Outage
@@ -63,6 +64,8 @@ class Database:
         self._statement_seconds = statement_seconds
         self._class = connection_class(statement_seconds + GRACE_SECONDS, RequestCipher(keys))
         self._outage = Outage("database")
+        #: Counts what happens in this process, for the metrics.
+        self.meter = Meter()
         self._pool = psycopg_pool.ConnectionPool(
             url,
             connection_class=self._class,
@@ -77,6 +80,11 @@ class Database:
         self._fingerprints: Fingerprints | None = None
         self._batcher = InsertBatcher(self._insert_events)
         self._notifier = WorkerNotifier(self._notify_workers)
+
+    @property
+    def is_away(self) -> bool:
+        """Return True if PostgreSQL could not be used the last time."""
+        return self._outage.is_lasting
 
     def open(self) -> None:
         """Start connecting in the background. The database does not have to be available yet."""
@@ -180,6 +188,20 @@ class Database:
     def _notify_workers(self) -> None:
         with self.statement() as tx:
             tx.connection.execute(STATEMENTS["notify_received"])
+
+    def save_metrics(self) -> None:
+        """Add this process's numbers to the counts of all processes. Call this every few seconds.
+
+        Raise StoreUnavailable if PostgreSQL cannot be reached. The numbers are kept for later.
+        """
+        if not (values := self.meter.take()):
+            return
+        try:
+            with self.statement() as tx:
+                tx.metrics.add(values)
+        except BaseException:
+            self.meter.put_back(values)
+            raise
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -22,6 +22,11 @@ class Outage:
         self._logged_at: dict[str, float] = {}
         self._failures = 0
 
+    @property
+    def is_lasting(self) -> bool:
+        """Return True if the last attempt failed."""
+        return self._since is not None
+
     def failed(self, reason: str) -> None:
         """Log that PostgreSQL is unavailable, at most once per minute for each reason."""
         now = self._monotonic()

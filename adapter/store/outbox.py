@@ -21,6 +21,26 @@ class Horizon(NamedTuple):
     writers: frozenset[str]
 
 
+class HistoryEnd:
+    """Tells up to which ID the history is complete.
+
+    A transaction may commit an entry whose ID is lower than one that is already visible. So the
+    transactions that were open at an earlier look must end first.
+    """
+
+    def __init__(self) -> None:
+        self._awaited: Horizon | None = None
+
+    def complete_until(self, current: Horizon) -> int | None:
+        """Take what :meth:`Outbox.horizon` returns now. Return None if the wait is not over."""
+        awaited = self._awaited or current
+        if awaited.writers & current.writers:
+            self._awaited = awaited
+            return None
+        self._awaited = None if awaited is current else current
+        return awaited.newest
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StatusWebhook:
     """A webhook that reports a lead's new status to another system."""

@@ -105,6 +105,11 @@ class ReviewQueue(Statements):
             for row in self._all("review_groups", limit=MOST_COUNTED, now=now)
         ]
 
+    def count(self) -> int:
+        """Return the number of leads that need review, up to :data:`MOST_COUNTED` of each kind."""
+        row = self._one("review_count", limit=MOST_COUNTED)
+        return int(row["leads"]) if row else 0
+
     def group(self, key: str, now: dt.datetime) -> Group | None:
         """Return the review group with this key, or None if none of its leads need review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)

@@ -80,6 +80,10 @@ class SendQueue(Statements):
         """Return True if any booking matches this source and community."""
         return self._one("has_bookings", source=source, community=community) is not None
 
+    def delay(self, event_id: int, until: dt.datetime) -> None:
+        """Send an event's pending bookings only after a time."""
+        self._run("delay_event", event_id=event_id, until=until)
+
     def bring_forward(self, now: dt.datetime) -> None:
         """Make all bookings that are waiting to be sent or checked due immediately."""
         self._run("bring_forward", now=now)

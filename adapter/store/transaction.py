@@ -16,8 +16,10 @@ from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
+from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
+from adapter.store.overrides import OverridesTable
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -49,8 +51,10 @@ class Transaction(Statements):
     events = _lazy(Events)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
+    metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
+    overrides = _lazy(OverridesTable)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)

@@ -25,6 +25,10 @@ class Endpoint:
     #: None for the default response, without waiting for the outcome.
     respond: Respond | None = None
 
+    def with_source(self, source: Source) -> "Endpoint":
+        """Return the endpoint for another version of its mapping, with the same signature."""
+        return dataclasses.replace(self, source=source, respond=_respond_of(source))
+
 
 def check(settings: Settings) -> None:
     """Check all mappings and secrets. Raise ConfigurationError if one is invalid or missing."""
@@ -68,8 +72,12 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
         verifier=verifier,
         handshake=handshake.kind if handshake else None,
         verify_token=settings.environ[variable] if variable else "",
-        respond=Respond.from_section(source.respond) if source.respond is not None else None,
+        respond=_respond_of(source),
     )
+
+
+def _respond_of(source: Source) -> Respond | None:
+    return Respond.from_section(source.respond) if source.respond is not None else None
 
 
 def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:

@@ -14,6 +14,7 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, WebhookRequest
 from adapter.settings import Settings
 from adapter.store import Database, NewEvent
+from adapter.store.meter import WEBHOOKS
 from adapter.webhooks import dedupe
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
@@ -111,21 +112,30 @@ class Receiver:
         Raise StoreUnavailable if it may not have been stored. If it was, the sender's retry
         counts as a duplicate.
         """
-        started_at = time.monotonic()
+        meter, name = self.database.meter, verified.source.name
         try:
-            receipt = self._insert(verified)
+            receipt = self._insert_or_retry(verified)
         except StoreUnavailable:
-            if time.monotonic() - started_at > RETRY_WITHIN_SECONDS:
-                raise
-            # The connection was lost: retry once, over a new connection.
-            receipt = self._insert(verified)
+            meter.count(WEBHOOKS, name, "unavailable")
+            raise
+        meter.count(WEBHOOKS, name, "duplicate" if receipt.is_duplicate else "accepted")
         if not receipt.is_duplicate or receipt.changed_id is not None:
             self.database.notify_workers()
         log.info(
             "webhook_duplicate" if receipt.is_duplicate else "webhook_stored",
-            extra={"source": verified.source.name, "event_id": receipt.event_id},
+            extra={"source": name, "event_id": receipt.event_id},
         )
         return receipt
+
+    def _insert_or_retry(self, verified: Verified) -> Receipt:
+        started_at = time.monotonic()
+        try:
+            return self._insert(verified)
+        except StoreUnavailable:
+            if time.monotonic() - started_at > RETRY_WITHIN_SECONDS:
+                raise
+            # The connection was lost: retry once, over a new connection.
+            return self._insert(verified)
 
     def _insert(self, verified: Verified) -> Receipt:
         """Insert the request with its dedupe key. If the key is taken, count it as a duplicate."""

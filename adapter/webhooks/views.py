@@ -17,8 +17,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from adapter.exceptions import LimitReached, VerificationError
+from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
+from adapter.store.meter import ACKNOWLEDGE
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
@@ -58,9 +60,19 @@ class WebhookServices:
     ) -> None:
         self.receiver = receiver
         self.endpoints = endpoints
+        self._sources: Mapping[str, Source] = {}
         self.waiter = waiter
         self.address_limit = RequestLimit(receiver.settings.address_limit_per_minute)
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
+
+    def use(self, sources: Mapping[str, Source]) -> None:
+        """Use other mappings. Their signatures must be the same."""
+        if sources is self._sources:
+            return
+        self._sources = sources
+        self.endpoints = {
+            name: endpoint.with_source(sources[name]) for name, endpoint in self.endpoints.items()
+        }
 
     def endpoint(self, source: str) -> Endpoint:
         """Return a source's endpoint. Raise UnknownSource if there is no such source."""
@@ -91,6 +103,7 @@ def receive(source: str) -> Answer | Response:
     if answer := handshake_answer(endpoint, verified):
         return text_response(source, answer)
     receipt = services.receiver.store(verified)
+    services.receiver.database.meter.observe(ACKNOWLEDGE, time.monotonic() - started_at)
     if endpoint.respond is None:
         return acknowledgement(receipt)
     deadline = started_at + endpoint.respond.wait_seconds

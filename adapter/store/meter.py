@@ -1,0 +1,178 @@
+"""Count in memory what happens in this process, until it is added to the database's counts.
+
+A request or booking only adds to numbers in memory. Each process adds them to the table every few
+seconds, in one statement, so that all web processes return the same metrics, on every machine.
+"""
+
+import bisect
+import dataclasses
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from adapter.store.queries import Statements
+from adapter.store.rows import Row
+
+#: What is counted: the metric, the values of its labels, and for a histogram the bucket or ``sum``.
+Key = tuple[str, tuple[str, ...], str]
+#: The sample of a counter, and those of a histogram besides its limited buckets.
+TOTAL, SUM, REST = "", "sum", "+Inf"
+
+#: How often each process adds its numbers, in seconds.
+SAVE_SECONDS: Final = 10.0
+#: Number of entries in the history to count in one statement.
+MOST_COUNTED: Final = 10_000
+
+#: Upper limits of the buckets, in seconds.
+FAST: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+REQUEST: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
+LEAD: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Metric:
+    """A counter, or a histogram if it has buckets."""
+
+    #: Without the prefix, and for counters without ``_total``.
+    name: str
+    meaning: str
+    #: The possible values of each label. None: the names of the sources.
+    labels: Mapping[str, tuple[str, ...] | None] = dataclasses.field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
+
+
+WEBHOOKS: Final = Metric(
+    "webhooks",
+    "Verified webhooks by response: `accepted` and `duplicate` (200), or `unavailable` (503).",
+    {"source": None, "outcome": ("accepted", "duplicate", "unavailable")},
+)
+EVENTS: Final = Metric(
+    "events",
+    "Stored webhooks by result: mapped to bookings, held for review, ignored or discarded. "
+    "A replayed webhook counts again.",
+    {"source": None, "outcome": ("mapped", "held", "ignored", "discarded")},
+)
+BOOKINGS: Final = Metric(
+    "bookings",
+    "Changes of bookings to each state.",
+    {
+        "source": None,
+        "state": (
+            *("pending", "held", "sending", "submitted", "booked", "failed"),
+            *("unknown", "superseded", "duplicate", "expired", "discarded"),
+        ),
+    },
+)
+_OPERATIONS: Final = (
+    *("create_appointment", "create_prospect", "read_status", "read_list", "check_token"),
+)
+REQUESTS: Final = Metric(
+    "propexo_requests",
+    "Requests to Propexo by result.",
+    {
+        "operation": _OPERATIONS,
+        "result": (
+            *("ok", "rate_limited", "not_authorized", "refused", "wrong_path", "unreachable"),
+            "no_clear_answer",
+        ),
+    },
+)
+ACKNOWLEDGE: Final = Metric(
+    "acknowledge_seconds", "Time from a complete request until its webhook is stored.", {}, FAST
+)
+TIME_TO_POST: Final = Metric(
+    "time_to_post_seconds",
+    "Time from a webhook until its first POST to Propexo begins, if the lead needed no review.",
+    {"source": None},
+    LEAD,
+)
+TIME_TO_BOOKED: Final = Metric(
+    "time_to_booked_seconds",
+    "Time from a webhook until its tour is booked, if the lead needed no review.",
+    {"source": None},
+    LEAD,
+)
+REQUEST_SECONDS: Final = Metric(
+    "propexo_request_seconds",
+    "Duration of requests to Propexo, including the connection.",
+    {"operation": _OPERATIONS},
+    REQUEST,
+)
+#: Everything that is counted in the table ``metric_values``.
+METRICS: Final = (
+    *(WEBHOOKS, EVENTS, BOOKINGS, REQUESTS),
+    *(ACKNOWLEDGE, TIME_TO_POST, TIME_TO_BOOKED, REQUEST_SECONDS),
+)
+
+
+class Meter:
+    """The numbers of one process that are not in the database yet. It is thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: defaultdict[Key, float] = defaultdict(float)
+
+    def count(self, metric: Metric, *labels: str) -> None:
+        """Add one to a counter."""
+        with self._lock:
+            self._values[metric.name, labels, TOTAL] += 1
+
+    def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
+        """Add a duration to a histogram."""
+        at = bisect.bisect_left(metric.buckets, seconds)
+        bucket = f"{metric.buckets[at]:g}" if at < len(metric.buckets) else REST
+        with self._lock:
+            self._values[metric.name, labels, bucket] += 1
+            self._values[metric.name, labels, SUM] += seconds
+
+    def take(self) -> Mapping[Key, float]:
+        """Return the numbers, and begin again."""
+        with self._lock:
+            taken, self._values = self._values, defaultdict(float)
+        return taken
+
+    def put_back(self, values: Mapping[Key, float]) -> None:
+        """Add numbers that could not be saved."""
+        with self._lock:
+            for key, value in values.items():
+                self._values[key] += value
+
+
+class MetricValues(Statements):
+    """Reads and writes the counts of all processes within a transaction."""
+
+    def add(self, values: Mapping[Key, float]) -> None:
+        """Add numbers to the counts."""
+        # Sorted, because two processes that lock the same rows in different orders may deadlock.
+        keys = sorted(values)
+        self._run(
+            "add_metric_values",
+            metrics=[name for name, _, _ in keys],
+            labels=["\n".join(labels) for _, labels, _ in keys],
+            samples=[sample for _, _, sample in keys],
+            values=[values[key] for key in keys],
+        )
+
+    def count_history(self, until: int) -> bool:
+        """Count the changes of leads up to this ID in the history. Return True if more are left.
+
+        Do nothing if another worker is counting them now.
+        """
+        progress = self._one("lock_metric_progress")
+        if progress is None or progress["position"] >= until:
+            return False
+        part = {"after": progress["position"], "until": until}
+        row = self._one("history_part_end", **part, limit=MOST_COUNTED) or {}
+        end = row["id"] or until
+        self._run("count_history", **part | {"until": end}, buckets=list(LEAD))
+        return bool(end < until)
+
+    def all(self) -> dict[Key, float]:
+        """Return all counts."""
+        rows = self._all("metric_values")
+        return {(row["metric"], _labels(row), row["sample"]): row["value"] for row in rows}
+
+
+def _labels(row: Row) -> tuple[str, ...]:
+    return tuple(row["labels"].splitlines())
