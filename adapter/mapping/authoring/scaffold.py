@@ -1,4 +1,4 @@
-"""Draft a mapping from one sample by guessing from key names. The user confirms each guess."""
+"""Draft a mapping from one sample payload, guessing paths from key names."""
 
 import json
 import re
@@ -84,7 +84,7 @@ OPTIONS: Final = {
 
 
 def mapping_from_sample(name: str, sample: str, data: Any) -> str:
-    """Draft a source's mapping as YAML; ``sample`` is the sample's file name."""
+    """Return a draft of a mapping as YAML, based on the sample payload in ``data``."""
     answers = _find_answers(data)
     fields = {"answers": answers[3]} if answers else {}
     fields |= data if isinstance(data, Mapping) else {}
@@ -113,7 +113,7 @@ def mapping_from_sample(name: str, sample: str, data: Any) -> str:
 
 
 def guess_paths(data: Any) -> dict[str, str]:
-    """Return the most likely path for each target. Prefer paths in the renter's data."""
+    """Return the most likely path for each field, preferring paths inside the renter's data."""
     guesses: dict[str, str] = {}
     fields = list(leaves(data))
     for target in KEYS:
@@ -152,14 +152,14 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Return False for a plain ``name`` of something else, such as a bot, form or function."""
+    """Return True if a value may be the renter's name, rather than that of a form or bot."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = _key(path) != "name" or "." not in path or people
     return isinstance(value, str) and "@" not in value and bool(is_renters)
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Return False for ``from`` and the like outside a tour, and for strings that are too short."""
+    """Return True if a value may be the start of a tour, judged by its path and length."""
     is_tours = _key(path) not in STARTS or VISITS & {*_words_around(path)}
     return bool(is_tours) and (isinstance(value, int) or len(str(value)) > 8)
 
@@ -187,7 +187,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words of the key or parent that say what an ID identifies, such as [lead]."""
+    """Return the words that say what an ID identifies, such as ["lead"] for ``lead.id``."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -199,7 +199,7 @@ def _key(path: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Split a name into words: ``recipientEmail`` and ``recipient_email`` give recipient, email."""
+    """Split a key into lower-case words, such as ["recipient", "email"] for ``recipientEmail``."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:80])]
 
 
@@ -239,7 +239,7 @@ def _first_value(item: Any, paths: list[str]) -> Any:
 
 
 def _signature_line(name: str) -> str:
-    """Return the ``signature`` line, with the preset of the same name if there is one."""
+    """Return the ``signature`` line of a draft, with a preset if one matches the source's name."""
     secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
@@ -265,7 +265,7 @@ def _read_lines(answers: Answers) -> list[str]:
 
 
 def _dedupe_line(guesses: Mapping[str, str], data: Any) -> str:
-    """Return the ``dedupe`` line. Candidates are in a comment, because a wrong key loses leads."""
+    """Return the ``dedupe`` line of a draft, with a comment that lists possible keys."""
     line = _line("dedupe", guesses.get("dedupe"))
     if "dedupe" in guesses:
         return line
@@ -314,7 +314,7 @@ def _quoted(path: str) -> str:
 
 
 def _format_at(data: Any, path: str) -> str:
-    """Return the format of the sample's value, or "" if it is not recognized."""
+    """Guess the date format of the value at a path. Return "" if none matches."""
     return format_from_text(str(path_from_text(path).read(data)))
 
 

@@ -39,7 +39,7 @@ MAX_BLANK_LENGTH: Final = 500
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The loaded sources, and all problems in file order."""
+    """The sources that were loaded, and all problems in the order of the file."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -48,7 +48,7 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load the given files from a folder, with its communities.
+    """Load the given mapping files with the communities in their folder.
 
     Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
@@ -58,7 +58,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
-    """Load a mapping from ``text`` instead of its file in ``folder``, as :func:`load_files`."""
+    """Load a draft of a mapping from ``text`` instead of its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     communities = document_from_file(folder / FILE)
@@ -133,7 +133,7 @@ _DRAFT: Final = _Depth(has_signature=False, runs_tests=False)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Compiles the valid parts of a document and adds a problem for each invalid part."""
+    """Compiles the valid parts of a document, and adds a problem for each invalid part."""
 
     document: Document
     file: Path
@@ -186,7 +186,7 @@ class _Compiler:
         run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
 
     def _examples(self) -> Mapping[str, Community]:
-        """Return the communities for the tests. Their problems are reported with the mapping's."""
+        """Return the made-up communities for a mapping's tests."""
         examples = examples_file(self.file)
         if not examples.exists():
             return {}
@@ -195,7 +195,7 @@ class _Compiler:
         return communities.aliases_of(self.file.stem)
 
     def _sections(self) -> Mapping[str, Any]:
-        """Load the valid sections."""
+        """Load the sections of the document, leaving out invalid ones."""
         _use_delivery_id(self.document)
         missing = () if self.depth.has_signature else ("tests",)
         loaded = load_into(self.document, Sections(partial=missing), self.document.data, ())
@@ -265,7 +265,7 @@ class _Compiler:
 
 
 def _use_delivery_id(document: Document) -> None:
-    """Use the mapping's ``delivery_id`` as ``dedupe`` if it has no ``dedupe`` of its own."""
+    """Use ``delivery_id`` as the ``dedupe`` key of a mapping that does not define one."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
@@ -275,7 +275,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Tell each list reader which of its keys the mapping uses."""
+    """Set each list reader's keys to those that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):

@@ -1,4 +1,4 @@
-"""Run a mapping's tests and check that each path exists in a sample."""
+"""Run a mapping's tests, and check that each of its paths exists in a sample."""
 
 import dataclasses
 import datetime as dt
@@ -42,7 +42,7 @@ FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths, then run the tests. Add failures to the document's problems.
+    """Check the paths and run the tests. Add a problem for each failure.
 
     The tests are skipped if there are other errors, because those would make them fail too.
     ``examples`` are made-up communities for the tests, keyed by the sender's names.
@@ -61,7 +61,7 @@ def run_mapping_tests(
 
 
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """Return the mapping with its test communities and the default tour hours.
+    """Return the mapping with its test communities and with the default tour hours.
 
     A deployment's tour hours must not make a mapping's tests fail.
     """
@@ -175,19 +175,19 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the delivery's reasons, followed by those of its items."""
+    """Return the reasons for a webhook, followed by the reasons for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
 def format_reason(reason: Reason) -> str:
-    """Format a reason on one line: its value, path and message."""
+    """Format a reason as one line with its value, path and message."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is an untruncated string or number, else ""."""
+    """Return the value of a reason if it is a complete string or number, otherwise ""."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
@@ -204,7 +204,7 @@ def _format_result(mapped: Mapped) -> str:
 
 
 def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
-    """Report each path that is in none of the samples, because it is probably misspelled."""
+    """Report paths that do not exist in any sample, because they are probably misspelled."""
     scopes = [_scope(source, sample) for sample in samples]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     document = source.document
@@ -220,7 +220,7 @@ def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Suggest a similar path from the samples. The search is limited in size."""
+    """Return the end of an error message, which suggests a similar path from the samples."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -240,13 +240,13 @@ def _exists(used: UsedPath, scope: Scope) -> bool:
 
 
 def _is_unknown(used: UsedPath, scope: Scope) -> bool:
-    """Return True if the path reads headers or the query, and the test does not have them."""
+    """Return True if a path reads headers or the query string, and the test has none."""
     first = used.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
 
 
 def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report lists without a value in any sample. Their 'by' or 'value' is probably wrong."""
+    """Report lists that have no values in any sample, because their paths are probably wrong."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         if not isinstance(reading.reader, ListReader):
             continue
