@@ -1,4 +1,4 @@
-"""Define the command line, ``adapter …``.
+"""Define the command ``adapter`` and its subcommands.
 
 Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong configuration.
 """
@@ -85,7 +85,7 @@ def commands(context: click.Context, env_file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run a command. Print an AdapterError without a traceback, and exit with its code."""
+    """Run the command line. Print errors without a traceback, and exit with their exit code."""
     try:
         commands(prog_name="adapter")
     except AdapterError as exc:

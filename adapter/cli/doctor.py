@@ -1,4 +1,4 @@
-"""``adapter doctor``: look for what is wrong with an installation."""
+"""Define ``adapter doctor``, which checks an installation for problems."""
 
 import dataclasses
 import logging
@@ -30,7 +30,7 @@ COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAULT: "red"}
 @as_json
 @click.pass_context
 def doctor(context: click.Context, is_full: bool, as_json: bool) -> None:
-    """Look for what is wrong with this installation, and say what to do.
+    """Check this installation, and explain how to fix problems.
 
     Checks settings, secrets, mappings, PostgreSQL, clocks, Propexo, the way that senders take to
     the web process, and that leads move. It changes nothing, and takes some seconds. Secrets are

@@ -1,4 +1,4 @@
-"""Define ``find``, which finds a renter's leads and explains what happened to each."""
+"""Define ``adapter find``, which finds a renter's leads and explains what happened to each."""
 
 import datetime as dt
 import getpass

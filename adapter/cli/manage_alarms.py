@@ -1,4 +1,4 @@
-"""``alarms``: list the problems that people are notified of, test the services, stop reminders."""
+"""Define ``adapter alarms``, which lists, tests, acknowledges and snoozes alarms."""
 
 import datetime as dt
 import sys
@@ -33,7 +33,7 @@ _source_option = click.option("--source", default="", help="Only the alarm for t
 @as_json
 @click.pass_context
 def alarms(context: click.Context, limit: int, as_json: bool) -> None:
-    """List the alarms, those that last first.
+    """List alarms, with ongoing problems first.
 
     The services in ADAPTER_ALARMS tell people when a problem begins and is over, and every four
     hours while it lasts.
@@ -83,7 +83,7 @@ def test(as_json: bool) -> None:
 @_source_option
 @by_option
 def acknowledge(code: str, source: str, by: str) -> None:
-    """End the reminders of an alarm, because you take care of it.
+    """Stop the reminders of an alarm, because you are working on the problem.
 
     Its end is still reported. CODE is in the message and in `adapter alarms`.
     """
@@ -103,7 +103,7 @@ def acknowledge(code: str, source: str, by: str) -> None:
 )
 @by_option
 def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
-    """Send no messages about an alarm for a while. If it still lasts then, send one."""
+    """Send no messages about an alarm for a while, then remind you if it is ongoing."""
     until = utc_now() + period
     _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
 

@@ -1,4 +1,4 @@
-"""Define ``encryption``, which creates and rotates keys for stored requests."""
+"""Define ``adapter encryption``, which creates and rotates keys for stored requests."""
 
 import base64
 import os
@@ -17,7 +17,7 @@ from adapter.settings import settings_from
 
 @click.group(epilog=examples("adapter encryption key", "adapter encryption rotate"))
 def encryption() -> None:
-    """Create keys and encrypt stored requests with them."""
+    """Create encryption keys, and re-encrypt stored requests."""
 
 
 @encryption.command(epilog=examples("adapter encryption key"))
@@ -29,7 +29,7 @@ def key() -> None:
 @encryption.command(epilog=examples("adapter encryption rotate"))
 @as_json
 def rotate(as_json: bool) -> None:
-    """Encrypt all stored requests with the first key, including those not encrypted yet.
+    """Encrypt all stored requests with the first key in ADAPTER_ENCRYPTION_KEYS.
 
     If the first key is `off`, decrypt them. Set the keys and restart the adapter first. The adapter
     can keep running, and you can repeat a run that was interrupted. If the exit code is 1, some

@@ -1,4 +1,4 @@
-"""Define ``users``, which lists, adds and removes console users."""
+"""Define ``adapter users``, which lists, adds and removes console users."""
 
 import getpass
 
@@ -56,7 +56,7 @@ def users(context: click.Context, as_json: bool) -> None:
     help="Only print an entry for ADAPTER_USERS; do not add the user.",
 )
 def add(name: str, role: str, only_print: bool) -> None:
-    """Add user NAME, or change their password and role. The command asks for the password."""
+    """Add a console user, or change a user's password and role. Asks for the password."""
     # Never take it as an option, because other accounts can read a process's arguments.
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)
@@ -72,7 +72,7 @@ def add(name: str, role: str, only_print: bool) -> None:
 @users.command(epilog=examples("adapter users remove ana"))
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove user NAME and end their sessions."""
+    """Remove a console user and end their sessions."""
     settings = settings_from()
     with opened_store(settings) as store:
         sign_in = _sign_in(settings, store)

@@ -1,4 +1,4 @@
-"""Define ``map``, which shows the result of mapping a body as text, JSON or a test."""
+"""Define ``adapter map``, which shows the result of mapping a webhook's body."""
 
 import datetime as dt
 import json
@@ -55,7 +55,7 @@ def map(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show the result of mapping a body.
+    """Show the appointment that a webhook would create.
 
     SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. The command uses
     neither the network nor the database, and works even if the mapping's tests fail. The exit code
@@ -98,7 +98,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print a test for the mapping. Past times are accepted unless ``--now`` is given."""
+    """Print the result as a test. Tours in the past are accepted unless ``--now`` is given."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
@@ -116,14 +116,14 @@ def _warn(source: Source) -> None:
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """Return the result as JSON-compatible data. Reasons without an item become an extra item."""
+    """Return the result of a mapping as JSON-compatible data."""
     whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
     items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}
 
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
-    """Return the result as lines of text."""
+    """Yield the result of a mapping as lines of text."""
     yield f"{name} {mapped.dedupe_key or '(no dedupe key)'}: {mapped.outcome}"
     yield from _reason_lines(REASON_TITLES.get(mapped.outcome, "because:"), mapped.reasons)
     for number, item in enumerate(mapped.items):

@@ -1,4 +1,4 @@
-"""Define commands for mapping authors: ``check``, ``explain``, ``new`` and ``schema``."""
+"""Define ``adapter check``, ``explain``, ``new`` and ``schema`` for authors of mappings."""
 
 import contextlib
 import sys
@@ -52,7 +52,7 @@ mappings_option = click.option(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
-    """Check mappings and print each error with its location.
+    """Check mappings, and print each error with its location.
 
     PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
     mappings. Errors are printed as file:line:column: field: message. Without --environment, the
@@ -91,7 +91,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path, or the path of the source with this name."""
+    """Return the path as given, or the path of the mapping with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -102,7 +102,7 @@ def _display_name(path: Path) -> str:
 
 
 def source_named(name: str, folder: Path | None) -> Source:
-    """Load a source by name or file, even if its tests fail."""
+    """Load a mapping by its name or file, even if its tests fail."""
     file = Path(name)
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
@@ -111,7 +111,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file that was given on the command line, or stdin for ``-``."""
+    """Read a file that was named on the command line, or stdin if the name is ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -125,7 +125,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain what a mapping reads for each field, and how."""
+    """Explain which paths a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -147,7 +147,7 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     help="Content type of the sample. By default, it depends on the file extension.",
 )
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
-    """Draft a new mapping from a sample payload.
+    """Create a draft of a new mapping from a sample payload.
 
     Confirm each guess in the draft.
     """
@@ -170,5 +170,5 @@ def new(name: str, sample: Path, folder: Path | None, content_type: str | None) 
 
 @click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
-    """Print the JSON Schema for mapping files, for use in editors."""
+    """Print the JSON Schema for mapping files."""
     output.print_json(mapping_schema())

@@ -1,4 +1,4 @@
-"""Define ``purge``, which deletes a renter's data on request, or all data older than N days."""
+"""Define ``adapter purge``, which deletes one renter's data or all old data."""
 
 import dataclasses
 import sys
@@ -48,7 +48,7 @@ def purge(
     by: str,
     as_json: bool,
 ) -> None:
-    """Delete payloads and renters' personal data.
+    """Delete payloads and personal data.
 
     Personal data includes names, contacts and notes. IDs, states and times are kept. Leads that
     need review are discarded. A lead that is being sent to Knock is kept and listed, and the exit

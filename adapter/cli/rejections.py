@@ -1,4 +1,4 @@
-"""Define ``rejections``, which lists, shows and retries rejected requests."""
+"""Define ``adapter rejections``, which lists, shows and retries rejected requests."""
 
 import dataclasses
 import getpass
@@ -45,7 +45,7 @@ def rejections(context: click.Context, source: str | None, limit: int, as_json: 
 @rejections.command(epilog=examples("adapter rejections show 12"))
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
-    """Print a rejected request as JSON, with its body, which contains personal data."""
+    """Print a rejected request as JSON, including its body with personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         rejection = tx.rejections.get(id)
     if rejection is None:
@@ -62,7 +62,7 @@ def show(id: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count the requests that would be accepted.")
 @as_json
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
-    """Verify SOURCE's rejected requests with the current secrets and accept those that pass.
+    """Verify a source's rejected requests again, and accept those that are valid now.
 
     A signed timestamp is compared with the time when the request was received. A request that was
     accepted in the meantime counts as a repeat and is not booked again. Requests whose encryption

@@ -1,4 +1,4 @@
-"""Define ``queue``, ``decisions``, ``stats``, ``export``, ``backtest`` and ``audit``."""
+"""Define the commands that report: ``queue``, ``decisions``, ``stats``, ``audit`` and others."""
 
 import datetime as dt
 import getpass
@@ -38,7 +38,7 @@ from adapter.store import Filter, ReviewQueue
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List leads that need review, grouped by problem, and what is paused.
+    """List leads that need review, grouped by problem.
 
     With GROUP, list the leads in this group. Each group shows the problem and what to do about it.
     After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
@@ -103,7 +103,7 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
 )
 @as_json
 def stats(is_check: bool, as_json: bool) -> None:
-    """Show problems, sources, the send queue, and outcomes."""
+    """Show problems, sources, the send queue and recent outcomes."""
     settings = settings_from()
     names = registry.names_in(settings.mappings_dir)
     if is_check:
@@ -137,7 +137,7 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
 )
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
-    """Print bookings as CSV, or counts with --sums.
+    """Export bookings as CSV, or only their counts.
 
     You can compare the counts with a portal's invoice.
     """
@@ -209,7 +209,7 @@ def _compared_lines(compared: list[Compared]) -> Iterator[str]:
 @limit_option
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
-    """List user actions, such as views, releases and discards."""
+    """List users' actions, such as views, releases and discards."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)

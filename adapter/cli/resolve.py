@@ -1,4 +1,4 @@
-"""Define ``release``, ``confirm``, ``discard`` and ``replay``, which resolve leads in review."""
+"""Define ``adapter release``, ``confirm``, ``discard`` and ``replay`` for leads in review."""
 
 import sys
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ Operation = TypeVar("Operation", Repairs, Replays)
 
 
 def _build(operation: type[Operation], store: Database) -> Operation:
-    """Create an operation with this store and the current mappings."""
+    """Create an object for an operation, with this database and the current mappings."""
     settings = settings_from()
     files = registry.load(settings.mappings_dir, settings.policy)
     return operation(settings, store, live_sources(settings, store, files), utc_now)
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Parse ``("last_name=Roe", "desired_num_bedrooms=1, 2")`` into fields."""
+    """Parse ``FIELD=VALUE`` options into a dictionary of field values."""
     changes = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -104,7 +104,7 @@ def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None
 @click.option("--reason", required=True, help="Reason to record in the history.")
 @by_option
 def discard(id: int, reason: str, by: str) -> None:
-    """Discard a booking or a held event.
+    """Discard a booking or a held webhook.
 
     Use this for a test, a lead that was handled by hand, or anything that is not a lead.
     """
@@ -117,7 +117,7 @@ def discard(id: int, reason: str, by: str) -> None:
 @click.argument("id", type=int)
 @by_option
 def confirm(id: int, by: str) -> None:
-    """Mark a tour as booked after checking Knock.
+    """Mark a tour as booked after finding it in Knock.
 
     Use this if you saw the tour in Knock or booked it there yourself. If another source sends the
     same tour later, it is a duplicate.
@@ -157,7 +157,7 @@ def confirm(id: int, by: str) -> None:
 def replay(
     dry_run: bool, force: bool, reason: str | None, by: str, as_json: bool, **selection: Any
 ) -> None:
-    """Map stored webhooks again after a mapping has been fixed.
+    """Map stored webhooks again after a mapping was fixed.
 
     Leads that are being sent, booked, discarded or past are skipped. With --force and a --reason, a
     booked lead is booked again, and a past tour is held so that an agent can choose another time.

@@ -1,4 +1,4 @@
-"""Define ``restored``, which finds what was sent since a backup, so nothing is sent twice."""
+"""Define ``adapter restored``, which resumes sending after the database was restored."""
 
 import datetime as dt
 import sys
@@ -58,7 +58,7 @@ def restored(
     by: str,
     as_json: bool,
 ) -> None:
-    """Resume sending after the database was restored, moved or copied.
+    """Resume sending after the database was restored or moved.
 
     The database does not know what was sent since the backup, so nothing is sent until you run
     this. The command compares the database with Propexo's write log. Leads that were sent are
@@ -100,7 +100,7 @@ def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> 
 
 
 def _wait(stopped_at: dt.datetime, settle_seconds: int) -> None:
-    """Wait until Propexo must have listed the last possible POST."""
+    """Wait until Propexo is certain to list everything that was sent."""
     seconds = (stopped_at - utc_now()).total_seconds() + settle_seconds
     if seconds > 0:
         click.echo(f"waiting {seconds:.0f} s, until Propexo lists what was sent last", err=True)

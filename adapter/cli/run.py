@@ -1,4 +1,4 @@
-"""Define ``adapter run``, and ``web``, ``worker`` and ``migrate``, which run its parts."""
+"""Define ``adapter run``, ``web``, ``worker`` and ``migrate``."""
 
 import contextlib
 import logging
@@ -50,7 +50,7 @@ def run(port: int | None) -> None:
 
 @contextlib.contextmanager
 def errors_as_json() -> Iterator[None]:
-    """Log why a process cannot start like its other log lines, unless a person reads them."""
+    """Log startup errors as JSON, unless the process runs in a terminal."""
     try:
         yield
     except AdapterError as exc:
@@ -63,7 +63,7 @@ def errors_as_json() -> Iterator[None]:
 
 
 def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
-    """Return the environment of `adapter run`, which listens on this machine by default."""
+    """Return the environment for ``adapter run``, which listens on this machine by default."""
     chosen = {"PORT": str(port)} if port is not None else {}
     return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
 
@@ -111,7 +111,7 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`."""
+    """Run only the web process. It needs DATABASE_URL or a running `adapter run`."""
     with errors_as_json():
         settings = settings_from()
         endpoints.check(settings)
@@ -122,7 +122,7 @@ def web() -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
 def worker() -> None:
-    """Run one worker. It needs DATABASE_URL or a running `adapter run`."""
+    """Run one worker process. It needs DATABASE_URL or a running `adapter run`."""
     # A SIGHUP then waits until the worker can reload. The mask is inherited through `execv`.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     with errors_as_json():
@@ -143,7 +143,7 @@ def worker() -> None:
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. This is safe to run repeatedly or concurrently."""
+    """Migrate the database to this version. It is safe to run this repeatedly."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)

@@ -14,7 +14,7 @@ from adapter.sandbox.validation import ENUMS
 
 
 def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
-    """Parse ``("pets=CATS,NONE",)`` into ``{"pets": ["CATS", "NONE"]}``."""
+    """Parse options such as ``pets=CATS,NONE`` into a dictionary of lists."""
     enums = {}
     for pair in pairs:
         name, equals, values = pair.partition("=")

@@ -1,4 +1,4 @@
-"""Define ``send``, which sends a signed webhook, and ``sign``, which prints a curl command."""
+"""Define ``adapter send`` and ``sign``, which sign webhooks like a lead source."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def _request(
 
 
 def _secret(settings: Settings, source: Source) -> str:
-    """Return a source's newest secret, or an empty string if its mapping names no secret."""
+    """Return a source's newest secret, or an empty string if the source is unsigned."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")
@@ -61,7 +61,7 @@ def _secret(settings: Settings, source: Source) -> str:
 def sign(
     source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
 ) -> None:
-    """Print a curl command that sends FILE to SOURCE.
+    """Print a curl command that sends FILE as a webhook from SOURCE.
 
     A signature with a timestamp is valid for only a few minutes.
     """
@@ -82,7 +82,7 @@ def sign(
 def send(
     source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
 ) -> None:
-    """Send FILE to SOURCE with a valid signature.
+    """Send FILE as a webhook from SOURCE, with a valid signature.
 
     The adapter's response is printed. The exit code is 1 if the adapter rejects the webhook.
     """

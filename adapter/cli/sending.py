@@ -1,4 +1,4 @@
-"""Define ``pause`` and ``resume``, which stop and restart sending."""
+"""Define ``adapter pause`` and ``resume``, which stop and restart sending."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,7 +49,7 @@ def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
 @by_option
 @as_json
 def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
-    """Stop sending bookings until `adapter resume`.
+    """Stop sending bookings until you run `adapter resume`.
 
     Webhooks are still accepted and mapped, and bookings that Propexo has accepted are followed up.
     Tours that start too soon in the meantime expire and need review. After this command returns, no
@@ -67,7 +67,7 @@ def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
 @by_option
 @as_json
 def resume(by: str, as_json: bool, **scope: Any) -> None:
-    """Send bookings again after `adapter pause`.
+    """Resume sending bookings after `adapter pause`.
 
     Without an option, this ends the pause of all bookings, a temporary pause that Propexo
     requested, and the delays before retries. To end the pause of one source or community, name it.

@@ -182,7 +182,7 @@ def _without_first(path: Path) -> Path | None:
 def _located_levels(
     levels: Sequence[ForEach], payload: Any, number: int
 ) -> Mapping[str, tuple[Location, Any]]:
-    """Return the location and value of the item at each level, for one item of the last level."""
+    """Return the location and value of each item that contains the item with this number."""
     combined: list[dict[str, tuple[Location, Any]]] = [{}]
     for level in levels:
         combined = [

@@ -29,7 +29,7 @@ def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) ->
 def load_text(
     folder: Path, name: str, text: str, policy: Policy, *, strict: bool = False
 ) -> Source:
-    """Load a source from ``text`` instead of its file.
+    """Load a mapping from ``text`` instead of its file.
 
     Unless ``strict``, its signature and tests are not checked. Raise :class:`MappingErrors` if it
     has errors.
@@ -81,7 +81,7 @@ def _mapping_files(folder: Path) -> list[Path]:
 
 
 def check_text(folder: Path, name: str, text: str, policy: Policy) -> list[Problem]:
-    """Return the problems that :func:`check` would find if ``text`` were the source's file."""
+    """Return the problems that ``adapter check`` would report if ``text`` were the file."""
     return list(loader.load_text(folder, name, text, policy, strict=True).problems)
 
 

@@ -64,19 +64,19 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The mapping in use."""
+        """The text of the mapping in use, from its file or from the console."""
         if self.version is not None and self.version.text is not None:
             return self.version.text
         return self.files[0].decode("utf-8-sig", "replace")
 
     @property
     def file_hash(self) -> str:
-        """SHA-256 of the mapping's file, in hex."""
+        """The SHA-256 of the mapping's file, in hex."""
         return hashlib.sha256(self.files[0]).hexdigest()
 
     @property
     def community_lookup(self) -> CommunityLookup:
-        """The mapping's ``community``."""
+        """The compiled ``community`` section of the mapping."""
         return next(one for one in self.compiled.fillers if isinstance(one, CommunityLookup))
 
     @property

@@ -37,7 +37,7 @@ CAP_TEMPLATE_VALUE: Final = 2000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Template:
-    """Text with ``{path}`` placeholders: a line of the notes, or several values joined to one."""
+    """Text with ``{path}`` placeholders, such as a line of the notes."""
 
     #: As written in the mapping.
     text: str
@@ -46,11 +46,11 @@ class Template:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Return the paths of the placeholders."""
+        """The paths of all placeholders."""
         return tuple(path for _, path in self.pieces if path)
 
     def value(self, scope: Scope) -> str:
-        """Return the text with the values filled in, or "" if any of its paths has no value."""
+        """Return the text with its placeholders filled in, or "" if one of them has no value."""
         parts = []
         for literal, path in self.pieces:
             value = _text_at(scope, path) if path else ""
@@ -69,7 +69,7 @@ def _text_at(scope: Scope, path: Path) -> str:
 
 
 def template_from_text(text: str, path_from_text: Callable[[str], Path]) -> Template:
-    """Compile a template. Raise ValueError if a placeholder is invalid."""
+    """Parse a template. Raise ValueError if a placeholder is invalid."""
     pieces = [
         (literal, None if name is None else path_from_text(name))
         for literal, name in parse_template(text)
@@ -86,7 +86,7 @@ class PathLookup:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Return the paths, including those in templates."""
+        """The paths to read, including the paths in templates."""
         return tuple(path for place in self.places for path in paths_of(place))
 
     @property
@@ -125,7 +125,7 @@ class PathLookup:
 
 
 def paths_of(place: Path | Template) -> tuple[Path, ...]:
-    """Return a template's paths, or the path itself."""
+    """Return the paths of a template, or a path as a tuple with one item."""
     return place.paths if isinstance(place, Template) else (place,)
 
 
@@ -230,7 +230,7 @@ class FullName(Field):
     is_fallback: bool = False
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set both names, unless a line before this one has set the last name."""
+        """Set the first and last name, unless an earlier line has set the last name."""
         if not (self.is_fallback and "last_name" in draft.appointment):
             Field.fill(self, scope, draft)
 

@@ -45,7 +45,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A level of ``for_each``: the path of the items, and the name that paths use for an item."""
+    """A line of ``for_each``: the path of a list, and the name for each of its items."""
 
     name: str
     at: str
@@ -85,7 +85,7 @@ class CompiledMapping:
 
     @property
     def item_readers(self) -> Sequence[NamedReader]:
-        """Return the readers that need an item."""
+        """The readers whose values depend on an item of ``for_each``."""
         return [reading for level in self.for_each for reading in level.readers]
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
@@ -164,7 +164,7 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a level. Raise :class:`Unreadable`."""
+        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:

@@ -150,7 +150,7 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads ``list`` with ``equals``: the item whose key equals a value elsewhere."""
+    """Reads ``list`` with ``equals``, which finds the item whose key equals another value."""
 
     #: The path of the value.
     path: Path
@@ -158,7 +158,7 @@ class ItemReader:
     index: str
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the item with this key. If several items have it, return the list of them."""
+        """Return the item with this key, or a list of items if several have the key."""
         try:
             value = unwrap_single(scope.read(self.path))
             if scope.is_empty(value):
@@ -243,7 +243,7 @@ def _lines(text: str) -> str:
 
 @functools.cache  # has one entry per label in the mappings
 def _words_pattern(label: str) -> re.Pattern[str]:
-    """Return a pattern for a label anywhere, even if it is bold or continues on the next line."""
+    """Return a regular expression that finds a label anywhere, even across two lines."""
     words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
     colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
     start = r"(?<!\w)" if label[0].isalnum() else ""

@@ -28,7 +28,7 @@ class Community:
 
     @property
     def title(self) -> str:
-        """The name that users see, based on the key if the file has no name."""
+        """The community's display name, derived from its key if the file has no name."""
         return self.name or self.key.replace("-", " ").replace("_", " ").title()
 
 

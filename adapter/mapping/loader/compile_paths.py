@@ -47,7 +47,7 @@ class PathRegistry:
         return self.template(text, where) if is_template else self.path(text, where)
 
     def template(self, text: str, where: KeyPath, field: str | None = None) -> Template | None:
-        """Return the template. If it is invalid, return None and add a problem."""
+        """Parse a template. If it is invalid, add a problem and return None."""
         try:
             compiled = template_from_text(
                 text, lambda name: self.path(name, where, field) or Path(name, ("",))

@@ -100,7 +100,7 @@ class SectionCompiler:
         return frozenset(key for key in keys if key is not None)
 
     def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile one name under ``read:``. A lookup by ``equals`` also needs an index."""
+        """Compile a name under ``read`` into one reader, or two for a lookup with ``equals``."""
         where: KeyPath = ("read", name)
         shapes = (shape for shape in READERS if data.keys() >= {*shape[0]})
         needed, optional = next(shapes, ((), ()))
@@ -159,7 +159,7 @@ class SectionCompiler:
             return None
 
     def levels(self, data: Mapping[str, str]) -> list[ForEach]:
-        """Compile ``for_each``: one level per line."""
+        """Compile the lines of ``for_each``, each of which is a list inside the one above."""
         levels = []
         for name, text in data.items():
             where: KeyPath = ("for_each", name)

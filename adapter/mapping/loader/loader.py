@@ -66,7 +66,7 @@ def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: boo
 
 
 def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
-    """Load a mapping that was already checked, without its tests, instead of a source's file."""
+    """Load a mapping that was checked before from ``text``, without running its tests."""
     raw, communities = text.encode(), source.files[1]
     documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
     file = str(source.path.parent / FILE)
@@ -96,7 +96,7 @@ def _load_documents(
 
 
 def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
-    """Return the contents of a mapping's current files, or None if one cannot be read."""
+    """Return the contents of a mapping file and communities.yaml, or None if one is unreadable."""
     try:
         return mapping.read_bytes(), communities.read_bytes()
     except OSError:
@@ -118,7 +118,7 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Depth:
-    """How thoroughly a mapping is checked while it is compiled."""
+    """The checks to perform while a mapping is compiled."""
 
     #: True to check the signature and require tests.
     has_signature: bool
@@ -241,7 +241,7 @@ class _Compiler:
                 self.document.add(("dedupe",), message)
 
     def _check_levels(self, levels: Sequence[ForEach]) -> None:
-        """Report a level whose list is not inside an item of the level before it."""
+        """Report each list in ``for_each`` that is not inside an item of the list above it."""
         for above, level in itertools.pairwise(levels):
             if level.path.parts[0] not in _names_of(above):
                 message = f"must be a list inside an item of the line before it: {above.name}.…"
@@ -295,14 +295,14 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
 
 
 def _names_of(level: ForEach) -> set[str]:
-    """Return the names that exist only with an item of this level."""
+    """Return the names that are available only inside an item of this ``for_each`` list."""
     return {level.name, *(reading.name for reading in level.readers)}
 
 
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the level of the items that it needs, directly or through others."""
+    """Assign each reader to the ``for_each`` list whose items it needs, or to none."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
