@@ -85,8 +85,8 @@ def _known(folder: Path) -> Mapping[str, Community]:
 def check_listed(folder: Path, as_json: bool) -> None:
     """Check that Propexo lists every integration, community and attribution ID.
 
-    Problems are printed as file:line:column: field: message. `adapter check` finds the problems
-    that can be found without Propexo.
+    Problems are printed as file:line:column: field: message. Run `adapter check` to find problems
+    that can be detected without Propexo.
     """
     listed = communities_from_folder(folder)
     with _directory(settings_from()) as directory:

@@ -36,10 +36,10 @@ README.md explains how to deploy it with Docker, systemd and nginx."""
 def init(folder: Path, host: str) -> None:
     """Create a folder, DIR, from which to run the adapter.
 
-    It contains a sample mapping with its communities, .env with new secrets, .env.example with all
-    settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and a
-    README.md that explains how to use each of these. Existing files are never overwritten. The
-    units contain the paths of DIR and of this Python interpreter.
+    The folder contains a sample mapping with its communities, .env with new secrets, .env.example
+    with all settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and
+    a README.md that explains how to use each file. Existing files are never overwritten. The units
+    contain the paths of DIR and of this Python interpreter.
     """
     files = _files(folder, host)
     for file in files:

@@ -129,7 +129,7 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
     output.show({"bookings": selected}, formatting.bookings_table(selected), as_json=as_json)
 
 
-@click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
+@click.command(epilog=examples("adapter events --source rentfeed --state held"))
 @states_option(EventState)
 @source_option
 @limit_option

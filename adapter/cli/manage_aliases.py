@@ -30,13 +30,13 @@ from adapter.settings import settings_from
     ),
 )
 @as_json
-@click.option("--yaml", "as_yaml", is_flag=True, help="Print lines for communities.yaml.")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the lines to add to communities.yaml.")
 @click.pass_context
 def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
     """List the names for communities that users have added, or change them.
 
-    These names are in the database and apply in addition to those in communities.yaml. All
-    processes use a change within seconds.
+    These names are stored in the database, and apply in addition to those in communities.yaml.
+    All processes apply a change within seconds.
     """
     if context.invoked_subcommand is not None:
         return
@@ -50,8 +50,8 @@ def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
 @click.argument("source")
 @click.argument("name")
 @click.argument("community")
-@click.option("--attribution", help="Attribution ID of SOURCE, if communities.yaml has none.")
-@click.option("--book", is_flag=True, help="Also book the leads that wait for this name.")
+@click.option("--attribution", help="Attribution ID for SOURCE, if communities.yaml has none.")
+@click.option("--book", is_flag=True, help="Also book the leads that are held because of NAME.")
 @as_json
 @click.pass_obj
 def add(
@@ -89,7 +89,7 @@ def add(
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
     """Remove a NAME. Leads with this name that were not sent are held again.
 
-    The tours that may already be in Knock are listed.
+    The command lists tours that may already be in Knock.
     """
     with _live(folder) as (_, operation):
         taken = operation.remove(source, key_from_value(name) or "")

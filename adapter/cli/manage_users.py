@@ -47,7 +47,7 @@ def users(context: click.Context, as_json: bool) -> None:
     "--role",
     type=click.Choice(ROLES),
     default="operate",
-    help="read: view leads; operate: also release, discard, confirm and replay them.",
+    help="Users with the role operate can change leads. Users with the role read can only view.",
 )
 @click.option(
     "--print",
@@ -80,8 +80,8 @@ def remove(name: str) -> None:
         is_last = not sign_in.users()
     if not is_removed:
         output.fail(
-            f"there is no user {name} in the database; remove users in ADAPTER_USERS from that "
-            "setting"
+            f"there is no user {name} in the database; to remove a user who is defined in "
+            "ADAPTER_USERS, change that setting"
         )
     click.echo(f"Removed user {name}.")
     if is_last:

@@ -43,7 +43,7 @@ REASON_TITLES = {
 @click.option(
     "--content-type", help="Content type of the body. By default, it depends on the file extension."
 )
-@click.option("--now", help="When the body was received, as an ISO 8601 instant. Default: now.")
+@click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map(
@@ -57,9 +57,9 @@ def map(
 ) -> None:
     """Show the appointment that a webhook would create.
 
-    SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. The command uses
-    neither the network nor the database, and works even if the mapping's tests fail. The exit code
-    is 0 only if an appointment would be booked or a guest card (prospect) created.
+    SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
+    The command does not use the network or the database, and works even if the mapping's tests
+    fail. The exit code is 0 only if an appointment would be booked or a guest card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)

@@ -32,7 +32,7 @@ mappings_option = click.option(
     "--mappings",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder with the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
+    help="Folder that contains the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
 )
 
 
@@ -48,16 +48,15 @@ mappings_option = click.option(
 @click.option(
     "--environment",
     is_flag=True,
-    help="Also check all else that web and worker need to start: settings, secrets, PostgreSQL.",
+    help="Also check the settings, secrets and database that web and worker need to start.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
     """Check mappings, and print each error with its location.
 
-    PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. Without --environment, the
-    command needs no database and no secrets, but warns about secrets that have whitespace around
-    them.
+    PATH is a folder with mappings and communities.yaml, a mapping file, or a source's name. By
+    default, all mappings are checked. Errors are printed as file:line:column: field: message.
+    Without --environment, the command needs no database and no secrets.
     """
     settings = settings_from()
     folder = settings.mappings_dir
@@ -139,7 +138,7 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     "--sample",
     required=True,
     type=click.Path(path_type=Path),
-    help="File with a real body from the sender.",
+    help="File that contains the body of a real webhook from the sender.",
 )
 @mappings_option
 @click.option(
@@ -149,7 +148,7 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
 def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
     """Create a draft of a new mapping from a sample payload.
 
-    Confirm each guess in the draft.
+    The draft contains guesses, which you must confirm before you use it.
     """
     folder = _folder(folder)
     file = folder / f"{name}.yaml"

@@ -32,7 +32,7 @@ from adapter.webhooks.endpoints import build_endpoint
 def rejections(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
     """List rejected requests, newest first.
 
-    Use `retry` to verify them again and accept those that pass.
+    Use `retry` to verify these requests again and accept those that are valid now.
     """
     if context.invoked_subcommand is not None:
         return
@@ -64,9 +64,9 @@ def show(id: int) -> None:
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
     """Verify a source's rejected requests again, and accept those that are valid now.
 
-    A signed timestamp is compared with the time when the request was received. A request that was
-    accepted in the meantime counts as a repeat and is not booked again. Requests whose encryption
-    key is not set are skipped and listed, and the exit code is 1.
+    Signed timestamps are compared with the time at which the request was received. A request that
+    was accepted in the meantime counts as a repeat and is not booked again. If the encryption keys
+    of some requests are not set, these requests are skipped and listed, and the exit code is 1.
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)

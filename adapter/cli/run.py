@@ -36,7 +36,7 @@ def run(port: int | None) -> None:
 
     PostgreSQL is embedded unless DATABASE_URL is set. The sandbox runs if PROPEXO_TOKEN is
     `sandbox`, or unset with an embedded PostgreSQL that has not booked in Knock.
-    A process that exits is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
+    Processes that exit are restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
     supervisor = Supervisor(
         run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)
@@ -96,7 +96,9 @@ def _announce_console(supervisor: Supervisor) -> None:
             key = SignIn(supervisor.settings, opened, utc_now).new_link()
     except StoreUnavailable:
         # Keep running during an outage, because the supervisor restarts PostgreSQL.
-        text = "console: no sign-in link, because PostgreSQL does not respond; restart to get one"
+        text = (
+            "console: no sign-in link, because PostgreSQL does not respond; restart to create one"
+        )
         click.echo(text, err=True)
         return
     if key is None:
@@ -150,8 +152,6 @@ def migrate() -> None:
     else:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
-    click.echo(
-        f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
-    )
+    click.echo(f"migrated: {len(done)} steps" if done else "the database is already up to date")
     for name in done:
         click.echo(f"  {name}")

@@ -16,8 +16,10 @@ from adapter.settings import Settings, settings_from
 from adapter.webhooks import signed_client
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-to_option = click.option("--to", "url", help="URL of the adapter. [default: on this machine]")
-type_option = click.option("--content-type", help="[default: based on the file extension]")
+to_option = click.option("--to", "url", help="URL of the adapter. Default: this machine.")
+type_option = click.option(
+    "--content-type", help="Content type of the file. By default, it depends on the extension."
+)
 key_option = click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -63,7 +65,7 @@ def sign(
 ) -> None:
     """Print a curl command that sends FILE as a webhook from SOURCE.
 
-    A signature with a timestamp is valid for only a few minutes.
+    If the signature contains a timestamp, the command is valid for only a few minutes.
     """
     click.echo(signed_client.curl(_request(source, file, url, content_type, key), str(file)))
 
@@ -84,7 +86,7 @@ def send(
 ) -> None:
     """Send FILE as a webhook from SOURCE, with a valid signature.
 
-    The adapter's response is printed. The exit code is 1 if the adapter rejects the webhook.
+    The command prints the adapter's response. The exit code is 1 if the webhook is rejected.
     """
     answer = signed_client.send(_request(source, file, url, content_type, key))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")

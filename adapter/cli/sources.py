@@ -21,9 +21,9 @@ from adapter.store import Database, Traffic
 def sources(context: click.Context, as_json: bool) -> None:
     """List the lead sources and their recent activity.
 
-    The list includes URLs, signatures, events, rejections, and when each secret was last used.
-    Remove a source's oldest secret once it is no longer used. Unknown communities are listed with
-    the number of leads that are held because of each.
+    The list includes URLs, signatures, events, rejected requests, and the time at which each secret
+    was last used. When a source no longer uses its oldest secret, you can remove that secret. For
+    each unknown community, the list shows how many leads it holds up.
     """
     if context.invoked_subcommand is not None:
         return

@@ -54,8 +54,8 @@ def _row(entry: Entry) -> list[str]:
 def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> None:
     """Install a sender's mapping, samples and tests from the gallery.
 
-    The command prints the remaining steps, including the lines to add to communities.yaml. It
-    overwrites nothing. `adapter sources gallery` lists the senders.
+    The command prints the remaining steps, including the lines to add to communities.yaml. It never
+    overwrites a file. Run `adapter sources gallery` to list the senders.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir

@@ -293,7 +293,7 @@ def test_a_snoozed_alarm_is_repeated_afterward(
     assert len(catcher.messages) == 1
     running.run(600, every=300)
     assert catcher.titles() == ["BROKEN: no_worker"] * 2
-    assert "there is no alarm no_web" in shell(
+    assert "there is no open alarm no_web" in shell(
         "alarms", "snooze", "no_web", "--for", "2h", exit_code=1
     )
     assert "no alarm no_worker of" in shell(
