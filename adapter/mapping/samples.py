@@ -52,7 +52,7 @@ def content_type_of(file: Path, raw: bytes) -> str:
 def sample_from_test(
     test: Mapping[str, Any], folder: Path, kind: str | Sequence[str] | None
 ) -> Sample:
-    """Load a test's payload. Raise ValueError with the reason if it cannot be loaded."""
+    """Load the payload of a test. Raise ValueError with the reason if that fails."""
     payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
     query = test.get("query", "")
