@@ -1,4 +1,4 @@
-"""Define commands for mapping authors: ``check``, ``explain`` and ``schema``."""
+"""Define ``adapter check``, ``explain`` and ``schema`` for authors of mappings."""
 
 import contextlib
 import sys

@@ -105,7 +105,7 @@ class Source:
 
     @property
     def stripped_names(self) -> tuple[str, ...]:
-        """The names of the fields whose values are removed before a request is stored."""
+        """The names of fields whose values are removed before a request is stored."""
         return tuple(self.sections.get("strip", ()))
 
     @property

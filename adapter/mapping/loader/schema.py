@@ -93,7 +93,7 @@ class KeyParts(PathList):
 
 
 class BodyKinds(Texts):
-    """A body format, or a list of them. It loads as a string or a tuple."""
+    """A body format or a list of formats, which is loaded as a string or a tuple."""
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         kinds = super()._deserialize(value, *args, **options)
