@@ -196,10 +196,10 @@ def _line(alarm: Alarm) -> Line:
     name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
     if alarm.ended_at is not None:
         return Line(Level.OK, name, _over(name, alarm.began_at, alarm.ended_at))
-    still = "Still: " if alarm.sent_at is not None else ""
+    still = "Ongoing: " if alarm.sent_at is not None else ""
     return Line(Level(alarm.level), name, f"{still}{alarm.sentence}\n{alarm.next_step}")
 
 
 def _over(name: str, began_at: dt.datetime, ended_at: dt.datetime) -> str:
     length = ago(began_at, ended_at).removesuffix(" ago")
-    return f"Over: {name}, from {began_at:%b %d %H:%M} to {ended_at:%b %d %H:%M} UTC ({length})."
+    return f"Ended: {name}, from {began_at:%b %d %H:%M} to {ended_at:%b %d %H:%M} UTC ({length})."

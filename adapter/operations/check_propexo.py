@@ -93,9 +93,10 @@ def _rejected(exc: UpstreamError, host: str) -> Finding:
         text = f"{host} rejects PROPEXO_TOKEN ({exc.status}), so nothing is sent"
         return fault(AREA, text, "copy the token from Propexo again, and restart web and worker")
     if exc.status == http.HTTPStatus.NOT_FOUND:
-        return fault(AREA, f"{host} has no such API (404)", "correct PROPEXO_BASE_URL")
+        return fault(AREA, f"{host} does not have this API (404)", "correct PROPEXO_BASE_URL")
     status = f" ({exc.status})" if exc.status else ""
-    return fault(AREA, f"{host}: {exc}{status}", "try again, and ask Propexo if it stays")
+    fix = "try again, and ask Propexo if the problem persists"
+    return fault(AREA, f"{host}: {exc}{status}", fix)
 
 
 def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[Finding]:
@@ -119,13 +120,13 @@ def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Itera
     for one in knock:
         name = f"integration {one.get('id')}"
         if one.get("active") is False:
-            yield fault(AREA, f"{name} is not active", "activate it at Propexo")
+            yield fault(AREA, f"{name} is inactive", "activate it at Propexo")
         if one.get("can_authenticate") is False:
             text = f"Propexo cannot sign in to Knock for {name}"
-            yield fault(AREA, text, "renew the credentials for Knock at Propexo")
+            yield fault(AREA, text, "renew the Knock credentials at Propexo")
         if one.get("system") == "SANDBOX" and not settings.is_sandbox:
             text = f"{name} is a test system at Propexo, not production"
-            yield warning(AREA, text, "use the token of the production system")
+            yield warning(AREA, text, "use the production system's token")
 
 
 def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
@@ -148,10 +149,8 @@ def _compared(listed: Communities, directory: Directory) -> Iterator[Finding]:
     try:
         problems = problems_of(listed, directory)
     except _TooManyReads:
-        text = (
-            f"of {len(listed.by_key)} communities, not all could be compared with Propexo's lists"
-        )
-        yield ok(AREA, f"{text}: adapter communities check does so")
+        text = f"not all {len(listed.by_key)} communities could be compared with Propexo's lists"
+        yield ok(AREA, f"{text}; run adapter communities check to compare them")
         return
     except UpstreamError as exc:
         status = f" ({exc.status})" if exc.status else ""
@@ -160,6 +159,6 @@ def _compared(listed: Communities, directory: Directory) -> Iterator[Finding]:
         yield warning(AREA, text, fix)
         return
     for problem in problems:
-        yield fault(AREA, str(problem), "correct it; adapter communities pull prints the IDs")
+        yield fault(AREA, str(problem), "correct the ID; adapter communities pull prints all IDs")
     if not problems:
         yield ok(AREA, f"Propexo lists all IDs of {len(listed.by_key)} communities")

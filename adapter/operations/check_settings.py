@@ -61,16 +61,16 @@ class GivenSettings:
 def setting_findings(given: GivenSettings) -> Iterator[Finding]:
     """Check every setting and secret, and yield the findings."""
     for text in given.faults:
-        yield fault(AREA, text, "correct it where it is set")
+        yield fault(AREA, text, "correct the variable where it is set")
     yield from _env_file(given.env_file)
     yield from _values(given)
     secrets = _secrets(given)
     yield from _each_secret(given, secrets)
     for names in _equal(secrets):
         text = f"{' and '.join(names)} have the same value, so one sender could forge the other's"
-        yield warning(AREA, text, "give each sender a secret of its own")
+        yield warning(AREA, text, "give each sender its own secret")
     if names := service_links(given.environ):
-        text = f"{', '.join(names)}: set by Kubernetes for a service, and ignored"
+        text = f"{', '.join(names)}: ignored, because Kubernetes set it for a service"
         yield warning(AREA, text, "set enableServiceLinks: false, or rename the service")
     try:
         check_token(given.settings)
@@ -81,7 +81,7 @@ def setting_findings(given: GivenSettings) -> Iterator[Finding]:
 def _env_file(file: EnvFile) -> Iterator[Finding]:
     if file.path is None:
         return
-    yield ok(AREA, f"{file.path}: {len(file.names)} variables are read from here")
+    yield ok(AREA, f"{file.path}: {len(file.names)} variables are read from this file")
     if file.path.stat().st_mode & stat.S_IROTH:
         yield warning(AREA, f"{file.path} can be read by other users", f"chmod 600 {file.path}")
 
@@ -113,11 +113,11 @@ def _each_secret(given: GivenSettings, secrets: Mapping[str, str]) -> Iterator[F
             yield ok(AREA, f"{name} is empty, which counts as unset (from {origin})")
             continue
         if name in surrounded:
-            fix = "remove them where it is set"
+            fix = "remove the extra characters where it is set"
             yield warning(AREA, f"{name} has whitespace or quotes around its value", fix)
         shown = f"{name}: {_fingerprint(name, value)} (from {origin})"
         if name not in SECRET_NAMES and len(value) < SHORTEST_SECRET:
-            yield warning(AREA, f"{shown}: it is short enough to guess", "agree on a longer one")
+            yield warning(AREA, f"{shown}: too short to be safe", "agree on a longer secret")
         else:
             yield ok(AREA, shown)
 
@@ -144,16 +144,16 @@ def mapping_findings(given: GivenSettings) -> Iterator[Finding]:
     settings = given.settings
     for problem in registry.check([settings.mappings_dir], settings.policy):
         kind = warning if problem.warning else fault
-        yield kind(MAPPINGS, str(problem), "correct the mapping; adapter check repeats this check")
+        yield kind(MAPPINGS, str(problem), "correct the mapping, and run adapter check")
     sources = given.sources()
     try:
         endpoints.build_endpoints(sources, settings)
     except AdapterError as exc:
         for line in str(exc).splitlines():
-            yield fault(MAPPINGS, line, "web does not start without it")
+            yield fault(MAPPINGS, line, "set the secret; web does not start without it")
     for name in endpoints.unsigned_sources(sources):
         text = f"{name} is unsigned (scheme: none): anyone who knows its URL can send webhooks"
-        yield warning(MAPPINGS, text, "use a signature or a token, if the sender can")
+        yield warning(MAPPINGS, text, "use a signature or a token if the sender supports one")
     if sources:
         folder = settings.mappings_dir.resolve()
         yield ok(MAPPINGS, f"{len(sources)} mappings in {folder}: {', '.join(sources)}")

@@ -55,7 +55,7 @@ def _processes(facts: Facts) -> Iterator[Finding]:
         if one.seen_ago >= health.ALIVE:
             continue
         if one.version == adapter.__version__:
-            yield ok(AREA, f"{name} runs")
+            yield ok(AREA, f"{name} is running")
             continue
         text = f"{name} runs version {one.version}, and this command is {adapter.__version__}"
         yield warning(AREA, text, "restart the process after an upgrade")
@@ -64,5 +64,6 @@ def _processes(facts: Facts) -> Iterator[Finding]:
 def _users(users: set[str]) -> Finding:
     real = sorted(name for name in users if not name.startswith("("))
     if not real:
-        return warning(USERS, "the console has no user, so it is closed", "adapter users add NAME")
+        text = "no one can sign in to the console, because it has no users"
+        return warning(USERS, text, "run adapter users add NAME")
     return ok(USERS, f"the console has {len(real)} users")

@@ -52,4 +52,4 @@ def _database(given: GivenSettings) -> tuple[str | None, Finding | None]:
     if server.is_running():
         return server.url, None
     text = f"DATABASE_URL is not set, and the PostgreSQL in {server.folder} is not running"
-    return None, fault("database", text, "name your settings with --env-file, or start adapter run")
+    return None, fault("database", text, "pass your settings with --env-file, or start adapter run")

@@ -15,7 +15,7 @@ class Status(enum.StrEnum):
     """The severity of a finding."""
 
     OK = "ok"
-    #: It works, and may stop to work, or is not as safe as it could be.
+    #: It works, but it may stop working, or it is not as safe as it could be.
     WARNING = "warning"
     #: Leads are lost, late or refused, or a process does not start.
     FAULT = "fault"
@@ -85,7 +85,7 @@ class _Run:
                 return  # too late: the result is that there was none
             log.exception("check_failed", extra={"check": self._area})
             text = f"the check failed unexpectedly: {type(exc).__name__}"
-            self._findings.append(fault(self._area, text, "report this, with the log"))
+            self._findings.append(fault(self._area, text, "report this bug and attach the log"))
         self.done.set_result(None)
 
     def findings(self, seconds: float) -> list[Finding]:
@@ -93,7 +93,7 @@ class _Run:
         self._is_reported = True
         if self.done.done():
             return list(self._findings)
-        text = f"there is no result after {seconds:g} seconds"
+        text = f"the check did not finish within {seconds:g} seconds"
         late = fault(self._area, text, "look for a slow network or server, and try again")
         return [*self._findings, late]
 

@@ -52,7 +52,7 @@ MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
 
-#: Reasons for rejections that indicate a wrong secret or a wrong clock. Other reasons also occur
+#: Reasons for rejections that indicate an invalid secret or a wrong clock. Other reasons also occur
 #: when a stranger calls a URL without a signature.
 REFUSED_REASONS: Final = frozenset(
     {
@@ -68,7 +68,7 @@ REFUSED_REASONS: Final = frozenset(
 #: Why sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejects our API token",
-    "no_clear_answer": "Propexo gives no clear answers",
+    "no_clear_answer": "Propexo does not respond clearly",
     "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
@@ -231,7 +231,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.NOTE,
         "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
         "Bookings are sent after the pause.",
-        "Do nothing. If this happens often, other programs may be using the same token.",
+        "Nothing. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
@@ -345,7 +345,7 @@ class Verdict:
         facts = self.facts
         if facts is None:
             return "All is well."
-        workers = _count(facts.workers, "worker runs", "workers run")
+        workers = _count(facts.workers, "worker is running", "workers are running")
         sent = facts.queue.answered_at
         latest = f", and the latest booking was sent {ago(sent, facts.now)}" if sent else ""
         return f"All is well. {workers}{latest}."
@@ -423,7 +423,7 @@ def _web(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             code="no_web",
             since=since,
-            sentence=f"No web process runs{_since(since, facts.now)}: webhooks are not received.",
+            sentence=f"No web process has run{_since(since, facts.now)}: no webhooks are received.",
         )
 
 
@@ -435,9 +435,9 @@ def _worker(facts: Facts) -> Iterator[Problem]:
         return
     since = facts.now - idle if idle is not None else None
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
-    subject = "No worker runs"
+    subject = "No worker has run" if idle is not None else "No worker is running"
     if hung is not None:
-        subject = f"The worker on {hung.host} (PID {hung.pid}) hangs"
+        subject = f"The worker on {hung.host} (PID {hung.pid}) has hung"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)
 
@@ -480,13 +480,13 @@ def _failure(facts: Facts, *, is_failing: bool) -> str:
         return "No booking was sent, although some are due"
     if queue.outcome == "not_sent":
         return f"Propexo cannot be reached ({queue.answer or facts.propexo_host})"
-    return f"Propexo accepts no booking (it answers {queue.status or 'nothing'})"
+    return f"Propexo has accepted no booking (its response: {queue.status or 'none'})"
 
 
 def _unmapped(facts: Facts) -> Iterator[Problem]:
     oldest = facts.queue.oldest_unmapped_at
     if oldest is not None and facts.now - oldest >= UNMAPPED_AFTER:
-        count = _count(facts.queue.unmapped, "webhook waits", "webhooks wait")
+        count = _count(facts.queue.unmapped, "webhook is waiting", "webhooks are waiting")
         sentence = f"{count} to be mapped, the oldest{_since(oldest, facts.now)}."
         yield Problem(code="webhooks_not_mapped", since=oldest, sentence=sentence)
 
@@ -503,7 +503,7 @@ def _sources(facts: Facts) -> Iterator[Problem]:
                 source=one.name,
                 since=one.refused_since,
                 sentence=f"{count} requests from {one.name} failed verification, and {accepted}: "
-                "its secret seems to have changed.",
+                "the sender's secret may have changed.",
             )
         elif one.usual is not None and one.usual > SILENT_USUAL:
             yield Problem(
@@ -617,8 +617,8 @@ def _waiting(queue: QueueFacts) -> str:
     parts = [
         text for text, count in ((webhooks, queue.unmapped), (bookings, queue.pending)) if count
     ]
-    verb = "waits" if queue.unmapped + queue.pending == 1 else "wait"
-    return f"{' and '.join(parts)} {verb}" if parts else "nothing waits yet"
+    verb = "is waiting" if queue.unmapped + queue.pending == 1 else "are waiting"
+    return f"{' and '.join(parts)} {verb}" if parts else "nothing is waiting yet"
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:

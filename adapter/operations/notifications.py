@@ -71,7 +71,7 @@ class Notifier:
 
     def send_to_each(self, message: Message) -> list[str]:
         """Send a message to every service. Return one error for each, or "" if it was accepted."""
-        errors = ["no answer"] * len(self._urls)
+        errors = ["no response"] * len(self._urls)
 
         def deliver(index: int) -> None:
             errors[index] = _deliver(self._urls[index], message)
@@ -112,4 +112,4 @@ def _deliver(url: str, message: Message) -> str:
         )
     except Exception as exc:  # noqa: BLE001 - a service must not end the watch
         return type(exc).__name__
-    return "" if is_accepted else "not accepted"
+    return "" if is_accepted else "the service did not accept the message"
