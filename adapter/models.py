@@ -369,7 +369,7 @@ class LeadHistory:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alias:
-    """A source's name for a community, as assigned by a user."""
+    """A source's name for a community, added by a user in the console."""
 
     source: str
     #: The name in the form in which names are compared.
@@ -386,7 +386,7 @@ class Alias:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AddedCommunity:
-    """A community that a user has added, because communities.yaml does not list it."""
+    """A community that a user has added because communities.yaml does not list it."""
 
     key: str
     name: str
@@ -400,7 +400,7 @@ class AddedCommunity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappingVersion:
-    """A mapping that a user has put in place of a file."""
+    """A version of a mapping that a user has saved in the console to replace its file."""
 
     source: str
     #: The source's versions are numbered from 1.
@@ -416,7 +416,7 @@ class MappingVersion:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overrides:
-    """Everything that users have put in place in addition to the files."""
+    """All changes that users have made in the console to mappings and communities."""
 
     #: The number of changes so far.
     changes: int = 0

@@ -1,4 +1,4 @@
-"""Map stored events again after a mapping has been fixed, and show what changes."""
+"""Map stored events again after a mapping was fixed, and show what changes."""
 
 import dataclasses
 import datetime as dt
@@ -30,7 +30,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The changes that result from replaying one event."""
+    """The changes that result from mapping one event again."""
 
     event_id: int
     source: str
@@ -42,7 +42,7 @@ class Difference:
 
 
 class Replays:
-    """Maps events again with the current mappings."""
+    """Maps stored events again with the current mappings."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -119,7 +119,7 @@ class Replays:
 
 
 def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:
-    """Merge leads that were merged with replaced bookings with the event's new bookings instead."""
+    """Make leads that were merged with replaced bookings refer to the event's new bookings."""
     known = {booking.id for booking in replaced}
     new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
     for old in replaced:
@@ -176,7 +176,7 @@ def _is_settled(booking: Booking) -> bool:
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
-    """Return True if every tour's start has passed."""
+    """Return True if all tours in the mapping result have already started."""
     starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return bool(starts) and all(start is not None and start <= now for start in starts)
 

@@ -1,4 +1,4 @@
-"""Compile all sections except ``appointment:``."""
+"""Compile all sections of a mapping except ``appointment``."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ NOT_A_READER: Final = (
 
 
 class SectionCompiler:
-    """Compiles every section of a mapping except ``appointment:``."""
+    """Compiles all sections of a mapping except ``appointment``."""
 
     def __init__(self, document: Document, paths: PathRegistry, source: str) -> None:
         self.document = document
@@ -57,14 +57,14 @@ class SectionCompiler:
         self.source = source
 
     def conditions_of(self, loaded: Mapping[str, Any]) -> Mapping[str, Groups]:
-        """Compile ``ignore``, ``cancellation`` and ``accept``."""
+        """Compile the ``ignore``, ``cancellation`` and ``accept`` sections."""
         names = [name for name in ("ignore", "cancellation") if name in loaded]
         groups = {name: self.groups(name, loaded[name]) for name in names}
         accept = self.conditions("accept", loaded.get("accept", {}), ("accept",))
         return {**groups, "accept": [accept]}
 
     def groups(self, section: str, data: Any) -> Groups:
-        """Compile ``ignore`` or ``cancellation``: conditions, or a list of condition groups."""
+        """Compile ``ignore`` or ``cancellation``, which contains one or more condition groups."""
         listed = isinstance(data, list)
         groups = []
         for number, lines in enumerate(data if listed else [data]):
@@ -76,7 +76,7 @@ class SectionCompiler:
         return groups
 
     def conditions(self, section: str, lines: Mapping[str, Any], where: KeyPath) -> list[Condition]:
-        """Compile one condition per line."""
+        """Compile a group of conditions, one per line."""
         compiled = (self._condition(section, text, lines[text], (*where, text)) for text in lines)
         return [condition for condition in compiled if condition]
 
@@ -133,7 +133,7 @@ class SectionCompiler:
         return [NamedReader(name=name, at=self.document.at(("fetch", name)), reader=reader)]
 
     def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile one name under ``read:``. A lookup by ``equals`` also needs an index."""
+        """Compile a name under ``read`` into one reader, or two for a lookup with ``equals``."""
         where: KeyPath = ("read", name)
         shapes = (shape for shape in READERS if data.keys() >= {*shape[0]})
         needed, optional = next(shapes, ((), ()))
@@ -184,7 +184,7 @@ class SectionCompiler:
         return Labels(path=path, by=by, value=value) if path and by and value else None
 
     def _inner(self, text: str, where: KeyPath) -> Path | None:
-        """Parse a path inside a list item. It is not checked against the samples."""
+        """Parse a path inside a list item, which cannot be checked against the samples."""
         try:
             return path_from_text(text)
         except ValueError as exc:
@@ -192,7 +192,7 @@ class SectionCompiler:
             return None
 
     def levels(self, data: Mapping[str, str]) -> list[ForEach]:
-        """Compile ``for_each``: one level per line."""
+        """Compile the lines of ``for_each``, each of which is a list inside the one above."""
         levels = []
         for name, text in data.items():
             where: KeyPath = ("for_each", name)
@@ -202,7 +202,7 @@ class SectionCompiler:
         return levels
 
     def community(self, section: Mapping[str, Any] | None, known: Communities) -> CommunityLookup:
-        """Compile ``community`` using the communities in communities.yaml."""
+        """Compile the ``community`` section with the communities in communities.yaml."""
         data = section or {}
         where: KeyPath = ("community",)
         at = self.document.at(where)
@@ -245,7 +245,7 @@ class SectionCompiler:
 
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
-    """Separate the conditions on the delivery from those on an item."""
+    """Separate the conditions on a whole webhook from those on its items."""
     lines = [[line] for group in groups.get("accept", []) for line in group]
 
     def pick(candidates: Groups, *, reads: bool) -> Groups:

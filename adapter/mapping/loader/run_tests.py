@@ -37,7 +37,7 @@ FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths, then run the tests. Add failures to the document's problems.
+    """Check the paths and run the tests. Add a problem for each failure.
 
     The tests are skipped if there are other errors, because those would make them fail too.
     ``examples`` are made-up communities for the tests, keyed by the sender's names.
@@ -55,7 +55,7 @@ def run_mapping_tests(
 
 
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """Return the mapping with its test communities and the default tour hours.
+    """Return the mapping with its test communities and with the default tour hours.
 
     A deployment's tour hours must not make a mapping's tests fail.
     """
@@ -188,19 +188,19 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the delivery's reasons, followed by those of its items."""
+    """Return the reasons for a webhook, followed by the reasons for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
 def format_reason(reason: Reason) -> str:
-    """Format a reason on one line: its value, path and message."""
+    """Format a reason as one line with its value, path and message."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is an untruncated string or number, else ""."""
+    """Return the value of a reason if it is a complete string or number, otherwise ""."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
