@@ -675,6 +675,8 @@ def test_the_read_role_may_do_everything_that_changes_nothing(ana: Reader) -> No
         ("console.playground_result", "/try/result"),
         ("console.playground_backtest", "/try/backtest"),
         ("console.download_mapping", "/try/file"),
+        ("console.check_mapping", "/try/check"),
+        ("console.save_sample", "/try/sample"),
         ("console.sign_out", "/sign-out"),
     ):
         done[name] = ana.post(path, source="rentfeed", mapping=mapping).status_code
@@ -713,10 +715,20 @@ READ = {
     "decided": ("days", "source", "before"),
     "rejections": ("source",),
     "audit": ("by", "before"),
-    "playground": ("source", "event"),
+    "playground": ("source", "event", "version"),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
+    "check_mapping": TRY,
+    "save_sample": TRY,
+    "put_mapping_in_place": (*TRY, "seen", "reason"),
+    "roll_back_mapping": ("source", "number", "seen"),
+    "pick_community": ("source", "value", "community", "attribution", "find"),
+    "assign_community": ("source", "value", "community", "attribution"),
+    "continue_assigned": ("source", "value"),
+    "assigned_community": ("source", "key", "changed", "left"),
+    "undo_assignment": ("source", "key"),
+    "add_community": ("listed", "timezone", "source", "value"),
     "sign_in": ("name", "password"),
     "release": (
         "starts_at",
@@ -1496,10 +1508,10 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
     event = str(booking.event_id)
     for mapping, body, told in (
         (text, "", "It would be booked"),
-        ("", "", "The mapping has errors"),
+        ("", "", "<b>1 problem</b>"),
         ("a: *b", "", "aliases (*) and tags (!) are not allowed"),
-        ("\0", "", "The mapping has errors"),
-        ("x: " + "[" * 500, "", "The mapping has errors"),
+        ("\0", "", "<b>1 problem</b>"),
+        ("x: " + "[" * 500, "", "<b>1 problem</b>"),
         (text.replace("leadId", "lead id"), "", "It would be booked"),
     ):
         page = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event, body=body)
@@ -1530,10 +1542,10 @@ def test_a_backtest_shows_what_would_change(ana: Reader) -> None:
         ana.harness.mapped("rentfeed", lead(number))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     same = ana.post("/try/backtest", source="rentfeed", mapping=text, last="20").text
-    assert "0 of the last 2 webhooks would change" in same
+    assert "0 of the last 2 messages would change" in same
     edited = text.replace("email_1: contact.email", "email_1: contact.mail")
     other = ana.post("/try/backtest", source="rentfeed", mapping=edited, last="20").text
-    assert "2 of the last 2 webhooks would change" in other
+    assert "2 of the last 2 messages would change" in other
     assert "<td>Email</td>" in other
 
 
