@@ -19,6 +19,7 @@ from tests.harness import Harness, tour
 from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
 from tests.paths import MAPPINGS
 from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
 
 HELD, PENDING = BookingState.HELD, BookingState.PENDING
 FILE = (MAPPINGS / "rentfeed.yaml").read_text()
@@ -180,3 +181,25 @@ def test_a_changed_file_is_used_and_said(
         harness.pipeline.sources = load(folder, Policy())
         assert harness.pipeline.sources["rentfeed"].text.endswith("# deployed\n")
         assert "so the file is in use" in versions.status("rentfeed")
+
+
+def test_commands_list_show_roll_back_and_pull(
+    shell: Shell, versions: MappingVersions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(MAPPINGS, tmp_path / "mappings"))
+    monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(folder))
+    versions.put_in_place("rentfeed", FILE + "# one\n", "first", seen=0)
+    versions.put_in_place("rentfeed", FILE + "# two\n", "second", seen=1)
+    listed = {one["source"]: one for one in shell.json("mappings")["mappings"]}
+    assert listed["rentfeed"]["status"] == "Version 2 is in use instead of the file."
+    assert listed["website"]["status"] == "The file is in use."
+    shown = shell.json("mappings", "show", "rentfeed")["versions"]
+    assert [(one["number"], one["reason"]) for one in shown] == [(2, "second"), (1, "first")]
+    assert shell.json("mappings", "show", "rentfeed", "--version", "1")["text"] == FILE + "# one\n"
+
+    assert shell.json("mappings", "rollback", "rentfeed", "1", "--reason", "x")["number"] == 3
+    assert shell.json("mappings", "pull")["files"] == [str(folder / "rentfeed.yaml")]
+    assert (folder / "rentfeed.yaml").read_text() == FILE + "# one\n"
+    listed = {one["source"]: one for one in shell.json("mappings")["mappings"]}
+    assert "so the file is in use" in listed["rentfeed"]["status"]
+    assert shell.json("mappings", "pull")["files"] == []
