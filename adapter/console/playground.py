@@ -21,7 +21,7 @@ from adapter.mapping.engine import Mapped
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.provenance import read_locations
 from adapter.mapping.source import Source, file_text
-from adapter.models import Event, WebhookRequest
+from adapter.models import WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
 from adapter.operations.mapping_versions import MappingVersions, patch_of
@@ -62,6 +62,8 @@ class PlaygroundResult:
     """The result of mapping the webhook, or why it cannot be mapped."""
 
     problems: tuple[Problem, ...] = ()
+    #: What ``adapter check`` would report for a mapping that can be tried.
+    checked: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
     #: For each ``item.field``, its values with the source's mapping and with the edited one.
     changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
@@ -250,7 +252,6 @@ def _page(entered: PlaygroundInput, **more: Any) -> str:
         versions=_versions().versions(entered.name) if has_file else [],
         status=_versions().status(entered.name) if has_file else "",
         is_from_files=services.settings.mappings_from_files_only,
-        neighbors=_neighbors(events, entered.event_id),
         sources=sorted(services.sources),
         recent_events=events,
         **more,
@@ -274,9 +275,12 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
         return PlaygroundResult(problems=tuple(exc.problems), message=message, patch=patch)
     except NotFound as exc:
         return PlaygroundResult(text=exc.description or "", patch=patch)
+    checked = registry.problems_of(edited)
     if not delivery.body and not delivery.query:
         return PlaygroundResult(
-            text="The mapping has no errors. Choose a stored webhook, or paste a body.", patch=patch
+            text="The mapping can be read. Choose a stored webhook, or paste a body.",
+            checked=checked,
+            patch=patch,
         )
     mapped = edited.map(delivery, now=now)
     current = services.sources.get(entered.name)
@@ -286,6 +290,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
         changed=changed_fields(before, facts_of(mapped)),
         message=_message(edited, delivery),
         patch=patch,
+        checked=checked,
     )
 
 
@@ -301,15 +306,6 @@ def _message(source: Source, delivery: WebhookRequest) -> Sequence[PayloadLine]:
 def _patch(entered: PlaygroundInput) -> str:
     path = f"mappings/{entered.name}.yaml"
     return patch_of(services.mapping_text(entered.name), entered.mapping, path)
-
-
-def _neighbors(events: Sequence[Event], event_id: int | None) -> tuple[int | None, int | None]:
-    """Return the stored webhooks before and after one in the list, newest first."""
-    ids = [event.id for event in events]
-    if event_id not in ids:
-        return None, None
-    at = ids.index(event_id)
-    return (ids[at - 1] if at else None), (ids[at + 1] if at + 1 < len(ids) else None)
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:

@@ -15,8 +15,8 @@ from adapter.settings import UNTRIMMED, Settings
 from adapter.store import Database, Transaction
 from adapter.webhooks.endpoints import untrimmed_secrets
 
-#: Sections that only the file may change, because they decide who may send webhooks.
-FILE_ONLY: Final = ("signature", "handshake")
+#: Sections that only the file may change, because they decide who is trusted.
+FILE_ONLY: Final = ("signature", "handshake", "fetch")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +168,7 @@ def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
             line=edited.document.position((section,))[0],
             column=1,
             field=section,
-            message="decides who may send webhooks: change it in the file, not in the console",
+            message="decides who is trusted: change it in the file, not in the console",
         )
         for section in FILE_ONLY
         if file.sections.get(section) != edited.sections.get(section)

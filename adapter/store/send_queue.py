@@ -55,6 +55,11 @@ class SendQueue(Statements):
         row = soon_tour.fetchone() or in_turn.fetchone()
         return booking_from_row(row) if row else None
 
+    def longest_due(self, now: dt.datetime, late: dt.datetime) -> Booking | None:
+        """Lock and return the booking that has been due longest, or None."""
+        row = self._one("longest_due", now=now, late=late)
+        return booking_from_row(row) if row else None
+
     def expired_tours(self, before: dt.datetime) -> list[int]:
         """Lock and return the IDs of pending bookings whose tours start at or before ``before``."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
@@ -81,7 +86,7 @@ class SendQueue(Statements):
         return self._one("has_bookings", source=source, community=community) is not None
 
     def delay(self, event_id: int, until: dt.datetime) -> None:
-        """Send an event's pending bookings only after a time."""
+        """Delay the sending of an event's pending bookings until the given time."""
         self._run("delay_event", event_id=event_id, until=until)
 
     def bring_forward(self, now: dt.datetime) -> None:

@@ -1,4 +1,4 @@
-"""Generate the JSON Schema for mapping files, for completion and validation in editors."""
+"""Generate the JSON Schema for mapping files, which editors use for completion and validation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 from adapter.mapping.loader import schema
 from adapter.mapping.loader.compile_sections import READERS
 from adapter.mapping.transforms import TRANSFORMS
+from adapter.parsing.body import KINDS
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
@@ -24,7 +25,7 @@ TEXTS: Final[dict[str, Any]] = {"anyOf": [TEXT, {"type": "array", "items": TEXT,
 
 
 def mapping_schema() -> dict[str, Any]:
-    """Return the whole schema."""
+    """Return the complete JSON Schema for mapping files."""
     sections = _from_schema(schema.Sections())
     for name, detailed in _sections().items():
         sections["properties"][name] = detailed | schema.Sections().fields[name].metadata
@@ -77,6 +78,7 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
         schema.KeyParts,
         lambda _: {"anyOf": [TEXT, {"type": "array", "items": TEXTS, "minItems": 1}]},
     ),
+    (schema.BodyKinds, lambda _: _or_list({"enum": [*KINDS]})),
     (schema.Texts, lambda _: TEXTS),
     (fields.Dict, lambda field: _map(_from_field(field.value_field) if field.value_field else {})),
     (
@@ -91,12 +93,16 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
 )
 
 
+def _or_list(one: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
 def _or_texts(section: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"anyOf": [*TEXTS["anyOf"], section], **more}
 
 
 def _sections() -> dict[str, Any]:
-    """Return the schemas of sections that are validated in code rather than by marshmallow."""
+    """Return schemas for sections that are validated in code rather than by marshmallow."""
     exclusion = _object({"not": SCALARS}, required=["not"])
     emptiness = _object({"empty": {"type": "boolean"}}, required=["empty"])
     conditions = _map({"anyOf": [*SCALARS["anyOf"], exclusion, emptiness]})
