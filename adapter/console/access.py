@@ -47,6 +47,7 @@ READ_ONLY_FORMS: Final = frozenset(
         "console.download_mapping",
         "console.check_mapping",
         "console.save_sample",
+        "console.change_own_password",
     }
 )
 
