@@ -10,6 +10,7 @@ RUN python -m venv --without-pip /venv \
 COPY pyproject.toml README.md LICENSE ./
 COPY adapter adapter
 COPY mappings mappings
+COPY ops ops
 RUN pip --python /venv/bin/python install --no-cache-dir --no-deps .
 
 FROM python:3.11-slim

@@ -1,5 +1,6 @@
 """Create the WSGI application of the web process, ``adapter.app:create_app()``."""
 
+import functools
 import logging
 import math
 import threading
@@ -15,6 +16,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.start_checks import database_url
+from adapter.pipeline import Pipeline
 from adapter.services import pipeline_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, listen_for_settled_events
@@ -59,9 +61,9 @@ def create_app(
     app.extensions["pipeline"] = pipeline
     app.wsgi_app = tolerate_paths(app.wsgi_app)  # type: ignore[method-assign] # as Flask documents
     error_handlers.register_error_handlers(app)
-    app.extensions["webhooks"] = views.WebhookServices(
-        pipeline.receiver, endpoints, outcome_waiter(store, settings)
-    )
+    webhooks = views.WebhookServices(pipeline.receiver, endpoints, outcome_waiter(store, settings))
+    app.extensions["webhooks"] = webhooks
+    app.extensions["refresh_sources"] = functools.partial(refresh_sources, pipeline, webhooks)
     app.register_blueprint(views.bp)
     if settings.propexo_webhook_secret is not None:
         app.register_blueprint(
@@ -75,6 +77,12 @@ def create_app(
     app.register_blueprint(metrics_page.blueprint(pipeline))
     app.register_blueprint(lead_api.blueprint(pipeline))
     return app
+
+
+def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None:
+    """Load the changes that users have made to mappings and communities in the console."""
+    pipeline.refresh_sources()
+    webhooks.use(pipeline.sources)
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:

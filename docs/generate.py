@@ -16,7 +16,7 @@ from adapter.console.metrics_page import COUNTED, GAUGES
 from adapter.mapping import respond, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
-from adapter.operations.health import CONDITIONS
+from adapter.operations.health import CONDITIONS, Level
 from adapter.propexo.appointment import TARGETS, Target
 from adapter.settings import FILE_SUFFIX, NEUTRAL_WORDS, SETTINGS, Policy, Setting
 
@@ -78,7 +78,9 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 MAPPING = ROOT / "docs" / "mapping.md"
 SOURCES = ROOT / "docs" / "sources.md"
 MONITORING = ROOT / "docs" / "monitoring.md"
-PAGES = (README, CONFIGURATION, MAPPING, MONITORING, SOURCES)
+OPERATIONS = ROOT / "docs" / "operations.md"
+ALERTS = ROOT / "ops" / "alerts.yml"
+PAGES = (README, CONFIGURATION, MAPPING, MONITORING, OPERATIONS, SOURCES, ALERTS)
 
 #: A time before the sample's tour in March 2026.
 NOW = "2026-03-02T18:00:00Z"
@@ -227,6 +229,53 @@ def _labels(labels: Iterable[str]) -> str:
     return f"{{{text}}}" if text else ""
 
 
+def problem_alerts() -> str:
+    """Return a rule for Prometheus for each kind of problem."""
+    return "\n".join(
+        PROBLEM_ALERT.format(
+            name=alert_name(code),
+            code=code,
+            severity="page" if one.level is Level.BROKEN else "ticket",
+            summary=json.dumps(
+                f"{{{{ with $labels.source }}}}{{{{ . }}}}: {{{{ end }}}}{one.when}"
+            ),
+            description=json.dumps(f"{one.meaning} {one.next_step}"),
+        )
+        for code, one in CONDITIONS.items()
+        if code in ALERTED
+    )
+
+
+#: The problems with an alert. If the database is unreachable, there are no metrics.
+ALERTED: Final = [
+    code
+    for code, one in CONDITIONS.items()
+    if one.level is not Level.NOTE and code != "database_unreachable"
+]
+PROBLEM_ALERT: Final = """\
+      - alert: {name}
+        expr: max by (source) (adapter_problem{{code="{code}"}}) == 1
+        labels: {{severity: {severity}}}
+        annotations:
+          summary: {summary}
+          description: {description}
+          runbook: docs/operations.md#{code}"""
+
+
+def alert_name(code: str) -> str:
+    """Return the name of the alert for a kind of problem: `AdapterNoWorker` for `no_worker`."""
+    return "Adapter" + "".join(map(str.capitalize, code.split("_")))
+
+
+def problem_sections() -> str:
+    """Return a section of the runbook for each kind of problem."""
+    return "\n\n".join(
+        f"### {code}\n\n{_sentence(one.when)}. {one.meaning}\n\n{one.next_step}"
+        for code, one in CONDITIONS.items()
+        if one.level is not Level.NOTE
+    )
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "settings": lambda _: settings_table(),
     "fields": lambda _: fields_table(),
@@ -239,6 +288,8 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "senders": lambda _: gallery_senders(),
     "problems": lambda _: problems_table(),
     "metrics": lambda _: metrics_table(),
+    "problem_alerts": lambda _: problem_alerts(),
+    "problem_sections": lambda _: problem_sections(),
 }
 
 
@@ -247,9 +298,10 @@ def regenerated(text: str) -> str:
 
     def block(match: re.Match[str]) -> str:
         content = BLOCKS[match["name"]](match["arguments"] or "")
-        return f"{match['head']}\n{content}\n<!-- end -->"
+        return f"{match['head']}\n{content}\n{match['end']}"
 
-    pattern = r"(?P<head><!-- (?P<name>\w+)(?:: (?P<arguments>[^>]*?))? -->)\n.*?<!-- end -->"
+    head = r"(?P<head><!-- (?P<name>\w+)(?:: (?P<arguments>[^>]*?))? -->)"
+    pattern = head + r"\n(?:.*?\n)??(?P<end>[ #]*<!-- end -->)"
     return re.sub(pattern, block, text, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Send each booking with one POST, between two commits and within Propexo's rate limit.
+"""Send each booking with a single POST, between two commits and within Propexo's rate limit.
 
 The first commit reserves a call under the rate limit for the most urgent booking, and stores the
 attempt and the state ``sending``. Only then is the first byte sent. The second commit stores the
@@ -20,7 +20,7 @@ from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
-from adapter.store.rate_limit import NOT_AUTHORIZED, RateState, Stop
+from adapter.store.rate_limit import MOST_FAILURES, NOT_AUTHORIZED, RateState, Stop
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +38,12 @@ RECORD_RETRY_SECONDS = 120.0
 TOKEN_CHECK_SECONDS = 10.0
 #: If Propexo cannot be reached for longer than this, an error is logged.
 ALARM_AFTER = dt.timedelta(minutes=5)
+#: If the list of integrations does not exist either, a POST is tried after this time.
+TRIAL_AFTER = dt.timedelta(minutes=15)
 
 
 class Sender:
-    """Sends bookings. Each run makes one POST at a time."""
+    """Sends bookings to Propexo, one POST at a time per run."""
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class Sender:
                 return
 
     def _next(self) -> tuple[Attempt | dt.datetime | None, bool]:
-        """Make the first commit, which reserves a call and claims the most urgent booking.
+        """Reserve an API call and store an attempt for the most urgent booking, in one commit.
 
         Return two values: the stored attempt, the time of the next allowed call, or None if no
         booking can be sent; and whether to continue.
@@ -103,6 +105,8 @@ class Sender:
                     return None, False
                 if at > now:
                     return at, True
+                if rate_state.failures >= MOST_FAILURES:
+                    booking = tx.send_queue.longest_due(now, self._late(now)) or booking
                 attempt = self._begin(tx, booking, rate_state, now)
             return attempt(), rate_state.waiting > 1
         except StoreUnavailable:
@@ -115,19 +119,23 @@ class Sender:
             return None, True
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock and return the most urgent booking and the state of the rate limit."""
+        """Lock and return the most urgent booking, with the state of the rate limit."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
             soon=now + dt.timedelta(hours=self.settings.soon_hours),
-            late=now + dt.timedelta(minutes=self.settings.notice_minutes),
+            late=self._late(now),
         )
         return booking, rate_state()
+
+    def _late(self, now: dt.datetime) -> dt.datetime:
+        """Return the time until which tours start too soon to be sent."""
+        return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime
     ) -> Callable[[], Attempt]:
-        """Count the call and store the attempt. Return a function that returns the attempt."""
+        """Count an API call and store the attempt. Return a function that returns the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute
@@ -138,7 +146,7 @@ class Sender:
         return tx.attempts.begin(booking.id, request, now=now, lease_until=until)
 
     def _hold(self, booking: Booking) -> None:
-        """Hold a booking that cannot be sent.
+        """Hold a booking that cannot be sent, so that it does not block the send queue.
 
         Otherwise, it would remain the most urgent booking and block the send queue.
         """
@@ -147,7 +155,7 @@ class Sender:
             tx.bookings.move(booking.id, BookingState.HELD, why="internal_error", now=now)
 
     def _send(self, attempt: Attempt) -> None:
-        """Make the POST and the second commit, which records its outcome."""
+        """Send an attempt's POST, and commit its outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
                 # The reserved call has expired, and the lease may have expired too.
@@ -167,7 +175,7 @@ class Sender:
             self._record_host()
 
     def _record_host(self) -> None:
-        """Record, once per process, that this database has booked in Knock."""
+        """Record, once per process, which host this database uses to book in Knock."""
         if self._is_host_recorded or self.settings.knock_host is None:
             return
         with self.store.statement() as tx:
@@ -182,8 +190,8 @@ class Sender:
         """
         with self.store.transaction() as tx:
             now = self.clock()
-            late = now + dt.timedelta(minutes=self.settings.notice_minutes)
-            _expire(tx, tx.send_queue.expired_tours(late), "tour_time_passed", now)
+            late = tx.send_queue.expired_tours(self._late(now))
+            _expire(tx, late, "tour_time_passed", now)
             oldest = now - dt.timedelta(hours=self.settings.prospect_hours)
             _expire(tx, tx.send_queue.expired_prospects(oldest), "waited_too_long", now)
 
@@ -192,7 +200,7 @@ class Sender:
         transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
         write: Callable[[Transaction], None],
     ) -> None:
-        """Commit an outcome. Retry while PostgreSQL is unavailable.
+        """Commit an outcome, and retry for two minutes while PostgreSQL is unavailable.
 
         If PostgreSQL stays unavailable, recovery later finds the unfinished attempt and marks the
         booking unknown.
@@ -212,7 +220,7 @@ class Sender:
                 return
 
     def try_resume_sending(self) -> None:
-        """Resume sending if a cheap read shows that Propexo works and accepts the token."""
+        """Resume sending if a cheap API call shows that Propexo works and accepts the token."""
         interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
@@ -228,7 +236,7 @@ class Sender:
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
-            if not _shows_that_it_works(exc, stop):
+            if not _shows_that_it_works(exc, stop, now):
                 _log_stop(stop, exc, now)
                 return
         with self.store.transaction() as tx:
@@ -236,20 +244,26 @@ class Sender:
         log.warning("sending_resumed", extra={"stopped_for": stop.stopped_for})
 
 
-def _shows_that_it_works(error: UpstreamError, stop: Stop) -> bool:
+def _shows_that_it_works(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
     """Return True if Propexo works again, although it rejected the read.
 
     The token may be allowed to send, but not to read this list. The next POST is a single trial.
+    A 404 may mean that the address is still wrong, but there may be no such list at all.
     """
     if stop.stopped_for == NOT_AUTHORIZED or error.status is None:
         return False
-    is_same_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
+    is_new = stop.stopped_at is not None and now - stop.stopped_at < TRIAL_AFTER
+    is_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
     is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
-    return error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR and not is_busy and not is_same_404
+    return (
+        error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+        and not is_busy
+        and not (is_404 and is_new)
+    )
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
-    """Log that sending is still stopped. If that lasts long, log one error."""
+    """Log that sending is still stopped, with an error if it has been stopped for too long."""
     alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
     is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
     extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}

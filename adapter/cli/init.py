@@ -1,4 +1,4 @@
-"""Define ``adapter init``, which creates a folder from which to run or deploy the adapter."""
+"""Define ``adapter init``, which creates a folder for running and deploying the adapter."""
 
 import secrets
 import sys
@@ -17,6 +17,9 @@ from adapter.mapping.registry import load_one
 from adapter.settings import SETTINGS, Policy
 
 TEMPLATES: Final = Path(__file__).with_name("deployment")
+_INSTALLED = Path(adapter.__file__).parent / "ops"
+#: The alerts and the dashboard. In a checkout, they are next to the package.
+OPS: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "ops"
 #: The sender of the sample mapping.
 SENDER: Final = "rentfeed"
 NEXT_STEPS: Final = """
@@ -37,9 +40,10 @@ def init(folder: Path, host: str) -> None:
     """Create a folder, DIR, from which to run the adapter.
 
     It contains a sample mapping with its communities, .env with new secrets, .env.example with all
-    settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, and a
-    README.md that explains how to use each of these. Existing files are never overwritten. The
-    units contain the paths of DIR and of this Python interpreter.
+    settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, a
+    configuration and alerts for Prometheus, a dashboard for Grafana, and a README.md that explains
+    how to use each of these. Existing files are never overwritten. The units contain the paths of
+    DIR and of this Python interpreter.
     """
     files = _files(folder, host)
     for file in files:
@@ -54,7 +58,7 @@ def init(folder: Path, host: str) -> None:
 
 
 def _files(folder: Path, host: str) -> dict[Path, bytes]:
-    """Return the content of each file to create."""
+    """Return the content of every file to create, by path."""
     words = {
         "FOLDER": str(folder.resolve()),
         "HOST": host,
@@ -65,7 +69,9 @@ def _files(folder: Path, host: str) -> dict[Path, bytes]:
     texts = {path.relative_to(TEMPLATES): path.read_text() for path in _templates()}
     settings = texts[Path(".env.example")] + _other_settings(texts[Path(".env.example")])
     texts |= {Path(".env"): _filled(settings, new), Path(".env.example"): settings}
-    texts[Path(".gitignore")] = ".env\nvar/\n"
+    texts[Path(".gitignore")] = ".env\nvar/\nmetrics-token\n"
+    texts[Path("prometheus", "alerts.yml")] = (OPS / "alerts.yml").read_text()
+    texts[Path("grafana", "dashboard.json")] = (OPS / "dashboard.json").read_text()
     words |= dict.fromkeys(new, "")
     sample = load_one(BUNDLED, SENDER, Policy())
     return first_mapping(sample, folder / "mappings") | {
@@ -78,13 +84,13 @@ def _templates() -> list[Path]:
 
 
 def _other_settings(text: str) -> str:
-    """Return the settings that ``text`` does not set, commented out with their defaults."""
+    """Return the settings that ``text`` does not mention, as comments with their defaults."""
     others = (each for each in SETTINGS if f"{each.name}=" not in text)
     return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
-    """Return a template in which each ``@WORD@`` is replaced with its value."""
+    """Replace each ``@WORD@`` in a template with its value."""
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)
     return text

@@ -1,4 +1,4 @@
-"""Define commands for mapping authors: ``check``, ``explain``, ``new`` and ``schema``."""
+"""Define ``adapter check``, ``explain`` and ``schema`` for authors of mappings."""
 
 import contextlib
 import sys
@@ -12,12 +12,9 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.authoring.explain import rows_from_source, text_from_rows
 from adapter.mapping.authoring.json_schema import mapping_schema
-from adapter.mapping.authoring.scaffold import mapping_from_sample
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader.loader import NAME
-from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
-from adapter.parsing.body import parse
 from adapter.settings import UNTRIMMED, Settings, settings_from
 from adapter.webhooks.endpoints import untrimmed_secrets
 
@@ -32,7 +29,7 @@ mappings_option = click.option(
     "--mappings",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder with the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
+    help="Folder that contains the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
 )
 
 
@@ -40,7 +37,7 @@ mappings_option = click.option(
     epilog=examples(
         "adapter check",
         "adapter check --environment",
-        "adapter check rentfeed",
+        "adapter check rentfeed --strict",
         "adapter check mappings/rentfeed.yaml --json",
     )
 )
@@ -48,14 +45,16 @@ mappings_option = click.option(
 @click.option(
     "--environment",
     is_flag=True,
-    help="Also check all else that web and worker need to start: settings, secrets, PostgreSQL.",
+    help="Also check the settings, secrets and database that web and worker need to start.",
 )
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
+def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
     PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. Without --environment, the
+    mappings. Errors are printed as file:line:column: field: message. Warnings look the same, but
+    do not keep a mapping from loading, and the exit code is 0. Without --environment, the
     command needs no database and no secrets, but warns about secrets that have whitespace around
     them.
     """
@@ -68,10 +67,16 @@ def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
     faults = [one for one in _faults(settings) if one not in named] if environment else []
     has_errors = bool(faults) or any(not problem.warning for problem in problems)
     lines = [*named, *(f"warning: {name} {UNTRIMMED}" for name in untrimmed), *faults]
-    lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
+    warnings = len(lines)
+    names = ", ".join(map(_display_name, checked))
+    lines += [] if has_errors else [f"{names}: no errors{_count(warnings)}"]
     data = {"problems": problems, "untrimmed_secrets": untrimmed, "environment": faults}
     output.show(data, "\n".join(lines), as_json=as_json)
-    sys.exit(has_errors)
+    sys.exit(has_errors or (strict and warnings > 0))
+
+
+def _count(warnings: int) -> str:
+    return f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
 
 
 def _faults(settings: Settings) -> list[str]:
@@ -91,7 +96,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path, or the path of the source with this name."""
+    """Return the path as given, or the path of the mapping with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -102,7 +107,7 @@ def _display_name(path: Path) -> str:
 
 
 def source_named(name: str, folder: Path | None) -> Source:
-    """Load a source by name or file, even if its tests fail."""
+    """Load a mapping by its name or file, even if its tests fail."""
     file = Path(name)
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
@@ -111,7 +116,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file that was given on the command line, or stdin for ``-``."""
+    """Read a file that was named on the command line, or stdin if the name is ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -125,7 +130,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain what a mapping reads for each field, and how."""
+    """Explain which paths a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -133,42 +138,7 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     output.show(rows, text, as_json=as_json)
 
 
-@click.command(epilog=examples("adapter new acme --sample acme-tour.json"))
-@click.argument("name", metavar="SOURCE")
-@click.option(
-    "--sample",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="File with a real body from the sender.",
-)
-@mappings_option
-@click.option(
-    "--content-type",
-    help="Content type of the sample. By default, it depends on the file extension.",
-)
-def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
-    """Draft a new mapping from a sample payload.
-
-    Confirm each guess in the draft.
-    """
-    folder = _folder(folder)
-    file = folder / f"{name}.yaml"
-    if not NAME.match(name):
-        raise click.BadParameter("use a to z, 0 to 9, - and _")
-    if file.exists():
-        raise ConfigurationError(f"{file} already exists; choose another name")
-    body = read_file(sample)
-    data = parse(body, content_type or content_type_of(sample, body))
-    beside = folder / "samples" / f"{name}{sample.suffix or '.json'}"
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    if not beside.exists():
-        beside.write_bytes(body)
-    file.write_text(mapping_from_sample(name, f"samples/{beside.name}", data), encoding="utf-8")
-    click.echo(f"wrote {file} and {beside}")
-    click.echo(f"Confirm each guess and fill in each TODO, then run: adapter check {file}")
-
-
 @click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
-    """Print the JSON Schema for mapping files, for use in editors."""
+    """Print the JSON Schema for mapping files."""
     output.print_json(mapping_schema())

@@ -12,12 +12,17 @@ import flask
 from adapter.console import (  # noqa: F401
     access,
     actions,
+    activity,
+    community_pages,
     decision_pages,
     error_pages,
     layout,
     lead_actions,
     needs_you,
+    people_pages,
     playground,
+    rejection_pages,
+    source_pages,
     views,
 )
 from adapter.console.context import ConsoleServices, bp

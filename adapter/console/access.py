@@ -45,6 +45,9 @@ READ_ONLY_FORMS: Final = frozenset(
         "console.playground_result",
         "console.playground_backtest",
         "console.download_mapping",
+        "console.check_mapping",
+        "console.save_sample",
+        "console.change_own_password",
     }
 )
 
@@ -116,6 +119,7 @@ def check_access() -> Response | None:
         _check_csrf(request)
     if request.method == "POST" and request.endpoint not in READ_ONLY_FORMS:
         _require_operate()
+    flask.current_app.extensions["refresh_sources"]()
     return None
 
 

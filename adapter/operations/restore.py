@@ -1,4 +1,4 @@
-"""Find what was sent since the backup of a restored database, so that nothing is sent twice.
+"""Find bookings that were sent after the backup of a restored database was taken.
 
 Propexo's write log shows what was sent. A booking in the log is marked booked. For a job without a
 booking, one is stored, so that its webhook is recognized if the sender repeats it. If the log is
@@ -19,6 +19,7 @@ from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.appointment import FILLED_BY, TARGETS, request_from
 from adapter.propexo.client import Propexo
+from adapter.propexo.directory import RateLimitedReads
 from adapter.settings import NEUTRAL_WORDS, Settings
 from adapter.store import RESTORED, Database, Transaction
 
@@ -39,7 +40,7 @@ SENDERS_PERIOD: Final = dt.timedelta(days=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """The differences between Propexo's write log and this database."""
+    """The differences between Propexo's write log and a restored database."""
 
     since: dt.datetime
     #: Bookings that were sent since the backup, with their jobs.
@@ -56,12 +57,12 @@ class Survey:
 
     @property
     def is_complete(self) -> bool:
-        """True if the log lists every job that it must list."""
+        """True if the write log contains every job that it is expected to contain."""
         return 0 < self.expected == self.listed
 
 
 class Restore:
-    """Finds and records what was sent since a backup."""
+    """Finds and records bookings that were sent after the backup was taken."""
 
     def __init__(
         self,
@@ -76,10 +77,11 @@ class Restore:
         self._store = store
         self._clock = clock
         self._owners = write_log.owners(sources.values())
-        self._log = WriteLog(settings, store, propexo, clock, pause)
+        reads = RateLimitedReads(propexo, settings, store, clock, pause)
+        self._log = WriteLog(store, reads, clock)
 
     def since(self) -> dt.datetime:
-        """Return the time of the backup: when a worker last ran, according to the database."""
+        """Return the time of the backup, which is when a worker last ran on this database."""
         with self._store.statement() as tx:
             last = tx.identity.last_run()
         if last is None:
@@ -89,7 +91,7 @@ class Restore:
         return last.seen_at - MARGIN
 
     def stop(self) -> dt.datetime:
-        """Suspend sending, and return when it was suspended."""
+        """Suspend sending, and return the time when it was suspended."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.rate_limit.suspend(RESTORED, now):
@@ -99,7 +101,7 @@ class Restore:
         return last.stopped_at or now if last else now
 
     def survey(self, since: dt.datetime) -> Survey:
-        """Compare the database with the write log. Raise UpstreamError if it cannot be read."""
+        """Compare the database with Propexo's write log. Raise UpstreamError if that fails."""
         now = self._clock()
         if since < now - LONGEST:
             raise NotPossible("Propexo's write log does not reach back further than 29 days")
@@ -128,23 +130,49 @@ class Restore:
         )
 
     def apply(self, survey: Survey, *, by: str) -> list[Booking]:
-        """Record what was sent, and resume sending. Return the bookings of lost webhooks."""
+        """Record what was sent, and resume sending. Return the bookings of lost webhooks.
+
+        Raise :class:`NotPossible` if the log is not complete and webhooks are still to be mapped.
+        """
+        if not survey.is_complete:
+            self._check_mapped()
         for booking, job in survey.sent:
             with self._store.transaction() as tx:
                 self._record_sent(tx, booking, job)
         stored = [self._store_lost(job, owner) for job, owner in survey.lost]
-        for booking in () if survey.is_complete else survey.pending:
-            with self._store.transaction() as tx:
-                self._record_possibly_sent(tx, booking, survey.since)
+        if not survey.is_complete:
+            self._record_all_possibly_sent(survey.since)
         self.resume(by=by, detail=f"since {survey.since:%Y-%m-%dT%H:%M:%SZ}")
         return stored
 
     def resume(self, *, by: str, detail: str) -> None:
-        """Accept this database as the current one, and resume sending."""
+        """Declare this database the current one, and resume sending."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.identity.end_restore()
             tx.audit.record("restored", by=by, at=now, detail=detail)
+
+    def _check_mapped(self) -> None:
+        """Raise NotPossible if webhooks of the backup would be mapped and sent afterward.
+
+        Their leads may have been sent after the backup, and the log would not show it.
+        """
+        with self._store.statement() as tx:
+            count = tx.identity.unmapped_events()
+        if count:
+            raise NotPossible(
+                f"{count} webhooks from before the restore are not mapped yet: start a worker, "
+                "which maps them, and see `adapter events --state received`; then run this again"
+            )
+
+    def _record_all_possibly_sent(self, since: dt.datetime) -> None:
+        """Mark all pending bookings unknown, including those mapped since the survey."""
+        with self._store.statement() as tx:
+            bookings = tx.identity.bookings_that_may_be_sent()
+        for booking in bookings:
+            if booking.state is BookingState.PENDING:
+                with self._store.transaction() as tx:
+                    self._record_possibly_sent(tx, booking, since)
 
     def _record_sent(self, tx: Transaction, booking: Booking, job: Job) -> None:
         now = self._clock()
@@ -201,7 +229,7 @@ def _locked(tx: Transaction, booking: Booking, now: dt.datetime) -> Booking:
 def _matched(
     jobs: Sequence[Job], bookings: Sequence[Booking]
 ) -> tuple[list[tuple[Booking, Job]], list[Job]]:
-    """Return the bookings with their jobs, and the jobs without a booking."""
+    """Return pairs of matching bookings and jobs, and the jobs that match no booking."""
     by_request: dict[object, list[Booking]] = {}
     for booking in bookings:
         by_request.setdefault(write_log.identity_of(booking.appointment), []).append(booking)
@@ -216,7 +244,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have the same format here and at Propexo."""
+    """Return the fields whose format in Propexo is the same as in an appointment."""
     return {
         name: value
         for name, value in parameters.items()

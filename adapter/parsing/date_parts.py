@@ -1,4 +1,4 @@
-"""Read a date and time that is sent as an object with a year, a month, an hour and so on."""
+"""Read a date and time from an object with separate year, month, day, hour and minute."""
 
 import re
 from collections.abc import Mapping
@@ -28,11 +28,18 @@ PARTS: Final = {
 }
 #: Spellings of AM and PM, with the hours to add. True and false are the values of isPM.
 HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
+#: Separators of a range of times. A hyphen needs spaces, or a time with AM or PM after it, because
+#: it may otherwise be part of a date or of an offset.
+_RANGE: Final = re.compile(
+    r" (?:-|to|until|till) | ?[\u2013\u2014] ?| ?/ ?(?=[0-9]{4}-|P)"
+    r"|(?<=[0-9mM.])-(?=[0-9]{1,2}(?::[0-9]{2})? ?[aApP]\.?[mM])"
+)
+_CLOCK: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?: ?([aApP])\.?[mM]\.?)?")
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
 
 def iso_from_parts(value: Any) -> Any:
-    """Convert an object of parts to ISO text, or to None if all are empty.
+    """Convert an object with date parts to an ISO 8601 string, or to None if all are empty.
 
     Return other values unchanged. Raise :class:`Unreadable` for an unknown or unreadable part,
     because an unknown part may mean AM or PM.
@@ -48,6 +55,26 @@ def iso_from_parts(value: Any) -> Any:
             raise Unreadable(UNKNOWN_PART)
         parts[meaning] = part
     return _with_zone(" ".join(filter(None, (_date(parts), _clock(parts)))), parts)
+
+
+def start_of_range(text: str) -> str:
+    """Return the start of a range such as ``3/14/2026 2:30 - 3:00 PM``, with its AM or PM.
+
+    Return any other text unchanged.
+    """
+    start, end = [*_RANGE.split(text, 1), ""][:2]
+    clock = _CLOCK.fullmatch(start.rpartition(" ")[2])
+    until = _CLOCK.fullmatch(end.strip())
+    if not clock or not until or clock[3] or not until[3]:
+        return start
+    # The start is at most twelve hours before the end: 11:30 - 1:00 PM starts in the morning.
+    is_before = _minutes(clock) <= _minutes(until)
+    half = until[3].upper() if is_before else "AP"[until[3] in "aA"]
+    return f"{start} {half}M"
+
+
+def _minutes(clock: re.Match[str]) -> int:
+    return int(clock[1]) % 12 * 60 + int(clock[2] or 0)
 
 
 def _date(parts: Mapping[str, Any]) -> str:
@@ -76,7 +103,7 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Add the offset given in the parts, or the offset of their time zone at that time."""
+    """Append the UTC offset from the date parts, or from their time zone, to a local time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
         zone = zone.get("id", zone)  # as Google sends it
@@ -89,7 +116,7 @@ def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
 
 
 def _offset(text: str) -> str:
-    """Convert Google's "-25200s" to "-07:00". Return other offsets unchanged."""
+    """Convert an offset in seconds, such as "-25200s", to "-07:00". Keep other formats."""
     seconds = re.fullmatch("(-?)([0-9]{1,5})s", text)
     if not seconds:
         return text
@@ -102,7 +129,7 @@ def _text(part: Any) -> str:
 
 
 def _number(parts: Mapping[str, Any], name: str) -> int:
-    """Return a part that is an integer of at most four digits."""
+    """Return a date part as an integer of up to four digits. Raise Unreadable if it is none."""
     part = single_value(parts.get(name))
     text = "" if is_empty(part) else clean_text(part, CAP_NUMBER).removesuffix(".0")
     if not (text.isascii() and text.isdigit() and len(text) <= 4):

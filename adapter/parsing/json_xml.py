@@ -1,9 +1,10 @@
-"""Parse JSON and XML strictly. If that fails, correct common mistakes and try again."""
+"""Parse JSON and XML. If strict parsing fails, correct common mistakes and try again."""
 
+import functools
 import html.entities
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Never
 from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape
@@ -15,6 +16,7 @@ from adapter.exceptions import PayloadError
 from adapter.parsing.charsets import decode
 from adapter.parsing.forms import add_value
 from adapter.parsing.html_text import unescape_html
+from adapter.parsing.text import is_empty
 
 #: Limited to protect later code from deeply nested data.
 MAX_DEPTH: Final = 100
@@ -25,6 +27,8 @@ MAX_CORRECTIONS: Final = 20
 #: Limited because each one takes a Python call. Half a million would take 0.3 seconds.
 MAX_XML_CORRECTIONS: Final = 20_000
 
+REPEATED: Final = "an object has the same key twice with different values: read as a list"
+
 #: A JSON escape sequence, valid or not.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 #: JSON with escaped quotes, as PHP and HTML forms send it: ``{\\"id\\": …``.
@@ -34,7 +38,7 @@ _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
 
 def parse_json(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse JSON. Integers stay exact, and the Unicode encoding is detected from the bytes."""
+    """Parse a JSON body, detecting its Unicode encoding. Integers keep their precision."""
     if not body.strip():
         raise PayloadError("the body is empty")
     text = _json_text(body, parameters.get("charset", "utf-8").lower(), repairs)
@@ -56,14 +60,15 @@ def _json_text(body: bytes, charset: str, repairs: list[str]) -> str:
 
 def _load(text: str, repairs: list[str]) -> Any:
     where = ""
+    build = functools.partial(_object, repairs)
     try:
         try:
-            return json.loads(text, parse_constant=_refuse_constant)
+            return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=build)
         except json.JSONDecodeError as exc:
             where = f"line {exc.lineno}, column {exc.colno}"
         except ValueError:  # NaN, Infinity, or an integer of more than 4,300 digits
             pass
-        data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
+        data = _load_corrected(text.strip("\ufeff\0 \t\r\n"), build)
     except RecursionError:
         raise PayloadError("JSON: nested too deeply") from None
     except json.JSONDecodeError as exc:
@@ -76,8 +81,32 @@ def _load(text: str, repairs: list[str]) -> Any:
     return data
 
 
-def _load_corrected(text: str) -> Any:
-    """Load JSON that is escaped, has control characters, or uses another language's null."""
+def _object(repairs: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build a dictionary from JSON pairs. A repeated key with different values becomes a list.
+
+    Which of them is meant is not known, so a field that takes one value is not read.
+    """
+    data = dict(pairs)
+    if len(data) == len(pairs):
+        return data
+    for name, values in _by_name(pairs).items():
+        given = [value for value in values if not is_empty(value)] or values[-1:]
+        data[name] = given[0]
+        if any(type(one) is not type(given[0]) or one != given[0] for one in given[1:]):
+            data[name] = given
+            repairs.append(REPEATED)
+    return data
+
+
+def _by_name(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, list[Any]]:
+    values: dict[str, list[Any]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: several for name, several in values.items() if len(several) > 1}
+
+
+def _load_corrected(text: str, build: Callable[[list[tuple[str, Any]]], Any]) -> Any:
+    """Parse JSON after fixing common mistakes, such as escaped quotes or control characters."""
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
         is_html = "&quot;" in text[:100]
@@ -85,7 +114,9 @@ def _load_corrected(text: str) -> Any:
         text = _ESCAPE.sub(_valid_escape, text)
     for _ in range(MAX_CORRECTIONS):
         try:
-            return json.loads(text, strict=False, parse_constant=lambda _: None)
+            return json.loads(
+                text, strict=False, parse_constant=lambda _: None, object_pairs_hook=build
+            )
         except json.JSONDecodeError as exc:
             word = _NO_VALUE.match(text, exc.pos)
             if word is None:
@@ -117,7 +148,7 @@ _XML_ENCODING: Final = re.compile(rb"<\?xml[^<>]{1,100}?encoding=[\"']([\w.-]{1,
 
 
 def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse XML. The root's name is the first key. The header's charset takes precedence.
+    """Parse an XML body into nested dictionaries, with the root element's name as the only key.
 
     Attributes are named ``@name``, and text alongside attributes or children is ``#text``.
     """
@@ -161,7 +192,7 @@ def _valid_xml(match: re.Match[str]) -> str:
 
 
 class _Tree:
-    """A parser target that builds plain data directly, without an element tree."""
+    """An XML parser target that builds nested dictionaries directly."""
 
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]
@@ -191,5 +222,5 @@ class _Tree:
 
 
 def _local(name: str) -> str:
-    """Return a name without the namespace that the parser adds in braces."""
+    """Return an XML name without its namespace."""
     return name.rpartition("}")[2]

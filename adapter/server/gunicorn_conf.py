@@ -26,17 +26,21 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, name_connections, settings_from
+from adapter.store import DatabaseClock
 from adapter.store.meter import SAVE_SECONDS
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
+#: How often each process compares its clock with PostgreSQL's.
+CLOCK_SECONDS = 30.0
 #: A file that forks inherit. The worker that has locked it reports for the main process, which has
 #: no threads, because a fork while another thread holds a lock could hang.
 _reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
@@ -48,16 +52,22 @@ def create_app() -> flask.Flask:
     """Return the WSGI application of a gunicorn worker."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
-    created = app.create_app(settings, all_sources=sources)
+    created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
+    refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
+    for name, step, seconds in (
+        ("clock", pipeline.sync_clock, CLOCK_SECONDS),
+        ("metrics", pipeline.store.save_metrics, SAVE_SECONDS),
+        ("sources", refresh, REFRESH_SECONDS),
+    ):
+        arguments = (name, step, seconds, threading.Event())
+        threading.Thread(target=repeat, args=arguments, name=name, daemon=True).start()
     threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
-    save = ("metrics", pipeline.store.save_metrics, SAVE_SECONDS, threading.Event())
-    threading.Thread(target=repeat, args=save, name="metrics", daemon=True).start()
     return created
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save what a worker has counted. Gunicorn calls this when a worker ends."""
+    """Save the metrics of a gunicorn worker that ends. Gunicorn calls this function."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):
@@ -83,7 +93,7 @@ def _report(pipeline: Pipeline) -> None:
     repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
 
 
-def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
+def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:
     """Run a step, unless the database has not been migrated yet."""
     with contextlib.suppress(StoreUnavailable):
         try:

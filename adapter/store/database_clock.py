@@ -1,4 +1,4 @@
-"""Read PostgreSQL's clock, so that all workers agree on the rate limit and on due times."""
+"""Follow PostgreSQL's clock, so that all processes agree on the time."""
 
 import datetime as dt
 import logging
@@ -51,6 +51,10 @@ class DatabaseClock:
         """Return the current time according to PostgreSQL."""
         at, counted = self._measured
         return at + dt.timedelta(seconds=self._count() - counted)
+
+    def machine_time(self) -> dt.datetime:
+        """Return the time of this machine's own clock."""
+        return self._wall()
 
     @property
     def is_dangerous(self) -> bool:

@@ -55,6 +55,11 @@ class SendQueue(Statements):
         row = soon_tour.fetchone() or in_turn.fetchone()
         return booking_from_row(row) if row else None
 
+    def longest_due(self, now: dt.datetime, late: dt.datetime) -> Booking | None:
+        """Lock and return the booking that has been due longest, or None."""
+        row = self._one("longest_due", now=now, late=late)
+        return booking_from_row(row) if row else None
+
     def expired_tours(self, before: dt.datetime) -> list[int]:
         """Lock and return the IDs of pending bookings whose tours start at or before ``before``."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
@@ -79,6 +84,10 @@ class SendQueue(Statements):
     def has_bookings(self, *, source: str, community: str) -> bool:
         """Return True if any booking matches this source and community."""
         return self._one("has_bookings", source=source, community=community) is not None
+
+    def delay(self, event_id: int, until: dt.datetime) -> None:
+        """Delay the sending of an event's pending bookings until the given time."""
+        self._run("delay_event", event_id=event_id, until=until)
 
     def bring_forward(self, now: dt.datetime) -> None:
         """Make all bookings that are waiting to be sent or checked due immediately."""

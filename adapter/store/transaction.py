@@ -14,11 +14,13 @@ from adapter.store.decided import Decisions
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
+from adapter.store.formats import Formats
 from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
+from adapter.store.overrides import OverridesTable
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -48,11 +50,13 @@ class Transaction(Statements):
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
+    formats = _lazy(Formats)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
+    overrides = _lazy(OverridesTable)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from adapter.exceptions import LimitReached, VerificationError
+from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
 from adapter.store.meter import ACKNOWLEDGE
@@ -59,9 +60,19 @@ class WebhookServices:
     ) -> None:
         self.receiver = receiver
         self.endpoints = endpoints
+        self._sources: Mapping[str, Source] = {}
         self.waiter = waiter
         self.address_limit = RequestLimit(receiver.settings.address_limit_per_minute)
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
+
+    def use(self, sources: Mapping[str, Source]) -> None:
+        """Use new versions of the mappings, whose signatures must not have changed."""
+        if sources is self._sources:
+            return
+        self._sources = sources
+        self.endpoints = {
+            name: endpoint.with_source(sources[name]) for name, endpoint in self.endpoints.items()
+        }
 
     def endpoint(self, source: str) -> Endpoint:
         """Return a source's endpoint. Raise UnknownSource if there is no such source."""
@@ -79,7 +90,7 @@ def receive(source: str) -> Answer | Response:
     started_at, services = time.monotonic(), _services()
     address = _count_request(source, services)
     endpoint = services.endpoint(source)
-    if flask.request.method == "GET" and endpoint.handshake == "meta":
+    if flask.request.method == "GET" and endpoint.expects_get:
         query = raw_target(flask.request).partition("?")[2]
         return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
     request = _read_post(endpoint, services.receiver)
@@ -103,12 +114,11 @@ def receive(source: str) -> Answer | Response:
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
     """Return the response to a platform's signed verification request, or None for a webhook."""
-    if endpoint.handshake == "slack":
-        return handshakes.slack_answer(verified.request.body)
-    if endpoint.handshake == "zoom" and verified.key_index is not None:
-        key = endpoint.verifier.keys[verified.key_index]
-        return handshakes.zoom_answer(verified.request.body, key)
-    return None
+    if endpoint.handshake is None:
+        return None
+    index = verified.key_index
+    key = None if index is None else endpoint.verifier.keys[index]
+    return handshakes.signed_answer(endpoint.handshake, verified.request.body, key)
 
 
 def text_response(source: str, answer: handshakes.Answer) -> Response:

@@ -1,4 +1,4 @@
-"""Generate the JSON Schema for mapping files, for completion and validation in editors."""
+"""Generate the JSON Schema for mapping files, which editors use for completion and validation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -6,8 +6,9 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from adapter.mapping.loader import schema
-from adapter.mapping.loader.compile_sections import NEEDED_BY
+from adapter.mapping.loader.compile_sections import READERS
 from adapter.mapping.transforms import TRANSFORMS
+from adapter.parsing.body import KINDS
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
@@ -24,7 +25,7 @@ TEXTS: Final[dict[str, Any]] = {"anyOf": [TEXT, {"type": "array", "items": TEXT,
 
 
 def mapping_schema() -> dict[str, Any]:
-    """Return the whole schema."""
+    """Return the complete JSON Schema for mapping files."""
     sections = _from_schema(schema.Sections())
     for name, detailed in _sections().items():
         sections["properties"][name] = detailed | schema.Sections().fields[name].metadata
@@ -59,13 +60,13 @@ def _from_field(field: fields.Field[Any]) -> dict[str, Any]:
         if isinstance(validator, validate.Equal):
             return {"const": validator.comparable}
     shapes = (shape(field) for kind, shape in SHAPES if isinstance(field, kind))
-    return next(shapes, {}) | _has_one_property(field)
+    return next(shapes, {}) | _bounds(field)
 
 
-def _has_one_property(field: fields.Field[Any]) -> dict[str, Any]:
+def _bounds(field: fields.Field[Any]) -> dict[str, Any]:
     is_object = isinstance(field, fields.Nested | fields.Dict)
     bounds = (one for one in field.validators if is_object and isinstance(one, validate.Length))
-    return {"minProperties": 1, "maxProperties": 1} if any(bounds) else {}
+    return next(({"minProperties": one.min, "maxProperties": one.max} for one in bounds), {})
 
 
 #: The schema of each kind of field. The first match applies.
@@ -77,6 +78,7 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
         schema.KeyParts,
         lambda _: {"anyOf": [TEXT, {"type": "array", "items": TEXTS, "minItems": 1}]},
     ),
+    (schema.BodyKinds, lambda _: _or_list({"enum": [*KINDS]})),
     (schema.Texts, lambda _: TEXTS),
     (fields.Dict, lambda field: _map(_from_field(field.value_field) if field.value_field else {})),
     (
@@ -91,12 +93,16 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
 )
 
 
+def _or_list(one: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
 def _or_texts(section: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"anyOf": [*TEXTS["anyOf"], section], **more}
 
 
 def _sections() -> dict[str, Any]:
-    """Return the schemas of sections that are validated in code rather than by marshmallow."""
+    """Return schemas for sections that are validated in code rather than by marshmallow."""
     exclusion = _object({"not": SCALARS}, required=["not"])
     emptiness = _object({"empty": {"type": "boolean"}}, required=["empty"])
     conditions = _map({"anyOf": [*SCALARS["anyOf"], exclusion, emptiness]})
@@ -130,12 +136,11 @@ def _signature() -> dict[str, Any]:
 
 def _reading() -> dict[str, Any]:
     options = _from_schema(schema.ReadSection())["properties"]
-    kinds = []
-    for kind, needed in NEEDED_BY.items():
-        names = [kind, *sorted(needed), *(["labels"] if kind == "list" else [])]
-        required = [kind, *sorted(needed)]
-        kinds.append(_object({name: options[name] for name in names}, required=required))
-    return {"anyOf": kinds}
+    kinds = (
+        _object({name: options[name] for name in (*needed, *optional)}, required=[*needed])
+        for needed, optional in READERS
+    )
+    return {"anyOf": [*kinds]}
 
 
 def _field(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Apply ``read:``, which names JSON in strings, lists of answers, and lines of an email."""
+"""Read named values for ``read:`` from JSON strings, lists of answers, and emails."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadResult:
-    """The value of a name under ``read:``."""
+    """The value of a name under ``read:``, with a problem if it was not read cleanly."""
 
     value: Any
     problem: str | None = None
@@ -33,24 +33,24 @@ class ReadResult:
 
 
 class PayloadReader(Protocol):
-    """Reads the value of a name under ``read:``."""
+    """Reads the value for a name under ``read:``."""
 
     @property
     def path(self) -> Path:
-        """Return the path that this reader reads."""
+        """The path in the payload from which this reader reads."""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the value. Never raise."""
+        """Return the value and any problem. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """Reads ``json``: JSON inside a string."""
+    """Reads ``json: …``, a string that contains JSON."""
 
     path: Path
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the parsed text."""
+        """Parse the string as JSON, and return its value."""
         try:
             text = unwrap_single(scope.read(self.path))
             if scope.is_empty(text):
@@ -69,14 +69,14 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """A list's ``labels``: names for option IDs, from the same element or elsewhere."""
+    """The ``labels`` of a list: display names for option IDs."""
 
     path: Path
     by: Path
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the labels of the options, keyed by ID."""
+        """Return the label of each option by its ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -84,7 +84,7 @@ class Labels:
         return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """Return the value with IDs replaced by labels. IDs without a label are unchanged."""
+        """Replace option IDs in a value with their labels. IDs without a label stay as they are."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -94,17 +94,20 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """Reads ``list``: a list of answers that paths address by key, such as ``answers.email``."""
+    """Reads ``list: …``, a list of answers that paths address by key (``answers.email``)."""
 
     path: Path
     by: Path
+    #: The paths of a value. Without any, the value is the whole item.
     values: tuple[Path, ...]
     labels: Labels | None = None
     #: The keys that the mapping uses. Repeated values of other keys are not reported.
     keys: frozenset[str] = frozenset()
+    #: True to keep all values of a repeated key, as a list: which of them is meant is not known.
+    keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the values by key. If a key repeats, use its first value and report the others."""
+        """Return the answers by key. If a key is repeated, use its first nonempty value."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -116,6 +119,7 @@ class ListReader:
     def _collect(self, items: list[Any], scope: Scope) -> ReadResult:
         values: dict[str, Any] = {}
         repeated: dict[str, Any] = {}
+        several: dict[str, list[Any]] = {}
         shared = self.labels.table(scope.read(self.labels.path)) if self.labels else {}
         for item in items:
             key = _key(item, self.by)
@@ -126,20 +130,50 @@ class ListReader:
                 value = self.labels.relabel(item, value, shared)
             if key not in values or scope.is_empty(values[key]):
                 values[key] = value
-            elif key in self.keys and not scope.is_empty(value) and value != values[key]:
+            elif scope.is_empty(value) or value == values[key]:
+                continue
+            elif self.keeps_all:
+                several.setdefault(key, [values[key]]).append(value)
+            elif key in self.keys:
                 repeated.setdefault(key, value)
         if not repeated:
-            return ReadResult(values)
+            return ReadResult(values | several)
         fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
         return ReadResult(values, "this answer is repeated; the first value was used", fact[:300])
 
     def _value(self, item: object, scope: Scope) -> Any:
+        if not self.values:
+            return item
         values = (_read(item, path) for path in self.values)
         return next((value for value in values if not scope.is_empty(value)), None)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ItemReader:
+    """Reads ``list`` with ``equals``, which finds the item whose key equals another value."""
+
+    #: The path of the value.
+    path: Path
+    #: The name under which a :class:`ListReader` has stored the list's items by key.
+    index: str
+
+    def read(self, scope: Scope) -> ReadResult:
+        """Return the item with this key, or a list of items if several have the key."""
+        try:
+            value = unwrap_single(scope.read(self.path))
+            if scope.is_empty(value):
+                return ReadResult(None)
+            key = clean_text(value, CAP_KEY)
+        except Unreadable as exc:
+            return ReadResult(None, str(exc))
+        items = scope.names.get(self.index) or {}
+        if key not in items:
+            return ReadResult(None, "no item of the list has this value")
+        return ReadResult(items[key])
+
+
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or a list of lists. Treat any other value as one item."""
+    """Return a flat list of items. Any other value becomes a list with one item."""
     found = as_list(found)
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
@@ -164,14 +198,18 @@ def _key(item: object, by: Path) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader:
-    """Reads ``text``: the rest of a line that starts with a label, for leads sent by email."""
+    """Reads ``text: …``, the text next to a label, as in leads that are sent by email."""
 
     path: Path
-    #: The label, with its colon if it has one: ``Name:``.
-    line: str
+    #: A label at the start of a line, with its colon if it has one: ``Name:``.
+    line: str = ""
+    #: A label anywhere.
+    after: str = ""
+    #: The label that ends the text. Without one, the end of the line does.
+    before: str = ""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the rest of the first line that starts with the label, or None."""
+        """Return the text after the first occurrence of the label, or None."""
         try:
             text = unwrap_single(scope.read(self.path))
         except Unreadable as exc:
@@ -180,20 +218,42 @@ class TextReader:
             return ReadResult(None)
         if text not in scope.mails:
             scope.mails[text] = _lines(text[:CAP_MAIL])
-        found = _label_pattern(self.line).search(scope.mails[text])
-        return ReadResult(found[1].rstrip("*| ") if found else None)
+        return ReadResult(self._found_in(scope.mails[text]))
+
+    def _found_in(self, mail: str) -> str | None:
+        if self.line:
+            found = _label_pattern(self.line).search(mail)
+            return found[1].rstrip("*| ") if found else None
+        start = _words_pattern(self.after).search(mail)
+        if not start:
+            return None
+        rest = mail[start.end() :]
+        if not self.before:
+            return rest.partition("\n")[0].strip("*| ")
+        end = _words_pattern(self.before).search(rest)
+        return " ".join(rest[: end.start()].split()).strip("*| ") if end else None
 
 
 def _lines(text: str) -> str:
-    """Return an email's text without empty lines or repeated spaces."""
+    """Return the text of an email without empty lines and repeated spaces."""
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
 
 
 @functools.cache  # has one entry per label in the mappings
+def _words_pattern(label: str) -> re.Pattern[str]:
+    """Return a regular expression that finds a label anywhere, even across two lines."""
+    words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
+    colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
+    start = r"(?<!\w)" if label[0].isalnum() else ""
+    end = r"(?!\w)" if label[-1].isalnum() else ""
+    return re.compile(rf"{start}{words}{colon}{end}", re.IGNORECASE)
+
+
+@functools.cache  # has one entry per label in the mappings
 def _label_pattern(line: str) -> re.Pattern[str]:
-    """Return a pattern for a label and the text after it, even if quoted, bulleted or bold."""
+    """Return a regular expression for a line that starts with a label."""
     stem = line.removesuffix(":").rstrip()
     colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
     return re.compile(

@@ -1,4 +1,4 @@
-"""Read ``starts_at``: the start of the tour as a UTC instant, from one or two paths."""
+"""Read ``starts_at``, the start of the tour, from one or two paths, and convert it to UTC."""
 
 import dataclasses
 import datetime as dt
@@ -14,7 +14,7 @@ from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import Reader, clean_text
 from adapter.models import Reason
 from adapter.parsing.date_formats import Format
-from adapter.parsing.date_parts import iso_from_parts
+from adapter.parsing.date_parts import iso_from_parts, start_of_range
 from adapter.parsing.local_time import Instant, read_instant
 from adapter.parsing.paths import unwrap_single
 from adapter.parsing.zone_names import zone_from_name
@@ -22,6 +22,7 @@ from adapter.settings import Policy
 
 UTC: Final = zoneinfo.ZoneInfo("UTC")
 CAP_PART: Final = 100
+CAP_RANGE: Final = 200
 NO_TIME: Final = "this sender's webhooks have no tour time"
 TO_FETCH: Final = "needs_enrichment: the webhook has no tour time; fetch it with this ID or URL"
 NO_TIME_OF_DAY: Final = "there is a date but no time of day"
@@ -33,7 +34,7 @@ EDGE_OF_DAY: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TourTime:
-    """A mapping's ``starts_at``: the paths and how to read them."""
+    """The ``starts_at`` section: its paths, and how to read them."""
 
     at: str
     #: One path for the date and time together, or two: one for the date, one for the time of day.
@@ -52,16 +53,18 @@ class TourTime:
     has_date: bool = False
     #: Reads the date. If None, the date is read together with the time of day.
     read_date: Reader | None = None
+    #: True to read the start of a range of times, such as ``2:30 - 3:00 PM``.
+    takes_start: bool = False
     #: The ID or URL with which the time can be fetched from the sender.
     fetch_by: PathLookup | None = None
 
     @property
     def path(self) -> str:
-        """Return the paths as text."""
+        """The paths as a comma-separated string."""
         return ", ".join(lookup.text for lookup in self.lookups)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the start time, or block the booking. A time is never guessed."""
+        """Set the start time of the tour. If it is uncertain, block the booking instead."""
         value: object = None
         try:
             found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
@@ -88,6 +91,8 @@ class TourTime:
         draft.block(self._reason(self.lookups[0].missing(scope), None))
 
     def _read(self, text: object, value: object, scope: Scope, draft: Draft) -> None:
+        if self.takes_start and isinstance(text, str):
+            text = start_of_range(clean_text(text, CAP_RANGE))
         zone, problem = self._zone(scope, draft.community)
         instant = read_instant(
             text,
@@ -111,7 +116,7 @@ class TourTime:
     def _zone(
         self, scope: Scope, community: Community | None
     ) -> tuple[zoneinfo.ZoneInfo | None, str]:
-        """Return the zone for a time without an offset, or None with the reason."""
+        """Return the time zone for a time without an offset, or None and the reason."""
         if self.zone:
             return self.zone, ""
         if self.zone_from:
@@ -122,7 +127,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that differs from the community's.
+        """Compare the time's offset with that of the community, and report a difference.
 
         Raise :class:`Unreadable` if the offset is probably wrong.
         """
@@ -140,7 +145,7 @@ class TourTime:
             draft.note(reason)
 
     def _doubt(self, instant: Instant) -> None:
-        """Raise :class:`Unreadable` for times whose offset is probably wrong."""
+        """Raise :class:`Unreadable` if the time's offset is probably incorrect."""
         if self.offset in ("trust", "own_clock"):
             return
         if self.has_date and not instant.offset:
@@ -154,12 +159,12 @@ class TourTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoTourTime:
-    """The filler for a mapping without ``starts_at``. The outcome depends on ``without_time``."""
+    """Stands in for ``starts_at`` in a mapping for leads without a tour time."""
 
     at: str
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
-        """Block the booking because it has no time."""
+        """Block the booking because it has no tour time."""
         draft.has_no_time = True
         draft.block(reason_for("starts_at", NO_TIME, at=self.at))
 
@@ -172,7 +177,7 @@ def _joined(parts: Sequence[Any]) -> str:
 
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:
-    """Return the appointment's date and time fields for a UTC instant."""
+    """Return the appointment's date and time fields for a time in UTC."""
     return {
         "appointment_date": at.date().isoformat(),
         "appointment_time": at.time().isoformat("seconds"),
@@ -182,7 +187,7 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
 def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Yield why a start time is implausible: past, too far ahead, or outside tour hours."""
+    """Yield the reasons why a start time is implausible, such as "is in the past"."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):

@@ -1,5 +1,6 @@
-"""Compile ``appointment:`` into field fillers and validate its constants."""
+"""Compile the ``appointment`` section into field fillers, and validate its constants."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -11,7 +12,6 @@ from adapter.mapping.engine.fields import (
     FullName,
     NotesFiller,
     OnUnreadable,
-    notes_line_from_text,
 )
 from adapter.mapping.engine.tables import Table, key_from_value
 from adapter.mapping.engine.tour_time import NoTourTime, TourTime
@@ -21,12 +21,12 @@ from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.mapping.transforms import TRANSFORMS, Reader
 from adapter.parsing.date_formats import Format, compile_format
-from adapter.parsing.paths import Path
 from adapter.propexo.appointment import FILLED_BY, TARGETS, Target
 from adapter.settings import NEUTRAL_WORDS, Policy
 
 SECTION: Final = "appointment"
 #: Options that every field has, regardless of its transform.
+RENT: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
 OWN_KEYS: Final = frozenset(FieldOptions._declared_fields)  # noqa: SLF001
 NO_NAME: Final = "nothing fills last_name, which is required: add 'name: <path>'"
 NO_CONTACT: Final = "nothing fills email_1 or phone_1: add 'email_1: <path>' or 'phone_1: <path>'"
@@ -34,7 +34,7 @@ UNNAMED_MONEY: Final = "specify dollars or cents: add 'as: dollars' or 'as: cent
 
 
 class FieldCompiler:
-    """Compiles the fields of one mapping."""
+    """Compiles the fields in the ``appointment`` section of one mapping."""
 
     def __init__(self, document: Document, paths: PathRegistry, policy: Policy) -> None:
         self.document = document
@@ -42,15 +42,21 @@ class FieldCompiler:
         self.policy = policy
 
     def compile(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[FieldFiller]:
-        """Return the field fillers, and add a problem for each error.
+        """Return the field fillers, and add a problem to the document for each error.
 
         A mapping that creates only guest cards does not need a name.
         """
-        found = [self._one(name, value) for name, value in section.items()]
+        # A full name is the fallback for a name in parts, so it comes last.
+        names = sorted(section, key=lambda name: name == "name" and "last_name" in section)
+        found = [self._one(name, section[name]) for name in names]
         self._require_contact_and_name(section, needs_name=needs_name)
         if "starts_at" not in section:
             found.append(NoTourTime(at=self.document.at((SECTION,))))
         return [fill for fill in found if fill is not None]
+
+    @property
+    def _has_full_name(self) -> bool:
+        return "name" in self.document.data.get(SECTION, {})
 
     def _one(self, name: str, value: Any) -> FieldFiller | None:
         where = (SECTION, name)
@@ -67,12 +73,7 @@ class FieldCompiler:
         return None
 
     def _require_contact_and_name(self, section: Mapping[str, Any], *, needs_name: bool) -> None:
-        if "name" in section:
-            for name in ("first_name", "last_name"):
-                if name in section:
-                    message = "is already filled by 'name': remove one of them"
-                    self.document.add((SECTION, name), message)
-        elif needs_name and "last_name" not in section:
+        if needs_name and not {"name", "last_name"} & section.keys():
             self.document.add((SECTION,), NO_NAME)
         if not {"email_1", "phone_1"} & section.keys():
             self.document.add((SECTION,), NO_CONTACT)
@@ -106,6 +107,7 @@ class FieldCompiler:
             dst=loaded.get("dst"),
             ignore_offset=loaded.get("ignore_offset", False),
             offset=loaded.get("offset", ""),
+            takes_start="take" in loaded,
             fetch_by=self.paths.lookup(loaded["fetch_by"], (*where, "fetch_by"))
             if "fetch_by" in loaded
             else None,
@@ -136,18 +138,8 @@ class FieldCompiler:
         lines = []
         for number, text in enumerate(texts):
             line_at = (*where, str(number)) if isinstance(value, list) else where
-            try:
-                lines.append(notes_line_from_text(text, self._path_parser(line_at)))
-            except ValueError as exc:
-                self.document.add(line_at, str(exc), field=".".join(where))
-        return NotesFiller(lines=lines)
-
-    def _path_parser(self, where: KeyPath) -> Callable[[str], Path]:
-        def parse(text: str) -> Path:
-            path = self.paths.path(text, where, ".".join((SECTION, "notes")))
-            return path or Path(text, ("",))
-
-        return parse
+            lines.append(self.paths.template(text, line_at, ".".join(where)))
+        return NotesFiller(lines=[line for line in lines if line])
 
     def _field(self, target: Target, value: Any, where: KeyPath) -> FieldFiller | None:
         if not isinstance(value, Mapping):
@@ -175,7 +167,7 @@ class FieldCompiler:
         return False
 
     def _checked(self, target: Target, value: Any, where: KeyPath) -> Any:
-        """Return a constant as the target stores it. If invalid, return None and add a problem."""
+        """Validate a constant and return it. If it is invalid, add a problem and return None."""
         if target.field is None:
             message = f"{target.name} cannot be a constant: set first_name and last_name instead"
             self.document.add(where, message)
@@ -198,19 +190,31 @@ class FieldCompiler:
             default = self._checked(target, default, (*where, "default"))
         if reader is None:
             return None
-        kind = FullName if target.name == "name" else Field
+        kind: Callable[..., Field] = Field
+        if target.name == "name":
+            parts = "last_name" in self.document.data.get(SECTION, {})
+            kind = functools.partial(FullName, is_fallback=parts)
         return kind(
             name=target.name,
-            label=target.label,
+            label=self._label(target),
             at=self.document.at(where),
             lookup=lookup,
             read=reader,
             check=_check_names if target.name == "name" else target.check,
             default=None if default is None else {target.name: default},
-            required=target.required,
+            required=target.required and not (target.name == "last_name" and self._has_full_name),
             takes_lists=target.many or target.name == "notes",
             unreadable=OnUnreadable(loaded.get("unreadable", OnUnreadable.NOTE)),
         )
+
+    def _label(self, target: Target) -> str:
+        """Return the label in the notes. Both ends of one budget have the same."""
+        section = self.document.data.get(SECTION, {})
+        ends = [section.get(name) for name in RENT]
+        both = [one.get("from") for one in ends if isinstance(one, Mapping)]
+        if target.name in RENT and len(both) == 2 and both[0] == both[1]:
+            return "Rent"
+        return target.label
 
     def _reject_bare_words(self, target: Target, texts: list[str], where: KeyPath) -> None:
         for text in texts:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,11 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
-from adapter.mapping.engine.fields import FieldFiller
-from adapter.mapping.engine.mapping import NamedReader
-from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.engine.fetched import FetchReader
+from adapter.mapping.engine.fields import FieldFiller, PathLookup
+from adapter.mapping.engine.mapping import ForEach, NamedReader
+from adapter.mapping.engine.partial_lists import partial_lists_from
+from adapter.mapping.engine.reshape import ItemReader, ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
 from adapter.mapping.loader.check_todos import check_todos
 from adapter.mapping.loader.compile_fields import FieldCompiler
@@ -34,11 +37,13 @@ from adapter.settings import Policy
 #: Allowed names of sources, which are part of their URLs.
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
+#: The value of ``dedupe`` for a sender without an ID: the whole content.
+CONTENT: Final = "body"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The loaded sources, and all problems in file order."""
+    """The sources that were loaded, and all problems in the order of the file."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -47,32 +52,46 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load the given files from a folder, with its communities.
+    """Load the given mapping files with the communities in their folder.
 
     Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
-    return _load_documents(folder, documents, policy, strict=strict)
+    communities = document_from_file(folder / FILE)
+    return _load_documents(communities, documents, policy, _STRICT if strict else _DRAFT)
 
 
-def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """Load a draft from ``text`` instead of its file in ``folder``."""
+def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
+    """Load a draft of a mapping from ``text`` instead of its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
-    return _load_documents(folder, documents, policy, strict=False)
+    communities = document_from_file(folder / FILE)
+    return _load_documents(communities, documents, policy, _STRICT if strict else _DRAFT)
+
+
+def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
+    """Load a mapping that was checked before from ``text``, without running its tests."""
+    raw, communities = text.encode(), source.files[1]
+    documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
+    file = str(source.path.parent / FILE)
+    known = document_from_bytes(file, communities), communities
+    return _load_documents(known, documents, policy, _CHECKED)
 
 
 def _load_documents(
-    folder: Path, documents: Iterable[tuple[Path, Document, bytes]], policy: Policy, *, strict: bool
+    communities_file: tuple[Document, bytes],
+    documents: Iterable[tuple[Path, Document, bytes]],
+    policy: Policy,
+    depth: "_Depth",
 ) -> Loaded:
-    communities_document, communities_raw = document_from_file(folder / FILE)
+    communities_document, communities_raw = communities_file
     communities = communities_from_document(communities_document)
     sources: dict[str, Source] = {}
     problems: list[Problem] = []
     for file, document, raw in documents:
         if _is_loadable(document, file):
-            compiler = _Compiler(document, file, communities, policy, strict=strict)
-            source = compiler.source(_digest(raw, communities_raw))
+            compiler = _Compiler(document, file, communities, policy, depth)
+            source = compiler.source((raw, communities_raw))
             if not document.has_errors:
                 sources[source.name] = source
         problems += document.problems
@@ -80,10 +99,10 @@ def _load_documents(
     return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
 
-def digest_of(mapping: Path, communities: Path) -> str | None:
-    """Return the hash of a mapping's current files, or None if one cannot be read."""
+def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
+    """Return the contents of a mapping file and communities.yaml, or None if one is unreadable."""
     try:
-        return _digest(mapping.read_bytes(), communities.read_bytes())
+        return mapping.read_bytes(), communities.read_bytes()
     except OSError:
         return None
 
@@ -102,21 +121,37 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Depth:
+    """The checks to perform while a mapping is compiled."""
+
+    #: True to check the signature and require tests.
+    has_signature: bool
+    #: True to run the tests, and to check samples and TODOs.
+    runs_tests: bool
+
+
+_STRICT: Final = _Depth(has_signature=True, runs_tests=True)
+_CHECKED: Final = _Depth(has_signature=True, runs_tests=False)
+_DRAFT: Final = _Depth(has_signature=False, runs_tests=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Compiles the valid parts of a document and adds a problem for each invalid part."""
+    """Compiles the valid parts of a document, and adds a problem for each invalid part."""
 
     document: Document
     file: Path
     communities: Communities
     policy: Policy
-    strict: bool
+    depth: _Depth
 
-    def source(self, digest: str) -> Source:
+    def source(self, files: tuple[bytes, bytes]) -> Source:
         """Compile the source and run its tests."""
         loaded, paths = self._sections(), PathRegistry(self.document)
         compiled = _with_keys(self._compiled(loaded, paths), paths)
+        compiled = dataclasses.replace(compiled, partial_lists=partial_lists_from(paths.reads()))
         signature = loaded.get("signature", {})
-        secrets = check_signature(self.document, signature) if self.strict else ()
+        secrets = check_signature(self.document, signature) if self.depth.has_signature else ()
         check_handshake(self.document, loaded.get("handshake"))
         checker = RespondChecker(self.document, paths, compiled.inner_names)
         checker.check(loaded.get("respond", {}))
@@ -124,7 +159,8 @@ class _Compiler:
         source = Source(
             name=self.file.stem,
             path=self.file,
-            hash=digest,
+            hash=_digest(*files),
+            files=files,
             description=loaded.get("description", ""),
             docs=loaded.get("docs", ""),
             signature=signature,
@@ -144,30 +180,25 @@ class _Compiler:
             ),
             sections=loaded,
         )
-        if self.strict:
-            self._test(source)
+        self._check_stripped(source)
+        if self.depth.runs_tests:
+            check_and_test(source, known_errors=self.communities.document.has_errors)
         return source
 
-    def _test(self, source: Source) -> None:
-        check_todos(self.document)
-        examples = self._examples()
-        has_errors = self.communities.document.has_errors or self.document.has_errors
-        run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
-
-    def _examples(self) -> Mapping[str, Community]:
-        """Return the communities for the tests. Their problems are reported with the mapping's."""
-        examples = examples_file(self.file)
-        if not examples.exists():
-            return {}
-        communities = communities_from_document(document_from_file(examples)[0])
-        self.document.problems |= communities.document.problems
-        return communities.aliases_of(self.file.stem)
+    def _check_stripped(self, source: Source) -> None:
+        for used in source.used_paths:
+            for name in set(used.path.parts).intersection(source.stripped_names):
+                message = f"{name!r} is removed before storing ('strip'), so it cannot be read"
+                self.document.add(used.where, message, field=used.field)
 
     def _sections(self) -> Mapping[str, Any]:
-        """Load the valid sections."""
+        """Load the sections of the document, leaving out invalid ones."""
         _use_delivery_id(self.document)
-        missing = () if self.strict else ("tests",)
-        loaded = load_into(self.document, Sections(partial=missing), self.document.data, ())
+        data = self.document.data
+        missing = () if self.depth.has_signature else ("tests",)
+        if missing:
+            data = {name: one for name, one in data.items() if one or name != "tests"}
+        loaded = load_into(self.document, Sections(partial=missing), data, ())
         if loaded is not None:
             return dict(loaded)
         invalid = {problem.field.split(".")[0] for problem in self.document.problems}
@@ -177,15 +208,21 @@ class _Compiler:
     def _compiled(self, loaded: Mapping[str, Any], paths: PathRegistry) -> CompiledMapping:
         sections = SectionCompiler(self.document, paths, self.file.stem)
         fields = self._fields(loaded, paths)
-        each = sections.each(loaded.get("for_each"))
-        readers = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
-        outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
-        names = {one.name for one in inner} | ({each.name} if each else set())
+        read = loaded.get("read", {}).items()
+        fetch = loaded.get("fetch", {}).items()
+        readers = [one for name, data in fetch for one in sections.fetches(name, data)]
+        readers += [one for name, data in read for one in sections.readings(name, data)]
+        outer, levels = _nested(readers, sections.levels(loaded.get("for_each", {})))
+        self._check_levels(levels)
+        names = set().union(*map(_names_of, levels))
         event_filter, item_filter = split_filter(sections.conditions_of(loaded), names)
-        dedupe = [paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
-        used = [path.parts[0] for part in dedupe for path in part.paths]
-        if each and used and names.isdisjoint(used):
-            message = f"with for_each, at least one path must be inside the item: {each.name}.…"
+        parts = loaded.get("dedupe", ()) if self.document.data.get("dedupe") != CONTENT else ()
+        dedupe = [paths.lookup(part, ("dedupe",)) for part in parts]
+        own = _names_of(levels[-1]) if levels else None
+        identifying = [number for number, part in enumerate(dedupe) if _reads_any(part, own)]
+        if dedupe and not identifying:
+            inside = f"{levels[-1].name}.…"
+            message = f"with for_each, at least one path must be inside the item: {inside}"
             self.document.add(("dedupe",), message)
         community = sections.community(loaded.get("community"), self.communities)
         attribution = sections.attribution(loaded.get("attribution"), community)
@@ -193,15 +230,22 @@ class _Compiler:
             event_filter=event_filter,
             item_filter=item_filter,
             readers=outer,
-            item_readers=inner,
-            for_each=each,
+            for_each=levels,
             dedupe=dedupe,
+            identifying=identifying,
             sent_at=paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
             fillers=[community, attribution, *fields],
             validate=validate,
             without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
             policy=self.policy,
         )
+
+    def _check_levels(self, levels: Sequence[ForEach]) -> None:
+        """Report each list in ``for_each`` that is not inside an item of the list above it."""
+        for above, level in itertools.pairwise(levels):
+            if level.path.parts[0] not in _names_of(above):
+                message = f"must be a list inside an item of the line before it: {above.name}.…"
+                self.document.add(("for_each", level.name), message)
 
     def _fields(self, loaded: Mapping[str, Any], paths: PathRegistry) -> list[FieldFiller]:
         appointment = loaded.get("appointment")
@@ -220,8 +264,40 @@ class _Compiler:
         return fields
 
 
+def check_and_test(source: Source, *, known_errors: bool = False) -> None:
+    """Check a compiled source against its samples, and run its tests.
+
+    This one function finds what is wrong or doubtful, for ``check``, ``map``, the console and the
+    release. It adds problems to the source's document. With ``known_errors``, tests do not run.
+    """
+    check_todos(source.document)
+    examples = _examples(source)
+    has_errors = known_errors or source.document.has_errors
+    run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
+
+
+def problems_of_draft(source: Source) -> tuple[Problem, ...]:
+    """Return what the check of a draft's file would report."""
+    document = dataclasses.replace(source.document, problems={})
+    check_signature(document, source.signature)
+    if not source.sections.get("tests"):
+        document.add((), "the section 'tests' is missing")
+    check_and_test(dataclasses.replace(source, document=document))
+    return tuple(sorted(document.problems))
+
+
+def _examples(source: Source) -> Mapping[str, Community]:
+    """Return the communities for the tests. Their problems are reported with the mapping's."""
+    examples = examples_file(source.path)
+    if not examples.exists():
+        return {}
+    communities = communities_from_document(document_from_file(examples)[0])
+    source.document.problems |= communities.document.problems
+    return communities.aliases_of(source.name)
+
+
 def _use_delivery_id(document: Document) -> None:
-    """Use the mapping's ``delivery_id`` as ``dedupe`` if it has no ``dedupe`` of its own."""
+    """Use ``delivery_id`` as the ``dedupe`` key of a mapping that does not define one."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
@@ -231,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Tell each list reader which of its keys the mapping uses."""
+    """Set each list reader's keys to those that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):
@@ -243,20 +319,40 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
     return dataclasses.replace(
         compiled,
         readers=[with_keys(one) for one in compiled.readers],
-        item_readers=[with_keys(one) for one in compiled.item_readers],
+        for_each=[
+            dataclasses.replace(level, readers=[with_keys(one) for one in level.readers])
+            for level in compiled.for_each
+        ],
     )
 
 
-def _split_readers(
-    readers: list[NamedReader], item: str | None
-) -> tuple[list[NamedReader], list[NamedReader]]:
-    """Separate the readers that depend on an item, directly or through another reader."""
-    names = {item} if item else set()
-    outer, inner = [], []
+def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
+    """Return True if a lookup reads one of the names, or if ``names`` is None."""
+    return names is None or any(path.parts[0] in names for path in lookup.paths)
+
+
+def _names_of(level: ForEach) -> set[str]:
+    """Return the names that are available only inside an item of this ``for_each`` list."""
+    return {level.name, *(reading.name for reading in level.readers)}
+
+
+def _nested(
+    readers: Iterable[NamedReader], levels: Sequence[ForEach]
+) -> tuple[list[NamedReader], list[ForEach]]:
+    """Assign each reader to the ``for_each`` list whose items it needs, or to none."""
+    depths = {level.name: number for number, level in enumerate(levels, start=1)}
+    at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        if reading.reader.path.parts[0] in names:
-            names.add(reading.name)
-            inner.append(reading)
-        else:
-            outer.append(reading)
-    return outer, inner
+        reader = reading.reader
+        needed = {reader.path.parts[0]}
+        if isinstance(reader, ItemReader):
+            needed.add(reader.index)
+        if isinstance(reader, FetchReader):
+            needed |= {path.parts[0] for path in reader.paths}
+        depth = max(depths.get(name, 0) for name in needed)
+        at_depth[depth].append(reading)
+        depths[reading.name] = depth
+    outer, *inner = at_depth
+    return outer, [
+        dataclasses.replace(level, readers=own) for level, own in zip(levels, inner, strict=True)
+    ]

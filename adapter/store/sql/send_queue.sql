@@ -45,6 +45,11 @@ SELECT * FROM bookings WHERE id = COALESCE((SELECT id FROM released), (SELECT id
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 
+-- name: longest_due
+-- Return the booking that has been due longest, for a trial after failures. A booking that fails each time is
+-- due again later than the others, so that it is not every trial.
+SELECT b.* FROM bookings b WHERE SENDABLE ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+
 -- name: expired_tours
 -- Return pending bookings whose tour starts too soon to be booked.
 SELECT id FROM bookings
@@ -81,3 +86,8 @@ SELECT WHERE EXISTS (SELECT FROM bookings WHERE source = %(source)s)
 -- Make all bookings due that are to be sent or checked later.
 UPDATE bookings SET due_at = %(now)s
 WHERE state IN ('pending', 'submitted') AND due_at > %(now)s
+
+-- name: delay_event
+-- Send an event's pending bookings only after a time.
+UPDATE bookings SET due_at = %(until)s
+WHERE event_id = %(event_id)s AND state = 'pending' AND due_at < %(until)s

@@ -96,7 +96,10 @@ def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:
     page = ana.page
     ana.go("/queue?todo=community")
     page.get_by_role("link", name="leads: property not recognized").click()
-    page.get_by_role("link", name="3 leads for 30999").click()
+    expect(page.get_by_role("link", name="3 leads for 30999")).to_be_visible()
+    ana.go(f"/leads/{numbers[0]}")
+    page.get_by_text("Technical").click()
+    page.get_by_role("link", name="all leads with this problem").click()
 
     communities = ana.site.mappings / "communities.yaml"
     text = communities.read_text()
@@ -159,20 +162,20 @@ def test_the_playground_follows_typing(ana: Reader) -> None:
     result = page.locator("#result")
     expect(result).to_contain_text("It would be booked")
 
-    mapping = page.get_by_label("Mapping rentfeed.yaml")
+    mapping = page.get_by_label("rentfeed.yaml")
     text = mapping.input_value()
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    expect(result).to_contain_text("Changes from the current mapping")
+    expect(result).to_contain_text("Compared with the mapping in use")
     expect(result).to_contain_text("Email")
     mapping.fill(text.replace("name: contact.name", "nmae: contact.name"))
-    expect(result).to_contain_text("The mapping has errors")
+    expect(result).to_contain_text("2 problems")
     expect(result).to_contain_text("nmae")
 
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
     page.get_by_role("button", name="Backtest").click()
-    expect(page.locator("#backtest")).to_contain_text("webhooks would change")
+    expect(page.locator("#backtest")).to_contain_text("messages would change")
     with page.expect_download() as found:
-        page.get_by_role("button", name="Download the mapping").click()
+        page.get_by_role("button", name="Download").click()
     assert found.value.suggested_filename == "rentfeed.yaml"
     assert "contact.mail" in found.value.path().read_text()
     assert not ana.console_messages
