@@ -24,7 +24,7 @@ class Heart:
     """Sends the heartbeats of one process, with ages from its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
-        """Take the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: ours)."""
+        """Set the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: our own)."""
         self._pipeline = pipeline
         self._kind = kind
         self._pid = pid or os.getpid()
@@ -70,7 +70,7 @@ class Heart:
         return statistics.median(self._writes) if is_enough else None
 
     def _machine_time(self) -> dt.datetime:
-        """Return the time of this machine's clock, which should be that of the database."""
+        """Return the time of this machine's own clock, even if the process follows PostgreSQL's."""
         clock = self._pipeline.clock
         return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
 

@@ -93,8 +93,8 @@ def test_a_worker_is_missed_when_its_heartbeats_end(
     age_processes(harness, 2)
     missed = problems(harness)["no_worker"]
     assert missed.since is not None
-    assert missed.sentence.startswith("No worker runs since ")
-    assert missed.sentence.endswith(": 1 webhook waits.")
+    assert missed.sentence.startswith("No worker has run since ")
+    assert missed.sentence.endswith(": 1 webhook is waiting.")
 
 
 def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
@@ -103,7 +103,7 @@ def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
     age_processes(harness, 61)
     worker._looked_at = worker._started_at - 61
     worker.beat()
-    assert "hangs since" in problems(harness)["no_worker"].sentence
+    assert "has hung since" in problems(harness)["no_worker"].sentence
     worker.looked()
     worker.beat()
     assert not problems(harness)
@@ -124,7 +124,7 @@ def test_a_worker_whose_look_at_the_queue_never_ends_hangs(
     with one.running():
         wait_until(lambda: execute(harness, "SELECT id FROM processes"), "its heartbeat is stored")
         execute(harness, "UPDATE processes SET started_at = started_at - interval '61 s'")
-        assert "hangs" in problems(harness)["no_worker"].sentence
+        assert "has hung" in problems(harness)["no_worker"].sentence
 
 
 def test_a_web_process_is_missed_once_there_was_one(harness: Harness, worker: Heart) -> None:
@@ -269,7 +269,7 @@ def test_a_rejected_token_is_reported_at_once(
     harness.send()
     stopped = problems(harness)["sending_stopped"]
     assert stopped.since == harness.clock()
-    assert stopped.sentence.endswith("because Propexo rejects our API token: 1 booking waits.")
+    assert stopped.sentence.endswith("because Propexo rejects our API token: 1 booking is waiting.")
     assert verdict(harness).why_unsent == stopped.sentence
     harness.pipeline.sender.try_resume_sending()
     harness.clock.advance(11)
@@ -570,7 +570,7 @@ def _pages(
 
 def test_stats_and_queue_begin_with_the_verdict(harness: Harness, shell: Shell) -> None:
     harness.receive("rentfeed", lead(1))
-    first = "BROKEN: No worker runs: 1 webhook waits."
+    first = "BROKEN: No worker is running: 1 webhook is waiting."
     assert shell("stats").startswith(first)
     assert shell("queue").startswith(first)
     assert shell.json("stats")["level"] == shell.json("queue")["level"] == "broken"
@@ -583,7 +583,7 @@ def test_stats_check_has_an_exit_code_for_each_level(
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
     text = shell("stats", "--check", exit_code=0)
-    assert text.startswith("OK: All is well. 1 worker runs.")
+    assert text.startswith("OK: All is well. 1 worker is running.")
     execute(harness, "UPDATE processes SET clock_ahead_seconds = 3")
     text = shell("stats", "--check", exit_code=1)
     assert text.startswith("WARNING: The clock of ")

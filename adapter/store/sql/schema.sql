@@ -27,7 +27,10 @@ CREATE TABLE events (
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing')),
     -- ID of the key that encrypted headers, query and body, which are all in `body`; `headers` then holds
     -- only the sender's delivery IDs. NULL: not encrypted.
-    encryption_key text
+    encryption_key text,
+    -- What was fetched for a webhook that contains only IDs (`fetch:` in its mapping), as JSON. It is
+    -- encrypted and erased together with the body.
+    fetched text
 );
 CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
