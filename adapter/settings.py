@@ -488,6 +488,9 @@ class Settings:
     propexo_timeout_seconds: float = setting(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS", 20.0, seconds(1, 120),
         "Timeout for a request to Propexo. After a timeout, the outcome is unknown.")
+    fetch_private: bool = setting(
+        "ADAPTER_FETCH_PRIVATE", False, read_flag,  # noqa: FBT003 - its default
+        "Set `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
         "Time that a job at Propexo may stay PENDING. Then the booking becomes `unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.

@@ -25,6 +25,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "communities": "communities",
         "demo": "demo",
         "doctor": "doctor",
+        "enums": "enums",
         "find": "find",
         "init": "init",
         "leads": "bookings events show",

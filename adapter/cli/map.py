@@ -22,6 +22,7 @@ from adapter.models import Reason, WebhookRequest
 from adapter.operations.serializers import dump
 from adapter.settings import settings_from
 
+NO_KEY = "(no dedupe key: only an identical body counts as a repeat)"
 #: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",
@@ -107,12 +108,11 @@ def _print_test(
 
 
 def _warn(source: Source) -> None:
-    """Print a warning if the mapping has errors, such as failing tests."""
+    """Print what ``adapter check`` reports for the mapping, such as failing tests."""
     problems = registry.check([source.path], settings_from().policy)
-    errors = sum(not problem.warning for problem in problems)
-    if errors:
-        count = "1 error" if errors == 1 else f"{errors} errors"
-        click.echo(f"adapter check reports {count} in {source.path}", err=True)
+    if problems:
+        lines = [str(problem) for problem in problems]
+        click.echo("\n".join(["adapter check reports:", *lines]), err=True)
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
     """Yield the result of a mapping as lines of text."""
-    yield f"{name} {mapped.dedupe_key or '(no dedupe key)'}: {mapped.outcome}"
+    yield f"{name} {mapped.dedupe_key or NO_KEY}: {mapped.outcome}"
     yield from _reason_lines(REASON_TITLES.get(mapped.outcome, "because:"), mapped.reasons)
     for number, item in enumerate(mapped.items):
         if len(mapped.items) > 1:

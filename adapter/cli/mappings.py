@@ -37,7 +37,7 @@ mappings_option = click.option(
     epilog=examples(
         "adapter check",
         "adapter check --environment",
-        "adapter check rentfeed",
+        "adapter check rentfeed --strict",
         "adapter check mappings/rentfeed.yaml --json",
     )
 )
@@ -47,13 +47,16 @@ mappings_option = click.option(
     is_flag=True,
     help="Also check the settings, secrets and database that web and worker need to start.",
 )
+@click.option("--strict", is_flag=True, help="Exit with status 1 if there are warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
-    """Check mappings, and print each error with its location.
+def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: bool) -> None:
+    """Check mappings and print each error with its location.
 
     PATH is a folder with mappings and communities.yaml, a mapping file, or a source's name. By
-    default, all mappings are checked. Errors are printed as file:line:column: field: message.
-    Without --environment, the command needs no database and no secrets.
+    default, all mappings are checked. Errors and warnings are printed as file:line:column: field:
+    message. A mapping with warnings can be used, and the exit code is 0. Without --environment,
+    the command needs no database and no secrets, but warns about secrets that have whitespace
+    around them.
     """
     settings = settings_from()
     folder = settings.mappings_dir
@@ -64,10 +67,16 @@ def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
     faults = [one for one in _faults(settings) if one not in named] if environment else []
     has_errors = bool(faults) or any(not problem.warning for problem in problems)
     lines = [*named, *(f"warning: {name} {UNTRIMMED}" for name in untrimmed), *faults]
-    lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
+    warnings = len(lines)
+    names = ", ".join(map(_display_name, checked))
+    lines += [] if has_errors else [f"{names}: no errors{_count(warnings)}"]
     data = {"problems": problems, "untrimmed_secrets": untrimmed, "environment": faults}
     output.show(data, "\n".join(lines), as_json=as_json)
-    sys.exit(has_errors)
+    sys.exit(has_errors or (strict and warnings > 0))
+
+
+def _count(warnings: int) -> str:
+    return f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
 
 
 def _faults(settings: Settings) -> list[str]:

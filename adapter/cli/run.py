@@ -113,12 +113,20 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run only the web process. It needs DATABASE_URL or a running `adapter run`."""
+    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`.
+
+    While PostgreSQL cannot be used, the process responds with 503, including at startup.
+    """
     with errors_as_json():
         settings = settings_from()
+        logs.configure(settings.log_level)
         endpoints.check(settings)
         check_listening(settings)
-        store.check_reachable(database_url(settings))
+        try:
+            store.check_reachable(database_url(settings))
+        except StoreUnavailable as exc:
+            facts = {"part": "start", "reason": str(exc), "seconds": 0}
+            log.warning("postgresql_unavailable", extra=facts)
     become_web(settings)
 
 

@@ -40,6 +40,11 @@ def load_text(
     return sources[name]
 
 
+def problems_of(draft: Source) -> tuple[Problem, ...]:
+    """Return what the check of a draft's file would report, including warnings."""
+    return loader.problems_of_draft(draft)
+
+
 def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]:
     """Return the names of mappings whose files have changed since they were loaded.
 

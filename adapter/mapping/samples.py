@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError
+from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.parsing import body
 from adapter.parsing.paths import path_from_text, set_value
 
@@ -28,6 +29,8 @@ class Sample:
     payload: Any
     headers: Mapping[str, str]
     query: str
+    #: The documents for ``fetch:``, by URL.
+    fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def changed(self, changes: Mapping[str, Any]) -> "Sample":
         """Return a copy of the sample with new values at the given paths.
@@ -60,7 +63,11 @@ def sample_from_test(
         payload = _read(folder / payload, payload, test.get("content_type"), kind, query)
     elif not isinstance(payload, Mapping | list):
         raise ValueError("must be a file name or the payload itself")  # noqa: TRY004
-    return Sample(payload=payload, headers=headers, query=query)
+    fetched = {
+        url: {DOCUMENT: _read(folder / one, one, None, "json", "") if isinstance(one, str) else one}
+        for url, one in test.get("fetched", {}).items()
+    }
+    return Sample(payload=payload, headers=headers, query=query, fetched=fetched)
 
 
 def _read(

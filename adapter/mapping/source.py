@@ -13,6 +13,7 @@ from adapter import signatures
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, CompiledMapping, Mapped, Outcome, Scope
 from adapter.mapping.engine.community import CommunityLookup
+from adapter.mapping.engine.fetched import FetchReader, requests_for
 from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Document
@@ -24,6 +25,9 @@ from adapter.parsing.paths import path_from_text, unwrap_single
 from adapter.parsing.text import CAP_TEXT, clean_text
 
 log = logging.getLogger(__name__)
+
+#: Outcomes for which no document is fetched. ``BOOK`` means that the webhook itself has everything.
+NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE, Outcome.BOOK)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +161,8 @@ class Source:
             query=request.query,
             repairs=repairs,
         )
-        return self.scope_from_payload(payload, request.lowercase_headers, request.query, repairs)
+        headers, query = request.lowercase_headers, request.query
+        return self.scope_from_payload(payload, headers, query, repairs, request.fetched)
 
     def scope_from_payload(
         self,
@@ -165,6 +170,7 @@ class Source:
         headers: Mapping[str, str] | None = None,
         query: str = "",
         repairs: Iterable[str] = (),
+        fetched: Mapping[str, Any] | None = None,
     ) -> Scope:
         """Return the scope for a payload that has already been parsed."""
         return Scope(
@@ -173,7 +179,28 @@ class Source:
             query=forms.parse_query(query),
             blanks=self.blanks,
             repairs=tuple(dict.fromkeys(repairs)),
+            fetched=fetched or {},
         )
+
+    @property
+    def fetch_readers(self) -> tuple[FetchReader, ...]:
+        """The names under ``fetch:``."""
+        readers = (*self.compiled.readers, *self.compiled.item_readers)
+        return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
+
+    def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
+        """Return the URLs to fetch before a delivery can be booked, with their readers.
+
+        Nothing is fetched for a delivery that can be booked without it, for an ignored one, or
+        for a cancellation, which the dedupe key identifies.
+        """
+        if not self.fetch_readers or mapped.outcome in NOT_FETCHED:
+            return {}
+        scopes = self.compiled.item_scopes(self.scope(request))
+        if len(mapped.items) == len(scopes):
+            pairs = zip(mapped.items, scopes, strict=True)
+            scopes = [scope for item, scope in pairs if item.outcome not in NOT_FETCHED]
+        return requests_for(self.fetch_readers, scopes)
 
 
 def _text_at(scope: Scope, path: str) -> str:

@@ -137,7 +137,7 @@ class Eraser:
                 event = tx.events.get(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         if event is not None:
-            values += [event.query, str(dict(event.headers))]
+            values += [event.query, str(dict(event.headers)), event.fetched or ""]
         return contact.is_in_request(event.body if event else None, *values)
 
     def _read(self, read: Callable[[Transaction], Done]) -> Done:

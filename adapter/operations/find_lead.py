@@ -176,7 +176,7 @@ class LeadFinder:
             searched.unreadable += 1
             return False
         return event is not None and contact.is_in_request(
-            event.body, event.query, str(dict(event.headers))
+            event.body, event.query, str(dict(event.headers)), event.fetched or ""
         )
 
     def _rejections(

@@ -8,6 +8,7 @@ docs/monitoring.md.
 import dataclasses
 import datetime as dt
 import enum
+import itertools
 import math
 import shutil
 import urllib.parse
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.exceptions import StoreUnavailable
+from adapter.models import FormatChange
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
 from adapter.store import Database, Pause, WebhookSummary
@@ -48,6 +50,8 @@ GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
+#: Senders give up after 5 to 10 seconds, and booking a lead takes more than a dozen round trips.
+SLOW_SECONDS: Final = 0.5
 MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
@@ -69,7 +73,8 @@ REFUSED_REASONS: Final = frozenset(
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejects our API token",
     "no_clear_answer": "Propexo does not respond clearly",
-    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "wrong_path": "Propexo responds as if the URL did not exist: PROPEXO_BASE_URL or an ID in "
+    "communities.yaml is wrong",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
     "make sure that the database is not an old copy",
@@ -113,28 +118,30 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
         "PostgreSQL cannot be used",
-        "Senders get 503 and retry; nothing is booked.",
+        "Senders get 503 and retry. Nothing is booked.",
         "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
         "no web process has sent a heartbeat for 90 seconds",
-        "Webhooks are not received; senders retry for a limited time.",
+        "Webhooks are not received. Senders retry for a limited time.",
         "Start `adapter web`. Its log says why it stopped.",
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has checked the queue for 1 minute, because it has stopped or hangs",
+        "no worker has checked the queue for 1 minute, because it has stopped, hangs or waits",
         "Webhooks are stored, but nothing is booked.",
-        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
+        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
+        "waits for the right version of the database, restart it with the new version, or run "
+        "`adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is stopped: Propexo rejects the API token (401 or 403), several POSTs in a row "
-        "had no clear answer, or the database was restored",
+        "sending is stopped, because Propexo rejects the API token (401 or 403), several POSTs in "
+        "a row had no clear response, or the database was restored",
         "Webhooks are stored, but nothing is booked.",
-        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
-        "check Propexo's status and the network. Sending then resumes automatically; "
+        "If the token is rejected, set PROPEXO_TOKEN to a valid one and restart the worker. "
+        "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
         "`adapter resume` tries immediately. After a restore, run `adapter restored`.",
     ),
     "nothing_sent": Condition(
@@ -161,6 +168,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
+    "format_changed": Condition(
+        Level.WARNING,
+        "a source's webhooks no longer contain what its mapping reads, or contain new values",
+        "The sender has changed its format. Its leads are held, or are missing this information.",
+        "Run `adapter sources SOURCE`, which proposes an edit of the mapping.",
+    ),
     "tour_soon": Condition(
         Level.WARNING,
         "a lead needs review, and its tour starts within 4 hours",
@@ -171,7 +184,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "leads could not be sent in time",
         "These leads are not booked.",
-        "Call the renters; `adapter bookings --state expired` lists them.",
+        "Call the renters. `adapter bookings --state expired` lists them.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
@@ -202,6 +215,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "in the last day, status webhooks could not be delivered within 3 days",
         "Another system has old states of leads.",
         "Fix the receiver, and let it read the leads from /api/leads.",
+    ),
+    "database_slow": Condition(
+        Level.WARNING,
+        "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
+        "Acknowledging a webhook needs one such write, and booking a lead needs several.",
+        "Check PostgreSQL's load, its disk and the network to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
@@ -287,6 +306,8 @@ class Facts:
     disk_free: int | None = None
     #: None if no status webhooks are set up.
     webhooks: WebhookSummary | None = None
+    #: Changes in the format of sources.
+    formats: tuple[FormatChange, ...] = ()
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
@@ -372,7 +393,8 @@ def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None)
 def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
-    """Read the measured values at ``now``. Raise StoreUnavailable if the database is down."""
+    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+    names = list(names)
     with store.transaction() as tx:
         monitoring = tx.monitoring
         folder = monitoring.data_folder()
@@ -392,6 +414,7 @@ def read_facts(
             pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
             webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
+            formats=tx.formats.changes(names),
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
@@ -437,7 +460,8 @@ def _worker(facts: Facts) -> Iterator[Problem]:
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
     subject = "No worker has run" if idle is not None else "No worker is running"
     if hung is not None:
-        subject = f"The worker on {hung.host} (PID {hung.pid}) has hung"
+        what = "waits for the right version of the database" if hung.is_waiting else "hangs"
+        subject = f"The worker on {hung.host} (PID {hung.pid}) {what}"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)
 
@@ -515,6 +539,16 @@ def _sources(facts: Facts) -> Iterator[Problem]:
             )
 
 
+def _formats(facts: Facts) -> Iterator[Problem]:
+    by_source = itertools.groupby(facts.formats, key=lambda one: one.source)
+    for source, group in by_source:
+        first, *others = group
+        more = f" (and {_count(len(others), 'other change')})" if others else ""
+        since = _since(first.since, facts.now)
+        sentence = f"{source} has changed its format{since}: {first.text}{more}."
+        yield Problem(code="format_changed", source=source, since=first.since, sentence=sentence)
+
+
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
     """Return True if a source's requests have failed verification and none was accepted since."""
     since = source.refused_since
@@ -562,6 +596,15 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _speed(facts: Facts) -> Iterator[Problem]:
+    alive = [one for one in facts.processes if one.seen_ago < ALIVE]
+    worst = max(alive, key=lambda one: one.write_seconds or 0.0, default=None)
+    if worst is not None and (worst.write_seconds or 0.0) > SLOW_SECONDS:
+        who = f"the {worst.kind} process on {worst.host}"
+        sentence = f"PostgreSQL needs {worst.write_seconds:.1f} s to save a row for {who}."
+        yield Problem(code="database_slow", sentence=sentence)
+
+
 def _webhooks(facts: Facts) -> Iterator[Problem]:
     one, now = facts.webhooks, facts.now
     if one is None:
@@ -602,8 +645,10 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _pauses,
     _unmapped,
     _sources,
+    _formats,
     _review,
     _processes,
+    _speed,
     _webhooks,
     _room,
     _sandbox,

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from adapter.bookings.fetch_documents import Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
+from adapter.mapping.engine.fetched import without_failures
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
@@ -18,6 +20,9 @@ from adapter.store.fingerprints import Fingerprints, lock_key
 
 #: States of bookings that a replay replaces.
 REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
+
+#: States of events whose documents are fetched again.
+REFETCHED = (EventState.HELD, EventState.MAPPED)
 
 #: States of bookings that even a forced replay does not change, because they may reach Knock.
 NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
@@ -64,6 +69,8 @@ class Replays:
         booked tour is booked again, and a past tour is held. New bookings are sent after
         ``send_after``, if it is given.
         """
+        if not dry_run:
+            self._fetch(event_id)
         fingerprints, now = self._store.fingerprints(), self._clock()
         planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts, self._sources)
         with self._store.transaction() as tx:
@@ -95,6 +102,20 @@ class Replays:
                 action = "replayed_by_force" if is_forced else "replayed"
                 tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference
+
+    def _fetch(self, event_id: int) -> None:
+        """Fetch what the mapping needs and could not be fetched before."""
+        with self._store.statement() as tx:
+            event = tx.events.get(event_id)
+        source = self._sources.get(event.source) if event else None
+        if event is None or source is None or not source.fetch_readers:
+            return
+        known = without_failures(event.request.fetched)
+        request = dataclasses.replace(event.request, fetched=known)
+        wanted = source.to_fetch(request, source.map(request, now=self._clock()))
+        if wanted and event.state in REFETCHED:
+            fetcher = Fetcher(self._settings, self._store, self._clock)
+            fetcher.run(source, event, wanted, states=REFETCHED, is_last_try=True)
 
 
 def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:

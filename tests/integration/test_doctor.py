@@ -106,6 +106,7 @@ def record_heartbeat(opened: Database, kind: str, **changes: Any) -> None:
     now = dt.timedelta(0)
     facts: dict[str, Any] = {"id": kind, "kind": kind, "host": "here", "pid": 1, "age": now}
     facts |= {"version": adapter.__version__, "looked_ago": now, "outdated_for": None}
+    facts |= {"write_seconds": None, "is_waiting": False}
     with opened.transaction() as tx:
         tx.monitoring.record_heartbeat(Heartbeat(**facts | {"at": utc_now()} | changes))
 
@@ -219,7 +220,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "database", Status.FAULT, "a newer version: it has 9999_newer.sql", "upgrade",
     ),
     "the role may only read": (
-        without_role_rights, "database", Status.FAULT, "role reader cannot use .*alarms", "GRANT",
+        without_role_rights, "database", Status.FAULT, "role reader cannot use", "GRANT",
     ),
     "PostgreSQL is read-only": (
         alter_database("SET default_transaction_read_only = on"),

@@ -1,5 +1,6 @@
 """Test the facts that show whether all is well, and where they are shown."""
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from adapter.store import Database, DatabaseClock
 from adapter.store.monitoring import MOST_ROWS
 from adapter.store.queries import STATEMENTS
 from adapter.webhooks.endpoints import build_endpoint
+from tests.databases import run_sql
 from tests.harness import SECRETS, Harness, load_cached
 from tests.leads import lead, reconcile_when_due
 from tests.paths import MAPPINGS
@@ -166,6 +168,53 @@ def test_a_clock_that_differs_is_reported(harness: Harness, worker: Heart) -> No
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
     assert "clock_differs" not in {one.code for one in verdict(harness).problems}
+
+
+def test_a_slow_database_is_reported_after_a_minute(
+    harness: Harness, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.operations.health.SLOW_SECONDS", 0.2)
+    heart = Heart(harness.pipeline, "worker")
+    heart.beat()
+    heart.looked()
+    with locked_processes(database):
+        for _ in range(4):
+            heart.beat()
+    heart.beat()
+    assert "database_slow" not in problems(harness), "there are too few writes"
+    with locked_processes(database):
+        for _ in range(3):
+            heart.beat()
+    heart.beat()
+    assert problems(harness)["database_slow"].sentence.startswith("PostgreSQL needs 0.3 s to save")
+    for _ in range(12):
+        heart.beat()
+    assert "database_slow" not in problems(harness)
+
+
+@contextlib.contextmanager
+def locked_processes(database: str) -> Iterator[None]:
+    """Let each write of a heartbeat take 0.3 seconds."""
+    slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+    slow += "pg_sleep(0.3); RETURN NULL; END $$; CREATE TRIGGER slow AFTER INSERT "
+    run_sql(database, f"{slow} ON processes EXECUTE FUNCTION slow()")
+    yield
+    run_sql(database, "DROP FUNCTION slow CASCADE")
+
+
+def test_a_worker_that_waits_for_a_migration_does_not_seem_to_hang(
+    fresh_database: str, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.server.worker.HEARTBEAT_SECONDS", 0.05)
+    with Database(fresh_database, size=8) as opened:
+        harness = Harness(opened, upstream)
+        with Worker(harness.pipeline).running():
+            run_sql(fresh_database, "INSERT INTO migrations (name) VALUES ('9999_newer.sql')")
+            waiting = "SELECT id FROM processes WHERE is_waiting"
+            wait_until(lambda: execute(harness, waiting), "its heartbeat says so")
+        age_processes(harness, 20)
+        execute(harness, "UPDATE processes SET looked_at = looked_at - interval '60 s'")
+        assert "waits for the right version" in problems(harness)["no_worker"].sentence
 
 
 def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_postgresql(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.models import FormatChange, FormatKind
 from adapter.operations.health import (
     ALIVE,
     CONDITIONS,
@@ -44,11 +45,25 @@ def process(kind: str = "worker", **changes: Any) -> Process:
         "looked_ago": 5 * SECOND if kind == "worker" else None,
         "clock_ahead_seconds": 0.0,
         "outdated_for": None,
+        "write_seconds": 0.01,
+        "is_waiting": False,
     }
     return Process(**given | changes)
 
 
 GOOD = Facts(now=NOW, processes=(process("web"), process()), propexo_host="api.propexo.com")
+
+
+CHANGE = FormatChange(
+    source="rentfeed",
+    kind=FormatKind.PATH,
+    name="tour.time",
+    since=NOW - 5 * MINUTE,
+    first_event=7,
+    affected=14,
+    of=14,
+    new_paths={"tour.slot": 13},
+)
 
 
 def facts(**changes: Any) -> Facts:
@@ -238,6 +253,15 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         source(usual=SILENT_USUAL, accepted_at=NOW - 7 * 60 * MINUTE),
     ),
     (
+        "format_changed",
+        facts(formats=(CHANGE, dataclasses.replace(CHANGE, name="tour.date"))),
+        (
+            "rentfeed has changed its format since 17:55 UTC (5 min ago): tour.time is missing in "
+            "14 of 14 webhooks; new: tour.slot in 13 of 14 (and 1 other change)."
+        ),
+        facts(),
+    ),
+    (
         "tour_soon",
         review(soonest_at=NOW + TOUR_SOON),
         "A lead needs review, and its tour starts in 4 h.",
@@ -272,6 +296,21 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
             "web on app1, worker on app1."
         ),
         with_processes(process(outdated_for=MINUTE - SECOND)),
+    ),
+    (
+        "no_worker",
+        with_processes(process(looked_ago=MINUTE, is_waiting=True)),
+        (
+            "The worker on app1 (PID 4711) waits for the right version of the database since "
+            "17:59 UTC (60 s ago): nothing waits yet."
+        ),
+        with_processes(process(looked_ago=MINUTE - SECOND, is_waiting=True)),
+    ),
+    (
+        "database_slow",
+        with_processes(process(write_seconds=0.81), process("web", write_seconds=None)),
+        "PostgreSQL needs 0.8 s to save a row for the worker process on app1.",
+        with_processes(process(write_seconds=0.5)),
     ),
     (
         "connections_low",

@@ -11,6 +11,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.conditions import Filter, Verdict, evaluate_all
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
+from adapter.mapping.engine.partial_lists import PartialList
 from adapter.mapping.engine.reshape import PayloadReader
 from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, reason_for
@@ -65,8 +66,12 @@ class CompiledMapping:
     readers: Sequence[NamedReader]
     #: The levels of ``for_each``, outermost first. There is one item for each item of the last.
     for_each: Sequence[ForEach]
-    #: The parts of the dedupe key.
+    #: The parts of the dedupe key. Without any, only an identical body counts as a repeat.
     dedupe: Sequence[PathLookup]
+    #: Indexes of the parts of which one must have a value: with ``for_each``, those of the item.
+    identifying: Sequence[int]
+    #: Lists of which only some items are read.
+    partial_lists: Sequence[PartialList] = ()
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
     #: They run in this order. The community comes first, because the tour time needs its time zone.
@@ -92,7 +97,7 @@ class CompiledMapping:
         """Map a webhook. If ``now`` is None, tours in the past and far future are allowed."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
-        notes_so_far.reasons += repairs
+        notes_so_far.reasons += repairs + self._left_out(scope, is_item=False)
         outcome, reasons = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return Mapped(outcome=outcome, reasons=(*reasons, *repairs))
@@ -223,6 +228,7 @@ class CompiledMapping:
                 draft.merge(shared[number])
             else:
                 fill.fill(scope, draft)
+        draft.reasons += self._left_out(scope, is_item=True)
         kind = self._kind(draft, outcome)
         if kind is Kind.PROSPECT:
             draft.waive(NOT_NEEDED_BY_PROSPECTS)
@@ -267,7 +273,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the values of the dedupe paths as strings, or None if any of them is empty."""
+        """Return the values of the dedupe paths as strings, or None if there is no ID in them."""
         parts = []
         for lookup in self.dedupe:
             try:
@@ -275,7 +281,17 @@ class CompiledMapping:
                 parts.append("" if value is None else _key_part(unwrap_single(value)))
             except Unreadable:
                 return None
-        return parts if all(parts) else None
+        return parts if any(parts[number] for number in self.identifying) else None
+
+    def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
+        """Return a reason for each list with items that the mapping does not read."""
+        names = self.inner_names if self.partial_lists else ()
+        found = (
+            one.reason(scope)
+            for one in self.partial_lists
+            if (one.path.parts[0] in names) is is_item
+        )
+        return [reason for reason in found if reason]
 
 
 def _finish(draft: Draft) -> None:
@@ -326,7 +342,7 @@ def _key_part(value: object) -> str:
 def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
     """Return the dedupe key of a webhook, combined from the keys of all items."""
     parts = keys[0] if len(keys) == 1 else keys
-    if not parts or not all(parts):
+    if not parts or (len(keys) > 1 and not all(parts)):
         return None
     key = _key_from_parts(parts)
     return key if outcome is Outcome.BOOK else f"{outcome} {key}"

@@ -27,6 +27,8 @@ class Scope:
     blanks: Collection[str] = ()
     #: Corrections made while parsing the body.
     repairs: Sequence[str] = ()
+    #: Documents fetched for ``fetch:``, by URL.
+    fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: Cached lines of each email, so that each is parsed only once.
     mails: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -59,6 +61,7 @@ class Scope:
             query=self.query,
             blanks=self.blanks,
             repairs=self.repairs,
+            fetched=self.fetched,
             mails=self.mails,
         )
 

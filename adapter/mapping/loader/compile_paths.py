@@ -1,11 +1,15 @@
 """Parse the paths of a mapping, and collect them so that they can be checked later."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from adapter.mapping.engine.fields import PathLookup, Template, template_from_text
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.parsing.paths import Path, path_from_text
+
+#: Sections whose paths do not read data of a lead.
+NOT_DATA: Final = ("accept", "ignore", "cancellation", "dedupe", "respond")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,6 +38,16 @@ class PathRegistry:
             return None
         self.used.append(UsedPath(path, where, name))
         return path
+
+    def reads(self) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
+        """Yield each path that reads data of a lead, its position, and those tried before it."""
+        before: dict[KeyPath, tuple[Path, ...]] = {}
+        for one in self.used:
+            if one.where[0] in NOT_DATA:
+                continue
+            earlier = before.get(one.where, ()) if one.where[-1] != "all" else ()
+            yield one.path, self.document.at(one.where), earlier
+            before[one.where] = (*earlier, one.path)
 
     def lookup(
         self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False

@@ -1,5 +1,6 @@
 """Compile all sections of a mapping except ``appointment``."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from adapter.mapping.communities_yaml import FILE, Communities
 from adapter.mapping.engine import Community
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.conditions import Condition, Filter
+from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.reshape import (
     ItemReader,
@@ -17,10 +19,12 @@ from adapter.mapping.engine.reshape import (
     TextReader,
 )
 from adapter.mapping.engine.tables import key_from_value
+from adapter.mapping.loader.check_endpoint import NOT_A_VARIABLE_NAME, VARIABLE
 from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.parsing.paths import Path, path_from_text
+from adapter.parsing.templates import parse_template
 
 Groups = list[list[Condition]]
 #: The options that each kind of reader requires, and those it may have as well. The first is the
@@ -31,6 +35,12 @@ READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("list", "by", "value"), ("labels",)),
     (("text", "line"), ()),
     (("text", "after"), ("before",)),
+)
+#: The literal start of a URL under ``fetch:``. Only tests use http, with a server of their own.
+URL_START: Final = re.compile(r"(?:https://[A-Za-z0-9.-]+(?::\d+)?|http://127\.0\.0\.1:\d+)/")
+NOT_A_FETCH: Final = (
+    "must start with https:// and the name of one host, and contain a value of the webhook, such "
+    "as https://api.example.com/tours/{id}"
 )
 NOT_A_READER: Final = (
     "must be { json: … }, { list: …, by: …, value: … }, { list: …, by: …, equals: … }, "
@@ -98,6 +108,29 @@ class SectionCompiler:
             self.document.add(where, message)
             return None
         return frozenset(key for key in keys if key is not None)
+
+    def fetches(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
+        """Compile one name under ``fetch:``."""
+        where: KeyPath = ("fetch", name, "get")
+        token, basic = data.get("token"), tuple(data.get("basic", ()))
+        for variable in filter(None, (token, *basic)):
+            if not VARIABLE.match(variable):
+                self.document.add(("fetch", name), NOT_A_VARIABLE_NAME)
+        if token and basic:
+            self.document.add(("fetch", name), "has both 'token' and 'basic': keep one")
+        try:
+            parsed = parse_template(data["get"])
+        except ValueError as exc:
+            self.document.add(where, str(exc))
+            return []
+        pieces = tuple(
+            (text, None if path is None else self.paths.path(path, where)) for text, path in parsed
+        )
+        if not URL_START.match(parsed[0][0]) or not any(path for _, path in pieces):
+            self.document.add(where, NOT_A_FETCH)
+            return []
+        reader = FetchReader(pieces=pieces, token=token, basic=basic)
+        return [NamedReader(name=name, at=self.document.at(("fetch", name)), reader=reader)]
 
     def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
         """Compile a name under ``read`` into one reader, or two for a lookup with ``equals``."""

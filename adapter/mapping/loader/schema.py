@@ -226,6 +226,20 @@ class ReadSection(StrictSchema):
     before = _label("The text up to this label.")
 
 
+class FetchSection(StrictSchema):
+    """A name under ``fetch``: the URL of a JSON document and the credentials for it."""
+
+    get = fields.String(
+        required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
+    )
+    token = fields.String(**described("The environment variable with a bearer token."))
+    basic = fields.List(
+        fields.String(),
+        validate=validate.Length(2, 2, error="must be two variables: username, password"),
+        **described("The environment variables with a username and a password."),
+    )
+
+
 #: Each outcome's template has exactly one of these.
 ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
 
@@ -310,6 +324,7 @@ class TestSection(StrictSchema):
     headers = _object(values=fields.String())
     query = fields.String()
     content_type = fields.String()
+    fetched = _object(values=fields.Raw(), **described("Files with the fetched documents, by URL."))
 
 
 class FieldOptions(StrictSchema):
@@ -378,6 +393,10 @@ class Sections(StrictSchema):
     cancellation = fields.Raw(**described("Conditions for cancellations of bookings."))
     accept = _object(**described("Conditions that every booking must meet."))
     read = _object(values=fields.Nested(ReadSection))
+    fetch = _object(
+        values=fields.Nested(FetchSection),
+        **described("JSON documents to fetch, by name, for webhooks that contain only IDs."),
+    )
     for_each = _object(
         values=fields.String(),
         validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),

@@ -27,7 +27,10 @@ CREATE TABLE events (
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing')),
     -- ID of the key that encrypted headers, query and body, which are all in `body`; `headers` then holds
     -- only the sender's delivery IDs. NULL: not encrypted.
-    encryption_key text
+    encryption_key text,
+    -- What was fetched for a webhook that contains only IDs (`fetch:` in its mapping), as JSON. It is
+    -- encrypted and erased together with the body.
+    fetched text
 );
 CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
@@ -434,7 +437,11 @@ CREATE TABLE processes (
     -- How far its clock is ahead of the database's.
     clock_ahead_seconds double precision NOT NULL,
     -- Since when the mapping files differ from the mappings that it uses.
-    outdated_since timestamptz
+    outdated_since timestamptz,
+    -- The median duration of its heartbeats' writes in the last two minutes, or NULL if there are too few.
+    write_seconds double precision,
+    -- True if a worker waits because another version has migrated the database.
+    is_waiting boolean NOT NULL DEFAULT false
 );
 
 -- Problems that people are notified of. Deleted 90 days after their end.
@@ -520,3 +527,59 @@ CREATE TABLE metric_progress (
     position bigint NOT NULL
 );
 INSERT INTO metric_progress (position) VALUES (0);
+
+-- Statistics about the format of each source's webhooks: names of keys and numbers, never their values.
+
+-- The number of webhooks counted, and of those that the mapping accepted.
+CREATE TABLE format_counts (
+    source text PRIMARY KEY,
+    events bigint NOT NULL,
+    accepted bigint NOT NULL,
+    -- The mapping with which the latest webhook was counted.
+    mapping_hash text NOT NULL
+);
+
+-- How often a feature of a source's webhooks occurs. At most 500 per source.
+CREATE TABLE format_features (
+    source text NOT NULL,
+    -- accepted, path, leaf, field or value.
+    kind text NOT NULL,
+    -- A path or a field.
+    name text NOT NULL,
+    -- For a value: its keyed hash.
+    value text NOT NULL,
+    seen bigint NOT NULL,
+    -- The numbers, among the source's accepted webhooks, of the first and the last one with the feature.
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    longest_gap bigint NOT NULL,
+    -- The first webhook without it since the last one with it.
+    missed_at timestamptz,
+    missed_event bigint,
+    first_at timestamptz,
+    first_event bigint,
+    PRIMARY KEY (source, kind, name, value)
+);
+
+-- The changes of format that last.
+CREATE TABLE format_changes (
+    source text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    value text NOT NULL,
+    since timestamptz NOT NULL,
+    first_event bigint NOT NULL,
+    -- How many of the webhooks since then are affected.
+    affected bigint NOT NULL,
+    of bigint NOT NULL,
+    -- New paths that came at the same time, and their numbers of webhooks.
+    new_paths jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (source, kind, name, value)
+);
+
+-- The last event that was counted, in one row.
+CREATE TABLE format_progress (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    position bigint NOT NULL
+);
+INSERT INTO format_progress (position) VALUES (0);
