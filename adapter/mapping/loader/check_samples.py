@@ -43,7 +43,8 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def _scope(source: Source, sample: Sample) -> Scope:
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query)
+    fetched = sample.fetched
+    return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
 
 # --- errors
