@@ -108,7 +108,7 @@ def _print_test(
 
 
 def _warn(source: Source) -> None:
-    """Print what ``adapter check`` reports for the mapping, such as failing tests."""
+    """Print the problems that ``adapter check`` would report for a mapping."""
     problems = registry.check([source.path], settings_from().policy)
     if problems:
         lines = [str(problem) for problem in problems]

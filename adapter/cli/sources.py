@@ -18,12 +18,12 @@ from adapter.store import Database, Traffic
 
 
 class SourcesGroup(LazyGroup):
-    """A group in which the name of a source stands for ``show`` and that name."""
+    """A command group in which ``adapter sources NAME`` is short for ``sources show NAME``."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Import and return the command named in the arguments, by default ``show``."""
+        """Return the command for the arguments, or ``show`` if they begin with a source."""
         is_name = bool(args) and args[0] not in self.commands
         return super().resolve_command(ctx, ["show", *args] if is_name else args)
 
@@ -53,7 +53,7 @@ def sources(context: click.Context, as_json: bool) -> None:
 
 
 def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
-    """Return the facts about each source, by name."""
+    """Return each source's URL, signature and recent activity as dictionaries."""
     loaded = load(settings.mappings_dir, settings.policy)
     with store.transaction() as tx:
         traffic, uses = tx.stats.traffic(), tx.stats.secret_uses()

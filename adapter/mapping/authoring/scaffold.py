@@ -269,7 +269,7 @@ def _contact_type(observed: Observed) -> str:
 
 
 def table_value(name: str, text: str) -> str:
-    """Guess our value for a word of a sender, or return ""."""
+    """Guess the adapter's value for a sender's word. Return an empty string if unsure."""
     rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")
 

@@ -284,7 +284,7 @@ class CompiledMapping:
         return parts if any(parts[number] for number in self.identifying) else None
 
     def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
-        """Return a reason for each list with items that the mapping does not read."""
+        """Return a reason for each list that has items the mapping does not read."""
         names = self.inner_names if self.partial_lists else ()
         found = (
             one.reason(scope)
