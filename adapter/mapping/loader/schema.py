@@ -227,7 +227,7 @@ class ReadSection(StrictSchema):
 
 
 class FetchSection(StrictSchema):
-    """A name under ``fetch``: the URL of a JSON document and the credentials for it."""
+    """The schema of an entry under ``fetch``: a URL and the credentials for it."""
 
     get = fields.String(
         required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
