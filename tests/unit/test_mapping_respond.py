@@ -278,7 +278,7 @@ def test_the_message_is_in_the_renters_language() -> None:
 
 
 def test_a_mapping_has_messages_in_other_languages() -> None:
-    say = {
+    say: dict[str, Any] = {
         "booked": "See you!",
         "es": {"booked": "¡Nos vemos el {booking.starts_at}!"},
         "fr": {"booked": "À bientôt : {booking.starts_at}"},
