@@ -1,4 +1,4 @@
-"""``python -m adapter`` is the ``adapter`` command."""
+"""Run the ``adapter`` command as ``python -m adapter``."""
 
 from adapter.cli import main
 

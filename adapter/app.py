@@ -1,5 +1,6 @@
-"""Create the web process's WSGI application, ``adapter.app:create_app()``."""
+"""Create the WSGI application of the web process, ``adapter.app:create_app()``."""
 
+import functools
 import logging
 import math
 import threading
@@ -15,6 +16,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.start_checks import database_url
+from adapter.pipeline import Pipeline
 from adapter.services import pipeline_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, listen_for_settled_events
@@ -59,9 +61,9 @@ def create_app(
     app.extensions["pipeline"] = pipeline
     app.wsgi_app = tolerate_paths(app.wsgi_app)  # type: ignore[method-assign] # as Flask documents
     error_handlers.register_error_handlers(app)
-    app.extensions["webhooks"] = views.WebhookServices(
-        pipeline.receiver, endpoints, outcome_waiter(store, settings)
-    )
+    webhooks = views.WebhookServices(pipeline.receiver, endpoints, outcome_waiter(store, settings))
+    app.extensions["webhooks"] = webhooks
+    app.extensions["refresh_sources"] = functools.partial(refresh_sources, pipeline, webhooks)
     app.register_blueprint(views.bp)
     if settings.propexo_webhook_secret is not None:
         app.register_blueprint(
@@ -77,15 +79,21 @@ def create_app(
     return app
 
 
+def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None:
+    """Load what users have put in place in the console, if it has changed."""
+    pipeline.refresh_sources()
+    webhooks.use(pipeline.sources)
+
+
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the waiter. At most half of the threads may wait, so the rest can receive webhooks."""
+    """Build the outcome waiter. At most half of the web threads may wait at the same time."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
 
 
 class Readiness:
-    """Checks whether webhooks can be stored."""
+    """Checks whether the web process can store webhooks."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -93,7 +101,7 @@ class Readiness:
         self._checked_at = -math.inf
 
     def problem(self) -> str | None:
-        """Return why webhooks cannot be stored now, or None."""
+        """Return the reason why webhooks cannot be stored at the moment, or None."""
         try:
             # A newer version's schema is no reason: a release may be rolled back.
             self._store.check_schema()
@@ -108,7 +116,7 @@ class Readiness:
         return None
 
     def _check_room(self) -> None:
-        """Check this rarely, because strangers can ask for it and it writes a file."""
+        """Check that PostgreSQL accepts writes, at most once every few seconds."""
         with self._lock:
             if time.monotonic() - self._checked_at > ROOM_SECONDS:
                 self._store.check_room()

@@ -1,4 +1,4 @@
-"""Define the adapter's exceptions. The tree shows the consequence of each.
+"""Define the adapter's exceptions. The tree shows the consequence of each exception.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
@@ -33,16 +33,16 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """A setting or a mapping is invalid. The message says what to fix."""
+    """Raised if a setting or mapping is invalid. The message says what to fix."""
 
 
 def exit_code(exc: AdapterError) -> int:
-    """Return the exit code of a command that ends with this error."""
+    """Return the exit code for a command that fails with this exception."""
     return WRONG_CONFIGURATION if isinstance(exc, ConfigurationError) else 1
 
 
 class KeyMissing(ConfigurationError):
-    """A stored request is encrypted with a key that is not set. The message has the key's ID."""
+    """Raised if a stored request is encrypted with a key that is not configured."""
 
     #: The request's ID.
     row_id: int
@@ -56,7 +56,7 @@ class KeyMissing(ConfigurationError):
 
 
 class VerificationError(AdapterError):
-    """A request failed verification."""
+    """Raised if a webhook request fails verification."""
 
     #: A code from :data:`adapter.signatures.REASONS`, for the log and the stored rejection.
     reason: str
@@ -67,7 +67,7 @@ class VerificationError(AdapterError):
 
 
 class LimitReached(AdapterError):
-    """An IP address sent too many unverified requests, or a source sent too many requests."""
+    """Raised if an IP address or a source has exceeded its rate limit."""
 
     retry_after_seconds: float
 
@@ -77,23 +77,23 @@ class LimitReached(AdapterError):
 
 
 class PayloadError(AdapterError):
-    """A body does not match its content type. The message does not quote the body."""
+    """Raised if a body does not match its content type. The message does not quote the body."""
 
 
 class Unreadable(AdapterError):
-    """A value cannot be read. The message is shown to users, and never quotes the value."""
+    """Raised if a value cannot be read. The message is for users and never quotes the value."""
 
 
 class StoreUnavailable(AdapterError):
-    """PostgreSQL cannot be reached, or did not respond in time."""
+    """Raised if PostgreSQL cannot be reached or does not respond in time."""
 
 
 class WrongSchema(StoreUnavailable):
-    """The database's migrations are not those of this version. The message says what to do."""
+    """Raised if the database schema does not match this version. The message says what to do."""
 
 
 class NotPossible(AdapterError):
-    """The booking's state does not allow an action. The message explains why."""
+    """Raised if the booking's state does not allow an action. The message gives the reason."""
 
     #: Messages by field. Empty if the problem is not about a field.
     faults: Mapping[str, str]
@@ -104,11 +104,11 @@ class NotPossible(AdapterError):
 
 
 class SignInRefused(AdapterError):
-    """The user name or password is wrong, or sign-in is temporarily blocked."""
+    """Raised if a user name or password is incorrect, or sign-in is temporarily blocked."""
 
 
 class UpstreamError(AdapterError):
-    """Propexo did not accept the booking.
+    """Base class of exceptions for bookings that Propexo did not accept.
 
     The message is constant and safe to log. Propexo's response is in ``answer``.
     """
@@ -140,28 +140,28 @@ class UpstreamError(AdapterError):
 
 
 class NotSent(UpstreamError):
-    """The request was never sent, so a retry cannot book twice."""
+    """Raised if a request was never sent to Propexo, so that a retry cannot book twice."""
 
 
 class Unreachable(NotSent):
-    """Propexo could not be reached. The message contains the host and the reason."""
+    """Raised if Propexo cannot be reached. The message contains the host and the reason."""
 
 
 class RateLimited(UpstreamError):
-    """Propexo rejected the request before processing it. Retry later."""
+    """Raised if Propexo rejected a request because of its rate limit. It can be retried later."""
 
 
 class NotAuthorized(UpstreamError):
-    """Propexo rejected our token. Nothing was booked."""
+    """Raised if Propexo rejected the API token. Nothing was booked."""
 
 
 class Refused(UpstreamError):
-    """Propexo rejected the booking. Nothing was booked, and a retry would also be rejected."""
+    """Raised if Propexo rejected the booking. Nothing was booked, and retries would fail too."""
 
 
 class WrongPath(Refused):
-    """The URL does not exist at Propexo, because our settings or the booking's IDs are wrong."""
+    """Raised if the URL does not exist at Propexo, because of a wrong setting or a wrong ID."""
 
 
 class OutcomeUnknown(UpstreamError):
-    """The request was sent, but got no clear response. It may have been booked."""
+    """Raised if a request was sent but got no clear response. It may have been booked."""

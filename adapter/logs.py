@@ -1,4 +1,4 @@
-"""Write logs as JSON lines with a constant event name and IDs. Never log payloads.
+"""Write log lines as JSON, with a constant event name and IDs. Payloads are never logged.
 
 Exceptions are logged with type and traceback but without the message, because a driver's message
 may quote the row that failed. Our own exceptions have constant messages, which are logged.
@@ -25,10 +25,10 @@ _FOREIGN = frozenset({"apprise", "gunicorn", "psycopg", "urllib3", "py"})
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON."""
+    """Formats each log record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON, with time, level, event, fields and error."""
+        """Return a log record as a line of JSON, with its time, level, event, fields and error."""
         line: dict[str, Any] = {
             "at": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(
                 timespec="milliseconds"
@@ -44,7 +44,7 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> str:
-    """Return our own loggers' messages, but only the code location for other packages' loggers.
+    """Return the message of the adapter's own loggers. For other loggers, return the code location.
 
     A driver's message may contain a row or a URL with a password.
     """
@@ -54,7 +54,7 @@ def _event_of(record: logging.LogRecord) -> str:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback, and the message if it is ours."""
+    """Return an exception's type, causes and traceback, and its message if it is one of ours."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
@@ -75,7 +75,7 @@ def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
 
 
 def configure(level: str = "INFO") -> None:
-    """Send all log records of this process to standard error as JSON lines."""
+    """Send all log records of this process to standard error, as JSON lines."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)

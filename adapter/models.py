@@ -1,4 +1,4 @@
-"""Define requests, events, bookings and attempts, with their states and transitions."""
+"""Define webhook requests, events, bookings and attempts, with their states and transitions."""
 
 import dataclasses
 import datetime as dt
@@ -12,13 +12,13 @@ Clock = Callable[[], dt.datetime]
 
 
 def utc_now() -> dt.datetime:
-    """Return the current time. Every process uses this clock."""
+    """Return the current time in UTC, according to the local clock."""
     return dt.datetime.now(dt.UTC)
 
 
 @dataclasses.dataclass(frozen=True)
 class WebhookRequest:
-    """An HTTP request, as received.
+    """An HTTP request as received from a lead source.
 
     ``url`` is the URL as the sender wrote it, and ``body`` contains the raw bytes. The URL includes
     scheme and host if a signature may cover them. Otherwise, it may be only path and query.
@@ -40,12 +40,12 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from the parts that a mapping reads."""
+        """Build a request from a body and the other parts that a mapping can read."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
     def without_headers(self, names: Collection[str]) -> Self:
-        """Return the request without these headers. The names are in lower case."""
+        """Return a copy of the request without these headers, given by lower-case name."""
         kept = {name: text for name, text in self.lowercase_headers.items() if name not in names}
         return type(self)(self.method, self.url, kept, self.body, self.client)
 
@@ -55,7 +55,7 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name, because servers capitalize names differently."""
+        """The headers by lower-case name. Header names are not case-sensitive."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -66,12 +66,12 @@ class WebhookRequest:
 
     @property
     def content_type(self) -> str:
-        """The Content-Type header, or ""."""
+        """The Content-Type header, or an empty string if there is none."""
         return self.lowercase_headers.get("content-type", "")
 
     @property
     def query(self) -> str:
-        """The raw query string, without using ``urlsplit``, which raises errors for some URLs."""
+        """The raw query string of the URL, exactly as the sender wrote it."""
         return self.url.partition("#")[0].partition("?")[2]
 
 
@@ -91,7 +91,7 @@ class EventState(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """The kind of record that a booking creates in Knock."""
+    """The kind of record that a booking creates in Knock: a tour or a guest card."""
 
     #: A tour. Knock also creates a guest card if the renter has none.
     APPOINTMENT = "appointment"
@@ -100,7 +100,7 @@ class Kind(enum.StrEnum):
 
 
 class BookingState(enum.StrEnum):
-    """The state of an appointment or guest card."""
+    """The state of a booking, which is a tour appointment or a guest card."""
 
     #: Waiting to be sent or retried.
     PENDING = "pending"
@@ -202,7 +202,7 @@ class AttemptOutcome(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
-    """The reason why a field, booking or event could not be used as received.
+    """The reason why a field, booking or webhook could not be processed as received.
 
     ``value`` contains the renter's data. It is stored and shown to users, but never logged.
     """
@@ -224,13 +224,13 @@ class Reason:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Create a reason from the result of :meth:`as_dict`."""
+        """Create a reason from a dictionary that :meth:`as_dict` returned."""
         return cls(**data)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """A stored webhook."""
+    """A webhook that was verified and stored."""
 
     id: int
     source: str
@@ -254,7 +254,7 @@ class Event:
 
     @property
     def request(self) -> WebhookRequest:
-        """The stored request, without credentials, host or client IP address."""
+        """The stored request, without credentials, host and client address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
         return WebhookRequest("POST", url, self.headers, self.body)
 
@@ -305,13 +305,13 @@ class Booking:
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
-        """The keyed hashes of the person's contacts at this community."""
+        """The keyed hashes of the renter's email address and phone number at this community."""
         return frozenset(self.match_keys) - {self.item_key}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """A POST to Propexo, recorded before its first byte is sent."""
+    """A POST request to Propexo, recorded before its first byte is sent."""
 
     id: int
     booking_id: int
@@ -329,7 +329,7 @@ class Attempt:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A state change in the history."""
+    """A change of state, as recorded in a lead's history."""
 
     #: The booking's ID, or None for a change of the event itself.
     booking_id: int | None
@@ -346,7 +346,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadHistory:
-    """An event with its bookings, their attempts and their history."""
+    """A webhook event with its bookings, their attempts, and all state changes."""
 
     event: Event
     bookings: tuple[Booking, ...]
@@ -359,3 +359,65 @@ class LeadHistory:
     others: Mapping[int, Booking]
     #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Alias:
+    """A source's name for a community, as assigned by a user."""
+
+    source: str
+    #: The name in the form in which names are compared.
+    key: str
+    #: The name as the source sends it.
+    name: str
+    #: The community's key.
+    community: str
+    #: The source's attribution at the community, or None to use the one in communities.yaml.
+    attribution_id: str | None = None
+    by: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AddedCommunity:
+    """A community that a user has added, because communities.yaml does not list it."""
+
+    key: str
+    name: str
+    integration_id: str
+    community_id: str
+    #: An IANA name.
+    timezone: str
+    by: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MappingVersion:
+    """A mapping that a user has put in place of a file."""
+
+    source: str
+    #: The source's versions are numbered from 1.
+    number: int
+    #: The mapping, or None if the file is used again.
+    text: str | None
+    #: SHA-256 of the mapping file that it replaces.
+    file_hash: str
+    reason: str
+    by: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Overrides:
+    """Everything that users have put in place in addition to the files."""
+
+    #: The number of changes so far.
+    changes: int = 0
+    aliases: tuple[Alias, ...] = ()
+    communities: tuple[AddedCommunity, ...] = ()
+    #: Each source's newest version.
+    versions: Mapping[str, MappingVersion] = dataclasses.field(default_factory=dict)
+
+
+NO_OVERRIDES = Overrides()

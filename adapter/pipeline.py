@@ -1,4 +1,4 @@
-"""Follow one webhook from the request to the tour in Knock. Read this file first.
+"""Show how a webhook gets from the HTTP request to a tour in Knock. Read this file first.
 
 1. ``webhooks/views.py`` reads the HTTP request and responds to it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
@@ -35,6 +35,7 @@ from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase_personal_data import Eraser
+from adapter.operations.live_sources import LiveSources
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
@@ -51,13 +52,13 @@ SEND_SLOTS = 6
 
 
 def slots_of(concurrency: int) -> dict[Task, int]:
-    """Return how many of a worker's threads may run each task, so that none takes all of them."""
+    """Return the number of a worker's threads that may run each task at the same time."""
     others = concurrency - SEND_SLOTS
     return {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
 
 
 class Pipeline:
-    """The worker's steps, with a database, the mappings and a Propexo client."""
+    """The processing steps of a worker, with its database, mappings and Propexo client."""
 
     def __init__(
         self,
@@ -73,6 +74,7 @@ class Pipeline:
         self.propexo = propexo
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
+        self.live = LiveSources(settings, store, sources)
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
@@ -98,7 +100,7 @@ class Pipeline:
         self._lock = threading.Lock()
 
     def due(self) -> Mapping[Task, int]:
-        """Return how many runs each task can start now: one per due row, up to its free slots."""
+        """Return how many runs of each task can start now, limited by due rows and free slots."""
         now = self.clock()
         late = now + dt.timedelta(minutes=self.settings.notice_minutes)
         with self.store.statement() as tx:
@@ -106,7 +108,7 @@ class Pipeline:
         return {task: min(rows[task], self.slots[task] - self._running[task]) for task in rows}
 
     def run(self, task: Task) -> bool:
-        """Process due rows. Return False if there are none or all of the task's slots are busy."""
+        """Process all due rows of a task. Return False if there are none or no slot is free."""
         with self._lock:
             if self.is_full(task) or self.is_stopped:
                 return False
@@ -118,35 +120,43 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Make each run stop after its current row, and start no other until :meth:`resume`."""
+        """Stop each run after its current row, and start no new runs until :meth:`resume`."""
         for part in self._stopping:
             part.set()
 
     def resume(self) -> None:
-        """Allow runs again."""
+        """Allow new runs after :meth:`stop`."""
         for part in self._stopping:
             part.clear()
 
     @property
     def is_stopped(self) -> bool:
-        """Return True if no run may start."""
+        """Return True if new runs are not allowed."""
         return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
-        """Return True if all of the task's slots in this process are in use."""
+        """Return True if this process is already using all slots of the task."""
         return self._running[task] >= self.slots[task]
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """The current mappings, by name."""
-        return self.mapper.sources
+        """The current mappings, by source name."""
+        return self.live.sources
 
     @sources.setter
-    def sources(self, sources: Mapping[str, Source]) -> None:
-        self.mapper.sources = sources
+    def sources(self, files: Mapping[str, Source]) -> None:
+        """Use newly loaded files, with what users have put in place."""
+        self.live.replace_files(files)
+        self.mapper.sources = self.live.sources
+
+    def refresh_sources(self) -> bool:
+        """Load what users have put in place, if it has changed. Return True if it has."""
+        has_changed = self.live.refresh()
+        self.mapper.sources = self.live.sources  # also if another thread has loaded it
+        return has_changed
 
     def check_database(self) -> None:
-        """Record that a worker runs. Check first whether the database may have been restored.
+        """Record that a worker is running, after checking whether the database was restored.
 
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
@@ -166,7 +176,7 @@ class Pipeline:
                 has_more = tx.metrics.count_history(until)
 
     def recover(self) -> None:
-        """Mark lost attempts unknown, expire late bookings, and erase old data.
+        """Mark lost attempts as unknown, expire late bookings, and erase old data.
 
         A worker calls this every few seconds.
         """
@@ -187,7 +197,7 @@ class Pipeline:
             tx.stats.count_hours(now - STATS_DELAY)
 
     def _repair_clock(self) -> None:
-        """Make rows due now that a clock that was ahead has postponed."""
+        """Make rows due again that were postponed too far by a clock that was ahead."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.repair_clock(now):
@@ -196,7 +206,7 @@ class Pipeline:
                 log.error("clock_was_ahead")
 
     def sync_clock(self) -> None:
-        """Synchronize the clock with PostgreSQL. Do not send while it is too far off."""
+        """Synchronize the clock with PostgreSQL's, and stop sending while they differ too much."""
         if isinstance(self.clock, DatabaseClock):
             self.clock.measure(self.store)
             self.sender.is_allowed = not self.clock.is_dangerous

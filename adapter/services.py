@@ -1,4 +1,4 @@
-"""Build the services that every process uses."""
+"""Build the services that all processes use."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Load the sources from the mappings folder unless they are given."""
+    """Build the pipeline. Unless ``all_sources`` is given, load them from the mappings folder."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     propexo = propexo_from(settings, store.meter)
@@ -32,20 +32,20 @@ def pipeline_from(
 
 
 def propexo_from(settings: Settings, meter: Meter | None = None) -> Propexo:
-    """Build the Propexo client, which counts its requests. Without a token, use the sandbox."""
+    """Build the Propexo client. Without an API token, it connects to the sandbox."""
     url = settings.own_sandbox_url or settings.propexo_base_url
     token = settings.propexo_token or SANDBOX_TOKEN
     return Propexo(url, token, timeout_seconds=settings.propexo_timeout_seconds, meter=meter)
 
 
 def log_service_links(settings: Settings) -> None:
-    """Warn of variables that Kubernetes sets and that look like settings."""
+    """Log a warning about environment variables from Kubernetes that look like settings."""
     if names := service_links(settings.environ):
         log.warning("service_links_ignored", extra={"variables": names})
 
 
 def start_facts(settings: Settings, sources: Iterable[str]) -> Mapping[str, object]:
-    """Return what web and worker log when they start."""
+    """Return the details that web and worker processes log when they start."""
     return {
         "version": adapter.__version__,
         "sources": sorted(sources),

@@ -75,14 +75,14 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Return a value without surrounding whitespace and quotes."""
+    """Return the text without the whitespace and quotes around it."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
 
 
 def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Return the names of variables whose values are surrounded by whitespace or quotes.
+    """Return the names of variables whose values have whitespace or quotes around them.
 
     The line break at the end of a file does not count.
     """
@@ -120,7 +120,7 @@ class Environment(Mapping[str, str]):
         return len(self._variables)
 
     def reread(self) -> "Environment":
-        """Return a copy that reads the files again."""
+        """Return a copy of the environment that reads all secret files again."""
         return Environment(self._variables, {**self._former, **self._values})
 
     def _value_from_file(self, name: str) -> str:
@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return an environment with these values. They also override ``NAME_FILE`` variables."""
+    """Return a copy of an environment with these values, without their ``NAME_FILE`` variables."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -144,7 +144,7 @@ def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
 
 
 def _content_of(path: str, name: str) -> str:
-    """Return a file's text. Errors do not quote the path, because it may be the secret itself."""
+    """Return the text of a secret file. Errors do not quote its path, which may be the secret."""
     try:
         if Path(path.strip()).exists() and not Path(path.strip()).is_file():
             raise OSError(errno.EINVAL, "it is not a regular file")  # a pipe would block
@@ -159,14 +159,14 @@ def _content_of(path: str, name: str) -> str:
 
 
 def read_url(text: str) -> str:
-    """Return an HTTP or HTTPS URL without its trailing slash."""
+    """Parse an HTTP or HTTPS URL, and return it without a trailing slash."""
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return text.rstrip("/")
 
 
 def read_private_url(text: str) -> str:
-    """Return a URL. Raise ValueError unless it is HTTPS or on this machine."""
+    """Parse a URL. Raise ValueError unless it uses HTTPS or points to this machine."""
     url = read_url(text)
     if is_unencrypted(url):
         raise ValueError("must start with https://, except to this machine")
@@ -174,13 +174,13 @@ def read_private_url(text: str) -> str:
 
 
 def is_unencrypted(url: str) -> bool:
-    """Return True for an HTTP (not HTTPS) URL on another machine."""
+    """Return True if the URL uses unencrypted HTTP to another machine."""
     parts = urllib.parse.urlsplit(url)
     return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1")
 
 
 def read_database_url(text: str) -> str:
-    """Return a PostgreSQL URL. Raise ValueError if it is not one."""
+    """Parse a PostgreSQL connection URL. Raise ValueError if it is invalid."""
     if not text.startswith(("postgres://", "postgresql://")):
         raise ValueError("must start with postgresql://")
     authority = text.partition("://")[2].partition("/")[0]
@@ -190,21 +190,21 @@ def read_database_url(text: str) -> str:
 
 
 def read_token(text: str) -> str:
-    """Return a bearer token. Raise ValueError if an HTTP header cannot contain it."""
+    """Parse a bearer token. Raise ValueError if it is not allowed in an HTTP header."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise ValueError("contains a character that tokens cannot have; copy it again")
     return text
 
 
 def read_long_token(text: str) -> str:
-    """Return a bearer token. Raise ValueError if it is short enough to be guessed."""
+    """Parse a bearer token. Raise ValueError if it has fewer than 20 characters."""
     if len(text) < 20:
         raise ValueError("must have at least 20 characters, such as from `openssl rand -hex 32`")
     return read_token(text)
 
 
 def integer(low: int, high: int) -> Reader[int]:
-    """Return a parser for whole numbers within these bounds."""
+    """Return a parser for whole numbers from ``low`` to ``high``."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
@@ -215,7 +215,7 @@ def integer(low: int, high: int) -> Reader[int]:
 
 
 def seconds(low: float, high: float) -> Reader[float]:
-    """Return a parser for a number of seconds within these bounds."""
+    """Return a parser for numbers of seconds from ``low`` to ``high``."""
 
     def read(text: str) -> float:
         try:
@@ -230,7 +230,7 @@ def seconds(low: float, high: float) -> Reader[float]:
 
 
 def read_time_of_day(text: str) -> dt.time:
-    """Parse a time such as ``07:00``."""
+    """Parse a time of day such as ``07:00``."""
     try:
         return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of day has no zone
     except ValueError:
@@ -238,7 +238,7 @@ def read_time_of_day(text: str) -> dt.time:
 
 
 def read_log_level(text: str) -> str:
-    """Return a log level's name in upper case."""
+    """Parse the name of a log level, and return it in upper case."""
     levels = ("DEBUG", "INFO", "WARNING", "ERROR")
     if text.upper() not in levels:
         raise ValueError("must be one of " + ", ".join(levels))
@@ -246,7 +246,7 @@ def read_log_level(text: str) -> str:
 
 
 def read_weights(text: str) -> Mapping[str, int]:
-    """Parse weights such as ``rentfeed=3,website=1``."""
+    """Parse the weights of sources, such as ``rentfeed=3,website=1``."""
     weights = {}
     for pair in _items(text):
         name, _, weight = map(str.strip, pair.partition("="))
@@ -257,19 +257,19 @@ def read_weights(text: str) -> Mapping[str, int]:
 
 
 def read_flag(text: str) -> bool:
-    """Parse ``yes`` or ``no``."""
+    """Parse ``yes`` or ``no`` as a Boolean."""
     if text.lower() not in ("yes", "no"):
         raise ValueError("must be yes or no")
     return text.lower() == "yes"
 
 
 def read_contacts(text: str) -> frozenset[str]:
-    """Parse comma-separated email addresses and phone numbers, in lower case."""
+    """Parse comma-separated email addresses and phone numbers, and return them in lower case."""
     return frozenset(map(str.lower, _items(text)))
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a parser for ``word=SPELLING`` pairs that accepts a field's neutral words."""
+    """Return a parser for ``word=SPELLING`` pairs, whose words must be valid for ``field``."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -288,7 +288,7 @@ def spelling_of(field: str) -> Reader[Mapping[str, str]]:
 
 
 def read_proxies(text: str) -> Proxies:
-    """Parse a number of proxies (``1``) or their networks (``10.0.0.0/8,fd00::/8``)."""
+    """Parse a number of proxies (``1``) or a list of networks (``10.0.0.0/8,fd00::/8``)."""
     if text.isascii() and text.isdigit() and int(text) <= 9:
         return int(text)
     try:
@@ -298,7 +298,7 @@ def read_proxies(text: str) -> Proxies:
 
 
 def read_users(text: str) -> Mapping[str, tuple[str, str]]:
-    """Parse ``anna:operate:HASH,bob:read:HASH``, the format of ``adapter users add --print``."""
+    """Parse console users, such as ``anna:operate:HASH,bob:read:HASH``."""
     users = {}
     for entry in _items(text):
         name, _, rest = entry.partition(":")
@@ -310,7 +310,7 @@ def read_users(text: str) -> Mapping[str, tuple[str, str]]:
 
 
 def read_signing_secrets(text: str) -> tuple[str, ...]:
-    """Parse one or more Standard Webhooks secrets."""
+    """Parse comma-separated signing secrets in the Standard Webhooks format (``whsec_…``)."""
     secrets = tuple(_items(text))
     sizes = [_size_of(one.removeprefix("whsec_")) for one in secrets if one.startswith("whsec_")]
     if len(sizes) != len(secrets) or not all(24 <= size <= 64 for size in sizes):
@@ -341,7 +341,7 @@ def _is_key(text: str) -> bool:
 
 
 def _size_of(text: str, altchars: str | None = None) -> int:
-    """Return the number of bytes that a base64 text encodes, or 0 if it is not base64."""
+    """Return the number of bytes that a base64 string encodes, or 0 if it is invalid."""
     try:
         return len(base64.b64decode(text, altchars=altchars, validate=True))
     except ValueError:
@@ -349,7 +349,7 @@ def _size_of(text: str, altchars: str | None = None) -> int:
 
 
 def is_user_name(text: str) -> bool:
-    """Return True if the text is a valid name: 1 to 60 letters, digits, ``.``, ``_`` or ``-``."""
+    """Return True if the text is a valid user name of 1 to 60 letters, digits, dots or dashes."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
 
 
@@ -359,7 +359,7 @@ def _items(text: str) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable."""
+    """An environment variable of the adapter, with its default, parser and description."""
 
     name: str
     default: Any
@@ -370,7 +370,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        """Return the default as a user would set it, or an empty string if there is none."""
+        """The default value as it would be written in the environment, or an empty string."""
         if isinstance(self.default, frozenset):
             return ",".join(sorted(self.default))
         if isinstance(self.default, bool):
@@ -394,7 +394,7 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """Plausibility limits that apply to all sources."""
+    """Plausibility limits for leads, which apply to all sources."""
 
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
@@ -420,7 +420,7 @@ class Policy:
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Return Propexo's spelling of each neutral word, by field."""
+        """Propexo's spelling of each neutral word, by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -451,6 +451,10 @@ class Settings:
         "Folder for the data of the embedded PostgreSQL and the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
         "Folder that contains the mappings and communities.yaml.")
+    mappings_from_files_only: bool = setting(
+        "ADAPTER_MAPPINGS_FROM_FILES_ONLY", False, read_flag,  # noqa: FBT003 - its default
+        "yes or no: whether mappings are changed only in their files, for example in git. The "
+        "console then offers a patch instead of putting a mapping in place.")
     public_url: str | None = setting("ADAPTER_PUBLIC_URL", None, read_url,
         "URL at which senders reach the adapter. Required for signatures that cover the URL.")
     sandbox_port: int = setting("ADAPTER_SANDBOX_PORT", 8001, integer(1, 65535),
@@ -535,28 +539,28 @@ class Settings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Read the files with secrets again. Raise ConfigurationError if a value is invalid."""
+        """Return settings with all secret files read again. Raise ConfigurationError on errors."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 
     @property
     def problems(self) -> list[str]:
-        """Return errors in files with secrets whose old values are still in use."""
+        """Errors in secret files whose previous values are still in use."""
         return self.environ.problems if isinstance(self.environ, Environment) else []
 
     @property
     def is_sandbox(self) -> bool:
-        """Return True if tours are booked in the sandbox rather than in Knock."""
+        """True if tours are booked in the sandbox rather than in Knock."""
         return self.propexo_token in (None, SANDBOX_TOKEN)
 
     @property
     def knock_host(self) -> str | None:
-        """Return the API host through which tours are booked in Knock, or None for the sandbox."""
+        """The host of the API through which tours are booked in Knock, or None for the sandbox."""
         return None if self.is_sandbox else urllib.parse.urlsplit(self.propexo_base_url).hostname
 
     @property
     def own_sandbox_url(self) -> str | None:
-        """Return the URL of this installation's own sandbox, or None if it does not use one."""
+        """The URL of this installation's own sandbox, or None if it does not run one."""
         is_other = self.propexo_token is not None and self.propexo_base_url != PROPEXO_URL
         if is_other or not self.is_sandbox:
             return None
@@ -582,7 +586,7 @@ SECRET_NAMES = tuple(each.name for each in SETTINGS if each.is_secret)
 
 
 def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings from environment variables.
+    """Read all settings from environment variables.
 
     Raise :class:`ConfigurationError` with one line per error if any value is invalid. The message
     does not quote values, because some are secrets.
@@ -594,7 +598,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Return the settings and all errors. A setting with an error has its default."""
+    """Return the settings and a list of errors. A setting with an error keeps its default."""
     if not isinstance(environ, Environment):
         environ = Environment(environ)
     faults: list[str] = []
@@ -619,12 +623,12 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def service_links(environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that Kubernetes sets, which look like settings and are ignored."""
+    """Return the environment variables that Kubernetes sets and that look like settings."""
     return [name for name in _unknown(environ) if _is_service_link(name, environ)]
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    """Return the variables that have the name of a setting but are none."""
+    """Return the environment variables that look like settings but are not."""
     known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
     return [
         name
@@ -640,14 +644,14 @@ def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EnvFile:
-    """The file with settings that a command reads, and the variables that it takes from there."""
+    """The settings file that a command reads, and the names of the variables it provides."""
 
     path: Path | None
     names: frozenset[str]
 
 
 def name_connections(part: str) -> None:
-    """Name this process's connections to PostgreSQL, as pg_stat_activity shows them.
+    """Set the name of this process's PostgreSQL connections, as shown in pg_stat_activity.
 
     A name that was set elsewhere stays. One of ours was inherited from the parent process.
     """
@@ -656,7 +660,7 @@ def name_connections(part: str) -> None:
 
 
 def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
-    """Add a file's NAME=value lines to an environment, but keep variables that are already set."""
+    """Add a file's NAME=value lines to the environment. Variables that are set take precedence."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as exc:
@@ -672,7 +676,7 @@ def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
 def _read(
     declared: Mapping[str, Setting], environ: Environment, faults: list[str]
 ) -> dict[str, Any]:
-    """Return the values that are set, by field name. Add errors to ``faults``."""
+    """Parse the values that are set, and return them by field name. Append errors to ``faults``."""
     values = {}
     for field, each in declared.items():
         try:

@@ -5,9 +5,10 @@ import functools
 from collections.abc import Iterator
 
 from adapter.models import WebhookRequest
-from adapter.signatures import Verifier, sign, verifier
+from adapter.signatures import PRESETS, Verifier, sign, verifier
 from adapter.signatures.request import FORM_TYPE
 from adapter.signatures.token_scheme import TokenScheme
+from tests.key_pairs import private_pem, public_pem
 
 NOW = 1767229200.25
 
@@ -25,7 +26,24 @@ def preset_block(name: str) -> dict[str, object]:
 
 @functools.cache
 def preset_verifier(name: str) -> Verifier:
-    return verifier(preset_block(name), [SECRET])
+    return verifier(preset_block(name), [secret_of(name)])
+
+
+def algorithm_of(name: str) -> str | None:
+    """Return the algorithm of a preset whose sender has a private key."""
+    block = PRESETS[name].block
+    return str(block["algorithm"]) if block["scheme"] == "public_key" else None
+
+
+def secret_of(name: str) -> str:
+    """Return the secret that the adapter has: the shared one, or the sender's public key."""
+    algorithm = algorithm_of(name)
+    return public_pem(algorithm) if algorithm else SECRET
+
+
+def signing_secret_of(name: str) -> str:
+    algorithm = algorithm_of(name)
+    return private_pem(algorithm) if algorithm else SECRET
 
 
 def is_form(name: str) -> bool:
@@ -38,7 +56,7 @@ def delivery(name: str) -> WebhookRequest:
     content_type = FORM_TYPE if is_form(name) else "application/json"
     body = b"name=Zo%C3%AB&beds=2" if is_form(name) else '{"name": "Zoë", "beds": 2}'.encode()
     bare = WebhookRequest("POST", URL, {"Content-Type": content_type, "X-Other": "1"}, body)
-    return sign(preset_block(name), SECRET, bare, NOW)
+    return sign(preset_block(name), signing_secret_of(name), bare, NOW)
 
 
 def bit_flips(text: str) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""Decide what to book, send each booking once, and follow up until the outcome is final."""
+"""Decide what to book, send each booking once, and follow up until its outcome is final."""

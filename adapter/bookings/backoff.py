@@ -1,4 +1,4 @@
-"""Compute when to retry, check and search. All functions are pure."""
+"""Compute the delays before retries, status checks and searches."""
 
 import datetime as dt
 
@@ -54,7 +54,7 @@ MOST_WRONG_PATHS = 3
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
-    """Return True if it is certain that nothing was booked and a retry makes sense."""
+    """Return True if an attempt certainly booked nothing, so that it can be repeated safely."""
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
@@ -63,7 +63,7 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to retry a booking after ``tries`` failures that are safe to retry.
+    """Return the time of the next try for a booking that has failed ``tries`` times.
 
     ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
     the same moment.
@@ -80,7 +80,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
 
 
 def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to read a job's status again: after half of the time since its submission."""
+    """Return when to read a job's status again, with delays that grow as the job gets older."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
@@ -89,7 +89,7 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return how long to wait for a job: ``limit``, or less if the job delays a newer request.
+    """Return how long to wait for a job, which is less if a newer request is waiting for it.
 
     The newer request can be sent until ``sendable_until``. The job gets only half of the remaining
     time, so that a newer tour that starts soon can still be booked.
@@ -100,7 +100,7 @@ def job_timeout(
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to search for an unknown booking again. Each wait doubles the total wait."""
+    """Return when to search for an unknown booking again, with delays that double each time."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
     delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

@@ -32,7 +32,7 @@ _NOTHING_CAN_BE_SENT = (NotAuthorized, NotSent, RateLimited)
 
 
 class DatabaseCheck:
-    """Records that a worker runs, or suspends sending if the database was restored."""
+    """Checks whether the database may have been restored, and suspends sending if so."""
 
     def __init__(self, store: Database, writes: WriteLog, clock: Clock) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class DatabaseCheck:
         self._asked_at: float | None = None
 
     def run(self, sources: Collection[Source]) -> None:
-        """Record that a worker runs. Check the database first if it may have been restored."""
+        """Record that a worker is running. Suspend sending if the database was restored."""
         # A lost record is written again five seconds later.
         with self._store.pipeline(is_durable=False) as tx:
             if tx.identity.record_worker():
@@ -74,7 +74,7 @@ class DatabaseCheck:
             log.error("database_restored", extra={"reason": cause})
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
-        """Return why the database must be older than Propexo's write log, or None.
+        """Return the evidence that Propexo has newer writes than this database, or None.
 
         Raise UpstreamError if the log cannot be read yet.
         """
@@ -99,7 +99,7 @@ class DatabaseCheck:
         return f"Propexo lists {len(lost)} newer writes" if lost else None
 
     def _has_asked_enough(self, error: UpstreamError) -> bool:
-        """Return True if Propexo has not responded for a long time. Log the first error."""
+        """Return True if Propexo has failed to respond for so long that the check must end."""
         if self._asked_at is None:
             log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
         now = time.monotonic()

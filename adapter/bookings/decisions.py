@@ -1,4 +1,4 @@
-"""Define decisions on requests: a state, a rule, and the other lead involved."""
+"""Define the decisions on requests, and the sentence that explains each of them to users."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ class Decision:
 
     @property
     def reason(self) -> Reason:
-        """The rule that was applied, as a sentence for users."""
+        """The decision as a sentence for users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
         also = "".join(
@@ -85,7 +85,7 @@ class Decision:
         return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of) + also)
 
     def applied_to(self, booking: Booking) -> Booking:
-        """Return a booking that is not stored yet, with the decision applied."""
+        """Return a copy of a new booking, with the decision and its reason applied."""
         return dataclasses.replace(
             self.changed(booking),
             reasons=(*booking.reasons, self.reason),
@@ -99,7 +99,7 @@ class Decision:
         )
 
     def changes(self, booking: Booking) -> bool:
-        """Return True unless the booking already has the decision's state and rule."""
+        """Return True if the decision would change the booking's state, rule or related lead."""
         return (self.state, self.code, self.because_of) != (
             booking.state,
             booking.reason,
@@ -108,17 +108,17 @@ class Decision:
 
 
 def held(code: str, other: Booking) -> Decision:
-    """Return a decision to hold a request for review because of ``other``."""
+    """Return the decision to hold a request for review because of ``other``."""
     return Decision(state=BookingState.HELD, code=code, because_of=other.id)
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return the decision for a request that the sender already sent as ``original``."""
+    """Return the decision that a request repeats ``original``, which the sender sent earlier."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return the decision for a request that ``other`` replaces."""
+    """Return the decision that ``other`` replaces a request."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason
@@ -126,7 +126,7 @@ def superseded(request: Booking, other: Booking) -> Decision:
 
 
 def duplicate_of(request: Booking, other: Booking) -> Decision:
-    """Return the decision for a request that duplicates ``other``."""
+    """Return the decision that a request duplicates ``other``."""
     codes = {
         (Kind.APPOINTMENT, Kind.APPOINTMENT): "same_person_and_time",
         (Kind.PROSPECT, Kind.APPOINTMENT): "same_person_has_a_tour",
@@ -144,5 +144,5 @@ BOOKED_AFTER_CANCELLATION = Reason(
 
 
 def carried_out_late(newer: Booking) -> Reason:
-    """Return the reason to review a booking that ``newer`` should have replaced in Knock."""
+    """Return the reason to review a booking that may have replaced ``newer`` in Knock."""
     return Reason(field=FIELD, reason=SENTENCES["carried_out_late"].format(newer.id))

@@ -1,4 +1,4 @@
-"""Follow up on sent bookings: read each job's status until it is final."""
+"""Follow up on sent bookings by reading the status of each job until it is final."""
 
 import datetime as dt
 import logging
@@ -29,7 +29,7 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
-    """Reads the outcomes of submitted bookings from Propexo."""
+    """Reads the outcomes of submitted and unknown bookings from Propexo."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -41,7 +41,7 @@ class Follower:
         self.stopping = threading.Event()
 
     def check_due(self) -> None:
-        """Check the bookings that are due, as fast as the rate limit allows."""
+        """Check all bookings that are due, as fast as the rate limit allows."""
         for _ in range(MAX_CHECKS_PER_RUN):
             check = None if self.stopping.is_set() else self._next()
             if check is None:
@@ -51,7 +51,7 @@ class Follower:
                 return
 
     def _next(self) -> DueCheck | None:
-        """Reserve one call under the rate limit, and claim the booking that has been due longest.
+        """Reserve an API call, and claim the booking that has been due for the longest time.
 
         The booking becomes due again after a lease, in case this process dies. Return None if there
         is nothing to check now.
@@ -69,13 +69,13 @@ class Follower:
             return found
 
     def _lease(self, booking: Booking) -> dt.timedelta:
-        """Return how long no other process checks a booking."""
+        """Return how long this process may check a booking before another process may do so."""
         is_search = booking.state is not BookingState.SUBMITTED
         search = self.propexo.timeout_seconds + SEARCH_LEASE_MARGIN
         return dt.timedelta(seconds=search if is_search else STATUS_LEASE)
 
     def _check(self, check: DueCheck) -> None:
-        """Check one booking. After an unexpected error, check again much later."""
+        """Check the status of one booking. After an unexpected error, retry in an hour."""
         booking = check.booking
         try:
             if booking.state is BookingState.SUBMITTED:
@@ -90,7 +90,7 @@ class Follower:
                 tx.bookings.reschedule(booking, self.clock() + RETRY_DELAY_AFTER_BUG)
 
     def _follow_up(self, booking: Booking, *, has_related: bool) -> None:
-        """Read and record the status of a submitted booking's job.
+        """Read and record the job status of a submitted booking.
 
         A success that affects no other booking is recorded without reading other bookings.
         """
@@ -123,7 +123,7 @@ class Follower:
             reconcile(tx, booking, self.clock())
 
     def _report(self, booking: Booking) -> JobReport | UpstreamError:
-        """Return the status of the booking's job, or the error from reading it."""
+        """Return the status of a booking's job, or the error from reading it."""
         try:
             return self.propexo.write_status(booking.job_id or "")
         except UpstreamError as exc:
@@ -135,7 +135,7 @@ class Follower:
     def _job_timeout(
         self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
     ) -> dt.timedelta:
-        """Return how long to wait for the job, which is less if it delays a newer request."""
+        """Return how long to wait for a job, which is less if it delays a newer request."""
         pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]
@@ -144,7 +144,7 @@ class Follower:
         )
 
     def handle_failure_notice(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
-        """Handle Propexo's webhook about a failed or partly failed job."""
+        """Process a webhook from Propexo about a job that failed completely or partly."""
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:

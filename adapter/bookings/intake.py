@@ -1,4 +1,4 @@
-"""Store a mapped event's bookings, taking into account the person's other requests.
+"""Store the bookings that were mapped from an event, considering earlier requests.
 
 Everything is written in the transaction that completes the event, while locks on the people's keys
 are held.
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class BookingPlanner:
-    """Plans and stores the bookings of mapped events."""
+    """Creates and stores the bookings of mapped events."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Store an event's outcome and bookings.
+        """Store an event's final state and its bookings.
 
         If ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
         requested now and are not treated as duplicates of earlier items or tours.
@@ -91,12 +91,12 @@ class BookingPlanner:
         bookings: Iterable[Booking],
         now: dt.datetime,
     ) -> None:
-        """Lock the people in an event's stored bookings and in the newly mapped ones."""
+        """Lock the people in an event's stored bookings and in its newly mapped bookings."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
         tx.bookings.lock_related((*drafts, *bookings), now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
-        """Return a booking for an item, without storing it."""
+        """Return an unsaved booking for one item of an event."""
         community = item.community.key if item.community else None
         keys = self._fingerprints.person_keys(community, item.appointment, self._shared)
         item_key = None
@@ -140,7 +140,7 @@ class BookingPlanner:
         related: Related,
         draft: Booking,
     ) -> Decision | None:
-        """Return the decision on a new request, or None to keep its mapped state."""
+        """Return the decision on a new request, or None to keep the state from its mapping."""
         now = draft.created_at
         has_sent_at = item.sent_at is not None
         repeat = _repeat(tx, source, draft, related, has_sent_at=has_sent_at)
@@ -168,7 +168,7 @@ class BookingPlanner:
 
 
 def event_state(mapped: Mapped) -> EventState:
-    """Return the state of an event with this mapping result."""
+    """Return the final state of an event with this mapping result."""
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
@@ -182,7 +182,7 @@ def _repeat(
     *,
     has_sent_at: bool,
 ) -> Repeat | None:
-    """Return the earlier request with exactly the same bytes, if there is one.
+    """Return the earlier request with exactly the same content, or None.
 
     The same bytes with the sender's own time or a delivery ID are certainly a retry.
     """
@@ -206,7 +206,7 @@ def _repeat(
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
-    """Detect an item that appears twice in the same webhook."""
+    """Return the decision on an item that the same webhook already contained, or None."""
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:
@@ -219,7 +219,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a draft the person's latest request, even if Knock already has the same tour."""
+    """Make a new booking the person's latest request, even if Knock has the same tour."""
     gone = [
         one
         for one in related.same
@@ -241,7 +241,7 @@ def _store(
     related: Related,
     now: dt.datetime,
 ) -> Booking:
-    """Store a booking with its decision, and update the person's other requests."""
+    """Store a new booking with its decision, and update the same person's other requests."""
     if draft.item_key in related.crowded or any(
         one.item_key == draft.item_key is not None for one in related.different
     ):

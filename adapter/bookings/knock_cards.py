@@ -1,4 +1,4 @@
-"""Work out which tours Knock keeps. All functions are pure.
+"""Predict which tours Knock keeps, based on how it identifies people.
 
 Knock identifies a prospect only by email and phone, and cancels the prospect's tour when it books
 another one. If a request has contacts of two prospects, or a contact that was overwritten since, we
@@ -14,7 +14,7 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A prospect in Knock, and the bookings that it may have there."""
+    """A prospect in Knock, with its contacts and the bookings that Knock may have for it."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()
@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that certainly replaced bookings in Knock, by the replaced booking's ID.
+    """Return the tours that certainly replaced others in Knock, by the ID of the replaced one.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -32,7 +32,7 @@ def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
 def left_beside(
     new: Booking, others: Iterable[Booking], same: Container[int], now: dt.datetime
 ) -> Sequence[Booking]:
-    """Return the upcoming tours that Knock might keep or might cancel when it books a new one.
+    """Return the upcoming tours that Knock might keep or cancel when it books a new tour.
 
     ``others`` are in the order in which they were posted, followed by those not sent yet. ``same``
     has the IDs of the requests from the new one's person, which may be canceled if that is certain.
@@ -69,7 +69,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the card that Knock certainly uses for a booking, if any, and all it might use."""
+    """Return the prospect that Knock will use for a booking, if certain, and all candidates."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

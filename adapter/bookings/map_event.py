@@ -1,4 +1,4 @@
-"""Map received events to bookings, or record why an event has none."""
+"""Map received events to bookings, or record the reason why that is not possible."""
 
 import datetime as dt
 import logging
@@ -26,7 +26,7 @@ MAX_EVENTS_PER_RUN = 100
 
 
 class Mapper:
-    """Maps events with the current mappings. Assign ``sources`` to replace all mappings at once."""
+    """Maps events with the current mappings. To replace all mappings, assign ``sources``."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -39,7 +39,7 @@ class Mapper:
         self.stopping = threading.Event()
 
     def map_due(self) -> bool:
-        """Map received events that are due, each in its own transaction.
+        """Map all events that are due, each in its own transaction.
 
         Return False if no event is due.
         """
@@ -51,7 +51,7 @@ class Mapper:
         return first is not None
 
     def _map_next(self) -> bool | None:
-        """Map the next due event. Hold it after an unexpected error.
+        """Map the next event that is due. If an unexpected error occurs, hold the event.
 
         Return True if more events may be due, False if this was the last, and None if none was due.
         """
@@ -86,7 +86,7 @@ class Mapper:
         return has_more
 
     def map(self, tx: Transaction, event: Event) -> None:
-        """Map an event, which the caller has locked, and store its bookings."""
+        """Map a locked event and store its bookings."""
         source, now = self.sources.get(event.source), self.clock()
         if source is None and now - event.received_at < MAX_WAIT_FOR_MAPPING:
             # The web process may have loaded a mapping that this worker has not loaded yet.
@@ -99,7 +99,7 @@ class Mapper:
         planner.apply(tx, event, mapped, source, now)
 
     def _hold(self, event_id: int, why: str) -> None:
-        """Hold an event that cannot be mapped. Postpone it first, so it never blocks others."""
+        """Hold an event that cannot be mapped, so that it does not block the others."""
         now = self.clock()
         with self.store.statement() as tx:
             tx.events.postpone(event_id, now + RETRY_DELAY_AFTER_BUG)

@@ -1,4 +1,4 @@
-"""Build the queries that search for an unknown booking, and match the returned records.
+"""Build queries for Propexo's lists, and find an unknown booking in the results.
 
 After a POST without a response, three of Propexo's lists may contain the booking: the write log (a
 job with these parameters), the prospects (this person) and their events (a tour at this instant).
@@ -27,7 +27,7 @@ _SPANS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("month", 30 * 
 
 
 def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
-    """Return the query for the write log since an attempt."""
+    """Return the query for jobs in Propexo's write log since an attempt started."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "time_range": time_range((now - attempt.started_at + SKEW).total_seconds()),
@@ -36,12 +36,12 @@ def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
 
 
 def time_range(age: float) -> str:
-    """Return the shortest range of the write log that covers this many seconds."""
+    """Return the shortest time range of the write log that covers ``age`` seconds."""
     return next((name for name, seconds in _SPANS if age < seconds), "month")
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
-    """Return the query for the community's prospects that changed since an attempt."""
+    """Return the query for a community's prospects that changed since an attempt started."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "community_id": str(attempt.request["community_id"]),
@@ -52,7 +52,7 @@ def prospects_query(attempt: Attempt) -> dict[str, str]:
 
 
 def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
-    """Return the query for one prospect's tours."""
+    """Return the query for the tours of one prospect."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "prospect_id": prospect_id,
@@ -63,7 +63,7 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
 def job_in(
     log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]
 ) -> tuple[str, dt.datetime] | None:
-    """Return the ID of this attempt's job and when Propexo accepted it, or None.
+    """Return the ID and acceptance time of an attempt's job in the write log, or None.
 
     ``known`` contains the IDs of other bookings' jobs, which are skipped.
     """
@@ -84,17 +84,17 @@ def job_in(
 
 
 def jobs_of(log: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the IDs of all jobs in a write log."""
+    """Return the job IDs in a list of write log records."""
     return [record["job_id"] for record in log if isinstance(record.get("job_id"), str)]
 
 
 def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return True if two requests are for the same person and tour."""
+    """Return True if two POST bodies are for the same person and the same tour."""
     return all(one.get(name) == other.get(name) for name in (*IDENTIFYING, *CONTACTS))
 
 
 def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list[str]:
-    """Return the IDs of the prospects with this attempt's email or phone."""
+    """Return the IDs of prospects with the same email or phone as an attempt."""
     wanted = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
     return [
         record["id"]
@@ -106,7 +106,7 @@ def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list
 
 
 def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
-    """Return True if one of these prospects is this attempt's guest card.
+    """Return True if one of the prospects is the guest card that an attempt created.
 
     One matching contact is not enough, because roommates may share a phone. All contacts that were
     sent must match, and so must the last name.
@@ -122,7 +122,7 @@ def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool
 
 
 def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
-    """Return True if one of these events is the booking's tour and is not canceled.
+    """Return True if the list of events contains the booking's tour and it is not canceled.
 
     Propexo does not document an event's fields, so any field may contain the instant.
     """
@@ -134,7 +134,7 @@ def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
 
 
 def _normalize_contact(value: object) -> str:
-    """Return an email in lower case, a phone's last ten digits, or "" for anything else."""
+    """Return a lower-case email, the last ten digits of a phone number, or "" for other text."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text
@@ -143,7 +143,7 @@ def _normalize_contact(value: object) -> str:
 
 
 def parse_instant(value: object) -> dt.datetime | None:
-    """Return an instant with an offset in UTC, or None for anything else."""
+    """Parse an ISO 8601 instant and convert it to UTC. Return None if it is not valid."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Decide whether a new request is a repeat, a change, or a request from another person.
+"""Decide whether a new request is a repeat, a change, or from a different person.
 
 :mod:`adapter.bookings.precedence` decides how it affects the person's other requests. All functions
 are pure.
@@ -31,7 +31,7 @@ from adapter.store import RESTORED
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Repeat:
-    """A webhook with the same bytes as an earlier one."""
+    """An earlier webhook with the same content as the new one."""
 
     #: The booking from the earlier webhook.
     original: Booking
@@ -42,7 +42,7 @@ class Repeat:
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a repeated cancellation, or None if it is not a late repeat.
+    """Return the decision on a repeated cancellation, or None if it takes effect normally.
 
     A late retry must not cancel a newer request.
     """
@@ -66,7 +66,7 @@ def decide_new(
     open_sources: Collection[str] = (),
     nearby: Sequence[Booking] = (),
 ) -> Decision | None:
-    """Return the decision on a new request, or None to keep its mapped state.
+    """Return the decision on a new request, or None to keep the state from its mapping.
 
     ``same`` contains the person's other requests, ``unclear`` the requests of people who may be the
     same person, and ``nearby`` all requests whose contacts Knock may link to the new one's.
@@ -111,7 +111,7 @@ def decide_new(
 def _held_after_restore(
     new: Booking, same: Sequence[Booking], now: dt.datetime, *, has_sent_at: bool
 ) -> Decision | None:
-    """Hold a request if the last tour, whose webhook was lost, may or may not be newer.
+    """Hold a request if it is unclear whether a tour recovered after a restore is newer.
 
     The lost webhook arrived at some time before the tour's POST. So a request that was made before
     the POST may still be newer, and one for an earlier lost tour may be a late repeat.
@@ -128,7 +128,7 @@ def _held_after_restore(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return the other requests with the new one's key, oldest first."""
+    """Return earlier and later requests with the same sender key as ``new``, in order."""
     versions = [
         one
         for one in same
@@ -149,7 +149,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Detect a repeat of the sender's latest version, unless it has been canceled since.
+    """Return the decision on a request that repeats the sender's latest version, or None.
 
     The repeat needs review if a user has dismissed that version since, or if the renter has a later
     tour from another sender, because the renter may have asked again.
@@ -169,7 +169,7 @@ def _unchanged(
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if the sender canceled the latest version before sending the new one."""
+    """Return True if the sender canceled the latest version of a request before ``new``."""
     latest = _latest_version(new, same)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
@@ -184,7 +184,7 @@ def _older_version(new: Booking, same: Sequence[Booking]) -> Decision | None:
 
 
 def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold the second of two tours that the same webhook requests for one person."""
+    """Hold a tour if the same webhook also requests another tour for the same person."""
     twins = [
         one
         for one in Person(tuple(same), now).at(new.community).tours
@@ -196,7 +196,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version with another contact or community, because Knock would keep both tours."""
+    """Hold a new version with a different contact or community, as Knock would keep both."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))
@@ -206,7 +206,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 
 def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version that only corrects a contact, because Knock keeps the old contact."""
+    """Hold a new version that only changes a contact, because Knock would ignore the change."""
     sent = [
         one
         for one in _versions(new, same)
@@ -222,7 +222,7 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold a booking whose key was canceled before it arrived, unless its time is known."""
+    """Hold a request whose cancellation arrived first, unless its time shows that it is newer."""
     before = [
         one
         for one in same
@@ -234,14 +234,14 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if a repeat could undo something that a sender has sent since."""
+    """Return True if booking a repeat might undo a change that the sender has made since."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None
 
 
 def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
-    """Return the sender's latest version if its community differs from the new request's."""
+    """Return the sender's latest version if it is for a different community, or None."""
     latest = _latest_version(new, same)
     return latest if latest is not None and latest.community != new.community else None
 
@@ -253,7 +253,7 @@ def _held_unproved(
     now: dt.datetime,
     open_sources: Collection[str],
 ) -> Decision | None:
-    """Hold an unverified source's request that would replace a verified source's request.
+    """Hold a request if it would let an unverified source change a verified source's tour.
 
     Anyone can send to an open source, and an email address must not be enough to move a tour.
     """
@@ -267,7 +267,7 @@ def _held_unproved(
 
 
 def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
-    """Return whether ``new`` would replace ``one`` once it is sent."""
+    """Return True if sending ``new`` would replace ``one`` in Knock."""
     is_tour_or_unsent = one.kind is Kind.APPOINTMENT or one.state not in SENT
     return (
         new.kind is Kind.APPOINTMENT
@@ -281,19 +281,19 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return the person's latest other tour at the new request's community."""
+    """Return the latest tour that the person requested at the new request's community."""
     return Person(tuple(same), now).at(new.community).last
 
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
-    """Hold a late repeat, because it must not undo a newer request."""
+    """Return the decision to hold a late repeat, which must not undo a newer request."""
     last = _moved(new, same) or _last_tour(new, same, now)
     since = [one for one in same if one is last or (one.is_cancellation and are_versions(one, new))]
     return held("repeat_or_change", max(since or same, key=order))
 
 
 def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a request that may be from another person, because Knock might confuse the two."""
+    """Hold a request that may be from a different person with the same contact."""
     others = Person(tuple(unclear), now).wanted
     if not others:
         return None
@@ -305,7 +305,7 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
 def _held_beside(
     new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
 ) -> Decision | None:
-    """Hold a tour if Knock might keep another tour too, or might cancel this one later."""
+    """Hold a tour if Knock might keep another one in addition, or might cancel this one later."""
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
     beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), known, now)
@@ -317,7 +317,7 @@ def _held_beside(
 def _held_doubtful(
     new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
 ) -> Decision | None:
-    """Hold a request instead of merging it with a tour that Knock may no longer have."""
+    """Hold a request instead of merging it with a tour that may no longer be in Knock."""
     other = next((one for one in same if one.id == planned.because_of), None)
     if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
         return None

@@ -1,4 +1,4 @@
-"""Represent one person's requests at one community. All functions are pure."""
+"""Represent all requests from one person at one community."""
 
 import dataclasses
 import datetime as dt
@@ -50,24 +50,24 @@ PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
 def order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return the sort key for requests: by the time of the request, then by arrival."""
+    """Return the sort key for requests, which is the time of the request and then the ID."""
     return (booking.asked_at, booking.id)
 
 
 def is_current(booking: Booking, now: dt.datetime) -> bool:
-    """Return True for an upcoming tour or a guest card less than 30 days old."""
+    """Return True for an upcoming tour, or a guest card that is less than 30 days old."""
     if booking.kind is Kind.PROSPECT:
         return max(booking.created_at, booking.asked_at) > now - PROSPECT_LIFETIME
     return booking.starts_at is not None and booking.starts_at > now
 
 
 def may_exist(booking: Booking) -> bool:
-    """Return True if Knock has, may have or may soon get the booking."""
+    """Return True if the booking is in Knock, may be in Knock, or is being sent."""
     return booking.state in SENT and booking.gone_at is None
 
 
 def may_replace(kind: Kind, other: Kind) -> bool:
-    """Return True if one kind may replace another. A guest card never replaces a tour."""
+    """Return True if one kind of request may replace another. A card never replaces a tour."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
 
 
@@ -80,7 +80,7 @@ class Person:
 
     @functools.cached_property
     def by_id(self) -> Mapping[int, Booking]:
-        """The requests, keyed by ID."""
+        """The person's requests by ID."""
         return {request.id: request for request in self.requests}
 
     @functools.cached_property
@@ -94,12 +94,12 @@ class Person:
 
     @functools.cached_property
     def wanted(self) -> Sequence[Booking]:
-        """The current requests that were sent, are ready to be sent, or were merged with those."""
+        """The current requests that were sent, can be sent, or were merged with one of these."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
     @functools.cached_property
     def wanted_ids(self) -> frozenset[int]:
-        """The IDs of the wanted requests. Comparing whole requests takes a hundred times longer."""
+        """The IDs of the wanted requests. Comparing IDs is much faster than comparing requests."""
         return frozenset(one.id for one in self.wanted)
 
     def _counts(self, request: Booking) -> bool:
@@ -114,7 +114,7 @@ class Person:
         )
 
     def is_revisable(self, request: Booking) -> bool:
-        """Return True if the request was merged into or replaced by a lead that still exists."""
+        """Return True if the decision to merge or replace this request may still be revised."""
         other = self.by_id.get(request.because_of or 0)
         if request.state not in MERGED or other is None:
             return False
@@ -130,7 +130,7 @@ class Person:
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Follow a request's merges and replacements, and return the last lead in the chain."""
+        """Return the request that finally replaced or absorbed the given one."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)
@@ -138,7 +138,7 @@ class Person:
         return request
 
     def at(self, community: str | None) -> "Person":
-        """Return this person with only the requests at one community."""
+        """Return a copy of this person with only the requests at one community."""
         if all(one.community in (community, None) for one in self.requests):
             return self
         local = (one for one in self.requests if one.community in (community, None))
@@ -151,29 +151,29 @@ class Person:
 
     @functools.cached_property
     def last(self) -> Booking | None:
-        """The tour that the person requested last."""
+        """The tour that the person requested most recently, or None."""
         return max(self.tours, key=order, default=None)
 
     @functools.cached_property
     def standing(self) -> Booking | None:
-        """The tour that exists or will exist in Knock, which is the one that was posted last."""
+        """The tour that Knock has or will have, which is the one posted last, or None."""
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The tours that certainly replaced bookings in Knock, by the replaced booking's ID."""
+        """The tours that certainly replaced others in Knock, by the ID of the replaced tour."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:
-        """Return True if a later tour may have replaced this tour in Knock."""
+        """Return True if a later tour may have replaced this one in Knock."""
         standing = self.standing
         is_later = standing is not None and posting_order(standing) > posting_order(tour)
         is_booked = standing is not None and standing.state is BookingState.BOOKED
         return is_later and is_booked and tour.id not in self.replaced
 
     def newer_version(self, request: Booking) -> Booking | None:
-        """Return the sender's newest later version of a pending request, if any.
+        """Return the newest later version of a pending request, or None.
 
         A version at another community also counts if it was merged with a request there.
         """
@@ -191,7 +191,7 @@ class Person:
         return one.state is BookingState.PENDING and one.id in self.wanted_ids
 
     def _is_wanted_elsewhere(self, one: Booking, request: Booking) -> bool:
-        """Return True if one is wanted at another community, where leads may not be known here."""
+        """Return True if ``one`` is still wanted at a different community than ``request``."""
         if one.community == request.community:
             return False
         is_merged_there = one.state in MERGED and one.because_of not in self.by_id
@@ -201,7 +201,7 @@ class Person:
         return one.id in self.wanted_ids or is_wanted
 
     def tour_for(self, request: Booking) -> Booking:
-        """Return the booking for the same tour as ``request``."""
+        """Return the booking that represents the tour time of ``request``."""
         twins = [one for one in self.tours if one.starts_at == request.starts_at]
         if self.standing in twins:
             assert self.standing is not None  # noqa: S101 - the same tour is a booking
@@ -226,7 +226,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the cancellations of a request, which have the same key and came later."""
+    """Return the later cancellations of a request from the same sender with the same key."""
     known = tuple(requests)
     return [
         one
@@ -240,7 +240,7 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
 
 
 def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
-    """Return whether a cancellation is from the person who made these requests.
+    """Return True if a cancellation comes from the person who made these requests.
 
     If it has no contact, it is from the person whose request it canceled.
     """
@@ -253,13 +253,13 @@ def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
 
 
 def are_versions(one: Booking, other: Booking) -> bool:
-    """Return whether two requests from different webhooks have the same sender and key."""
+    """Return True if two requests from different webhooks have the same sender and key."""
     is_same_event = one.event_id == other.event_id and one.id != other.id
     return one.item_key is not None and one.item_key == other.item_key and not is_same_event
 
 
 def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
-    """Return True if the sender requested another tour between two requests."""
+    """Return True if the sender requested a different tour between two requests."""
     return (
         one.source == later.source
         and one.starts_at != later.starts_at
@@ -276,17 +276,17 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return the sort key for bookings in Knock: by the time of the POST, then by ID."""
+    """Return the sort key for bookings in Knock, which is the time of the POST and then the ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 
 def posted(requests: Iterable[Booking]) -> Sequence[Booking]:
-    """Return the bookings that Knock may have had, in the order in which they were posted."""
+    """Return the bookings that may have been in Knock, in the order in which they were posted."""
     return sorted((one for one in requests if one.state in SENT), key=posting_order)
 
 
 def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the last tour posted after ``booking``, which replaced it in Knock, or None."""
+    """Return the last tour that was posted after ``booking`` and replaced it, or None."""
     later = [
         one
         for one in _tours_of_contacts(booking, others)
@@ -298,7 +298,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 
 
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
-    """Return the request that a tour found in Knock may belong to instead of ``booking``, or None.
+    """Return another request that a tour found in Knock may belong to, or None.
 
     Knock may have replaced the tour with one that was posted later, or the tour found may be
     someone else's at the same time.
@@ -312,7 +312,7 @@ def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
 
 
 def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[Booking]:
-    """Return the tours that may exist in Knock and share a contact with the booking."""
+    """Return tours that may be in Knock and share an email or phone with the booking."""
     return [
         one
         for one in others

@@ -43,7 +43,7 @@ _NEW_VERSION = frozenset(
 
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
-    """Return the decisions that change a request, by request ID.
+    """Return the decisions that change any of a person's requests, by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
     that have the same sender and key. One decision may affect another, so all are recomputed until
@@ -69,7 +69,7 @@ def _changed(person: Person) -> Iterator[tuple[int, Decision]]:
 
 
 def _changes(decision: Decision, request: Booking, person: Person) -> bool:
-    """Return whether a decision must be stored.
+    """Return True if a decision differs from the stored one, so that it must be saved.
 
     A replaced request keeps naming the first request that replaced it, as long as that one was not
     discarded and does not need review. Otherwise, each new request would rewrite all earlier ones.
@@ -104,7 +104,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeat if another request, which arrived later, was made before it."""
+    """Hold a repeat if a different request, which arrived late, was made in between."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None
@@ -114,7 +114,7 @@ def _decide_repeat(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
-    """Decide whether a tour is the latest request, the same as another tour, or outdated."""
+    """Decide whether a tour is the latest request, a duplicate, or replaced by a newer one."""
     last = person.last
     assert last is not None  # noqa: S101 - the request is one of the tours
     if request.starts_at != last.starts_at:
@@ -150,7 +150,7 @@ def _is_earlier_card(one: Booking, request: Booking) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide on the latest request. It may need review if its merged lead is gone."""
+    """Decide whether the latest request must be sent or reviewed after its merged lead changed."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)
@@ -169,7 +169,7 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_waiting(request: Booking, person: Person) -> Decision | None:
-    """Replace a request that needs review by a newer version or by a booked tour."""
+    """Close a request in review if a newer version or a booked tour makes it unnecessary."""
     versions = [
         one
         for one in person.requests
@@ -189,7 +189,7 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
-    """Return whether ``newer`` is the sender's newer version of a request and independent of it.
+    """Return True if ``newer`` is a later version from the same sender that replaces ``request``.
 
     A version that was merged with the request itself is not a reason to close the request.
     """
@@ -203,7 +203,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide whether an open cancellation is done, withdrawn, or must be carried out in Knock."""
+    """Decide whether a cancellation is done, withdrawn, or must be carried out in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -240,7 +240,7 @@ def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Close a repeated cancellation that needs review if the sender requested a tour after it."""
+    """Close a repeated cancellation in review if the sender requested a tour after it."""
     later = [
         one
         for one in person.requests
@@ -256,7 +256,7 @@ def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision 
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
-    """Return requests that came after a cancellation and were canceled by the sender too."""
+    """Return later requests with the cancellation's key that were also canceled."""
     return [
         one
         for one in person.requests
@@ -268,12 +268,12 @@ def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
 
 
 def _is_forced_card(request: Booking) -> bool:
-    """Return whether a user wants this guest card even if the person has a tour."""
+    """Return True if a user has forced a guest card for a person who may have a tour."""
     return request.reason == "forced" and request.kind is Kind.PROSPECT
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the other senders' bookings that the canceled requests were merged with."""
+    """Return other senders' bookings with which the canceled requests were merged."""
     ids = {
         one.because_of
         for one in canceled
@@ -287,7 +287,7 @@ def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
 
 
 def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Booking:
-    """Return the earliest cancellation that ``request`` repeats without a request in between."""
+    """Return the first of several consecutive cancellations of the same request."""
     versions = sorted((one for one in requests if are_versions(one, request)), key=order)
     first = request
     for one in reversed(versions[: versions.index(request)]):
@@ -300,7 +300,7 @@ def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Bookin
 def _asked_after(
     cancellation: Booking, canceled: Sequence[Booking], person: Person
 ) -> Booking | None:
-    """Return a later request that has the cancellation's key or is for a tour that it canceled."""
+    """Return a later request that makes a cancellation obsolete, or None."""
     tours = {
         (one.community, one.starts_at)
         for one in canceled
@@ -323,7 +323,7 @@ def _asked_after(
 
 
 def _takes_back(request: Booking, *, is_first: bool) -> bool:
-    """Return whether a request after a cancellation shows that the tour is wanted after all.
+    """Return True if a request after a cancellation shows that the renter still wants a tour.
 
     A request in review does not, unless the cancellation had nothing to cancel or the review is
     only about a contact for the same tour.
@@ -336,14 +336,14 @@ def _takes_back(request: Booking, *, is_first: bool) -> bool:
 
 
 def _may_stand(canceled: Booking, person: Person) -> bool:
-    """Return True if a canceled booking may still be in Knock, not replaced by a later tour."""
+    """Return True if Knock may still have a canceled booking."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
     return may_exist(canceled) and canceled.id not in person.replaced
 
 
 def may_be_gone(tour: Booking, requests: Iterable[Booking], now: dt.datetime) -> bool:
-    """Return True if it is not known whether Knock still has a tour.
+    """Return True if Knock may have canceled a tour, or a user may have canceled it there.
 
     Another tour may have replaced it. Or a user dismissed a cancellation that asked whether the
     renter wants the tour, and may have canceled it in Knock.

@@ -1,4 +1,4 @@
-"""Reconcile a person's stored bookings with the plan: load, plan, apply.
+"""Update a person's stored bookings whenever one of their requests changes.
 
 Whenever a request arrives or a booking's state changes, :func:`adapter.bookings.precedence.plan` is
 recomputed from all of the person's requests while the person's lock is held.
@@ -34,7 +34,7 @@ from adapter.store import Transaction
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Related:
-    """The other requests that share a contact or a key with one request."""
+    """The other requests that share a contact or a sender's key with a request."""
 
     #: Requests from the same person.
     same: tuple[Booking, ...]
@@ -49,7 +49,7 @@ class Related:
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
-        """Group rows by whether they come from the same person."""
+        """Group requests by whether they come from the same person as ``booking``."""
         people: dict[Relation, list[Booking]] = {kind: [] for kind in Relation}
         for row in rows:
             if row.id != booking.id:
@@ -64,7 +64,7 @@ class Related:
         )
 
     def has_several_under(self, cancellation: Booking) -> bool:
-        """Return True if a cancellation's key does not make clear whose request it cancels."""
+        """Return True if it is unclear whose request a cancellation cancels."""
         same = [one for one in self.same if are_versions(one, cancellation)]
         changed = [
             one
@@ -79,13 +79,13 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return whether two requests share only one contact and have compatible names."""
+    """Return True if two requests are matched by a single shared contact and by name."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
 
 def _of_two_people(fitting: Sequence[Booking], same: Sequence[Booking]) -> Set[int]:
-    """Return the IDs of requests that match by name but contradict another matching name."""
+    """Return the IDs of requests that match by name but may be from a different person."""
     names = {name_of(one): one for one in same}
     if len(names) > MOST_NAMES:
         return {one.id for one in fitting}
@@ -103,7 +103,7 @@ def _contradict(one: Booking, other: Booking) -> bool:
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to a booking. The caller must hold the locks on the keys.
+    """Return the requests related to a booking. The caller must have locked its keys.
 
     A cancellation may not name a person, but the booking that it cancels does. So both are treated
     as related to the same requests. A booking that Knock replaced with another person's tour is
@@ -126,7 +126,7 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
 def _linked(
     booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
 ) -> Iterator[Booking]:
-    """Yield requests of the same full name that share a contact with one of the person's requests.
+    """Yield requests with the same full name that are related through another request's contact.
 
     For example, one has only the email, one only the phone, and a third request has both.
     """
@@ -142,7 +142,7 @@ def _linked(
 def _with_cancellations(
     booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
 ) -> list[Booking]:
-    """Return the person's requests, their cancellations, and everything that these cancel."""
+    """Return a person's requests, their cancellations, and the requests that those cancel."""
     known = {one.id for one in same}
     known |= {row.id for row in rows if _is_canceling(booking, row, same)}
     cancellations = [row for row in rows if row.id in known and row.is_cancellation]
@@ -157,7 +157,7 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return whether one of two requests cancels a request from the other one's person."""
+    """Return True if ``booking`` or ``row`` cancels a request from the other one's person."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
@@ -172,7 +172,7 @@ MOST_STEPS = 2
 def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
-    """Recompute and apply the plan for a person's requests after one of them has changed."""
+    """Recompute the decisions on a person's requests after one has changed, and store them."""
     tx.bookings.lock_related([booking], now)
     current = tx.bookings.get(booking.id, lock=True) or booking
     related = load(tx, current, now)
@@ -181,7 +181,7 @@ def reconcile(
 
 
 def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Booking, ...]:
-    """Return the requests that share a key with this one, and lock the keys if there are any.
+    """Return the other requests that share a key with a booking, after locking the shared keys.
 
     Keys are always locked before rows, to avoid deadlocks. If there are no other requests, nothing
     can depend on this booking, so nothing is locked.
@@ -206,7 +206,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions, and reconcile the people related to changed requests."""
+    """Store decisions on a person's requests, and update other people who are affected."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         move(tx, row, _checked(tx, row, decisions[row.id], now), now)
@@ -216,7 +216,7 @@ def apply(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Hold a request that would be sent after all if it may be from another person."""
+    """Return the decision, or hold the request if it may be from a different person."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
@@ -224,7 +224,7 @@ def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.date
 
 
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
-    """Store a decision on one booking. If the booking may be sent, it becomes due now."""
+    """Store a decision on a booking. If the booking may now be sent, it becomes due."""
     is_ready = decision.state is BookingState.PENDING
     tx.bookings.move(
         booking.id,
@@ -238,7 +238,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Return the bookings that replaced booked tours in Knock, by the replaced booking's ID."""
+    """Return the bookings that replaced booked tours in Knock, by the ID of the replaced one."""
     found = {}
     for booking in bookings:
         others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)
@@ -250,7 +250,7 @@ def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int
 
 
 def come_from_several(rows: Sequence[Booking]) -> bool:
-    """Return True if these requests may be from several people."""
+    """Return True if the requests may be from more than one person."""
     return any(
         relation(one, other) is not Relation.SAME
         for number, one in enumerate(rows)

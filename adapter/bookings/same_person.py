@@ -1,4 +1,4 @@
-"""Decide whether two requests are from the same person. All functions are pure.
+"""Decide whether two requests are from the same person.
 
 Knock identifies a person at a community by email or phone. But people may share a contact, such as
 an office's email, a portal's relay number or a partner's phone. So if two requests share one
@@ -19,7 +19,7 @@ _PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
 
 
 class Relation(enum.Enum):
-    """Whether two requests are from the same person."""
+    """The possible results of comparing the people in two requests."""
 
     SAME = "the same person"
     DIFFERENT = "two people"
@@ -28,7 +28,7 @@ class Relation(enum.Enum):
 
 
 def relation(one: Booking, other: Booking) -> Relation:
-    """Compare the people in two requests that share a contact or the sender's key."""
+    """Compare the people in two requests that share a contact or a sender's key."""
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
     is_erased = _is_erased(one) or _is_erased(other)
@@ -40,7 +40,7 @@ def relation(one: Booking, other: Booking) -> Relation:
 
 
 def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
-    """Compare two requests with the same sender and key. The later one may correct the earlier.
+    """Compare the people in two requests that have the same sender and the same key.
 
     Some senders use the same key for all leads (``0``, ``{{lead.id}}``, an event with seats).
     """
@@ -54,14 +54,14 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 
 
 def has_another_contact(one: Booking, other: Booking) -> bool:
-    """Return True if both requests have contacts but share none."""
+    """Return True if both requests have contacts, but none in common."""
     is_here = one.community == other.community
     contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
 
 
 def is_one_full_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests have the same name, with more than one word."""
+    """Return True if two requests have the same name and it has at least two words."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 
@@ -71,12 +71,12 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return the contacts themselves, because their match keys differ between communities."""
+    """Return a booking's email and phone, which match even across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
-    """Return True if two names may belong to one person, or None if one is missing.
+    """Return True if two names may belong to the same person, or None if one is missing.
 
     Every word of the shorter name must be a word of the longer one, or its initial: "D. Okafor" and
     "Dana Okafor" agree, "Dan Okafor" and "Dana Okafor" do not.
@@ -88,7 +88,7 @@ def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None
 
 
 def _match(one: str, other: str) -> bool:
-    """Return whether two words are equal or one is the other's initial."""
+    """Return True if two words are equal, or one is the initial of the other."""
     return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
 
 

@@ -1,4 +1,4 @@
-"""Send each booking with one POST, between two commits and within Propexo's rate limit.
+"""Send each booking with a single POST, between two commits and within Propexo's rate limit.
 
 The first commit reserves a call under the rate limit for the most urgent booking, and stores the
 attempt and the state ``sending``. Only then is the first byte sent. The second commit stores the
@@ -41,7 +41,7 @@ ALARM_AFTER = dt.timedelta(minutes=5)
 
 
 class Sender:
-    """Sends bookings. Each run makes one POST at a time."""
+    """Sends bookings to Propexo, one POST at a time per run."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Sender:
                 return
 
     def _next(self) -> tuple[Attempt | dt.datetime | None, bool]:
-        """Make the first commit, which reserves a call and claims the most urgent booking.
+        """Reserve an API call and store an attempt for the most urgent booking, in one commit.
 
         Return two values: the stored attempt, the time of the next allowed call, or None if no
         booking can be sent; and whether to continue.
@@ -115,7 +115,7 @@ class Sender:
             return None, True
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock and return the most urgent booking and the state of the rate limit."""
+        """Lock and return the most urgent booking, with the state of the rate limit."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
@@ -127,7 +127,7 @@ class Sender:
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime
     ) -> Callable[[], Attempt]:
-        """Count the call and store the attempt. Return a function that returns the attempt."""
+        """Count an API call and store the attempt. Return a function that returns the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute
@@ -138,7 +138,7 @@ class Sender:
         return tx.attempts.begin(booking.id, request, now=now, lease_until=until)
 
     def _hold(self, booking: Booking) -> None:
-        """Hold a booking that cannot be sent.
+        """Hold a booking that cannot be sent, so that it does not block the send queue.
 
         Otherwise, it would remain the most urgent booking and block the send queue.
         """
@@ -147,7 +147,7 @@ class Sender:
             tx.bookings.move(booking.id, BookingState.HELD, why="internal_error", now=now)
 
     def _send(self, attempt: Attempt) -> None:
-        """Make the POST and the second commit, which records its outcome."""
+        """Send an attempt's POST, and commit its outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
                 # The reserved call has expired, and the lease may have expired too.
@@ -167,7 +167,7 @@ class Sender:
             self._record_host()
 
     def _record_host(self) -> None:
-        """Record, once per process, that this database has booked in Knock."""
+        """Record, once per process, which host this database uses to book in Knock."""
         if self._is_host_recorded or self.settings.knock_host is None:
             return
         with self.store.statement() as tx:
@@ -192,7 +192,7 @@ class Sender:
         transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
         write: Callable[[Transaction], None],
     ) -> None:
-        """Commit an outcome. Retry while PostgreSQL is unavailable.
+        """Commit an outcome, and retry for two minutes while PostgreSQL is unavailable.
 
         If PostgreSQL stays unavailable, recovery later finds the unfinished attempt and marks the
         booking unknown.
@@ -212,7 +212,7 @@ class Sender:
                 return
 
     def try_resume_sending(self) -> None:
-        """Resume sending if a cheap read shows that Propexo works and accepts the token."""
+        """Resume sending if a cheap API call shows that Propexo works and accepts the token."""
         interval = dt.timedelta(seconds=TOKEN_CHECK_SECONDS)
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
@@ -237,7 +237,7 @@ class Sender:
 
 
 def _shows_that_it_works(error: UpstreamError, stop: Stop) -> bool:
-    """Return True if Propexo works again, although it rejected the read.
+    """Return True if an error response shows that Propexo is working again.
 
     The token may be allowed to send, but not to read this list. The next POST is a single trial.
     """
@@ -249,7 +249,7 @@ def _shows_that_it_works(error: UpstreamError, stop: Stop) -> bool:
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
-    """Log that sending is still stopped. If that lasts long, log one error."""
+    """Log that sending is still stopped, with an error if it has been stopped for too long."""
     alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
     is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
     extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownSettler:
-    """Searches for bookings with an unknown outcome. They are never resent automatically."""
+    """Searches for bookings with an unknown outcome, which are never resent automatically."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -55,7 +55,7 @@ class UnknownSettler:
                     reconcile(tx, current, now)
 
     def _search(self, booking: Booking, attempt: Attempt) -> UnknownMatch | None:
-        """Return the job, tour or guest card of an unknown booking, or None if it is in no list.
+        """Return the job, tour or guest card of an unknown booking, or None if nothing is found.
 
         The caller has already counted the first call against the rate limit. Further calls are
         counted here.
@@ -82,7 +82,7 @@ class UnknownSettler:
         return None
 
     def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Count a call and return one page of a list. Raise UpstreamError if that fails."""
+        """Reserve an API call, and return one page of a list. Raise UpstreamError on failure."""
         with self.store.transaction() as tx:
             limit = self.settings.rate_per_minute
             if tx.rate_limit.try_read(self.clock(), limit) is not None:

@@ -1,4 +1,4 @@
-"""Record Propexo's responses in the second of the two commits around a POST.
+"""Record Propexo's responses, which is the second of the two commits around each POST.
 
 Every function writes in the transaction that it is given. A finished attempt is not changed,
 because the first outcome counts, with one exception: a late response may correct an attempt that
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownMatch:
-    """A record in Propexo's lists that matches an unknown booking."""
+    """A record in one of Propexo's lists that matches an unknown booking."""
 
     #: The ID of its job, whose status must be read. None if the tour itself was found in Knock.
     job_id: str | None
@@ -44,7 +44,7 @@ class UnknownMatch:
 def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
-    """Record that Propexo accepted the booking, and schedule its follow-up."""
+    """Record that Propexo accepted a booking, and schedule the first check of its job."""
     if tx.attempts.accept(
         attempt.id,
         now=now,
@@ -79,7 +79,7 @@ def record_failure(
 
 
 def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int:
-    """Return how many of the booking's attempts ended with a WrongPath like this one."""
+    """Return the number of the booking's attempts that failed because of a wrong path."""
     if not isinstance(error, WrongPath):
         return 0
     attempts = tx.attempts.of_booking(attempt.booking_id)
@@ -87,7 +87,7 @@ def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime, *, is_repeated: bool) -> None:
-    """Stop sending if several POSTs in a row got no clear response.
+    """Count a POST without a clear response. Stop sending after several in a row.
 
     Any other response shows that Propexo works. A booking that fails repeatedly counts once,
     because its own IDs may be wrong.
@@ -102,7 +102,7 @@ def _count(tx: Transaction, error: UpstreamError, now: dt.datetime, *, is_repeat
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Mark a rejected booking failed, or resend it once if only optional fields were rejected.
+    """Mark a rejected booking as failed, or resend it once without the rejected optional fields.
 
     The rejected fields are moved to the notes. A second POST is safe, because Propexo returns a 400
     before it creates a job.
@@ -127,7 +127,7 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule a retry of a booking that is not in Knock. Pause sending if all calls fail."""
+    """Schedule a retry for a booking that is certainly not in Knock, or hold it for review."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
@@ -157,7 +157,7 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
-    """Lock an attempt's person and return its booking.
+    """Lock the person of an attempt, and return the attempt's booking.
 
     The lock is necessary because a newer request from the same person may arrive at the same
     moment.
@@ -169,7 +169,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark a booking unknown whose sender ended before it recorded an outcome."""
+    """Mark a booking as unknown because its process died before it stored an outcome."""
     booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
@@ -179,7 +179,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_lost_job(
     tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
 ) -> None:
-    """Record that Propexo has a job for a booking that a restored database does not know."""
+    """Record a job that Propexo has for a booking that was lost in a restore."""
     if booking.state is not BookingState.PENDING:
         tx.bookings.move(
             booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now
@@ -203,7 +203,7 @@ def record_possibly_sent(
     since: dt.datetime,
     now: dt.datetime,
 ) -> None:
-    """Mark a pending booking unknown, because it may have been sent since a backup."""
+    """Mark a pending booking as unknown because it may have been sent after the backup."""
     attempt = tx.attempts.begin(booking.id, request, now=since, lease_until=now)()
     tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now)
     _mark_unknown(tx, booking.id, "restored", now)
@@ -213,7 +213,7 @@ def record_possibly_sent(
 def record_success(
     tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime
 ) -> Callable[[], bool]:
-    """Record that a submitted booking's job succeeded.
+    """Record that the job of a submitted booking has succeeded.
 
     Return a function that returns True if the booking was still submitted.
     """
@@ -235,7 +235,7 @@ def record_job_status(
     deadline: dt.timedelta,
     others: Sequence[Booking] = (),
 ) -> None:
-    """Record a job's status. The booking becomes booked, failed or unknown, or is checked later.
+    """Record a job's status, so that the booking becomes booked, failed, unknown, or due later.
 
     ``others`` contains the requests that share a key with the booking.
     """
@@ -270,7 +270,7 @@ def record_status_error(
     deadline: dt.timedelta,
     lag: dt.timedelta,
 ) -> None:
-    """Reschedule a failed status read. The job itself may be fine.
+    """Schedule another status check after a failed one, or mark the booking as unknown.
 
     After the deadline, or after ``lag`` if Propexo was unreachable, the booking becomes unknown and
     is searched for.
@@ -287,13 +287,13 @@ def record_status_error(
 def record_search_error(
     tx: Transaction, booking: Booking, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Reschedule a failed search for an unknown booking."""
+    """Schedule another search for an unknown booking after a failed one."""
     apply_rate_headers(tx, error, now)
     _search_again(tx, booking, now)
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Update the rate limit and the token's status, which affect all calls, from a read error."""
+    """Update the rate limit after a failed read, and suspend sending if the token was rejected."""
     limiter = tx.rate_limit
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
@@ -311,7 +311,7 @@ def record_search(
     until: dt.datetime,
     others: Sequence[Booking] = (),
 ) -> None:
-    """Record a search for an unknown booking. The lists may lag behind Knock until ``until``.
+    """Record the result of a search for an unknown booking.
 
     ``others`` contains the requests that share a key with the booking. The tour that was found may
     belong to one of them.
@@ -345,7 +345,7 @@ def record_search(
 def _record_ambiguous_tour(
     tx: Transaction, booking: Booking, later: Booking, now: dt.datetime, until: dt.datetime
 ) -> None:
-    """Record a tour that may belong to an unknown booking or to another one, ``later``.
+    """Record that a tour found in Knock may belong to ``booking`` or to the ``later`` one.
 
     If the later one is for the same instant, the tour belongs to it. Otherwise Knock should have
     canceled this tour: it was processed late, and replaced the later one.
@@ -367,7 +367,7 @@ def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
 
 
 def _record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime) -> None:
-    """Mark a booking as booked, or for review if a user reported its cancellation before."""
+    """Mark a booking as booked, or for review if a user had reported it as canceled."""
     if booking.gone_at is None:
         tx.bookings.move(booking.id, BookingState.BOOKED, why=how, now=now)
         log.info("booking_booked", extra={"booking_id": booking.id, "why": how})
@@ -383,7 +383,7 @@ def _record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
-    """Mark a booking for review: Propexo may have processed it after a newer one."""
+    """Mark a booking for review because Propexo may have processed it after a newer one."""
     tx.bookings.move(
         booking.id,
         BookingState.UNKNOWN,
@@ -398,7 +398,7 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
 def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    """Mark a booking unknown. It may exist in Knock, so search for it and never resend it."""
+    """Mark a booking as unknown and schedule a search. It may be in Knock, so never resend it."""
     due_at = backoff.next_search(now, now=now, chance=_jitter())
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons

@@ -1,4 +1,4 @@
-"""Find jobs in Propexo's write log that were lost when this database was restored.
+"""Find jobs in Propexo's write log that are missing from a restored database.
 
 The log lists only finished writes, and Propexo does not document that it contains writes to Knock.
 So it proves that a lead was not sent only if it lists everything that is known to have been sent.
@@ -26,7 +26,7 @@ MOST_PAGES = 500
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A finished write in Propexo's log."""
+    """A finished write job in Propexo's write log."""
 
     id: str
     created_at: dt.datetime
@@ -35,7 +35,7 @@ class Job:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self | None:
-        """Return the job of a record, or None if it has no ID, time or parameters."""
+        """Create a job from a log record. Return None if it has no ID, time or parameters."""
         job_id, parameters = record.get("job_id"), record.get("parameters")
         created_at = parse_instant(record.get("created_at"))
         if not isinstance(job_id, str) or not isinstance(parameters, Mapping) or not created_at:
@@ -45,32 +45,32 @@ class Job:
 
     @property
     def kind(self) -> Kind:
-        """The kind of record that the job created. A guest card has no time."""
+        """The kind of record that the job created: a tour or a guest card."""
         has_time = "appointment_time" in self.parameters
         return Kind.APPOINTMENT if has_time else Kind.PROSPECT
 
     @property
     def starts_at(self) -> dt.datetime | None:
-        """The tour's time, or None for a guest card."""
+        """The time of the tour in UTC, or None for a guest card."""
         date, time = (self.parameters.get(f"appointment_{part}") for part in ("date", "time"))
         return parse_instant(f"{date}T{time}+00:00")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
-    """The source and the community that a write was for."""
+    """The source and community for which a job was created."""
 
     source: str
     community: Community
 
 
 def identity_of(request: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return the values that two requests for the same person and tour have in common."""
+    """Return the fields that identify the person and tour of a POST body."""
     return tuple(request.get(name) or None for name in (*IDENTIFYING, *CONTACTS))
 
 
 def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
-    """Return the source and community for each pair of community and attribution IDs."""
+    """Return the source and community for each combination of community and attribution IDs."""
     return {
         (community.integration_id, community.community_id, attribution): Owner(
             source=source.name, community=community
@@ -82,7 +82,7 @@ def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
 
 
 def owner_of(job: Job, known: Mapping[tuple[object, ...], Owner]) -> Owner | None:
-    """Return the source and community of a job, or None if another program wrote it."""
+    """Return a job's source and community, or None if another program created it."""
     names = ("integration_id", "community_id", "attribution_id")
     return known.get(tuple(job.parameters.get(name) for name in names))
 
@@ -93,7 +93,7 @@ def _attributions(community: Community, source: str) -> Iterable[str]:
 
 
 def without(jobs: Iterable[Job], bookings: Iterable[Booking]) -> Iterator[Job]:
-    """Yield the jobs that do not belong to any of these bookings."""
+    """Yield the jobs that match none of the bookings."""
     identities = {identity_of(booking.appointment) for booking in bookings}
     return (job for job in jobs if identity_of(job.parameters) not in identities)
 
@@ -116,13 +116,13 @@ class WriteLog:
         self._pause = pause
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs that belong to no booking in this database."""
+        """Return the jobs that do not belong to any booking in this database."""
         with self._store.statement() as tx:
             known = set(tx.bookings.known_jobs([job.id for job in jobs]))
         return [job for job in jobs if job.id not in known]
 
     def read(self, integrations: Iterable[str], since: dt.datetime) -> list[Job]:
-        """Return all jobs since a time, oldest first. Raise UpstreamError if that fails."""
+        """Return all jobs since a time, oldest first. Raise UpstreamError if that is impossible."""
         age = (self._clock() - since + SKEW).total_seconds()
         jobs = {
             job.id: job
@@ -143,7 +143,7 @@ class WriteLog:
         raise UpstreamError("Propexo's write log is too long to be read")
 
     def _wait_for_turn(self) -> None:
-        """Count a call against the rate limit, and wait until it is allowed."""
+        """Wait until the rate limit allows an API call, and count the call."""
         limit = self._settings.rate_per_minute
         while True:
             with self._store.transaction() as tx:

@@ -13,6 +13,7 @@ import click
 from adapter.cli import output
 from adapter.cli.formatting import table
 from adapter.cli.help import examples
+from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
 from adapter.cli.mappings import mappings_option
 from adapter.exceptions import ConfigurationError, UpstreamError, WrongSchema
@@ -30,6 +31,8 @@ from adapter.store import Database
 
 
 @click.group(
+    cls=LazyGroup,
+    lazy={"manage_aliases": "aliases"},
     invoke_without_command=True,
     epilog=examples("adapter communities", "adapter communities pull", "adapter communities check"),
 )

@@ -20,12 +20,13 @@ from adapter.cli.leads import (
     source_option,
 )
 from adapter.exceptions import StoreUnavailable
-from adapter.mapping import registry
+from adapter.mapping import overlay, registry
 from adapter.models import utc_now
 from adapter.operations import csv_export, report_serializers
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.decision_report import decision_report
 from adapter.operations.health import Verdict, unreachable, verdict_of
+from adapter.operations.live_sources import LiveSources
 from adapter.operations.report_serializers import group_as_dict, verdict_as_dict
 from adapter.operations.status import overview_of
 from adapter.settings import Settings, settings_from
@@ -181,8 +182,11 @@ def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     edited = registry.load_text(
         settings.mappings_dir, name, file.read_text("utf-8"), settings.policy
     )
-    current = registry.load(settings.mappings_dir, settings.policy).get(name)
+    files = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
+        live = LiveSources(settings, store, files)
+        live.refresh()
+        current, edited = live.sources.get(name), overlay.with_communities(edited, live.overrides)
         with store.transaction() as tx:
             tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
         compared = list(compare_mappings(current, edited, recent(store, name, last)))

@@ -20,6 +20,7 @@ from adapter.cli.leads import (
 from adapter.mapping import registry
 from adapter.models import BookingState, EventState, utc_now
 from adapter.operations import serializers
+from adapter.operations.live_sources import live_sources
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Difference, Replays
 from adapter.propexo.appointment import value_from_text
@@ -32,8 +33,8 @@ Operation = TypeVar("Operation", Repairs, Replays)
 def _build(operation: type[Operation], store: Database) -> Operation:
     """Create an operation with this store and the current mappings."""
     settings = settings_from()
-    sources = registry.load(settings.mappings_dir, settings.policy)
-    return operation(settings, store, sources, utc_now)
+    files = registry.load(settings.mappings_dir, settings.policy)
+    return operation(settings, store, live_sources(settings, store, files), utc_now)
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -18,15 +18,22 @@ from adapter.webhooks import signed_client
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 to_option = click.option("--to", "url", help="URL of the adapter. [default: on this machine]")
 type_option = click.option("--content-type", help="[default: based on the file extension]")
+key_option = click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="PEM file with a private key. Only for sources with a public key.",
+)
 
 
-def _request(name: str, file: Path, url: str | None, content_type: str | None) -> WebhookRequest:
+def _request(
+    name: str, file: Path, url: str | None, content_type: str | None, key: Path | None
+) -> WebhookRequest:
     settings = settings_from()
     source = load_one(settings.mappings_dir, name, settings.policy)
     body = file.read_bytes()
     return signed_client.sign_webhook(
         source,
-        _secret(settings, source),
+        key.read_text() if key else _secret(settings, source),
         body=body,
         content_type=content_type or content_type_of(file, body) or "application/json",
         adapter_url=url or settings.public_url or f"http://127.0.0.1:{settings.port}",
@@ -50,12 +57,15 @@ def _secret(settings: Settings, source: Source) -> str:
 @file_argument
 @to_option
 @type_option
-def sign(source: str, file: Path, url: str | None, content_type: str | None) -> None:
+@key_option
+def sign(
+    source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
+) -> None:
     """Print a curl command that sends FILE to SOURCE.
 
     A signature with a timestamp is valid for only a few minutes.
     """
-    click.echo(signed_client.curl(_request(source, file, url, content_type), str(file)))
+    click.echo(signed_client.curl(_request(source, file, url, content_type, key), str(file)))
 
 
 @click.command(
@@ -68,12 +78,15 @@ def sign(source: str, file: Path, url: str | None, content_type: str | None) -> 
 @file_argument
 @to_option
 @type_option
-def send(source: str, file: Path, url: str | None, content_type: str | None) -> None:
+@key_option
+def send(
+    source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
+) -> None:
     """Send FILE to SOURCE with a valid signature.
 
     The adapter's response is printed. The exit code is 1 if the adapter rejects the webhook.
     """
-    answer = signed_client.send(_request(source, file, url, content_type))
+    answer = signed_client.send(_request(source, file, url, content_type, key))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")
     if answer.status >= 300:
         sys.exit(1)

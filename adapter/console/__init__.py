@@ -14,6 +14,7 @@ from adapter.console import (  # noqa: F401
     actions,
     decision_pages,
     error_pages,
+    layout,
     playground,
     views,
 )

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import re
 import secrets
 from typing import Any, Final
 
@@ -29,6 +30,9 @@ BROWSER_DAYS: Final = 365
 
 #: Maximum form size before sign-in. The sign-in form is much smaller.
 MAX_STRANGERS_FORM_BYTES: Final = 8 * 1024
+
+#: A page of this console: an absolute or relative URL, with its path and query as a group.
+_PAGE_URL: Final = re.compile(r"(?:https?://[^/\\\s]*)?(/console/[\w./~%?=&+:@,;-]*)(?:#.*)?")
 
 #: Pages that anyone may load.
 PUBLIC_ENDPOINTS: Final = frozenset({"console.static", "console.sign_in", "console.open_link"})
@@ -105,7 +109,7 @@ def check_access() -> Response | None:
     flask.g.user = _current_user(request)
     if flask.g.user is None:
         if request.endpoint not in PUBLIC_ENDPOINTS:
-            return _redirect_to_sign_in()
+            return _redirect_to_sign_in(request)
         request.max_content_length = MAX_STRANGERS_FORM_BYTES
     sanitize_form(request)
     if request.method == "POST":
@@ -137,7 +141,7 @@ def sign_in() -> Any:
     """Show the sign-in form, or check a sign-in attempt."""
     request = flask.request
     if request.method != "POST":  # HEAD does not count as an attempt
-        return flask.render_template("console/sign_in.html", fault=None)
+        return flask.render_template("console/sign_in.html", fault=None, next=_next_page(request))
     try:
         user = services.sign_in.sign_in(
             request.form.get("name", "").strip(),
@@ -147,8 +151,9 @@ def sign_in() -> Any:
         )
     except SignInRefused as exc:
         log.warning("sign_in_refused")
-        return flask.render_template("console/sign_in.html", fault=str(exc)), 401
-    return _remember_browser(_begin_session(user), user)
+        page = flask.render_template("console/sign_in.html", fault=exc, next=_next_page(request))
+        return page, 401
+    return _remember_browser(_begin_session(user, _next_page(request)), user)
 
 
 @bp.get("/open")
@@ -190,12 +195,12 @@ def _is_public_https() -> bool:
     return (services.settings.public_url or "").startswith("https://")
 
 
-def _begin_session(user: User) -> Response:
+def _begin_session(user: User, next_page: str = "") -> Response:
     flask.session.clear()  # a CSRF token from before sign-in must not stay valid
     flask.session.permanent = True
     now = int(services.now().timestamp())
     flask.session.update(user=user.name, mark=services.sign_in.mark_of(user), signed_in_at=now)
-    return flask.redirect(flask.url_for("console.overview"))
+    return flask.redirect(next_page or flask.url_for("console.queue"))
 
 
 @bp.post("/sign-out")
@@ -233,15 +238,38 @@ def _session_user(session: SessionMixin, users: dict[str, User]) -> User | None:
 
 def _require_operate() -> None:
     if flask.g.user is None or flask.g.user.role != "operate":
-        raise Forbidden("Your role can view leads but not change them. Ask for the role “operate”.")
+        raise Forbidden("You have view-only access. Ask an admin for edit access.")
 
 
-def _redirect_to_sign_in() -> Response:
-    address = flask.url_for("console.sign_in")
-    if "HX-Request" in flask.request.headers:
-        # htmx replaces a part of the page; this header makes it load the whole page.
-        return Response("Please sign in again.", 401, headers={"HX-Redirect": address})
-    return flask.redirect(address)
+def _redirect_to_sign_in(request: flask.Request) -> Response:
+    """Ask the user to sign in, and lead them back to the page that they wanted."""
+    if "HX-Request" in request.headers:
+        # Only the status line is replaced, so that nothing on the page is lost.
+        page = _console_path(request.headers.get("HX-Current-URL", ""))
+        line = flask.render_template("console/_signed_out.html", next=page)
+        retarget = {"HX-Retarget": "#status", "HX-Reswap": "outerHTML"}
+        return Response(line, 401, headers=retarget, mimetype="text/html")
+    url = request.full_path.rstrip("?") if request.method == "GET" else request.referrer or ""
+    start = flask.url_for("console.overview")
+    page = _console_path(url) if url != start else ""
+    query: dict[str, Any] = {"next": page} if page else {}
+    if "user" in flask.session:
+        query["ended"] = 1
+    return flask.redirect(flask.url_for("console.sign_in", **query))
+
+
+def _next_page(request: flask.Request) -> str:
+    """Return the page of the console to open after sign-in, or "" for the first page."""
+    return _console_path(request.form.get("next", "") or request.args.get("next", ""))
+
+
+def _console_path(url: str) -> str:
+    """Return a URL's path and query if it is a page of this console, else "".
+
+    The host is dropped, so that a link cannot lead to another site after sign-in.
+    """
+    match = _PAGE_URL.fullmatch(url)
+    return match.group(1) if match else ""
 
 
 def _check_csrf(request: flask.Request) -> None:
@@ -253,7 +281,9 @@ def _check_csrf(request: flask.Request) -> None:
             "console at https://, or at http://127.0.0.1 on the machine where it runs."
         )
     if not expected or not secrets.compare_digest(sent.encode(), expected.encode()):
-        raise Forbidden("This form has expired. Reload the page and try again.")
+        raise Forbidden(
+            "You signed in again after this page was opened. Go back, reload it and try again."
+        )
 
 
 def _is_remote_http(request: flask.Request) -> bool:

@@ -73,8 +73,6 @@ class ConsoleServices:
         """Build the services for a pipeline. ``verifiers`` maps each source to its verifier."""
         self.pipeline, self.verifiers = pipeline, verifiers
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
-        parts = (self.settings, self.store, pipeline.sources, self.now)
-        self.repairs, self.replays = Repairs(*parts), Replays(*parts)
         self.sign_in = SignIn(self.settings, self.store, self.now)
 
     @property
@@ -82,11 +80,19 @@ class ConsoleServices:
         """Return the current sources by name."""
         return self.pipeline.sources
 
+    @property
+    def repairs(self) -> Repairs:
+        """Return the actions on leads, with the current sources."""
+        return Repairs(self.settings, self.store, self.sources, self.now)
+
+    @property
+    def replays(self) -> Replays:
+        """Return the action that maps leads again, with the current sources."""
+        return Replays(self.settings, self.store, self.sources, self.now)
+
     def mapping_text(self, name: str) -> str:
-        """Return a source's mapping text, or "" if there is none."""
-        with contextlib.suppress(KeyError, OSError):
-            return self.sources[name].path.read_text("utf-8", "replace")
-        return ""
+        """Return the mapping that a source uses, or "" if there is none."""
+        return self.sources[name].text if name in self.sources else ""
 
     def communities(self) -> list[str]:
         """Return the keys of all communities."""

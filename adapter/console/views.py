@@ -17,7 +17,6 @@ from adapter.models import BookingState, EventState
 from adapter.operations import csv_export, serializers
 from adapter.operations.advice import advice_for, explanation_of, label_of
 from adapter.operations.allowed_actions import may_release_together
-from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.serializers import ago
 from adapter.operations.status import OUTCOMES, outcome_of, overview_of
 from adapter.store import MOST_COUNTED
@@ -52,12 +51,7 @@ def template_helpers() -> dict[str, Any]:
             services.settings.mappings_dir, services.sources
         ),
         "is_sandbox": services.settings.is_sandbox,
-        "verdict": _verdict,
     }
-
-
-def _verdict() -> Verdict:
-    return verdict_of(services.store, services.sources, services.settings, services.now())
 
 
 @bp.get("/")

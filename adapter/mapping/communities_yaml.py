@@ -87,6 +87,7 @@ def _community(document: Document, key: str, entry: Any) -> Community | None:
         timezone=loaded["timezone"],
         attributions=dict(_attributions(document, key, loaded.get("attributions", {}))),
         known_as={source: tuple(names) for source, names in loaded.get("known_as", {}).items()},
+        name=loaded.get("name", ""),
     )
 
 

@@ -11,8 +11,8 @@ from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Scope
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
-from adapter.mapping.engine.mapping import CompiledMapping, NamedReader
+from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup, paths_of
+from adapter.mapping.engine.mapping import CompiledMapping, ForEach, NamedReader
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tour_time import UTC, TourTime
 from adapter.mapping.source import Source
@@ -108,7 +108,7 @@ def _line_name(fill: FieldFiller) -> str:
 
 def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
     if isinstance(fill, NotesFiller):
-        return [PathLookup(paths=(path,)) for path in fill.paths]
+        return [PathLookup(places=(path,)) for path in fill.paths]
     lookup = getattr(fill, "lookup", None)
     return [lookup] if lookup else getattr(fill, "lookups", ())
 
@@ -118,8 +118,8 @@ def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
-            for path, _ in lookup.values(scope):
-                yield path
+            for place, _ in lookup.values(scope):
+                yield from paths_of(place)
                 if not takes_all:
                     break
         except Unreadable:
@@ -139,14 +139,9 @@ def _locate(
     the names before its own, and may have the same name as the key that it reads.
     """
     first, rest = path.parts[0], _without_first(path)
-    each = compiled.for_each
-    if each is not None and first == each.name:
-        items = [
-            located for one in paths.locate(payload, each.path) for located in _located_items(*one)
-        ]
-        if number >= len(items):
-            return []
-        location, item = items[number]
+    items = _located_levels(compiled.for_each, payload, number)
+    if first in items:
+        location, item = items[first]
         return [(*location, *more) for more, _ in paths.locate(item, rest)] if rest else [location]
     readers = (*compiled.readers, *compiled.item_readers) if readers is None else readers
     for index, reading in enumerate(readers):
@@ -182,6 +177,30 @@ def _without_first(path: Path) -> Path | None:
         return None
     quoted = frozenset(number - 1 for number in path.quoted if number)
     return Path(path.text, path.parts[1:], quoted)
+
+
+def _located_levels(
+    levels: Sequence[ForEach], payload: Any, number: int
+) -> Mapping[str, tuple[Location, Any]]:
+    """Return the location and value of the item at each level, for one item of the last level."""
+    combined: list[dict[str, tuple[Location, Any]]] = [{}]
+    for level in levels:
+        combined = [
+            {**above, level.name: located}
+            for above in combined
+            for located in _items_at(level.path, payload, above)
+        ]
+    return combined[number] if number < len(combined) else {}
+
+
+def _items_at(
+    path: Path, payload: Any, above: Mapping[str, tuple[Location, Any]]
+) -> Iterator[tuple[Location, Any]]:
+    start, item = above.get(path.parts[0], ((), payload))
+    inner = _without_first(path) if path.parts[0] in above else path
+    located = paths.locate(item, inner) if inner else [((), item)]
+    for location, value in located:
+        yield from _located_items((*start, *location), value)
 
 
 def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]:

@@ -26,12 +26,15 @@ def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) ->
     return _raise_errors(load_files(folder, [file], policy, strict=strict))[name]
 
 
-def load_text(folder: Path, name: str, text: str, policy: Policy) -> Source:
-    """Load a draft of a source from ``text`` instead of its file.
+def load_text(
+    folder: Path, name: str, text: str, policy: Policy, *, strict: bool = False
+) -> Source:
+    """Load a source from ``text`` instead of its file.
 
-    Its signature and tests are not checked. Raise :class:`MappingErrors` for any other error.
+    Unless ``strict``, its signature and tests are not checked. Raise :class:`MappingErrors` if it
+    has errors.
     """
-    sources = _raise_errors(loader.load_text(folder, name, text, policy))
+    sources = _raise_errors(loader.load_text(folder, name, text, policy, strict=strict))
     if name not in sources:
         raise MappingErrors([Problem.of_file(folder, f"{name[:60]!r} is not a mapping")])
     return sources[name]
@@ -48,7 +51,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
         for name in {*files, *sources}
         if name not in files
         or name not in sources
-        or loader.digest_of(files[name], folder / FILE) != sources[name].hash
+        or loader.files_of(files[name], folder / FILE) != sources[name].files
     )
 
 
@@ -75,6 +78,11 @@ def mapping_file(folder: Path, name: str) -> Path:
 
 def _mapping_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.yaml") if path.name != FILE)
+
+
+def check_text(folder: Path, name: str, text: str, policy: Policy) -> list[Problem]:
+    """Return the problems that :func:`check` would find if ``text`` were the source's file."""
+    return list(loader.load_text(folder, name, text, policy, strict=True).problems)
 
 
 def _raise_errors(loaded: Loaded) -> Mapping[str, Source]:

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import functools
+import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 from adapter import signatures
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, CompiledMapping, Mapped, Outcome, Scope
+from adapter.mapping.engine.community import CommunityLookup
 from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Document
+from adapter.mapping.problems import Problem
 from adapter.mapping.respond import RequestValues
-from adapter.models import WebhookRequest
+from adapter.models import MappingVersion, WebhookRequest
 from adapter.parsing import body, forms
 from adapter.parsing.paths import path_from_text, unwrap_single
 from adapter.parsing.text import CAP_TEXT, clean_text
@@ -29,8 +32,10 @@ class Source:
 
     name: str
     path: Path
-    #: SHA-256 of the mapping and of communities.yaml, in hex.
+    #: SHA-256 of the mapping, of communities.yaml and of what users have assigned, in hex.
     hash: str
+    #: The mapping's file and communities.yaml, as they were loaded.
+    files: tuple[bytes, bytes] = dataclasses.field(repr=False)
     description: str
     docs: str
     #: The ``signature`` section as written, for :mod:`adapter.signatures`.
@@ -52,6 +57,27 @@ class Source:
     headers_read: frozenset[str]
     #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
+    #: The mapping that a user has put in place of the file, or None.
+    version: MappingVersion | None = dataclasses.field(default=None, repr=False)
+    #: Why the newest version is not used, or none.
+    version_problems: tuple[Problem, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The mapping in use."""
+        if self.version is not None and self.version.text is not None:
+            return self.version.text
+        return self.files[0].decode("utf-8-sig", "replace")
+
+    @property
+    def file_hash(self) -> str:
+        """SHA-256 of the mapping's file, in hex."""
+        return hashlib.sha256(self.files[0]).hexdigest()
+
+    @property
+    def community_lookup(self) -> CommunityLookup:
+        """The mapping's ``community``."""
+        return next(one for one in self.compiled.fillers if isinstance(one, CommunityLookup))
 
     @property
     def scheme(self) -> signatures.Scheme | None:

@@ -18,6 +18,7 @@ from adapter.exceptions import StoreUnavailable
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
 from adapter.store import Database, Pause, WebhookSummary
+from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
@@ -216,8 +217,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "clock_differs": Condition(
         Level.WARNING,
-        "a process's clock differs from PostgreSQL's by more than 2 seconds",
-        "Signatures may be rejected, and retries may be early or late.",
+        "the clock of a process's machine differs from PostgreSQL's by more than 2 seconds",
+        "Processes follow PostgreSQL's clock, but beyond 30 seconds a worker sends nothing.",
         "Synchronize the clocks of all machines (NTP).",
     ),
     "pause_forgotten": Condition(
@@ -555,7 +556,9 @@ def _processes(facts: Facts) -> Iterator[Problem]:
     if worst is not None and abs(worst.clock_ahead_seconds) > MAX_CLOCK_SECONDS:
         side = "ahead of" if worst.clock_ahead_seconds > 0 else "behind"
         seconds = abs(worst.clock_ahead_seconds)
-        sentence = f"The clock of {worst.host} is {seconds:.0f} s {side} PostgreSQL's."
+        is_idle = worst.kind == "worker" and seconds > DANGEROUS_OFFSET.total_seconds()
+        what = ", so its worker sends nothing" if is_idle else ""
+        sentence = f"The clock of {worst.host} is {seconds:.0f} s {side} PostgreSQL's{what}."
         yield Problem(code="clock_differs", sentence=sentence)
 
 

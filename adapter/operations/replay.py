@@ -48,14 +48,21 @@ class Replays:
         self._clock = clock
 
     def replay(
-        self, event_id: int, *, by: str, dry_run: bool, forced_because: str | None = None
+        self,
+        event_id: int,
+        *,
+        by: str,
+        dry_run: bool,
+        forced_because: str | None = None,
+        send_after: dt.datetime | None = None,
     ) -> Difference:
         """Map an event again with the current mapping. ``dry_run`` only reports the changes.
 
         Bookings that are in flight, booked, discarded or past are not changed. Several tours in one
         webhook are handled separately if the mapping gives each a dedupe key. With
         ``forced_because``, a reason for the history, only bookings in flight are not changed: a
-        booked tour is booked again, and a past tour is held.
+        booked tour is booked again, and a past tour is held. New bookings are sent after
+        ``send_after``, if it is given.
         """
         fingerprints, now = self._store.fingerprints(), self._clock()
         planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts, self._sources)
@@ -83,6 +90,8 @@ class Replays:
                 tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
                 planner.apply(tx, event, mapped, source, now, is_forced=is_forced)
                 _pass_on_duplicates(tx, event_id, bookings)
+                if send_after is not None:
+                    tx.send_queue.delay(event_id, send_after)
                 action = "replayed_by_force" if is_forced else "replayed"
                 tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference

@@ -1,1 +1,1 @@
-"""Parsers for bodies, paths, dates, time zones and other untrusted text."""
+"""Parse untrusted text such as request bodies, paths, dates and time zones."""

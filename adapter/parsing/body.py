@@ -1,4 +1,4 @@
-"""Parse a webhook's body: JSON, forms, multipart, XML or the query string."""
+"""Parse a webhook's body from JSON, forms, multipart or XML, or parse its query string."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ def parse(
     query: str = "",
     repairs: list[str] | None = None,
 ) -> object:
-    """Return a webhook's payload as plain data.
+    """Parse a webhook's payload, and return it as dictionaries, lists and scalars.
 
     ``kind`` is one of :data:`KINDS`. If it is None, the body's first character or its content type
     decides; an unknown content type, such as ``text/plain``, means JSON. If ``kind`` is ``query``,
@@ -48,7 +48,7 @@ def parse(
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
-    """Return the kind of the body. Only JSON starts with ``{``, and only XML with ``<``."""
+    """Return the kind of a body based on its first character, or the declared kind."""
     kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
     if kind != declared:
         repairs.append(f"the body was read as {kind}, although its content type says otherwise")
@@ -57,7 +57,7 @@ def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
 
 @functools.lru_cache(maxsize=256)  # a sender always uses the same one
 def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    """Return the kind that a content type implies, and its parameters."""
+    """Parse a content type into the kind of body it implies and its parameters."""
     mime, parameters = parse_options_header(content_type)
     return _kind_from_mime(mime.lower()), parameters
 

@@ -1,4 +1,4 @@
-"""Decode bytes in the supported charsets."""
+"""Decode bytes to text in any of the supported charsets."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ CHARSETS: Final = _OFTEN_WRONG | frozenset(
 
 
 def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
-    """Decode bytes. Add a sentence to ``repairs`` for anything that differs from the declaration.
+    """Decode bytes in the declared charset, or in UTF-8 if that is what they are.
 
     The default is UTF-8. Valid UTF-8 is read as UTF-8 even if another charset is declared, because
     many clients declare a charset that they do not use.
@@ -40,7 +40,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Decode invalid bytes as declared, or as windows-1252 if they contain no UTF-8 sequence."""
+    """Decode invalid bytes as declared, or as windows-1252 if they are not UTF-8 at all."""
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

@@ -1,4 +1,4 @@
-"""Compile date formats such as ``MM/DD/YYYY h:mm A`` when a mapping loads."""
+"""Compile date formats such as ``MM/DD/YYYY h:mm A`` for use in mappings."""
 
 import dataclasses
 import datetime as dt
@@ -73,24 +73,24 @@ _NUMBER: Final = re.compile(
 
 
 class ZoneAbbreviation(dt.tzinfo):
-    """A time zone abbreviation such as MST, which does not determine an offset."""
+    """A time zone abbreviation such as MST, which alone does not determine the UTC offset."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def utcoffset(self, _: dt.datetime | None) -> None:
-        """Return None, so that the time stays local."""
+        """Return None, because the offset is unknown."""
 
     dst = utcoffset
 
     def tzname(self, _: dt.datetime | None) -> str:
-        """Return the abbreviation."""
+        """Return the abbreviation of the time zone."""
         return self.name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """A compiled format."""
+    """A date format, compiled to a regular expression."""
 
     #: As written in the mapping.
     text: str
@@ -102,7 +102,7 @@ class Format:
     pattern: re.Pattern[str] | None = None
 
     def parse(self, text: str) -> dt.datetime:
-        """Return the date and time. It is aware if the text has an offset or is an epoch.
+        """Parse a date and time. The result has a time zone if the text contains an offset.
 
         Its ``tzname()`` is the time zone abbreviation, if the format has one. Raise
         :class:`~adapter.exceptions.Unreadable` if the text does not match the format.
@@ -120,7 +120,7 @@ class Format:
 
 
 def compile_format(text: str) -> Format:
-    """Compile tokens, ``epoch`` or ``epoch_ms``. Raise ValueError if the format is invalid."""
+    """Compile a date format or ``epoch``. Raise ValueError if the format is invalid."""
     if text in EPOCHS:
         return Format(text=text)
     pieces = [(found["token"], _literal(found, text)) for found in _PIECE.finditer(text)]
@@ -143,7 +143,7 @@ def compile_format(text: str) -> Format:
 
 
 def _literal(found: re.Match[str], text: str) -> str:
-    """Return the regular expression for a literal, or "" for a token.
+    """Return the regular expression for literal text in a format, or "" for a token.
 
     Raise ValueError for an unknown token or an unquoted word.
     """
@@ -173,7 +173,7 @@ def _check_meanings(tokens: Sequence[str], meanings: Sequence[str], text: str) -
 
 
 def _has_adjacent_numbers(tokens: Sequence[str | None], text: str) -> bool:
-    """Return True for a format such as ``YYYYMMDD``, with numbers that are not separated."""
+    """Return True for a format in which numbers are not separated, such as ``YYYYMMDD``."""
     widths = [TOKENS[token][1] if token else None for token in tokens]
     has_adjacent = any(a is not None and b is not None for a, b in itertools.pairwise(widths))
     if has_adjacent and 0 in widths:
@@ -195,7 +195,7 @@ def _token_pattern(token: str, *, has_fixed_width: bool) -> str:
 
 
 def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
-    """Return the date and time. Raise LookupError or ValueError if they are not valid."""
+    """Convert matched words to a date and time. Raise LookupError or ValueError if invalid."""
     hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
     if half and not 1 <= hour <= 12:
         raise ValueError("not an hour from 1 to 12")
@@ -218,7 +218,7 @@ def _year(text: str) -> int:
 
 
 def _number(text: str, names: Sequence[str]) -> int:
-    """Convert digits, or a month or weekday name, which may be abbreviated: Sept. is 9."""
+    """Convert digits, or the name of a month or weekday (possibly abbreviated), to a number."""
     if text.isdigit():
         return int(text)
     start = text.lower().rstrip(".")

@@ -1,4 +1,4 @@
-"""Read a date and time that is sent as an object with a year, a month, an hour and so on."""
+"""Read a date and time from an object with separate year, month, day, hour and minute."""
 
 import re
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, 
 
 
 def iso_from_parts(value: Any) -> Any:
-    """Convert an object of parts to ISO text, or to None if all are empty.
+    """Convert an object with date parts to an ISO 8601 string, or to None if all are empty.
 
     Return other values unchanged. Raise :class:`Unreadable` for an unknown or unreadable part,
     because an unknown part may mean AM or PM.
@@ -76,7 +76,7 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Add the offset given in the parts, or the offset of their time zone at that time."""
+    """Append the UTC offset from the date parts, or from their time zone, to a local time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
         zone = zone.get("id", zone)  # as Google sends it
@@ -89,7 +89,7 @@ def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
 
 
 def _offset(text: str) -> str:
-    """Convert Google's "-25200s" to "-07:00". Return other offsets unchanged."""
+    """Convert an offset in seconds, such as "-25200s", to "-07:00". Keep other formats."""
     seconds = re.fullmatch("(-?)([0-9]{1,5})s", text)
     if not seconds:
         return text
@@ -102,7 +102,7 @@ def _text(part: Any) -> str:
 
 
 def _number(parts: Mapping[str, Any], name: str) -> int:
-    """Return a part that is an integer of at most four digits."""
+    """Return a date part as an integer of up to four digits. Raise Unreadable if it is none."""
     part = single_value(parts.get(name))
     text = "" if is_empty(part) else clean_text(part, CAP_NUMBER).removesuffix(".0")
     if not (text.isascii() and text.isdigit() and len(text) <= 4):

@@ -1,4 +1,4 @@
-"""Extract text from HTML in linear time, even for malicious input."""
+"""Extract text from HTML in linear time, even if the input is malicious."""
 
 import html
 import re
@@ -25,14 +25,14 @@ _GAPS: Final = frozenset({"td", "th"})
 
 
 def plain_text(text: str) -> str:
-    """Convert HTML to text, with line breaks as in a browser. Return plain text unchanged."""
+    """Convert HTML to plain text with line breaks. Text without HTML tags is unchanged."""
     if "<" not in text or not _MARKUP.search(text):
         return text
     return unescape_html(_TAG.sub(_space_for, re.sub(r"\s+", " ", text)))
 
 
 def unescape_html(text: str) -> str:
-    """Replace HTML entities. Unlike ``html.unescape``, do not fail for numbers of 5,000 digits."""
+    """Replace HTML entities. Unlike ``html.unescape``, this accepts extremely long numbers."""
     return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
 
 

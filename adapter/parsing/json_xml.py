@@ -1,4 +1,4 @@
-"""Parse JSON and XML strictly. If that fails, correct common mistakes and try again."""
+"""Parse JSON and XML. If strict parsing fails, correct common mistakes and try again."""
 
 import html.entities
 import json
@@ -34,7 +34,7 @@ _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
 
 def parse_json(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse JSON. Integers stay exact, and the Unicode encoding is detected from the bytes."""
+    """Parse a JSON body, detecting its Unicode encoding. Integers keep their precision."""
     if not body.strip():
         raise PayloadError("the body is empty")
     text = _json_text(body, parameters.get("charset", "utf-8").lower(), repairs)
@@ -77,7 +77,7 @@ def _load(text: str, repairs: list[str]) -> Any:
 
 
 def _load_corrected(text: str) -> Any:
-    """Load JSON that is escaped, has control characters, or uses another language's null."""
+    """Parse JSON after fixing common mistakes, such as escaped quotes or control characters."""
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
         is_html = "&quot;" in text[:100]
@@ -117,7 +117,7 @@ _XML_ENCODING: Final = re.compile(rb"<\?xml[^<>]{1,100}?encoding=[\"']([\w.-]{1,
 
 
 def parse_xml(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse XML. The root's name is the first key. The header's charset takes precedence.
+    """Parse an XML body into nested dictionaries, with the root element's name as the only key.
 
     Attributes are named ``@name``, and text alongside attributes or children is ``#text``.
     """
@@ -161,7 +161,7 @@ def _valid_xml(match: re.Match[str]) -> str:
 
 
 class _Tree:
-    """A parser target that builds plain data directly, without an element tree."""
+    """An XML parser target that builds nested dictionaries directly."""
 
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]
@@ -191,5 +191,5 @@ class _Tree:
 
 
 def _local(name: str) -> str:
-    """Return a name without the namespace that the parser adds in braces."""
+    """Return an XML name without its namespace."""
     return name.rpartition("}")[2]

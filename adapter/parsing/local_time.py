@@ -1,4 +1,4 @@
-"""Read dates and times, and convert local time to UTC.
+"""Parse dates and times, and convert local times to UTC.
 
 Local times that a clock change skips or repeats are rejected.
 """
@@ -30,7 +30,7 @@ _ISO_INSTANT: Final = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Instant:
-    """An instant and how it was written."""
+    """A point in time, and how the sender wrote it."""
 
     #: Aware, in UTC.
     at: dt.datetime
@@ -64,7 +64,7 @@ def utc_from_local(
 
 
 def read_absolute_instant(value: object) -> dt.datetime:
-    """Read an instant that needs no time zone: ISO 8601 with an offset, or an epoch.
+    """Parse a time that does not depend on a time zone: ISO 8601 with an offset, or an epoch.
 
     Raise :class:`Unreadable` for any other value.
     """
@@ -90,7 +90,7 @@ def read_instant(
     dst: str | None = None,
     ignore_offset: bool = False,
 ) -> Instant:
-    """Read an instant in ISO 8601, or in one of the given ``formats``.
+    """Parse a date and time in ISO 8601 or one of the given formats, and convert it to UTC.
 
     An offset in the value takes precedence. ``zone`` applies to values without an offset, or to all
     values if ``ignore_offset`` is True. A date and a time from two paths are joined with a space. A
@@ -115,7 +115,7 @@ def read_instant(
 
 
 def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
-    """Read a calendar date in ISO 8601, or in one of the given ``formats``.
+    """Parse a calendar date in ISO 8601 or in one of the given formats.
 
     For a date with a time, the date is used as written: no time zone is applied. A time in UTC
     other than midnight is rejected, because its date depends on the time zone.
@@ -134,7 +134,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
 
 
 def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
-    """Parse with the formats that match. Reject 03/04/2026 if both MM/DD and DD/MM match."""
+    """Parse text with all formats. Raise Unreadable if none match or two give different times."""
     found: dict[dt.datetime, dt.datetime] = {}
     reason = Unreadable("not written as " + " or ".join(form.text for form in formats))
     for form in formats:
@@ -175,7 +175,7 @@ def _check_plausible(local: dt.datetime, offset: dt.timedelta | None) -> None:
 
 
 def _check_abbreviation(written: dt.datetime, there: dt.datetime) -> None:
-    """Raise :class:`Unreadable` for a wrong abbreviation, such as MST in summer or in Chicago."""
+    """Raise :class:`Unreadable` if a time zone abbreviation does not apply at that time."""
     name = there.tzname() or ""
     if written.tzname() not in (name, name[:1] + name[-1:]):
         raise Unreadable(f"its time zone abbreviation is wrong: {there.tzinfo} uses {name}")

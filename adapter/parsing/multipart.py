@@ -20,7 +20,7 @@ MAX_BOUNDARY: Final = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
-    """A part of a multipart body."""
+    """One part of a multipart body."""
 
     name: str
     content: bytes
@@ -32,7 +32,7 @@ class _Part:
 
     @property
     def is_text(self) -> bool:
-        """Return True for a form field, even if the client sends it as a file.
+        """True if the part is a form field, even if the client has sent it as a file.
 
         Browsers send a JSON blob as a file named ``blob``, and some clients give the file the same
         name as the field.
@@ -43,7 +43,7 @@ class _Part:
 
 
 def parse_multipart(body: bytes, parameters: Mapping[str, str], repairs: list[str]) -> object:
-    """Parse a multipart body into text values by field name. A file's value is its filename."""
+    """Parse a multipart body into text values by field name. A file's value is its file name."""
     try:
         parts = list(_parts(body, _boundary_from(body, parameters)))
     except RequestEntityTooLarge:
@@ -69,7 +69,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _boundary_from(body: bytes, parameters: Mapping[str, str]) -> bytes:
-    """Return the boundary from the header, else from the first line."""
+    """Return the multipart boundary from the header, or else from the first line of the body."""
     boundary = parameters.get("boundary", "").encode("ascii")
     if not boundary:
         boundary = body.lstrip()[: MAX_BOUNDARY + 3].partition(b"\n")[0].strip().removeprefix(b"--")
@@ -107,7 +107,7 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that the form declares, by part name. The one under "" is the default.
+    """Return the charsets that a form declares, by part name. The name "" means the default.
 
     HTML's ``_charset_`` field sets the default. SendGrid's ``charsets`` field is JSON with a
     charset for each name.

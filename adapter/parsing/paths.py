@@ -1,4 +1,4 @@
-"""Read dotted paths in payloads: ``tours.0.id``, ``answers."Move.in"``, ``transcript.*.text``.
+"""Read dotted paths such as ``tours.0.id`` or ``transcript.*.text`` in payloads.
 
 Payloads are untrusted, so nothing here is recursive, and reading raises only
 :class:`~adapter.exceptions.Unreadable`.
@@ -32,7 +32,7 @@ TOO_MANY: Final = f"more than {MAX_ITEMS:,} items"
 
 
 class Missing(enum.Enum):
-    """The type of :data:`MISSING`."""
+    """The type of :data:`MISSING`, which stands for a path that does not exist."""
 
     MISSING = "missing"
 
@@ -46,7 +46,7 @@ MISSING: Final = Missing.MISSING
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Path:
-    """A path, parsed once when its mapping loads."""
+    """A path into a payload, parsed when its mapping is loaded."""
 
     #: As written in the mapping.
     text: str
@@ -56,7 +56,7 @@ class Path:
     quoted: frozenset[int] = frozenset()
 
     def read(self, data: object) -> Any:
-        """Return the value at the path in ``data``, or :data:`MISSING`. With ``*``, return a list.
+        """Return the value at the path, or :data:`MISSING`. A path with ``*`` returns a list.
 
         Raise :class:`Unreadable` if the path looks up a name in a list with several items.
         """
@@ -64,7 +64,7 @@ class Path:
 
 
 def path_from_text(text: str) -> Path:
-    """Parse a path as written in a mapping. Raise ValueError if it is not a path."""
+    """Parse a path as written in a mapping. Raise ValueError if it is invalid."""
     fields = _split(text)
     parts = tuple(part if quoted else part.strip() for part, quoted in fields)
     if not parts or not all(parts) or len(parts) > MAX_PARTS:
@@ -73,7 +73,7 @@ def path_from_text(text: str) -> Path:
 
 
 def _split(text: str) -> list[tuple[str, bool]]:
-    """Return each part and whether it is quoted, which the csv module does not report."""
+    """Split a path into parts, each with a flag that tells whether the part is quoted."""
     if any(character in text for character in "\r\n\0"):
         raise ValueError(f"{text!r} is not a path")
     try:
@@ -90,7 +90,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """Return the value at ``parts`` below ``data`` (see :meth:`Path.read`)."""
+    """Return the value at the path with these parts, or :data:`MISSING`."""
     depth = 0
     # Fast path: most paths contain only names. The general loop is ten times slower.
     for part in parts:
@@ -139,7 +139,7 @@ def _is_index(part: str) -> bool:
 
 
 def _items_of(value: object) -> list[Any]:
-    """Return a list's items. Treat any other value except null as a one-item list."""
+    """Return a value as a list. A single value becomes a one-item list, and null becomes empty."""
     value = as_list(value)
     if isinstance(value, list):
         return value
@@ -147,7 +147,7 @@ def _items_of(value: object) -> list[Any]:
 
 
 def as_list(value: object) -> Any:
-    """Convert an object whose keys are all numbers to a list. Return other values unchanged.
+    """Convert a dictionary whose keys are all numbers to a list. Other values are unchanged.
 
     PHP serializes a list with gaps this way.
     """
@@ -157,7 +157,7 @@ def as_list(value: object) -> Any:
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
-    """Return the key that matches a part exactly, or else the only key that looks the same.
+    """Return the key that equals a path's part, or the only key that equals it after cleaning.
 
     Question labels may contain line breaks or end with a space, and some programs add invisible
     characters.
@@ -199,7 +199,7 @@ def _step(value: object, part: str, index: int | None) -> Any:
 
 
 def _unwrapped(value: object) -> Any:
-    """Return the only item of a list, because some senders wrap everything in lists."""
+    """Return the only item of a list. Raise Unreadable if the list has more than one item."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, list):
@@ -210,7 +210,7 @@ def _unwrapped(value: object) -> Any:
 
 
 def unwrap_single(value: object) -> Any:
-    """Return the only item of a list, None for an empty list, or any other value unchanged.
+    """Return the only item of a list, or None if it is empty. Other values are unchanged.
 
     Raise :class:`Unreadable` for a list of several items.
     """
@@ -223,7 +223,7 @@ Location = tuple[str | int, ...]
 
 
 def locate(data: object, path: Path) -> list[tuple[Location, Any]]:
-    """Return each location that a path matches in ``data``, with its value.
+    """Return the location and value of each match of a path in a payload.
 
     It follows the same steps as :func:`read`.
     """
@@ -258,7 +258,7 @@ def _locate(at: Location, value: Any, part: str, index: int | None) -> list[tupl
 
 
 def closest_key(data: object, path: Path) -> str | None:
-    """Return the key that is most similar to the first missing part of a path, if any."""
+    """Return the key that is most similar to the first missing part of a path, or None."""
     for number, part in enumerate(path.parts):
         try:
             value = read(data, [part], frozenset({0}) if number in path.quoted else frozenset())
@@ -284,7 +284,7 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf, shallowest first, using only each list's first item.
+    """Yield the path and value of each leaf of a payload, shallowest first, up to 400.
 
     Yield at most 400 leaves. Scalars and lists of scalars are leaves.
     """
@@ -294,7 +294,7 @@ def leaves(data: object) -> Iterator[tuple[str, Any]]:
 
 
 def walk(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield every path under ``data`` with its value, shallowest first, down to 12 levels."""
+    """Yield every path in a payload with its value, shallowest first, up to 12 levels deep."""
     level: list[tuple[tuple[str, ...], Any]] = [((), data)]
     for _ in range(MAX_DEPTH):
         deeper: list[tuple[tuple[str, ...], Any]] = []
@@ -323,7 +323,7 @@ def _quoted(name: str) -> str:
 
 
 def set_value(data: Any, path: Path, value: object) -> None:
-    """Set the value at a path in a sample, in place. Create missing objects along the path.
+    """Set the value at a path in a sample payload, creating missing objects on the way.
 
     Raise :class:`Unreadable` if a parent is neither an object nor a list.
     """

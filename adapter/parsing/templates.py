@@ -7,7 +7,7 @@ _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
 def parse_template(text: str) -> list[tuple[str, str | None]]:
-    """Return pairs of literal text and the placeholder after it. The last placeholder is None.
+    """Parse a template into pairs of literal text and the name of the placeholder after it.
 
     ``{{`` and ``}}`` are literal braces. A placeholder is just a name: unlike ``str.format``, it
     cannot access attributes or items. Raise ValueError for an unmatched brace.

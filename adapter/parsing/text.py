@@ -1,4 +1,4 @@
-"""Convert an untrusted value to one line of printable characters."""
+"""Convert an untrusted value to a single line of printable text."""
 
 import decimal
 import html.entities
@@ -37,7 +37,7 @@ _MISREAD: Final = re.compile("[ÂÃâð][^\0-\x7f]")
 
 
 def clean_text(value: object, cap: int) -> str:
-    """Return a string or number as one line of text: NFC, without invisible characters.
+    """Convert a string or number to one line of normalized text without invisible characters.
 
     Characters that a program has escaped or misread are restored: ``O&#039;Brien`` is O'Brien.
 
@@ -65,7 +65,7 @@ def clean_text(value: object, cap: int) -> str:
 
 
 def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
-    """Return True for null, blank text, an empty list, or a string that means "empty".
+    """Return True if a value is null, blank, an empty list, or one of the ``blanks``.
 
     A list of empty items is empty. Zero and false are not. ``blanks`` holds the sender's strings
     for empty values, as :func:`clean_text` returns them.
@@ -76,14 +76,14 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
 
 
 def as_items(value: object) -> list[object]:
-    """Return at most 50 nonempty items of a list. Treat any other value as one item."""
+    """Return up to 50 nonempty items of a list. Any other value is treated as a single item."""
     if not isinstance(value, list):
         value = [value]
     return [item for item in value[:CAP_ITEMS] if not is_empty(item)]
 
 
 def single_value(value: object) -> object:
-    """Unwrap a one-item list, as sent by XML and form builders. Return other values unchanged."""
+    """Return the only item of a one-item list. All other values are returned unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -133,7 +133,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _reread(text: str) -> str:
-    """Restore UTF-8 that was decoded in another charset. Return other text unchanged."""
+    """Restore UTF-8 text that was decoded with the wrong charset. Other text is unchanged."""
     for charset in ("windows-1252", "latin-1"):
         try:
             return text.encode(charset).decode()

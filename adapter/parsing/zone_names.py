@@ -1,4 +1,4 @@
-"""Look up time zones by IANA, Windows or Rails name."""
+"""Find time zones by their IANA, Windows or Rails names."""
 
 import functools
 import zoneinfo

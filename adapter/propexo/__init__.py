@@ -1,1 +1,1 @@
-"""Call Propexo's API: the client, request bodies, responses and lists."""
+"""Access Propexo's API: client, request bodies, responses and lists."""

@@ -1,4 +1,4 @@
-"""Declare the fields of Propexo's "Create Appointment: Knock" and their limits.
+"""Define the fields of Propexo's "Create Appointment: Knock" endpoint, with their limits.
 
 "Create Prospect: Knock", for guest cards, accepts most of these fields and requires fewer. The
 values of the others go into the notes. Enums use neutral values, which :func:`request_from`
@@ -63,7 +63,7 @@ def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
 
 
 class _Text(fields.String):
-    """A string with at most ``limit`` UTF-16 code units."""
+    """A text field that allows at most ``limit`` UTF-16 code units."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(validate=self._fits)
@@ -75,7 +75,7 @@ class _Text(fields.String):
 
 
 class AppointmentSchema(Schema):
-    """Validate an appointment before it is sent to Propexo."""
+    """A marshmallow schema that validates an appointment before it is sent to Propexo."""
 
     class Meta:
         """Reject unknown keys, as Propexo does."""
@@ -134,7 +134,7 @@ NO_SUBSCRIPTION: Final[Mapping[str, Any]] = {"subscribe": False}
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """A field that a mapping may fill."""
+    """An appointment field that a mapping can set."""
 
     name: str
     #: The label shown to users, such as "Move in date".
@@ -146,7 +146,7 @@ class Target:
     many: bool = False
 
     def check(self, value: object) -> Any:
-        """Return the value as Propexo accepts it. Raise :class:`Unreadable` if it is invalid."""
+        """Return the validated value. Raise :class:`Unreadable` if Propexo would reject it."""
         if self.field is None:
             return value
         try:
@@ -162,7 +162,7 @@ def _flat(messages: Any) -> list[str]:
 
 
 def value_from_text(name: str, text: str) -> Any:
-    """Convert a user's input to the field's type, so that ``2`` and ``1, 2`` become numbers.
+    """Convert text that a user has entered to the field's type, such as a list of numbers.
 
     Other input is returned as text, which :func:`problems` rejects.
     """
@@ -207,7 +207,7 @@ FILLED_BY: Final[Mapping[str, str]] = {
 
 
 def label_of(name: str) -> str:
-    """Return a field's name for users: "Rent maximum" for ``rent_maximum_in_cents``."""
+    """Return a field's label for users, such as "Rent maximum" for ``rent_maximum_in_cents``."""
     for ending in ("_in_cents", "_in_months", "_1"):
         name = name.removesuffix(ending)
     return name.removeprefix("desired_num_").replace("_", " ").capitalize()
@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return, by field, the errors that would make Propexo reject the appointment.
+    """Return all errors for which Propexo would reject the appointment, by field.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """
@@ -270,7 +270,7 @@ def request_from(
     spellings: Mapping[str, Mapping[str, str]],
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, Any]:
-    """Return the JSON to post, without nulls and with enums in Propexo's spelling.
+    """Return the JSON body to post to Propexo, with enum values in Propexo's spelling.
 
     Enum values with no known spelling go into the notes, because one wrong value makes Propexo
     reject the whole booking. So do values for which a guest card has no field.
@@ -294,12 +294,12 @@ def request_from(
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """Return the optional fields of a kind of booking. Email and phone are never among them."""
+    """Return the names of the optional fields. Email and phone are not among them."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
 def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the appointment without these optional fields, and move their values to the notes."""
+    """Return the appointment with these optional fields removed and moved to the notes."""
     left_out = [name for name in names if name in appointment]
     kept = {name: value for name, value in appointment.items() if name not in left_out}
     facts = [_fact(name, appointment[name]) for name in left_out if name != "notes"]
@@ -309,6 +309,6 @@ def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, A
 
 
 def _fact(name: str, value: Any) -> str:
-    """Return a field's line for the notes."""
+    """Return a line for the notes with a field's label and value."""
     words = value if isinstance(value, list) else [value]
     return f"{label_of(name)}: " + ", ".join(str(word).replace("_", " ") for word in words)

@@ -1,4 +1,4 @@
-"""Call Propexo's API and translate errors into our exceptions.
+"""Call Propexo's API, and convert its errors to our exceptions.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
 :class:`~adapter.models.Attempt`, which exists only as a committed row. Each error that it raises
@@ -48,7 +48,7 @@ RESULTS: Mapping[type[UpstreamError], str] = {
 
 
 class Propexo:
-    """A client for one token. It is thread-safe."""
+    """A thread-safe client for Propexo's API, with one API token."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Propexo:
         self.timeout_seconds = timeout_seconds
 
     def create(self, attempt: Attempt) -> Accepted:
-        """Post one appointment or guest card, without retrying.
+        """Post one appointment or guest card to Propexo. Never retry.
 
         Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
         if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
@@ -91,7 +91,7 @@ class Propexo:
             raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
 
     def write_status(self, job_id: str) -> JobReport:
-        """Return the status of a job.
+        """Return the status of a job at Propexo.
 
         Raise :class:`UpstreamError` if there is no usable response. Retrying is always safe.
         """
@@ -103,7 +103,7 @@ class Propexo:
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Return one page of a list, without items that are not objects.
+        """Return one page of a list from Propexo.
 
         Raise :class:`UpstreamError` if there is no usable response.
         """
@@ -114,14 +114,14 @@ class Propexo:
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
-        """Return the response with the list of integrations, whatever its status.
+        """Return Propexo's response to a request for the list of integrations.
 
         Raise :class:`NotSent` if there is none. Its cause says why.
         """
         return self._get(INTEGRATIONS_PATH)
 
     def check_token(self) -> None:
-        """Make a cheap call. Raise :class:`UpstreamError` unless Propexo accepts the token."""
+        """Check the API token with a cheap call. Raise :class:`UpstreamError` if that fails."""
         with self._measured("check_token"):
             self._page(INTEGRATIONS_PATH, {"limit": "1"})
 

@@ -1,4 +1,4 @@
-"""List the integrations, communities and attributions at Propexo.
+"""List the integrations, communities and attributions that Propexo knows.
 
 Each list is read on demand. Propexo documents only the records' core fields (id, integration_id).
 A record's name is used if it has one. The documented filter ``community_id``, not a field of the
@@ -44,7 +44,7 @@ Read = Callable[[str, Mapping[str, str]], Page]
 
 
 class RateLimitedReads:
-    """Reads pages of lists within the rate limit that all processes share.
+    """Reads pages of Propexo's lists within the rate limit that all processes share.
 
     If there is no database, no other process of this installation calls Propexo, so the calls are
     simply spread evenly.
@@ -71,7 +71,7 @@ class RateLimitedReads:
         return self._propexo.page(path, query)
 
     def wait(self) -> None:
-        """Wait until the rate limit allows a call, and count it. Raise :class:`UpstreamError`."""
+        """Wait until the rate limit allows a call, and count it. Raise NotSent after 90 seconds."""
         until = self._clock() + MAX_WAIT
         while (at := self._wait_until()) is not None:
             if at > until:
@@ -79,7 +79,7 @@ class RateLimitedReads:
             self._pause(max((at - self._clock()).total_seconds(), 0.01))
 
     def _wait_until(self) -> dt.datetime | None:
-        """Reserve one call and return None, or return when the next call is allowed."""
+        """Reserve a call and return None, or return the time when the next call is allowed."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -92,7 +92,7 @@ class RateLimitedReads:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListedCommunity:
-    """A community, as listed by Propexo."""
+    """A community in Propexo's list, with its attributions."""
 
     integration_id: str
     community_id: str
@@ -103,7 +103,7 @@ class ListedCommunity:
 
 
 class Directory:
-    """Propexo's lists. Each list is read only once, when it is first used."""
+    """Propexo's lists. Each list is requested once, when it is first needed."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -111,17 +111,17 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """The vendors of the integrations, by ID. An unknown vendor is ""."""
+        """The vendor of each integration by ID, or an empty string if it is not known."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """The names of the Knock integrations, by ID."""
+        """The names of the Knock integrations by ID."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Return the names of an integration's communities, by ID."""
+        """Return the names of an integration's communities by ID."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
         # Propexo may ignore this filter, so it is applied again here.
         return _names(one for one in records if one.get("integration_id") == integration_id)
@@ -129,13 +129,13 @@ class Directory:
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return the names of a community's or a whole integration's attributions, by ID."""
+        """Return the names of attributions by ID, for an integration or one of its communities."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
 
     def all_communities(self) -> Iterator[ListedCommunity]:
-        """Yield all communities in all Knock integrations."""
+        """Yield all communities of all Knock integrations."""
         for integration_id in self.integrations:
             for community_id, name in self.communities(integration_id).items():
                 yield ListedCommunity(
@@ -152,7 +152,7 @@ class Directory:
         return self._lists[key]
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
-        """Yield the records of all pages. Raise :class:`UpstreamError` if a page cannot be read."""
+        """Yield the records on all pages of a list. Raise UpstreamError if a page is unreadable."""
         for number in range(MAX_PAGES):
             span = {"limit": str(PAGE_SIZE), "offset": str(number * PAGE_SIZE)}
             page = self._read(path, {**query, **span})

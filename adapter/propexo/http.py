@@ -1,4 +1,4 @@
-"""Make one HTTP request to Propexo and read the whole response within a timeout.
+"""Send one HTTP request to Propexo, and read the whole response before a timeout.
 
 ``requests`` limits each wait for bytes, but not the total time, so a slow response could take
 forever. The lease on a booking requires a limit, so a timer closes the connection.
@@ -27,7 +27,7 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """An HTTP response."""
+    """An HTTP response from Propexo."""
 
     status: int
     #: Lookups of header names ignore case.
@@ -48,7 +48,7 @@ class Body(io.BytesIO):
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return bytes to send. After this call, some of them may have been sent."""
+        """Return the next bytes to send, and record that sending has started."""
         if time.monotonic() > self.send_deadline and not self.has_started:
             raise TimeoutError("the request timed out")
         self.has_started = True
@@ -58,7 +58,7 @@ class Body(io.BytesIO):
 def exchange(
     method: str, url: str, *, headers: Mapping[str, str], body: Body | None, timeout_seconds: float
 ) -> Response:
-    """Make one request on a new connection, because a reused one may be stale and lose it.
+    """Send one request on a new connection, because a reused connection may be stale.
 
     Redirects are not followed, because a redirected POST would become a GET. Errors are raised
     unchanged: the caller can tell from ``body`` whether the request was sent.
@@ -88,7 +88,7 @@ def exchange(
 
 
 def failure_text(exc: BaseException, url: str) -> str:
-    """Return why a request failed, and its host: ``Connection refused (127.0.0.1:8080)``.
+    """Return the reason why a request failed, and the host, for an error message.
 
     The text never contains anything from the request.
     """
@@ -98,7 +98,7 @@ def failure_text(exc: BaseException, url: str) -> str:
 
 
 def _reason(exc: BaseException) -> str:
-    """Return the system's reason, which is the innermost of the libraries' exceptions."""
+    """Return the reason given by the innermost exception, such as "timed out"."""
     chain = [exc]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
@@ -126,7 +126,7 @@ def _text(response: requests.Response) -> str:
 
 @contextlib.contextmanager
 def _closed_after(seconds: float) -> Iterator["_Adapter"]:
-    """Yield an adapter whose connections are closed after ``seconds``."""
+    """Yield an HTTP adapter whose connections are closed after ``seconds``."""
     adapter = _Adapter()
     timer = threading.Timer(seconds, adapter.close_connections)
     timer.daemon = True
@@ -139,7 +139,7 @@ def _closed_after(seconds: float) -> Iterator["_Adapter"]:
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """An adapter that keeps a second handle for each socket, so another thread can shut it down."""
+    """An HTTP adapter whose connections can be closed by another thread."""
 
     def __init__(self) -> None:
         self._handles: list[socket.socket] = []
@@ -147,7 +147,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """Return the connection pool for a URL. Its connections register their sockets here."""
+        """Return the connection pool for a URL, and register the sockets of its connections."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         handles, adapter = self._handles, self
 
@@ -165,13 +165,13 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return pool
 
     def close_connections(self) -> None:
-        """Shut down every connection. A thread that reads from one gets an error."""
+        """Shut down every connection. Threads that are reading from them get an error."""
         self._is_closed = True
         for handle in self._handles:
             with contextlib.suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Close the socket handles after the request."""
+        """Close the socket handles when the request is finished."""
         for handle in self._handles:
             handle.close()

@@ -1,4 +1,4 @@
-"""Parse Propexo's responses into values or errors. All functions are pure."""
+"""Parse Propexo's responses into values or exceptions."""
 
 import dataclasses
 import enum
@@ -26,7 +26,7 @@ Rate = tuple[int, int]
 
 
 class WriteStatus(enum.StrEnum):
-    """The status of a job at Propexo."""
+    """The status of a write job at Propexo."""
 
     #: The job is not finished.
     PENDING = "PENDING"
@@ -40,7 +40,7 @@ class WriteStatus(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """The job that Propexo created for an accepted booking."""
+    """Propexo's response to an accepted booking, with the ID of its job."""
 
     job_id: str
     status: int
@@ -51,7 +51,7 @@ class Accepted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JobReport:
-    """The current status of a job."""
+    """The current status of a job at Propexo, with any error messages."""
 
     status: WriteStatus
     #: Up to ten of Propexo's error messages. They may quote the renter's data.
@@ -61,7 +61,7 @@ class JobReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """One page of a list."""
+    """One page of a list from Propexo."""
 
     records: list[Mapping[str, Any]]
     #: True if Propexo reports another page.
@@ -69,7 +69,7 @@ class Page:
 
 
 def accepted(response: Response) -> Accepted:
-    """Return the job of an accepted write. For other responses, raise the matching error."""
+    """Return the job of an accepted booking. Raise the matching error for other responses."""
     if not 200 <= response.status < 300:
         raise error_from(response)
     job_id = _job_id(_json(response.text))
@@ -83,7 +83,7 @@ def accepted(response: Response) -> Accepted:
 
 
 def report(response: Response) -> JobReport:
-    """Return the status of a job. Raise :class:`UpstreamError` if the response has none."""
+    """Parse a job's status. Raise :class:`UpstreamError` if the response does not contain one."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     data, rate = _json(response.text), rate_of(response.headers)
@@ -96,7 +96,7 @@ def report(response: Response) -> JobReport:
 
 
 def page(response: Response) -> Page:
-    """Return one page of a list. Raise :class:`UpstreamError` if the response has none."""
+    """Parse a page of a list. Raise :class:`UpstreamError` if the response does not contain one."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     data = _json(response.text)
@@ -111,7 +111,7 @@ def page(response: Response) -> Page:
 
 
 def error_from(response: Response) -> UpstreamError:
-    """Return the error for an unsuccessful response."""
+    """Return the exception that matches an unsuccessful response."""
     status = response.status
     retry_after = _seconds(response.headers.get("retry-after"))
     facts: dict[str, Any] = {
@@ -136,7 +136,7 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
-    """Return one reason per issue in the body of a 400, or a general reason if it has none.
+    """Return one reason for each issue that Propexo found, or a general reason if it lists none.
 
     The issues are in ``error.details.issues`` or ``error.details.details.issues``.
     """
@@ -176,12 +176,12 @@ def _json(text: str) -> Any:
 
 
 def _is_propexo_error(text: str) -> bool:
-    """Return True for Propexo's own error body: ``{"error": {"code": …}}``."""
+    """Return True if the text is an error body from Propexo: ``{"error": {"code": …}}``."""
     return isinstance(_member(_member(_json(text), "error"), "code"), str)
 
 
 def _job_id(data: object) -> str | None:
-    """Return the job's ID from either documented shape: ``{meta: {job_id}}`` or ``{job_id}``."""
+    """Return the job ID from ``{meta: {job_id}}`` or ``{job_id}``, or None if it is invalid."""
     job_id = _member(_member(data, "meta"), "job_id") or _member(data, "job_id")
     if not isinstance(job_id, str) or not 0 < len(job_id) <= 200:
         return None
@@ -189,7 +189,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """Return the rate limit from the headers, or None if they do not state it."""
+    """Return the allowed and remaining calls from the response headers, or None."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):
@@ -198,7 +198,7 @@ def rate_of(headers: Mapping[str, str]) -> Rate | None:
 
 
 def _seconds(header: str | None) -> float | None:
-    """Return ``Retry-After`` in seconds, at most an hour, or None for dates and invalid values."""
+    """Parse a Retry-After header as seconds, at most an hour. Return None if it is no number."""
     text = (header or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 6:
         return None

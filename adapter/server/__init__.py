@@ -1,1 +1,1 @@
-"""Run the processes, including gunicorn, the worker, the supervisor and the demo."""
+"""Run the processes: gunicorn, the worker, the supervisor and the demo."""

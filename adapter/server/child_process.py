@@ -1,4 +1,4 @@
-"""A child process that is restarted when it exits."""
+"""Run a child process and restart it whenever it exits."""
 
 import dataclasses
 import signal
@@ -20,7 +20,7 @@ Echo = Callable[[str], object]
 
 @dataclasses.dataclass
 class ChildProcess:
-    """A process that :meth:`keep_alive` restarts when it exits."""
+    """A child process that :meth:`keep_alive` restarts when it exits."""
 
     name: str
     start: Callable[[], "subprocess.Popen[bytes]"]
@@ -31,7 +31,7 @@ class ChildProcess:
     restarts: int = 0
 
     def keep_alive(self, echo: Echo) -> None:
-        """Start the process unless it is running. Back off if it keeps exiting early."""
+        """Start the process unless it is running. Wait longer each time if it exits early."""
         if self.running is not None:
             return
         now = time.monotonic()
@@ -48,21 +48,21 @@ class ChildProcess:
 
     @property
     def running(self) -> "subprocess.Popen[bytes] | None":
-        """Return the process if it is running."""
+        """The process if it is running, or None."""
         return self.process if self.process and self.process.poll() is None else None
 
     @property
     def is_crash_looping(self) -> bool:
-        """Return True if the process exited by itself or was killed repeatedly."""
+        """True if the process exited on its own, or was killed repeatedly."""
         code = None if self.process is None else self.process.poll()
         return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
 
     def send(self, number: int) -> None:
-        """Send a signal if the process is running."""
+        """Send a signal to the process if it is running."""
         if (process := self.running) is not None:
             process.send_signal(number)
 
     def stop(self, seconds: float) -> None:
-        """Ask the process to exit. Kill it if it is still running after this many seconds."""
+        """Ask the process to exit, and kill it if it is still running after ``seconds``."""
         if (process := self.running) is not None:
             child_processes.stop(process, self.stop_signal, seconds)

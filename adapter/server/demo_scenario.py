@@ -1,4 +1,4 @@
-"""Run the whole adapter once, with PostgreSQL, web, worker, sandbox, and webhooks from senders.
+"""Run the demo: PostgreSQL, web, worker, sandbox, and sample webhooks from simulated senders.
 
 Only the senders are simulated, and the sandbox replaces Propexo. All data is deleted at the end.
 """
@@ -49,7 +49,7 @@ DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """A webhook that the demo sent, and the adapter's response."""
+    """A webhook that the demo has sent, and the adapter's response."""
 
     description: str
     source: str
@@ -61,7 +61,7 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The state at the end of the demo."""
+    """The webhooks, bookings and appointments at the end of the demo."""
 
     sent: Sequence[Sent]
     events: Sequence[Event]
@@ -72,7 +72,7 @@ class Result:
     folder: Path
 
     def faults(self) -> list[str]:
-        """Return all failures. There are none if every lead was booked once or held as expected."""
+        """Return all failures, or an empty list if every lead was booked or held as expected."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []
@@ -86,7 +86,7 @@ class Result:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return an environment with free ports, random secrets and no access to the real Propexo."""
+    """Return environment variables for the demo, with free ports and random secrets."""
     mappings = _mappings_in(folder)
     inherited = {
         name: value
@@ -112,7 +112,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _mappings_in(folder: Path) -> Path:
-    """Copy the bundled mappings and add a chatbot from the gallery."""
+    """Copy the bundled mappings to the demo's folder, and add a chatbot from the gallery."""
     mappings = folder / "mappings"
     shutil.copytree(BUNDLED, mappings, ignore=shutil.ignore_patterns(GALLERY))
     chatbot = load_one(BUNDLED / GALLERY, GALLERY_CHATBOT, Policy())
@@ -129,7 +129,7 @@ def _add_chatbot_to(communities: Path) -> None:
 
 
 def run(echo: Echo) -> Result:
-    """Run the demo, printing a line for each step."""
+    """Run the demo and print a line for each step."""
     echo("starting PostgreSQL, the sandbox, a worker and the web process …")
     with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
         return _run(Supervisor(environment(Path(folder)), echo), Path(folder), echo)
@@ -182,7 +182,7 @@ def _send(
 
 
 def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
-    """Yield the description, source and payload of each sample, with upcoming tours."""
+    """Yield each sample webhook's description, source and payload, with tours in the future."""
     day = (now.astimezone(DENVER) + dt.timedelta(days=9)).date()
     portal, form, bot = (
         json.loads((folder / "samples" / name).read_text())
@@ -221,7 +221,7 @@ def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
 
 
 def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
-    """Return the next day on which daylight saving time begins in ``zone``."""
+    """Return the next day in ``zone`` on which daylight saving time starts."""
     for days in range(1, 400):
         day = dt.datetime.combine(after + dt.timedelta(days=days), dt.time(0, 0), zone)
         offset, next_offset = day.utcoffset(), (day + dt.timedelta(days=1)).utcoffset()

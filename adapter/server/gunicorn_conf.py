@@ -1,4 +1,4 @@
-"""Configure gunicorn for the web process, including how it reloads mappings.
+"""Configure gunicorn for the web process, and make it reload mappings without downtime.
 
 Gunicorn's main process loads the settings and sources before it forks its workers, so a restarted
 worker uses the last valid sources even if the files have changed. SIGHUP makes the main process
@@ -26,17 +26,21 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
 from adapter.server.heartbeat import HEARTBEAT_SECONDS, Heart
 from adapter.server.repeat import repeat
 from adapter.server.web_worker import SEND_BUFFER_BYTES, Worker
 from adapter.settings import Settings, name_connections, settings_from
+from adapter.store import DatabaseClock
 from adapter.store.meter import SAVE_SECONDS
 from adapter.webhooks import endpoints
 
 log = logging.getLogger(__name__)
 
+#: How often each process compares its clock with PostgreSQL's.
+CLOCK_SECONDS = 30.0
 #: A file that forks inherit. The worker that has locked it reports for the main process, which has
 #: no threads, because a fork while another thread holds a lock could hang.
 _reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
@@ -45,14 +49,20 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a worker's WSGI application, with the settings and sources of the main process."""
+    """Return the WSGI application of a gunicorn worker."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
-    created = app.create_app(settings, all_sources=sources)
+    created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
+    refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
+    for name, step, seconds in (
+        ("clock", pipeline.sync_clock, CLOCK_SECONDS),
+        ("metrics", pipeline.store.save_metrics, SAVE_SECONDS),
+        ("sources", refresh, REFRESH_SECONDS),
+    ):
+        arguments = (name, step, seconds, threading.Event())
+        threading.Thread(target=repeat, args=arguments, name=name, daemon=True).start()
     threading.Thread(target=_report, args=[pipeline], name="heartbeat", daemon=True).start()
-    save = ("metrics", pipeline.store.save_metrics, SAVE_SECONDS, threading.Event())
-    threading.Thread(target=repeat, args=save, name="metrics", daemon=True).start()
     return created
 
 
@@ -65,7 +75,7 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def _report(pipeline: Pipeline) -> None:
-    """Send the main process's heartbeats and the alarms, once the former reporter has ended."""
+    """Send heartbeats and alarms for gunicorn's main process, from one of its workers."""
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
     heart = Heart(pipeline, "web", os.getppid())
     watch = Watch(
@@ -83,8 +93,8 @@ def _report(pipeline: Pipeline) -> None:
     repeat("heartbeat", beat, HEARTBEAT_SECONDS, never)
 
 
-def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
-    """Call a step unless the database is not migrated yet. The step itself notices an outage."""
+def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:
+    """Run a step, unless the database has not been migrated yet."""
     with contextlib.suppress(StoreUnavailable):
         try:
             pipeline.store.check_schema()
@@ -94,7 +104,7 @@ def _if_migrated(pipeline: Pipeline, step: Callable[[], None]) -> None:
 
 
 def on_starting(server: Any) -> None:
-    """Load the sources in the main process. Gunicorn calls this first."""
+    """Load all sources in gunicorn's main process. Gunicorn calls this function first."""
     name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
@@ -105,7 +115,7 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Make the system buffer responses for senders that do not read them (see `web_worker`).
+    """Enlarge the send buffers, so that a sender that does not read cannot block a thread.
 
     Accepted sockets inherit the option. Gunicorn calls this once its sockets are listening.
     """

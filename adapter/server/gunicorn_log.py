@@ -1,4 +1,4 @@
-"""Log gunicorn's own messages in our JSON format, without any part of a request."""
+"""Write gunicorn's log messages in our JSON format, without any part of a request."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from gunicorn import glogging
 
 
 class Logger(glogging.Logger):  # type: ignore[misc] # gunicorn has no types
-    """Passes gunicorn's records to our handler, which logs where they came from, not their text.
+    """Passes gunicorn's log records to our handler, which omits the text of the messages.
 
     The text may quote a request, because bytes after a body that is too long look like a request
     line.
     """
 
     def setup(self, cfg: Any) -> None:
-        """Replace gunicorn's handler. Gunicorn calls this at startup and on a reload."""
+        """Remove gunicorn's own log handler. Gunicorn calls this at startup and on each reload."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True

@@ -1,4 +1,4 @@
-"""Report every few seconds that a process is alive, so that the others notice if it ends."""
+"""Record a heartbeat of each process every few seconds, so that failures are noticed."""
 
 import datetime as dt
 import os
@@ -9,6 +9,7 @@ import uuid
 import adapter
 from adapter.mapping import registry
 from adapter.pipeline import Pipeline
+from adapter.store import DatabaseClock
 from adapter.store.monitoring import Heartbeat
 
 #: How often a process sends a heartbeat.
@@ -16,7 +17,7 @@ HEARTBEAT_SECONDS = 10.0
 
 
 class Heart:
-    """Sends the heartbeats of a process. Ages are measured with the monotonic clock."""
+    """Sends the heartbeats of one process, with ages from its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
         """Take the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: ours)."""
@@ -33,7 +34,7 @@ class Heart:
         self._looked_at = time.monotonic()
 
     def beat(self) -> None:
-        """Send a heartbeat. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+        """Store a heartbeat. Raise StoreUnavailable if PostgreSQL cannot be reached."""
         self._check_mappings()
         heartbeat = Heartbeat(
             id=self._id,
@@ -44,13 +45,18 @@ class Heart:
             age=_ago(self._started_at),
             looked_ago=None if self._looked_at is None else _ago(self._looked_at),
             outdated_for=None if self._outdated_since is None else _ago(self._outdated_since),
-            at=self._pipeline.clock(),
+            at=self._machine_time(),
         )
         with self._pipeline.store.statement() as tx:
             tx.monitoring.record_heartbeat(heartbeat)
 
+    def _machine_time(self) -> dt.datetime:
+        """Return the time of this machine's clock, which should be that of the database."""
+        clock = self._pipeline.clock
+        return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
+
     def _check_mappings(self) -> None:
-        """Check whether the mapping files differ from the mappings in use."""
+        """Record since when the mapping files have differed from the mappings in use."""
         folder = self._pipeline.settings.mappings_dir
         if not registry.changed_since_load(folder, self._pipeline.sources):
             self._outdated_since = None

@@ -1,4 +1,4 @@
-"""Reload mappings in running processes. If one mapping is invalid, reload none."""
+"""Reload mappings in running processes. If any mapping is invalid, keep all the old ones."""
 
 import logging
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
-    """Return the result of ``load``, or log each problem and return None if it fails."""
+    """Return the result of ``load``. If it raises ConfigurationError, log it and return None."""
     try:
         loaded = load()
     except ConfigurationError as exc:
@@ -33,25 +33,25 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
 
 
 def invalid_part(exc: ConfigurationError) -> str:
-    """Return what is invalid, "mappings" or "settings" (which include all secrets)."""
+    """Return "mappings" or "settings", depending on which of them is invalid."""
     return "mappings" if isinstance(exc, MappingErrors) else "settings"
 
 
 def log_problems(settings: Settings) -> None:
-    """Log which files with secrets cannot be read again."""
+    """Log the secret files that could not be read again."""
     for problem in settings.problems:
         log.error("secret_not_reloaded", extra={"problem": problem})
 
 
 class FolderWatcher:
-    """Detects changes to a folder's files by polling."""
+    """Detects changes to the files in a folder by polling."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reported = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
-        """Return True once per change, when two consecutive polls see the same files.
+        """Return True once after each change, when two consecutive polls see the same files.
 
         So no file is read while it is still being written.
         """
@@ -64,7 +64,7 @@ class FolderWatcher:
 
 
 def snapshot_of(folder: Path) -> Snapshot:
-    """Return the modification time and size of each file in a folder."""
+    """Return the modification time and size of each file in a folder, by path."""
     snapshot: Snapshot = {}
     for file, _ in zip(sorted(folder.rglob("*")), range(MAX_FILES), strict=False):
         try:

@@ -1,4 +1,4 @@
-"""Find and check TCP ports on this machine."""
+"""Find free TCP ports on this machine, and check whether a port is free."""
 
 import errno
 import http.client
@@ -11,13 +11,13 @@ from adapter.exceptions import ConfigurationError
 
 
 def free_port() -> int:
-    """Return a TCP port that is currently free."""
+    """Return the number of a TCP port that is currently free."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
 def check_port(host: str, port: int, setting: str, deadline: float) -> None:
-    """Raise ConfigurationError if the port cannot be bound by ``deadline`` (monotonic seconds).
+    """Raise ConfigurationError if the TCP port is still in use at ``deadline``.
 
     The message names ``setting``, the port's variable.
     """
@@ -34,7 +34,7 @@ def check_port(host: str, port: int, setting: str, deadline: float) -> None:
 
 
 def _is_free(host: str, port: int, *, is_final: bool) -> bool:
-    """Return True if the port can be bound. If it cannot and ``is_final``, raise OSError."""
+    """Return True if the TCP port is free. On the final check, raise OSError if it is not."""
     try:
         with socket.create_server((host, port)):
             return True
@@ -45,7 +45,7 @@ def _is_free(host: str, port: int, *, is_final: bool) -> bool:
 
 
 def is_responding(url: str) -> bool:
-    """Return True if a URL on this machine responds with success."""
+    """Return True if an HTTP request to the URL succeeds within two seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
             return True

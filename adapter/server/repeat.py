@@ -19,7 +19,7 @@ def repeat(
     stopping: threading.Event,
     heartbeat: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Call a step, with a pause after each call, until ``stopping`` is set.
+    """Call ``step`` again and again, with a pause after each call, until ``stopping`` is set.
 
     Call ``heartbeat`` with the name of the part before each step.
     """

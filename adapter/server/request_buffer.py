@@ -1,4 +1,4 @@
-"""Collect the bytes of an HTTP request until a thread can process it without waiting for more.
+"""Buffer an HTTP request until it is complete, so that no thread has to wait for its sender.
 
 This module only finds where the request ends. Gunicorn's parser still decides whether it is valid.
 """
@@ -19,7 +19,7 @@ _MAX_CHUNK_LINE = 8 * 1024
 
 
 class RequestBuffer:
-    """The bytes of one request, and any bytes that the sender sent after it."""
+    """The bytes received for one HTTP request, and any bytes that follow it."""
 
     def __init__(self, max_body_bytes: int) -> None:
         self.data = bytearray()
@@ -37,11 +37,11 @@ class RequestBuffer:
 
     @property
     def is_head_too_long(self) -> bool:
-        """Return True if the head exceeds its limit."""
+        """True if the request's header section is larger than allowed."""
         return not self._head_bytes and len(self.data) > MAX_HEAD_BYTES
 
     def feed(self, data: bytes) -> bool:
-        """Add bytes. Return True if a thread can process the request now."""
+        """Add received bytes. Return True if the request is ready to be processed."""
         self.data += data
         if not self._head_bytes and not self._has_head():
             return self.is_head_too_long
@@ -50,7 +50,7 @@ class RequestBuffer:
         return self._length > self._max_body or self._ends_at(self._head_bytes + self._length)
 
     def take(self) -> tuple[bytes, bytes]:
-        """Return the request's bytes, and the bytes after it."""
+        """Return the bytes of the request, and any bytes received after it."""
         end = self._position if self.is_whole else len(self.data)
         return bytes(self.data[:end]), bytes(self.data[end:])
 
@@ -95,7 +95,7 @@ class RequestBuffer:
 
 
 class Discarded:
-    """Discards the data that arrives on a connection that is being closed."""
+    """Discards all data that arrives on a connection that is being closed."""
 
     data = b""
     awaits_continue = False
@@ -104,6 +104,6 @@ class Discarded:
         self._left = max_bytes
 
     def feed(self, data: bytes) -> bool:
-        """Count the data. Return True if the connection should now be closed."""
+        """Count the discarded bytes. Return True if the connection should be closed now."""
         self._left -= len(data)
         return self._left < 0

@@ -1,4 +1,4 @@
-"""Convert signals to values and exceptions inside a ``with`` block."""
+"""Handle Unix signals inside a ``with`` block, as return values or exceptions."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns True after SIGINT or SIGTERM."""
+    """Yield a function that returns True once SIGINT or SIGTERM has been received."""
     received = []
 
     def note(number: int, _frame: object) -> None:
@@ -20,7 +20,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def reload_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns True if SIGHUP has arrived since the last call.
+    """Yield a function that returns True if SIGHUP has been received since its last call.
 
     If the terminal was closed, SIGHUP is treated as SIGTERM.
     """

@@ -49,7 +49,7 @@ _ADAPTER = (sys.executable, "-m", "adapter")
 
 
 class Supervisor:
-    """Runs the processes of one installation."""
+    """Runs all processes of one installation."""
 
     def __init__(self, environ: Mapping[str, str], echo: Echo) -> None:
         self.settings = settings_from(environ)
@@ -65,17 +65,17 @@ class Supervisor:
 
     @property
     def web_url(self) -> str:
-        """Return the URL of the web process on this machine."""
+        """The URL of the web process on this machine."""
         return f"http://127.0.0.1:{self.settings.port}"
 
     @property
     def sandbox_url(self) -> str | None:
-        """Return the URL of the sandbox, or None if this supervisor does not run one."""
+        """The URL of the sandbox, or None if this supervisor does not run one."""
         return self.settings.own_sandbox_url
 
     @contextmanager
     def running(self, is_stopped: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Run all processes for the duration of the block, which starts when they are ready.
+        """Start all processes, run the block once they are ready, and then stop them.
 
         Startup is abandoned when ``is_stopped()`` returns True. If startup fails, stop everything
         and raise ConfigurationError or StoreUnavailable.
@@ -95,7 +95,7 @@ class Supervisor:
         until: Callable[[], bool],
         is_reload_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Keep the processes alive until ``until()`` returns True.
+        """Keep all processes running until ``until()`` returns True.
 
         Reload the mappings when ``is_reload_requested()`` returns True or a file changes.
         """
@@ -118,7 +118,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Make web and worker reload, or print all problems if mappings or settings are invalid.
+        """Check the changed files, then tell web and worker to reload them or print all problems.
 
         The processes log the result themselves, because a file may change before they read it.
         """
@@ -139,7 +139,7 @@ class Supervisor:
         self._echo("reloading mappings and secrets")
 
     def _check_ports(self, wait_seconds: float) -> None:
-        """Raise ConfigurationError if a port is still in use after this many seconds."""
+        """Raise ConfigurationError if a required port is still in use after ``wait_seconds``."""
         deadline = time.monotonic() + wait_seconds
         check_port(self.settings.host, self.settings.port, "PORT", deadline)
         if self.sandbox_url is not None:
@@ -192,7 +192,7 @@ class Supervisor:
         process.keep_alive(self._echo)
 
     def _wait(self, url: str, name: str, is_stopped: Callable[[], bool]) -> None:
-        """Wait until a process responds. Raise an error if a process fails or this takes too long.
+        """Wait until a process responds at ``url``. Raise ConfigurationError if it does not start.
 
         A process that is killed in the meantime is restarted.
         """
@@ -210,7 +210,7 @@ class Supervisor:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Prevent a second supervisor from using the same data folder.
+    """Lock the data folder, so that only one supervisor uses it at a time.
 
     Yield True if the one before was killed, so that its processes may still be ending.
     """
@@ -257,6 +257,6 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the options that make the sandbox accept this deployment's enum values."""
+    """Return the command-line options that make the sandbox accept our enum values."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

@@ -1,4 +1,4 @@
-"""End a process that runs but no longer works, so that it is restarted.
+"""End a process that is running but no longer making progress, so that it is restarted.
 
 If a thread dies, or if all threads in a pool hang, the process looks healthy from the outside, but
 it sends nothing. So each of its loops and tasks has to send heartbeats.
@@ -17,7 +17,7 @@ DEAD = 70
 
 
 class Watchdog:
-    """Ends the process when a part has not sent a heartbeat for ``limit_seconds``.
+    """Ends the process when one of its parts sends no heartbeat for ``limit_seconds``.
 
     Time is measured in ticks of the watchdog's own thread instead of with a clock, so that time
     during which the whole process was suspended does not count.
@@ -35,20 +35,20 @@ class Watchdog:
         self._end = end
 
     def heartbeat(self, part: str) -> None:
-        """Record that a part is alive. Parts that are not watched may send heartbeats too."""
+        """Record a heartbeat of a part. Parts that are not watched are ignored."""
         if part in self._silent:
             self._silent[part] = 0
 
     def stop_within(self, seconds: float) -> None:
-        """Force the process to end unless it stops within this many seconds."""
+        """Force the process to exit if it has not stopped within ``seconds``."""
         self._left = seconds / TICK_SECONDS
 
     def watch(self) -> None:
-        """Start to watch in a daemon thread."""
+        """Start watching in a background thread."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def tick(self) -> None:
-        """Count a tick, and end the process if a limit is exceeded."""
+        """Count one second, and end the process if a part has been silent for too long."""
         if self._left is not None:
             self._left -= 1
             if self._left < 0:

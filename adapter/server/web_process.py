@@ -1,4 +1,4 @@
-"""Build and run gunicorn's command line for the web process."""
+"""Build gunicorn's command line, and run it as the web process."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ PORT_SECONDS = 2.0
 
 
 def web_command(settings: Settings) -> list[str]:
-    """Return gunicorn's command. It uses threads, because requests mostly wait for a commit."""
+    """Return gunicorn's command line, with threaded workers."""
     return [
         *(sys.executable, "-m", "gunicorn"),
         *("--bind", f"{settings.host}:{settings.port}"),
@@ -34,7 +34,7 @@ def web_command(settings: Settings) -> list[str]:
 
 
 def check_listening(settings: Settings) -> None:
-    """Raise ConfigurationError if gunicorn could not start, which it would say in many lines."""
+    """Raise ConfigurationError with a short message if gunicorn would fail to start."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
@@ -46,6 +46,6 @@ def check_listening(settings: Settings) -> None:
 
 
 def become_web(settings: Settings) -> None:
-    """Replace the current process with the web server."""
+    """Replace the current process with gunicorn."""
     command = web_command(settings)
     os.execv(command[0], command)  # noqa: S606 - a list of arguments without a shell

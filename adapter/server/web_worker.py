@@ -1,4 +1,4 @@
-"""Replace gunicorn's threaded worker: a thread gets a request only once all of it has arrived.
+"""Extend gunicorn's threaded worker, so that no thread has to wait for a slow sender.
 
 Gunicorn reads a request in the thread that processes it, so a few slow senders block every thread.
 Here, the main thread reads without blocking, and a connection that is silent or slow costs only a
@@ -71,7 +71,7 @@ _PARSE_ERRORS = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """A threaded worker that reads requests completely first and spreads connections evenly."""
+    """A threaded gunicorn worker that reads each request completely before a thread handles it."""
 
     #: Comes from the settings that the main process has loaded. Workers must not read settings,
     #: because gunicorn creates them in the main process, and an error would end it.
@@ -88,26 +88,26 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._paused = False
 
     def accept(self, listener: Any) -> None:
-        """Accept one connection, then pause so that the other workers go first."""
+        """Accept one connection, then pause so that other workers can accept the next one."""
         super().accept(listener)
         if self.cfg.workers > 1:
             self._backoff_until = time.monotonic() + ACCEPT_BACKOFF_SECONDS
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Accept no connections during a pause. Gunicorn calls this in each loop."""
+        """Enable or disable accepting connections, except during a pause. Gunicorn calls this."""
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events, but not longer than the pause."""
+        """Wait for events until the timeout, or until the pause between connections is over."""
         super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
     def _backoff_remaining(self) -> float:
         return max(0.0, self._backoff_until - time.monotonic())
 
     def enqueue_req(self, conn: Any) -> None:
-        """Start to read a request on a new or idle connection, without using a thread."""
+        """Start reading a request from a connection, without using a thread."""
         if _unread_bytes(conn.sock) > MAX_UNREAD_BYTES:
             self._process(conn, Discarded(0))
             return
@@ -115,7 +115,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._read_or_wait(conn, request, READ_SECONDS, getattr(conn, "rest", b""))
 
     def finish_request(self, conn: Any, future: Any) -> None:
-        """Keep a connection for the next request, or close it without waiting for its sender."""
+        """Keep a connection open for its next request, or close it without blocking."""
         is_kept = not future.cancelled() and not future.exception() and future.result()
         if is_kept and not conn.rest:
             super().finish_request(conn, future)
@@ -150,7 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._process(conn, request)
 
     def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
-        """Read the available bytes. Return True if no more are needed or none will come."""
+        """Read the available bytes. Return True once the request is complete or the sender left."""
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
             is_done = not data or request.feed(data)
@@ -164,7 +164,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         return is_done
 
     def _process(self, conn: Any, request: RequestBuffer | Discarded) -> None:
-        """Let a thread process the request, or close the connection if no bytes have arrived."""
+        """Pass the request to a thread, or close the connection if no bytes have arrived."""
         if isinstance(request, Discarded) or not request.data:
             self.nr_conns -= 1
             conn.close()
@@ -188,7 +188,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._process(conn, request)
 
     def murder_pending(self) -> None:
-        """Drop connections that take too long or hold too many bytes. Gunicorn calls this often."""
+        """Close connections that are too slow or use too much memory. Gunicorn calls this often."""
         now = time.monotonic()
         if now < self._swept_at + _SWEEP_SECONDS:
             return
@@ -201,7 +201,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 self._give_up(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Handle one request in a thread, and record when it began."""
+        """Handle one request in a thread, and record when it started."""
         self._began[conn] = time.monotonic()
         try:
             # Bytes that the parser did not read would be treated as the next request.
@@ -210,14 +210,14 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._began.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Handle a parsed request. Close the connection after an incomplete one."""
+        """Handle a parsed request. If it is incomplete, close its connection afterward."""
         req._expected_100_continue = False  # noqa: SLF001 - `100 Continue` was already sent
         if not conn.is_whole:
             req.force_close()
         return super().handle_request(req, conn)
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
-        """Respond to and count a request that is not valid HTTP, which the app never gets."""
+        """Respond to a request that is not valid HTTP, and count it as rejected."""
         status, error = _PARSE_ERRORS.get(type(exc), (400, "bad request"))
         if isinstance(exc, ParseException):
             reason = error.replace(" ", "_")
@@ -233,7 +233,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             client.sendall(text.encode())
 
     def notify(self) -> None:
-        """Send gunicorn's heartbeat, about once a second, and disconnect overdue requests."""
+        """Send gunicorn's heartbeat and disconnect requests that take too long."""
         super().notify()
         for conn, began in self._began.copy().items():
             if time.monotonic() - began > ANSWER_SECONDS:
@@ -244,7 +244,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def _unread_bytes(sock: socket.socket) -> int:
-    """Return how many bytes of responses the other side has not acknowledged."""
+    """Return the number of response bytes that the client has not acknowledged yet."""
     try:
         count = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4)
     except OSError:
@@ -253,7 +253,7 @@ def _unread_bytes(sock: socket.socket) -> int:
 
 
 def _parts(data: bytes, *, is_head_too_long: bool) -> Iterator[bytes]:
-    """Yield a request in small parts, because the parser copies each part several times."""
+    """Yield a request in small chunks, because gunicorn's parser copies every chunk repeatedly."""
     yield from (data[at : at + _PARSED_BYTES] for at in range(0, len(data), _PARSED_BYTES))
     if is_head_too_long:
         raise LimitRequestHeaders("")

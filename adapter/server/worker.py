@@ -1,4 +1,4 @@
-"""Run the worker process, in which a few threads process the rows that are due.
+"""Run the worker process, whose threads map events, send bookings and check their status.
 
 Twice a second, it counts these rows and starts up to that many runs. The web process announces new
 events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
@@ -17,6 +17,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
 from adapter.server import hot_reload
@@ -57,7 +58,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def run(pipeline: Pipeline) -> bool:
-    """Process due rows until SIGTERM or SIGINT, then finish the runs in flight.
+    """Process due rows until SIGTERM or SIGINT is received, then finish the current ones.
 
     Return True if a reloaded secret has changed, so that the process must restart. Wait for
     PostgreSQL at startup and after each outage, and for migrations. Raise ConfigurationError if the
@@ -71,13 +72,15 @@ def run(pipeline: Pipeline) -> bool:
     try:
         with pipeline.store:
             _sync_clock(pipeline)
+            with contextlib.suppress(StoreUnavailable):
+                pipeline.refresh_sources()
             return Worker(pipeline).run()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
-    """Return True if PostgreSQL and its schema are usable. Otherwise log why."""
+    """Return True if the database and its schema are usable. Otherwise, log the reason."""
     settings = pipeline.settings
     try:
         check_reachable(pipeline.store.url)
@@ -92,13 +95,13 @@ def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
 
 
 def _sync_clock(pipeline: Pipeline) -> None:
-    """Measure the clock before anything is done by it."""
+    """Synchronize the clock with PostgreSQL's before any work starts."""
     with contextlib.suppress(StoreUnavailable):  # it is logged where it is raised
         pipeline.sync_clock()
 
 
 class Worker:
-    """A worker, with a thread for each of its loops and a pool of threads that process rows."""
+    """A worker process, with one thread per loop and a pool of threads that process rows."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -109,8 +112,8 @@ class Worker:
         #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        # Not "heartbeat", "alarms" and "metrics": they book nothing, and health reports a missing
-        # heartbeat.
+        # Not "heartbeat", "alarms", "metrics" and "sources": they book nothing, and health reports
+        # a missing heartbeat.
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watch = Watch(
@@ -123,7 +126,7 @@ class Worker:
         self._listener_outage, self._schema_outage = Outage("listener"), Outage("schema")
 
     def run(self) -> bool:
-        """Run all loops until a signal stops them. Return True if the secrets have changed."""
+        """Run until a signal arrives. Return True if a restart is needed to use changed secrets."""
         with self.running():
             self._watchdog.watch()
             log.info("worker_started", extra=self._facts())
@@ -139,7 +142,7 @@ class Worker:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all loops during the block. Then make each run stop after its current row."""
+        """Run all loops while the block executes, then let the current rows finish."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
@@ -147,6 +150,7 @@ class Worker:
             ("heartbeat", self._heart.beat, HEARTBEAT_SECONDS),
             ("alarms", self._watch.step, WATCH_SECONDS),
             ("metrics", self._pipeline.count_metrics, SAVE_SECONDS),
+            ("sources", self._pipeline.refresh_sources, REFRESH_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:
@@ -167,7 +171,7 @@ class Worker:
                 self._pipeline.store.save_metrics()
 
     def _start_unwatched(self) -> list[threading.Thread]:
-        """Start the threads that wait for other systems. The watchdog does not watch them.
+        """Start the threads that depend on other systems, which the watchdog does not watch.
 
         Otherwise, a system that responds slowly would end the worker.
         """
@@ -187,7 +191,7 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Start runs for the rows that are due, including those without a notification."""
+        """Count the rows that are due, and start a run in the thread pool for each one."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
@@ -198,7 +202,7 @@ class Worker:
         self._heart.looked()
 
     def _check_schema(self) -> None:
-        """Stop all runs while the database's schema is not usable. Raise WrongSchema.
+        """Stop all runs while the database schema is unusable. Raise WrongSchema in that case.
 
         Old code on a new schema might hold leads, or send what the new version would not.
         """
@@ -216,7 +220,7 @@ class Worker:
         self._schema_outage.ended()
 
     def _listen(self) -> None:
-        """Start a run whenever a notification arrives, until the connection is lost."""
+        """Map new events whenever a notification arrives, until the connection is lost."""
         try:
             for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
                 self._watchdog.heartbeat("listener")
@@ -229,7 +233,7 @@ class Worker:
             self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
-        """Process due rows. Never raise an error; rows that fail stay due for another run.
+        """Process all due rows of a task. Errors are logged, and the rows are retried later.
 
         After mapping, bookings are sent immediately, but only by workers that found an event to
         map.
@@ -247,14 +251,14 @@ class Worker:
                 self._run_task(Task.SEND)
 
     def _recover(self) -> None:
-        """Probe one thread, and recover rows from dead workers."""
+        """Check that the thread pool responds, and recover rows from workers that have died."""
         if self._probe is None or self._probe.done():
             self._probe = self._threads.submit(self._watchdog.heartbeat, "threads")
         if not self._pipeline.is_stopped:
             self._pipeline.recover()
 
     def _reload(self) -> bool:
-        """Reload mappings and secret files. If they are invalid, log it and keep the old ones.
+        """Reload mappings and secret files. If any are invalid, log that and keep the old ones.
 
         Return True if a secret that the worker uses has changed and all secrets can be read. If one
         cannot be read, the process could not restart.
@@ -269,7 +273,7 @@ class Worker:
 
 
 def must_restart(former: Settings, settings: Settings) -> bool:
-    """Return whether a worker needs the new settings, and can start with them."""
+    """Return True if the worker must restart to use the new settings, and is able to."""
     unused = {name: getattr(former, name) for name in WEB_ONLY}
     is_other = dataclasses.replace(settings, **unused) != former
     return is_other and not settings.problems

@@ -1,4 +1,4 @@
-"""Verify webhooks: signature schemes, presets and handshakes."""
+"""Verify webhook requests with signature schemes, presets and handshakes."""
 
 from adapter.signatures.build import (
     Verifier,

@@ -1,4 +1,4 @@
-"""Verify the sender of a request: ``verifier(block, secrets).verify(request, now)``.
+"""Build a verifier from a mapping's ``signature:`` block, and use it to check requests.
 
 A mapping's ``signature:`` block defines the checks (:mod:`adapter.signatures.config`). A
 request that fails raises :class:`VerificationError` with one of
@@ -14,14 +14,14 @@ from adapter.models import WebhookRequest
 from adapter.settings import trimmed
 from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
 from adapter.signatures.crypto import is_unguessable
-from adapter.signatures.hmac_scheme import DigestScheme
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
+from adapter.signatures.signed_header import SignedHeaderScheme
 from adapter.signatures.token_scheme import BasicScheme, TokenScheme, without_copies
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verifier:
-    """Verifies the requests of one source."""
+    """Verifies the requests of one lead source."""
 
     #: None if requests are not signed (``scheme: none``).
     scheme: Scheme | None
@@ -35,7 +35,7 @@ class Verifier:
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
-        """Verify a request, and return the index of the matching key.
+        """Verify a request, and return the index of the secret's key that matched.
 
         Return None if requests are not signed. Raise :class:`VerificationError` if it is not valid.
         """
@@ -45,13 +45,13 @@ class Verifier:
 
     @property
     def is_open(self) -> bool:
-        """True if anyone who knows the URL may send requests."""
+        """True if the source is unsigned, so that anyone who knows its URL can send webhooks."""
         return self.scheme is None
 
     @property
     def signs_url(self) -> bool:
-        """True if the signature covers the URL."""
-        return self.has_digest and self.covers_query
+        """True if the sender's signature covers the URL."""
+        return self.has_signature and self.covers_query
 
     @property
     def covers_query(self) -> bool:
@@ -59,12 +59,12 @@ class Verifier:
         return covers_query(self.scheme)
 
     @property
-    def has_digest(self) -> bool:
-        """True if a stored request can be verified again. Tokens and passwords are not stored."""
-        return isinstance(self.scheme, DigestScheme)
+    def has_signature(self) -> bool:
+        """True if a stored request can be verified again, which requires a signature."""
+        return isinstance(self.scheme, SignedHeaderScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
-        """Return the possible decodings of the request's token or password, if it has one."""
+        """Return all possible decodings of the token or password in a request."""
         if not isinstance(self.scheme, TokenScheme | BasicScheme):
             return []
         try:
@@ -74,8 +74,8 @@ class Verifier:
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """The headers that contain a digest or are covered by one, in lower case."""
-        if not isinstance(self.scheme, DigestScheme):
+        """The lower-case names of headers that contain a signature or are covered by one."""
+        if not isinstance(self.scheme, SignedHeaderScheme):
             return frozenset()
         clock = self.scheme.clock
         names = [*self.scheme.headers, *self.scheme.content.headers]
@@ -83,7 +83,7 @@ class Verifier:
         return frozenset(name.lower() for name in names)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without its token or password, ready to be stored.
+        """Return a copy of the request without its token or password.
 
         Copies of a long secret are removed too. A short secret might be part of another word.
         """
@@ -94,7 +94,7 @@ class Verifier:
         return without_copies(self.scheme.without_secret(request), long)
 
     def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
-        """Return a rejected request without secrets, ready to be stored.
+        """Return a copy of a rejected request from which all secrets have been removed.
 
         A wrong token may be valid after the next rotation, so it is removed like a valid one.
         If the token is missing, it may be anywhere in the body, so the body is removed.
@@ -126,7 +126,7 @@ def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
 
 
 def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Network, ...]]:
-    """Return a block's scheme and networks. Raise :class:`ConfigurationError` if it is invalid."""
+    """Return the scheme and IP networks of a ``signature:`` block, after checking the block."""
     block = expand_preset(block)
     return scheme_from_block(block), networks_from_block(block)
 
@@ -137,25 +137,25 @@ def scheme_of(block: Mapping[str, object]) -> str:
 
 
 def covers_query(scheme: Scheme | None) -> bool:
-    """Return True if only the sender can have written the query of a valid request."""
-    return not isinstance(scheme, DigestScheme) or "url" in scheme.content.names
+    """Return True if nobody but the sender can have changed the query of a valid request."""
+    return not isinstance(scheme, SignedHeaderScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return the headers of ``names`` that no one can change in order to replay a request.
+    """Return those of the given headers that an attacker cannot change to replay a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are
     returned too, because an attacker who has the token can send anything anyway.
     """
     names = frozenset(names)
-    if not isinstance(scheme, DigestScheme):
+    if not isinstance(scheme, SignedHeaderScheme):
         return names
     return names & scheme.content.headers or (names if scheme.clock else frozenset())
 
 
 def query_token(block: Mapping[str, object]) -> str | None:
-    """Return the query parameter that holds a source's token, or None if it is elsewhere."""
+    """Return the query parameter that contains a source's token, or None if there is none."""
     scheme = scheme_from_block(expand_preset(block))
     return scheme.name if isinstance(scheme, TokenScheme) and scheme.place == "query" else None
 
@@ -163,7 +163,7 @@ def query_token(block: Mapping[str, object]) -> str | None:
 def sign(
     block: Mapping[str, object], secret: str, request: WebhookRequest, now: float
 ) -> WebhookRequest:
-    """Return the request as this source would send it at ``now``, in Unix seconds.
+    """Return the request, signed as this source would sign it at ``now`` (Unix seconds).
 
     Raise :class:`ConfigurationError` for an invalid block or secret, and
     :class:`~adapter.exceptions.PayloadError` for a body that cannot carry the token.
@@ -171,23 +171,28 @@ def sign(
     scheme = scheme_from_block(expand_preset(block))
     if scheme is None:
         return request
-    return scheme.sign(_keys(scheme, [secret])[0][1], request, now)
+    try:
+        key = scheme.signing_key(trimmed(secret))
+    except ConfigurationError as exc:
+        raise ConfigurationError(f"the secret {exc}") from None
+    return scheme.sign(key, request, now)
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
-    """Return each secret's index and keys: the trimmed secret, and the original if different.
+    """Return each secret's index and keys. An untrimmed secret has two possible keys.
 
     A string is rejected, because each character would become a secret.
     """
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")
-    keys = []
+    keys: list[tuple[int, bytes]] = []
     for index, secret in enumerate(secrets):
         try:
-            keys.append((index, scheme.key(trimmed(secret))))
+            found = scheme.keys(trimmed(secret))
         except ConfigurationError as exc:
             raise ConfigurationError(f"secret {index + 1} of {len(secrets)} {exc}") from None
         if secret != trimmed(secret):
             with contextlib.suppress(ConfigurationError):
-                keys.append((index, scheme.key(secret)))
+                found += scheme.keys(secret)
+        keys += [(index, key) for key in dict.fromkeys(found)]
     return keys

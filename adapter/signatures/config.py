@@ -1,4 +1,4 @@
-"""Check each key of a mapping's ``signature:`` block, and build its scheme.
+"""Parse and check a mapping's ``signature:`` block.
 
 Errors raise :class:`ConfigurationError` with a message that names the key and the fix.
 """
@@ -9,15 +9,16 @@ from typing import TypeAlias
 
 from adapter.exceptions import ConfigurationError
 from adapter.signatures.crypto import ALGORITHMS, ENCODINGS, SECRET_ENCODINGS
-from adapter.signatures.hmac_scheme import DigestScheme
+from adapter.signatures.hmac_scheme import Digest
 from adapter.signatures.presets import PRESETS
 from adapter.signatures.request import HEADER_NAME
 from adapter.signatures.signed_content import SignedContent, header_format, signed_content
+from adapter.signatures.signed_header import Primitive, SignedHeaderScheme
 from adapter.signatures.timestamps import PATTERNS, Clock
 from adapter.signatures.token_scheme import PLACES, BasicScheme, TokenScheme
 
 Block: TypeAlias = Mapping[str, object]
-Scheme: TypeAlias = DigestScheme | TokenScheme | BasicScheme
+Scheme: TypeAlias = SignedHeaderScheme | TokenScheme | BasicScheme
 
 _HEADER_KEYS = ("header", "format", "separator", "encoding", "signed", "timestamp")
 _SECRET_KEYS = ("secret_encoding", "secret_prefix")
@@ -26,6 +27,7 @@ _SECRET_KEYS = ("secret_encoding", "secret_prefix")
 KEYS = {
     "hmac": (*_HEADER_KEYS, "algorithm", *_SECRET_KEYS),
     "hash": (*_HEADER_KEYS, *_SECRET_KEYS),
+    "public_key": (*_HEADER_KEYS, "algorithm", "secret_prefix"),
     "token": ("in", "name", "prefix"),
     "basic": ("username",),
     "none": (),
@@ -38,7 +40,7 @@ MAX_TOLERANCE_SECONDS = 86400
 
 
 def expand_preset(block: Block) -> dict[str, object]:
-    """Merge the block into its preset. Keys under ``timestamp`` are merged individually."""
+    """Merge a block with its preset. Keys of the block take precedence."""
     if not isinstance(block, Mapping):
         raise ConfigurationError("'signature' must contain keys such as 'preset' or 'scheme'")
     own = dict(block)
@@ -53,7 +55,7 @@ def expand_preset(block: Block) -> dict[str, object]:
 
 
 def scheme_from_block(block: Block) -> Scheme | None:
-    """Build the scheme for a block with an expanded preset. Return None for ``none``."""
+    """Build the scheme of a block whose preset is expanded. Return None for scheme ``none``."""
     name = _choice(block, "scheme", tuple(KEYS))
     _check_keys(block, name)
     _check_secret_names(block)
@@ -61,7 +63,7 @@ def scheme_from_block(block: Block) -> Scheme | None:
         return _token_scheme(block)
     if name == "basic":
         return _basic_scheme(block)
-    return None if name == "none" else _digest_scheme(block, is_hash=name == "hash")
+    return None if name == "none" else _signed_header_scheme(block, name)
 
 
 def _check_keys(block: Block, scheme: str) -> None:
@@ -88,9 +90,10 @@ def _check_secret_names(block: Block) -> None:
         raise ConfigurationError("'secrets' must contain only names of environment variables")
 
 
-def _digest_scheme(block: Block, *, is_hash: bool) -> DigestScheme:
-    clock = _clock(block)
-    encoding = _choice(block, "encoding", tuple(ENCODINGS), "hex")
+def _signed_header_scheme(block: Block, name: str) -> SignedHeaderScheme:
+    clock, is_hash = _clock(block), name == "hash"
+    default = "base64" if name == "public_key" else "hex"
+    encoding = _choice(block, "encoding", tuple(ENCODINGS), default)
     template = _text(block, "format", "{signature}")
     separator = _text(block, "separator") if "separator" in block else None
     unit = clock.unit if clock else "s"
@@ -101,15 +104,32 @@ def _digest_scheme(block: Block, *, is_hash: bool) -> DigestScheme:
         _text(block, "signed", "{secret}{body}" if is_hash else "{body}"), is_hash=is_hash
     )
     _check_timestamp(clock, content, in_format=form.has_timestamp)
-    return DigestScheme(
+    return SignedHeaderScheme(
         headers=_headers(block),
         format=form,
         content=content,
-        encoding=encoding,
-        algorithm=None if is_hash else _choice(block, "algorithm", tuple(ALGORITHMS), "sha256"),
         clock=clock,
+        primitive=_primitive(block, name, encoding),
+    )
+
+
+def _primitive(block: Block, scheme: str, encoding: str) -> Primitive:
+    prefix = _text(block, "secret_prefix") if "secret_prefix" in block else ""
+    if scheme == "public_key":
+        # Imported here because few installations need it, and it takes 50 ms.
+        from adapter.signatures import public_key
+
+        algorithm = _choice(block, "algorithm", tuple(public_key.ALGORITHMS))
+        return public_key.PublicKeySignature(
+            algorithm=algorithm, encoding=encoding, secret_prefix=prefix
+        )
+    return Digest(
+        encoding=encoding,
+        algorithm=_choice(block, "algorithm", tuple(ALGORITHMS), "sha256")
+        if scheme == "hmac"
+        else None,
         secret_encoding=_choice(block, "secret_encoding", SECRET_ENCODINGS, "utf8"),
-        secret_prefix=_text(block, "secret_prefix") if "secret_prefix" in block else "",
+        secret_prefix=prefix,
     )
 
 
@@ -139,7 +159,7 @@ def _tolerance(value: object) -> float:
 
 
 def _check_timestamp(clock: Clock | None, content: SignedContent, *, in_format: bool) -> None:
-    """Check that the timestamp is signed and has one location. Unsigned, it would prove nothing."""
+    """Check that the timestamp has exactly one location and that the signature covers it."""
     is_signed = "timestamp" in content.names
     if clock and clock.header and in_format:
         raise ConfigurationError(

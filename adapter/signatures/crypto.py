@@ -1,4 +1,4 @@
-"""Compute and compare digests with itsdangerous. All cryptography is in this module.
+"""Compute and compare digests with itsdangerous.
 
 This avoids two pitfalls of itsdangerous: ``HMACAlgorithm()`` means SHA-1 when no digest is
 named, and an empty key raises no error.
@@ -37,7 +37,7 @@ _COMPARISON_KEY = secrets.token_bytes(32)
 
 
 def keyed_hash(key: bytes, value: bytes) -> bytes:
-    """Return the HMAC-SHA256 of a value as 32 bytes."""
+    """Return the HMAC-SHA256 of a value (32 bytes)."""
     return ALGORITHMS["sha256"].get_signature(key, value)
 
 
@@ -52,17 +52,17 @@ def is_equal(one: bytes, other: bytes) -> bool:
 
 
 def plain_sha256(value: bytes) -> bytes:
-    """Return the unkeyed SHA-256 of a value as 32 bytes."""
+    """Return the SHA-256 of a value (32 bytes)."""
     return hashlib.sha256(value).digest()
 
 
 def is_unguessable(credential: bytes) -> bool:
-    """Return True for a long token, or for ``user:password`` with a long password."""
+    """Return True if a token or password has at least 16 bytes, so that it cannot be guessed."""
     return len(credential.partition(b":")[2] or credential) >= MIN_CREDENTIAL_BYTES
 
 
 def key_from_secret(secret: str, *, encoding: str = "utf8", prefix: str = "") -> bytes:
-    """Return the key's bytes. Raise :class:`ConfigurationError` for an empty or invalid secret.
+    """Decode a secret and return it as bytes. Raise :class:`ConfigurationError` if it is invalid.
 
     The message completes a sentence that starts with "secret 1 of 2". It never quotes the secret.
     """
@@ -86,7 +86,7 @@ def _decoded(text: bytes, encoding: str) -> bytes:
 
 
 def bytes_from_base64(text: bytes) -> bytes:
-    """Decode base64. Raise ValueError for invalid characters.
+    """Decode base64 with or without padding. Raise ValueError if it has invalid characters.
 
     Padding may be missing, because it is often lost when a secret is copied. The vendors'
     libraries allow that too.

@@ -1,4 +1,4 @@
-"""Respond to the verification request that a platform sends before its first webhook.
+"""Respond to the verification requests that platforms send before their first webhook.
 
 Responses contain only characters that browsers do not treat as markup.
 """
@@ -26,7 +26,7 @@ _ZOOM_TOKEN = _SLACK_CHALLENGE
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Handshake:
-    """A mapping's ``handshake:``."""
+    """The ``handshake:`` setting of a mapping."""
 
     #: ``meta``, ``slack`` or ``zoom``.
     kind: str
@@ -35,7 +35,7 @@ class Handshake:
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Parse ``slack``, ``zoom``, ``meta`` or ``{ meta: VARIABLE }``. Return None for no handshake.
+    """Parse the ``handshake:`` setting: ``slack``, ``zoom``, ``meta`` or ``{ meta: VARIABLE }``.
 
     Raise :class:`ConfigurationError` for anything else.
     """
@@ -57,7 +57,7 @@ def handshake_from(block: object) -> Handshake | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The response to a handshake: a status and a string."""
+    """The HTTP response to a platform's verification request."""
 
     status: int
     text: str = ""
@@ -65,7 +65,7 @@ class Answer:
 
 
 def meta_answer(query: str, verify_token: str) -> Answer:
-    """Return 200 with Meta's challenge, 403 for a wrong token, or 400 for an unsafe challenge.
+    """Respond to Meta's verification request: 200 with its challenge, or 403 for a wrong token.
 
     ``query`` is the raw query string. Raise :class:`ConfigurationError` for an empty token.
     """
@@ -119,7 +119,7 @@ def zoom_answer(body: bytes, key: bytes) -> Answer | None:
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body, or an empty object for anything else."""
+    """Parse a body as a JSON object. Return an empty dictionary if it is anything else."""
     try:
         document = json.loads(body.decode())
     except (ValueError, RecursionError):

@@ -1,119 +1,48 @@
-"""Verify the ``hmac`` and ``hash`` schemes: a digest of the request in a header."""
+"""Compute the digests of the ``hmac`` and ``hash`` schemes."""
 
 import dataclasses
 from collections.abc import Sequence
 
-from adapter.exceptions import VerificationError
-from adapter.models import WebhookRequest
-from adapter.signatures import twilio
 from adapter.signatures.crypto import (
     ALGORITHMS,
     ENCODINGS,
     is_equal,
     key_from_secret,
-    keyed_hash,
     plain_sha256,
 )
-from adapter.signatures.request import header_of
-from adapter.signatures.signed_content import HeaderFormat, SignedContent
-from adapter.signatures.timestamps import Clock
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class DigestScheme:
-    """A keyed digest (``hmac``), or a digest of text that starts with the secret (``hash``)."""
+class Digest:
+    """A digest of the request: an HMAC, or a hash of text that starts with the secret."""
 
-    #: Header names. The first one present is used.
-    headers: tuple[str, ...]
-    format: HeaderFormat
-    content: SignedContent
     encoding: str
     #: The digest's name, or None for the plain SHA-256 of the ``hash`` scheme.
     algorithm: str | None
-    #: None if the sender does not sign a time.
-    clock: Clock | None
     secret_encoding: str
     secret_prefix: str
 
-    def key(self, secret: str) -> bytes:
+    def keys(self, secret: str) -> list[bytes]:
+        """Return the secret's only key. Raise :class:`ConfigurationError` if it is invalid."""
+        return [self.signing_key(secret)]
+
+    def signing_key(self, secret: str) -> bytes:
         """Return the key for a secret. Raise :class:`ConfigurationError` if it is invalid."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
-    def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the matching key. Try the newest key first, which is the last one."""
-        signatures, timestamp = self.format.read(self._header(request))
-        if self.clock and self.clock.header:
-            timestamp = _timestamp(request, self.clock.header)
-        index = self._matching_key(keys, signatures, request, timestamp)
-        # Checked last, so that "too old" always means a valid signature with a wrong time.
-        if self.clock:
-            self.clock.check(timestamp or "", now)
-        return index
+    def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
+        """Return True if one of the signatures equals the digest.
 
-    def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:
-        """Return the request as this sender would send it."""
-        clock = self.clock or Clock()
-        timestamp = clock.text_from_seconds(now)
-        headers = {name: _message_id(request, timestamp) for name in self.content.headers}
-        headers |= {clock.header: timestamp} if clock.header else {}
-        request = with_headers(request, headers, replace=clock.header)
-        if "form" in self.content.names:
-            request = twilio.with_body_hash(request)
-        content = next(self.content.variants(request, timestamp, key))
-        signature = self._encoded(key, content).decode()
-        own = {self.headers[0]: self.format.write(signature, timestamp)}
-        return with_headers(request, own, replace=self.headers[0])
+        The header's text is never decoded, so that a signature has only one valid spelling.
+        """
+        expected = self.signature(key, content).encode()
+        return any(is_equal(text.encode(), expected) for text in signatures)
 
-    def _header(self, request: WebhookRequest) -> str:
-        for name in self.headers:
-            if value := header_of(request, name):
-                return value
-        raise VerificationError("header_missing")
-
-    def _matching_key(
-        self,
-        keys: Sequence[bytes],
-        signatures: list[str],
-        request: WebhookRequest,
-        timestamp: str | None,
-    ) -> int:
-        for index in reversed(range(len(keys))):
-            for content in self.content.variants(request, timestamp, keys[index]):
-                # The header's text is never decoded, so each signature has only one valid spelling.
-                expected = self._encoded(keys[index], content)
-                if any(is_equal(text.encode(), expected) for text in signatures):
-                    return index
-        raise VerificationError("signature_mismatch")
-
-    def _encoded(self, key: bytes, content: bytes) -> bytes:
-        if self.algorithm is None:
-            return ENCODINGS[self.encoding](plain_sha256(content))
-        return ENCODINGS[self.encoding](ALGORITHMS[self.algorithm].get_signature(key, content))
-
-
-def with_headers(
-    request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
-) -> WebhookRequest:
-    """Return the request with headers added. Only ``replace`` overwrites existing headers."""
-    kept = {
-        name: value
-        for name, value in request.headers.items()
-        if replace is None or name.lower() != replace.lower()
-    }
-    present = {name.lower() for name in kept}
-    added = {name: value for name, value in headers.items() if name.lower() not in present}
-    return dataclasses.replace(request, headers={**kept, **added})
-
-
-def _timestamp(request: WebhookRequest, header: str) -> str:
-    value = header_of(request, header)
-    if value is None:
-        raise VerificationError("timestamp_missing")
-    if not value.isascii():
-        raise VerificationError("timestamp_malformed")
-    return value
-
-
-def _message_id(request: WebhookRequest, timestamp: str) -> str:
-    """Return a message ID that depends only on the body and the time."""
-    return "msg_" + keyed_hash(timestamp.encode(), request.body).hex()[:24]
+    def signature(self, key: bytes, content: bytes) -> str:
+        """Return the encoded digest of the content."""
+        digest = (
+            plain_sha256(content)
+            if self.algorithm is None
+            else ALGORITHMS[self.algorithm].get_signature(key, content)
+        )
+        return ENCODINGS[self.encoding](digest).decode()

@@ -1,4 +1,4 @@
-"""Check ``allow_ips``, an extra condition on any scheme. It never replaces a signature."""
+"""Check the sender's IP address against ``allow_ips``, in addition to the signature."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
-    """Return the networks in ``allow_ips``, or () if requests may come from any IP address."""
+    """Return the networks in ``allow_ips``, or an empty tuple if any address is allowed."""
     if "allow_ips" not in block:
         return ()
     values = block["allow_ips"]
@@ -20,7 +20,7 @@ def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
 
 
 def check_address(client: str | None, networks: Sequence[Network]) -> None:
-    """Raise :class:`VerificationError` unless the client is in one of the networks."""
+    """Raise :class:`VerificationError` if the client's IP address is not in any of the networks."""
     try:
         address = ipaddress.ip_address(client or "")
     except ValueError:

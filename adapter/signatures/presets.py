@@ -1,4 +1,4 @@
-"""Signature blocks for known senders, as in ``preset: typeform``. Mappings may override any key.
+"""Define ``signature:`` presets for known senders, as in ``preset: typeform``.
 
 Each link leads to the vendor's documentation, or is None if there is none.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Preset:
-    """A sender's signature block, a link to its documentation, and a note for readers."""
+    """A known sender's signature settings, with a link to its documentation and a note."""
 
     block: Mapping[str, object]
     link: str | None
@@ -23,13 +23,13 @@ def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
 
 
 def _stripe_style(header: str, version: str, **more: object) -> dict[str, object]:
-    """Build a Stripe-style block: ``t=…,v1=…`` over ``{timestamp}.{body}``, in hex."""
+    """Build a Stripe-style block, with ``t=…,v1=…`` in hex over ``{timestamp}.{body}``."""
     form = f"t={{timestamp}},{version}={{signature}}"
     return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
 
 
 def _standard(family: str) -> dict[str, object]:
-    """Build a Standard Webhooks block, whose headers start with ``family``."""
+    """Build a Standard Webhooks block whose header names start with ``family``."""
     return _hmac(
         f"{family}-signature",
         format="v1,{signature}",
@@ -40,6 +40,16 @@ def _standard(family: str) -> dict[str, object]:
         secret_encoding="base64",
         secret_prefix="whsec_",
     )
+
+
+def _sendgrid() -> dict[str, object]:
+    return {
+        "scheme": "public_key",
+        "algorithm": "ecdsa-p256",
+        "header": "X-Twilio-Email-Event-Webhook-Signature",
+        "signed": "{timestamp}{body}",
+        "timestamp": {"header": "X-Twilio-Email-Event-Webhook-Timestamp"},
+    }
 
 
 def _token(place: str, name: str, prefix: str | None = None) -> dict[str, object]:
@@ -57,6 +67,20 @@ _FORMSTACK = "https://developers.formstack.com/docs/webhook-setup"
 PRESETS: Mapping[str, Preset] = {
     "standard-webhooks": Preset(
         _standard("webhook"), _SPEC, "Any sender that follows the Standard Webhooks specification."
+    ),
+    "standard-webhooks-v1a": Preset(
+        {
+            "scheme": "public_key",
+            "algorithm": "ed25519",
+            "header": "webhook-signature",
+            "format": "v1a,{signature}",
+            "separator": " ",
+            "signed": "{header:webhook-id}.{timestamp}.{body}",
+            "timestamp": {"header": "webhook-timestamp"},
+            "secret_prefix": "whpk_",
+        },
+        _SPEC,
+        "Standard Webhooks with a public key. The secret is the key that starts with whpk_.",
     ),
     "svix": Preset(
         _standard("svix"),
@@ -160,6 +184,23 @@ PRESETS: Mapping[str, Preset] = {
         _hmac("X-Hub-Signature-256", format="sha256={signature}"),
         None,
         "Meta lead ads. The secret is the app secret. Add `handshake: meta`.",
+    ),
+    "sendgrid": Preset(
+        _sendgrid(),
+        "https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/"
+        "getting-started-event-webhook-security-features",
+        "SendGrid's event webhook. The secret is the verification key in its settings.",
+    ),
+    "sendgrid-inbound-parse": Preset(
+        _sendgrid(),
+        "https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/"
+        "securing-your-parse-webhooks",
+        "SendGrid Inbound Parse with a security policy. The secret is the policy's public key.",
+    ),
+    "gohighlevel": Preset(
+        {"scheme": "public_key", "algorithm": "ed25519", "header": "X-GHL-Signature"},
+        "https://marketplace.gohighlevel.com/docs/webhook/WebhookIntegrationGuide",
+        "HighLevel's app webhooks. The secret is the Ed25519 public key in HighLevel's guide.",
     ),
     "formstack": Preset(
         _hmac("X-FS-Signature", format="sha256={signature}"),

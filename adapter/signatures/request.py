@@ -1,4 +1,4 @@
-"""Read the parts of a request that a signature covers, with limits on their size."""
+"""Read the parts of a request that a signature covers, and limit their size."""
 
 import re
 
@@ -17,7 +17,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 def header_of(request: WebhookRequest, name: str) -> str | None:
-    """Return a header's value, or None if it is missing or empty.
+    """Return a header's value, or None if the header is missing or empty.
 
     Raise VerificationError if it is too long.
     """
@@ -28,7 +28,7 @@ def header_of(request: WebhookRequest, name: str) -> str | None:
 
 
 def required_header(request: WebhookRequest, name: str, reason: str) -> bytes:
-    """Return a header's value as bytes. Raise VerificationError with ``reason`` if missing."""
+    """Return a header's value as bytes. Raise VerificationError if the header is missing."""
     value = header_of(request, name)
     if value is None:
         raise VerificationError(reason)
@@ -36,12 +36,12 @@ def required_header(request: WebhookRequest, name: str, reason: str) -> bytes:
 
 
 def is_form(request: WebhookRequest) -> bool:
-    """Return True if the Content-Type header names a URL-encoded form."""
+    """Return True if the request's content type is a URL-encoded form."""
     return (header_of(request, "content-type") or "").lower().startswith(FORM_TYPE)
 
 
 def bytes_from_text(text: str) -> bytes:
-    """Return the original bytes of a header, which WSGI decodes as Latin-1."""
+    """Return the original bytes of a header, which WSGI servers decode as Latin-1."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -49,7 +49,7 @@ def bytes_from_text(text: str) -> bytes:
 
 
 def fields_from_form(form: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the names and values in a form. Raise VerificationError for too many fields."""
+    """Parse a URL-encoded form. Raise VerificationError if it has too many fields."""
     try:
         return pairs_from_form(form, MAX_FORM_FIELDS)
     except ValueError:

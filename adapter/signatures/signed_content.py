@@ -1,4 +1,4 @@
-"""Parse ``format`` (the layout of the header) and ``signed`` (the text that is signed)."""
+"""Parse the ``format`` and ``signed`` settings: the header's format and the signed text."""
 
 import dataclasses
 import re
@@ -30,7 +30,7 @@ def _pieces(template: str, key: str) -> list[tuple[str, str | None]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """The format of the signature header, which may also contain the time of signing."""
+    """The format of the signature header, which may also contain a timestamp."""
 
     template: str
     separator: str | None
@@ -38,11 +38,11 @@ class HeaderFormat:
 
     @property
     def has_timestamp(self) -> bool:
-        """True if the header contains the time of signing."""
+        """True if the signature header also contains a timestamp."""
         return "{timestamp}" in self.template
 
     def read(self, value: str) -> tuple[list[str], str | None]:
-        """Return the signatures and the time in a header. Skip other items."""
+        """Return the signatures and the timestamp in a header's value."""
         texts = value.split(self.separator) if self.separator else [value]
         if len(texts) > MAX_ITEMS:
             raise VerificationError("too_many_signatures")
@@ -56,7 +56,7 @@ class HeaderFormat:
         return signatures, self._single_timestamp(timestamps)
 
     def write(self, signature: str, timestamp: str) -> str:
-        """Return the header's text in the form that :meth:`read` parses."""
+        """Return the value of a signature header with this signature and timestamp."""
         values = {"signature": signature, "timestamp": timestamp, None: ""}
         return "".join(text + values[name] for text, name in _pieces(self.template, "format"))
 
@@ -76,7 +76,7 @@ class HeaderFormat:
 def header_format(
     template: str, *, separator: str | None, encoding: str, unit: str
 ) -> HeaderFormat:
-    """Parse and check ``format``. Raise :class:`ConfigurationError` if it is invalid."""
+    """Parse the ``format`` setting. Raise :class:`ConfigurationError` if it is invalid."""
     names = [name for _, name in _pieces(template, "format") if name is not None]
     if names.count("signature") != 1:
         raise ConfigurationError("'format' must contain {signature} exactly once")
@@ -101,7 +101,7 @@ def _pattern(template: str, encoding: str, unit: str) -> re.Pattern[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignedContent:
-    """The text that is signed: literal text and parts of the request."""
+    """The text that a sender signs: literals and parts of the request."""
 
     pieces: tuple[tuple[bytes, str | None], ...]
     #: The names of its placeholders.
@@ -112,7 +112,7 @@ class SignedContent:
     def variants(
         self, request: WebhookRequest, timestamp: str | None, key: bytes
     ) -> Iterator[bytes]:
-        """Yield the bytes that may have been signed: two variants for Twilio, otherwise one."""
+        """Yield the byte strings that may have been signed (two for Twilio, otherwise only one)."""
         parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
         parts["timestamp"] = (timestamp or "").encode()
         urls: tuple[str, ...] = (request.url,)
@@ -126,7 +126,7 @@ class SignedContent:
 
 
 def signed_content(template: str, *, is_hash: bool = False) -> SignedContent:
-    """Parse and check ``signed``. Raise :class:`ConfigurationError` if it is invalid."""
+    """Parse the ``signed`` setting. Raise :class:`ConfigurationError` if it is invalid."""
     pieces = tuple(
         (literal.encode(), _lowered(name)) for literal, name in _pieces(template, "signed")
     )

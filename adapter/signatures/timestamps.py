@@ -1,4 +1,4 @@
-"""Check the time at which a request was signed.
+"""Check that a request was signed recently.
 
 The unit is never guessed: 1767229200, read as milliseconds, would be in January 1970.
 """
@@ -20,7 +20,7 @@ PATTERNS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Clock:
-    """The format of a sender's timestamp, and its tolerance."""
+    """The unit, tolerance and header of a sender's timestamps."""
 
     #: ``s``, ``ms`` or ``iso8601``.
     unit: str = "s"
@@ -30,12 +30,12 @@ class Clock:
     header: str | None = None
 
     def check(self, text: str, now: float) -> None:
-        """Raise :class:`VerificationError` unless ``text`` is within the tolerance of ``now``."""
+        """Raise :class:`VerificationError` if the timestamp ``text`` is too far from ``now``."""
         if not abs(now - self.seconds_from_text(text)) <= self.tolerance:
             raise VerificationError("timestamp_outside_tolerance")
 
     def seconds_from_text(self, text: str) -> float:
-        """Return Unix seconds. Raise :class:`VerificationError` if the text is malformed."""
+        """Convert a timestamp to Unix seconds. Raise VerificationError if it is malformed."""
         if not re.fullmatch(PATTERNS[self.unit], text):
             raise VerificationError("timestamp_malformed")
         if self.unit == "iso8601":
@@ -43,7 +43,7 @@ class Clock:
         return int(text) / (1000 if self.unit == "ms" else 1)
 
     def text_from_seconds(self, now: float) -> str:
-        """Return the time as this sender writes it."""
+        """Convert Unix seconds to a timestamp in this sender's format."""
         if self.unit == "iso8601":
             return dt.datetime.fromtimestamp(int(now), dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return str(int(now * 1000) if self.unit == "ms" else int(now))

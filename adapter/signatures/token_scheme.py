@@ -1,4 +1,4 @@
-"""Verify the ``token`` and ``basic`` schemes: a secret sent with the request."""
+"""Verify the ``token`` and ``basic`` schemes, in which the request contains the secret."""
 
 import base64
 import contextlib
@@ -10,7 +10,6 @@ from urllib.parse import unquote_to_bytes, urlencode
 from adapter.exceptions import PayloadError, VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures.crypto import bytes_from_base64, is_equal, key_from_secret
-from adapter.signatures.hmac_scheme import with_headers
 from adapter.signatures.request import (
     FORM_TYPE,
     MAX_FORM_FIELDS,
@@ -18,6 +17,7 @@ from adapter.signatures.request import (
     bytes_from_text,
     required_header,
 )
+from adapter.signatures.signed_header import with_headers
 
 PLACES = ("header", "query", "form", "json")
 #: JSON with more braces is not parsed, because that takes time and the sender is not yet verified.
@@ -28,7 +28,7 @@ REMOVED = "[removed]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TokenScheme:
-    """A static secret in a header, query parameter, form field or JSON member."""
+    """A scheme in which the secret is in a header, query parameter, form field or JSON member."""
 
     #: ``header``, ``query``, ``form`` or ``json``.
     place: str
@@ -36,16 +36,20 @@ class TokenScheme:
     #: The text before the secret, such as ``Bearer``.
     prefix: str
 
-    def key(self, secret: str) -> bytes:
-        """Return the token's bytes. Raise :class:`ConfigurationError` if the secret is empty."""
+    def keys(self, secret: str) -> list[bytes]:
+        """Encode a token as bytes. Raise :class:`ConfigurationError` if it is empty."""
+        return [self.signing_key(secret)]
+
+    def signing_key(self, secret: str) -> bytes:
+        """Encode a token as bytes. Raise :class:`ConfigurationError` if it is empty."""
         return key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - tokens do not expire
-        """Return the index of the matching key. Try the newest key first."""
+        """Return the index of the key that matches the token, trying the newest key first."""
         return _matching_key(keys, self.credentials(request), "token_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the possible decodings of the request's token.
+        """Yield all possible decodings of the token in a request.
 
         Raise :class:`VerificationError` if it is missing, repeated or too long.
         """
@@ -55,7 +59,7 @@ class TokenScheme:
             yield from _spellings(token)
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - tokens do not expire
-        """Return the request with the token added."""
+        """Return a copy of the request with the token added."""
         token = key.decode()
         if self.place == "header":
             # A header sent as UTF-8 arrives as Latin-1, so return it as the receiver will see it.
@@ -72,7 +76,7 @@ class TokenScheme:
         return dataclasses.replace(typed, body=body)
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without the token. The rest of a form or query is unchanged."""
+        """Return a copy of the request without the token. Everything else is unchanged."""
         if self.place == "header":
             return with_headers(request, {}, replace=self.name)
         if self.place == "json":
@@ -86,7 +90,7 @@ class TokenScheme:
     def strip_rejected(
         self, keys: Sequence[bytes], request: WebhookRequest, reason: str
     ) -> WebhookRequest:
-        """Return a rejected request with every token that can be found in it removed."""
+        """Return a copy of a rejected request without any tokens that it may contain."""
         if self.place in ("form", "json") and reason != "token_mismatch":
             request = dataclasses.replace(request, body=b"")
         return without_copies(self.without_secret(request), keys)
@@ -105,20 +109,24 @@ class TokenScheme:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BasicScheme:
-    """HTTP Basic (RFC 7617) with a configured username. The secret is the password."""
+    """HTTP Basic authentication (RFC 7617) with a fixed username. The secret is the password."""
 
     username: str
 
-    def key(self, secret: str) -> bytes:
-        """Return username and password. Raise :class:`ConfigurationError` for an empty secret."""
+    def keys(self, secret: str) -> list[bytes]:
+        """Return the credentials as ``username:password``. Raise ConfigurationError if empty."""
+        return [self.signing_key(secret)]
+
+    def signing_key(self, secret: str) -> bytes:
+        """Return the credentials as ``username:password``. Raise ConfigurationError if empty."""
         return self.username.encode() + b":" + key_from_secret(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:  # noqa: ARG002 - passwords do not expire
-        """Return the index of the matching password. Try the newest password first."""
+        """Return the index of the key that matches the password, trying the newest key first."""
         return _matching_key(keys, self.credentials(request), "credentials_mismatch")
 
     def credentials(self, request: WebhookRequest) -> Iterator[bytes]:
-        """Yield the possible decodings of the request's credentials.
+        """Yield all possible decodings of the credentials in a request.
 
         Raise :class:`VerificationError` if there are none.
         """
@@ -126,12 +134,12 @@ class BasicScheme:
             yield from _spellings(_login(text))
 
     def sign(self, key: bytes, request: WebhookRequest, now: float) -> WebhookRequest:  # noqa: ARG002 - passwords do not expire
-        """Return the request with the credentials in its header."""
+        """Return a copy of the request with the credentials in its Authorization header."""
         own = {"Authorization": f"Basic {base64.b64encode(key).decode()}"}
         return with_headers(request, own, replace="authorization")
 
     def without_secret(self, request: WebhookRequest) -> WebhookRequest:
-        """Return the request without the credentials."""
+        """Return a copy of the request without its Authorization header."""
         return with_headers(request, {}, replace="authorization")
 
 
@@ -144,7 +152,7 @@ def _matching_key(keys: Sequence[bytes], spellings: Iterable[bytes], mismatch: s
 
 
 def _spellings(text: bytes) -> Iterator[bytes]:
-    """Yield the possible decodings of a credential.
+    """Yield all byte strings that a credential may stand for, after decoding and trimming.
 
     Senders may percent-encode a secret once, twice or not at all, put quotes or whitespace around
     it, or send Latin-1. A request with the secret in any of these forms is authentic.
@@ -159,7 +167,7 @@ def _spellings(text: bytes) -> Iterator[bytes]:
 
 
 def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[bytes]:
-    """Return the value with up to two scheme prefixes removed, and the whole value.
+    """Return a header's value with and without scheme prefixes such as ``Bearer``.
 
     Users may omit the prefix, and tools may add it a second time.
     """
@@ -171,7 +179,7 @@ def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[b
 
 
 def _login(text: bytes) -> bytes:
-    """Decode base64 in either alphabet, with or without padding. Return "" if invalid."""
+    """Decode Basic credentials from base64. Return an empty string if they are invalid."""
     try:
         return bytes_from_base64(text.strip().translate(bytes.maketrans(b"-_", b"+/")))
     except ValueError:
@@ -179,7 +187,7 @@ def _login(text: bytes) -> bytes:
 
 
 def _single(values: list[bytes]) -> bytes:
-    """Return the only value. Reject several, because another parser might pick a different one."""
+    """Return the only value in the list. Raise VerificationError if there are none or several."""
     if len(values) > 1:
         raise VerificationError("token_repeated")
     if not values or not values[0]:
@@ -194,7 +202,7 @@ def _json_token(body: bytes, name: str) -> bytes:
 
 
 def _members(body: bytes) -> list[tuple[str, object]]:
-    """Return a JSON object's members, including repeated ones. Return [] for anything else."""
+    """Return the name-value pairs of a JSON object, or an empty list for other JSON values."""
     if body.count(b"{") > MAX_JSON_OBJECTS:
         raise VerificationError("body_unreadable")
     try:
@@ -206,7 +214,7 @@ def _members(body: bytes) -> list[tuple[str, object]]:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as pairs, distinguished from a JSON array by its type."""
+    """The name-value pairs of a JSON object. The type distinguishes them from a JSON array."""
 
 
 def _json_with(body: bytes, name: str, token: str) -> bytes:
@@ -226,7 +234,7 @@ def _text_from(body: bytes) -> str:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """Return the JSON object without a member. Return a body that is not JSON unchanged."""
+    """Return a JSON object without one member. If the body is not JSON, return it unchanged."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:
@@ -235,7 +243,7 @@ def _json_without(body: bytes, name: str) -> bytes:
 
 
 def without_copies(request: WebhookRequest, secrets: Iterable[bytes]) -> WebhookRequest:
-    """Return the request with every plain copy of these secrets replaced."""
+    """Return a copy of the request in which every plain copy of the secrets is masked."""
     url, headers, body = request.url, request.headers, request.body
     for secret in secrets:
         body = body.replace(secret, REMOVED.encode())

@@ -1,4 +1,4 @@
-"""Build the text that Twilio signs: the URL and the sorted form fields.
+"""Build the text that Twilio signs, from the URL and the sorted form fields.
 
 A template cannot describe this scheme: Twilio may sign the URL with or without its port, repeated
 values of a field are signed once, and a body that is not a form is covered by a hash in the URL.
@@ -24,7 +24,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def urls_of(url: str) -> tuple[str, ...]:
-    """Return the two URLs that Twilio may have signed, without and with a port."""
+    """Return the URLs that Twilio may have signed: one without and one with a port."""
     match = _ADDRESS.fullmatch(url)
     if match is None:
         return (url,)
@@ -33,7 +33,7 @@ def urls_of(url: str) -> tuple[str, ...]:
 
 
 def form_of(request: WebhookRequest) -> bytes:
-    """Return the signed text of the body. It is empty if the URL contains the body's hash.
+    """Return the signed text of a form, or an empty string if the URL contains the body's hash.
 
     Reject a body that the signature does not cover, because anyone could replace it.
     """
@@ -46,7 +46,7 @@ def form_of(request: WebhookRequest) -> bytes:
 
 
 def with_body_hash(request: WebhookRequest) -> WebhookRequest:
-    """Return the request with the body's hash in its URL, unless the body is empty or a form."""
+    """Return a copy of the request with the body's hash in its URL, unless the body is a form."""
     if not request.body or is_form(request) or _hashes(request):
         return request
     mark = "&" if "?" in request.url else "?"
@@ -66,5 +66,5 @@ def _check_hash(body: bytes, hashes: list[bytes]) -> None:
 
 
 def _sorted_text(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Concatenate sorted names and values. Repeated pairs count once."""
+    """Return the sorted form fields as one string, with each repeated pair included once."""
     return b"".join(name + value for name, value in sorted(set(fields)))

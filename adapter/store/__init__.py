@@ -1,4 +1,4 @@
-"""Access PostgreSQL: the schema, the SQL statements, and a module for each group of tables."""
+"""Access the PostgreSQL database: schema, SQL statements, and one module per group of tables."""
 
 from adapter.store.bookings import DueCheck
 from adapter.store.connection import OLDEST_POSTGRES, address_of

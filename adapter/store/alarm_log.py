@@ -1,4 +1,4 @@
-"""Store alarms: the problems of which people are told, shared by all processes."""
+"""Store alarms, the operational problems that the adapter notifies people about."""
 
 import dataclasses
 import datetime as dt
@@ -9,7 +9,7 @@ from adapter.store.queries import Statements
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alarm:
-    """A problem that people are, were or will be told of. It contains no personal data."""
+    """An operational problem to notify people about. It contains no personal data."""
 
     id: int
     code: str
@@ -32,7 +32,7 @@ class Alarm:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What distinguishes the open alarms."""
+        """The alarm's code and source. No two open alarms have the same pair."""
         return self.code, self.source
 
 
@@ -40,16 +40,16 @@ class AlarmLog(Statements):
     """Reads and writes alarms within a transaction."""
 
     def try_lock(self) -> bool:
-        """Lock all alarms until the transaction ends. Return False if another process has."""
+        """Lock all alarms until the transaction ends. Return False if they are already locked."""
         row = self._one("try_lock_alarms")
         return row is not None and row["is_locked"]
 
     def open_alarms(self) -> list[Alarm]:
-        """Return the alarms of problems that last, or whose end people were not told of."""
+        """Return ongoing alarms, and ended alarms whose end people have not been notified of."""
         return [Alarm(**row) for row in self._all("open_alarms")]
 
     def newest(self, limit: int) -> list[Alarm]:
-        """Return the open alarms and then the others, newest first."""
+        """Return up to ``limit`` alarms: open ones first, then ended ones, each newest first."""
         return [Alarm(**row) for row in self._all("newest_alarms", limit=limit)]
 
     def add(
@@ -63,41 +63,41 @@ class AlarmLog(Statements):
         began_at: dt.datetime,
         now: dt.datetime,
     ) -> None:
-        """Add an alarm. Raise IntegrityError if one with this code and source is open."""
+        """Add an alarm. Raise IntegrityError if one with this code and source is already open."""
         values = {"sentence": sentence, "next_step": next_step, "began_at": began_at, "now": now}
         self._run("add_alarm", code=code, source=source, level=level, **values)
 
     def mark_seen(self, ids: Collection[int], now: dt.datetime) -> None:
-        """Record that these problems last."""
+        """Record that the problems behind these alarms still exist."""
         self._run("mark_alarms_seen", ids=list(ids), now=now)
 
     def end_unseen(self, since: dt.datetime) -> list[tuple[str, str]]:
-        """End the alarms of problems not seen since a time. Return their codes and sources."""
+        """End all alarms last seen before ``since``, and return their codes and sources."""
         rows = self._all("end_alarms", unseen_since=since)
         return [(row["code"], row["source"]) for row in rows]
 
     def claim(self, ids: Collection[int], until: dt.datetime) -> None:
-        """Let only this process tell people of these alarms until a time."""
+        """Claim these alarms until a time, so that no other process sends notifications."""
         self._run("claim_alarms", ids=list(ids), until=until)
 
     def record_sent(self, told: Sequence[Alarm], now: dt.datetime) -> None:
-        """Record that people were told of these alarms, and of the end of those that ended."""
+        """Record that people were notified about these alarms, including those that have ended."""
         ended = [one.id for one in told if one.ended_at is not None]
         self._run("record_alarms_sent", ids=[one.id for one in told], ended=ended, now=now)
 
     def last_sent_at(self) -> dt.datetime | None:
-        """Return when people were last told of an alarm."""
+        """Return the time of the most recent alarm notification, or None if there has been none."""
         row = self._one("last_alarm_sent")
         return row["sent_at"] if row else None
 
     def acknowledge(self, code: str, source: str, by: str) -> int:
-        """Stop reminders of the open alarms with this code, of one source if given. Count them."""
+        """Stop reminders for open alarms with this code. Return the number acknowledged."""
         return len(self._all("acknowledge_alarms", code=code, source=source, by=by))
 
     def snooze(self, code: str, source: str, until: dt.datetime) -> int:
-        """Tell nothing of the open alarms with this code before a time. Return their number."""
+        """Suppress notifications for open alarms with this code until a time. Return how many."""
         return len(self._all("snooze_alarms", code=code, source=source, until=until))
 
     def delete_old(self, before: dt.datetime) -> None:
-        """Delete alarms that ended before a time."""
+        """Delete alarms that ended before the given time."""
         self._run("delete_old_alarms", before=before)

@@ -1,4 +1,4 @@
-"""Attempts: POST requests to Propexo, recorded before they are sent."""
+"""Store attempts. An attempt is one POST request to Propexo, recorded before it is sent."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ class Attempts(Statements):
         now: dt.datetime,
         lease_until: dt.datetime,
     ) -> Callable[[], Attempt]:
-        """Record a POST that is about to be sent, and change its booking to ``sending``.
+        """Record a POST that is about to be sent, and change its booking's state to ``sending``.
 
         Return a function that returns the attempt, or raises LookupError if the booking is not
         pending. A unique index rejects a second attempt while an earlier one may have succeeded.
@@ -58,7 +58,7 @@ class Attempts(Statements):
         answer: str,
         rate: tuple[int, int] | None,
     ) -> bool:
-        """Save an accepted POST's outcome, its job and the reported rate limit in one statement.
+        """Save an accepted POST's outcome, job ID and reported rate limit in one statement.
 
         Return False and change nothing if an outcome was already saved.
         """
@@ -84,7 +84,7 @@ class Attempts(Statements):
         status: int | None = None,
         answer: str | None = None,
     ) -> bool:
-        """Save a POST's outcome. Return False if an outcome was already saved."""
+        """Save the outcome of a POST. Return False if an outcome was already saved."""
         row = self._one(
             "finish_attempt",
             id=attempt_id,
@@ -96,11 +96,11 @@ class Attempts(Statements):
         return row is not None
 
     def fail_job(self, booking_id: int) -> None:
-        """Record that the job from this booking's accepted POST has failed."""
+        """Record that the Propexo job created by this booking's POST has failed."""
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:
-        """Record a user's statement that no attempt succeeded. The booking may then be resent."""
+        """Record that a user says no attempt succeeded, so that the booking can be sent again."""
         self._run("deny_attempts", booking_id=booking_id, at=now)
 
     def of_booking(self, booking_id: int) -> tuple[Attempt, ...]:
@@ -109,9 +109,9 @@ class Attempts(Statements):
         return tuple(map(attempt_from_row, rows))
 
     def shorten_leases(self, until: dt.datetime) -> None:
-        """End the leases of all unfinished attempts by ``until``."""
+        """Make the leases of all unfinished attempts expire no later than ``until``."""
         self._run("shorten_leases", until=until)
 
     def expired(self, now: dt.datetime) -> list[Attempt]:
-        """Return unfinished attempts whose lease has expired, because their process died."""
+        """Return unfinished attempts with an expired lease, whose processes have died."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

@@ -18,17 +18,17 @@ MAX_BATCH = 16
 
 
 class InsertBatcher(Generic[Item, Result]):
-    """Batches inserts in one process. It has no thread of its own; a caller runs each batch."""
+    """Combine concurrent inserts into batches. The calling threads run the batches themselves."""
 
     def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        """Take ``insert``, a function that inserts all given items and returns their results."""
+        """Set ``insert``, the function that inserts a list of items and returns their results."""
         self._insert_items = insert
         self._lock = threading.Lock()
         self._waiting: list[_PendingInsert[Item, Result]] = []
         self._is_flushing = False
 
     def submit(self, item: Item) -> Result:
-        """Insert an item and return its result. Raise whatever ``insert`` raises."""
+        """Insert an item and return its result. Any error that ``insert`` raises is raised here."""
         pending = _PendingInsert[Item, Result](item)
         with self._lock:
             self._waiting.append(pending)
@@ -55,7 +55,7 @@ class InsertBatcher(Generic[Item, Result]):
             pending.notify()
 
     def _insert(self, batch: Sequence["_PendingInsert[Item, Result]"]) -> None:
-        """Resolve every insert in a batch. If the batch fails, retry its inserts one by one."""
+        """Insert a batch and resolve every pending insert. If it fails, retry one at a time."""
         try:
             results = self._insert_items([pending.item for pending in batch])
         except BaseException as exc:  # noqa: BLE001 - raised again in each waiting thread
@@ -71,7 +71,7 @@ class InsertBatcher(Generic[Item, Result]):
 
 
 class _PendingInsert(Generic[Item, Result]):
-    """One thread's item. It waits on a bare lock, which is Python's cheapest way to wait."""
+    """An item that one thread is waiting to insert. It waits on a lock, the cheapest primitive."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
@@ -82,15 +82,15 @@ class _PendingInsert(Generic[Item, Result]):
         self._event.acquire()
 
     def wait(self) -> None:
-        """Wait until the insert is resolved or is the next to run."""
+        """Block until this insert is resolved, or until this thread must run the next batch."""
         self._event.acquire()
 
     def notify(self) -> None:
-        """End the wait."""
+        """Wake the thread that is waiting for this insert."""
         self._event.release()
 
     def resolve(self, result: Result | None = None, *, error: BaseException | None = None) -> None:
-        """Save the result or the error."""
+        """Set the insert's result or its error."""
         self._result, self.error, self.is_done = result, error, True
 
     @property

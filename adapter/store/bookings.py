@@ -1,4 +1,4 @@
-"""Bookings: appointments and guest cards, with their states and due times."""
+"""Store bookings, which are appointments and guest cards, with their states and due times."""
 
 import dataclasses
 import datetime as dt
@@ -24,7 +24,7 @@ MOST_LINKED = 50
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DueCheck:
-    """A submitted or unknown booking that is due to be checked."""
+    """A submitted or unknown booking whose status is due to be checked in Propexo."""
 
     booking: Booking
     #: True if more bookings are due.
@@ -37,7 +37,7 @@ class Bookings(Statements):
     """Reads and writes bookings within a transaction."""
 
     def insert(self, new: Booking, number: int, *, now: dt.datetime, by: str = "worker") -> Booking:
-        """Store the booking of an event's item ``number``, and return it with its ID.
+        """Store the booking for item ``number`` of a webhook event, and return it with its ID.
 
         A pending booking enters the send queue.
         """
@@ -69,12 +69,12 @@ class Bookings(Statements):
         return dataclasses.replace(new, id=int(row["booking_id"]), created_at=now, updated_at=now)
 
     def get(self, booking_id: int, *, lock: bool = False) -> Booking | None:
-        """Return one booking. With ``lock``, lock it until the transaction ends."""
+        """Return a booking by ID, or None. With ``lock``, lock it until the transaction ends."""
         row = self._one("lock_booking" if lock else "get_booking", id=booking_id)
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with this Propexo job ID."""
+        """Return the booking with this Propexo job ID, or None if there is none."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 
@@ -87,14 +87,14 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose state was caused by one of these bookings."""
+        """Return the newest bookings whose current state was caused by one of these bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 
     def of_keys(
         self, keys: Iterable[int], now: dt.datetime, *, lock: bool = False
     ) -> list[Booking]:
-        """Return the bookings that share one of ``keys`` and may still matter, oldest first.
+        """Return relevant bookings that have any of the given person or item keys, oldest first.
 
         These are open bookings, upcoming bookings, and those from the last 30 days. Keys with too
         many bookings are left out. With ``lock``, lock the bookings until the transaction ends; the
@@ -107,7 +107,7 @@ class Bookings(Statements):
     def lock_related(
         self, bookings: Iterable[Booking], now: dt.datetime
     ) -> Callable[[], frozenset[int]]:
-        """Lock the keys of these bookings, and of those that :meth:`of_keys` returns for them.
+        """Lock the keys of these bookings and of all related bookings.
 
         Call this before reading a booking that the transaction will change, to avoid deadlocks.
         Return a function that returns which of the keys have too many bookings.
@@ -119,7 +119,7 @@ class Bookings(Statements):
         )
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
-        """Return the IDs in ``job_ids`` that belong to a booking."""
+        """Return those of the given Propexo job IDs that belong to a booking."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
     def move(
@@ -137,7 +137,7 @@ class Bookings(Statements):
         reasons: Iterable[Reason] = (),
         only_from: BookingState | None = None,
     ) -> Callable[[], bool]:
-        """Change a booking's state. ``due_at`` is the time of its next processing.
+        """Change a booking's state and set ``due_at``, the time when it is processed next.
 
         Only the changes in :data:`adapter.models.MOVES` are allowed; ``only_from`` restricts them
         to one previous state. Return a function that returns True if the state was changed.
@@ -161,7 +161,7 @@ class Bookings(Statements):
         return lambda: rows.fetchone() is not None
 
     def update(self, booking: Booking) -> None:
-        """Save the fields that users can change: kind, appointment, community, time and person."""
+        """Save the fields that users can edit: kind, appointment, community, time and person."""
         self._run(
             "update_booking",
             id=booking.id,
@@ -175,15 +175,15 @@ class Bookings(Statements):
         )
 
     def repoint(self, from_id: int, to_id: int) -> None:
-        """Make leads that refer to one booking as the cause of their state refer to another one."""
+        """Replace ``from_id`` with ``to_id`` in leads that name it as the cause of their state."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
-        """Record that, according to a user, these bookings no longer exist in Knock."""
+        """Record a user's report that these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
-        """Return the booking to check next, locked, or None if none is due."""
+        """Lock and return the next booking whose status is due to be checked, or None."""
         row = self._one("next_check", now=now)
         if row is None:
             return None
@@ -196,7 +196,7 @@ class Bookings(Statements):
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
-        """Stop searching for an unknown booking, and leave it for review."""
+        """Stop searching Propexo for an unknown booking, and leave it for a user to review."""
         self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)
 
 

@@ -1,4 +1,4 @@
-"""End the child processes of a process that has died. This is a standalone program.
+"""Terminate the child processes of a parent process that has died. This is a standalone program.
 
 :mod:`adapter.store.child_processes` starts it. The parent process holds the other end of its
 standard input and writes each child's process group to it. When the parent dies for any reason, the
@@ -25,14 +25,14 @@ STEPS: Sequence[tuple[float, Sequence[int]]] = (
 
 
 def main() -> None:
-    """Wait for the parent's death, then end its children. Ignore Ctrl-C."""
+    """Wait until the parent process dies, then terminate its children. Ctrl-C is ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end(read_groups(0))
 
 
 def read_groups(pipe: int) -> set[int]:
-    """Read groups from the pipe until it ends, and return those that are still alive."""
+    """Read process group IDs from the pipe until it closes, and return the groups still alive."""
     groups: set[int] = set()
     text = b""
     while True:
@@ -46,7 +46,7 @@ def read_groups(pipe: int) -> set[int]:
 
 
 def end(groups: Iterable[int]) -> None:
-    """End the groups, at first gracefully."""
+    """Terminate process groups, first with SIGTERM and finally with SIGKILL."""
     began = time.monotonic()
     for seconds, numbers in STEPS:
         while (living := [group for group in groups if is_alive(group)]) and (
@@ -59,12 +59,12 @@ def end(groups: Iterable[int]) -> None:
 
 
 def is_alive(group: int) -> bool:
-    """Return True if one of our process groups has members."""
+    """Return True if the process group has at least one member that this user may signal."""
     return send(group, 0)
 
 
 def send(group: int, number: int) -> bool:
-    """Signal all members of a group. Return False if none of them are ours."""
+    """Send a signal to a process group. Return False if it has no member that we may signal."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

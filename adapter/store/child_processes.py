@@ -1,4 +1,4 @@
-"""Start child processes that do not outlive this one, even if it is killed with SIGKILL.
+"""Start child processes that end when this process ends, even if it is killed with SIGKILL.
 
 Each child leads its own session. Two mechanisms end it after this process dies:
 
@@ -44,7 +44,7 @@ def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
 
 
 def stop(process: "subprocess.Popen[Any]", number: int, seconds: float) -> None:
-    """Signal a child to exit. Kill it if it is still running after this many seconds."""
+    """Send a signal to a child process, and kill it if it does not exit within ``seconds``."""
     process.send_signal(number)
     try:
         process.wait(seconds)
@@ -53,14 +53,14 @@ def stop(process: "subprocess.Popen[Any]", number: int, seconds: float) -> None:
 
 
 def kill(process: "subprocess.Popen[Any]") -> None:
-    """Kill a child and its session, and wait until it has ended."""
+    """Kill a child process and its session, and wait until it has exited."""
     if not child_guard.send(process.pid, signal.SIGKILL):
         process.kill()
     process.wait()
 
 
 def die_with_parent(parent: int) -> None:
-    """Make this process get SIGTERM when ``parent`` dies, or now if it is dead (Linux only)."""
+    """Ask Linux to send this process SIGTERM when its parent dies. Other systems do nothing."""
     if _prctl is None:
         return
     _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))
@@ -69,7 +69,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """Return the function that a child runs before exec to set its death signal.
+    """Return the function that a new child calls before exec to get SIGTERM when we die.
 
     It runs last because changing the user clears the signal. The kernel treats the thread that
     forked as the parent, so only the main thread's children get it.
@@ -80,7 +80,7 @@ def _before_exec() -> Callable[[], None] | None:
 
 
 class _Guard:
-    """The guard of this process. It starts with the first child, and again if it was killed."""
+    """The guard process of this process. It starts with the first child process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,7 +88,7 @@ class _Guard:
         self._groups: set[int] = set()
 
     def start(self) -> None:
-        """Start the guard unless it is running."""
+        """Start the guard process unless it is already running."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
                 return
@@ -106,13 +106,13 @@ class _Guard:
                 self._send(group)
 
     def watch(self, group: int) -> None:
-        """Have the guard watch a child's process group."""
+        """Tell the guard process to watch a child's process group."""
         with self._lock:
             self._groups = {one for one in self._groups if child_guard.is_alive(one)} | {group}
             self._send(group)
 
     def _send(self, group: int) -> None:
-        """Write a process group to the pipe. If the guard was killed, the next guard gets it."""
+        """Write a process group ID to the guard's pipe. If the guard was killed, do nothing."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 
@@ -121,7 +121,7 @@ class _Guard:
         return self._process.stdin.fileno()
 
     def _stop(self) -> None:
-        """Close the pipe. The guard then ends all children and exits."""
+        """Close the guard's pipe, so that it terminates all child processes and exits."""
         with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
             assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
             self._process.stdin.close()

@@ -1,4 +1,4 @@
-"""Count and classify deliveries whose dedupe key is already claimed."""
+"""Count and classify webhook deliveries whose dedupe key was already used."""
 
 import dataclasses
 import datetime as dt
@@ -11,7 +11,7 @@ from adapter.store.queries import Statements
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
-    """A delivery whose dedupe key an earlier delivery already had."""
+    """A webhook delivery with the same dedupe key as an earlier delivery."""
 
     #: The events of the first and the latest delivery with the key.
     first_id: int
@@ -28,7 +28,7 @@ class Duplicate:
 
 
 class Claims(Statements):
-    """Updates claims within a transaction. :class:`Events` inserts them."""
+    """Updates the claims on dedupe keys within a transaction. :class:`Events` inserts them."""
 
     def record_duplicate(
         self,
@@ -39,7 +39,7 @@ class Claims(Statements):
         delivery: Mapping[str, str],
         now: dt.datetime,
     ) -> Duplicate:
-        """Count a delivery whose key is already claimed, and lock the claim.
+        """Count a delivery whose dedupe key was already used, and lock that key's claim.
 
         ``delivery`` contains the headers that may contain the sender's delivery ID.
         """
@@ -56,5 +56,5 @@ class Claims(Statements):
         return Duplicate(**row)
 
     def set_latest(self, *, source: str, digest: bytes, content: bytes, event_id: int) -> None:
-        """Record the latest delivery for a key."""
+        """Record an event as the latest delivery with its dedupe key."""
         self._run("set_latest_delivery", source=source, digest=digest, content=content, id=event_id)

@@ -1,4 +1,4 @@
-"""Connections with timeouts, which are not reused after PostgreSQL has closed them.
+"""Open PostgreSQL connections that time out and are discarded once the server has closed them.
 
 They also work through a connection pooler that gives each transaction another server session, such
 as PgBouncer in transaction mode: there, nothing may depend on an earlier transaction's session.
@@ -37,7 +37,7 @@ OPTIONS: Mapping[str, Any] = {
 
 
 class Connection(psycopg.Connection[DictRow]):
-    """A connection that times out if the server is frozen and keeps its sockets open."""
+    """A PostgreSQL connection whose statements time out even if the server is frozen."""
 
     #: Maximum wait for one response, in seconds.
     answer_seconds: float
@@ -47,7 +47,7 @@ class Connection(psycopg.Connection[DictRow]):
 
     @classmethod
     def connect(cls, *args: Any, **options: Any) -> Self:
-        """Connect, and remember why it failed."""
+        """Open a connection. If this fails, save the error in ``failure`` and raise it."""
         try:
             connection = super().connect(*args, **options)
         except psycopg.Error as exc:
@@ -57,7 +57,7 @@ class Connection(psycopg.Connection[DictRow]):
         return connection
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for a response. On timeout, close the connection and raise OperationalError."""
+        """Wait for a server response. After a timeout, close the connection and raise an error."""
         limit = self.answer_seconds if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
@@ -89,21 +89,21 @@ class Connection(psycopg.Connection[DictRow]):
 
 
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
-    """Return True if a pooler is in between. It invents the process ID that it reports."""
+    """Return True if the connection goes through a pooler, which reports an invented process ID."""
     row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
     pid = row["pid"] if isinstance(row, Mapping) else row and row[0]
     return bool(pid != connection.info.backend_pid)
 
 
 def reason_of(exc: psycopg.Error) -> str:
-    """Return the driver's reason on one line, without the host, and with the SQLSTATE if known."""
+    """Return the driver's error message on one line, without the host but with the SQLSTATE."""
     first = (str(exc).strip().splitlines() or ["no reason given"])[0]
     reason = first.rpartition("failed: ")[2]
     return f"{reason} ({exc.sqlstate})" if exc.sqlstate else reason
 
 
 def address_of(url: str) -> str:
-    """Return host and port (or the socket's folder) and the database, without the password."""
+    """Return a connection URL's host, port and database for messages, without the password."""
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error:
@@ -114,7 +114,7 @@ def address_of(url: str) -> str:
 
 
 def check_version(number: int) -> None:
-    """Raise ConfigurationError if a server's version number (150018 is 15.18) is too old."""
+    """Raise ConfigurationError if PostgreSQL's version number (such as 150018) is too old."""
     if number < OLDEST_POSTGRES * 10_000:
         raise ConfigurationError(
             f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is required; "
@@ -123,12 +123,12 @@ def check_version(number: int) -> None:
 
 
 def connection_class(answer_seconds: float, cipher: RequestCipher) -> type[Connection]:
-    """Return a connection class with this response timeout and this cipher."""
+    """Return a connection class with this response timeout and this request cipher."""
     values = {"answer_seconds": answer_seconds, "cipher": cipher}
     return type("Connection", (Connection,), values)
 
 
 def connect(url: str, seconds: int) -> Connection:
-    """Connect outside the pool. The login and each later response time out after ``seconds``."""
+    """Open a connection outside the pool. Login and statements time out after ``seconds``."""
     own = connection_class(seconds, RequestCipher(()))
     return own.connect(url, connect_timeout=seconds, **OPTIONS)

@@ -1,4 +1,4 @@
-"""Provide a connection pool, transactions and batched inserts of events."""
+"""Provide the database connection pool, transactions, and batched inserts of events."""
 
 import contextlib
 import time
@@ -44,7 +44,7 @@ _PROGRAMMING_ERRORS = (psycopg.DataError, psycopg.IntegrityError, psycopg.Progra
 
 
 class Database:
-    """A connection pool. Rows are read and written in a :meth:`transaction`."""
+    """A pool of PostgreSQL connections. All reads and writes run in a :meth:`transaction`."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Database:
         statement_seconds: float = STATEMENT_SECONDS,
         keys: Sequence[str] = (),
     ) -> None:
-        """Prepare a pool of at most ``size`` connections to ``url``; :meth:`open` connects.
+        """Create a pool of at most ``size`` connections to ``url``. It connects in :meth:`open`.
 
         ``keys`` encrypt stored requests, newest first.
         """
@@ -87,7 +87,7 @@ class Database:
         return self._outage.is_lasting
 
     def open(self) -> None:
-        """Connect in the background, because the database may be unavailable at first."""
+        """Start connecting in the background. The database does not have to be available yet."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -100,7 +100,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Open a transaction that commits at the end and rolls back on any exception.
+        """Open a transaction that commits at the end of the block and rolls back on any exception.
 
         Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached or the connection is lost.
         """
@@ -109,7 +109,7 @@ class Database:
 
     @contextlib.contextmanager
     def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
-        """Open a transaction that waits for PostgreSQL only when a result is read.
+        """Open a transaction in pipeline mode, which waits for PostgreSQL only to read a result.
 
         BEGIN, COMMIT and statements whose results are not read are sent together with others. Their
         errors are raised when the next result is read, or at the end. A transaction that is not
@@ -131,7 +131,7 @@ class Database:
 
     @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
-        """Run one statement as its own transaction, in one round trip instead of three.
+        """Open a connection in autocommit mode for one statement, which takes a single round trip.
 
         Raise :class:`StoreUnavailable` as :meth:`transaction` does.
         """
@@ -148,7 +148,7 @@ class Database:
         self._outage.ended()
 
     def _reason_of(self, exc: psycopg.Error) -> str:
-        """Return why PostgreSQL cannot be used. The pool itself reports only a timeout."""
+        """Return the reason why PostgreSQL is unavailable. A pool timeout does not include it."""
         if not isinstance(exc, psycopg_pool.PoolTimeout):
             return reason_of(exc)
         if (failure := self._class.failure) is None:
@@ -156,7 +156,7 @@ class Database:
         return f"cannot reach PostgreSQL at {address_of(self.url)}: {reason_of(failure)}"
 
     def _configure(self, connection: Connection) -> None:
-        """Prepare a new connection, in one round trip.
+        """Configure a new connection in one round trip.
 
         Not by the startup parameter `options`, which poolers refuse. Behind a pooler, a statement
         that was prepared may not exist in the next transaction's session.
@@ -170,7 +170,7 @@ class Database:
             connection.prepare_threshold = None
 
     def insert_event(self, new: NewEvent) -> int | None:
-        """Commit an event with its dedupe key. Return None if the key was used before.
+        """Commit an event and claim its dedupe key. Return its ID, or None if the key is taken.
 
         Concurrent inserts from other threads are committed together. Raise
         :class:`StoreUnavailable` if PostgreSQL cannot be reached.
@@ -182,7 +182,7 @@ class Database:
             return tx.events.insert_many(new)
 
     def notify_workers(self) -> None:
-        """Schedule a notification of the workers about a committed event. Never wait or raise."""
+        """Schedule a notification to workers that an event was committed. Never block or raise."""
         self._notifier.notify()
 
     def _notify_workers(self) -> None:
@@ -212,7 +212,7 @@ class Database:
             self._pool.putconn(connection)
 
     def _usable(self) -> Connection:
-        """Take a connection from the pool. Replace connections that PostgreSQL has closed."""
+        """Return a working connection from the pool. Discard those that PostgreSQL has closed."""
         deadline = time.monotonic() + self._wait_seconds
         while True:
             connection = self._pool.getconn(max(deadline - time.monotonic(), 0.0))
@@ -232,16 +232,16 @@ class Database:
         return self._fingerprints
 
     def hash_key(self) -> bytes:
-        """Return the secret key for this installation's keyed hashes (32 bytes)."""
+        """Return the 32-byte secret key for this installation's keyed hashes."""
         return self.fingerprints().key
 
     def schema_state(self) -> SchemaState:
-        """Compare the database's migrations with this version's. Raise StoreUnavailable."""
+        """Compare the migrations applied to the database with the ones in this version."""
         with self.statement() as tx:
             return schema_state(tx.connection)
 
     def check_schema(self, *, allow_newer: bool = True) -> SchemaState:
-        """Return the state of the schema. Raise :class:`WrongSchema` if it is not usable.
+        """Return the schema's state. Raise :class:`WrongSchema` if this version cannot use it.
 
         A newer version may add to the schema without breaking what an older one stores.
         """
@@ -251,7 +251,7 @@ class Database:
         return state
 
     def check_room(self) -> None:
-        """Raise StoreUnavailable if PostgreSQL's disk is full, or it accepts no writes."""
+        """Raise StoreUnavailable if PostgreSQL's disk is full or PostgreSQL is read-only."""
         with self.transaction() as tx:
             tx.connection.execute(b"SET LOCAL work_mem = '64kB'")
             with contextlib.suppress(psycopg.errors.ConfigurationLimitExceeded), tx.savepoint():
@@ -263,7 +263,7 @@ class Database:
 
 
 def check_reachable(url: str, *, seconds: int = 5) -> None:
-    """Raise :class:`StoreUnavailable`, with the reason, if PostgreSQL at ``url`` does not respond.
+    """Raise :class:`StoreUnavailable` with the reason if PostgreSQL at ``url`` does not respond.
 
     Raise ConfigurationError if its version is too old.
     """

@@ -1,4 +1,4 @@
-"""Follow PostgreSQL's clock, so that all workers agree on the rate limit and due times."""
+"""Follow PostgreSQL's clock, so that all processes agree on the time."""
 
 import datetime as dt
 import logging
@@ -17,18 +17,18 @@ DANGEROUS_OFFSET = dt.timedelta(seconds=30)
 
 
 def elapsed() -> float:
-    """Return monotonic seconds. If possible, they include the time while this machine sleeps."""
+    """Return the seconds of a monotonic clock that, where possible, keeps counting during sleep."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def time_of(store: Database) -> dt.datetime:
-    """Return PostgreSQL's time. Raise StoreUnavailable if it cannot be reached."""
+    """Return PostgreSQL's current time. Raise StoreUnavailable if it cannot be reached."""
     with store.statement() as tx:
         return tx.current_time()
 
 
 class DatabaseClock:
-    """Returns PostgreSQL's time, which :meth:`measure` reads. Until then, returns this machine's.
+    """A clock that follows PostgreSQL's. It uses the local clock until :meth:`measure` is called.
 
     Between measurements, it uses a monotonic counter, so changes to this machine's clock do not
     matter.
@@ -40,7 +40,7 @@ class DatabaseClock:
         count: Callable[[], float] = elapsed,
         read: Callable[[Database], dt.datetime] = time_of,
     ) -> None:
-        """Take this machine's clock, its counter of seconds, and a function for PostgreSQL's."""
+        """Set the local clock, a monotonic counter, and a function that reads PostgreSQL's time."""
         self._wall = wall
         self._count = count
         self._read = read
@@ -48,17 +48,21 @@ class DatabaseClock:
         self._offset = dt.timedelta(0)
 
     def __call__(self) -> dt.datetime:
-        """Return the current time."""
+        """Return the current time according to PostgreSQL."""
         at, counted = self._measured
         return at + dt.timedelta(seconds=self._count() - counted)
 
+    def machine_time(self) -> dt.datetime:
+        """Return the time of this machine's own clock."""
+        return self._wall()
+
     @property
     def is_dangerous(self) -> bool:
-        """Return True if this machine's clock is too far off to send anything."""
+        """Return True if the local clock is more than 30 seconds off, so sending is unsafe."""
         return abs(self._offset) > DANGEROUS_OFFSET
 
     def measure(self, store: Database) -> None:
-        """Read PostgreSQL's time. If this machine's time differs, log it once."""
+        """Synchronize with PostgreSQL's clock. Log when a difference to the local clock appears."""
         began = self._count()
         there = self._read(store)
         counted = self._count()
@@ -68,7 +72,7 @@ class DatabaseClock:
         self._log_change(former)
 
     def _log_change(self, former: dt.timedelta) -> None:
-        """Log when a difference begins, becomes dangerous, or ends."""
+        """Log when the clock difference becomes large, becomes dangerous, or disappears."""
         extra = {"seconds": round(self._offset.total_seconds(), 1), "sends": not self.is_dangerous}
         if _severity(self._offset) > _severity(former):
             log.error("clock_differs", extra=extra)

@@ -1,4 +1,4 @@
-"""Report automatic decisions: leads that were merged, replaced, discarded or ignored."""
+"""Report automatic decisions, by which leads were merged, replaced, discarded or ignored."""
 
 import dataclasses
 import datetime as dt
@@ -18,7 +18,7 @@ MOST_EXAMINED = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionCount:
-    """The number of leads from one source that were decided by one rule."""
+    """The number of one source's leads that were decided by one rule."""
 
     rule: str
     source: str
@@ -31,7 +31,7 @@ class DecisionCount:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SharedContact:
-    """An email address or phone number used with several names."""
+    """An email address or phone number that was used with several names."""
 
     contact: str
     leads: int
@@ -39,10 +39,10 @@ class SharedContact:
 
 
 class Decisions(Statements):
-    """Reads automatic decisions within a transaction."""
+    """Reads automatic decisions about leads within a transaction."""
 
     def counts(self, since: dt.datetime) -> list[DecisionCount]:
-        """Return the number of leads decided since a time, by rule and source."""
+        """Return the number of leads decided automatically since a time, by rule and source."""
         return [DecisionCount(**row) for row in self._all("decision_counts", since=since)]
 
     def leads(
@@ -54,7 +54,7 @@ class Decisions(Statements):
         limit: int,
         before: int | None = None,
     ) -> list[Booking]:
-        """Return a source's bookings that one rule has decided since a time, newest first."""
+        """Return a source's bookings that were decided by one rule since a time, newest first."""
         rows = self._all(
             "decided_bookings",
             rule=rule,
@@ -66,6 +66,6 @@ class Decisions(Statements):
         return [booking_from_row(row) for row in rows]
 
     def contacts_of_several(self, since: dt.datetime, names: int) -> list[SharedContact]:
-        """Return contacts, in lower case, that at least ``names`` names have used since a time."""
+        """Return lower-case contacts that were used with at least ``names`` names since a time."""
         rows = self._all("contacts_of_several", since=since, names=names, limit=MOST_EXAMINED)
         return [SharedContact(**row) for row in rows]

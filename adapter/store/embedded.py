@@ -43,7 +43,7 @@ _SOCKET_FOLDER_CHARACTERS = 85
 
 
 class EmbeddedServer:
-    """The PostgreSQL server of one data folder. :meth:`spawn` starts it."""
+    """The PostgreSQL server for one data folder. :meth:`spawn` starts it."""
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "postgres"
@@ -53,15 +53,15 @@ class EmbeddedServer:
         self.url = f"postgresql://postgres@/postgres?host={self._socket_folder}"
 
     def programs(self) -> Path:
-        """Return the folder of PostgreSQL's programs."""
+        """Return the folder that contains PostgreSQL's executables."""
         return _packaged_programs()
 
     def is_running(self) -> bool:
-        """Return True if the server accepts connections."""
+        """Return True if the embedded server accepts connections."""
         return self._socket_folder.exists() and database.is_reachable(self.url)
 
     def prepare(self) -> None:
-        """Create the cluster unless it exists, and let only our own account and root connect."""
+        """Create the cluster if needed, and restrict connections to our own account and root."""
         self.folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.user = self.user.able_to_open(self.folder.parent, self.programs())
         if not (self.folder / "PG_VERSION").exists():
@@ -75,7 +75,7 @@ class EmbeddedServer:
             os.chown(self._socket_folder, self.user.uid, self.user.gid, follow_symlinks=False)
 
     def _create(self) -> None:
-        """Create the cluster in a folder that only our group can open, then move it into place."""
+        """Create the cluster in a private temporary folder, then move it into place."""
         with tempfile.TemporaryDirectory(prefix="postgres-", dir=self.folder.parent) as staging:
             creator, cluster = self.user.named(), Path(staging) / "cluster"
             cluster.mkdir(mode=0o700)
@@ -93,14 +93,14 @@ class EmbeddedServer:
             cluster.replace(self.folder)
 
     def _write(self, name: str, text: str) -> None:
-        """Replace a file in the cluster without following links."""
+        """Replace a file in the cluster's folder without following symbolic links."""
         with tempfile.NamedTemporaryFile("w", dir=self.folder, delete=False) as file:
             file.write(text)
         os.chown(file.name, self.user.uid, self.user.gid)
         Path(file.name).replace(self.folder / name)
 
     def _check_owner(self) -> None:
-        """Raise ConfigurationError if another account could have created the socket or the data."""
+        """Raise ConfigurationError if the socket or data folder may belong to another account."""
         for folder in (self.folder, self._socket_folder):
             with contextlib.suppress(FileNotFoundError):
                 found = folder.lstat()
@@ -136,7 +136,7 @@ class EmbeddedServer:
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-        """Wait until the server responds. Raise StoreUnavailable if it exits or is too slow."""
+        """Wait until the server accepts connections. Raise StoreUnavailable if it cannot start."""
         deadline = time.monotonic() + seconds
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -146,7 +146,7 @@ class EmbeddedServer:
             time.sleep(0.05)
 
     def _stop_leftover(self) -> None:
-        """Stop a server that outlived its parent. Delete a stale PID file."""
+        """Stop a server that has outlived its parent process, and delete a stale PID file."""
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -159,7 +159,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Yield the server's URL. Unless it is running, start it for the duration of the block."""
+        """Yield the server's URL. Unless the server is running, run it while the block executes."""
         if self.is_running():
             yield self.url
             return
@@ -192,7 +192,7 @@ def _open_log(path: Path) -> BinaryIO:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Return the socket's folder: the data folder, or a temporary one if its path is too long."""
+    """Return the folder for the server's socket. It is a temporary one if the path is too long."""
     if len(str(folder)) <= _SOCKET_FOLDER_CHARACTERS:
         return folder
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
@@ -200,7 +200,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _names_a_server(pid_file: Path) -> bool:
-    """Return True if the PID in the file belongs to a live postgres process (not a zombie)."""
+    """Return True if the PID in the file belongs to a running postgres process."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         status = Path(f"/proc/{pid}/stat").read_text()
@@ -211,7 +211,7 @@ def _names_a_server(pid_file: Path) -> bool:
 
 
 def _is_stopping(pid_file: Path) -> bool:
-    """Return True if the server that wrote the file is shutting down and waiting for clients."""
+    """Return True if the PID file says that the server is shutting down."""
     try:
         return pid_file.read_text().splitlines()[7].startswith("stopping")
     except (OSError, IndexError):

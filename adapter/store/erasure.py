@@ -1,4 +1,4 @@
-"""Erase payloads, personal data and rejected requests."""
+"""Erase webhook payloads, renters' personal data, and rejected requests."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ KEPT_FIELDS = (
 
 
 class Erasure(Statements):
-    """Erases data within a transaction."""
+    """Erases webhook payloads and personal data within a transaction."""
 
     def erasable(
         self,
@@ -27,7 +27,7 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock and return IDs of events that were received before a time and can be erased.
+        """Lock and return the IDs of events received before a time that still have data to erase.
 
         They have no upcoming tours, but still have a payload or, with ``people``, personal data.
         """
@@ -36,21 +36,21 @@ class Erasure(Statements):
         return [row["id"] for row in rows]
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
-        """Erase the payloads received and sent, but keep the appointments."""
+        """Erase webhook payloads and POST bodies of these events, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:
-        """Erase payloads and all personal data."""
+        """Erase the payloads and all personal data of these events."""
         self.erase_payloads(ids)
         self._run("erase_people", ids=list(ids), fields=list(KEPT_FIELDS))
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete rejected requests that were received before a time. Return their number."""
+        """Delete up to ``limit`` rejected requests received before a time. Return their number."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:
-        """Delete these rejected requests."""
+        """Delete the rejected requests with these IDs."""
         for rejection_id in ids:
             self._run("delete_rejection", id=rejection_id)
 
@@ -60,10 +60,10 @@ class Erasure(Statements):
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return the IDs in a range whose events match the regular expression ``pattern``."""
+        """Return the IDs from a range of events whose text matches the regular expression."""
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return the IDs of rejected requests that match the regular expression ``pattern``."""
+        """Return the IDs of rejected requests whose text matches the regular expression."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

@@ -1,4 +1,4 @@
-"""Events: verified webhook requests, with the bookings made from them."""
+"""Store events, which are verified webhook requests, and read their history."""
 
 import datetime as dt
 import functools
@@ -28,14 +28,14 @@ _NEW_EVENT = (
 
 @functools.cache
 def _insert_events(count: int) -> bytes:
-    """Return the statement that inserts this many events. MAX_BATCH limits the cache's size."""
+    """Return the SQL statement that inserts ``count`` events. Each batch size is cached."""
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
 def _is_same_delivery(
     one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Return whether two deliveries have the same ID, or None if their headers do not show it.
+    """Return True if two deliveries have the same ID, False if not, and None if it is unknown.
 
     An ID that is not proved shows only that two deliveries are the same. If it differs, anyone may
     have changed it.
@@ -47,14 +47,14 @@ def _is_same_delivery(
 
 
 class Events(Statements):
-    """Reads and writes events within a transaction."""
+    """Reads and writes webhook events within a transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim the digest and store the event. Return None if it is already claimed."""
+        """Claim the event's dedupe key and store the event. Return None if the key is taken."""
         return self.insert_many([new])[0]
 
     def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
-        """Insert several events like :meth:`insert`, in one statement."""
+        """Insert several events in one statement, each like :meth:`insert`."""
         values = [
             value
             for position, event in enumerate(new)
@@ -65,23 +65,23 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock the next event to map. Return it and whether more are due, or None if none are."""
+        """Lock and return the next event to map, and whether more events are due."""
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 
     def postpone(self, event_id: int, due_at: dt.datetime) -> None:
-        """Postpone the mapping of a received event."""
+        """Postpone the mapping of a received event until ``due_at``."""
         self._run("postpone_event", id=event_id, due_at=due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
-        """Return one event. With ``lock``, lock it until the transaction ends."""
+        """Return an event by ID, or None. With ``lock``, lock it until the transaction ends."""
         row = self._one("lock_event" if lock else "get_event", id=event_id)
         return self._event(row) if row else None
 
     def state_of(
         self, event_id: int, *, lock: bool = False
     ) -> tuple[EventState, tuple[Reason, ...]] | None:
-        """Return an event's state and reasons without reading its body, so without its key."""
+        """Return an event's state and reasons. This does not read or decrypt the request."""
         row = self._one("lock_state_of_event" if lock else "state_of_event", id=event_id)
         if row is None:
             return None
@@ -95,7 +95,7 @@ class Events(Statements):
         header: str | None,
         scheme: Scheme | None,
     ) -> tuple[int, bool] | None:
-        """Return which of ``others`` has the same bytes, and whether it is the same delivery.
+        """Find an event with the same content. Return its ID and whether it is the same delivery.
 
         The delivery ID is in ``header`` or in one of the usual headers. If both events have an ID
         that ``scheme`` proves, and the IDs differ, they are two deliveries.
@@ -119,7 +119,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return what repeats have in common: a hash of the body, and the query if it matters."""
+        """Return the values that identify an event's content: a hash of the body, and the query."""
         event = self.get(event_id)
         if event is None:
             return None
@@ -135,7 +135,7 @@ class Events(Statements):
         mapping_hash: str | None,
         now: dt.datetime,
     ) -> None:
-        """Set a received event's final state."""
+        """Set the final state of an event that was waiting to be mapped."""
         self._run(
             "settle_event",
             id=event_id,
@@ -148,11 +148,11 @@ class Events(Statements):
         )
 
     def discard(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Discard a held or received event. Return False for other states."""
+        """Discard a held or received event. Return False if the event has another state."""
         return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Reset an event to received. Return False if it is already received."""
+        """Set an event's state back to ``received``. Return False if it already is."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
     def ids_to_replay(
@@ -165,7 +165,7 @@ class Events(Statements):
         until: dt.datetime | None = None,
         limit: int = 1000,
     ) -> list[int]:
-        """Return IDs of events that match all filters, oldest first. ``ids`` may be booking IDs."""
+        """Return the IDs of events that match all filters, oldest first."""
         rows = self._all(
             "events_to_replay",
             ids=list(ids) or None,
@@ -178,7 +178,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def history(self, key: str) -> LeadHistory | None:
-        """Return a lead's history by event ID, booking ID or Propexo job ID."""
+        """Find a lead by event ID, booking ID or Propexo job ID, and return its full history."""
         event = self._event_by(key)
         if event is None:
             return None

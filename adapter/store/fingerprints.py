@@ -1,4 +1,4 @@
-"""Compute keyed hashes of deliveries, items and people, which cannot be reversed."""
+"""Compute keyed hashes of dedupe keys, items and people, which cannot be reversed."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -8,32 +8,32 @@ from adapter import signatures
 
 
 class Fingerprints:
-    """Computes hashes with this installation's key."""
+    """Computes keyed hashes with this installation's secret key."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
 
     def delivery(self, source: str, key: str) -> bytes:
-        """Return the digest of a delivery's dedupe key."""
+        """Return the keyed hash of a webhook delivery's dedupe key."""
         return self._digest(source, "delivery", key)
 
     def later_delivery(self, source: str, key: str, number: int) -> bytes:
-        """Return the digest of a later delivery with a claimed key, so that it is stored too."""
+        """Return the keyed hash for a repeat of a used dedupe key, so that it can be stored too."""
         return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:
-        """Return the digest of the dedupe key of an item, which becomes one booking."""
+        """Return the keyed hash of an item's dedupe key. Each item becomes one booking."""
         return self._digest(source, "item", key)
 
     def content(self, source: str, kind: str, appointment: Mapping[str, Any]) -> bytes:
-        """Return the digest of everything that was mapped from an item."""
+        """Return the keyed hash of all fields that were mapped from an item."""
         fields = json.dumps(dict(appointment), sort_keys=True)
         return self._digest(source, "content", kind, fields)
 
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]
     ) -> tuple[int, ...]:
-        """Return a person's 64-bit keys at a community: one for the email and one for the phone.
+        """Return 64-bit keys for a person at a community: one for the email, one for the phone.
 
         Knock identifies a person at a community by either. A contact in ``shared`` gets no key,
         because it does not identify a person.

@@ -1,4 +1,4 @@
-"""Record the database's identity, which shows whether it was restored from a backup."""
+"""Record the identity of the database, to detect that it was restored from a backup."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ _PARTS = ("another server", "another timeline of the server", "another database"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """The database on which workers last ran, compared with the current one."""
+    """The database that workers last used, compared with the current database."""
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime
@@ -32,7 +32,7 @@ class LastRun:
 
     @property
     def difference(self) -> str | None:
-        """Return how the database differs from the one on which workers ran, or None."""
+        """How the current database differs from the one that workers last used, or None."""
         if self.identity and self.current and self.identity != self.current:
             pairs = zip(self.identity.split("/"), self.current.split("/"), _PARTS, strict=True)
             return next(name for former, current, name in pairs if former != current)
@@ -40,48 +40,48 @@ class LastRun:
 
 
 class Identity(Statements):
-    """Reads and writes the identity within a transaction."""
+    """Reads and writes the database's identity within a transaction."""
 
     def record_worker(self) -> bool:
-        """Record that a worker runs. Return False if the database must be checked first."""
+        """Record that a worker is running. Return False if the database may have been restored."""
         return self._one("record_worker") is not None
 
     def last_run(self) -> LastRun | None:
-        """Return the last run of a worker, or None if no worker has run."""
+        """Return the last run of a worker, or None if no worker has ever run."""
         row = self._one("read_identity")
         return LastRun(**row) if row else None
 
     def adopt(self) -> None:
-        """Record that this is the database on which workers run."""
+        """Record the current database as the one that workers use."""
         self._run("adopt_identity")
 
     def end_restore(self) -> None:
-        """Record that this database is up to date, and resume sending."""
+        """Record that recovery from a backup is complete, and resume sending."""
         self.adopt()
         self._run("end_restore")
 
     def skip_ids(self) -> int:
-        """Skip the IDs that may have been assigned after the backup, and return the last one."""
+        """Skip IDs that may have been assigned after the backup. Return the last skipped ID."""
         row = self._one("skip_ids", count=SKIPPED_IDS)
         return int(row["id"]) if row else 0
 
     def newest_jobs(
         self, since: dt.datetime, until: dt.datetime, limit: int
     ) -> dict[str, dt.datetime]:
-        """Return when the newest booked jobs in a period were posted, by job ID."""
+        """Return when the newest booked jobs of a period were posted to Propexo, by job ID."""
         rows = self._all("newest_jobs", since=since, until=until, limit=limit)
         return {row["job_id"]: row["posted_at"] for row in rows}
 
     def bookings_that_may_be_sent(self) -> Sequence[Booking]:
-        """Return the bookings that may have been sent since a backup, oldest first."""
+        """Return the bookings that may have been sent since the backup was taken, oldest first."""
         return [booking_from_row(row) for row in self._all("bookings_that_may_be_sent")]
 
     def insert_lost_event(self, source: str, at: dt.datetime) -> int:
-        """Store the event of a booking whose webhook is lost, and return its ID."""
+        """Store a placeholder event for a booking whose webhook is lost, and return its ID."""
         row = self._one("insert_lost_event", source=source, at=at)
         assert row is not None  # noqa: S101 - RETURNING returns a row unless the statement fails
         return int(row["id"])
 
     def senders_since(self, since: dt.datetime) -> list[str]:
-        """Return the sources that have sent webhooks since a time."""
+        """Return the names of sources that have sent webhooks since a time."""
         return [row["source"] for row in self._all("senders_since", since=since)]

@@ -1,4 +1,4 @@
-"""Count the rows that are due. A row's state and ``due_at`` serve as its queue entry."""
+"""Count due rows. A row's state and ``due_at`` together serve as its queue entry."""
 
 import datetime as dt
 import enum
@@ -8,7 +8,7 @@ from adapter.store.queries import Statements
 
 
 class Task(enum.StrEnum):
-    """A task that workers run on all due rows."""
+    """A task that worker threads run for rows that are due."""
 
     #: Map received events.
     MAP = "map"
@@ -19,12 +19,12 @@ class Task(enum.StrEnum):
 
 
 class Jobs(Statements):
-    """Reads the queues within a transaction."""
+    """Reads the work queues within a transaction."""
 
     def due(
         self, now: dt.datetime, *, late: dt.datetime, slots: Mapping[Task, int]
     ) -> dict[Task, int]:
-        """Return how many rows each task can process now, up to its number of free threads.
+        """Return the number of due rows for each task, up to the task's number of free threads.
 
         Tours that start by ``late`` are not sent. While sending is suspended, no row is sent or
         checked.

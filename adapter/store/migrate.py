@@ -1,4 +1,4 @@
-"""Run numbered SQL migrations in order, once each, and compare a database with this version's."""
+"""Run numbered SQL migrations, and compare a database's migrations with this version's."""
 
 import dataclasses
 import functools
@@ -40,20 +40,20 @@ ALTER TABLE migrations ADD COLUMN IF NOT EXISTS sha256 text
 
 
 class Migration(NamedTuple):
-    """SQL to run in one transaction, and the name to record for it."""
+    """An SQL script that runs in one transaction, and the name under which it is recorded."""
 
     name: str
     sql: str
 
     @property
     def sha256(self) -> str:
-        """Return the digest to record, which detects a file that has changed."""
+        """The digest of the SQL, which is recorded to detect later changes to the file."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SchemaState:
-    """How a database's migrations differ from this version's."""
+    """The difference between the migrations of a database and those of this version."""
 
     missing: tuple[str, ...]
     #: Steps of a newer version.
@@ -63,7 +63,7 @@ class SchemaState:
 
     @property
     def fault(self) -> str | None:
-        """Return why this version cannot use the database, and what to do, or None."""
+        """The reason why this version cannot use the database, and how to fix it, or None."""
         if self.changed:
             return (
                 f"the database was migrated with another {', '.join(self.changed)} than this "
@@ -76,7 +76,7 @@ class SchemaState:
 
     @property
     def newer(self) -> str | None:
-        """Return that a newer version has migrated the database, or None."""
+        """A message saying that a newer version has migrated the database, or None."""
         if not self.unknown:
             return None
         return (
@@ -86,7 +86,7 @@ class SchemaState:
 
 
 class _Locked(Exception):
-    """Another process is migrating."""
+    """Raised if another process is already migrating the database."""
 
 
 def migrate(url: str) -> list[str]:
@@ -112,7 +112,7 @@ def migrate(url: str) -> list[str]:
 
 
 def schema_state(connection: psycopg.Connection[Any]) -> SchemaState:
-    """Compare a database's migrations with this version's, in one statement."""
+    """Compare the migrations of a database with those of this version, in one statement."""
     return _compare(_recorded(connection))
 
 
@@ -153,7 +153,7 @@ def _apply(connection: psycopg.Connection[Any], recorded: set[str]) -> Iterator[
 
 
 def _check_released(done: set[str]) -> None:
-    """Raise ConfigurationError if the database is from before the first release."""
+    """Raise ConfigurationError if the database was created before the first release."""
     if done and FIRST not in done:
         raise ConfigurationError(
             f"the database is from a version before 0.2 (it has {min(done)}, not {FIRST}) and "
@@ -163,7 +163,7 @@ def _check_released(done: set[str]) -> None:
 
 
 def _run(connection: psycopg.Connection[Any], migration: Migration) -> bool:
-    """Run one migration while web and worker are running. Retry until it gets its locks.
+    """Run one migration, retrying until it gets its locks. The adapter may be running meanwhile.
 
     It locks tables in the same order as the rest of the program, and never waits long while holding
     a lock. Return False if another process has run it. Raise :class:`StoreUnavailable` if it cannot
@@ -195,7 +195,7 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> bool:
 
 
 def _lock(connection: psycopg.Connection[Any]) -> None:
-    """Let only one process migrate at a time, until the transaction ends.
+    """Lock migrations until the transaction ends, so that only one process runs them at a time.
 
     Not until the session ends: behind a connection pooler, the session outlives this process.
     """
@@ -207,7 +207,7 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
 
 
 def _record_digests(connection: psycopg.Connection[Any]) -> None:
-    """Record the digest of each migration that has none."""
+    """Record the digest of each applied migration that has none."""
     with connection.transaction():
         _lock(connection)
         connection.execute(LEDGER)
@@ -219,7 +219,7 @@ def _record_digests(connection: psycopg.Connection[Any]) -> None:
 
 
 def _holder(connection: psycopg.Connection[Any]) -> str:
-    """Return which process holds the lock, and what to do."""
+    """Describe the process that holds the migration lock, and how to proceed."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["migration_lock"], {"key": LOCK}).fetchone()
     text = f"another process has been migrating the database for {WAIT_SECONDS} seconds"
@@ -234,7 +234,7 @@ def _holder(connection: psycopg.Connection[Any]) -> str:
 
 
 def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> str:
-    """Return which right the role lacks, and how to grant it."""
+    """Describe the privilege that the database role lacks, and how to grant it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["rights"]).fetchone()
     if row is None or row["can_create"]:
@@ -246,7 +246,7 @@ def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> s
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the tables in :data:`TABLES` that exist, in that order."""
+    """Return the existing tables among :data:`TABLES`, in the same order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         existing = set(
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -255,7 +255,7 @@ def _tables(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def _recorded(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
-    """Return the digests of the migrations that ran, by name."""
+    """Return the digests of the migrations that have run, by name."""
     with connection.cursor(row_factory=dict_row) as cursor:
         try:
             rows = cursor.execute(STATEMENTS["recorded_migrations"]).fetchall()
@@ -266,12 +266,12 @@ def _recorded(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
 
 @functools.cache
 def _own() -> tuple[Migration, ...]:
-    """Return this version's migrations in order."""
+    """Return the migrations of this version, in order."""
     folder = resources.files("adapter.store") / "sql" / "migrations"
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple(Migration(file.name, file.read_bytes().decode()) for file in files)
 
 
 def _missing(done: set[str]) -> Iterator[Migration]:
-    """Yield the missing migrations in order."""
+    """Yield the migrations that have not run yet, in order."""
     yield from (one for one in _own() if one.name not in done)

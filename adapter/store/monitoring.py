@@ -1,4 +1,4 @@
-"""Record heartbeats of processes, and read the facts that show whether all is well."""
+"""Record process heartbeats, and read the facts behind health checks and alarms."""
 
 import dataclasses
 import datetime as dt
@@ -16,7 +16,7 @@ MOST_PARTIAL = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Heartbeat:
-    """What a process reports about itself."""
+    """A report that a web or worker process regularly writes about itself."""
 
     #: A random ID of the process.
     id: str
@@ -37,7 +37,7 @@ class Heartbeat:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process that runs or ended within the last day. Ages are based on the database's clock."""
+    """A process with a heartbeat in the last day. Ages are measured by the database's clock."""
 
     kind: str
     host: str
@@ -52,7 +52,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
-    """The state of sending, and the numbers of rows to map and to send, up to MOST_ROWS each."""
+    """The state of sending, and how many leads are waiting to be mapped or sent."""
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None
@@ -78,7 +78,7 @@ class QueueFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewFacts:
-    """The leads that need review."""
+    """Counts and times of the leads that need review."""
 
     oldest_booking_at: dt.datetime | None = None
     oldest_event_at: dt.datetime | None = None
@@ -94,7 +94,7 @@ class ReviewFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFacts:
-    """What one source sent."""
+    """Counts and times of the webhooks that one source has sent."""
 
     name: str
     #: When the source's latest request was verified, or None.
@@ -108,18 +108,18 @@ class SourceFacts:
 
 
 class Monitoring(Statements):
-    """Writes heartbeats and reads facts within a transaction."""
+    """Writes heartbeats and reads health facts within a transaction."""
 
     def record_heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Record that a process is alive."""
+        """Store a process's heartbeat, which shows that the process is alive."""
         self._run("record_heartbeat", **dataclasses.asdict(heartbeat))
 
     def processes(self) -> tuple[Process, ...]:
-        """Return the known processes, newest heartbeat first."""
+        """Return the processes with a recent heartbeat, newest heartbeat first."""
         return tuple(Process(**row) for row in self._all("known_processes", limit=MOST_PROCESSES))
 
     def queue(self, now: dt.datetime, *, late: dt.datetime, too_late: dt.datetime) -> QueueFacts:
-        """Return the state of sending. Rows that were due before ``late`` have waited too long.
+        """Return the state of sending. Rows that were due before ``late`` count as overdue.
 
         Tours that start by ``too_late`` are neither sent nor counted.
         """
@@ -129,7 +129,7 @@ class Monitoring(Statements):
         return QueueFacts(**row)
 
     def review(self, now: dt.datetime, *, unknown_before: dt.datetime) -> ReviewFacts:
-        """Return facts about the leads that need review.
+        """Return counts and times of the leads that need review.
 
         Unknown bookings count if their search has ended or they became unknown before
         ``unknown_before``.
@@ -145,7 +145,7 @@ class Monitoring(Statements):
         reasons: Collection[str],
         refused_after: dt.datetime,
     ) -> tuple[SourceFacts, ...]:
-        """Return facts about each source, including later rejections for these reasons."""
+        """Return facts about each source. Only rejections for ``reasons`` are counted."""
         rows = self._all(
             "source_facts",
             sources=list(names),
@@ -157,11 +157,11 @@ class Monitoring(Statements):
         return tuple(SourceFacts(**row) for row in rows)
 
     def connections(self) -> tuple[int, int]:
-        """Return how many connections are open, and how many are allowed."""
+        """Return the number of open PostgreSQL connections and the maximum allowed."""
         row = self._one("connections") or {"used": 0, "allowed": 0}
         return row["used"], row["allowed"]
 
     def data_folder(self) -> str | None:
-        """Return the server's data folder if it is on this machine and known to this user."""
+        """Return PostgreSQL's data folder, or None if it is on another machine or not readable."""
         row = self._one("data_folder")
         return row["setting"] if row else None

@@ -1,4 +1,4 @@
-"""Notify workers of received events, and listen for received and completed events.
+"""Notify workers about received events, and listen for received and completed events.
 
 PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
 transaction mode drops all of them. So notifications only make things happen sooner. Behind a
@@ -27,10 +27,10 @@ POOLED_SECONDS = 0.5
 
 
 class WorkerNotifier:
-    """Notifies workers of new events in a separate thread, with one call for several events."""
+    """Notifies workers of new events from a background thread, once for several events."""
 
     def __init__(self, notify_workers: Callable[[], object]) -> None:
-        """Take ``notify_workers``, the function to call. It may raise StoreUnavailable."""
+        """Set ``notify_workers``, the function that sends a notification to all workers."""
         self._notify_workers = notify_workers
         self._requested = threading.Event()
         self._closed = threading.Event()
@@ -39,13 +39,13 @@ class WorkerNotifier:
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Schedule a notification. Never wait or raise."""
+        """Schedule a notification to the workers. Never block or raise."""
         self._requested.set()
         if self._thread is None:
             self._start()
 
     def close(self) -> None:
-        """Stop the thread. If a notification is scheduled, send it first."""
+        """Stop the background thread after sending any scheduled notification."""
         self._closed.set()
         self._requested.set()
         if self._thread is not None:
@@ -78,7 +78,7 @@ class WorkerNotifier:
 
 
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
-    """Yield True when the workers are notified, and False every ``check_seconds``. Never end.
+    """Yield True for each notification of new events, and False every ``check_seconds``.
 
     The first value is False, once it is listening. It uses its own connection. Raise
     :class:`StoreUnavailable` if this connection is lost.
@@ -88,7 +88,7 @@ def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
-    """Yield each event's ID once the transaction that completes it has committed. Never end.
+    """Yield the ID of each event whose processing has completed, without ever ending.
 
     Yield None when it is listening, and every hour, or twice a second behind a pooler. It uses a
     separate connection. Raise :class:`StoreUnavailable` when that connection is lost.
@@ -98,7 +98,7 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
 
 
 def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator[str | None]:
-    """Yield the payload of each notification, and None at the start and every ``check_seconds``."""
+    """Yield each notification's payload, and None at the start and every ``check_seconds``."""
     try:
         with connect(url, ANSWER_SECONDS) as connection:
             if not is_pooled(connection):

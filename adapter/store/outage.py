@@ -1,4 +1,4 @@
-"""Log why PostgreSQL cannot be used: at once, then each minute, and when it can be used again."""
+"""Log PostgreSQL outages when they begin, once per minute while they last, and when they end."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ REPEAT_SECONDS = 60.0
 
 
 class Outage:
-    """The current outage of one part of a process, if there is one. Safe to share by threads."""
+    """Tracks whether one part of a process can reach PostgreSQL. It is thread-safe."""
 
     def __init__(self, part: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._part = part
@@ -28,7 +28,7 @@ class Outage:
         return self._since is not None
 
     def failed(self, reason: str) -> None:
-        """Log why it failed, unless the same reason was logged in the last minute."""
+        """Log that PostgreSQL is unavailable, at most once per minute for each reason."""
         now = self._monotonic()
         with self._lock:
             self._since = now if self._since is None else self._since
@@ -42,7 +42,7 @@ class Outage:
         log.log(level, "postgresql_unavailable", extra=facts)
 
     def ended(self) -> None:
-        """Log that PostgreSQL can be used again, if it could not."""
+        """Log the end of an outage, if there was one."""
         if self._since is None:  # without the lock, because almost every call ends here
             return
         with self._lock:

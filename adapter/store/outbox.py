@@ -1,4 +1,4 @@
-"""Queue status webhooks from the history, claim them, and record their outcomes."""
+"""Queue outgoing status webhooks, claim them for delivery, and record the outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ MOST_WAITING = 10_000
 
 
 class Horizon(NamedTuple):
-    """The end of the history at a given moment."""
+    """The end of the state-change history at a given moment."""
 
     #: The last ID in the history, or 0 if it is empty.
     newest: int
@@ -43,7 +43,7 @@ class HistoryEnd:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StatusWebhook:
-    """A lead's status to report."""
+    """A webhook that reports a lead's new status to another system."""
 
     id: int
     history_id: int
@@ -70,7 +70,7 @@ class StatusWebhook:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookSummary:
-    """Whether the receiver of status webhooks responds."""
+    """A summary of status webhooks: recent failures, and how many are waiting."""
 
     #: When the failures began, or None if the last attempt succeeded.
     failing_since: dt.datetime | None
@@ -90,12 +90,12 @@ class Outbox(Statements):
     """Reads and writes status webhooks within a transaction."""
 
     def horizon(self) -> Horizon:
-        """Return the end of the history. Call this outside a transaction that writes to it."""
+        """Return the current end of the history. Do not call this while writing to the history."""
         row = self._one("history_horizon") or {}
         return Horizon(row["newest"] or 0, frozenset(row["writers"]))
 
     def queue(self, until: int, oldest: dt.datetime) -> bool:
-        """Queue changes since ``oldest``, up to this ID. Return True if there are more to queue.
+        """Queue a status webhook for each change up to ``until``. Return True if more remain.
 
         The first call only records the ID, so that no earlier change is reported.
         """
@@ -112,12 +112,12 @@ class Outbox(Statements):
         return bool(end < until and end > after)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> StatusWebhook | None:
-        """Claim and return the next webhook to deliver. The claim lasts until ``lease_until``."""
+        """Claim and return the next status webhook to deliver. Claims end at ``lease_until``."""
         row = self._one("claim_status_webhook", now=now, lease_until=lease_until)
         return StatusWebhook(**row) if row else None
 
     def delivered(self, webhook: StatusWebhook) -> int:
-        """Delete a delivered webhook. Return how many earlier attempts failed."""
+        """Delete a delivered webhook. Return the number of failed attempts that preceded it."""
         self._run("delete_status_webhook", id=webhook.id)
         row = self._one("clear_status_webhook_failures")
         return int(row["failures"]) if row else 0
@@ -131,18 +131,18 @@ class Outbox(Statements):
         due_at: dt.datetime,
         max_pause: float,
     ) -> int:
-        """Postpone a webhook, and pause all others. Return how many attempts have failed."""
+        """Postpone a failed webhook and pause all others. Return the failures in a row so far."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
-        """Delete the webhooks for changes before a time. Return their number."""
+        """Delete undelivered webhooks for changes before a time. Return the number deleted."""
         row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 
     def summary(self) -> WebhookSummary:
-        """Return whether the receiver responds."""
+        """Return a summary of failed and waiting status webhooks."""
         row = self._one("status_webhook_summary", limit=MOST_WAITING)
         if row is None:
             raise LookupError("the row of status_webhook_progress is missing; run adapter migrate")

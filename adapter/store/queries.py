@@ -1,4 +1,4 @@
-"""Load named statements from the .sql files, and run them by name."""
+"""Load named SQL statements from the .sql files, and run them by name."""
 
 from importlib import resources
 from typing import Any
@@ -11,7 +11,7 @@ _SQL = resources.files("adapter.store") / "sql"
 
 
 def _statements(text: str) -> dict[str, bytes]:
-    """Return the SQL statements by name. They are bytes because the driver wants literal text."""
+    """Parse a .sql file into statements by name. The driver requires bytes for literal SQL."""
     blocks = text.split("-- name: ")[1:]
     named = (block.split("\n", 1) for block in blocks)
     return {name.strip(): sql.strip().encode() for name, sql in named}
@@ -31,7 +31,7 @@ STATEMENTS = {
 
 
 class Statements:
-    """Runs named statements within a connection's transaction."""
+    """Base class for queries. It runs named SQL statements on one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -46,5 +46,5 @@ class Statements:
         return self._run(name, **values).fetchall()
 
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """Return all rows. Plan the statement for these values, because most filters are NULL."""
+        """Return all rows, without a prepared statement, so that the plan fits the given values."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

@@ -1,4 +1,4 @@
-"""Enforce Propexo's rate limit with GCRA and a row that all workers share."""
+"""Enforce Propexo's rate limit across all workers, using GCRA and a shared database row."""
 
 import dataclasses
 import datetime as dt
@@ -40,7 +40,7 @@ LONGEST_STOP = dt.timedelta(minutes=5)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RateState:
-    """The state of the rate limit, read under its lock."""
+    """The state of the shared rate limit, read while its row is locked."""
 
     #: GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
     theoretical_arrival_at: dt.datetime
@@ -64,7 +64,7 @@ class RateState:
 
     @property
     def is_reading_stopped(self) -> bool:
-        """True if reads would fail too, because Propexo rejects the token."""
+        """True if reads would also fail, because Propexo rejects the API token."""
         return self.stopped_for == NOT_AUTHORIZED
 
 
@@ -74,7 +74,7 @@ NOT_AUTHORIZED = "not_authorized"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """Why sending is stopped, since when, and when that was last checked."""
+    """The reason why sending is stopped, since when, and when Propexo was last checked."""
 
     stopped_for: str
     stopped_at: dt.datetime | None
@@ -82,7 +82,7 @@ class Stop:
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return the number of calls allowed in any 60 seconds, which Propexo may have lowered."""
+    """Return how many calls are allowed in any 60 seconds. Propexo may have lowered the limit."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -91,7 +91,7 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return when the next call may be made, which is ``now`` or later."""
+    """Return the time when the next call to Propexo is allowed, which is ``now`` or later."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A machine whose clock is fast may have stored a time far in the future. Do not wait for it.
@@ -109,7 +109,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return when the next POST may begin after this many failures in a row."""
+    """Return the time when the next POST may start after ``failures`` failures in a row."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -117,14 +117,14 @@ def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
 
 
 def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.datetime:
-    """Return GCRA's theoretical arrival time after a call at ``now``."""
+    """Return the theoretical arrival time, as defined by GCRA, after a call at ``now``."""
     return max(min(rate_state.theoretical_arrival_at, now + WINDOW), now) + WINDOW / limit_of(
         rate_state, setting
     )
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return when calls may continue, or None: at once. Given are those allowed and left.
+    """Return the time to wait for if few of the ``allowed`` calls are ``left``, or None.
 
     Few may be left because other programs use the same token. They are spread over the minute.
     """
@@ -138,14 +138,14 @@ SUSPENDED_GAP = dt.timedelta(seconds=30)
 
 
 class RateLimiter(Statements):
-    """Reads and writes the shared row of the rate limit within a transaction."""
+    """Reads and updates the shared rate limit within a transaction."""
 
     def lock(self, now: dt.datetime) -> RateState:
-        """Lock the rate limit until the transaction ends, and return its state as of ``now``."""
+        """Lock the rate limit until the transaction ends, and return its state at ``now``."""
         return self.lock_unread(now)()
 
     def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
-        """Lock the rate limit like :meth:`lock`, but return a function that returns its state."""
+        """Lock the rate limit like :meth:`lock`, but return a function that reads its state."""
         self._run("lock_rate_limit")
         # A tour that is too late will soon expire, so it is not counted even before that.
         rows = self._run("read_rate_limit", now=now, late=now, since=now - WINDOW - CLOCK_LAG)
@@ -168,7 +168,7 @@ class RateLimiter(Statements):
         weight: int = 1,
         lease_until: dt.datetime | None = None,
     ) -> None:
-        """Count a call that is made now: a read, or a POST that uses the turn of its ``source``.
+        """Count a call to Propexo: a POST if ``source`` is given, otherwise a read.
 
         ``limit`` is the configured number of calls per minute. After failures, one POST at a time
         is tried, so the next one waits for its outcome, until ``lease_until``.
@@ -186,7 +186,7 @@ class RateLimiter(Statements):
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
-        """Count a read and return None, or return when to try again."""
+        """Reserve a read and return None, or return the time when a read is allowed."""
         rate_state = self.lock(now)
         if rate_state.is_reading_stopped:
             return now + SUSPENDED_GAP
@@ -197,20 +197,20 @@ class RateLimiter(Statements):
         return None
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save the allowed and remaining calls in the current minute that Propexo reported."""
+        """Save the allowed and remaining calls per minute that Propexo reported."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
     def pause(self, until: dt.datetime) -> None:
-        """Pause all calls until ``until``."""
+        """Pause all calls to Propexo until the given time."""
         self._run("pause_sending", until=until)
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
-        """Stop sending until :meth:`resume`. Return False if it was already stopped."""
+        """Stop sending until :meth:`resume` is called. Return False if it was already stopped."""
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> bool:
-        """Count a POST without a clear response. Return True if sending stops because of it."""
+        """Count a POST without a clear response. Return True if this failure stops all sending."""
         rate_state = self.lock(now)
         if rate_state.stopped_for is not None:
             return False
@@ -227,25 +227,25 @@ class RateLimiter(Statements):
         return is_stopped
 
     def end_failures(self) -> None:
-        """Record that a POST got a clear response, so sending works."""
+        """Record that Propexo responded clearly to a POST, which ends a series of failures."""
         self._run("end_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
-        """Return why sending is stopped if this worker should check now whether it works."""
+        """Return the reason for the stop if this worker should test whether sending can resume."""
         row = self._one("reserve_check", now=now, before=now - gap)
         return Stop(**row) if row else None
 
     def resume(self) -> None:
-        """Resume sending. After failures, one POST at a time is tried until one succeeds."""
+        """Resume sending. After failures, POSTs are sent one at a time until one succeeds."""
         self._run("resume_sending")
 
     def repair_clock(self, now: dt.datetime) -> bool:
-        """Undo the effects of a clock that was ahead. Return False if there are none.
+        """Reset times stored by a clock that was ahead. Return False if there are none.
 
         A call in the future is a sign of it: someone's clock, or PostgreSQL's, was ahead.
         """
         return self._one("repair_clock", now=now, ahead=now + CLOCK_LAG * 2) is not None
 
     def lift(self) -> None:
-        """End a temporary pause of all calls, and check immediately whether sending can resume."""
+        """End a temporary pause of all calls, and test immediately whether sending can resume."""
         self._run("lift_pause")

@@ -1,4 +1,4 @@
-"""Store rejected requests separately from events, up to a limit for each source."""
+"""Store rejected requests apart from events, up to a limit for each source."""
 
 import dataclasses
 import datetime as dt
@@ -16,7 +16,7 @@ TIMEOUT_MILLISECONDS = 2000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewRejection:
-    """A rejected request to store, without credentials."""
+    """A rejected request that is ready to be stored. Its credentials have been removed."""
 
     source: str
     received_at: dt.datetime
@@ -37,7 +37,7 @@ class NewRejection:
 
     @property
     def size(self) -> int:
-        """Return the approximate size in bytes."""
+        """The approximate size of the request in bytes."""
         return len(self.body or b"") + len(self.url) + len(json.dumps(dict(self.headers)))
 
 
@@ -50,7 +50,7 @@ class Rejection(NewRejection):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RejectionSummary:
-    """A stored rejected request without its contents. Reading it needs no encryption key."""
+    """A stored rejected request without its contents. It can be read without encryption keys."""
 
     id: int
     source: str
@@ -63,10 +63,10 @@ class RejectionSummary:
 
 
 class Rejections(Statements):
-    """Reads and writes rejections within a transaction."""
+    """Reads and writes rejected requests within a transaction."""
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
-        """Store a rejection. Beyond the limits, delete those of the busiest sender first."""
+        """Store a rejected request. If the source is over its limits, delete older ones."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
         headers = {storable(name): storable(text) for name, text in new.headers.items()}
@@ -77,12 +77,12 @@ class Rejections(Statements):
         self._run("trim_rejections", source=new.source, rows=max_rows, bytes=max_bytes)
 
     def newest(self, *, source: str | None = None, limit: int = 100) -> list[RejectionSummary]:
-        """Return rejections, newest first, without loading their contents."""
+        """Return summaries of rejected requests, newest first."""
         rows = self._all("list_rejections", source=source, limit=limit)
         return [RejectionSummary(**row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
-        """Return all of a source's rejections whose keys are set, oldest first.
+        """Return all rejected requests of a source that can be decrypted, oldest first.
 
         Their number is limited.
         """
@@ -90,20 +90,20 @@ class Rejections(Statements):
         return [self._rejection(row) for row in rows]
 
     def get(self, rejection_id: int) -> Rejection | None:
-        """Return one rejection."""
+        """Return a rejected request by ID, or None if it does not exist."""
         row = self._one("get_rejection", id=rejection_id)
         return self._rejection(row) if row else None
 
     def remove(self, rejection_id: int) -> None:
-        """Delete a rejection that has been accepted."""
+        """Delete a rejected request, for example after it was verified again and accepted."""
         self._run("delete_rejection", id=rejection_id)
 
     def counts(self) -> dict[str, int]:
-        """Return the number of stored rejections by source."""
+        """Return the number of stored rejected requests by source."""
         return {row["source"]: row["rejections"] for row in self._all("rejection_counts")}
 
     def count(self, requests: Mapping[tuple[str, str], int]) -> None:
-        """Add to the counts of rejected requests by source and reason."""
+        """Add to the total counts of rejected requests by source and reason."""
         # Sorted, because two processes that lock the same rows in different orders may deadlock.
         rows = [(*key, number) for key, number in sorted(requests.items())]
         sources, reasons, numbers = zip(*rows, strict=True)
@@ -115,7 +115,7 @@ class Rejections(Statements):
         )
 
     def totals(self) -> dict[tuple[str, str], int]:
-        """Return the total number of rejected requests, by source and reason."""
+        """Return the total counts of rejected requests by source and reason."""
         rows = self._all("rejection_totals")
         return {(row["source"], row["reason"]): row["requests"] for row in rows}
 

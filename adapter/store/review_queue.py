@@ -1,4 +1,4 @@
-"""Read the review queue, which groups leads that need review by issue."""
+"""Read the review queue, which groups leads that need review by their issue."""
 
 import dataclasses
 import datetime as dt
@@ -19,7 +19,7 @@ MOST_COUNTED = 2_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Issue:
-    """The problem that all leads in a group share."""
+    """The problem that all leads in a review group have in common."""
 
     #: ``booking`` or ``event``.
     kind: str
@@ -36,7 +36,7 @@ class Issue:
 
     @classmethod
     def of(cls, booking: Booking) -> Self:
-        """Return the issue that holds up this booking, normalized for grouping."""
+        """Return the issue that holds up a booking, with digits masked so that issues can group."""
         first = booking.reasons[0] if booking.reasons else None
         is_community = first is not None and first.field in ("community", "attribution_id")
         return cls(
@@ -52,7 +52,7 @@ class Issue:
 
     @classmethod
     def of_event(cls, event: Event) -> Self:
-        """Return the issue that holds up a webhook without bookings."""
+        """Return the issue that holds up a webhook event without bookings."""
         first = event.reasons[0] if event.reasons else None
         return cls(
             kind="event",
@@ -67,14 +67,14 @@ class Issue:
 
     @property
     def key(self) -> str:
-        """Return a short key for the group, which changes only if the issue changes."""
+        """A short hash that identifies the issue and stays the same as long as the issue does."""
         text = "\0".join(map(str, dataclasses.astuple(self)))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """All leads with the same issue."""
+    """All leads that need review because of the same issue."""
 
     issue: Issue
     leads: int
@@ -91,10 +91,10 @@ class Group:
 
 
 class ReviewQueue(Statements):
-    """Reads the leads that need review within a transaction."""
+    """Reads leads that need review within a transaction."""
 
     def groups(self, now: dt.datetime) -> list[Group]:
-        """Return all groups, soonest tour first."""
+        """Return all review groups, soonest tour first."""
         return [
             Group(
                 issue=Issue(**{name: row[name] for name in Issue.__slots__}),
@@ -105,14 +105,19 @@ class ReviewQueue(Statements):
             for row in self._all("review_groups", limit=MOST_COUNTED, now=now)
         ]
 
+    def count(self) -> int:
+        """Return the number of leads that need review, up to :data:`MOST_COUNTED` of each kind."""
+        row = self._one("review_count", limit=MOST_COUNTED)
+        return int(row["leads"]) if row else 0
+
     def group(self, key: str, now: dt.datetime) -> Group | None:
-        """Return the group with this key, or None if none of its leads needs review now."""
+        """Return the review group with this key, or None if none of its leads need review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)
 
     def leads(
         self, issue: Issue, *, after: int = 0, last_id: int = LARGEST_NUMBER, limit: int = 50
     ) -> Sequence[Booking | Event]:
-        """Return a group's leads with IDs above ``after``, up to and including ``last_id``.
+        """Return a review group's leads, with IDs above ``after`` and up to ``last_id``.
 
         Bookings are sorted by tour time, events by age.
         """

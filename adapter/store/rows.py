@@ -1,4 +1,4 @@
-"""Convert database rows to :mod:`adapter.models` and back."""
+"""Convert database rows to the classes in :mod:`adapter.models` and back."""
 
 import dataclasses
 import datetime as dt
@@ -34,13 +34,13 @@ DELIVERY_ID_HEADERS = (
 
 
 def delivery_headers(*named: str | None) -> list[str]:
-    """Return the headers that may contain a delivery ID, including those that mappings name."""
+    """Return the names of headers that may contain a delivery ID, plus those in ``named``."""
     return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """A verified webhook to store. Each digest is stored once."""
+    """A verified webhook that is ready to be stored. Each digest is stored only once."""
 
     source: str
     #: Keyed hash of the dedupe key.
@@ -55,14 +55,14 @@ class NewEvent:
 
 
 def storable(text: str) -> str:
-    """Remove characters that PostgreSQL cannot store: NUL and lone surrogates."""
+    """Return the text without characters that PostgreSQL cannot store (NUL, lone surrogates)."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def values_from_event(new: NewEvent, cipher: RequestCipher) -> tuple[Any, ...]:
-    """Return the parameters of ``insert_events`` for one event."""
+    """Return the parameters of the ``insert_events`` statement for one event."""
     request = new.request
     headers = {storable(name): storable(text) for name, text in request.lowercase_headers.items()}
     row = {"headers": headers, "query": storable(request.query), "body": request.body}
@@ -81,7 +81,7 @@ def values_from_event(new: NewEvent, cipher: RequestCipher) -> tuple[Any, ...]:
 
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:
-    """Return reasons as JSON for a column."""
+    """Return reasons as a JSON value for a database column."""
     return Jsonb(
         [
             {name: storable(text) if text else text for name, text in reason.as_dict().items()}
@@ -95,19 +95,19 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """Return only the columns that this version knows, because a newer one may have added some."""
+    """Return only columns that this version knows. A newer version may have added others."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 
 def event_from_row(row: Row) -> Event:
-    """Convert a row to an event."""
+    """Create an event from a database row."""
     parsed = {"state": EventState(row["state"]), "reasons": _reasons(row["reasons"])}
     # Rows of lists contain the body's size instead of the body.
     return Event(**_known(Event, {"size": len(row["body"])} | row) | parsed)
 
 
 def booking_from_row(row: Row) -> Booking:
-    """Convert a row to a booking."""
+    """Create a booking from a database row."""
     parsed = {
         "state": BookingState(row["state"]),
         "kind": Kind(row["kind"]),
@@ -118,7 +118,7 @@ def booking_from_row(row: Row) -> Booking:
 
 
 def attempt_from_row(row: Row) -> Attempt:
-    """Convert a row to an attempt."""
+    """Create an attempt from a database row."""
     outcome = row["outcome"]
     parsed = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
     return Attempt(**_known(Attempt, row) | parsed)

@@ -1,4 +1,4 @@
-"""List bookings and events in pages, newest first. Every page costs about the same."""
+"""Search and list bookings and events in pages, newest first."""
 
 import dataclasses
 import datetime as dt
@@ -26,7 +26,7 @@ _LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """Criteria for a list of leads. Empty fields and None do not restrict it."""
+    """The criteria for a list of leads. Criteria that are empty or None match all leads."""
 
     states: Sequence[str] = ()
     source: str | None = None
@@ -41,7 +41,7 @@ class Filter:
 
 
 class UnbookedEvents(NamedTuple):
-    """One page of events without a booking, or with one in review, whose text was searched."""
+    """One page of a text search through events without bookings or with a booking in review."""
 
     #: Those that match or are encrypted, newest first.
     ids: tuple[int, ...]
@@ -51,12 +51,12 @@ class UnbookedEvents(NamedTuple):
 
 
 class Search(Statements):
-    """Reads lists within a transaction."""
+    """Reads lists of bookings and events within a transaction."""
 
     def bookings(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Booking]:
-        """Return bookings, newest first. For the next page, pass the last ID as ``before``."""
+        """Return matching bookings, newest first. ``before`` is the last ID of the page before."""
         text = storable(which.text).strip()
         ids = self._ids_of(text) if which.text.strip() else None
         words = None if ids else _words(text)
@@ -79,7 +79,7 @@ class Search(Statements):
         before: int | None = None,
         limit: int = 100,
     ) -> list[Event]:
-        """Return events, newest first, ignoring the text and community filters."""
+        """Return matching events, newest first. The text and community filters are ignored."""
         bounds = self._bounds("event_id_range", which)
         bounds["ids"] = None if ids is None else list(ids)
         rows = self._all_unprepared("search_events", **bounds, before=before, limit=limit)
@@ -88,7 +88,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search the text of one page of events without a booking, or with one in review."""
+        """Search one page of events for a regular expression."""
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
@@ -107,14 +107,14 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return a source's newest events before an ID that still have a payload."""
+        """Return a source's newest events that still have a payload and an ID below ``before``."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
         return [event_from_row(self.connection.cipher.opened(row)) for row in rows]
 
     def lead_totals(self, which: Filter) -> list[Row]:
-        """Return the number of leads by source and community, in total and by state.
+        """Return the number of leads for each source and community, in total and by state.
 
         A lead counts for the time when its webhook was received. Ignored webhooks are not counted.
         """
@@ -127,7 +127,7 @@ class Search(Statements):
         )
 
     def _bounds(self, name: str, which: Filter) -> dict[str, Any]:
-        """Return a statement's parameters for the filter, with the ID range for its time span."""
+        """Return SQL parameters for the filter, including the range of IDs for its time span."""
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
@@ -144,7 +144,7 @@ class Search(Statements):
         }
 
     def _ids_of(self, text: str) -> list[int]:
-        """Return the IDs of bookings with this ID, job ID, email address or phone number."""
+        """Return the IDs of bookings with this booking ID, job ID, email address or phone."""
         rows = self._all("find_by_id", number=_number(text), text=text)
         if "@" in text:
             rows += self._all("find_by_email", text=_prefix(text.lower()), limit=MOST_FOUND)
@@ -154,7 +154,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return a tsquery that matches the beginnings of a name's words, or "" for other text."""
+    """Return a tsquery for names whose words start with these, or "" if the text is no name."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
@@ -165,7 +165,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits if the text looks like a phone number, else ""."""
+    """Return the digits of a text that looks like a phone number, or "" for other text."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)
@@ -173,5 +173,5 @@ def _phone(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return the LIKE pattern that matches this prefix."""
+    """Return an SQL LIKE pattern for text that starts with this prefix."""
     return re.sub(r"([\\%_])", r"\\\1", text) + "%"

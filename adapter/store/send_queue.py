@@ -1,4 +1,4 @@
-"""Choose the booking to send next."""
+"""Choose the booking to send next, and store the pauses that users have set."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from adapter.store.rows import booking_from_row
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """A user's pause: matching bookings are not sent."""
+    """A pause set by a user, during which matching bookings are not sent."""
 
     #: The source and the community of these bookings. An empty string means any.
     source: str
@@ -22,28 +22,28 @@ class Pause:
 
     @property
     def is_total(self) -> bool:
-        """True if all bookings are paused."""
+        """True if the pause applies to all bookings."""
         return not (self.source or self.community)
 
     @property
     def scope(self) -> str:
-        """What is paused, for users."""
+        """A description, for users, of the bookings that are paused."""
         return scope_text(self.source, self.community)
 
 
 def scope_text(source: str, community: str) -> str:
-    """Describe the bookings of a source or at a community, or all bookings if both are empty."""
+    """Describe which bookings are meant, for example "source rentfeed" or "all sources"."""
     named = (("source", source), ("community", community))
     return ", ".join(f"{kind} {name}" for kind, name in named if name) or "all sources"
 
 
 class SendQueue(Statements):
-    """Reads pending bookings and pauses within a transaction."""
+    """Reads pending bookings and users' pauses within a transaction."""
 
     def most_urgent(
         self, now: dt.datetime, *, soon: dt.datetime, late: dt.datetime
     ) -> Booking | None:
-        """Lock and return the booking to send next, or None.
+        """Lock and return the booking to send next, or None if no booking is due.
 
         The soonest tour that starts before ``soon`` comes first; then the sources take turns. Tours
         that start by ``late`` are skipped. Guest cards follow after all tours.
@@ -56,30 +56,34 @@ class SendQueue(Statements):
         return booking_from_row(row) if row else None
 
     def expired_tours(self, before: dt.datetime) -> list[int]:
-        """Lock and return the IDs of pending bookings whose tour starts by ``before``."""
+        """Lock and return the IDs of pending bookings whose tours start at or before ``before``."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
 
     def expired_prospects(self, before: dt.datetime) -> list[int]:
-        """Lock and return the IDs of guest cards that have been pending since before ``before``."""
+        """Lock and return the IDs of guest cards that became pending before ``before``."""
         return [row["id"] for row in self._all("expired_prospects", before=before)]
 
     def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:
-        """Pause bookings. After the transaction, no POST for one of them begins."""
+        """Pause the sending of matching bookings. No POST for them starts after the commit."""
         self._run("lock_rate_limit")
         self._run("pause", source=source, community=community, reason=reason, by=by, at=now)
 
     def end_pause(self, *, source: str, community: str) -> bool:
-        """End a pause. Return False if there is none."""
+        """End a pause set by a user. Return False if there is no such pause."""
         return self._one("end_pause", source=source, community=community) is not None
 
     def pauses(self) -> list[Pause]:
-        """Return all pauses, oldest first."""
+        """Return all pauses that users have set, oldest first."""
         return [Pause(**row) for row in self._all("pauses")]
 
     def has_bookings(self, *, source: str, community: str) -> bool:
-        """Return True if there is a booking of this source, or at this community."""
+        """Return True if any booking matches this source and community."""
         return self._one("has_bookings", source=source, community=community) is not None
 
+    def delay(self, event_id: int, until: dt.datetime) -> None:
+        """Send an event's pending bookings only after a time."""
+        self._run("delay_event", event_id=event_id, until=until)
+
     def bring_forward(self, now: dt.datetime) -> None:
-        """Make all bookings due now that would be sent or checked later."""
+        """Make all bookings that are waiting to be sent or checked due immediately."""
         self._run("bring_forward", now=now)

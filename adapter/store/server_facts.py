@@ -1,4 +1,4 @@
-"""Read facts about the database server that are not about leads, for ``adapter doctor``."""
+"""Read facts about the PostgreSQL server itself, for ``adapter doctor``."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ SECONDS = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ServerFacts:
-    """A server and a database, as the adapter's role sees them."""
+    """A PostgreSQL server and database, as seen by the adapter's role."""
 
     version: int
     role: str
@@ -38,7 +38,7 @@ class ServerFacts:
 
 
 def server_facts(url: str) -> ServerFacts:
-    """Return the facts. Raise :class:`StoreUnavailable`, with the reason."""
+    """Connect and return facts about the server. Raise StoreUnavailable if that fails."""
     limits = {"connect_timeout": SECONDS, "tcp_user_timeout": SECONDS * 1000}
     options = {**OPTIONS, **limits, "row_factory": dict_row, "prepare_threshold": None}
     try:

@@ -1,4 +1,4 @@
-"""Choose the user who runs the embedded PostgreSQL, which refuses to run as root.
+"""Choose the user that runs the embedded PostgreSQL, which refuses to run as root.
 
 If root starts it, it runs as the data folder's owner. If root owns the folder too, it runs as a
 user ID without an account, so that no other account owns the data and no account has to be added.
@@ -25,14 +25,14 @@ _CAPABILITIES = (None, "dac_read_search", "dac_override")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ServerUser:
-    """The user and group that own the cluster and run the server."""
+    """The Unix user and group that own the PostgreSQL cluster and run the server."""
 
     uid: int
     gid: int
     capability: str | None = None
 
     def command(self, *words: object) -> tuple[list[str], dict[str, Any]]:
-        """Return the `Popen` arguments and options that run a program as this user."""
+        """Return the arguments and options for ``Popen`` to run a program as this user."""
         command = [str(word) for word in words]
         if os.geteuid() != 0:
             return command, {}
@@ -43,12 +43,12 @@ class ServerUser:
         return ["setpriv", *ids, *keep, *command], {"cwd": "/"}
 
     def run(self, *words: object) -> "subprocess.CompletedProcess[str]":
-        """Run a program, wait until it ends, and capture its output."""
+        """Run a program as this user, wait until it exits, and capture its output."""
         command, options = self.command(*words)
         return subprocess.run(command, check=False, capture_output=True, text=True, **options)
 
     def able_to_open(self, folder: Path, programs: Path) -> "ServerUser":
-        """Return this user with the weakest capability needed. Raise ConfigurationError if none."""
+        """Return this user with the weakest capability that lets it open the folder."""
         if os.geteuid() != 0:
             return self
         script = 'cd "$0" && "$1" --version'
@@ -64,25 +64,25 @@ class ServerUser:
         )
 
     def named(self) -> "ServerUser":
-        """Return a user with a name, as `initdb` requires, in the same group."""
+        """Return a user that has an account name, which ``initdb`` requires."""
         if self.uid != OWN_ID:
             return self
         return dataclasses.replace(self, uid=pwd.getpwnam("nobody").pw_uid)
 
     def take_over(self, folder: Path) -> None:
-        """Make this user the owner of a folder and its contents."""
+        """Make this user the owner of a folder and everything in it."""
         for parent, folders, files in os.walk(folder):
             for name in (".", *folders, *files):
                 os.chown(Path(parent, name), self.uid, self.gid, follow_symlinks=False)
 
     def _stronger(self) -> Iterator["ServerUser"]:
-        """Yield this user with each capability, but with none if others use the account."""
+        """Yield this user with each capability to try, weakest first."""
         for capability in _CAPABILITIES if self.uid == OWN_ID else (None,):
             yield dataclasses.replace(self, capability=capability)
 
 
 def user_of(folder: Path) -> ServerUser:
-    """Return the user who runs the cluster in ``folder``, which may not exist yet."""
+    """Return the user that runs the cluster in ``folder``, even if the folder does not exist."""
     if os.geteuid() != 0:
         return ServerUser(uid=os.geteuid(), gid=os.getegid())
     for path in (folder, folder.parent):
@@ -100,5 +100,5 @@ def _name_of(uid: int) -> str | None:
 
 
 def names_allowed(user: ServerUser) -> list[str]:
-    """Return the names of the accounts that may connect: root and the server's account."""
+    """Return the names of accounts that may connect: root and the server's own account."""
     return [name for uid in sorted({0, user.uid}) if (name := _name_of(uid))]

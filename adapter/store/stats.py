@@ -1,4 +1,4 @@
-"""Compute statistics about sources, sending and the last 24 hours."""
+"""Compute statistics about sources and sending, and the outcomes of the last 24 hours."""
 
 import dataclasses
 import datetime as dt
@@ -15,7 +15,7 @@ MOST_PENDING = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """Whether calls to Propexo are allowed, and how many were made in the last minute."""
+    """The state of sending, and how many calls were made to Propexo in the last minute."""
 
     #: Why sending is stopped until a read shows that Propexo works again, or None:
     #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
@@ -35,7 +35,7 @@ class Sending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """Statistics about one source's events."""
+    """The number of events that one source has sent, and the time of the latest."""
 
     #: Number of events by state.
     events: Mapping[str, int]
@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """An unknown community name in a source's leads, and how many leads it holds up."""
+    """An unknown community name that a source has sent, and how many leads it holds up."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
@@ -57,10 +57,10 @@ class UnknownCommunity:
 
 
 class Stats(Statements):
-    """Reads statistics within a transaction."""
+    """Reads and updates statistics within a transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
-        """Return the number of ``leads`` for each ``kind``, ``source``, ``hour`` and ``state``."""
+        """Return how many leads there are for each kind, source, hour and state since a time."""
         return self._all("outcomes", since=since)
 
     def source_activity(
@@ -75,32 +75,32 @@ class Stats(Statements):
         )
 
     def sending(self, now: dt.datetime) -> Sending:
-        """Return the state of sending, without waiting for the rate limit's lock."""
+        """Return the state of sending. This does not wait for the rate limit's lock."""
         row = self._one("sending", since=now - dt.timedelta(seconds=60), limit=MOST_PENDING)
         if row is None:
             raise LookupError("the rate limit's row is missing; run adapter migrate")
         return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Count each source's events per hour for hours that were not counted yet."""
+        """Count each source's events per hour, for all full hours that have not been counted."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
-        """Record that the secret in the environment variable ``name`` verified a request."""
+        """Record that the secret in the environment variable ``name`` has verified a request."""
         self._run("record_secret_use", source=source, name=name, at=at)
 
     def secret_uses(self) -> dict[tuple[str, str], dt.datetime]:
-        """Return when each secret last verified a request, by source and variable."""
+        """Return the last time each secret verified a request, by source and variable name."""
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:
-        """Return the unknown community names because of which leads are held.
+        """Return unknown community names that hold up leads, with the number of leads for each.
 
         They are read through the index of held leads, which shrinks as leads are fixed.
         """
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return event statistics for each source that has sent events."""
+        """Return event counts for each source that has sent events."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

@@ -1,4 +1,4 @@
-"""Provide a transaction with an attribute for each group of tables."""
+"""Provide a database transaction with one attribute for each group of tables."""
 
 import contextlib
 import datetime as dt
@@ -19,6 +19,7 @@ from adapter.store.jobs import Jobs
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
+from adapter.store.overrides import OverridesTable
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -32,12 +33,12 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Create the object for a group of tables when it is first used. Most are never used."""
+    """Return a property that creates the query object for a group of tables on first use."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 
 class Transaction(Statements):
-    """A transaction over one connection, with an attribute for each group of tables."""
+    """A transaction on one connection, with an attribute for each group of tables."""
 
     alarms = _lazy(AlarmLog)
     attempts = _lazy(Attempts)
@@ -53,6 +54,7 @@ class Transaction(Statements):
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
+    overrides = _lazy(OverridesTable)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)
@@ -62,11 +64,11 @@ class Transaction(Statements):
     users = _lazy(Users)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """Return a savepoint, which can be rolled back without the rest of the transaction."""
+        """Return a savepoint. Rolling back to it does not affect the rest of the transaction."""
         return self.connection.transaction()
 
     def lock_keys(self, keys: Iterable[int]) -> None:
-        """Lock these keys until the transaction ends.
+        """Lock these 64-bit keys until the transaction ends.
 
         Keys represent a person at a community, an item or a sign-in. A transaction locks all keys
         that it needs at once and in a fixed order, so that two transactions cannot deadlock.
@@ -74,12 +76,12 @@ class Transaction(Statements):
         self._run("lock_keys", keys=list(keys))
 
     def is_read_only(self) -> bool:
-        """Return True if PostgreSQL accepts no writes."""
+        """Return True if PostgreSQL does not accept writes."""
         row = self._one("is_read_only")
         return row is not None and bool(row["is_read_only"])
 
     def hash_key(self) -> bytes:
-        """Return the secret key for this installation's keyed hashes."""
+        """Return the secret key for this installation's keyed hashes, as stored in the database."""
         row = self._one("hash_key")
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
@@ -93,10 +95,10 @@ class Transaction(Statements):
         return at
 
     def record_propexo_host(self, host: str) -> None:
-        """Record the host through which this database first books in Knock."""
+        """Record the first Propexo host that this database was used with."""
         self._run("record_propexo_host", host=host)
 
     def propexo_host(self) -> str | None:
-        """Return the host through which this database first booked in Knock, or None."""
+        """Return the first Propexo host that this database was used with, or None."""
         row = self._one("propexo_host")
         return None if row is None else row["propexo_host"]

@@ -1,4 +1,4 @@
-"""Console users, failed sign-ins and the audit log."""
+"""Store console users, failed sign-ins and the audit log."""
 
 import dataclasses
 import datetime as dt
@@ -16,7 +16,7 @@ MOST_OF_LEAD: Final = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """A console user."""
+    """A user who can sign in to the console."""
 
     name: str
     #: ``read`` or ``operate``.
@@ -29,7 +29,7 @@ class User:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
-    """An action of a user."""
+    """An action by a user, as recorded in the audit log."""
 
     id: int
     at: dt.datetime
@@ -43,36 +43,36 @@ class AuditEntry:
 
 
 class Users(Statements):
-    """Reads and writes users and failed sign-ins within a transaction."""
+    """Reads and writes console users and failed sign-ins within a transaction."""
 
     def all(self) -> list[User]:
-        """Return all users except those in ADAPTER_USERS."""
+        """Return all console users in the database, which excludes those in ADAPTER_USERS."""
         return [User(**row) for row in self._all("list_users")]
 
     def add(self, user: User, *, now: dt.datetime) -> None:
-        """Add a user, or change an existing user's password and role."""
+        """Add a console user, or update the password and role of an existing user."""
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
     def remove(self, name: str) -> str | None:
-        """Remove a user. Return the role they had, or None if there is no such user."""
+        """Remove a console user. Return the user's role, or None if there is no such user."""
         row = self._one("remove_user", name=name)
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return the number of failed sign-ins since a time for each of ``whos``."""
+        """Return how many sign-ins failed since a time, for each name or address in ``whos``."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
     def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
-        """Record a failed sign-in for each of ``whos``. Return the record IDs."""
+        """Record a failed sign-in for each name or address in ``whos``. Return the new IDs."""
         return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
-        """Delete the failures for ``whos``, and the failures with these IDs."""
+        """Delete the failed sign-ins of these names or addresses, and those with the given IDs."""
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before a time, oldest first. Return how many."""
+        """Delete failed sign-ins from before a time, oldest first. Return the number deleted."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -82,7 +82,7 @@ class AuditLog(Statements):
     def record(
         self, action: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
     ) -> None:
-        """Add an entry. ``detail`` must not contain anything from a payload."""
+        """Add an audit log entry. ``detail`` must not contain anything from a payload."""
         self._run("insert_audit_entry", action=action, by=by, at=at, lead_id=lead_id, detail=detail)
 
     def entries(
@@ -94,7 +94,7 @@ class AuditLog(Statements):
         limit: int = 100,
         except_action: str | None = None,
     ) -> list[AuditEntry]:
-        """Return entries, newest first, optionally without one kind of action."""
+        """Return audit log entries, newest first. Entries with ``except_action`` are left out."""
         rows = self._all(
             "audit_entries",
             by=by,
@@ -106,7 +106,7 @@ class AuditLog(Statements):
         return [AuditEntry(**row) for row in rows]
 
     def of_lead(self, story: LeadHistory) -> list[AuditEntry]:
-        """Return the newest actions on an event and its bookings, except views."""
+        """Return the newest audit log entries for an event and its bookings, except page views."""
         entries = [
             entry
             for number in (story.event.id, *(booking.id for booking in story.bookings))

@@ -1,1 +1,1 @@
-"""Receive webhooks: endpoints, rate limits, client IPs, responses."""
+"""Receive webhooks over HTTP: endpoints, rate limits, client addresses and responses."""

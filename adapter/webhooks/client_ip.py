@@ -1,4 +1,4 @@
-"""Find the sender's IP address from X-Forwarded-For and the trusted proxies."""
+"""Determine a sender's IP address from X-Forwarded-For and the trusted proxies."""
 
 import functools
 import ipaddress
@@ -12,7 +12,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
-    """Return the sender's IP address, or None if it is not valid.
+    """Return the sender's IP address, or None if the address in the request is not valid.
 
     ``forwarded_for`` is X-Forwarded-For, to which each proxy appends the IP address that called
     it. The sender may have forged everything to the left of our own proxies.
@@ -28,18 +28,18 @@ def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
 
 
 def is_private(peer: str) -> bool:
-    """Return True for a private IP address. Most proxies have one."""
+    """Return True if an IP address is in a private network, as most reverse proxies are."""
     address = _parse_bounded(peer)
     return address is not None and address.is_private
 
 
 def is_address(text: str) -> bool:
-    """Return True for an IP address, with or without a port."""
+    """Return True if the text is a valid IP address, with or without a port."""
     return _parse_bounded(text) is not None
 
 
 def rate_limit_key(client: str | None) -> str:
-    """Return the key for counting requests from an IP address. For IPv6, it is the /64 network."""
+    """Return the key for rate limiting an IP address. For IPv6, it is the /64 network."""
     address = _parse_bounded(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))
@@ -47,12 +47,12 @@ def rate_limit_key(client: str | None) -> str:
 
 
 def host_of(netloc: str) -> str:
-    """Return the host in ``localhost:8000``, ``[::1]:8000`` or ``leads.example.com``."""
+    """Return the host part of ``localhost:8000``, ``[::1]:8000`` or ``leads.example.com``."""
     return netloc if netloc.endswith("]") else netloc.rpartition(":")[0] or netloc
 
 
 def is_loopback(host: str) -> bool:
-    """Return True for localhost and loopback IP addresses."""
+    """Return True if the host is ``localhost`` or a loopback IP address."""
     address = _parse_bounded(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
@@ -63,7 +63,7 @@ def _is_proxy(hop: str, proxies: Proxies) -> bool:
 
 
 def _parse_bounded(text: str) -> Address | None:
-    """Parse ``192.0.2.1``, ``192.0.2.1:443``, ``2001:db8::1`` or ``[2001:db8::1]:443``."""
+    """Parse an IP address with an optional port, such as ``[2001:db8::1]:443``."""
     return _parse(text) if len(text) <= LONGEST_ADDRESS else None
 
 

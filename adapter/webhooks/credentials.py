@@ -1,4 +1,4 @@
-"""Remove secrets and the sender's IP addresses from requests, because they are never stored."""
+"""Remove secrets and sender IP addresses from requests, so that they are never stored."""
 
 import functools
 import re
@@ -21,7 +21,7 @@ _MARK = re.compile("[.:].*[.:]")
 
 
 def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
-    """Return the headers, in lower case, that the mapping or the signature reads."""
+    """Return the lower-case names of headers that the mapping or the signature check reads."""
     others = ("content-type", *delivery_headers(source.delivery_header))
     return verifier.proof_headers.union(source.headers_read, others)
 
@@ -29,7 +29,7 @@ def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
 def without_private_headers(
     request: WebhookRequest, needed: Collection[str], secrets: Iterable[bytes]
 ) -> WebhookRequest:
-    """Return the request without headers that may contain a secret or an IP address.
+    """Return a copy of the request without headers that may contain a secret or an IP address.
 
     Proxies copy the sender's address and the URL, with its token, into headers. A header that is
     needed is kept, unless it contains a secret that is too long to occur by chance.

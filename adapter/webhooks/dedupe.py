@@ -1,4 +1,4 @@
-"""Recognize duplicates: insert each webhook once, and again if its content has changed."""
+"""Detect duplicate webhooks. A repeated webhook is stored again only if its content changed."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from adapter.store.rows import delivery_headers
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The result of storing a webhook."""
+    """The result of storing a webhook: its event ID, and whether it is a duplicate."""
 
     event_id: int
     #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.
@@ -20,7 +20,7 @@ class Receipt:
 
 
 def insert_once(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
-    """Insert one event for each key, and another whenever the content for that key changes.
+    """Store one event per dedupe key, and another one whenever the content for that key changes.
 
     A sender that changes a lead sends it again with the same key. The response calls it a
     duplicate, but its content is stored, and the worker decides what changes.
@@ -32,7 +32,7 @@ def insert_once(database: Database, event: NewEvent, source: Source, key: str) -
 
 
 def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
-    """Count a duplicate. Store it too, unless it certainly repeats the latest webhook.
+    """Count a duplicate webhook. Store its content unless it repeats the latest one.
 
     If other content arrived in between, the same bytes may be a late retry or a change back, so
     the worker or a user decides. A held event counts too, because it may be such content once
@@ -70,7 +70,7 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify this delivery, and whether they can be trusted."""
+    """Return the headers that identify a delivery, and whether their values are authenticated."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)

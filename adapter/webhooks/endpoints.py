@@ -1,4 +1,4 @@
-"""Build each source's endpoint from its verifier, handshake and secrets."""
+"""Build each source's webhook endpoint from its verifier, handshake and secrets."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from adapter.signatures import handshakes
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """One source's webhook endpoint."""
+    """The webhook endpoint of one lead source."""
 
     source: Source
     verifier: signatures.Verifier
@@ -25,14 +25,18 @@ class Endpoint:
     #: None for the default response, without waiting for the outcome.
     respond: Respond | None = None
 
+    def with_source(self, source: Source) -> "Endpoint":
+        """Return the endpoint for another version of its mapping, with the same signature."""
+        return dataclasses.replace(self, source=source, respond=_respond_of(source))
+
 
 def check(settings: Settings) -> None:
-    """Raise ConfigurationError if a mapping is invalid or a secret is missing."""
+    """Check all mappings and secrets. Raise ConfigurationError if one is invalid or missing."""
     build_endpoints(registry.load(settings.mappings_dir, settings.policy), settings)
 
 
 def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> dict[str, Endpoint]:
-    """Build every endpoint. If any fail, raise ConfigurationError with all problems."""
+    """Build the endpoints of all sources. Raise ConfigurationError if any of them is invalid."""
     problems, endpoints = [], {}
     for source in all_sources.values():
         try:
@@ -45,7 +49,7 @@ def build_endpoints(all_sources: Mapping[str, Source], settings: Settings) -> di
 
 
 def build_endpoint(source: Source, settings: Settings) -> Endpoint:
-    """Build one endpoint. Raise ConfigurationError if a secret is missing or unusable."""
+    """Build one source's endpoint. Raise ConfigurationError if a secret is missing or unusable."""
     handshake = handshakes.handshake_from(source.handshake)  # checked when the mapping loaded
     variable = handshake.variable if handshake else None
     missing = [name for name in secret_names(source) if not settings.environ.get(name, "").strip()]
@@ -68,12 +72,16 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
         verifier=verifier,
         handshake=handshake.kind if handshake else None,
         verify_token=settings.environ[variable] if variable else "",
-        respond=Respond.from_section(source.respond) if source.respond is not None else None,
+        respond=_respond_of(source),
     )
 
 
+def _respond_of(source: Source) -> Respond | None:
+    return Respond.from_section(source.respond) if source.respond is not None else None
+
+
 def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
-    """Build one source's verifier with its secrets from the environment."""
+    """Build one source's signature verifier with the secrets from the environment."""
     secrets = [settings.environ.get(name, "") for name in source.secrets]
     try:
         return signatures.verifier(source.signature, secrets)
@@ -82,17 +90,17 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
 
 
 def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
-    """Return the variables whose secrets are surrounded by whitespace or quotes."""
+    """Return the environment variables whose secrets have whitespace or quotes around them."""
     names = [name for source in all_sources.values() for name in secret_names(source)]
     return untrimmed(settings.environ, (*SECRET_NAMES, *names))
 
 
 def unsigned_sources(all_sources: Mapping[str, Source]) -> list[str]:
-    """Return the names of unsigned sources, to which anyone who knows the URL may send."""
+    """Return the names of unsigned sources. Anyone who knows their URL can send webhooks."""
     return [source.name for source in all_sources.values() if source.is_open]
 
 
 def secret_names(source: Source) -> list[str]:
-    """Return the variables with a source's secrets."""
+    """Return the names of the environment variables that contain a source's secrets."""
     handshake = handshakes.handshake_from(source.handshake)
     return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]

@@ -1,4 +1,4 @@
-"""Return every error of the web process as JSON."""
+"""Convert every error in the web process to a JSON response."""
 
 import logging
 import math
@@ -19,7 +19,7 @@ Answer = tuple[dict[str, Any], int] | tuple[dict[str, Any], int, dict[str, str]]
 
 
 def register_error_handlers(app: flask.Flask) -> None:
-    """Register the handlers. Unexpected errors return 503, so that senders retry."""
+    """Register JSON error handlers. Unexpected errors return 503, so that senders retry."""
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Answer:
@@ -32,7 +32,7 @@ def register_error_handlers(app: flask.Flask) -> None:
 
     @app.errorhandler(VerificationError)
     def not_verified(error: VerificationError) -> Answer:
-        """Return the same body for every reason, so that attackers learn nothing."""
+        """Return the same 401 response for every reason, so that attackers learn nothing."""
         _reject(error.reason, status=401)
         return {"error": "signature not accepted"}, 401
 
@@ -55,12 +55,12 @@ def register_error_handlers(app: flask.Flask) -> None:
 
 
 def reason_of(error: HTTPException) -> str:
-    """Return the reason under which an HTTP error is logged, counted and stored."""
+    """Return the reason code of an HTTP error, which is logged, counted and stored."""
     return error.name.lower().replace(" ", "_")
 
 
 def _reject(reason: str, **more: object) -> None:
-    """Log and count a rejected request, under its source if there is one."""
+    """Log a rejected request and count it for its source, if the source is known."""
     pipeline = flask.current_app.extensions["pipeline"]
     name = (flask.request.view_args or {}).get("source")
     source = name if name in pipeline.sources else None

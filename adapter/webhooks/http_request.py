@@ -1,4 +1,4 @@
-"""Read the raw target, body, client IP address and bearer token of a Flask request."""
+"""Read a Flask request's raw URL, body, client IP address and bearer token."""
 
 import re
 import secrets
@@ -14,13 +14,13 @@ from adapter.webhooks.client_ip import client_ip
 
 
 def client_ip_of_request(request: flask.Request, settings: Settings) -> str | None:
-    """Return the sender's IP address. Use only what trusted proxies report."""
+    """Return the sender's IP address, based only on headers that trusted proxies set."""
     forwarded_for = request.headers.get("X-Forwarded-For", "")
     return client_ip(request.remote_addr, forwarded_for, settings.trusted_proxies)
 
 
 def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Wrap an application to ignore extra slashes, spaces and capitals in webhook paths.
+    """Wrap a WSGI application to ignore extra slashes, spaces and capitals in webhook paths.
 
     Pasted URLs often contain these, and source names are always in lower case. Signatures still
     cover the URL as the sender wrote it (see :func:`raw_target`).
@@ -36,14 +36,14 @@ def tolerate_paths(wsgi_app: Callable[..., Iterable[bytes]]) -> Callable[..., It
 
 
 def raw_target(request: flask.Request) -> str:
-    """Return the path and query as sent, because signatures cover them before decoding."""
+    """Return the path and query exactly as sent, because that is what the sender has signed."""
     raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
     target = raw or request.full_path.rstrip("?")
     return target if target.startswith("/") else "/" + target.partition("://")[2].partition("/")[2]
 
 
 def read_request(request: flask.Request, settings: Settings, body: bytes) -> WebhookRequest:
-    """Return everything a signature may cover: the method, URL, headers and raw bytes.
+    """Return the parts of a request that a signature may cover, with the body as raw bytes.
 
     The URL starts with ADAPTER_PUBLIC_URL, because a proxy may have changed the scheme, host and
     port. Without this setting, no signature covers the URL, so the path and query are enough.
@@ -58,7 +58,7 @@ def read_request(request: flask.Request, settings: Settings, body: bytes) -> Web
 
 
 def read_body(request: flask.Request, limit: int) -> bytes:
-    """Read the raw body. Abort with 413 if it exceeds ``limit``, or 400 if it is incomplete.
+    """Read the raw request body. Abort with 413 if it is too large, or 400 if it is incomplete.
 
     This reads from the server directly, because Werkzeug silently truncates a chunked body at its
     limit, and returns a body that was cut off in transit as if it were complete.
@@ -80,7 +80,7 @@ def read_body(request: flask.Request, limit: int) -> bytes:
 
 
 def has_bearer_token(request: flask.Request, token: str | None) -> bool:
-    """Return True if the request has this token. Without a token, nothing is open."""
+    """Return True if the request has this bearer token. If ``token`` is None, return False."""
     if token is None:
         return False
     bearer = re.sub("(?i)^bearer +", "", request.headers.get("Authorization", ""))

@@ -1,4 +1,4 @@
-"""Limit how many requests per minute each IP address or source may send."""
+"""Limit how many requests per minute each IP address and each source may send."""
 
 import collections
 import threading
@@ -12,7 +12,7 @@ MAX_KEYS = 10_000
 
 
 class RequestLimit:
-    """A token bucket for each key, which holds one minute's tokens and refills evenly.
+    """A token bucket for each IP address or source, kept in the memory of one process.
 
     It is kept in the memory of one process (about 2 MB when full), so that counting needs no
     query. With several web processes, the limit is that many times as high.
@@ -26,7 +26,7 @@ class RequestLimit:
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, key: str, cost: float = 1.0) -> None:
-        """Take tokens, at most half a minute's. Raise :class:`LimitReached` if too few are left."""
+        """Take tokens from the bucket of ``key``. Raise :class:`LimitReached` if it has too few."""
         cost = min(cost, max(1.0, self._per_minute / 2))
         with self._lock:
             tokens = self._tokens(key)
@@ -35,7 +35,7 @@ class RequestLimit:
             self._save(key, tokens - cost)
 
     def give_back(self, key: str) -> None:
-        """Return the token of a request that turned out to be genuine."""
+        """Put back the token that an authentic request has used."""
         with self._lock:
             self._save(key, min(self._tokens(key) + 1, float(self._per_minute)))
 

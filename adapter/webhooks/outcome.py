@@ -1,4 +1,4 @@
-"""Find a stored webhook's outcome and render the response for it."""
+"""Find the outcome of a stored webhook, and render the response to its sender."""
 
 import dataclasses
 import logging
@@ -23,7 +23,7 @@ def wait_for_outcome(
     waiter: OutcomeWaiter,
     deadline: float,
 ) -> WebhookOutcome:
-    """Return a stored webhook's outcome, or its outcome so far at ``deadline`` (monotonic seconds).
+    """Return a webhook's final outcome, or its outcome so far when the deadline has passed.
 
     A duplicate whose changes have no effect gets the first webhook's outcome, but not if the source
     is unsigned, because a stranger could then learn what someone else has sent.
@@ -44,7 +44,7 @@ def wait_for_outcome(
 
 
 def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
-    """Return an event's current outcome. Raise StoreUnavailable if PostgreSQL is down."""
+    """Load the current outcome of a webhook event. Raise StoreUnavailable if that fails."""
     with database.transaction() as tx:
         known = tx.events.state_of(event_id)
         if known is None:
@@ -54,7 +54,7 @@ def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
 
 
 def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome:
-    """Report a booked tour as superseded if Knock canceled it for a later one."""
+    """Return the outcome with booked tours marked as superseded if Knock has canceled them."""
     if all(booking.state is not BookingState.BOOKED for booking in outcome.bookings):
         return outcome
     with database.transaction() as tx:
@@ -69,7 +69,7 @@ def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome
 def render_response(
     endpoint: Endpoint, outcome: WebhookOutcome, request: WebhookRequest
 ) -> Response:
-    """Render the mapping's response.
+    """Render the response that the mapping defines for an outcome.
 
     The status is always 200, because bots treat anything else as a failure.
     """

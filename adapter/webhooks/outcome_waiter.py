@@ -1,4 +1,4 @@
-"""Let a request wait for its event's outcome using LISTEN/NOTIFY, without polling.
+"""Let requests wait for the outcome of their webhooks, using LISTEN/NOTIFY instead of polling.
 
 One thread per process listens, over one connection. A waiting request occupies a thread of
 the web server and no connection. The number of waiters is limited, so that threads are left for
@@ -21,10 +21,10 @@ RECONNECT_SECONDS = 0.5
 
 
 class OutcomeWaiter:
-    """The waiting requests of one process. The listener starts with the first request."""
+    """Manages all waiting requests of one process. Its listener thread starts on first use."""
 
     def __init__(self, listen: Callable[[], Iterator[int | None]], max_waiters: int) -> None:
-        """Store ``listen``, which yields None once it is connected, then IDs of settled events."""
+        """Set ``listen``, which yields completed events' IDs, and the maximum number of waiters."""
         self._listen = listen
         self._max_waiters = max_waiters
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class OutcomeWaiter:
     def wait(
         self, event_id: int, load: Callable[[], WebhookOutcome], deadline: float
     ) -> WebhookOutcome:
-        """Return the result of ``load`` once it is final, or at ``deadline`` (monotonic seconds).
+        """Return the webhook's outcome once it is final, or the latest one at ``deadline``.
 
         Return "accepted" if PostgreSQL cannot be reached. If too many requests are waiting already,
         load once, without waiting.
@@ -52,12 +52,12 @@ class OutcomeWaiter:
             return outcome
 
     def close(self) -> None:
-        """Tell the listener to end when its connection closes."""
+        """Tell the listener thread to exit when its connection closes."""
         self._closed.set()
 
     @contextlib.contextmanager
     def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
-        """Yield an event that is set when the outcome may have changed, or None if full."""
+        """Yield an event that is set when the outcome may have changed, or None at the limit."""
         wakeup = threading.Event()
         if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})
@@ -87,7 +87,7 @@ class OutcomeWaiter:
                 del self._waiters[event_id]
 
     def _run(self) -> None:
-        """Listen until closed. After a reconnect, wake every waiter in case it missed something."""
+        """Listen for completed events until closed. Wake all waiters after a reconnect."""
         while not self._closed.is_set():
             try:
                 for event_id in self._listen():
@@ -100,13 +100,13 @@ class OutcomeWaiter:
             self._closed.wait(RECONNECT_SECONDS)
 
     def _log_disconnect(self) -> None:
-        """Log a lost connection once, not for each attempt to reconnect."""
+        """Log the loss of the connection once, not for every attempt to reconnect."""
         if not self._is_disconnected:
             log.warning("outcome_waiter_disconnected")
         self._is_disconnected = True
 
     def _wake(self, event_id: int | None) -> None:
-        """Wake the requests that wait for this event, or all requests for None."""
+        """Wake the requests that are waiting for an event, or all requests if the ID is None."""
         with self._lock:
             event_ids = list(self._waiters) if event_id is None else [event_id]
             for waiting_for in event_ids:

@@ -1,4 +1,4 @@
-"""``POST /propexo/webhooks``: receive Propexo's own webhooks about failed writes.
+"""Receive Propexo's own webhooks about failed writes at ``POST /propexo/webhooks``.
 
 They settle a booking before the next check of its job. Propexo sends none for a successful
 write, and losing one is harmless, because every job is checked anyway.
@@ -22,13 +22,13 @@ TRIGGER = "WRITE_OPERATION_FAILURE"
 
 
 def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
-    """Return the route for Propexo, whose webhooks are signed with ``secret``."""
+    """Return the blueprint that receives Propexo's webhooks, which are signed with ``secret``."""
     routes = flask.Blueprint("propexo", __name__)
     verifier = signatures.verifier({"preset": "propexo"}, [secret])
 
     @routes.post("/propexo/webhooks")
     def receive() -> tuple[dict[str, Any], int]:
-        """Return 200 for every verified Propexo webhook, including those about other jobs."""
+        """Process a webhook from Propexo. Return 200 if its signature is valid, otherwise 401."""
         body = read_body(flask.request, follower.settings.max_body_bytes)
         request = read_request(flask.request, follower.settings, body)
         try:
@@ -45,7 +45,7 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
 
 
 def _failure_in(body: bytes) -> tuple[str | None, str, tuple[str, ...]]:
-    """Return the job ID, write status and Propexo's errors, or None for any other webhook."""
+    """Return the job ID, write status and errors in a failure webhook from Propexo."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Verify a webhook, recognize duplicates, and store it before the sender gets its response."""
+"""Verify webhooks, detect duplicates, and store each webhook before responding to its sender."""
 
 import contextlib
 import dataclasses
@@ -35,7 +35,7 @@ LARGE_BODY_BYTES = 64 * 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verified:
-    """A request with a verified sender. Only these are stored as events."""
+    """A request whose sender has been verified. Only verified requests are stored as events."""
 
     source: Source
     #: The request without credentials.
@@ -55,7 +55,7 @@ def verified_from(
     received_at: dt.datetime,
     key_index: int | None = None,
 ) -> Verified:
-    """Remove the credentials from a request that ``verifier`` has accepted."""
+    """Create a verified request from one that ``verifier`` has accepted, without credentials."""
     stripped = without_private_headers(
         verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS),
         headers_needed(source, verifier),
@@ -73,7 +73,7 @@ def verified_from(
 
 
 class Receiver:
-    """Verifies webhooks and stores them."""
+    """Verifies incoming webhooks and stores them as events."""
 
     def __init__(self, settings: Settings, database: Database, clock: Clock) -> None:
         self.settings = settings
@@ -83,7 +83,7 @@ class Receiver:
         self._large_body = threading.Lock()
 
     def verify(self, endpoint: Endpoint, request: WebhookRequest) -> Verified:
-        """Verify a request's sender, and return the request without its credentials.
+        """Verify a request's signature, and return the request without its credentials.
 
         If verification fails, save the request as a rejection and raise VerificationError.
         """
@@ -99,7 +99,7 @@ class Receiver:
         return verified_from(source, verifier, request, now, key_index)
 
     def save_rejection(self, endpoint: Endpoint, request: WebhookRequest, reason: str) -> None:
-        """Save a rejected request for a known source, without its credentials."""
+        """Store a rejected request of a known source, without its credentials."""
         source, verifier = endpoint.source, endpoint.verifier
         credentials = verifier.credentials(request)
         rejection = rejection_from(source, verifier, request, reason, self.clock(), credentials)
@@ -107,7 +107,7 @@ class Receiver:
         self.background_writer.save_rejection(rejection, request.client, list(provable))
 
     def store(self, verified: Verified) -> Receipt:
-        """Store a verified request as an event, or count it as a duplicate.
+        """Store a verified request as an event, or count it as a duplicate of an earlier one.
 
         Raise StoreUnavailable if it may not have been stored. If it was, the sender's retry
         counts as a duplicate.
@@ -138,7 +138,7 @@ class Receiver:
             return self._insert(verified)
 
     def _insert(self, verified: Verified) -> Receipt:
-        """Insert the request under its dedupe key, or count it as a duplicate."""
+        """Insert the request with its dedupe key. If the key is taken, count it as a duplicate."""
         # Read before the transaction starts, because the key may need a connection of its own.
         fingerprints = self.database.fingerprints()
         source = verified.source

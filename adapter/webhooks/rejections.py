@@ -1,4 +1,4 @@
-"""Save and count rejected requests, and record which secret was used last, in the background.
+"""Store and count rejected requests in the background, and record the use of secrets.
 
 One thread does all writing, so that a slow or unreachable database does not delay the
 response, and a flood of forged requests opens only one transaction at a time.
@@ -34,7 +34,7 @@ USE_SECONDS = 60.0
 
 
 class BackgroundWriter:
-    """The queue of one process's writes, and the thread that performs them."""
+    """A queue of database writes, and the thread of this process that performs them."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -52,7 +52,7 @@ class BackgroundWriter:
     def save_rejection(
         self, rejection: NewRejection, client: str | None, credentials: Iterable[bytes] = ()
     ) -> None:
-        """Queue a rejected request to be saved. Never wait, and never raise.
+        """Queue a rejected request for storage. Never block or raise.
 
         Only keyed hashes of its credentials are saved, so that they can be verified again.
         """
@@ -71,7 +71,7 @@ class BackgroundWriter:
         self._write_later(write, rejection.size)
 
     def count(self, source: str, reason: str) -> None:
-        """Count a rejected request. At most one write is queued, even for many requests."""
+        """Count a rejected request. Many counts are combined into a single database write."""
         with self._lock:
             self._counts[source, reason] += 1
             if self._is_counting:
@@ -97,12 +97,12 @@ class BackgroundWriter:
         self._write_later(lambda tx: tx.stats.record_secret_use(source=source, name=name, at=now))
 
     def flush(self) -> None:
-        """Wait until everything queued so far is written or has failed."""
+        """Wait until all writes that are queued now have finished or failed."""
         if self._writer is not None:
             self._writer.submit(lambda: None).result()
 
     def _write_later(self, write: Callable[[Transaction], None], size: int = 0) -> None:
-        """Queue a write. If the queue is full, drop rejections (the writes with a size)."""
+        """Queue a database write. If the queue is full, drop it if it is a rejected request."""
         with self._lock:
             is_full = self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
             if size and is_full:
@@ -131,7 +131,7 @@ class BackgroundWriter:
                 self._waiting_bytes -= size
 
     def _sender(self, client: str | None) -> str | None:
-        """Return a short keyed hash of an IP address. The address itself is not stored."""
+        """Return a short keyed hash of an IP address. The address itself is never stored."""
         if client is None:
             return None
         address = b"address\x00" + rate_limit_key(client).encode()
@@ -140,7 +140,7 @@ class BackgroundWriter:
 
 
 def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
-    """Return a credential's keyed hash, which is used to verify it later."""
+    """Return the keyed hash of a credential. It can be compared later with a new secret's hash."""
     return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
 
 
@@ -152,7 +152,7 @@ def rejection_from(
     now: dt.datetime,
     credentials: Sequence[bytes] = (),
 ) -> NewRejection:
-    """Return a rejected request to store: without credentials, but with everything a digest covers.
+    """Prepare a rejected request for storage, without its credentials.
 
     A request rejected because of its IP address cannot be verified again, because IP addresses are
     not stored. One rejected before verification can be verified only if its body was read.
@@ -172,7 +172,7 @@ def rejection_from(
         headers=stripped.headers,
         body=stripped.body or None,
         sender=None,
-        can_retry=(verifier.has_digest or any(map(signatures.is_unguessable, credentials)))
+        can_retry=(verifier.has_signature or any(map(signatures.is_unguessable, credentials)))
         and not reason.startswith("address_")
         and (reason in signatures.REASONS or bool(stripped.body)),
     )

@@ -1,4 +1,4 @@
-"""Tell ``adapter doctor`` how its request arrived, so that it can check the proxies in front.
+"""Show ``adapter doctor`` how its request arrived, so that it can check the reverse proxies.
 
 Only someone who has the database's hash key can ask: for strangers, ``/healthz`` stays silent.
 """
@@ -23,7 +23,7 @@ MAX_AGE_SECONDS: Final = 600
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
-    """A request as the web process saw it."""
+    """The details of a request as the web process received it."""
 
     version: str
     #: The address that the connection came from.
@@ -35,7 +35,7 @@ class Arrival:
 
 
 def proof(key: bytes, at: float) -> str:
-    """Return the header's value."""
+    """Return the self-check header's value: the time and a keyed hash of it."""
     text = str(int(at))
     return f"{text}.{keyed_hash(key, b'self-check ' + text.encode()).hex()}"
 
@@ -43,7 +43,7 @@ def proof(key: bytes, at: float) -> str:
 def arrival(
     request: flask.Request, settings: Settings, store: Database, now: float
 ) -> dict[str, Any] | None:
-    """Return how a request arrived if it proves that it may know, else None."""
+    """Return details of how the request arrived, or None if its self-check header is invalid."""
     given = request.headers.get(HEADER, "")
     at = given.partition(".")[0]
     if not (at.isascii() and at.isdigit()) or abs(float(at[:20]) - now) > MAX_AGE_SECONDS:

@@ -1,4 +1,4 @@
-"""Sign and send webhooks as a lead source would, for the command line, the demo and tests."""
+"""Sign and send webhooks like a lead source, for the command line, the demo and tests."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """The adapter's response."""
+    """The adapter's response to a webhook."""
 
     status: int
     #: Parsed JSON, or text if it is not JSON.
@@ -34,7 +34,7 @@ def sign_webhook(
     adapter_url: str,
     clock: Clock = utc_now,
 ) -> WebhookRequest:
-    """Return the request as this source would send it now."""
+    """Create a webhook request that is signed as this source would sign it now."""
     request = WebhookRequest(
         method="POST",
         url=f"{adapter_url.rstrip('/')}/hooks/{source.name}",
@@ -45,7 +45,7 @@ def sign_webhook(
 
 
 def send(request: WebhookRequest) -> Answer:
-    """Send a request. Raise :class:`ConfigurationError` if the URL cannot be reached."""
+    """Send a webhook and return the response. Raise :class:`ConfigurationError` if that fails."""
     if not request.url.startswith(("http://", "https://")):
         raise ConfigurationError("the URL must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above
@@ -63,7 +63,7 @@ def send(request: WebhookRequest) -> Answer:
 
 
 def curl(request: WebhookRequest, file: str) -> str:
-    """Return the request as a curl command that reads its body from ``file``."""
+    """Return a curl command that sends the request, with the body read from ``file``."""
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     words = ["curl", "-sS", "-X", request.method, request.url]
     for header in headers:

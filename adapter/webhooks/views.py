@@ -1,4 +1,4 @@
-"""Handle requests to ``/hooks/<source>``.
+"""Handle HTTP requests to ``/hooks/<source>``.
 
 The cheapest check comes first: the rate limit per IP address, then the signature. A request over
 that limit is accepted only if it can be verified cheaply; otherwise, nothing is stored. The rate
@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from adapter.exceptions import LimitReached, VerificationError
+from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
 from adapter.store.meter import ACKNOWLEDGE
@@ -41,7 +42,7 @@ CHEAP_BODY_BYTES = 64 * 1024
 
 
 class UnknownSource(NotFound):
-    """Raised if no mapping has the name in the URL."""
+    """Raised if no mapping exists for the source name in the URL."""
 
     name = "Unknown source"
 
@@ -52,19 +53,29 @@ class UnknownSource(NotFound):
 
 
 class WebhookServices:
-    """The services that all views of an application share."""
+    """The services that all webhook views of a Flask application share."""
 
     def __init__(
         self, receiver: Receiver, endpoints: Mapping[str, Endpoint], waiter: OutcomeWaiter
     ) -> None:
         self.receiver = receiver
         self.endpoints = endpoints
+        self._sources: Mapping[str, Source] = {}
         self.waiter = waiter
         self.address_limit = RequestLimit(receiver.settings.address_limit_per_minute)
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
+    def use(self, sources: Mapping[str, Source]) -> None:
+        """Use other mappings. Their signatures must be the same."""
+        if sources is self._sources:
+            return
+        self._sources = sources
+        self.endpoints = {
+            name: endpoint.with_source(sources[name]) for name, endpoint in self.endpoints.items()
+        }
+
     def endpoint(self, source: str) -> Endpoint:
-        """Return a source's endpoint. Raise UnknownSource if there is none."""
+        """Return a source's endpoint. Raise UnknownSource if there is no such source."""
         if source not in self.endpoints:
             raise UnknownSource(next(iter(get_close_matches(source[:60], self.endpoints, 1)), None))
         return self.endpoints[source]
@@ -72,7 +83,7 @@ class WebhookServices:
 
 @bp.route("/hooks/<source>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 def receive(source: str) -> Answer | Response:
-    """Return 200 for a stored webhook or a duplicate. Errors are 401, 404, 405, 413, 429, 503.
+    """Receive a webhook. Return 200 once it is stored, even if it is a duplicate.
 
     A source with ``respond`` gets its own response. A GET is Meta's verification request.
     """
@@ -102,7 +113,7 @@ def receive(source: str) -> Answer | Response:
 
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
-    """Return the response to a signed verification request, or None for a webhook."""
+    """Return the response to a platform's signed verification request, or None for a webhook."""
     if endpoint.handshake == "slack":
         return handshakes.slack_answer(verified.request.body)
     if endpoint.handshake == "zoom" and verified.key_index is not None:
@@ -112,7 +123,7 @@ def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answe
 
 
 def text_response(source: str, answer: handshakes.Answer) -> Response:
-    """Build the response to a handshake. Browsers must not treat it as markup."""
+    """Build the response to a verification request, as text that browsers do not render."""
     log.info("handshake_answered", extra={"source": source, "status": answer.status})
     response = Response(answer.text, answer.status, mimetype=answer.media_type)
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -120,7 +131,7 @@ def text_response(source: str, answer: handshakes.Answer) -> Response:
 
 
 def acknowledgement(receipt: Receipt) -> Answer:
-    """Return the default response, with the event's ID and whether it is a duplicate.
+    """Return the default response: the event's ID, and whether the webhook is a duplicate.
 
     The status is always 200, because some senders treat any other status, even 202, as a failure.
     """
@@ -129,7 +140,7 @@ def acknowledgement(receipt: Receipt) -> Answer:
 
 
 def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
-    """Read a POST. Save other methods and unreadable requests as rejections."""
+    """Read a POST request. Store other methods and unreadable requests as rejected requests."""
     settings, body = receiver.settings, b""
     try:
         body = read_body(flask.request, settings.max_body_bytes)
@@ -143,7 +154,7 @@ def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
 
 
 def _count_request(source: str, services: WebhookServices) -> str | None:
-    """Count a request and return its address. Return None for a genuine request over the limit.
+    """Count a request. Return its rate limit key, or None if it is over the limit but authentic.
 
     Genuine requests pass, because senders may share an address with strangers. Raise LimitReached
     for other requests over the limit.
@@ -159,7 +170,7 @@ def _count_request(source: str, services: WebhookServices) -> str | None:
 
 
 def _is_genuine(endpoint: Endpoint | None, receiver: Receiver) -> bool:
-    """Return True if the signature or token is valid, cheap to check, and impossible to guess."""
+    """Return True if the request is authentic, based on a cheap check of a strong secret."""
     if endpoint is None or not endpoint.verifier.keys or flask.request.method != "POST":
         return False
     if not all(map(is_unguessable, endpoint.verifier.keys)):

@@ -14,7 +14,7 @@ import pytest
 from adapter.exceptions import StoreUnavailable
 from adapter.operations import alarm_watch
 from adapter.operations.alarm_watch import Watch
-from adapter.operations.health import Level
+from adapter.operations.health import NO_WORKER_AFTER, REFUSED_AFTER, Level
 from adapter.operations.notifications import Line, Notifier, message_of
 from adapter.server.heartbeat import Heart
 from adapter.server.worker import Worker
@@ -237,6 +237,15 @@ def test_postgresql_that_is_read_only(
             installation.harness.clock.advance(10)
     assert catcher.titles() == ["BROKEN: database_unreachable"]
     assert "PostgreSQL is read-only" in catcher.messages[0]["message"]
+
+
+def test_people_are_told_in_the_time_that_operations_md_promises() -> None:
+    """Add up all waits: two looks, and the pause after another message."""
+    notice = dt.timedelta(seconds=2 * alarm_watch.WATCH_SECONDS) + alarm_watch.PAUSE
+    assert notice <= dt.timedelta(minutes=1), "a refused token, a clock"
+    assert NO_WORKER_AFTER + notice <= dt.timedelta(minutes=2)
+    assert REFUSED_AFTER + notice <= dt.timedelta(minutes=10)
+    assert alarm_watch.AWAY_AFTER + notice <= dt.timedelta(minutes=2)
 
 
 # --- several problems, reminders, and what people do about them

@@ -1,5 +1,6 @@
 """Compare communities.yaml with the sandbox's lists over HTTP, and test the routing report."""
 
+import datetime as dt
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from adapter.cli import commands
-from adapter.exceptions import ConfigurationError, NotSent, UpstreamError
+from adapter.exceptions import ConfigurationError, NotPossible, NotSent, UpstreamError
 from adapter.mapping.communities_yaml import communities_from_folder
 from adapter.mapping.registry import check
 from adapter.operations.release import Repairs
@@ -432,3 +433,28 @@ def test_sources_shows_unknown_communities(
         "last one 2026-03-02T18:00:00Z\n" in text
     )
     assert "then: adapter replay --source rentfeed --state held\n" in text
+
+
+# --- aliases
+
+
+def test_names_are_assigned_listed_and_removed(run: Run, harness: Harness) -> None:
+    listing = {"propertyId": 20999, "propertyName": "Cherry Creek"}
+    day = dt.datetime.now(dt.UTC) + dt.timedelta(days=30)
+    when = {"date": day.strftime("%m/%d/%Y"), "time": "2:30 PM", "type": "IN_PERSON"}
+    [held] = harness.mapped("rentfeed", lead(1) | {"listing": listing, "tour": when})
+    added = json.loads(
+        run("aliases", "add", "rentfeed", "20999", "maple-court", "--book", "--json").output
+    )
+    assert added["leads"] == 1
+    assert harness.story(held.event_id).bookings[-1].community == "maple-court"
+    table = run("aliases").output
+    assert "20999" in table
+    assert "in use" in table
+    assert run("aliases", "--yaml").output == (
+        "maple-court:\n  known_as:\n    rentfeed:\n      - '20999'\n"
+    )
+    assert "leads held again: 1" in run("aliases", "remove", "rentfeed", "20999").output
+    assert json.loads(run("aliases", "--json").output) == {"aliases": []}
+    with pytest.raises(NotPossible, match="already taken back"):
+        run("aliases", "remove", "rentfeed", "20999")

@@ -290,7 +290,7 @@ def test_a_user_ends_the_link_and_the_last_one_does_not_open_it_again(
     service.add("lou", PASSWORD, "operate", by="test")
     assert service.new_link() is None
     assert opened_by(other, unused) == 403
-    assert reader.get("/").location == "/console/sign-in"
+    assert reader.get("/").location == "/console/sign-in?ended=1"
     assert service.remove("lou", by="test")
     assert reader.get("/").status_code == 403
     assert opened_by(other, unused) == 403
@@ -317,9 +317,11 @@ def test_signing_in_needs_a_name_and_a_password(open_console: Opener) -> None:
         "/audit",
     ):
         answer = reader.get(path)
-        assert (answer.status_code, answer.location) == (302, "/console/sign-in")
+        next_page = "" if path == "/" else f"?next=/console{path}"
+        assert (answer.status_code, answer.location) == (302, f"/console/sign-in{next_page}")
     part = reader.get("/", headers={"HX-Request": "true"})
-    assert (part.status_code, part.headers["HX-Redirect"]) == (401, "/console/sign-in")
+    assert (part.status_code, part.headers["HX-Retarget"]) == (401, "#status")
+    assert "You were signed out" in part.text
     for name, password in (("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("", "")):
         answer = reader.sign_in(name, password)
         assert answer.status_code == 401
@@ -328,6 +330,27 @@ def test_signing_in_needs_a_name_and_a_password(open_console: Opener) -> None:
     assert reader.get("/").status_code == 200
     reader.post("/sign-out")
     assert reader.get("/").status_code == 302
+
+
+def test_sign_in_leads_to_the_page_that_was_wanted(open_console: Opener) -> None:
+    reader = open_console("ana")
+    number = held(reader.harness)
+    wanted = reader.get(f"/leads/{number}?back=1").location
+    form = reader.client.get(wanted).text
+    kept = re.search(r'name="next" value="([^"]+)"', form)
+    assert kept is not None
+    answer = reader.post("/sign-in", name="ana", password=PASSWORD, next=html.unescape(kept[1]))
+    assert answer.location == f"/console/leads/{number}?back=1"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["//evil.example/console/", "https://evil.example/", "/hooks/rentfeed", "/console/\\evil"],
+)
+def test_sign_in_leads_to_no_other_site(open_console: Opener, address: str) -> None:
+    reader = open_console("ana")
+    answer = reader.post("/sign-in", name="ana", password=PASSWORD, next=address)
+    assert answer.location == "/console/queue"
 
 
 def test_repeated_failures_lock_for_a_while(open_console: Opener, harness: Harness) -> None:
@@ -487,7 +510,8 @@ def test_a_session_ends_twelve_hours_after_signing_in_whatever_is_done(ana: Read
         with ana.client.session_transaction(path="/console") as session:
             session["again"] = ana.harness.clock().isoformat()
     ana.harness.clock.advance(1800)
-    assert ana.get("/").location == "/console/sign-in"
+    assert ana.get("/").location == "/console/sign-in?ended=1"
+    assert "Your changes are kept" in ana.text("/sign-in?ended=1")
 
 
 def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Opener) -> None:
@@ -496,8 +520,8 @@ def test_signing_in_without_tls_is_told_apart_from_an_old_form(open_console: Ope
     for host, origin, told in (
         ("leads.internal:8000", None, "requires HTTPS"),
         ("leads.internal:8000", "http://leads.internal:8000", "requires HTTPS"),
-        ("leads.internal", "https://leads.internal", "This form has expired"),
-        ("127.0.0.1:8000", "http://127.0.0.1:8000", "This form has expired"),
+        ("leads.internal", "https://leads.internal", "signed in again after this page was opened"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000", "signed in again after this page was opened"),
     ):
         headers = {"Host": host} | ({"Origin": origin} if origin else {})
         answer = reader.client.post("/console/sign-in", data=form, headers=headers)
@@ -524,7 +548,7 @@ def test_a_form_that_is_not_ours_changes_nothing(ana: Reader) -> None:
     for form in ({}, {"csrf": ""}, {"csrf": "x" * 40}, {"csrf": "ä"}):
         answer = ana.client.post(f"/console/leads/{number}/discard", data={"reason": "spam"} | form)
         assert answer.status_code == 403
-        assert "This form has expired" in answer.text
+        assert "signed in again after this page was opened" in answer.text
     assert ana.harness.state(number) is HELD
 
 
@@ -638,7 +662,7 @@ def test_whoever_may_read_changes_no_group_and_lets_nothing_in(ana: Reader) -> N
     for path in (*acts, "/rejections/rentfeed/retry"):
         answer = ana.post(path, reason="spam", now="1")
         assert answer.status_code == 403
-        assert "Your role can view leads but not change" in answer.text
+        assert "You have view-only access" in answer.text
     assert ana.harness.state(number) is HELD
     assert [change.to_state for change in ana.harness.story(number).history].count("held") == 1
 
@@ -788,12 +812,15 @@ def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
 def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
     for path in ("/", "/queue", "/leads", "/nowhere"):
         page = ana.get(path).text
-        assert '<div class="banner broken">BROKEN: No worker runs' in page
+        assert '<div id="status" class="status broken"' in page
+        assert "the sending program has been silent" in page
     heart = Heart(ana.harness.pipeline, "worker")
     heart.looked()
     heart.beat()
-    assert '<div class="banner warning">WARNING: The clock' in ana.text("/")
-    assert "No worker runs" not in ana.text("/")
+    line = ana.text("/status")
+    assert '<div id="status" class="status warning"' in line
+    assert "clock is wrong" in line
+    assert "silent" not in line
 
 
 def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:

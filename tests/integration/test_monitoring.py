@@ -17,7 +17,7 @@ from adapter.operations.health import Problem, Verdict, read_facts, verdict_of
 from adapter.server.heartbeat import Heart
 from adapter.server.worker import Worker
 from adapter.settings import Settings
-from adapter.store import Database
+from adapter.store import Database, DatabaseClock
 from adapter.store.monitoring import MOST_ROWS
 from adapter.store.queries import STATEMENTS
 from adapter.webhooks.endpoints import build_endpoint
@@ -166,6 +166,17 @@ def test_a_clock_that_differs_is_reported(harness: Harness, worker: Heart) -> No
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
     assert "clock_differs" not in {one.code for one in verdict(harness).problems}
+
+
+def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_postgresql(
+    harness: Harness,
+) -> None:
+    now = dt.datetime.now(dt.UTC)
+    harness.pipeline.clock = clock = DatabaseClock(lambda: now - HOUR)
+    clock.measure(harness.pipeline.store)
+    Heart(harness.pipeline, "worker").beat()
+    (found,) = (one for one in verdict(harness).problems if one.code == "clock_differs")
+    assert "is 3600 s behind PostgreSQL's, so its worker sends nothing." in found.sentence
 
 
 def test_changed_mappings_that_are_not_loaded_are_reported(

@@ -33,7 +33,7 @@ ORDER = [
 HOMES = {
     "apispec": {"console"},
     "apprise": {"operations"},
-    "cryptography": {"store"},
+    "cryptography": {"signatures", "store"},
     "defusedxml": {"parsing"},
     "itsdangerous": {"signatures"},
     "marshmallow": {"console", "mapping", "propexo", "sandbox"},

@@ -800,7 +800,7 @@ def test_a_field_outside_the_items_is_read_once(tmp_path: Path) -> None:
     read: list[object] = []
     (field,) = (fill for fill in source.compiled.fillers if getattr(fill, "name", "") == "email_1")
     assert isinstance(field, Field)
-    lookup = dataclasses.replace(field.lookup, paths=(path_from_text("place"),))
+    lookup = dataclasses.replace(field.lookup, places=(path_from_text("place"),))
     field = dataclasses.replace(field, lookup=lookup, read=read.append)
     compiled = dataclasses.replace(source.compiled, fillers=[field])
     compiled.apply(source.scope_from_payload(BATCH), NOW)

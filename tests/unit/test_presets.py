@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from adapter.exceptions import VerificationError
 from adapter.models import WebhookRequest
 from adapter.signatures import PRESETS, REASONS, Verifier, check_block, sign, verifier
-from adapter.signatures.hmac_scheme import DigestScheme
+from adapter.signatures.hmac_scheme import Digest
 from adapter.signatures.request import FORM_TYPE
+from adapter.signatures.signed_header import SignedHeaderScheme
 from tests.paths import ROOT
 from tests.presets import (
     HOSTILE_TEXTS,
     NOW,
     SECRET,
     URL,
+    algorithm_of,
     bit_flips,
     delivery,
     hostile_requests,
@@ -30,6 +32,11 @@ from tests.presets import (
 )
 
 OTHER = "0123456789abcdee"
+#: Public keys in hex: raw bytes, and the base point of the curve P-256 (FIPS 186-4).
+OTHER_KEYS = {
+    "ed25519": bytes(range(1, 33)).hex(),
+    "ecdsa-p256": "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+}
 DOCS = ROOT / "docs" / "signatures.md"
 
 every_preset = pytest.mark.parametrize("name", PRESETS)
@@ -55,7 +62,8 @@ def test_signed_then_verified(name: str) -> None:
 
 @every_preset
 def test_another_secret_is_refused(name: str) -> None:
-    assert reason_of(verifier(preset_block(name), [OTHER]), delivery(name)) is not None
+    other = OTHER_KEYS.get(algorithm_of(name) or "", OTHER)
+    assert reason_of(verifier(preset_block(name), [other]), delivery(name)) is not None
 
 
 @every_preset
@@ -66,7 +74,7 @@ def test_an_unsigned_request_is_refused(name: str) -> None:
 
 @every_preset
 def test_every_changed_byte_of_a_signed_body_is_refused(name: str) -> None:
-    if not isinstance(preset_verifier(name).scheme, DigestScheme):
+    if not isinstance(preset_verifier(name).scheme, SignedHeaderScheme):
         return  # A token does not cover the body: it proves the sender, not the text.
     signed = delivery(name)
     for place in range(len(signed.body)):
@@ -104,7 +112,7 @@ def test_every_changed_letter_of_a_signed_address_is_refused(name: str) -> None:
 @every_preset
 def test_a_timed_signature_is_refused_when_it_is_old_or_ahead(name: str) -> None:
     scheme = preset_verifier(name).scheme
-    if not isinstance(scheme, DigestScheme) or scheme.clock is None:
+    if not isinstance(scheme, SignedHeaderScheme) or scheme.clock is None:
         assert reason_of(preset_verifier(name), delivery(name), NOW + 10**6) is None
         return
     for seconds in (scheme.clock.tolerance + 2, -scheme.clock.tolerance - 2, 10**6, -(10**6)):
@@ -122,20 +130,21 @@ def test_a_timed_signature_is_refused_when_it_is_old_or_ahead(name: str) -> None
 def test_any_key_of_a_preset_may_be_overridden() -> None:
     own = {"preset": "vapi-hmac", "header": "X-Mine", "encoding": "base64"}
     scheme = verifier(own, [SECRET]).scheme
-    assert isinstance(scheme, DigestScheme)
-    assert (scheme.headers, scheme.encoding) == (("X-Mine",), "base64")
+    assert isinstance(scheme, SignedHeaderScheme)
+    assert isinstance(scheme.primitive, Digest)
+    assert (scheme.headers, scheme.primitive.encoding) == (("X-Mine",), "base64")
 
 
 def test_keys_under_timestamp_are_merged() -> None:
     scheme = verifier({"preset": "zendesk", "timestamp": {"tolerance": 900}}, [SECRET]).scheme
-    assert isinstance(scheme, DigestScheme)
+    assert isinstance(scheme, SignedHeaderScheme)
     assert scheme.clock is not None
     assert scheme.clock.tolerance == 900
     assert scheme.clock.header == "X-Zendesk-Webhook-Signature-Timestamp"
     assert scheme.clock.unit == "iso8601"
     check_block(preset_block("zendesk"))
     again = verifier(preset_block("zendesk"), [SECRET]).scheme
-    assert isinstance(again, DigestScheme)
+    assert isinstance(again, SignedHeaderScheme)
     assert again.clock is not None
     assert again.clock.tolerance == 300, "an override must not leak into the table"
 
@@ -149,7 +158,7 @@ TWILIO_FORM = {"Content-Type": FORM_TYPE}
 @pytest.mark.parametrize("seen_url", ["http://a.example/p?x=1", "http://a.example:80/p?x=1"])
 def test_twilio_may_sign_with_or_without_the_port(signed_url: str, seen_url: str) -> None:
     scheme = preset_verifier("twilio").scheme
-    assert isinstance(scheme, DigestScheme)
+    assert isinstance(scheme, SignedHeaderScheme)
     signed = sign(
         preset_block("twilio"), SECRET, WebhookRequest("POST", signed_url, TWILIO_FORM, b"a=1"), NOW
     )

@@ -220,11 +220,11 @@ def test_refused_basic_credentials_are_not_kept(reason: str) -> None:
 def test_proof_headers_and_query_coverage() -> None:
     assert verifier(TIMED, [SECRET]).proof_headers == {"x-sig", "x-time"}
     assert verifier(BASIC, [SECRET]).proof_headers == set()
-    assert verifier(PLAIN, [SECRET]).has_digest
+    assert verifier(PLAIN, [SECRET]).has_signature
     assert not verifier(PLAIN, [SECRET]).covers_query
     assert verifier(PLAIN | {"signed": "{url}{body}"}, [SECRET]).covers_query
     for block in (BASIC, BEARER, QUERY, FORM, JSON):
-        assert not verifier(block, [SECRET]).has_digest
+        assert not verifier(block, [SECRET]).has_signature
         assert verifier(block, [SECRET]).covers_query
 
 

@@ -89,8 +89,10 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
         how = {
             "json": "the JSON in the text",
             "list": f"values, keyed by {reader.get('by')}",
-            "text": f"the text after {reader.get('line')!r}",
+            "text": f"the text after {reader.get('line') or reader.get('after')!r}",
         }
+        if "equals" in reader:
+            how["list"] = f"the item whose {reader['by']} equals {reader['equals']}"
         yield Row(f"read {name}", reader[kind], how[kind])
     for name, path in data.get("for_each", {}).items():
         yield Row(f"for each {name}", path, "one appointment per item, at most 50")

@@ -6,11 +6,12 @@ from typing import Any, Final
 from marshmallow import Schema, fields, validate
 
 from adapter.mapping.loader import schema
-from adapter.mapping.loader.compile_sections import NEEDED_BY
+from adapter.mapping.loader.compile_sections import READERS
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
+from adapter.signatures.config import KEYS
 
 #: The path of the committed schema, relative to the repository.
 FILE: Final = "docs/mapping.schema.json"
@@ -58,13 +59,13 @@ def _from_field(field: fields.Field[Any]) -> dict[str, Any]:
         if isinstance(validator, validate.Equal):
             return {"const": validator.comparable}
     shapes = (shape(field) for kind, shape in SHAPES if isinstance(field, kind))
-    return next(shapes, {}) | _has_one_property(field)
+    return next(shapes, {}) | _bounds(field)
 
 
-def _has_one_property(field: fields.Field[Any]) -> dict[str, Any]:
+def _bounds(field: fields.Field[Any]) -> dict[str, Any]:
     is_object = isinstance(field, fields.Nested | fields.Dict)
     bounds = (one for one in field.validators if is_object and isinstance(one, validate.Length))
-    return {"minProperties": 1, "maxProperties": 1} if any(bounds) else {}
+    return next(({"minProperties": one.min, "maxProperties": one.max} for one in bounds), {})
 
 
 #: The schema of each kind of field. The first match applies.
@@ -115,7 +116,7 @@ def _signature() -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "scheme": {"enum": ["hmac", "hash", "token", "basic", "none"]},
+            "scheme": {"enum": sorted(KEYS)},
             "preset": {"enum": sorted(PRESETS)},
             "secrets": {
                 "type": "array",
@@ -129,12 +130,11 @@ def _signature() -> dict[str, Any]:
 
 def _reading() -> dict[str, Any]:
     options = _from_schema(schema.ReadSection())["properties"]
-    kinds = []
-    for kind, needed in NEEDED_BY.items():
-        names = [kind, *sorted(needed), *(["labels"] if kind == "list" else [])]
-        required = [kind, *sorted(needed)]
-        kinds.append(_object({name: options[name] for name in names}, required=required))
-    return {"anyOf": kinds}
+    kinds = (
+        _object({name: options[name] for name in (*needed, *optional)}, required=[*needed])
+        for needed, optional in READERS
+    )
+    return {"anyOf": [*kinds]}
 
 
 def _field(name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.engine.tables import ANY_OTHER, key_from_value
 from adapter.parsing.paths import unwrap_single
 
-NO_PATHS: Final = PathLookup(paths=())
+NO_PATHS: Final = PathLookup(places=())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -31,35 +31,86 @@ class FieldFiller(Protocol):
         """Read the values and write them to the draft. Never raise."""
 
 
+#: Maximum length of a value in a template, in characters.
+CAP_TEMPLATE_VALUE: Final = 2000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Template:
+    """Text with ``{path}`` placeholders: a line of the notes, or several values joined to one."""
+
+    #: As written in the mapping.
+    text: str
+    #: Pairs of literal text and the path that follows it, or None.
+    pieces: tuple[tuple[str, Path | None], ...]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the paths of the placeholders."""
+        return tuple(path for _, path in self.pieces if path)
+
+    def value(self, scope: Scope) -> str:
+        """Return the text with the values filled in, or "" if any of its paths has no value."""
+        parts = []
+        for literal, path in self.pieces:
+            value = _text_at(scope, path) if path else ""
+            if path and not value:
+                return ""
+            parts += [literal, value]
+        return "".join(parts).strip()
+
+
+def _text_at(scope: Scope, path: Path) -> str:
+    try:
+        value = scope.read(path)
+    except Unreadable:
+        return ""
+    return "" if scope.is_empty(value) else text_from_value(value, CAP_TEMPLATE_VALUE)
+
+
+def template_from_text(text: str, path_from_text: Callable[[str], Path]) -> Template:
+    """Compile a template. Raise ValueError if a placeholder is invalid."""
+    pieces = [
+        (literal, None if name is None else path_from_text(name))
+        for literal, name in parse_template(text)
+    ]
+    return Template(text, tuple(pieces))
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PathLookup:
-    """A list of paths. The first one with a value is used, or all if ``collect_all`` is True."""
+    """Paths and templates. The first one with a value is used, or all with ``collect_all``."""
 
-    paths: tuple[Path, ...]
+    places: tuple[Path | Template, ...]
     collect_all: bool = False
 
     @property
-    def text(self) -> str:
-        """Return the paths as text."""
-        return ", ".join(path.text for path in self.paths)
+    def paths(self) -> tuple[Path, ...]:
+        """Return the paths, including those in templates."""
+        return tuple(path for place in self.places for path in paths_of(place))
 
-    def values(self, scope: Scope) -> Iterator[tuple[Path, Any]]:
-        """Yield each path that has a value, with the value.
+    @property
+    def text(self) -> str:
+        """Return the paths and templates as text."""
+        return ", ".join(place.text for place in self.places)
+
+    def values(self, scope: Scope) -> Iterator[tuple[Path | Template, Any]]:
+        """Yield each path or template that has a value, with the value.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
-        for path in self.paths:
-            value = scope.read(path)
+        for place in self.places:
+            value = place.value(scope) if isinstance(place, Template) else scope.read(place)
             if not scope.is_empty(value):
-                yield path, value
+                yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
         """Return the first nonempty value with its path, else None with all paths.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
-        for path, value in self.values(scope):
-            return path.text, value
+        for place, value in self.values(scope):
+            return place.text, value
         return self.text, None
 
     def missing(self, scope: Scope) -> str:
@@ -71,6 +122,11 @@ class PathLookup:
             except Unreadable as exc:
                 return str(exc)
         return f"{self.text} is empty"
+
+
+def paths_of(place: Path | Template) -> tuple[Path, ...]:
+    """Return a template's paths, or the path itself."""
+    return place.paths if isinstance(place, Template) else (place,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +182,7 @@ class Field:
 
     def _values(self, scope: Scope, draft: Draft) -> Iterator[tuple[str, Any]]:
         try:
-            found = [(path.text, value) for path, value in self.lookup.values(scope)]
+            found = [(place.text, value) for place, value in self.lookup.values(scope)]
         except Unreadable as exc:
             self._reject(str(exc), self.lookup.text, None, draft)
             return
@@ -170,64 +226,32 @@ class Field:
 class FullName(Field):
     """Fills first_name and last_name from ``name``, a full name."""
 
+    #: True if the mapping also reads the name in parts, which take precedence.
+    is_fallback: bool = False
+
+    def fill(self, scope: Scope, draft: Draft) -> None:
+        """Set both names, unless a line before this one has set the last name."""
+        if not (self.is_fallback and "last_name" in draft.appointment):
+            Field.fill(self, scope, draft)
+
     def _checked(self, value: Any) -> dict[str, Any]:
         return dict(self.check(value))
-
-
-#: Maximum length of a value in a line of the notes, in characters.
-CAP_LINE_VALUE: Final = 2000
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NotesLine:
-    """One line of the notes: literal text and ``{path}`` placeholders."""
-
-    #: Pairs of literal text and the path that follows it, or None.
-    pieces: tuple[tuple[str, Path | None], ...]
-
-    def text(self, scope: Scope) -> str:
-        """Return the line, or "" if any of its paths has no value."""
-        parts = []
-        for literal, path in self.pieces:
-            value = _text_at(scope, path) if path else ""
-            if path and not value:
-                return ""
-            parts += [literal, value]
-        return "".join(parts).strip()
-
-
-def _text_at(scope: Scope, path: Path) -> str:
-    try:
-        value = scope.read(path)
-    except Unreadable:
-        return ""
-    return "" if scope.is_empty(value) else text_from_value(value, CAP_LINE_VALUE)
-
-
-def notes_line_from_text(text: str, path_from_text: Callable[[str], Path]) -> NotesLine:
-    """Compile a line of the notes. Raise ValueError if a placeholder is invalid."""
-    return NotesLine(
-        tuple(
-            (literal, None if name is None else path_from_text(name))
-            for literal, name in parse_template(text)
-        )
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NotesFiller:
     """Fills ``notes`` from the mapping's lines of text."""
 
-    lines: Sequence[NotesLine]
+    lines: Sequence[Template]
 
     @property
     def paths(self) -> Sequence[Path]:
         """Return the paths in all lines."""
-        return [path for line in self.lines for _, path in line.pieces if path]
+        return [path for line in self.lines for path in line.paths]
 
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Set the lines for which every path has a value."""
-        texts = (line.text(scope) for line in self.lines)
+        texts = (line.value(scope) for line in self.lines)
         draft.text = "\n".join(text for text in texts if text)
 
 

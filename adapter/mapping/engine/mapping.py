@@ -45,11 +45,13 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A mapping's ``for_each``: the path of the items, and the name that paths use for an item."""
+    """A level of ``for_each``: the path of the items, and the name that paths use for an item."""
 
     name: str
     at: str
     path: Path
+    #: The names under ``read:`` that need an item of this level.
+    readers: Sequence[NamedReader] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,8 +63,8 @@ class CompiledMapping:
     #: Conditions on each item.
     item_filter: Filter
     readers: Sequence[NamedReader]
-    item_readers: Sequence[NamedReader]
-    for_each: ForEach | None
+    #: The levels of ``for_each``, outermost first. There is one item for each item of the last.
+    for_each: Sequence[ForEach]
     #: The parts of the dedupe key.
     dedupe: Sequence[PathLookup]
     #: When the renter made the request, according to the sender.
@@ -79,7 +81,12 @@ class CompiledMapping:
     def inner_names(self) -> frozenset[str]:
         """Return the names that exist only inside a ``for_each`` item."""
         names = frozenset(reading.name for reading in self.item_readers)
-        return names | {self.for_each.name} if self.for_each else names
+        return names | {level.name for level in self.for_each}
+
+    @property
+    def item_readers(self) -> Sequence[NamedReader]:
+        """Return the readers that need an item."""
+        return [reading for level in self.for_each for reading in level.readers]
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
         """Map a delivery. If ``now`` is None, allow past and far-future times."""
@@ -146,28 +153,46 @@ class CompiledMapping:
 
     def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
         """Return a scope and a draft for each item, or the reason why there are none."""
-        if self.for_each is None:
-            return [(scope, Draft())], None
-        each = self.for_each
-        try:
-            items = _items(scope.read(each.path))
-            problem = _item_count_problem(len(items))
-        except Unreadable as exc:
-            items, problem = [], str(exc)
-        if problem:
-            return [], reason_for("for_each", problem, at=each.at, path=each.path.text)
-        scopes = (scope.with_names({each.name: item}) for item in items)
-        return [self._read(one, self.item_readers) for one in scopes], None
+        scopes = [(scope, Draft())]
+        for level in self.for_each:
+            try:
+                scopes = self._inner_scopes(level, scopes)
+            except Unreadable as exc:
+                return [], reason_for("for_each", str(exc), at=level.at, path=level.path.text)
+        return scopes, None
+
+    def _inner_scopes(
+        self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
+    ) -> list[tuple[Scope, Draft]]:
+        """Return a scope and a draft for each item of a level. Raise :class:`Unreadable`."""
+        inner: list[tuple[Scope, Draft]] = []
+        without = 0
+        for scope, draft in outer:
+            items = _items(scope.read(level.path))
+            without += not items
+            if len(items) + len(inner) > MAX_ITEMS:
+                raise Unreadable(
+                    f"there are {len(items) + len(inner)} items, more than {MAX_ITEMS}"
+                )
+            for item in items:
+                one, more = self._read(scope.with_names({level.name: item}), level.readers)
+                inner.append((one, _joined_draft(draft, more)))
+        if not inner:
+            raise Unreadable("there are no items")
+        if without:
+            text = f"{without} of {len(outer)} have no items here"
+            inner[0][1].note(reason_for("for_each", text, at=level.at, path=level.path.text))
+        return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
         """Read the fields that all items share just once. Return their drafts by filler index."""
-        if self.for_each is None or len(scopes) == 1:
+        if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
         for number, fill in enumerate(self.fillers):
-            if isinstance(fill, Field | NotesFiller) and not any(
-                path.parts[0] in names for path in fill.paths
-            ):
+            if not isinstance(fill, Field | NotesFiller) or getattr(fill, "is_fallback", False):
+                continue
+            if not any(path.parts[0] in names for path in fill.paths):
                 shared[number] = Draft()
                 fill.fill(scopes[0], shared[number])
         return shared
@@ -286,10 +311,10 @@ def _items(found: Any) -> list[Any]:
     return [item for item in items if item is not None]
 
 
-def _item_count_problem(count: int) -> str | None:
-    if not count:
-        return "there are no items"
-    return f"there are {count} items, more than {MAX_ITEMS}" if count > MAX_ITEMS else None
+def _joined_draft(outer: Draft, inner: Draft) -> Draft:
+    if not outer.reasons:
+        return inner
+    return Draft(reasons=[*outer.reasons, *inner.reasons], facts=[*outer.facts, *inner.facts])
 
 
 def _key_part(value: object) -> str:

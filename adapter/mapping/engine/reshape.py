@@ -98,10 +98,13 @@ class ListReader:
 
     path: Path
     by: Path
+    #: The paths of a value. Without any, the value is the whole item.
     values: tuple[Path, ...]
     labels: Labels | None = None
     #: The keys that the mapping uses. Repeated values of other keys are not reported.
     keys: frozenset[str] = frozenset()
+    #: True to keep all values of a repeated key, as a list: which of them is meant is not known.
+    keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
         """Return the values by key. If a key repeats, use its first value and report the others."""
@@ -116,6 +119,7 @@ class ListReader:
     def _collect(self, items: list[Any], scope: Scope) -> ReadResult:
         values: dict[str, Any] = {}
         repeated: dict[str, Any] = {}
+        several: dict[str, list[Any]] = {}
         shared = self.labels.table(scope.read(self.labels.path)) if self.labels else {}
         for item in items:
             key = _key(item, self.by)
@@ -126,16 +130,46 @@ class ListReader:
                 value = self.labels.relabel(item, value, shared)
             if key not in values or scope.is_empty(values[key]):
                 values[key] = value
-            elif key in self.keys and not scope.is_empty(value) and value != values[key]:
+            elif scope.is_empty(value) or value == values[key]:
+                continue
+            elif self.keeps_all:
+                several.setdefault(key, [values[key]]).append(value)
+            elif key in self.keys:
                 repeated.setdefault(key, value)
         if not repeated:
-            return ReadResult(values)
+            return ReadResult(values | several)
         fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
         return ReadResult(values, "this answer is repeated; the first value was used", fact[:300])
 
     def _value(self, item: object, scope: Scope) -> Any:
+        if not self.values:
+            return item
         values = (_read(item, path) for path in self.values)
         return next((value for value in values if not scope.is_empty(value)), None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ItemReader:
+    """Reads ``list`` with ``equals``: the item whose key equals a value elsewhere."""
+
+    #: The path of the value.
+    path: Path
+    #: The name under which a :class:`ListReader` has stored the list's items by key.
+    index: str
+
+    def read(self, scope: Scope) -> ReadResult:
+        """Return the item with this key. If several items have it, return the list of them."""
+        try:
+            value = unwrap_single(scope.read(self.path))
+            if scope.is_empty(value):
+                return ReadResult(None)
+            key = clean_text(value, CAP_KEY)
+        except Unreadable as exc:
+            return ReadResult(None, str(exc))
+        items = scope.names.get(self.index) or {}
+        if key not in items:
+            return ReadResult(None, "no item of the list has this value")
+        return ReadResult(items[key])
 
 
 def _items(found: Any) -> list[Any]:
@@ -164,14 +198,18 @@ def _key(item: object, by: Path) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader:
-    """Reads ``text``: the rest of a line that starts with a label, for leads sent by email."""
+    """Reads ``text``: the text next to a label, for leads sent by email."""
 
     path: Path
-    #: The label, with its colon if it has one: ``Name:``.
-    line: str
+    #: A label at the start of a line, with its colon if it has one: ``Name:``.
+    line: str = ""
+    #: A label anywhere.
+    after: str = ""
+    #: The label that ends the text. Without one, the end of the line does.
+    before: str = ""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the rest of the first line that starts with the label, or None."""
+        """Return the text after the first label, or None."""
         try:
             text = unwrap_single(scope.read(self.path))
         except Unreadable as exc:
@@ -180,8 +218,20 @@ class TextReader:
             return ReadResult(None)
         if text not in scope.mails:
             scope.mails[text] = _lines(text[:CAP_MAIL])
-        found = _label_pattern(self.line).search(scope.mails[text])
-        return ReadResult(found[1].rstrip("*| ") if found else None)
+        return ReadResult(self._found_in(scope.mails[text]))
+
+    def _found_in(self, mail: str) -> str | None:
+        if self.line:
+            found = _label_pattern(self.line).search(mail)
+            return found[1].rstrip("*| ") if found else None
+        start = _words_pattern(self.after).search(mail)
+        if not start:
+            return None
+        rest = mail[start.end() :]
+        if not self.before:
+            return rest.partition("\n")[0].strip("*| ")
+        end = _words_pattern(self.before).search(rest)
+        return " ".join(rest[: end.start()].split()).strip("*| ") if end else None
 
 
 def _lines(text: str) -> str:
@@ -189,6 +239,16 @@ def _lines(text: str) -> str:
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
+
+
+@functools.cache  # has one entry per label in the mappings
+def _words_pattern(label: str) -> re.Pattern[str]:
+    """Return a pattern for a label anywhere, even if it is bold or continues on the next line."""
+    words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
+    colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
+    start = r"(?<!\w)" if label[0].isalnum() else ""
+    end = r"(?!\w)" if label[-1].isalnum() else ""
+    return re.compile(rf"{start}{words}{colon}{end}", re.IGNORECASE)
 
 
 @functools.cache  # has one entry per label in the mappings

@@ -23,6 +23,13 @@ class Community:
     attributions: Mapping[str, str | Mapping[str, str]]
     #: The names that each source uses for this community.
     known_as: Mapping[str, tuple[str, ...]]
+    #: Its name for users, or "".
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name that users see, based on the key if the file has no name."""
+        return self.name or self.key.replace("-", " ").replace("_", " ").title()
 
 
 class Outcome(enum.StrEnum):

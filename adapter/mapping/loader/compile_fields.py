@@ -1,5 +1,6 @@
 """Compile ``appointment:`` into field fillers and validate its constants."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -11,7 +12,6 @@ from adapter.mapping.engine.fields import (
     FullName,
     NotesFiller,
     OnUnreadable,
-    notes_line_from_text,
 )
 from adapter.mapping.engine.tables import Table, key_from_value
 from adapter.mapping.engine.tour_time import NoTourTime, TourTime
@@ -21,7 +21,6 @@ from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.mapping.transforms import TRANSFORMS, Reader
 from adapter.parsing.date_formats import Format, compile_format
-from adapter.parsing.paths import Path
 from adapter.propexo.appointment import FILLED_BY, TARGETS, Target
 from adapter.settings import NEUTRAL_WORDS, Policy
 
@@ -46,11 +45,17 @@ class FieldCompiler:
 
         A mapping that creates only guest cards does not need a name.
         """
-        found = [self._one(name, value) for name, value in section.items()]
+        # A full name is the fallback for a name in parts, so it comes last.
+        names = sorted(section, key=lambda name: name == "name" and "last_name" in section)
+        found = [self._one(name, section[name]) for name in names]
         self._require_contact_and_name(section, needs_name=needs_name)
         if "starts_at" not in section:
             found.append(NoTourTime(at=self.document.at((SECTION,))))
         return [fill for fill in found if fill is not None]
+
+    @property
+    def _has_full_name(self) -> bool:
+        return "name" in self.document.data.get(SECTION, {})
 
     def _one(self, name: str, value: Any) -> FieldFiller | None:
         where = (SECTION, name)
@@ -67,12 +72,7 @@ class FieldCompiler:
         return None
 
     def _require_contact_and_name(self, section: Mapping[str, Any], *, needs_name: bool) -> None:
-        if "name" in section:
-            for name in ("first_name", "last_name"):
-                if name in section:
-                    message = "is already filled by 'name': remove one of them"
-                    self.document.add((SECTION, name), message)
-        elif needs_name and "last_name" not in section:
+        if needs_name and not {"name", "last_name"} & section.keys():
             self.document.add((SECTION,), NO_NAME)
         if not {"email_1", "phone_1"} & section.keys():
             self.document.add((SECTION,), NO_CONTACT)
@@ -136,18 +136,8 @@ class FieldCompiler:
         lines = []
         for number, text in enumerate(texts):
             line_at = (*where, str(number)) if isinstance(value, list) else where
-            try:
-                lines.append(notes_line_from_text(text, self._path_parser(line_at)))
-            except ValueError as exc:
-                self.document.add(line_at, str(exc), field=".".join(where))
-        return NotesFiller(lines=lines)
-
-    def _path_parser(self, where: KeyPath) -> Callable[[str], Path]:
-        def parse(text: str) -> Path:
-            path = self.paths.path(text, where, ".".join((SECTION, "notes")))
-            return path or Path(text, ("",))
-
-        return parse
+            lines.append(self.paths.template(text, line_at, ".".join(where)))
+        return NotesFiller(lines=[line for line in lines if line])
 
     def _field(self, target: Target, value: Any, where: KeyPath) -> FieldFiller | None:
         if not isinstance(value, Mapping):
@@ -198,7 +188,10 @@ class FieldCompiler:
             default = self._checked(target, default, (*where, "default"))
         if reader is None:
             return None
-        kind = FullName if target.name == "name" else Field
+        kind: Callable[..., Field] = Field
+        if target.name == "name":
+            parts = "last_name" in self.document.data.get(SECTION, {})
+            kind = functools.partial(FullName, is_fallback=parts)
         return kind(
             name=target.name,
             label=target.label,
@@ -207,7 +200,7 @@ class FieldCompiler:
             read=reader,
             check=_check_names if target.name == "name" else target.check,
             default=None if default is None else {target.name: default},
-            required=target.required,
+            required=target.required and not (target.name == "last_name" and self._has_full_name),
             takes_lists=target.many or target.name == "notes",
             unreadable=OnUnreadable(loaded.get("unreadable", OnUnreadable.NOTE)),
         )

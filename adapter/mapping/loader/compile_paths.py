@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from adapter.mapping.engine.fields import PathLookup
+from adapter.mapping.engine.fields import PathLookup, Template, template_from_text
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.parsing.paths import Path, path_from_text
 
@@ -39,5 +39,20 @@ class PathRegistry:
         self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False
     ) -> PathLookup:
         """Return one field's lookup. Omit invalid paths and add a problem for each."""
-        paths = [self.path(text, where) for text in texts]
-        return PathLookup(paths=tuple(path for path in paths if path), collect_all=collect_all)
+        places = [self._place(text, where) for text in texts]
+        return PathLookup(places=tuple(one for one in places if one), collect_all=collect_all)
+
+    def _place(self, text: str, where: KeyPath) -> Path | Template | None:
+        is_template = "{" in text and not text.startswith('"')
+        return self.template(text, where) if is_template else self.path(text, where)
+
+    def template(self, text: str, where: KeyPath, field: str | None = None) -> Template | None:
+        """Return the template. If it is invalid, return None and add a problem."""
+        try:
+            compiled = template_from_text(
+                text, lambda name: self.path(name, where, field) or Path(name, ("",))
+            )
+        except ValueError as exc:
+            self.document.add(where, str(exc), field=field)
+            return None
+        return compiled

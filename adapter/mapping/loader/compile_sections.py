@@ -8,7 +8,14 @@ from adapter.mapping.engine import Community
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.conditions import Condition, Filter
 from adapter.mapping.engine.mapping import ForEach, NamedReader
-from adapter.mapping.engine.reshape import JsonReader, Labels, ListReader, PayloadReader, TextReader
+from adapter.mapping.engine.reshape import (
+    ItemReader,
+    JsonReader,
+    Labels,
+    ListReader,
+    PayloadReader,
+    TextReader,
+)
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.yaml_document import Document, KeyPath
@@ -16,12 +23,19 @@ from adapter.mapping.problems import unknown
 from adapter.parsing.paths import Path, path_from_text
 
 Groups = list[list[Condition]]
-#: The options that each kind of reader requires in addition to its path.
-NEEDED_BY: Final[Mapping[str, frozenset[str]]] = {
-    "json": frozenset(),
-    "list": frozenset({"by", "value"}),
-    "text": frozenset({"line"}),
-}
+#: The options that each kind of reader requires, and those it may have as well. The first is the
+#: path that it reads.
+READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
+    (("json",), ()),
+    (("list", "by", "equals"), ("value",)),
+    (("list", "by", "value"), ("labels",)),
+    (("text", "line"), ()),
+    (("text", "after"), ("before",)),
+)
+NOT_A_READER: Final = (
+    "must be { json: … }, { list: …, by: …, value: … }, { list: …, by: …, equals: … }, "
+    "{ text: …, line: … } or { text: …, after: … }"
+)
 
 
 class SectionCompiler:
@@ -85,30 +99,43 @@ class SectionCompiler:
             return None
         return frozenset(key for key in keys if key is not None)
 
-    def reading(self, name: str, data: Mapping[str, Any]) -> NamedReader | None:
-        """Compile one name under ``read:``."""
+    def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
+        """Compile one name under ``read:``. A lookup by ``equals`` also needs an index."""
         where: KeyPath = ("read", name)
-        kinds = [kind for kind in NEEDED_BY if kind in data]
-        if len(kinds) != 1 or not NEEDED_BY[kinds[0]] <= data.keys():
-            message = "must be { json: … }, { list: …, by: …, value: … } or { text: …, line: … }"
-            self.document.add(where, message)
-            return None
-        kind = kinds[0]
-        for option in sorted(data.keys() - NEEDED_BY[kind] - {kind, "labels"}):
-            self.document.add((*where, option), f"cannot be combined with '{kind}': remove it")
-        path = self.paths.path(data[kind], (*where, kind))
-        reader = self._reader(kind, path, data, where) if path else None
-        return NamedReader(name=name, at=self.document.at(where), reader=reader) if reader else None
+        shapes = (shape for shape in READERS if data.keys() >= {*shape[0]})
+        needed, optional = next(shapes, ((), ()))
+        if not needed:
+            self.document.add(where, NOT_A_READER)
+            return []
+        for option in sorted(data.keys() - {*needed, *optional}):
+            self.document.add((*where, option), f"cannot be combined with '{needed[0]}': remove it")
+        readers = self._readers(name, needed, data, where)
+        at = self.document.at(where)
+        return [NamedReader(name=one, at=at, reader=reader) for one, reader in readers.items()]
 
-    def _reader(
-        self, kind: str, path: Path, data: Mapping[str, Any], where: KeyPath
-    ) -> PayloadReader | None:
-        if kind == "json":
-            return JsonReader(path=path)
-        if kind == "text":
-            return TextReader(path=path, line=data["line"])
+    def _readers(
+        self, name: str, needed: Sequence[str], data: Mapping[str, Any], where: KeyPath
+    ) -> Mapping[str, PayloadReader]:
+        path = self.paths.path(data[needed[0]], (*where, needed[0]))
+        if path is None:
+            return {}
+        if needed[0] == "json":
+            return {name: JsonReader(path=path)}
+        if needed[0] == "text":
+            given = {key: data[key] for key in ("line", "after", "before") if key in data}
+            return {name: TextReader(path=path, **given)}
+        items = self._list(path, data, where)
+        if items is None or "equals" not in needed:
+            return {name: items} if items else {}
+        equals = self.paths.path(data["equals"], (*where, "equals"))
+        index = f"{name} by {data['by']}"
+        if equals is None:
+            return {}
+        return {index: items, name: ItemReader(path=equals, index=index)}
+
+    def _list(self, path: Path, data: Mapping[str, Any], where: KeyPath) -> ListReader | None:
         by = self._inner(data["by"], (*where, "by"))
-        values = [self._inner(text, (*where, "value")) for text in data["value"]]
+        values = [self._inner(text, (*where, "value")) for text in data.get("value", ())]
         if by is None or None in values:
             return None
         return ListReader(
@@ -116,6 +143,7 @@ class SectionCompiler:
             by=by,
             values=tuple(value for value in values if value),
             labels=self._labels(data["labels"], (*where, "labels")) if "labels" in data else None,
+            keeps_all="equals" in data,
         )
 
     def _labels(self, data: Mapping[str, str], where: KeyPath) -> Labels | None:
@@ -130,14 +158,15 @@ class SectionCompiler:
             self.document.add(where, str(exc))
             return None
 
-    def each(self, data: Mapping[str, str] | None) -> ForEach | None:
-        """Compile ``for_each``."""
-        if not data:
-            return None
-        name, text = next(iter(data.items()))
-        where: KeyPath = ("for_each", name)
-        path = self.paths.path(text, where)
-        return ForEach(name=name, at=self.document.at(where), path=path) if path else None
+    def levels(self, data: Mapping[str, str]) -> list[ForEach]:
+        """Compile ``for_each``: one level per line."""
+        levels = []
+        for name, text in data.items():
+            where: KeyPath = ("for_each", name)
+            path = self.paths.path(text, where)
+            if path:
+                levels.append(ForEach(name=name, at=self.document.at(where), path=path))
+        return levels
 
     def community(self, section: Mapping[str, Any] | None, known: Communities) -> CommunityLookup:
         """Compile ``community`` using the communities in communities.yaml."""

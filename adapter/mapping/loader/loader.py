@@ -2,8 +2,9 @@
 
 import dataclasses
 import hashlib
+import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,9 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
-from adapter.mapping.engine.fields import FieldFiller
-from adapter.mapping.engine.mapping import NamedReader
-from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.engine.fields import FieldFiller, PathLookup
+from adapter.mapping.engine.mapping import ForEach, NamedReader
+from adapter.mapping.engine.reshape import ItemReader, ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
 from adapter.mapping.loader.check_todos import check_todos
 from adapter.mapping.loader.compile_fields import FieldCompiler
@@ -52,27 +53,41 @@ def load_files(
     Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
-    return _load_documents(folder, documents, policy, strict=strict)
+    communities = document_from_file(folder / FILE)
+    return _load_documents(communities, documents, policy, _STRICT if strict else _DRAFT)
 
 
-def load_text(folder: Path, name: str, text: str, policy: Policy) -> Loaded:
-    """Load a draft from ``text`` instead of its file in ``folder``."""
+def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
+    """Load a mapping from ``text`` instead of its file in ``folder``, as :func:`load_files`."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
-    return _load_documents(folder, documents, policy, strict=False)
+    communities = document_from_file(folder / FILE)
+    return _load_documents(communities, documents, policy, _STRICT if strict else _DRAFT)
+
+
+def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
+    """Load a mapping that was already checked, without its tests, instead of a source's file."""
+    raw, communities = text.encode(), source.files[1]
+    documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
+    file = str(source.path.parent / FILE)
+    known = document_from_bytes(file, communities), communities
+    return _load_documents(known, documents, policy, _CHECKED)
 
 
 def _load_documents(
-    folder: Path, documents: Iterable[tuple[Path, Document, bytes]], policy: Policy, *, strict: bool
+    communities_file: tuple[Document, bytes],
+    documents: Iterable[tuple[Path, Document, bytes]],
+    policy: Policy,
+    depth: "_Depth",
 ) -> Loaded:
-    communities_document, communities_raw = document_from_file(folder / FILE)
+    communities_document, communities_raw = communities_file
     communities = communities_from_document(communities_document)
     sources: dict[str, Source] = {}
     problems: list[Problem] = []
     for file, document, raw in documents:
         if _is_loadable(document, file):
-            compiler = _Compiler(document, file, communities, policy, strict=strict)
-            source = compiler.source(_digest(raw, communities_raw))
+            compiler = _Compiler(document, file, communities, policy, depth)
+            source = compiler.source((raw, communities_raw))
             if not document.has_errors:
                 sources[source.name] = source
         problems += document.problems
@@ -80,10 +95,10 @@ def _load_documents(
     return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
 
-def digest_of(mapping: Path, communities: Path) -> str | None:
-    """Return the hash of a mapping's current files, or None if one cannot be read."""
+def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
+    """Return the contents of a mapping's current files, or None if one cannot be read."""
     try:
-        return _digest(mapping.read_bytes(), communities.read_bytes())
+        return mapping.read_bytes(), communities.read_bytes()
     except OSError:
         return None
 
@@ -102,6 +117,21 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Depth:
+    """How thoroughly a mapping is checked while it is compiled."""
+
+    #: True to check the signature and require tests.
+    has_signature: bool
+    #: True to run the tests, and to check samples and TODOs.
+    runs_tests: bool
+
+
+_STRICT: Final = _Depth(has_signature=True, runs_tests=True)
+_CHECKED: Final = _Depth(has_signature=True, runs_tests=False)
+_DRAFT: Final = _Depth(has_signature=False, runs_tests=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
     """Compiles the valid parts of a document and adds a problem for each invalid part."""
 
@@ -109,14 +139,14 @@ class _Compiler:
     file: Path
     communities: Communities
     policy: Policy
-    strict: bool
+    depth: _Depth
 
-    def source(self, digest: str) -> Source:
+    def source(self, files: tuple[bytes, bytes]) -> Source:
         """Compile the source and run its tests."""
         loaded, paths = self._sections(), PathRegistry(self.document)
         compiled = _with_keys(self._compiled(loaded, paths), paths)
         signature = loaded.get("signature", {})
-        secrets = check_signature(self.document, signature) if self.strict else ()
+        secrets = check_signature(self.document, signature) if self.depth.has_signature else ()
         check_handshake(self.document, loaded.get("handshake"))
         checker = RespondChecker(self.document, paths, compiled.inner_names)
         checker.check(loaded.get("respond", {}))
@@ -124,7 +154,8 @@ class _Compiler:
         source = Source(
             name=self.file.stem,
             path=self.file,
-            hash=digest,
+            hash=_digest(*files),
+            files=files,
             description=loaded.get("description", ""),
             docs=loaded.get("docs", ""),
             signature=signature,
@@ -144,7 +175,7 @@ class _Compiler:
             ),
             sections=loaded,
         )
-        if self.strict:
+        if self.depth.runs_tests:
             self._test(source)
         return source
 
@@ -166,7 +197,7 @@ class _Compiler:
     def _sections(self) -> Mapping[str, Any]:
         """Load the valid sections."""
         _use_delivery_id(self.document)
-        missing = () if self.strict else ("tests",)
+        missing = () if self.depth.has_signature else ("tests",)
         loaded = load_into(self.document, Sections(partial=missing), self.document.data, ())
         if loaded is not None:
             return dict(loaded)
@@ -177,24 +208,21 @@ class _Compiler:
     def _compiled(self, loaded: Mapping[str, Any], paths: PathRegistry) -> CompiledMapping:
         sections = SectionCompiler(self.document, paths, self.file.stem)
         fields = self._fields(loaded, paths)
-        each = sections.each(loaded.get("for_each"))
-        readers = (sections.reading(name, data) for name, data in loaded.get("read", {}).items())
-        outer, inner = _split_readers([one for one in readers if one], each.name if each else None)
-        names = {one.name for one in inner} | ({each.name} if each else set())
+        read = loaded.get("read", {}).items()
+        readers = [one for name, data in read for one in sections.readings(name, data)]
+        outer, levels = _nested(readers, sections.levels(loaded.get("for_each", {})))
+        self._check_levels(levels)
+        names = set().union(*map(_names_of, levels))
         event_filter, item_filter = split_filter(sections.conditions_of(loaded), names)
         dedupe = [paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
-        used = [path.parts[0] for part in dedupe for path in part.paths]
-        if each and used and names.isdisjoint(used):
-            message = f"with for_each, at least one path must be inside the item: {each.name}.…"
-            self.document.add(("dedupe",), message)
+        self._check_dedupe(dedupe, levels)
         community = sections.community(loaded.get("community"), self.communities)
         attribution = sections.attribution(loaded.get("attribution"), community)
         return CompiledMapping(
             event_filter=event_filter,
             item_filter=item_filter,
             readers=outer,
-            item_readers=inner,
-            for_each=each,
+            for_each=levels,
             dedupe=dedupe,
             sent_at=paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
             fillers=[community, attribution, *fields],
@@ -202,6 +230,22 @@ class _Compiler:
             without_time=WithoutTime(loaded.get("without_time", WithoutTime.HOLD)),
             policy=self.policy,
         )
+
+    def _check_dedupe(self, dedupe: Iterable[PathLookup], levels: Sequence[ForEach]) -> None:
+        used = {path.parts[0] for part in dedupe for path in part.paths}
+        for level in levels[-1:]:
+            if used and used.isdisjoint(_names_of(level)):
+                message = (
+                    f"with for_each, at least one path must be inside the item: {level.name}.…"
+                )
+                self.document.add(("dedupe",), message)
+
+    def _check_levels(self, levels: Sequence[ForEach]) -> None:
+        """Report a level whose list is not inside an item of the level before it."""
+        for above, level in itertools.pairwise(levels):
+            if level.path.parts[0] not in _names_of(above):
+                message = f"must be a list inside an item of the line before it: {above.name}.…"
+                self.document.add(("for_each", level.name), message)
 
     def _fields(self, loaded: Mapping[str, Any], paths: PathRegistry) -> list[FieldFiller]:
         appointment = loaded.get("appointment")
@@ -243,20 +287,32 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
     return dataclasses.replace(
         compiled,
         readers=[with_keys(one) for one in compiled.readers],
-        item_readers=[with_keys(one) for one in compiled.item_readers],
+        for_each=[
+            dataclasses.replace(level, readers=[with_keys(one) for one in level.readers])
+            for level in compiled.for_each
+        ],
     )
 
 
-def _split_readers(
-    readers: list[NamedReader], item: str | None
-) -> tuple[list[NamedReader], list[NamedReader]]:
-    """Separate the readers that depend on an item, directly or through another reader."""
-    names = {item} if item else set()
-    outer, inner = [], []
+def _names_of(level: ForEach) -> set[str]:
+    """Return the names that exist only with an item of this level."""
+    return {level.name, *(reading.name for reading in level.readers)}
+
+
+def _nested(
+    readers: Iterable[NamedReader], levels: Sequence[ForEach]
+) -> tuple[list[NamedReader], list[ForEach]]:
+    """Assign each reader to the level of the items that it needs, directly or through others."""
+    depths = {level.name: number for number, level in enumerate(levels, start=1)}
+    at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        if reading.reader.path.parts[0] in names:
-            names.add(reading.name)
-            inner.append(reading)
-        else:
-            outer.append(reading)
-    return outer, inner
+        needed = {reading.reader.path.parts[0]}
+        if isinstance(reading.reader, ItemReader):
+            needed.add(reading.reader.index)
+        depth = max(depths.get(name, 0) for name in needed)
+        at_depth[depth].append(reading)
+        depths[reading.name] = depth
+    outer, *inner = at_depth
+    return outer, [
+        dataclasses.replace(level, readers=own) for level, own in zip(levels, inner, strict=True)
+    ]

@@ -17,6 +17,8 @@ from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
 from adapter.parsing.zone_names import zone_from_name
 
+#: Maximum number of lists inside lists under ``for_each``.
+MAX_LEVELS: Final = 5
 #: Marshmallow's key for messages about a whole object.
 WHOLE: Final = "_schema"
 #: Plain-English replacements for marshmallow's messages about types.
@@ -171,6 +173,10 @@ class StartSection(StrictSchema):
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
+def _label(description: str) -> fields.String:
+    return fields.String(validate=validate.Length(1, 100), **described(description))
+
+
 class LabelsSection(StrictSchema):
     """The schema of a list's ``labels``."""
 
@@ -184,11 +190,14 @@ class ReadSection(StrictSchema):
 
     json = fields.String()
     list = fields.String()
-    by = fields.String()
+    by = fields.String(**described("The path of an item's key."))
     value = PathList()
+    equals = fields.String(**described("Find the item whose key equals the value at this path."))
     labels = fields.Nested(LabelsSection)
     text = fields.String()
-    line = fields.String(validate=validate.Length(1, 100))
+    line = _label("The text after this label, which starts a line.")
+    after = _label("The text after this label, to the end of the line or to 'before'.")
+    before = _label("The text up to this label.")
 
 
 #: Each outcome's template has exactly one of these.
@@ -340,7 +349,11 @@ class Sections(StrictSchema):
     cancellation = fields.Raw(**described("Conditions for cancellations of bookings."))
     accept = _object(**described("Conditions that every booking must meet."))
     read = _object(values=fields.Nested(ReadSection))
-    for_each = _object(values=fields.String(), validate=validate.Length(equal=1))
+    for_each = _object(
+        values=fields.String(),
+        validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),
+        **described("A name for each item of a list; each further line is a list in the item."),
+    )
     dedupe = KeyParts(
         required=True,
         **described("Paths whose values identify a booking; a nested list holds alternatives."),

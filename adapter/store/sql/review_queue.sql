@@ -39,6 +39,12 @@ FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 -- If the community is unknown, the time zone is unknown too, and its tour may be the soonest of all.
 ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, oldest_at
 
+-- name: review_count
+-- Count the leads that need review.
+SELECT (SELECT count(*) FROM (
+    SELECT FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired') LIMIT %(limit)s) b)
+    + (SELECT count(*) FROM (SELECT FROM events WHERE state = 'held' LIMIT %(limit)s) e) AS leads
+
 -- name: review_bookings
 -- Return the bookings in a group that follow this booking, soonest tour first.
 SELECT * FROM bookings

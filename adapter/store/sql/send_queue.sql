@@ -78,3 +78,8 @@ SELECT WHERE EXISTS (SELECT FROM bookings WHERE source = %(source)s)
 -- Make all bookings due that are to be sent or checked later.
 UPDATE bookings SET due_at = %(now)s
 WHERE state IN ('pending', 'submitted') AND due_at > %(now)s
+
+-- name: delay_event
+-- Send an event's pending bookings only after a time.
+UPDATE bookings SET due_at = %(until)s
+WHERE event_id = %(event_id)s AND state = 'pending' AND due_at < %(until)s

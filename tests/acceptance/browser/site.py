@@ -157,10 +157,10 @@ class Reader:
 
     def sign_in(self, name: str) -> None:
         self.go("/")
-        self.page.get_by_label("Name").fill(name)
+        self.page.get_by_label("Name", exact=True).fill(name)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.get_by_text(f"{name} (").wait_for()
+        self.page.locator(".who", has_text=name).wait_for(state="attached")
 
 
 @contextlib.contextmanager

@@ -130,7 +130,7 @@ def test_the_read_role_cannot_change(reader: Reader) -> None:
         form={"csrf": token, "reason": "no"},
     )
     assert answer.status == 403
-    assert "Your role can view" in answer.text()
+    assert "You have view-only access" in answer.text()
 
 
 def test_wrong_passwords_are_reported_and_five_lock_out(reader: Reader) -> None:

@@ -1,0 +1,124 @@
+"""Define ``communities aliases``, which assigns the properties that sources send."""
+
+import contextlib
+import getpass
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapter.cli import formatting, output
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, opened_store
+from adapter.mapping import registry
+from adapter.mapping.engine.tables import key_from_value
+from adapter.models import Alias, utc_now
+from adapter.operations import serializers
+from adapter.operations.aliases import Aliases, yaml_of
+from adapter.operations.live_sources import LiveSources
+from adapter.settings import settings_from
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog=examples(
+        "adapter communities aliases",
+        "adapter communities aliases --yaml",
+        "adapter communities aliases add rentfeed 20999 maple-court --book",
+        "adapter communities aliases remove rentfeed 20999",
+    ),
+)
+@as_json
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print lines for communities.yaml.")
+@click.pass_context
+def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
+    """List the names that users have assigned to communities, or change them.
+
+    These names are in the database and apply in addition to those in communities.yaml. All
+    processes use a change within seconds.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with _live(context.obj) as (live, _):
+        found = live.overrides.aliases
+        text = yaml_of(found) if as_yaml else _table(live)
+    output.show({"aliases": [_as_dict(one) for one in found]}, text.rstrip(), as_json=as_json)
+
+
+@aliases.command(epilog=examples("adapter communities aliases add rentfeed 20999 maple-court"))
+@click.argument("source")
+@click.argument("name")
+@click.argument("community")
+@click.option("--attribution", help="Attribution ID of SOURCE, if communities.yaml has none.")
+@click.option("--book", is_flag=True, help="Also book the leads that wait for this name.")
+@as_json
+@click.pass_obj
+def add(
+    folder: Path,
+    source: str,
+    name: str,
+    community: str,
+    attribution: str | None,
+    book: bool,
+    as_json: bool,
+) -> None:
+    """Assign NAME, which SOURCE sends, to COMMUNITY (a key)."""
+    alias = Alias(
+        source=source,
+        key=key_from_value(name) or "",
+        name=name,
+        community=community,
+        attribution_id=attribution,
+        by=getpass.getuser(),
+        at=utc_now(),
+    )
+    with _live(folder) as (_, operation):
+        operation.add(alias)
+        changed = operation.book_all_waiting(alias) if book else 0
+    text = f"{source} now uses {name} for {community}"
+    data = {"alias": _as_dict(alias), "leads": changed}
+    output.show(data, f"{text}; leads changed: {changed}" if book else text, as_json=as_json)
+
+
+@aliases.command(epilog=examples("adapter communities aliases remove rentfeed 20999"))
+@click.argument("source")
+@click.argument("name")
+@as_json
+@click.pass_obj
+def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
+    """Remove an assigned NAME. Leads that were not sent yet are held again.
+
+    The tours that may already be in Knock are listed.
+    """
+    with _live(folder) as (_, operation):
+        taken = operation.remove(source, key_from_value(name) or "")
+    sent = [booking.id for booking in taken.sent]
+    text = f"removed; leads held again: {taken.leads}"
+    if sent:
+        text += f"; check in Knock: {', '.join(map(str, sent))}"
+    data = {"alias": _as_dict(taken.alias), "leads": taken.leads, "sent": sent}
+    output.show(data, text, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _live(folder: Path) -> Iterator[tuple[LiveSources, Aliases]]:
+    """Yield the current sources and the operation on aliases."""
+    settings = settings_from()
+    files = registry.load(folder, settings.policy)
+    with opened_store(settings) as store:
+        live = LiveSources(settings, store, files)
+        live.refresh()
+        yield live, Aliases(settings, store, live, utc_now, getpass.getuser())
+
+
+def _as_dict(alias: Alias) -> dict[str, Any]:
+    return serializers.dump(alias, "source name community attribution_id by at")
+
+
+def _table(live: LiveSources) -> str:
+    rows = [
+        (one.source, one.name, one.community, one.by, serializers.utc(one.at), live.status_of(one))
+        for one in live.overrides.aliases
+    ]
+    return formatting.table(("source", "name", "community", "by", "since", "status"), rows)

@@ -1,0 +1,91 @@
+"""Lay out every page: the navigation, the status line, and what all templates may call."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Final
+
+import flask
+from markupsafe import Markup
+
+from adapter.console import time_html
+from adapter.console.context import bp, services
+from adapter.console.status_line import (
+    current_verdict,
+    problem_sentence,
+    status_level,
+    status_sentence,
+)
+from adapter.store import MOST_COUNTED
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NavigationItem:
+    """A page in the navigation."""
+
+    endpoint: str
+    title: str
+    icon: str
+    #: Other endpoints at which this item counts as current.
+    also: tuple[str, ...] = ()
+
+    @property
+    def is_current(self) -> bool:
+        """True on this page."""
+        return flask.request.endpoint in (self.endpoint, *self.also)
+
+
+#: The pages for everybody, and those for the people who set the adapter up. A page that does not
+#: exist yet is left out.
+NAVIGATION: Final = (
+    (
+        NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),
+        NavigationItem("console.leads", "Leads", "list", ("console.lead", "console.decisions")),
+        NavigationItem("console.sources", "Sources", "plug", ("console.source",)),
+        NavigationItem("console.overview", "Health", "pulse"),
+    ),
+    (
+        NavigationItem("console.playground", "Mappings", "map"),
+        NavigationItem("console.rejections", "Rejected", "shield", ("console.rejection",)),
+        NavigationItem("console.audit", "Activity", "clock"),
+        NavigationItem("console.people", "People", "people", ("console.person",)),
+    ),
+)
+
+
+def navigation(part: int) -> Iterator[NavigationItem]:
+    """Yield the pages of a part of the navigation that exist."""
+    known = flask.current_app.view_functions
+    return (item for item in NAVIGATION[part] if item.endpoint in known)
+
+
+@bp.app_context_processor
+def layout_helpers() -> dict[str, Any]:
+    """Return the functions for the layout and for times."""
+    return {
+        "navigation": navigation,
+        "need_count": need_count,
+        "verdict": current_verdict,
+        "status_sentence": status_sentence,
+        "status_level": status_level,
+        "problem_sentence": problem_sentence,
+        "moment": time_html.moment,
+        "time_ago": time_html.time_ago,
+        "tour_html": time_html.tour_html,
+        "exact": time_html.exact,
+    }
+
+
+def need_count(*, is_live: bool = False) -> Markup:
+    """Render the number of leads that need a person. ``is_live`` replaces it in an open page."""
+    with services.store.transaction() as tx:
+        number = tx.review_queue.count()
+    more = "+" if number >= MOST_COUNTED else ""
+    return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
+        " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"
+    )
+
+
+@bp.get("/status")
+def status_line() -> str:
+    """Render the status line and the number of leads. Pages reload both every few seconds."""
+    return flask.render_template("console/_live.html", now=current_verdict())

@@ -1,0 +1,94 @@
+"""Render times for people: local, 12-hour, and with the exact time in a tooltip."""
+
+import datetime as dt
+import functools
+import re
+from collections import Counter
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import flask
+from markupsafe import Markup
+
+from adapter.console.context import services
+from adapter.models import Booking
+from adapter.operations import serializers
+
+#: The cookie in which console.js reports the reader's time zone.
+ZONE_COOKIE: Final = "console_zone"
+_ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
+
+
+@functools.lru_cache(maxsize=200)
+def _zone(name: str) -> ZoneInfo | None:
+    if not _ZONE_NAME.fullmatch(name):
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):
+        return None
+
+
+def reader_zone() -> ZoneInfo:
+    """Return the time zone of the reader's browser, else the one of most communities."""
+    known = _zone(flask.request.cookies.get(ZONE_COOKIE, ""))
+    if known is not None:
+        return known
+    zones = Counter(
+        community.timezone.key
+        for source in services.sources.values()
+        for community in source.communities.values()
+    )
+    return ZoneInfo(zones.most_common(1)[0][0] if zones else "UTC")
+
+
+def clock(at: dt.datetime) -> str:
+    """Format a local time of day, such as ``2:30 PM``."""
+    return f"{at.hour % 12 or 12}:{at:%M %p}"
+
+
+def day_text(day: dt.date, today: dt.date) -> str:
+    """Name a day, such as ``Today``, ``Tomorrow`` or ``Fri, Nov 27``. Another year is added."""
+    words = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
+    if (distance := (day - today).days) in words:
+        return words[distance]
+    year = "" if day.year == today.year else f", {day.year}"
+    return f"{day:%a, %b} {day.day}{year}"
+
+
+def moment(at: dt.datetime | None) -> Markup:
+    """Render an instant in the reader's time zone, such as ``Yesterday 7:48 AM``."""
+    if at is None:
+        return Markup("")
+    local, now = at.astimezone(reader_zone()), services.now().astimezone(reader_zone())
+    day = day_text(local.date(), now.date())
+    return _element(at, clock(local) if day == "Today" else f"{day}, {clock(local)}")
+
+
+def time_ago(at: dt.datetime | None) -> Markup:
+    """Render an instant as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
+    return _element(at, serializers.ago(at, services.now())) if at is not None else Markup("")
+
+
+def exact(at: dt.datetime) -> str:
+    """Return an instant to the second in the reader's time zone."""
+    local = at.astimezone(reader_zone())
+    return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M:%S %p %Z}"
+
+
+def _element(at: dt.datetime, text: str) -> Markup:
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.astimezone(dt.UTC).isoformat(timespec="seconds"), exact(at), text
+    )
+
+
+def tour_html(booking: Booking) -> Markup:
+    """Render a tour's start in the community's time zone, or as the sender wrote it."""
+    if booking.starts_at is not None and booking.timezone is not None:
+        local = booking.starts_at.astimezone(ZoneInfo(booking.timezone))
+        today = services.now().astimezone(local.tzinfo).date()
+        text = f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
+        return _element(booking.starts_at, text)
+    if booking.starts_at is not None:
+        return moment(booking.starts_at)
+    return Markup('<span class="soft">No time</span>')

@@ -1,0 +1,97 @@
+"""Apply what users have put in place in the console to the sources that were loaded from files.
+
+The newest decision counts. A mapping that was put in place is used only with the file that it
+replaced: if the file changes later, the file is used. A name in communities.yaml takes precedence
+over an alias.
+"""
+
+import dataclasses
+import hashlib
+import zoneinfo
+from collections.abc import Mapping
+
+from adapter.mapping.engine import Community
+from adapter.mapping.loader import loader
+from adapter.mapping.source import Source
+from adapter.models import AddedCommunity, Alias, MappingVersion, Overrides
+from adapter.settings import Policy
+
+
+def apply(
+    files: Mapping[str, Source], overrides: Overrides, policy: Policy
+) -> Mapping[str, Source]:
+    """Return the sources to use, given those loaded from files."""
+    return {
+        name: with_communities(
+            with_version(source, overrides.versions.get(name), policy), overrides
+        )
+        for name, source in files.items()
+    }
+
+
+def is_outdated(source: Source, version: MappingVersion) -> bool:
+    """Return True if the source's file has changed since the version was put in place."""
+    return version.file_hash != source.file_hash
+
+
+def with_version(source: Source, version: MappingVersion | None, policy: Policy) -> Source:
+    """Return the source with its version, or the source itself if the version is not usable."""
+    if version is None or version.text is None or is_outdated(source, version):
+        return source
+    loaded = loader.load_checked_text(source, version.text, policy)
+    errors = tuple(problem for problem in loaded.problems if not problem.warning)
+    replaced = loaded.sources.get(source.name)
+    if errors or replaced is None:
+        return dataclasses.replace(source, version_problems=errors)
+    return dataclasses.replace(replaced, files=source.files, version=version)
+
+
+def with_communities(source: Source, overrides: Overrides) -> Source:
+    """Return the source with the communities and aliases that users have added."""
+    aliases = [alias for alias in overrides.aliases if alias.source == source.name]
+    added = [one for one in overrides.communities if one.key not in source.communities]
+    if not aliases and not added:
+        return source
+    communities = {**source.communities, **{one.key: community_from(one) for one in added}}
+    lookup = source.community_lookup
+    known = dict(lookup.known)
+    # Those with an attribution come first, because it applies to all of a community's names.
+    for alias in sorted(aliases, key=lambda one: one.attribution_id is None):
+        if alias.community in communities and alias.key not in lookup.known:
+            communities[alias.community] = _known_as(communities[alias.community], alias)
+            known[alias.key] = communities[alias.community]
+    fillers = [
+        dataclasses.replace(lookup, known=known) if one is lookup else one
+        for one in source.compiled.fillers
+    ]
+    return dataclasses.replace(
+        source,
+        communities=communities,
+        compiled=dataclasses.replace(source.compiled, fillers=fillers),
+        hash=hashlib.sha256(repr((source.hash, aliases, added)).encode()).hexdigest(),
+    )
+
+
+def community_from(added: AddedCommunity) -> Community:
+    """Return the community that a user has added."""
+    return Community(
+        key=added.key,
+        integration_id=added.integration_id,
+        community_id=added.community_id,
+        timezone=zoneinfo.ZoneInfo(added.timezone),
+        attributions={},
+        known_as={},
+        name=added.name,
+    )
+
+
+def _known_as(community: Community, alias: Alias) -> Community:
+    names = (*community.known_as.get(alias.source, ()), alias.name)
+    attributions = community.attributions
+    if alias.attribution_id and not attributions.get(alias.source):
+        attributions = {**attributions, alias.source: alias.attribution_id}
+    return dataclasses.replace(
+        community,
+        attributions=attributions,
+        known_as={**community.known_as, alias.source: names},
+    )

@@ -1,0 +1,298 @@
+"""Assign the properties that sources send to communities, and take an assignment back.
+
+A user decides which community a property is. Nothing here guesses it.
+"""
+
+import contextlib
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.exceptions import NotPossible, PayloadError, Unreadable
+from adapter.mapping import overlay
+from adapter.mapping.engine import Scope
+from adapter.mapping.engine.scope import reason_for
+from adapter.mapping.engine.tables import key_from_value
+from adapter.mapping.loader.yaml_document import text_from_data
+from adapter.mapping.source import Source
+from adapter.models import Alias, Booking, BookingState, Clock, Event
+from adapter.operations.live_sources import LiveSources
+from adapter.operations.replay import REPLACEABLE, Replays
+from adapter.parsing.paths import MISSING, Path, unwrap_single
+from adapter.parsing.text import clean_text
+from adapter.settings import Settings
+from adapter.store import Database, Transaction
+
+#: Maximum number of leads that one call books or takes back.
+MOST_LEADS: Final = 200
+#: How long new bookings wait before they are sent, so that a user can undo them.
+UNDO_SECONDS: Final = 10
+#: Maximum length of a property's name.
+MAX_NAME: Final = 200
+#: States in which a booking may be in Knock.
+SENT: Final = (
+    BookingState.SENDING,
+    BookingState.SUBMITTED,
+    BookingState.BOOKED,
+    BookingState.UNKNOWN,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PropertyName:
+    """A property in a webhook, as the source names it."""
+
+    #: What the mapping reads, which identifies the property.
+    name: str
+    #: The name in the form in which names are compared.
+    key: str
+    #: The beginning of the name as JSON, as in the reasons of held leads.
+    value: str
+    #: Other text in the webhook that tells a person which property it is, or "".
+    title: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """What would happen to the leads that wait for a property's community."""
+
+    tours: int
+    #: How many of the tours are today, in the community's time zone.
+    today: int
+    guest_cards: int
+    #: Leads that would still need review, and the first reason of each kind.
+    others: int
+    #: Leads that cannot be booked any more, with the reasons.
+    refused: Mapping[str, int]
+    #: True if there are more leads than one call processes.
+    has_more: bool
+
+    @property
+    def sent(self) -> int:
+        """How many renters would get an email or a guest card."""
+        return self.tours + self.guest_cards
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TakenBack:
+    """The result of removing an alias."""
+
+    alias: Alias
+    #: How many leads wait for a community again.
+    leads: int
+    #: The bookings that may already be in Knock.
+    sent: tuple[Booking, ...]
+
+
+def names_in(source: Source, event: Event) -> list[PropertyName]:
+    """Return the properties that a webhook names, in the order of its items. Never raise."""
+    try:
+        scopes = source.compiled.item_scopes(source.scope(event.request))
+    except PayloadError:
+        return []
+    return [name for scope in scopes for name in [_name_in(source, scope)] if name is not None]
+
+
+def _name_in(source: Source, scope: Scope) -> PropertyName | None:
+    lookup = source.community_lookup.lookup
+    try:
+        used, value = next(lookup.values(scope), (None, None))
+    except Unreadable:
+        return None
+    value = unwrap_single(value)
+    key = key_from_value(value)
+    if used is None or not key:
+        return None
+    titles = filter(None, _titles(scope, used, lookup.paths))
+    return PropertyName(
+        name=_text(value),
+        key=key,
+        value=reason_for("community", "", value=value).value or "",
+        title=next((one for one in titles if one != _text(value)), ""),
+    )
+
+
+def _titles(scope: Scope, used: Path, paths: Sequence[Path]) -> Iterator[str]:
+    """Yield what describes the property: its other names, and names beside it in the payload."""
+    for path in paths:
+        if path != used:
+            yield _text(_read(scope, path))
+    parent = _read(scope, dataclasses.replace(used, parts=used.parts[:-1])) if used.parts[1:] else 0
+    if isinstance(parent, Mapping):
+        near = [name for name in parent if "name" in str(name).lower()]
+        yield from (_text(parent[name]) for name in sorted(near, key=lambda one: len(str(one))))
+
+
+def _read(scope: Scope, path: Path) -> Any:
+    with contextlib.suppress(Unreadable):
+        value = scope.read(path)
+        return None if value is MISSING else unwrap_single(value)
+    return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return ""
+    with contextlib.suppress(Unreadable):
+        return clean_text(value, MAX_NAME)
+    return ""
+
+
+class Aliases:
+    """Assigns properties on behalf of a user."""
+
+    def __init__(
+        self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
+    ) -> None:
+        self._settings, self._store, self._live = settings, store, live
+        self._clock, self._by = clock, by
+
+    def property_of(self, source: str, value: str) -> PropertyName | None:
+        """Return the property with this value, read from a lead that waits for it, or None."""
+        known = self._live.sources.get(source)
+        events = self._waiting(source, value, limit=1)
+        if known is None or not events:
+            return None
+        names = names_in(known, events[0])
+        return next((name for name in names if name.value == value), None)
+
+    def preview(self, source: str, value: str, alias: Alias) -> Preview:
+        """Return what would happen to the waiting leads if the alias were added."""
+        overrides = self._live.overrides
+        planned = dataclasses.replace(overrides, aliases=(*overrides.aliases, alias))
+        sources = overlay.apply(self._live.files, planned, self._settings.policy)
+        zone = sources[source].communities[alias.community].timezone
+        today = self._clock().astimezone(zone).date().isoformat()
+        replays = Replays(self._settings, self._store, sources, self._clock)
+        events = self._waiting(source, value)
+        counts = {"tours": 0, "today": 0, "guest_cards": 0, "others": 0}
+        refused: dict[str, int] = {}
+        for event in events[:MOST_LEADS]:
+            one = replays.replay(event.id, by=self._by, dry_run=True)
+            if one.refusal is not None:
+                refused[one.refusal] = refused.get(one.refusal, 0) + 1
+                continue
+            for name, count in _counts(one.fields, today).items():
+                counts[name] += count
+        return Preview(**counts, refused=refused, has_more=len(events) > MOST_LEADS)
+
+    def add(self, alias: Alias) -> None:
+        """Remember an alias. Raise :class:`NotPossible` if the name or community is not usable."""
+        source = self._live.sources.get(alias.source)
+        if source is None:
+            raise NotPossible(f"there is no source {alias.source}")
+        if alias.community not in source.communities:
+            raise NotPossible(f"there is no community {alias.community}")
+        if known := source.community_lookup.known.get(alias.key):
+            raise NotPossible(f"{alias.source} already uses this name for {known.key}")
+        has_own = source.communities[alias.community].attributions.get(alias.source)
+        if not has_own and not alias.attribution_id:
+            raise NotPossible(f"{alias.community} has no attribution for {alias.source}")
+        with self._store.transaction() as tx:
+            if not tx.overrides.add_alias(alias):
+                raise NotPossible("somebody else has just assigned this property")
+            self._record(tx, "property_assigned", alias)
+        self._live.refresh()
+
+    def book_waiting(self, source: str, value: str) -> tuple[int, int]:
+        """Map the waiting leads again. Return how many have changed, and how many are left.
+
+        New bookings are sent after :data:`UNDO_SECONDS`.
+        """
+        replays = Replays(self._settings, self._store, self._live.sources, self._clock)
+        events = self._waiting(source, value)
+        for event in events[:MOST_LEADS]:
+            until = self._clock() + dt.timedelta(seconds=UNDO_SECONDS)
+            replays.replay(event.id, by=self._by, dry_run=False, send_after=until)
+        left = len(self._waiting(source, value))
+        return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
+
+    def book_all_waiting(self, alias: Alias) -> int:
+        """Map all leads again that wait for an alias's name. Return how many have changed."""
+        with self._store.transaction() as tx:
+            unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
+        values = [one.value or "" for one in unknown if one.source == alias.source]
+        total = 0
+        for value in values:
+            name = self.property_of(alias.source, value)
+            changed = 1 if name is not None and name.key == alias.key else 0
+            while changed:
+                changed, _ = self.book_waiting(alias.source, value)
+                total += changed
+        return total
+
+    def remove(self, source: str, key: str) -> TakenBack:
+        """Forget an alias, and take back the leads that were not sent yet.
+
+        Raise :class:`NotPossible` if there is no such alias.
+        """
+        with self._store.transaction() as tx:
+            alias = tx.overrides.remove_alias(source, key)
+            if alias is None:
+                raise NotPossible("this assignment was already taken back")
+            self._record(tx, "property_unassigned", alias)
+        self._live.refresh()
+        waiting = self._bookings_of(alias, REPLACEABLE)
+        replays = Replays(self._settings, self._store, self._live.sources, self._clock)
+        for event_id in dict.fromkeys(booking.event_id for booking in waiting):
+            replays.replay(event_id, by=self._by, dry_run=False)
+        # Some may have been sent in the meantime.
+        return TakenBack(
+            alias=alias,
+            leads=len(waiting) - len(self._bookings_of(alias, REPLACEABLE)),
+            sent=tuple(self._bookings_of(alias, SENT)),
+        )
+
+    def _bookings_of(self, alias: Alias, states: Sequence[BookingState]) -> list[Booking]:
+        """Return the bookings whose community comes from an alias."""
+        source = self._live.files.get(alias.source)
+        if source is None:
+            return []
+        with self._store.transaction() as tx:
+            found = tx.overrides.bookings_since(
+                alias, alias.at, [str(state) for state in states], limit=MOST_LEADS
+            )
+            events = {one.event_id: tx.events.get(one.event_id) for one in found}
+        return [
+            booking
+            for booking in found
+            for event in [events[booking.event_id]]
+            if event is not None and alias.key in {one.key for one in names_in(source, event)}
+        ]
+
+    def _waiting(self, source: str, value: str, *, limit: int = MOST_LEADS + 1) -> list[Event]:
+        """Return the webhooks whose leads wait for a property's community, oldest first."""
+        with self._store.transaction() as tx:
+            ids = tx.overrides.events_waiting(source, value, limit=limit)
+            events = [tx.events.get(one) for one in ids]
+        return [event for event in events if event is not None and event.kept == "all"]
+
+    def _record(self, tx: Transaction, action: str, alias: Alias) -> None:
+        # Without the name, which comes from a payload.
+        detail = f"{alias.source}: {alias.community}"
+        tx.audit.record(action, by=self._by, at=self._clock(), detail=detail)
+
+
+def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]:
+    after: dict[str, list[Any]] = {}
+    for name, (_, new) in fields.items():
+        after.setdefault(name.partition(".")[2], []).append(new)
+    outcomes = after.get("outcome", [])
+    return {
+        "tours": outcomes.count("book"),
+        "today": sum(today in str(tour) for tour in after.get("tour", [])),
+        "guest_cards": outcomes.count("prospect"),
+        "others": 0 if outcomes else 1,
+    }
+
+
+def yaml_of(aliases: Sequence[Alias]) -> str:
+    """Return the lines to add to communities.yaml, so that it knows these names itself."""
+    entries: dict[str, dict[str, Any]] = {}
+    for alias in aliases:
+        entry = entries.setdefault(alias.community, {"known_as": {}})
+        entry["known_as"].setdefault(alias.source, []).append(alias.name)
+        if alias.attribution_id:
+            entry.setdefault("attributions", {})[alias.source] = alias.attribution_id
+    return text_from_data(entries) if entries else ""

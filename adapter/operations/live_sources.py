@@ -1,0 +1,79 @@
+"""Keep a process's sources up to date with what users put in place in the console."""
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Mapping
+
+from adapter.mapping import overlay
+from adapter.mapping.source import Source
+from adapter.models import NO_OVERRIDES, Alias, Overrides
+from adapter.settings import Settings
+from adapter.store import Database
+
+log = logging.getLogger(__name__)
+
+#: How often each process checks for changes.
+REFRESH_SECONDS = 2.0
+
+
+class LiveSources:
+    """The sources in use: those from files, with what users have put in place."""
+
+    def __init__(self, settings: Settings, store: Database, files: Mapping[str, Source]) -> None:
+        self._settings, self._store = settings, store
+        self._lock = threading.Lock()
+        self.files = self.sources = files
+        self.overrides: Overrides = NO_OVERRIDES
+
+    def replace_files(self, files: Mapping[str, Source]) -> None:
+        """Use newly loaded files."""
+        with self._lock:
+            self.files = files
+            self._apply(self.overrides)
+
+    def refresh(self) -> bool:
+        """Load what users have put in place if it has changed. Return True if it has."""
+        with self._store.statement() as tx:
+            changes = tx.overrides.changes()
+        if changes == self.overrides.changes:
+            return False
+        with self._lock:
+            with self._store.transaction() as tx:
+                overrides = tx.overrides.all()
+            if overrides.changes == self.overrides.changes:
+                return False  # another thread has loaded it in the meantime
+            self._apply(overrides)
+        log.info("put_in_place_loaded", extra={"changes": overrides.changes})
+        return True
+
+    def status_of(self, alias: Alias) -> str:
+        """Return whether an alias is in use, and if not, why."""
+        source = self.files.get(alias.source)
+        if source is None:
+            return f"not used: there is no source {alias.source}"
+        if known := source.community_lookup.known.get(alias.key):
+            return f"not used: communities.yaml has this name for {known.key}"
+        if alias.community not in self.sources[alias.source].communities:
+            return f"not used: there is no community {alias.community}"
+        return "in use"
+
+    def _apply(self, overrides: Overrides) -> None:
+        self.overrides = overrides
+        used = overrides
+        if self._settings.mappings_from_files_only:
+            used = dataclasses.replace(overrides, versions={})
+        sources = overlay.apply(self.files, used, self._settings.policy)
+        for source in sources.values():
+            for problem in source.version_problems:
+                log.error("mapping_version_invalid", extra={"problem": str(problem)})
+        self.sources = sources  # a single assignment, so that no thread sees a partial set
+
+
+def live_sources(
+    settings: Settings, store: Database, files: Mapping[str, Source]
+) -> Mapping[str, Source]:
+    """Return the sources to use, given those from files, for a process that ends soon."""
+    live = LiveSources(settings, store, files)
+    live.refresh()
+    return live.sources

@@ -1,0 +1,85 @@
+"""Read and write what users have put in place in the console, in addition to the files."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from adapter.models import AddedCommunity, Alias, Booking, MappingVersion, Overrides
+from adapter.store.queries import Statements
+from adapter.store.rows import booking_from_row
+
+#: Maximum number of a source's versions to list.
+MOST_VERSIONS = 100
+
+
+class OverridesTable(Statements):
+    """Reads and writes aliases, communities and mappings within a transaction."""
+
+    def changes(self) -> int:
+        """Return the number of changes so far."""
+        row = self._one("changes_in_place")
+        return row["changes"] if row else 0
+
+    def all(self) -> Overrides:
+        """Return everything that is in place now."""
+        return Overrides(
+            changes=self.changes(),
+            aliases=tuple(Alias(**row) for row in self._all("list_aliases")),
+            communities=tuple(AddedCommunity(**row) for row in self._all("list_added_communities")),
+            versions={row["source"]: MappingVersion(**row) for row in self._all("newest_versions")},
+        )
+
+    def add_alias(self, alias: Alias) -> bool:
+        """Add an alias. Return False if the source already has one for this name."""
+        self._run("count_change_in_place")
+        values = {name: getattr(alias, name) for name in Alias.__slots__}
+        return self._one("add_alias", **values) is not None
+
+    def remove_alias(self, source: str, key: str) -> Alias | None:
+        """Remove and return an alias. Return None if it does not exist."""
+        self._run("count_change_in_place")
+        row = self._one("remove_alias", source=source, key=key)
+        return Alias(**row) if row else None
+
+    def add_community(self, community: AddedCommunity) -> bool:
+        """Add a community. Return False if the key is taken."""
+        self._run("count_change_in_place")
+        values = {name: getattr(community, name) for name in AddedCommunity.__slots__}
+        return self._one("add_community", **values) is not None
+
+    def versions(self, source: str) -> list[MappingVersion]:
+        """Return a source's versions, newest first."""
+        rows = self._all("versions_of", source=source, limit=MOST_VERSIONS)
+        return [MappingVersion(**row) for row in rows]
+
+    def add_version(
+        self,
+        source: str,
+        text: str | None,
+        *,
+        file_hash: str,
+        reason: str,
+        by: str,
+        at: dt.datetime,
+    ) -> MappingVersion:
+        """Put a mapping in place of a source's file, or the file itself if ``text`` is None."""
+        self._run("count_change_in_place")
+        values = {"source": source, "text": text, "file_hash": file_hash}
+        row = self._one("add_version", **values, reason=reason, by=by, at=at)
+        assert row is not None  # noqa: S101 - an aggregate always gives a row
+        return MappingVersion(**row)
+
+    def bookings_since(
+        self, alias: Alias, since: dt.datetime, states: Sequence[str], *, limit: int
+    ) -> list[Booking]:
+        """Return the source's bookings at an alias's community since a time, newest first."""
+        where = {"source": alias.source, "community": alias.community}
+        rows = self._all("bookings_at_alias", **where, since=since, states=states, limit=limit)
+        return [booking_from_row(row) for row in rows]
+
+    def events_waiting(self, source: str, value: str, *, limit: int) -> list[int]:
+        """Return the events with leads that are held because a community's name is unknown.
+
+        ``value`` is the name as shortened in the leads' reasons. The oldest event comes first.
+        """
+        rows = self._all("events_waiting", source=source, value=value, limit=limit)
+        return [row["event_id"] for row in rows]

@@ -1,0 +1,242 @@
+"""Test what a newcomer wanted to say in a mapping, one shape of a sender after another."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.mapping import registry
+from adapter.mapping.engine import Outcome
+from adapter.mapping.provenance import provenance_of
+from adapter.models import WebhookRequest
+from adapter.settings import Policy
+from tests.unit.test_mapping_engine import LEAD, map_json, only_item, reasons, source_of
+
+# --- names in parts or whole
+
+
+@pytest.mark.parametrize(
+    ("given", "first_name", "last_name"),
+    [
+        ({"first": "Mary Ann", "last": "de la Cruz", "name": "M. Cruz"}, "Mary Ann", "de la Cruz"),
+        ({"first": "", "last": None, "name": "Dana Okafor"}, "Dana", "Okafor"),
+        ({"first": "Dana", "last": "", "name": "Dana Okafor"}, "Dana", "Okafor"),
+        ({"first": "Dana", "last": "undefined", "name": "Dana Okafor"}, "Dana", "Okafor"),
+        ({"first": "Dana", "last": "Okafor", "name": ""}, "Dana", "Okafor"),
+    ],
+)
+def test_a_name_in_parts_goes_before_the_whole_name(
+    tmp_path: Path, given: dict[str, Any], first_name: str, last_name: str
+) -> None:
+    lead = LEAD | given
+    source = source_of(tmp_path, lead, {"first_name": "first", "last_name": "last"})
+    item = only_item(map_json(source, lead))
+    assert item.outcome is Outcome.BOOK
+    assert (item.appointment["first_name"], item.appointment["last_name"]) == (
+        first_name,
+        last_name,
+    )
+
+
+def test_no_name_at_all_is_held(tmp_path: Path) -> None:
+    lead = LEAD | {"first": "Dana", "last": "", "name": ""}
+    source = source_of(tmp_path, lead, {"first_name": "first", "last_name": "last"})
+    assert "name is empty" in reasons(map_json(source, lead))["name"]
+
+
+def test_a_whole_name_is_the_fallback_of_each_item(tmp_path: Path) -> None:
+    leads = [{"id": "1", "last": "Okafor"}, {"id": "2", "last": ""}]
+    source = source_of(
+        tmp_path,
+        LEAD | {"leads": leads, "name": "Lee Park"},
+        {"last_name": "lead.last"},
+        for_each={"lead": "leads"},
+        dedupe="lead.id",
+    )
+    items = map_json(source, LEAD | {"leads": leads, "name": "Lee Park"}).items
+    assert [item.appointment["last_name"] for item in items] == ["Okafor", "Park"]
+
+
+# --- a template where a path may stand
+
+
+def test_a_template_joins_several_values(tmp_path: Path) -> None:
+    lead = LEAD | {
+        "first": "Dana",
+        "last": "Okafor",
+        "site": "D",
+        "unit": "2",
+        "day": "2026-03-14",
+        "hour": "14:30",
+    }
+    source = source_of(
+        tmp_path,
+        lead,
+        {"name": ["{first} {last}", "name"], "starts_at": "{day} {hour}"},
+        dedupe="{site}-{unit}",
+    )
+    item = only_item(map_json(source, lead))
+    assert item.appointment["appointment_time"] == "20:30:00"
+    assert item.dedupe_key == "D-2"
+    delivery = WebhookRequest.from_body(b'{"first": "Dana", "last": "Okafor"}')
+    lines = {line.line: line.places for line in provenance_of(source, delivery)[0]}
+    assert [path for path, _ in lines["name"]] == ["first", "last"]
+
+
+def test_a_template_with_an_empty_value_is_empty(tmp_path: Path) -> None:
+    lead = LEAD | {"first": "Dana", "last": "", "name": "Lee Park"}
+    source = source_of(tmp_path, lead, {"name": ["{first} {last}", "name"]})
+    assert only_item(map_json(source, lead)).appointment["last_name"] == "Park"
+
+
+# --- lists in lists, and lookups between lists
+
+ACCOUNTS: dict[str, Any] = {
+    "accounts": [
+        {
+            "property": "D",
+            "people": [{"id": "p1", "name": "Dana Okafor"}, {"id": "p2", "name": "Lee Park"}],
+            "tours": [
+                {"id": "t1", "who": "p2", "at": "2026-03-14T14:30"},
+                {"id": "t2", "who": "p1", "at": "2026-03-14T15:30"},
+            ],
+        },
+        {
+            "property": "7",
+            "people": [{"id": "p1", "name": "Ana Diaz"}],
+            "tours": [{"id": "t3", "who": "p1", "at": "2026-03-15T14:30"}],
+        },
+    ],
+    "emails": [
+        {"person": "Dana Okafor", "email": "dana@example.com"},
+        {"person": "Lee Park", "email": "lee@example.com"},
+        {"person": "Ana Diaz", "email": "ana@example.com"},
+    ],
+}
+
+
+def accounts_source(folder: Path, **more: Any) -> Any:
+    return source_of(
+        folder,
+        ACCOUNTS,
+        {"name": "who.name", "email_1": "email", "starts_at": "tour.at"},
+        read={
+            "who": {"list": "account.people", "by": "id", "equals": "tour.who"},
+            "email": {"list": "emails", "by": "person", "equals": "who.name", "value": "email"},
+        },
+        for_each={"account": "accounts", "tour": "account.tours"},
+        dedupe="tour.id",
+        community="account.property",
+        **more,
+    )
+
+
+def test_lists_in_lists_keep_the_level_above(tmp_path: Path) -> None:
+    mapped = map_json(accounts_source(tmp_path), ACCOUNTS)
+    assert [item.outcome for item in mapped.items] == ["book"] * 3
+    facts = [
+        (item.appointment["last_name"], item.appointment["email_1"], item.dedupe_key)
+        for item in mapped.items
+    ]
+    assert facts == [
+        ("Park", "lee@example.com", "t1"),
+        ("Okafor", "dana@example.com", "t2"),
+        ("Diaz", "ana@example.com", "t3"),
+    ]
+
+
+def test_a_lookup_that_finds_two_or_none_is_held(tmp_path: Path) -> None:
+    source = accounts_source(tmp_path)
+    twice = ACCOUNTS | {
+        "emails": [*ACCOUNTS["emails"], {"person": "Lee Park", "email": "other@example.com"}]
+    }
+    first, *others = map_json(source, twice).items
+    assert first.outcome is Outcome.HELD
+    assert [item.outcome for item in others] == ["book", "book"]
+    without = ACCOUNTS | {"emails": ACCOUNTS["emails"][1:]}
+    _, second, _ = map_json(source, without).items
+    assert second.outcome is Outcome.HELD
+    assert any("no item of the list has this value" in one.reason for one in second.reasons)
+
+
+def test_an_outer_item_without_inner_items_is_reported(tmp_path: Path) -> None:
+    first, second = ACCOUNTS["accounts"]
+    items = map_json(
+        accounts_source(tmp_path), ACCOUNTS | {"accounts": [first | {"tours": []}, second]}
+    ).items
+    assert [reason.reason for reason in items[0].reasons] == ["1 of 2 have no items here"]
+    none = map_json(accounts_source(tmp_path), ACCOUNTS | {"accounts": [first | {"tours": []}]})
+    assert none.outcome is Outcome.HELD
+    assert reasons(none)["for_each"] == "there are no items"
+
+
+def test_the_items_of_all_levels_are_limited_together(tmp_path: Path) -> None:
+    tours = [{"id": str(number), "who": "p1"} for number in range(20)]
+    account = ACCOUNTS["accounts"][0] | {"tours": tours}
+    mapped = map_json(accounts_source(tmp_path), ACCOUNTS | {"accounts": [account] * 3})
+    assert reasons(mapped)["for_each"] == "there are 60 items, more than 50"
+
+
+def test_values_of_each_level_are_located(tmp_path: Path) -> None:
+    body = json.dumps(ACCOUNTS).encode()
+    items = provenance_of(accounts_source(tmp_path), WebhookRequest.from_body(body))
+    last = {line.line: line.places for line in items[2]}
+    assert last["starts_at"] == (("tour.at", (("accounts", 1, "tours", 0, "at"),)),)
+    assert last["community"] == (("account.property", (("accounts", 1, "property"),)),)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"for_each": {"account": "accounts", "tour": "tours"}}, "for_each.tour: must be a list"),
+        ({"dedupe": "account.property"}, "at least one path must be inside the item: tour.…"),
+        (
+            {"read": {"who": {"list": "account.people", "by": "id", "of": "tour.who"}}},
+            "unknown option 'of'",
+        ),
+        ({"read": {"who": {"list": "account.people", "by": "id"}}}, "read.who: must be { json"),
+        (
+            {"read": {"who": {"json": "account", "equals": "tour.who"}}},
+            "read.who.equals: cannot be combined with 'json': remove it",
+        ),
+    ],
+)
+def test_mistakes_in_nested_lists(tmp_path: Path, sections: dict[str, Any], message: str) -> None:
+    accounts_source(tmp_path)
+    mapping = json.loads((tmp_path / "feed.yaml").read_text()) | sections
+    (tmp_path / "feed.yaml").write_text(json.dumps(mapping))
+    problems = list(map(str, registry.check([tmp_path / "feed.yaml"], Policy())))
+    assert any(message in one for one in problems), problems
+
+
+# --- text after or between labels
+
+MAIL = """You have a new request.
+Interest: *Maple Court* (unit 2B), tour on
+ 3/14/2026 at 2:30 PM
+with Sam. > Phone : (303) 555-0142
+"""
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ({"after": "Interest:"}, "Maple Court* (unit 2B), tour on"),
+        ({"after": "interest:", "before": "(unit"}, "Maple Court"),
+        ({"after": "tour on", "before": "with Sam"}, "3/14/2026 at 2:30 PM"),
+        ({"after": "new request. Interest:", "before": ","}, "Maple Court* (unit 2B)"),
+        ({"after": "Phone:"}, "(303) 555-0142"),
+        ({"after": "tour"}, "on"),
+        ({"after": "equest"}, None),
+        ({"after": "Interest:", "before": "nowhere"}, None),
+    ],
+)
+def test_text_after_or_between_labels(
+    tmp_path: Path, labels: dict[str, str], text: str | None
+) -> None:
+    source = source_of(
+        tmp_path, LEAD | {"mail": MAIL}, {}, read={"found": {"text": "mail", **labels}}
+    )
+    delivery = WebhookRequest.from_body(json.dumps(LEAD | {"mail": MAIL}).encode())
+    assert source.compiled.scopes(source.scope(delivery))[0].names["found"] == text
