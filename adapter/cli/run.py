@@ -128,6 +128,7 @@ def worker() -> None:
     with errors_as_json():
         settings = settings_from()
         logs.configure(settings.log_level)
+        logs.log_crashes()
         for name in untrimmed(settings.environ, SECRET_NAMES):
             log.warning("secret_not_trimmed", extra={"variable": name})
         services.log_service_links(settings)

@@ -52,6 +52,7 @@ def create_app() -> flask.Flask:
     """Return the WSGI application of a gunicorn worker."""
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
+    logs.log_crashes()
     created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
     refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
@@ -108,6 +109,7 @@ def on_starting(server: Any) -> None:
     name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
+    logs.log_crashes()
     services.log_service_links(settings)
     _load(settings)
     # Gunicorn's own SIGHUP handler shuts down everything if the new workers do not start.

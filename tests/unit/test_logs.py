@@ -1,0 +1,42 @@
+"""Test what is logged in real processes: JSON only, with constant names and without texts."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+SETUP = "import logging, threading; from adapter import logs; logs.configure(); logs.log_crashes()"
+
+
+def logged(code: str) -> list[dict[str, Any]]:
+    """Run code in a process that logs as web and worker do. Return its log lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{SETUP}\n{code}"], capture_output=True, text=True, check=False
+    )
+    assert "secret" not in done.stderr
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_a_crash_is_an_event_and_not_a_traceback() -> None:
+    (line,) = logged("raise ValueError('secret')")
+
+    assert (line["level"], line["event"]) == ("critical", "process_crashed")
+    assert line["error"]["chain"][0]["type"] == "ValueError"
+
+
+def test_so_is_the_crash_of_a_thread_and_an_error_that_python_ignores() -> None:
+    thread = "t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()"
+    ignored = "class A:\n  def __del__(self): raise ValueError('secret')\nA()"
+
+    assert [line["event"] for line in logged(thread)] == ["process_crashed"]
+    assert [line["event"] for line in logged(ignored)] == ["error_ignored"]
+
+
+def test_of_what_libraries_log_only_the_place_is_kept() -> None:
+    code = "def f(): logging.getLogger('some.library').error('secret %s', 1)\nf()"
+    warned = "import warnings; warnings.warn('secret')"
+    (line,), (warning,) = logged(code), logged(warned)
+
+    assert line["event"] == warning["event"] == "library_message"
+    assert line["logger"] == "some.library"
+    assert line["where"].startswith("f:")
