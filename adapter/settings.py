@@ -411,12 +411,15 @@ class Policy:
         "Comma-separated email addresses and phone numbers (+13035550100) that many people "
         "share. They do not identify a person.")
     tour_types: Mapping[str, str] = setting("ADAPTER_TOUR_TYPES", {}, spelling_of("tour_type"),
-        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. Unset: not sent.")
+        "Propexo's spelling of tour types: in_person=…,self_guided=…,video=…. If unset, they go "
+        "into the notes.")
     first_contact_types: Mapping[str, str] = setting(
         "ADAPTER_FIRST_CONTACT_TYPES", {}, spelling_of("first_contact_type"),
-        "Propexo's spelling of first contact types: internet=…,chat=…,call=…,email=…,sms=….")
+        "Propexo's spelling of first contact types: internet=…,chat=…,call=…,email=…,sms=…. If "
+        "unset, they go into the notes.")
     pets: Mapping[str, str] = setting("ADAPTER_PETS", {}, spelling_of("pets"),
-        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=….")
+        "Propexo's spelling of pets: cat=…,small_dog=…,large_dog=…. If unset, they go into the "
+        "notes.")
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
@@ -433,43 +436,48 @@ class Settings:
     """All settings from the environment. Durations are in seconds, and sizes are in bytes."""
 
     database_url: str | None = setting("DATABASE_URL", None, read_database_url,
-        "URL of PostgreSQL 15 or newer. Unset: an embedded server in the data folder.", secret=True)
+        "URL of a database on PostgreSQL 15 or newer. If unset, an embedded server is used.",
+        secret=True)
     port: int = setting("PORT", 8000, integer(1, 65535), "Port on which the web process listens.")
     host: str = setting("ADAPTER_HOST", "127.0.0.1", str,
-        "Address on which the web process listens. Unset: 127.0.0.1, or 0.0.0.0 for `adapter web` "
-        "if PORT is set.")
+        "Address on which the web process listens. If unset, it is 0.0.0.0 for `adapter web` with "
+        "PORT, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Bearer token for Propexo. `sandbox`, or unset (without DATABASE_URL and before anything "
- "has been booked in Knock): `adapter run` books in its own sandbox.",
+        "Bearer token for Propexo. With `sandbox`, `adapter run` books in its own sandbox. So it "
+        "does without a token, if DATABASE_URL is unset and nothing was booked in Knock before.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
-        "Secret for the webhooks that Propexo sends to /propexo/webhooks. Unset: rejected.",
+        "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, they are "
+        "rejected.",
         secret=True)
     propexo_base_url: str = setting("PROPEXO_BASE_URL", PROPEXO_URL, read_url,
-        "URL of Propexo's API. Must be HTTPS, unless on this machine or `PROPEXO_TOKEN=sandbox`.")
+        "URL of Propexo's API. It must be HTTPS, except on this machine or with "
+        "`PROPEXO_TOKEN=sandbox`.")
     data_dir: Path = setting("ADAPTER_DATA_DIR", Path("var"), Path,
         "Folder for the data of the embedded PostgreSQL and the demo.")
     mappings_dir: Path = setting("ADAPTER_MAPPINGS_DIR", Path("mappings"), Path,
         "Folder that contains the mappings and communities.yaml.")
     mappings_from_files_only: bool = setting(
         "ADAPTER_MAPPINGS_FROM_FILES_ONLY", False, read_flag,  # noqa: FBT003 - its default
-        "yes or no: whether mappings are changed only in their files, for example in git. The "
-        "console then offers a patch instead of putting a mapping in place.")
+        "Set `yes` if mappings are changed only in their files, for example in git. The console "
+        "then offers a patch instead of saving a mapping.")
     public_url: str | None = setting("ADAPTER_PUBLIC_URL", None, read_url,
         "URL at which senders reach the adapter. Required for signatures that cover the URL.")
     sandbox_port: int = setting("ADAPTER_SANDBOX_PORT", 8001, integer(1, 65535),
         "Port on which the sandbox listens.")
     max_body_bytes: int = setting("ADAPTER_MAX_BODY_BYTES", 1024**2, integer(1024, 64 * 1024**2),
-        "Larger webhooks are rejected with 413.")
+        "Maximum size of a webhook in bytes. Larger webhooks are rejected with 413.")
     trusted_proxies: Proxies = setting("ADAPTER_TRUSTED_PROXIES", NO_PROXIES, read_proxies,
-        "Number of trusted proxies, or their networks separated by commas. 0 trusts none. "
-        "Heroku: 1.")
+        "Number of trusted proxies, or their comma-separated networks. 0 trusts none. On Heroku, "
+        "set 1.")
     address_limit_per_minute: int = setting(
         "ADAPTER_ADDRESS_LIMIT_PER_MINUTE", 300, integer(1, 1_000_000),
-        "Number of rejected requests after which an IP address gets 429, per web process.")
+        "Maximum number of rejected requests per minute from an IP address, per web process. "
+        "Further requests get 429.")
     source_limit_per_minute: int = setting(
         "ADAPTER_SOURCE_LIMIT_PER_MINUTE", 6000, integer(1, 10_000_000),
-        "Number of verified webhooks after which a source gets 429, per web process.")
+        "Maximum number of verified webhooks per minute from a source, per web process. Further "
+        "webhooks get 429.")
     rejections_per_source: int = setting("ADAPTER_REJECTIONS_PER_SOURCE", 200, integer(1, 100_000),
         "Maximum number of rejected requests kept per source. The oldest are deleted first.")
     rejection_bytes_per_source: int = setting(
@@ -478,29 +486,30 @@ class Settings:
     #: Measured from the first byte sent to the last byte received.
     propexo_timeout_seconds: float = setting(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS", 20.0, seconds(1, 120),
-        "Timeout for a request to Propexo. If it expires, the outcome is unknown.")
+        "Timeout for a request to Propexo. After a timeout, the outcome is unknown.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
-        "How long a job at Propexo may stay PENDING before the booking becomes `unknown`.")
+        "Time that a job at Propexo may stay PENDING. Then the booking becomes `unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
         "Maximum requests to Propexo in any 60 seconds, for all workers combined.")
     soon_hours: int = setting("ADAPTER_SOON_HOURS", 24, integer(0, 8760),
         "Tours that start within this many hours are sent before all other bookings.")
     notice_minutes: int = setting("ADAPTER_NOTICE_MINUTES", 5, integer(0, 1440),
-        "A tour that starts in fewer minutes than this is not booked and becomes `expired`.")
+        "A tour that starts in less than this many minutes is not sent and becomes `expired`.")
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
-        "A lead without a tour time is retried for this many hours, then becomes `expired`.")
+        "A guest card is retried for this many hours. Then it becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
-        "How many hours Propexo's lists may lag behind Knock. The adapter searches for an "
- "`unknown` booking for this long.")
+        "Number of hours by which Propexo's lists may lag behind Knock. The adapter searches for "
+        "an `unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
         "Payloads are deleted after this many days, but not before their tours are over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days; IDs, states and times stay.")
+        "Names, contacts and notes are deleted after this many days. IDs, states and times stay.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
-        "Each source's share of sending capacity, such as rentfeed=3,website=1. Default: 1 each.")
+        "Each source's share of the sending capacity, such as rentfeed=3,website=1. The default "
+        "weight is 1.")
     worker_concurrency: int = setting("ADAPTER_WORKER_CONCURRENCY", 12, integer(8, 64),
-        "Number of threads per worker. Six send bookings; the others map and check.")
+        "Number of threads per worker. Six threads send bookings, and the others map and check.")
     web_workers: int = setting("WEB_CONCURRENCY", 2, integer(1, 64),
         "Number of web server processes.")
     web_threads: int = setting("ADAPTER_WEB_THREADS", 8, integer(1, 64),
@@ -510,28 +519,28 @@ class Settings:
         "Comma-separated console users, as printed by `adapter users add NAME --print`.",
         secret=True)
     metrics_token: str | None = setting("ADAPTER_METRICS_TOKEN", None, str,
-        "Bearer token for /metrics. Unset: /metrics is closed.", secret=True)
+        "Bearer token for /metrics. If unset, /metrics is closed.", secret=True)
     api_token: str | None = setting("ADAPTER_API_TOKEN", None, read_long_token,
-        "Bearer token for /api, at least 20 characters. It reads all leads, with personal data. "
-        "Unset: /api is closed.", secret=True)
+        "Bearer token for /api, with at least 20 characters. It gives access to all leads and "
+        "their personal data. If unset, /api is closed.", secret=True)
     status_webhook_url: str | None = setting("ADAPTER_STATUS_WEBHOOK_URL", None, read_private_url,
-        "URL that gets a signed webhook when a lead is booked, needs review, failed or is "
-        "canceled. HTTPS, except to this machine. Unset: none are sent.")
+        "URL that gets a signed webhook when a lead is booked, needs review, fails or is canceled. "
+        "It must be HTTPS, except on this machine. If unset, no webhooks are sent.")
     status_webhook_secrets: tuple[str, ...] = setting(
         "ADAPTER_STATUS_WEBHOOK_SECRET", (), read_signing_secrets,
-        "Secret that signs these webhooks: `whsec_` and 24 to 64 bytes in base64. During a change, "
-        "both secrets, separated by a comma.", secret=True)
+        "Secret that signs the status webhooks: `whsec_` and 24 to 64 base64-encoded bytes. While "
+        "you change it, set both secrets, separated by a comma.", secret=True)
     encryption_keys: tuple[str, ...] = setting(
         "ADAPTER_ENCRYPTION_KEYS", (), read_encryption_keys,
         "Comma-separated keys that encrypt stored requests, newest first, as printed by "
-        "`adapter encryption key`. Unset: requests are not encrypted.", secret=True)
+        "`adapter encryption key`. If unset, requests are not encrypted.", secret=True)
     alarms: tuple[str, ...] = setting("ADAPTER_ALARMS", (), read_alarm_urls,
-        "Comma-separated Apprise URLs of the services that tell people of problems, such as "
-        "mailtos://…, slack://… or pagerduty://…. Unset: no one is notified.",
+        "Comma-separated Apprise URLs of the services that notify people of problems, such as "
+        "mailtos://…, slack://… or pagerduty://…. If unset, no one is notified.",
         secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
-        "yes or no: whether this version's worker may work on a database that a newer version has "
-        "migrated, after a rollback.")
+        "Set `yes` after a rollback to let this version's worker use a database that a newer "
+        "version has migrated.")
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()

@@ -1,4 +1,4 @@
-"""Define commands for mapping authors: ``check``, ``explain``, ``new`` and ``schema``."""
+"""Define commands for mapping authors: ``check``, ``explain`` and ``schema``."""
 
 import contextlib
 import sys
@@ -12,12 +12,9 @@ from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
 from adapter.mapping.authoring.explain import rows_from_source, text_from_rows
 from adapter.mapping.authoring.json_schema import mapping_schema
-from adapter.mapping.authoring.scaffold import mapping_from_sample
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader.loader import NAME
-from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
-from adapter.parsing.body import parse
 from adapter.settings import UNTRIMMED, Settings, settings_from
 from adapter.webhooks.endpoints import untrimmed_secrets
 
@@ -131,41 +128,6 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
     text = "\n".join([title, *text_from_rows(rows)])
     output.show(rows, text, as_json=as_json)
-
-
-@click.command(epilog=examples("adapter new acme --sample acme-tour.json"))
-@click.argument("name", metavar="SOURCE")
-@click.option(
-    "--sample",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="File with a real body from the sender.",
-)
-@mappings_option
-@click.option(
-    "--content-type",
-    help="Content type of the sample. By default, it depends on the file extension.",
-)
-def new(name: str, sample: Path, folder: Path | None, content_type: str | None) -> None:
-    """Draft a new mapping from a sample payload.
-
-    Confirm each guess in the draft.
-    """
-    folder = _folder(folder)
-    file = folder / f"{name}.yaml"
-    if not NAME.match(name):
-        raise click.BadParameter("use a to z, 0 to 9, - and _")
-    if file.exists():
-        raise ConfigurationError(f"{file} already exists; choose another name")
-    body = read_file(sample)
-    data = parse(body, content_type or content_type_of(sample, body))
-    beside = folder / "samples" / f"{name}{sample.suffix or '.json'}"
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    if not beside.exists():
-        beside.write_bytes(body)
-    file.write_text(mapping_from_sample(name, f"samples/{beside.name}", data), encoding="utf-8")
-    click.echo(f"wrote {file} and {beside}")
-    click.echo(f"Confirm each guess and fill in each TODO, then run: adapter check {file}")
 
 
 @click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))

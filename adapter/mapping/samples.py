@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +49,9 @@ def content_type_of(file: Path, raw: bytes) -> str:
     return kind
 
 
-def sample_from_test(test: Mapping[str, Any], folder: Path, kind: str | None) -> Sample:
+def sample_from_test(
+    test: Mapping[str, Any], folder: Path, kind: str | Sequence[str] | None
+) -> Sample:
     """Load a test's payload. Raise ValueError with the reason if it cannot be loaded."""
     payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
@@ -61,7 +63,9 @@ def sample_from_test(test: Mapping[str, Any], folder: Path, kind: str | None) ->
     return Sample(payload=payload, headers=headers, query=query)
 
 
-def _read(file: Path, name: str, content_type: str | None, kind: str | None, query: str) -> Any:
+def _read(
+    file: Path, name: str, content_type: str | None, kind: str | Sequence[str] | None, query: str
+) -> Any:
     try:
         raw = file.read_bytes()
     except (OSError, ValueError):

@@ -5,7 +5,7 @@ import datetime as dt
 import functools
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,8 @@ class Source:
     secrets: tuple[str, ...]
     handshake: Any
     respond: Mapping[str, Any] | None
-    #: The format under ``body:``, or None to use the content type.
-    kind: str | None
+    #: The format or formats under ``body:``, or None to use the content type.
+    kind: str | Sequence[str] | None
     blanks: frozenset[str]
     #: All communities, by key.
     communities: Mapping[str, Community]
@@ -102,6 +102,11 @@ class Source:
             # The webhook must be stored even if its key cannot be read.
             log.exception("dedupe_key_failed", extra={"source": self.name})
             return None
+
+    @property
+    def stripped_names(self) -> tuple[str, ...]:
+        """The names of the fields whose values are removed before a request is stored."""
+        return tuple(self.sections.get("strip", ()))
 
     @property
     def delivery_header(self) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from adapter.exceptions import NotPossible, PayloadError, Unreadable
 from adapter.mapping import overlay
 from adapter.mapping.engine import Scope
+from adapter.mapping.engine.fields import paths_of
 from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.yaml_document import text_from_data
@@ -104,7 +105,7 @@ def _name_in(source: Source, scope: Scope) -> PropertyName | None:
     key = key_from_value(value)
     if used is None or not key:
         return None
-    titles = filter(None, _titles(scope, used, lookup.paths))
+    titles = filter(None, _titles(scope, paths_of(used)[0], lookup.paths))
     return PropertyName(
         name=_text(value),
         key=key,

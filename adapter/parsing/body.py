@@ -1,11 +1,13 @@
 """Parse a webhook's body from JSON, forms, multipart or XML, or parse its query string."""
 
 import functools
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from werkzeug.http import parse_options_header
 
+from adapter.exceptions import PayloadError
 from adapter.parsing.forms import parse_form, parse_query
 from adapter.parsing.json_xml import parse_json, parse_xml
 from adapter.parsing.multipart import parse_multipart
@@ -20,12 +22,17 @@ _PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], list[str]], obj
 #: Allowed values of ``body:`` in a mapping.
 KINDS: Final = (*_PARSERS, "query")
 
+#: The first bytes of data compressed with gzip. No other body starts with them.
+_GZIP: Final = b"\x1f\x8b"
+#: Maximum size of a compressed body after it is unpacked.
+MAX_UNPACKED_BYTES: Final = 1024 * 1024
+
 
 def parse(
     body: bytes,
     content_type: str,
     *,
-    kind: str | None = None,
+    kind: str | Sequence[str] | None = None,
     query: str = "",
     repairs: list[str] | None = None,
 ) -> object:
@@ -33,18 +40,59 @@ def parse(
 
     ``kind`` is one of :data:`KINDS`. If it is None, the body's first character or its content type
     decides; an unknown content type, such as ``text/plain``, means JSON. If ``kind`` is ``query``,
-    the raw query string is parsed instead of the body. Malformed input is corrected if possible, so
-    that one wrong character does not cost a lead. ``repairs`` gets a sentence for each correction.
+    the raw query string is parsed instead of the body. If it lists several, the first that fits is
+    used, starting with the declared one. A body compressed with gzip is unpacked. Malformed
+    input is corrected if possible, so that one wrong character does not cost a lead. ``repairs``
+    gets a sentence for each correction.
 
     Raise :class:`~adapter.exceptions.PayloadError` if the body cannot be parsed. The message quotes
     nothing from the body.
     """
     repairs = [] if repairs is None else repairs
     declared, parameters = _parse_content_type(content_type)
-    kind = kind or _kind_from_start(body, declared, repairs)
     if kind == "query":
         return parse_query(query, repairs)
-    return _PARSERS[kind](body, parameters, repairs)
+    body = unpacked(body, repairs)
+    if kind is None or isinstance(kind, str):
+        kind = kind or _kind_from_start(body, declared, repairs)
+        return _PARSERS[kind](body, parameters, repairs)
+    return _parsed_as_any(sorted(kind, key=lambda one: one != declared), body, parameters, repairs)
+
+
+def unpacked(body: bytes, repairs: list[str]) -> bytes:
+    """Return a body that is compressed with gzip unpacked, and any other body unchanged.
+
+    Raise :class:`PayloadError` if it cannot be unpacked, or is too large.
+    """
+    if not body.startswith(_GZIP):
+        return body
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = unpacking.decompress(body, MAX_UNPACKED_BYTES)
+    except zlib.error:
+        raise PayloadError("gzip: malformed") from None
+    if not unpacking.eof:
+        is_cut = len(plain) < MAX_UNPACKED_BYTES
+        limit = f"larger than {MAX_UNPACKED_BYTES // 1024} kB"
+        raise PayloadError(f"gzip: {'cut off' if is_cut else limit}")
+    repairs.append("the body was compressed with gzip")
+    return plain
+
+
+def _parsed_as_any(
+    kinds: Sequence[str], body: bytes, parameters: Mapping[str, str], repairs: list[str]
+) -> object:
+    problem = PayloadError("the body is none of " + ", ".join(kinds))
+    for kind in kinds:
+        corrected: list[str] = []
+        try:
+            data = _PARSERS[kind](body, parameters, corrected)
+        except PayloadError as exc:
+            problem = exc if kind == kinds[0] else problem
+            continue
+        repairs += corrected
+        return data
+    raise problem
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:

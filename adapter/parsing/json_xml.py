@@ -1,9 +1,10 @@
 """Parse JSON and XML. If strict parsing fails, correct common mistakes and try again."""
 
+import functools
 import html.entities
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Never
 from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape
@@ -15,6 +16,7 @@ from adapter.exceptions import PayloadError
 from adapter.parsing.charsets import decode
 from adapter.parsing.forms import add_value
 from adapter.parsing.html_text import unescape_html
+from adapter.parsing.text import is_empty
 
 #: Limited to protect later code from deeply nested data.
 MAX_DEPTH: Final = 100
@@ -24,6 +26,8 @@ MAX_ELEMENTS: Final = 30_000
 MAX_CORRECTIONS: Final = 20
 #: Limited because each one takes a Python call. Half a million would take 0.3 seconds.
 MAX_XML_CORRECTIONS: Final = 20_000
+
+REPEATED: Final = "an object has the same key twice with different values: read as a list"
 
 #: A JSON escape sequence, valid or not.
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -56,14 +60,15 @@ def _json_text(body: bytes, charset: str, repairs: list[str]) -> str:
 
 def _load(text: str, repairs: list[str]) -> Any:
     where = ""
+    build = functools.partial(_object, repairs)
     try:
         try:
-            return json.loads(text, parse_constant=_refuse_constant)
+            return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=build)
         except json.JSONDecodeError as exc:
             where = f"line {exc.lineno}, column {exc.colno}"
         except ValueError:  # NaN, Infinity, or an integer of more than 4,300 digits
             pass
-        data = _load_corrected(text.strip("\ufeff\0 \t\r\n"))
+        data = _load_corrected(text.strip("\ufeff\0 \t\r\n"), build)
     except RecursionError:
         raise PayloadError("JSON: nested too deeply") from None
     except json.JSONDecodeError as exc:
@@ -76,7 +81,31 @@ def _load(text: str, repairs: list[str]) -> Any:
     return data
 
 
-def _load_corrected(text: str) -> Any:
+def _object(repairs: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Different values of a repeated key become a list, as in a form.
+
+    Which of them is meant is not known, so a field that takes one value is not read.
+    """
+    data = dict(pairs)
+    if len(data) == len(pairs):
+        return data
+    for name, values in _by_name(pairs).items():
+        given = [value for value in values if not is_empty(value)] or values[-1:]
+        data[name] = given[0]
+        if any(type(one) is not type(given[0]) or one != given[0] for one in given[1:]):
+            data[name] = given
+            repairs.append(REPEATED)
+    return data
+
+
+def _by_name(pairs: Iterable[tuple[str, Any]]) -> Mapping[str, list[Any]]:
+    values: dict[str, list[Any]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: several for name, several in values.items() if len(several) > 1}
+
+
+def _load_corrected(text: str, build: Callable[[list[tuple[str, Any]]], Any]) -> Any:
     """Parse JSON after fixing common mistakes, such as escaped quotes or control characters."""
     text = _ESCAPE.sub(_valid_escape, text)
     if _ESCAPED_WHOLE.match(text):
@@ -85,7 +114,9 @@ def _load_corrected(text: str) -> Any:
         text = _ESCAPE.sub(_valid_escape, text)
     for _ in range(MAX_CORRECTIONS):
         try:
-            return json.loads(text, strict=False, parse_constant=lambda _: None)
+            return json.loads(
+                text, strict=False, parse_constant=lambda _: None, object_pairs_hook=build
+            )
         except json.JSONDecodeError as exc:
             word = _NO_VALUE.match(text, exc.pos)
             if word is None:

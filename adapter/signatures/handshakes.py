@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.exceptions import ConfigurationError, VerificationError
+from adapter.exceptions import ConfigurationError, Unreadable, VerificationError
+from adapter.parsing.paths import Path, path_from_text
 from adapter.settings import trimmed
 from adapter.signatures.crypto import is_equal, keyed_hash
 from adapter.signatures.request import bytes_from_text, fields_from_form
@@ -22,37 +23,72 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _META_CHALLENGE = re.compile(r"[0-9]{1,64}")
 _SLACK_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ZOOM_TOKEN = _SLACK_CHALLENGE
+#: The characters of a challenge for which the platform is not known.
+_SAFE = re.compile(r"[A-Za-z0-9_.~+/=-]{1,1024}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Handshake:
     """The ``handshake:`` setting of a mapping."""
 
-    #: ``meta``, ``slack`` or ``zoom``.
+    #: ``meta``, ``slack``, ``zoom`` or ``match``.
     kind: str
-    #: Environment variable for Meta's verify token. None for Slack and Zoom, which sign requests.
-    variable: str | None
+    #: Environment variable for Meta's verify token. None for the others, which sign requests.
+    variable: str | None = None
+    #: For ``match``: the path that tells a verification request from a webhook.
+    match: Path | None = None
+    #: For ``match``: the value at that path. None if any value will do.
+    value: str | None = None
+    #: For ``match``: the path to return as text, or paths to return in a JSON object, by name.
+    respond: Path | Mapping[str, Path] | None = None
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Parse the ``handshake:`` setting: ``slack``, ``zoom``, ``meta`` or ``{ meta: VARIABLE }``.
+    """Parse the ``handshake:`` setting: a platform's name, ``{ meta: VARIABLE }``, or ``match``.
 
     Raise :class:`ConfigurationError` for anything else.
     """
     if block is None:
         return None
     if block in ("slack", "zoom"):
-        return Handshake(kind=str(block), variable=None)
+        return Handshake(kind=str(block))
     if block == "meta":
         return Handshake(kind="meta", variable=META_TOKEN)
     if isinstance(block, Mapping) and list(block) == ["meta"]:
         variable = block["meta"]
         if isinstance(variable, str) and _VARIABLE.fullmatch(variable):
             return Handshake(kind="meta", variable=variable)
+    if isinstance(block, Mapping) and "match" in block:
+        return _matching_handshake(block)
     raise ConfigurationError(
-        "'handshake' must be slack, zoom, or { meta: VARIABLE } with the environment variable "
-        "that holds the verify token"
+        "'handshake' must be slack, zoom, { meta: VARIABLE } with the environment variable "
+        "that holds the verify token, or { match: PATH, value: TEXT, respond: PATH }"
     )
+
+
+def _matching_handshake(block: Mapping[str, object]) -> Handshake:
+    value, respond = block.get("value"), block.get("respond")
+    if block.keys() - {"match", "value", "respond"} or not isinstance(value, str | None):
+        raise ConfigurationError("'handshake' takes 'match', 'value' (a text) and 'respond'")
+    try:
+        match = path_from_text(_required_text(block["match"]))
+        paths = (
+            {str(name): path_from_text(_required_text(text)) for name, text in respond.items()}
+            if isinstance(respond, Mapping) and respond
+            else path_from_text(_required_text(respond))
+        )
+    except ValueError:
+        raise ConfigurationError(
+            "'match' must be a path in the body; 'respond' must be a path, or names with paths, "
+            "such as { challenge: challenge }"
+        ) from None
+    return Handshake(kind="match", match=match, value=value, respond=paths)
+
+
+def _required_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - caught above, with the other errors of a path
+    return value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +121,43 @@ def meta_answer(query: str, verify_token: str) -> Answer:
     if not is_right or mode != b"subscribe":
         return Answer(status=403)
     return _echo(challenge.decode("latin-1"), _META_CHALLENGE)
+
+
+def signed_answer(handshake: Handshake, body: bytes, key: bytes | None) -> Answer | None:
+    """Return the response to a platform's signed verification request, or None for a webhook.
+
+    ``key`` is the key that verified the request, which Zoom expects a signature with.
+    """
+    if handshake.kind == "slack":
+        return slack_answer(body)
+    if handshake.kind == "zoom" and key is not None:
+        return zoom_answer(body, key)
+    return matching_answer(handshake, body) if handshake.kind == "match" else None
+
+
+def matching_answer(handshake: Handshake, body: bytes) -> Answer | None:
+    """Return the values that a mapping's handshake names, or None for any other body.
+
+    The response is 400 if a value is missing or contains characters that are not safe to return.
+    """
+    document = _document(body)
+    found = _value_at(handshake.match, document)
+    if not found or handshake.value not in (None, found):
+        return None
+    if not isinstance(handshake.respond, Mapping):
+        return _echo(_value_at(handshake.respond, document), _SAFE)
+    values = {name: _value_at(path, document) for name, path in handshake.respond.items()}
+    if not all(_SAFE.fullmatch(value) for value in values.values()):
+        return Answer(status=400)
+    return Answer(status=200, text=json.dumps(values), media_type="application/json")
+
+
+def _value_at(path: Path | None, document: Mapping[str, Any]) -> str:
+    try:
+        value = path.read(document) if path else None
+    except Unreadable:
+        return ""
+    return value if isinstance(value, str) else ""
 
 
 def slack_answer(body: bytes) -> Answer | None:

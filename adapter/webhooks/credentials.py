@@ -1,12 +1,17 @@
 """Remove secrets and sender IP addresses from requests, so that they are never stored."""
 
+import contextlib
+import dataclasses
 import functools
 import re
 from collections.abc import Collection, Iterable
 from urllib.parse import unquote_plus
 
+from adapter.exceptions import PayloadError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.body import unpacked
+from adapter.parsing.redact import without_values
 from adapter.signatures import Verifier, is_unguessable
 from adapter.store.rows import delivery_headers
 from adapter.webhooks.client_ip import is_address
@@ -43,6 +48,21 @@ def without_private_headers(
         if (_has_any(value, certain) if name in needed else _is_private(name, value, texts))
     ]
     return request.without_headers(hidden)
+
+
+def without_fields(request: WebhookRequest, names: tuple[str, ...]) -> WebhookRequest:
+    """Return the request without the values of these fields in its body and its query."""
+    if not names:
+        return request
+    body = request.body
+    with contextlib.suppress(PayloadError):
+        body = unpacked(body, [])
+    url = request.url.encode("utf-8", "surrogatepass")
+    return dataclasses.replace(
+        request,
+        url=without_values(url, names).decode("utf-8", "surrogatepass"),
+        body=without_values(body, names),
+    )
 
 
 def _is_private(name: str, value: str, secrets: Iterable[str]) -> bool:

@@ -18,12 +18,17 @@ class Endpoint:
 
     source: Source
     verifier: signatures.Verifier
-    #: ``meta``, ``slack``, ``zoom`` or None.
-    handshake: str | None
+    #: None if the sender's platform sends no verification request.
+    handshake: handshakes.Handshake | None
     #: The token that Meta's handshake must contain. Empty for other handshakes.
     verify_token: str = dataclasses.field(default="", repr=False)
     #: None for the default response, without waiting for the outcome.
     respond: Respond | None = None
+
+    @property
+    def expects_get(self) -> bool:
+        """True if Meta verifies this URL with a GET request."""
+        return self.handshake is not None and self.handshake.kind == "meta"
 
     def with_source(self, source: Source) -> "Endpoint":
         """Return the endpoint for another version of its mapping, with the same signature."""
@@ -70,7 +75,7 @@ def build_endpoint(source: Source, settings: Settings) -> Endpoint:
     return Endpoint(
         source=source,
         verifier=verifier,
-        handshake=handshake.kind if handshake else None,
+        handshake=handshake,
         verify_token=settings.environ[variable] if variable else "",
         respond=_respond_of(source),
     )

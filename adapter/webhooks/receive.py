@@ -19,6 +19,7 @@ from adapter.webhooks import dedupe
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
+    without_fields,
     without_private_headers,
 )
 from adapter.webhooks.dedupe import Receipt
@@ -57,7 +58,10 @@ def verified_from(
 ) -> Verified:
     """Create a verified request from one that ``verifier`` has accepted, without credentials."""
     stripped = without_private_headers(
-        verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS),
+        without_fields(
+            verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS),
+            source.stripped_names,
+        ),
         headers_needed(source, verifier),
         verifier.keys,
     )

@@ -21,6 +21,7 @@ from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.credentials import (
     CREDENTIAL_HEADERS,
     headers_needed,
+    without_fields,
     without_private_headers,
 )
 
@@ -158,8 +159,10 @@ def rejection_from(
     not stored. One rejected before verification can be verified only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
+    # A signature covers the whole body, so the request could not be verified again without a part.
+    names = () if verifier.has_signature else source.stripped_names
     stripped = without_private_headers(
-        verifier.strip_rejected(request, reason).without_headers(hidden),
+        without_fields(verifier.strip_rejected(request, reason).without_headers(hidden), names),
         headers_needed(source, verifier),
         (*verifier.keys, *credentials),
     )

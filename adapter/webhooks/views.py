@@ -90,7 +90,7 @@ def receive(source: str) -> Answer | Response:
     started_at, services = time.monotonic(), _services()
     address = _count_request(source, services)
     endpoint = services.endpoint(source)
-    if flask.request.method == "GET" and endpoint.handshake == "meta":
+    if flask.request.method == "GET" and endpoint.expects_get:
         query = raw_target(flask.request).partition("?")[2]
         return text_response(source, handshakes.meta_answer(query, endpoint.verify_token))
     request = _read_post(endpoint, services.receiver)
@@ -114,12 +114,11 @@ def receive(source: str) -> Answer | Response:
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
     """Return the response to a platform's signed verification request, or None for a webhook."""
-    if endpoint.handshake == "slack":
-        return handshakes.slack_answer(verified.request.body)
-    if endpoint.handshake == "zoom" and verified.key_index is not None:
-        key = endpoint.verifier.keys[verified.key_index]
-        return handshakes.zoom_answer(verified.request.body, key)
-    return None
+    if endpoint.handshake is None:
+        return None
+    index = verified.key_index
+    key = None if index is None else endpoint.verifier.keys[index]
+    return handshakes.signed_answer(endpoint.handshake, verified.request.body, key)
 
 
 def text_response(source: str, answer: handshakes.Answer) -> Response:

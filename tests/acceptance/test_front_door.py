@@ -33,12 +33,13 @@ from tests.gunicorn_process import (
     target_of,
     write_mappings,
 )
+from tests.key_pairs import private_pem, public_pem
 from tests.ports import free_port
 from tests.rows import whole_rejections
 from tests.wait import wait_until
 
 SECRET = "the-secret"
-SECRETS = {"SECRET": SECRET, "VERIFY_TOKEN": "vt-1"}
+SECRETS = {"SECRET": SECRET, "VERIFY_TOKEN": "vt-1", "PUBLIC_KEY": public_pem("ed25519")}
 PUBLIC_URL = "https://leads.example.com"
 HMAC = {"scheme": "hmac", "header": "X-Signature", "secrets": ["SECRET"]}
 MAPPINGS: dict[str, dict[str, Any]] = {
@@ -52,6 +53,10 @@ MAPPINGS: dict[str, dict[str, Any]] = {
     },
     "slack": {"signature": {"preset": "slack", "secrets": ["SECRET"]}, "handshake": "slack"},
     "zoom": {"signature": {"preset": "zoom", "secrets": ["SECRET"]}, "handshake": "zoom"},
+    "public": {
+        "signature": {"preset": "gohighlevel", "secrets": ["PUBLIC_KEY"]},
+        "handshake": {"match": "type", "value": "verify", "respond": {"token": "token"}},
+    },
     "hubspot": {"signature": {"preset": "hubspot-v3", "secrets": ["SECRET"]}},
     "twilio": {"signature": {"preset": "twilio", "secrets": ["SECRET"]}},
 }
@@ -79,10 +84,12 @@ def web(folder: Path, module_database: str) -> Iterator[GunicornServer]:
         yield web
 
 
-def signed(name: str, body: bytes = BODY, query: str = "", **headers: str) -> WebhookRequest:
+def signed(
+    name: str, body: bytes = BODY, query: str = "", secret: str = SECRET, **headers: str
+) -> WebhookRequest:
     url = f"{PUBLIC_URL}/hooks/{name}{query}"
     request = WebhookRequest("POST", url, {"Content-Type": "application/json"} | headers, body)
-    return sign(MAPPINGS[name]["signature"], SECRET, request, time.time())
+    return sign(MAPPINGS[name]["signature"], secret, request, time.time())
 
 
 def send(web: GunicornServer, request: WebhookRequest, **headers: str) -> HttpResponse:
@@ -148,6 +155,20 @@ def test_zooms_challenge_is_answered_only_if_signed(web: GunicornServer) -> None
     assert send(web, signed("zoom")).status == 200, "a webhook is one"
     with Database(web.database) as store, store.transaction() as tx:
         assert len(tx.search.events(Filter(source="zoom"))) == 1, "a question is no lead"
+
+
+def test_a_mappings_own_handshake_and_public_key(web: GunicornServer) -> None:
+    key = private_pem("ed25519")
+    asked = signed("public", b'{"type": "verify", "token": "a-1"}', secret=key)
+    answer = send(web, asked)
+
+    assert (answer.status, json.loads(answer.body)) == (200, {"token": "a-1"})
+    assert answer.headers["Content-Type"] == "application/json"
+    forged = signed("public", asked.body + b" ", secret=key).headers["X-GHL-Signature"]
+    assert send(web, asked, **{"X-GHL-Signature": forged}).status == 401
+    assert send(web, signed("public", secret=key)).status == 200
+    with Database(web.database) as store, store.transaction() as tx:
+        assert len(tx.search.events(Filter(source="public"))) == 1, "a handshake is no lead"
 
 
 # limits ----------------------------------------------------------------------------------------

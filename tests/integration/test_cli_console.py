@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,28 @@ def test_an_edited_mapping_is_tried_over_stored_webhooks(
     with pytest.raises(Exception, match="dedup"):
         shell("backtest", "rentfeed", str(wrong))
     assert len(harness.story(one["event_id"]).bookings) == 1
+
+
+def test_stored_webhooks_give_a_draft_without_their_people(
+    harness: Harness, shell: Shell, tmp_path: Path
+) -> None:
+    held(harness)
+    harness.mapped("rentfeed", lead(2))
+    mappings = tmp_path / "mappings"
+    shutil.copytree(MAPPINGS, mappings)
+    said = shell("new", "rentfeed", "--stored", "--mappings", str(mappings))
+    draft = mappings / "rentfeed.yaml.draft"
+    assert f"adapter backtest rentfeed {draft}" in said
+    text = draft.read_text()
+    assert "drafted from 2 webhooks" in text
+    assert "  email_1: contact.email   " in text
+    assert "dedupe: leadId   " in text
+    body = lead(2)["contact"]
+    (sample,) = (mappings / "samples").glob("rentfeed.json")
+    assert body["email"] not in sample.read_text()
+    assert body["name"] not in sample.read_text()
+    acts = [(act["action"], act["detail"]) for act in shell.json("audit")["acts"]]
+    assert acts == [("drafted", "rentfeed")]
 
 
 def test_people_are_added_listed_and_removed(shell: Shell) -> None:

@@ -1,6 +1,8 @@
 """Test that bodies become plain data or a PayloadError that does not quote them."""
 
+import gzip
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import PayloadError
-from adapter.parsing.body import KINDS, parse
+from adapter.parsing.body import KINDS, MAX_UNPACKED_BYTES, parse
 from adapter.parsing.forms import pairs_from_form, parse_query
+from adapter.parsing.redact import without_values
+from tests.cpu_time import at_most
 from tests.paths import SHARED
 
 FORM = "application/x-www-form-urlencoded"
@@ -43,7 +47,10 @@ def shown(value: object) -> str:
         (b'{"a": 1}', {"a": 1}),
         (b' [1, "x", null, true, 1.5] ', [1, "x", None, True, 1.5]),
         (b'"text"', "text"),
-        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (b'{"a": 1, "a": 2}', {"a": [1, 2]}),
+        (b'{"a": 1, "a": 1, "b": {"c": 2, "c": ""}}', {"a": 1, "b": {"c": 2}}),
+        (b'{"a": 1, "a": true}', {"a": [1, True]}),
+        (b'{"a": [1], "a": [2], "b": null, "b": ""}', {"a": [[1], [2]], "b": ""}),
         (b'{"id": 36893488147419103232}', {"id": 2**65}),
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
         ('{"a": "é"}'.encode(), {"a": "é"}),
@@ -577,3 +584,116 @@ def test_real_payloads_are_read(path: Path) -> None:
             parse(body, about["content_type"], kind=kind)
     else:
         assert parse(body, about["content_type"], kind=kind)
+
+
+# Several kinds of bodies from one sender, and compressed bodies
+
+PARTS = b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--B--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"a=1", FORM),
+        (b"a=1", "text/xml"),
+        (b"a=1", ""),
+        (PARTS, "multipart/form-data; boundary=B"),
+    ],
+)
+def test_one_sender_may_have_several_kinds_of_bodies(body: bytes, content_type: str) -> None:
+    assert parse(body, content_type, kind=("multipart", "form")) == {"a": "1"}
+
+
+def test_a_body_of_none_of_its_kinds_is_refused() -> None:
+    with pytest.raises(PayloadError, match="not XML"):
+        parse(b"a=1", "text/xml", kind=("json", "xml"))
+
+
+def test_a_compressed_body_is_unpacked_without_a_header() -> None:
+    repairs: list[str] = []
+    assert parse(gzip.compress(b'{"a": 1}'), "application/json", repairs=repairs) == {"a": 1}
+    assert repairs == ["the body was compressed with gzip"]
+    assert parse(gzip.compress(b"a=1"), "", kind=("form", "json")) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (gzip.compress(b'{"a": 1}')[:-12], "gzip: cut off"),
+        (b"\x1f\x8bnonsense", "gzip: malformed"),
+        (gzip.compress(b" " * MAX_UNPACKED_BYTES + b"1"), "gzip: larger than 1024 kB"),
+        (gzip.compress(bytes(200_000_000), 1), "gzip: larger than 1024 kB"),
+    ],
+    ids=["cut off", "malformed", "one byte too large", "a bomb"],
+)
+def test_a_compressed_body_is_unpacked_within_limits(body: bytes, reason: str) -> None:
+    with pytest.raises(PayloadError, match=reason):
+        parse(body, "application/json")
+
+
+# Fields that are removed before a request is stored
+
+SECRET = "s3cr3t-Value_9"
+NAMES = ("apiToken", "pass word")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"apiToken": "{SECRET}", "a": 1}}',
+        f'{{"x":[{{"apiToken":"\\"{SECRET}\\"","pass word" : "{SECRET}"}}]}}',
+        f'{{"a": {{"apiToken": {SECRET}, "a": 1}}}}',
+        f'{{"apiToken": "{SECRET}',
+        json.dumps({"lead": json.dumps({"apiToken": SECRET, "a": 1})}),
+        json.dumps({"url": f"https://example.com/?apiToken={SECRET}&b=2"}),
+        f"a=1&apiToken={SECRET}&pass+word={SECRET}&b=2",
+        f"<a><ns:apiToken>{SECRET}</ns:apiToken><b apiToken='{SECRET}'>2</b></a>",
+        f"<a><apiToken x='1'><![CDATA[<{SECRET}]]></apiToken></a>",
+        f'--B\r\nContent-Disposition: form-data; name="apiToken"\r\n\r\n{SECRET}\r\n--B--\r\n',
+        f"--B\r\nContent-Disposition: form-data; name=apiToken\r\nX:y\r\n\r\n{SECRET}\r\n2\r\n--B",
+    ],
+)
+def test_named_values_are_removed_wherever_they_are(body: str) -> None:
+    left = without_values(body.encode(), NAMES)
+    assert SECRET.encode() not in left
+    assert left.count(b"[removed]") == body.count(SECRET)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"apiTokens": "x", "myapiToken": "y"}',
+        "apiTokens=x&xapiToken=y",
+        "<apiTokens>x</apiTokens>",
+    ],
+)
+def test_similar_names_are_kept(body: str) -> None:
+    assert without_values(body.encode(), NAMES) == body.encode()
+
+
+def test_the_rest_of_a_body_still_parses() -> None:
+    body = json.dumps({"apiToken": SECRET, "a": [{"pass word": 5}, 'x "apiToken": "y'], "b": 1})
+    left = json.loads(without_values(body.encode(), NAMES))
+    assert left["b"] == 1
+    assert left["a"][0] == {"pass word": "[removed]"}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b'"apiToken":"',
+        b'"apiToken":"\\',
+        b'\\"apiToken\\":\\"',
+        b"<apiToken ",
+        b"<apiToken><![CDATA[]",
+        b" apiToken='",
+        b'\nContent-Disposition: form-data; name="apiToken"\n',
+        b' name="apiToken"\n\n',
+        b"&apiToken=",
+    ],
+)
+def test_removing_takes_linear_time(piece: bytes) -> None:
+    body = piece * (1_000_000 // len(piece))
+    start = time.process_time()
+    without_values(body, NAMES)
+    assert time.process_time() - start < at_most(0.5)

@@ -361,6 +361,27 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
     assert appointment["move_in_date"] == "2026-05-01"
 
 
+def test_new_reads_several_files_and_names_their_communities(project: Path) -> None:
+    for number, place in enumerate(("Maple Court", "Mapel Court", "Nowhere")):
+        lead = {"lead_id": f"L{number}", "property": place, "email": f"rosa{number}@example.net"}
+        (project / f"{number}.json").write_text(json.dumps(lead | {"tour_type": "onsite"}))
+    result = run("new", "acme", "0.json", "1.json", "2.json")
+    assert result.exit_code == 0, result.output
+    assert "  maple-court: known_as: { acme: [Mapel Court] }, attributions: { acme: … }" in (
+        result.output
+    )
+    assert "  which community?: known_as: { acme: [Nowhere] }" in result.output
+    samples = sorted((project / "mappings/samples").glob("acme*"))
+    assert [one.name for one in samples] == ["acme.json"], "the others add nothing"
+    assert "rosa" not in samples[0].read_text()
+    assert "drafted from 3 webhooks" in (project / "mappings/acme.yaml").read_text()
+
+
+def test_new_needs_files_or_stored_webhooks() -> None:
+    assert "or use --stored" in run("new", "acme").output
+    assert run("new", "acme", "--stored", SAMPLE).exit_code == 2
+
+
 def test_new_overwrites_nothing(project: Path) -> None:
     with pytest.raises(ConfigurationError, match="already exists"):
         run("new", "rentfeed", "--sample", SAMPLE)

@@ -10,6 +10,7 @@ from adapter.signatures.handshakes import (
     Handshake,
     handshake_from,
     meta_answer,
+    signed_answer,
     slack_answer,
     zoom_answer,
 )
@@ -101,8 +102,8 @@ def test_only_a_zoom_token_is_signed(payload: object) -> None:
     ("block", "expected"),
     [
         (None, None),
-        ("slack", Handshake(kind="slack", variable=None)),
-        ("zoom", Handshake(kind="zoom", variable=None)),
+        ("slack", Handshake(kind="slack")),
+        ("zoom", Handshake(kind="zoom")),
         ("meta", Handshake(kind="meta", variable="META_VERIFY_TOKEN")),
         ({"meta": "FORM_TOKEN"}, Handshake(kind="meta", variable="FORM_TOKEN")),
     ],
@@ -120,6 +121,62 @@ def test_a_mapping_selects_its_handshake(block: object, expected: Handshake | No
     ],
 )
 def test_anything_else_is_refused_without_being_quoted(block: object) -> None:
-    with pytest.raises(ConfigurationError, match="'handshake' must be slack, zoom, or") as refused:
+    with pytest.raises(ConfigurationError, match="'handshake' must be slack, zoom, ") as refused:
         handshake_from(block)
     assert "a token!" not in str(refused.value)
+
+
+TEXT = {"match": "type", "value": "endpoint_check", "respond": "data.challenge"}
+OBJECT = {"match": "challenge", "respond": {"challenge": "challenge", "plain": "data.plain"}}
+
+
+@pytest.mark.parametrize(
+    ("block", "document", "expected"),
+    [
+        (
+            TEXT,
+            {"type": "endpoint_check", "data": {"challenge": "a-1"}},
+            Answer(status=200, text="a-1"),
+        ),
+        (TEXT, {"type": "lead", "data": {"challenge": "a-1"}}, None),
+        (TEXT, {"data": {"challenge": "a-1"}}, None),
+        (TEXT, {"type": ["endpoint_check"]}, None),
+        (TEXT, {"type": [{"a": 1}, {"b": 2}]}, None),
+        (TEXT, [1], None),
+        (TEXT, {"type": "endpoint_check"}, Answer(status=400)),
+        (TEXT, {"type": "endpoint_check", "data": {"challenge": "<b>"}}, Answer(status=400)),
+        (TEXT, {"type": "endpoint_check", "data": {"challenge": "a" * 1025}}, Answer(status=400)),
+        (TEXT, {"type": "endpoint_check", "data": {"challenge": 7}}, Answer(status=400)),
+        (OBJECT, {"challenge": ""}, None),
+        (OBJECT, {"challenge": "a"}, Answer(status=400)),
+        (
+            OBJECT,
+            {"challenge": "a", "data": {"plain": "b="}},
+            Answer(
+                status=200,
+                text='{"challenge": "a", "plain": "b="}',
+                media_type="application/json",
+            ),
+        ),
+    ],
+)
+def test_a_mapping_names_what_it_responds_with(
+    block: object, document: object, expected: Answer | None
+) -> None:
+    handshake = handshake_from(block)
+    assert handshake is not None
+    assert signed_answer(handshake, json.dumps(document).encode(), b"key") == expected
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        *({"match": "a"}, {"match": "a", "respond": {}}, {"match": "a", "respond": 5}),
+        *({"match": "", "respond": "a"}, {"match": "a..b", "respond": "a"}),
+        *({"match": 5, "respond": "a"}, {"match": "a", "respond": "a", "value": 5}),
+        *({"match": "a", "respond": "a", "other": "b"}, {"match": "a", "respond": {"x": 1}}),
+    ],
+)
+def test_an_invalid_match_says_what_to_fix(block: object) -> None:
+    with pytest.raises(ConfigurationError, match="'match'"):
+        handshake_from(block)

@@ -1,17 +1,28 @@
 """Test what a newcomer wanted to say in a mapping, one shape of a sender after another."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from adapter import signatures
 from adapter.mapping import registry
 from adapter.mapping.engine import Outcome
 from adapter.mapping.provenance import provenance_of
 from adapter.models import WebhookRequest
 from adapter.settings import Policy
-from tests.unit.test_mapping_engine import LEAD, map_json, only_item, reasons, source_of
+from adapter.webhooks.receive import verified_from
+from adapter.webhooks.rejections import rejection_from
+from tests.unit.test_mapping_engine import (
+    LEAD,
+    NOW,
+    map_json,
+    only_item,
+    reasons,
+    source_of,
+)
 
 # --- names in parts or whole
 
@@ -240,3 +251,48 @@ def test_text_after_or_between_labels(
     )
     delivery = WebhookRequest.from_body(json.dumps(LEAD | {"mail": MAIL}).encode())
     assert source.compiled.scopes(source.scope(delivery))[0].names["found"] == text
+
+
+# --- bodies
+
+
+def test_values_under_strip_are_never_stored(tmp_path: Path) -> None:
+    source = source_of(tmp_path, strip=["apiToken", "password"])
+    body = json.dumps(LEAD | {"apiToken": "s3cr3t", "auth": {"password": "pa55"}}).encode()
+    verifier = signatures.verifier({"scheme": "none"}, [])
+    for sent in (body, gzip.compress(body)):
+        request = WebhookRequest.from_body(sent, query="unit=2&password=pa55")
+        stored = verified_from(source, verifier, request, NOW).request
+        assert b"s3cr3t" not in stored.body
+        assert b"pa55" not in stored.body
+        assert stored.url == "?unit=2&password=[removed]"
+        assert source.map(stored, now=NOW).outcome is Outcome.BOOK
+        rejected = rejection_from(source, verifier, request, "address_not_allowed", NOW)
+        assert b"pa55" not in (rejected.body or b"")
+
+
+def test_a_path_cannot_read_what_is_stripped(tmp_path: Path) -> None:
+    source_of(tmp_path, {**LEAD, "auth": {"token": "x"}}, {})
+    mapping = json.loads((tmp_path / "feed.yaml").read_text())
+    mapping |= {"strip": "token", "dedupe": ["id", "auth.token"]}
+    (tmp_path / "feed.yaml").write_text(json.dumps(mapping))
+    problems = list(map(str, registry.check([tmp_path / "feed.yaml"], Policy())))
+    assert any("'token' is removed before storing" in one for one in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "field"),
+    [
+        ('{"at": "2026-03-14T14:30", "at": "2026-03-15T14:30", ', "held", "starts_at"),
+        ('{"at": "2026-03-14T14:30", "at": "2026-03-14T14:30", ', "book", None),
+        ('{"at": "", "at": "2026-03-14T14:30", ', "book", None),
+        ('{"at": "2026-03-14T14:30", "note": 1, "note": 2, ', "book", None),
+    ],
+)
+def test_a_repeated_key_is_held_if_it_matters(
+    tmp_path: Path, body: str, outcome: str, field: str | None
+) -> None:
+    rest = json.dumps({key: value for key, value in LEAD.items() if key != "at"})[1:]
+    mapped = source_of(tmp_path).map(WebhookRequest.from_body((body + rest).encode()), now=NOW)
+    assert mapped.outcome == outcome
+    assert field is None or "several" in reasons(mapped)[field]

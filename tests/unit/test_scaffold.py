@@ -1,17 +1,29 @@
 """Test the guesses of `adapter new`, and what it leaves to the user."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter import signatures
-from adapter.mapping.authoring.scaffold import guess_paths, mapping_from_sample
+from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
 from adapter.parsing.date_formats import compile_format
 from adapter.parsing.paths import path_from_text
 from adapter.settings import Policy
+
+
+def mapping_from_sample(name: str, file: str, *samples: Any) -> str:
+    return draft_from_samples(name, samples).text(file)
+
+
+def guess_paths(*samples: Any) -> dict[str, str]:
+    """Return the first path that is guessed for each target."""
+    guesses = draft_from_samples("acme", samples).guesses
+    return {target: paths[0] for target, paths in guesses.items()}
 
 
 @pytest.mark.parametrize(
@@ -174,3 +186,115 @@ def test_a_guess_for_a_label_with_odd_whitespace_finds_it() -> None:
     assert found["name"] == "Full Name"
     assert path_from_text(found["name"]).read(data) == "Dana Okafor"
     assert path_from_text(found["email_1"]).read(data) == "dana@example.com"
+
+
+def lead(**changes: Any) -> dict[str, Any]:
+    """Return the body of a made-up sender's webhook, with some values changed."""
+    tour = {"at": "03/04/2026 2:30 PM", "type": "onsite"} | changes.pop("tour", {})
+    contact = {"name": "Rosa Vale", "mobile": "", "phone": "(720) 555-0188"}
+    contact |= {"email": "rosa@example.net"} | changes.pop("contact", {})
+    return {
+        "event": "tour.booked",
+        "is_test": False,
+        "created_at": "2026-03-01T10:00:00Z",
+        "lead": {"id": "A1"},
+        "property": "Maple Court",
+        "token": "t0p-s3cret",
+        "contact": contact,
+        "tour": {"start": tour["at"], "type": tour["type"]},
+        **changes,
+    }
+
+
+def test_several_samples_give_fallbacks_tables_formats_and_conditions() -> None:
+    text = mapping_from_sample(
+        *("acme", "samples/acme.json", lead(), lead(lead={"id": "A2"}, event="tour.canceled")),
+        lead(lead={"id": "A3"}, contact={"mobile": "(720) 555-0101", "phone": ""}),
+        lead(lead={"id": "A4"}, tour={"type": "Self guided", "at": "15/04/2026 9:00 AM"}),
+    )
+    assert '  event: "tour.canceled"   ' in text.partition("cancellation:")[2]
+    assert '  event: "tour.booked"   ' in text.partition("accept:")[2]
+    assert "ignore:\n  is_test: true   " in text
+    assert "dedupe: lead.id   " in text
+    assert "sent_at: created_at   " in text
+    assert "  phone_1: [contact.mobile, contact.phone]   " in text
+    assert "{ from: tour.type, table: { onsite: in_person, Self guided: self_guided } }" in text
+    assert "{ from: tour.start, format: DD/MM/YYYY h:mm A }" in text, "the one that fits both"
+    assert "token:" not in text
+
+
+def test_a_value_that_no_table_covers_is_named() -> None:
+    text = mapping_from_sample("acme", "a.json", lead(tour={"type": "open house"}))
+    assert "table: { TODO: in_person } }" in text
+    assert "add 'open house' or leave it to the notes" in text
+
+
+def test_several_people_in_a_list_are_several_leads() -> None:
+    people = [{"full_name": f"Renter {n}", "email": f"r{n}@example.net"} for n in range(2)]
+    text = mapping_from_sample("acme", "a.json", {"lot": {"people": people}, "site": {"id": "M"}})
+    assert "for_each: { lead: lot.people }" in text
+    assert "  email_1: lead.email   " in text
+    assert ".0" not in text
+
+
+def test_lists_that_are_no_leads_need_no_for_each() -> None:
+    staff = [{"agent": {"email": "a@example.net"}}, {"agent": {"email": "b@example.net"}}]
+    text = mapping_from_sample("acme", "a.json", {"history": staff, "email": "r@example.net"})
+    assert "for_each" not in text
+
+
+def test_lines_of_an_email_and_json_in_text_are_read() -> None:
+    mail = {"plain": "Name: Rosa Vale\nEmail: rosa@example.net\nMove Date: 05/01/2026\n"}
+    text = mapping_from_sample("acme", "a.json", mail)
+    assert '  email: { text: plain, line: "Email:" }' in text
+    assert "  move_in_date: { from: move_date, format: MM/DD/YYYY }" in text
+    inner = {"arguments": '{"email": "rosa@example.net", "name": "Rosa Vale"}'}
+    assert "  given: { json: arguments }" in mapping_from_sample("acme", "a.json", inner)
+
+
+@pytest.mark.parametrize("key", ["token", "api_key", "Password", "x.secret", "HandshakeKey"])
+def test_a_secret_is_never_proposed_as_the_key(key: str) -> None:
+    samples = [{key: f"s{n}", "email": f"r{n}@example.net"} for n in range(2)]
+    text = mapping_from_sample("acme", "a.json", *samples)
+    assert key not in text.partition("dedupe:")[2]
+
+
+def test_the_token_of_a_response_is_an_id() -> None:
+    assert guess_paths({"form_response": {"token": "r1"}})["dedupe"] == "form_response.token"
+
+
+PERSON = ("Rosa", "Vale", "rosa", "720) 555-0188", "t0p-s3cret")
+
+
+@pytest.mark.parametrize("number", [0, 1, 9])
+def test_samples_contain_no_real_people_and_no_secrets(number: int) -> None:
+    body = json.dumps(lead(comments="Rosa here, call (720) 555-0188 or rosa@example.net")).encode()
+    made_up = redacted(body, json.loads(body), number).decode()
+    assert not [text for text in PERSON if text in made_up]
+    data = json.loads(made_up)
+    assert data["property"] == "Maple Court"
+    assert data["contact"]["name"].split()[0] in data["comments"]
+    assert data["contact"]["email"] in data["comments"]
+    assert data["token"] == "REMOVED"
+    assert data["contact"]["phone"].startswith("(303) 555-01")
+
+
+def test_a_form_is_rewritten_without_breaking_it() -> None:
+    body = b"name=Rosa+Vale&email=rosa%40example.net&phone=%28720%29+555-0188&unit=Vale+Street"
+    pairs = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "(720) 555-0188"}
+    made_up = redacted(body, pairs | {"unit": "Vale Street"}, 0)
+    assert made_up.startswith(b"name=Dana+Okafor&email=dana.okafor%40example.com&phone=%28303%29+")
+    assert b"Rosa" not in made_up
+
+
+def test_answers_and_json_in_text_are_made_up_too() -> None:
+    data = {
+        "answers": [
+            {"field": {"ref": "first_name"}, "text": "Rosa"},
+            {"field": {"ref": "mail"}, "email": "rosa@example.net"},
+        ],
+        "raw": '{"last_name": "Vale", "phone": "7205550188"}',
+    }
+    made_up = redacted(json.dumps(data).encode(), data, 0).decode()
+    assert not [text for text in ("Rosa", "Vale", "rosa@", "7205550188") if text in made_up]
+    assert json.loads(json.loads(made_up)["raw"])["last_name"] == "Okafor"

@@ -8,6 +8,7 @@ from marshmallow import Schema, fields, validate
 from adapter.mapping.loader import schema
 from adapter.mapping.loader.compile_sections import READERS
 from adapter.mapping.transforms import TRANSFORMS
+from adapter.parsing.body import KINDS
 from adapter.propexo.appointment import TARGETS
 from adapter.settings import NEUTRAL_WORDS
 from adapter.signatures import PRESETS
@@ -77,6 +78,7 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
         schema.KeyParts,
         lambda _: {"anyOf": [TEXT, {"type": "array", "items": TEXTS, "minItems": 1}]},
     ),
+    (schema.BodyKinds, lambda _: _or_list({"enum": [*KINDS]})),
     (schema.Texts, lambda _: TEXTS),
     (fields.Dict, lambda field: _map(_from_field(field.value_field) if field.value_field else {})),
     (
@@ -89,6 +91,10 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
     (fields.Url, lambda _: {**TEXT, "format": "uri"}),
     (fields.String, lambda _: TEXT),
 )
+
+
+def _or_list(one: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
 def _or_texts(section: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -175,9 +175,16 @@ class _Compiler:
             ),
             sections=loaded,
         )
+        self._check_stripped(source)
         if self.depth.runs_tests:
             self._test(source)
         return source
+
+    def _check_stripped(self, source: Source) -> None:
+        for used in source.used_paths:
+            for name in set(used.path.parts).intersection(source.stripped_names):
+                message = f"{name!r} is removed before storing ('strip'), so it cannot be read"
+                self.document.add(used.where, message, field=used.field)
 
     def _test(self, source: Source) -> None:
         check_todos(self.document)

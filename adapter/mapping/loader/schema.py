@@ -92,6 +92,19 @@ class KeyParts(PathList):
         return [super(KeyParts, self)._deserialize(item, *args, **options) for item in items]
 
 
+class BodyKinds(Texts):
+    """A body format, or a list of them. It loads as a string or a tuple."""
+
+    def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
+        kinds = super()._deserialize(value, *args, **options)
+        for kind in kinds:
+            if kind not in KINDS:
+                raise ValidationError(unknown("format", kind, KINDS))
+        if "query" in kinds and len(kinds) > 1:
+            raise ValidationError("'query' cannot be combined with another format")
+        return kinds[0] if len(kinds) == 1 else tuple(kinds)
+
+
 class Shorthand(fields.Field[Any]):
     """An object, or just the value of its main key."""
 
@@ -334,7 +347,10 @@ class Sections(StrictSchema):
     description = fields.String(**described("One sentence about the source."))
     docs = fields.Url(schemes={"http", "https"}, **described("The sender's own documentation."))
     about = fields.Nested(AboutSection, **described("Facts about the sender."))
-    body = _one_of(KINDS, **described("The body format; needed only if the content type is wrong."))
+    body = BodyKinds(
+        **described("The body format or formats; needed only if the content type is wrong.")
+    )
+    strip = Texts(**described("Names of fields whose values are removed before storing."))
     signature = _object(required=True)
     handshake = fields.Raw()
     delivery_id = fields.String(

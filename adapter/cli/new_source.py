@@ -1,0 +1,220 @@
+"""Define ``new``, which drafts a mapping from samples or from stored webhooks."""
+
+import difflib
+import getpass
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from adapter.cli.help import examples
+from adapter.cli.mappings import mappings_option, read_file
+from adapter.exceptions import ConfigurationError, PayloadError
+from adapter.mapping.authoring.observe import quoted
+from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
+from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.loader.loader import NAME
+from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.mapping.samples import CONTENT_TYPES, content_type_of
+from adapter.models import utc_now
+from adapter.parsing.body import parse
+from adapter.settings import settings_from
+
+#: Most samples to keep with the mapping. All are read for the draft.
+MOST_KEPT: Final = 5
+
+
+class Sample(NamedTuple):
+    """A webhook's body, how its file name ends, and what it contains."""
+
+    body: bytes
+    suffix: str
+    content_type: str
+    payload: Any
+
+
+@click.command(
+    epilog=examples(
+        "adapter new acme tour.json other-tour.json canceled.json",
+        "adapter new acme --stored",
+    )
+)
+@click.argument("name", metavar="SOURCE")
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--sample", "more", multiple=True, hidden=True, type=click.Path(path_type=Path))
+@click.option("--stored", is_flag=True, help="Use the latest stored webhooks from SOURCE.")
+@click.option(
+    "--last",
+    type=click.IntRange(1, 1000),
+    default=100,
+    help="Number of stored webhooks to read with --stored.",
+)
+@mappings_option
+@click.option(
+    "--content-type",
+    help="Content type of the files. By default, it depends on each file's extension.",
+)
+def new(
+    name: str,
+    files: tuple[Path, ...],
+    more: tuple[Path, ...],
+    stored: bool,
+    last: int,
+    folder: Path | None,
+    content_type: str | None,
+) -> None:
+    """Draft a new mapping from real bodies of the sender's webhooks.
+
+    Each FILE contains one body. The more of them there are, the better the draft: use one of each
+    kind, such as a tour, a lead without a time and a cancellation. The command copies up to five
+    to the samples, with made-up people and without secrets.
+
+    If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which
+    `adapter backtest` compares with the mapping. Confirm each guess in the draft.
+    """
+    folder = folder or settings_from().mappings_dir
+    if not NAME.match(name):
+        raise click.BadParameter("use a to z, 0 to 9, - and _")
+    file = folder / f"{name}.yaml"
+    if stored and file.exists():
+        file = folder / f"{name}.yaml.draft"
+    elif file.exists():
+        raise ConfigurationError(f"{file} already exists; choose another name")
+    given = (*files, *more)
+    if stored is bool(given):
+        raise click.UsageError("name the files with the sender's webhooks, or use --stored")
+    samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
+    if not samples:
+        raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
+    draft = draft_from_samples(name, [sample.payload for sample in samples])
+    written = _write_samples(folder / "samples", name, samples)
+    names = [f"samples/{one.name}" for one in written]
+    file.write_text(draft.text(*names, origin=_origin(samples, names)), encoding="utf-8")
+    click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
+    click.echo("\n".join(_next_steps(draft, folder, file)))
+
+
+def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
+    return names[0] if len(samples) == 1 else f"{len(samples)} webhooks"
+
+
+def _from_file(file: Path, content_type: str | None) -> Sample:
+    body = read_file(file)
+    kind = content_type or content_type_of(file, body)
+    return Sample(body, file.suffix or ".json", kind, parse(body, kind))
+
+
+def _stored(name: str, last: int) -> list[Sample]:
+    """Return the latest stored webhooks that can be parsed, oldest first."""
+    from adapter.cli.leads import opened_store  # only --stored needs the database
+    from adapter.operations.backtest import recent
+
+    with opened_store(settings_from()) as store:
+        with store.transaction() as tx:
+            tx.audit.record("drafted", by=getpass.getuser(), at=utc_now(), detail=name)
+        requests = [event.request for event in recent(store, name, last)]
+    samples = []
+    for request in reversed(requests):
+        body, kind = request.body or request.query.encode(), request.content_type
+        suffix = _suffix(kind) if request.body else ".query"
+        try:
+            payload = parse(request.body, kind, query=request.query)
+        except PayloadError:
+            continue
+        samples.append(Sample(body, suffix, kind, payload))
+    return samples
+
+
+def _suffix(content_type: str) -> str:
+    kind = content_type.partition(";")[0].strip().lower()
+    suffixes = {kind: suffix for suffix, kind in reversed(CONTENT_TYPES.items())}
+    if kind.endswith("xml"):
+        return ".xml"
+    return suffixes.get(kind, ".json")
+
+
+def _write_samples(folder: Path, name: str, samples: Sequence[Sample]) -> list[Path]:
+    """Write the samples that differ most, with made-up people. Overwrite no file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for number, sample in enumerate(_most_different(samples)):
+        file = _free_file(folder, name, sample.suffix)
+        file.write_bytes(redacted(sample.body, sample.payload, number))
+        written.append(file)
+    return written
+
+
+def _free_file(folder: Path, name: str, suffix: str) -> Path:
+    names = (f"{name}{suffix}", *(f"{name}-{number}{suffix}" for number in range(2, 10_000)))
+    return next(folder / one for one in names if not (folder / one).exists())
+
+
+def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
+    """Yield up to five samples. Each adds most to the paths and event types of those before it."""
+    left = [(sample, _features(sample.payload)) for sample in samples]
+    seen: set[str] = set()
+    for _ in range(MOST_KEPT):
+        best = max(left, key=lambda one: len(one[1] - seen), default=None)
+        if best is None or (seen and not best[1] - seen):
+            return
+        seen |= best[1]
+        left.remove(best)
+        yield best[0]
+
+
+def _features(payload: Any) -> set[str]:
+    """Return the paths with a value. Few-worded values count too, such as event types."""
+    observed = draft_from_samples("x", [payload])
+    values = observed.observed.values
+    paths = {path for path in values if observed.observed.filled(path)}
+    targets = ("accept", "tour_type", "test")
+    chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
+    return paths | {f"{path}={values[path][0]}" for path in chosen}
+
+
+def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
+    yield "People in the samples are made up now, and secrets are removed. Read each once: a"
+    yield "person's data may also be in a text. The bodies that you gave still contain it."
+    yield from _community_lines(draft, folder / FILE)
+    if file.suffix == ".draft":
+        yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"
+        return
+    yield f"Confirm each guess and fill in each TODO, then run: adapter check {file}"
+
+
+def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
+    """Yield what to add to communities.yaml for the names in the samples."""
+    names = draft.communities()
+    if not names:
+        return
+    known = _known(communities)
+    yield f"Communities in the samples. Add each to {communities}:"
+    for name in names[:20]:
+        key = _closest(str(name), known)
+        entry = f"known_as: {{ {draft.name}: [{quoted(str(name))}] }}"
+        yield f"  {key or 'which community?'}: {entry}, attributions: {{ {draft.name}: … }}"
+
+
+def _known(communities: Path) -> dict[str, str]:
+    """Return the community for each of its names, in lower case."""
+    if not communities.exists():
+        return {}
+    data = document_from_file(communities)[0].data
+    return {
+        str(name).casefold(): key
+        for key, entry in (data.items() if isinstance(data, dict) else ())
+        for name in (key, key.replace("-", " "), *_names(entry))
+    }
+
+
+def _names(entry: Any) -> Iterable[Any]:
+    known_as = entry.get("known_as", {}) if isinstance(entry, dict) else {}
+    for names in known_as.values() if isinstance(known_as, dict) else ():
+        yield from names if isinstance(names, list) else [names]
+
+
+def _closest(name: str, known: dict[str, str]) -> str | None:
+    found = difflib.get_close_matches(name.casefold()[:100], known, n=1, cutoff=0.75)
+    return known[found[0]] if found else None

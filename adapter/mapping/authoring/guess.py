@@ -1,0 +1,393 @@
+"""Guess where a sender's samples hold each field, from the names and values in them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.redact import is_secret
+from adapter.mapping.date_hints import format_from_text
+from adapter.parsing.local_time import read_absolute_instant
+
+PLACES: Final = "location|form|calendar|agent|assistant|page|branch|vendor|eventtype|schedule"
+TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
+#: Patterns for each target's key, in lower case without separators, best match first.
+KEYS: Final[Mapping[str, Sequence[str]]] = {
+    "accept": (r"event|eventtype|triggerevent|triggertype|type|kind|topic",),
+    "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
+    "community": (
+        r"(property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
+        f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|eventtype",
+        r"to|recipient|tophonenumber|(phone(number)?)?(being)?called(number)?|envelopeto",
+    ),
+    "dedupe": (r".*(id|uid|uuid|token|uri)",),
+    "sent_at": (
+        r"(created|submitted|requested|sent|received)(at|on|time|date|datetime|timestamp)?",
+        r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
+        r"timestamp|datecreated|starttimestamp",
+    ),
+    "first_name": (r".*(first|given)name", r"first|prenom|nombres?"),
+    "last_name": (r".*(last|family|sur)name", r"last|apellidos?|nomdefamille"),
+    "name": (
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect)name",
+        r"name",
+    ),
+    "email_1": (r".*e?mail(address)?|correo(electronico)?|courriel",),
+    "phone_1": (
+        r".*(phone|mobile|cell|telephone|sms|telefono)(number|no)?",
+        r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
+    ),
+    "starts_at": (
+        f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start)",
+        r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
+        r"newtime",
+    ),
+    "date": (f"({TOURS}|start|preferred)?(date|day)",),
+    "time": (f"({TOURS}|start|preferred)?(time|hour|timefrom)",),
+    "tour_type": (
+        r"(tour|appointment|visit|showing|viewing|booking)(type|kind|mode|method|format)",
+    ),
+    "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?",),
+    "number_of_occupants": (r".*occupants|(household|group|party)size",),
+    "lease_term_in_months": (r".*lease(term|terms|length)(months)?|leaselengthmonths",),
+    "rent_minimum_in_cents": (r"(min|minimum)(rent|budget|price)|(rent|budget|price)min(imum)?",),
+    "rent_maximum_in_cents": (
+        r"(max|maximum)(rent|budget|price)|(rent|budget|price)max(imum)?|(monthly)?budget",
+    ),
+    "desired_num_bedrooms": (
+        r".*(bedrooms|beds|numbedrooms|bedroomssought)|(desired)?(number|num)(of)?bed(room)?s",
+    ),
+    "pets": (r"pets?|animals?(type)?|petdetails|pettypes?",),
+}
+#: Keys of text for the notes.
+NOTES: Final = (
+    r"(customer|additional|appointment|tour|renter)?(comments?|messages?|notes?|questions?|remarks?)"
+    r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
+    r"|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
+)
+#: What the values of some fields look like, for answers with any name.
+VALUES: Final = {
+    "email_1": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"),
+    "phone_1": re.compile(r"\+?1?[-. (]*[2-9]\d{2}[-. )]*\d{3}[-. ]*\d{4}"),
+}
+#: Answers that must not influence a booking, or that no person wrote.
+UNREAD: Final = re.compile(
+    r"credit|income|smok|crimin|evict|race|religion|disab|children|famil|age$|gender|national"
+    r"|ssn|birth|slug|tracker|submitsource|builddate|observer|eventid|timetosubmit|token|^path$"
+)
+CONTACT: Final = frozenset({"first_name", "last_name", "name", "email_1", "phone_1"})
+#: Words in a path that indicate someone other than the renter.
+STAFF: Final = frozenset(
+    {"organizer", "owner", "host", "assignee", "agent", "user", "assigned", "recipient", "staff"}
+    | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
+    | {"provider", "to", "cc", "bcc", "teammate", "admin"}
+)
+#: Keys that usually contain the renter's data.
+RENTER: Final = frozenset(
+    {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
+    | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers", "given"}
+)
+#: Last words of keys that hold an ID.
+IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
+#: Objects whose ID is different in each request.
+REQUESTS: Final = frozenset(
+    {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
+    | {"message", "applicant", "inquiry", "request", "entry", "leadgen"}
+)
+#: Objects whose ID is the same in many requests.
+SHARED: Final = frozenset(
+    {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
+    | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office", "source"}
+    | {"portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot"}
+)
+#: Inside these objects, a ``type`` key does not describe the webhook.
+THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
+#: Inside these objects, a key such as ``from`` is the start of a tour.
+VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
+STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
+#: Keys that only hold the value of the key above them.
+WRAPPERS: Final = frozenset({"value", "#text", "0", "val", "Exact", "@Exact", "@exact"})
+#: Fields that may have several sources, of which the first that is not empty counts.
+WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
+MOST_FALLBACKS: Final = 3
+#: Most lines of notes, and the fewest characters of text that count as a sentence.
+MOST_NOTES: Final = 10
+SENTENCE: Final = 12
+
+Guesses = Mapping[str, Sequence[str]]
+
+
+def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
+    """Return the most likely paths for each target: one, and others for when it is empty."""
+    guesses: dict[str, tuple[str, ...]] = {}
+    for target in KEYS:
+        taken = {path for paths in guesses.values() for path in paths}
+        paths = [path for path in _candidates(target, observed) if path not in taken]
+        if paths:
+            ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
+            guesses[target] = _with_fallbacks(target, ranked, observed)
+    return _consistent(guesses)
+
+
+def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
+    """Return the paths of text that a person wrote, which belongs in the notes."""
+    taken = {path for paths in guesses.values() for path in paths}
+    paths = (
+        path
+        for path in observed.values
+        if path not in taken and re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
+    )
+    texts = [path for path in paths if any(map(_is_text, observed.filled(path)))]
+    answers = [
+        path
+        for path in observed.values
+        if path.split(".")[0] in observed.readers
+        and path not in (*taken, *texts)
+        and not UNREAD.search(key_of(path))
+        and all(_is_answer(value) for value in observed.filled(path))
+        and observed.filled(path)
+    ]
+    return [_of_each(path) for path in [*texts, *answers] if not _is_question(path, observed)][
+        :MOST_NOTES
+    ]
+
+
+def _is_answer(value: Any) -> bool:
+    """Return True for text, a number or a list of texts, and False for an ID."""
+    items = value if isinstance(value, list) else [value]
+    return all(isinstance(item, str | int | float) for item in items) and not any(
+        re.fullmatch(r"[0-9a-f-]{24,}|https?://.*", str(item)) for item in items
+    )
+
+
+def _of_each(path: str) -> str:
+    """Return the path of the answers in all items of a list, not just in the first."""
+    return re.sub(r"\.0\.(answer)$", r".*.\1", path)
+
+
+def _is_question(path: str, observed: Observed) -> bool:
+    return key_of(path).startswith("question") and "answer" in _beside(path, observed)
+
+
+def request_ids(observed: Observed) -> list[str]:
+    """Return paths that may identify a request, for the user to choose from."""
+    return [
+        path
+        for path in observed.values
+        if _may_be_request_id(path)
+        and not is_secret(path)
+        and len({str(value) for value in observed.filled(path)}) == len(observed.rows)
+    ]
+
+
+def _candidates(target: str, observed: Observed) -> Iterator[str]:
+    for path in observed.values:
+        is_named = _matching_pattern(target, path) is not None
+        if not (is_named or _has_value_of(target, path, observed)) or _is_staffs(target, path):
+            continue
+        filled = observed.filled(path)
+        if filled and _fits(target, path, filled, observed):
+            yield path
+
+
+def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> bool:
+    """Return True if the values at a path may be those of a target."""
+    if target == "dedupe":
+        return _identifies(path, filled, observed)
+    if target == "name" and any(key.endswith("email") for key in _beside(path, observed)):
+        return all(isinstance(value, str) for value in filled)
+    is_plausible = _PLAUSIBLE.get(target, _is_simple)
+    return all(is_plausible(path, value) for value in filled)
+
+
+def _is_simple(_: str, value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _has_value_of(target: str, path: str, observed: Observed) -> bool:
+    """Return True for an answer that is an email address or a phone number, whatever its name."""
+    if path.split(".")[0] not in observed.readers:
+        return False
+    pattern = VALUES.get(target)
+    filled = observed.filled(path)
+    return pattern is not None and all(pattern.fullmatch(str(value)) for value in filled)
+
+
+def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
+    """Return True for an ID of a request, or any ID that is different in each of the samples."""
+    if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
+        return False
+    is_unique = len({str(value) for value in filled}) == len(observed.rows)
+    if not is_unique or STAFF & {*_words(path)}:
+        return False
+    return _is_request_id(path) or (len(observed.rows) > 1 and _may_be_request_id(path))
+
+
+def _beside(path: str, observed: Observed) -> list[str]:
+    """Return the keys of the values beside the one at a path."""
+    parent = path.rpartition(".")[0]
+    return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
+
+
+def _is_staffs(target: str, path: str) -> bool:
+    return target in CONTACT and bool(STAFF & {*_words(path)})
+
+
+def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
+    """Return the first path, and others that have a value in samples where it has none."""
+    chosen = [ranked[0]]
+    filled = observed.is_filled(ranked[0])
+    for path in ranked[1:] if target in WITH_FALLBACKS else ():
+        more = observed.is_filled(path)
+        if any(new and not old for new, old in zip(more, filled, strict=True)):
+            chosen.append(path)
+            filled = [new or old for new, old in zip(more, filled, strict=True)]
+    return tuple(chosen[:MOST_FALLBACKS])
+
+
+def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Drop guesses that exclude each other: names in parts or whole, times in parts or whole."""
+    if "last_name" in guesses:
+        guesses.pop("name", None)
+    elif "name" in guesses:
+        guesses.pop("first_name", None)
+    return guesses
+
+
+def _matching_pattern(target: str, path: str) -> int | None:
+    keys = key_of(path), _owned_key(path)
+    forms = enumerate(KEYS[target])
+    return next((n for n, form in forms if any(re.fullmatch(form, key) for key in keys)), None)
+
+
+def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
+    is_others = target in CONTACT and not RENTER & {*_words_around(path)}
+    if target == "dedupe":
+        return not _is_request_id(path), 0, 0
+    filled = len(observed.filled(path)) if target in ("starts_at", "date", "time") else 0
+    position = _matching_pattern(target, path)
+    return is_others, len(KEYS[target]) if position is None else position, -filled
+
+
+def _is_event_type(path: str, value: Any) -> bool:
+    return isinstance(value, str) and "@" not in path + value and not THINGS & {*_words(path)}
+
+
+def _is_test_flag(_: str, value: Any) -> bool:
+    return isinstance(value, bool) or str(value).lower() in {"true", "false", "0", "1"}
+
+
+def _is_renters_name(path: str, value: Any) -> bool:
+    """Return False for a plain ``name`` of something else, such as a bot, form or function."""
+    people = (RENTER | VISITS) & {*_words_around(path)}
+    is_renters = key_of(path) != "name" or "." not in path or people
+    return isinstance(value, str) and "@" not in value and bool(is_renters)
+
+
+def _is_start(path: str, value: Any) -> bool:
+    """Return False for ``from`` and the like outside a tour, and for what is not a date."""
+    is_tours = key_of(path) not in STARTS or VISITS & {*_words_around(path)}
+    return bool(is_tours) and _has_date(value) and not _is_date_alone(value)
+
+
+def _has_date(value: Any) -> bool:
+    if isinstance(value, int):
+        return not isinstance(value, bool) and value > 10**8
+    text = str(value)
+    return len(text) > 8 and sum(character.isdigit() for character in text) >= 5
+
+
+def _is_date_alone(value: Any) -> bool:
+    return (
+        format_from_text(str(value)).rstrip("DMYd,/-. ") == ""
+        and format_from_text(str(value)) != ""
+    )
+
+
+def _is_date(_: str, value: Any) -> bool:
+    return isinstance(value, str | int) and sum(map(str.isdigit, str(value))) >= 4
+
+
+def _is_time(_: str, value: Any) -> bool:
+    text = str(value)
+    return bool(re.search(r"\d", text)) and (len(text) < 20) and not re.search(r"\d{4}-", text)
+
+
+def _is_instant(_: str, value: Any) -> bool:
+    try:
+        return read_absolute_instant(value) is not None
+    except Unreadable:
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _is_phone(path: str, value: Any) -> bool:
+    digits = sum(map(str.isdigit, str(value)))
+    is_named = _matching_pattern("phone_1", path) == 0
+    is_other = re.search(r"[@:]", str(value)) is not None
+    return isinstance(value, str | int) and not is_other and (digits >= 7 or is_named)
+
+
+_PLAUSIBLE: Final[Mapping[str, Callable[[str, Any], bool]]] = {
+    "accept": _is_event_type,
+    "test": _is_test_flag,
+    "sent_at": _is_instant,
+    "name": _is_renters_name,
+    "first_name": lambda _, value: isinstance(value, str) and "@" not in value,
+    "last_name": lambda _, value: isinstance(value, str) and "@" not in value,
+    "email_1": lambda _, value: isinstance(value, str) and "@" in value,
+    "phone_1": _is_phone,
+    "starts_at": _is_start,
+    "date": _is_date,
+    "time": _is_time,
+    "tour_type": lambda _, value: isinstance(value, str),
+    "pets": lambda *_: True,
+    "desired_num_bedrooms": lambda *_: True,
+    "community": lambda _, value: isinstance(value, str | int) and not isinstance(value, bool),
+    "move_in_date": _is_date,
+}
+
+
+def _is_request_id(path: str) -> bool:
+    owner = _id_owner(path)
+    return bool(owner) and owner[-1] in REQUESTS and not THINGS & {*owner}
+
+
+def _may_be_request_id(path: str) -> bool:
+    words = _words(path.split(".")[-1])
+    owner = {*_id_owner(path)[-1:]}
+    is_persons = bool(RENTER & owner) and not REQUESTS & owner
+    return bool(words) and words[-1] in IDS and not SHARED & owner and not is_persons
+
+
+def _id_owner(path: str) -> list[str]:
+    """Return the words of the key or parent that say what an ID identifies, such as [lead]."""
+    names = [_words(name) for name in path.split(".") if not name.isdigit()]
+    if not names or not names[-1] or names[-1][-1] not in IDS:
+        return []
+    return names[-1][:-1] or (names[-2] if len(names) > 1 else [])
+
+
+def key_of(path: str) -> str:
+    """Return the last key of a path that says what its value is, without separators."""
+    names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
+    return re.sub(r"[^a-z0-9]", "", names[-1].strip('"').lower()[:80])
+
+
+def _owned_key(path: str) -> str:
+    """Return the last key with the one above it: ``location.id`` gives locationid."""
+    names = [name for name in path.split(".") if name not in WRAPPERS]
+    return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
+
+
+def _words(name: str) -> list[str]:
+    """Split a name into words: ``recipientEmail`` and ``recipient_email`` give recipient, email."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:200])]
+
+
+def _words_around(path: str) -> list[str]:
+    return [word for name in path.split(".")[:-1] for word in _words(name)]

@@ -1,0 +1,219 @@
+"""Find what several samples of one sender have in common: items, lists of answers, and values."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.transforms import is_empty
+from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
+
+#: Key and value paths in the lists of answers that form builders send.
+ANSWER_KEYS: Final = (
+    *("field.ref", "field.id", "column_id", "ref", "label", "key", "name"),
+    *("@EventType", "EventType", "@IDType", "IDType"),
+)
+ANSWER_VALUES: Final = (
+    *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
+    *("choices.labels", "string_value", "value", "values", "answer"),
+    *("@EventDate", "EventDate", "@IDValue", "IDValue"),
+)
+#: Keys that show that each item of a list is a lead of its own.
+PERSON: Final = re.compile(r"e?mail(address)?|phone(number)?|(first|last|full)name")
+#: Parts of a path that show that a person is not a renter.
+STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
+#: A line of an email such as ``Phone: 303-555-0142``.
+LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
+#: Fewest labels that make a text an email with a field in each line.
+FEWEST_LABELS: Final = 3
+#: Longest text to search for labels, and longest name of a list of answers.
+LONGEST: Final = 100_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """What the samples contain, with a row for each lead in them."""
+
+    #: ``name: path`` for ``for_each``, or None.
+    each: tuple[str, str] | None
+    #: The lines under ``read:``, by name.
+    readers: Mapping[str, str]
+    #: The data of each lead, in which the names of ``each`` and ``readers`` are keys.
+    rows: Sequence[Mapping[str, Any]]
+    #: All paths with a single value, shallowest first, and their values in each row.
+    values: Mapping[str, Sequence[Any]]
+
+    def filled(self, path: str) -> list[Any]:
+        """Return the values at a path that are not empty."""
+        return [value for value in self.values.get(path, ()) if not _is_blank(value)]
+
+    def is_filled(self, path: str) -> list[bool]:
+        """Return for each row whether the path has a value that is not empty."""
+        return [not _is_blank(value) for value in self.values.get(path, ())]
+
+
+def observe(samples: Sequence[Any]) -> Observed:
+    """Return what the samples contain."""
+    each = _items_path(samples)
+    rows = [row for sample in samples for row in _rows(sample, each)]
+    readers = _readers(rows)
+    for row in rows:
+        for name, (_, reader) in readers.items():
+            row[name] = reader(row)
+    return Observed(
+        each=each,
+        readers={name: line for name, (line, _) in readers.items()},
+        rows=rows,
+        values=_values(rows, tuple(readers)),
+    )
+
+
+def read(data: Any, path: str) -> Any:
+    """Return the value at a path, or MISSING if there is none or several."""
+    try:
+        return path_from_text(path).read(data)
+    except (Unreadable, ValueError):
+        return MISSING
+
+
+def _is_blank(value: Any) -> bool:
+    return value is MISSING or is_empty(value, ())
+
+
+def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
+    """Return the name and path of the list whose items are leads, if a sample has several."""
+    for sample in samples:
+        for path, value in walk(sample):
+            if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
+                return "lead", path
+    return None
+
+
+def _is_person(item: Any) -> bool:
+    """Return True if an object holds a person's data itself, not just in a list of its own."""
+    if not isinstance(item, Mapping):
+        return False
+    paths = (path for path, value in leaves(item) if not isinstance(value, list))
+    keys = (path.split(".")[-1] for path in paths if not STAFF.search(path.lower()))
+    return any(PERSON.fullmatch(re.sub("[^a-z]", "", key.lower())) for key in keys)
+
+
+def _rows(sample: Any, each: tuple[str, str] | None) -> Iterator[dict[str, Any]]:
+    whole = dict(sample) if isinstance(sample, Mapping) else {}
+    if each is None:
+        yield whole
+        return
+    name, path = each
+    items = read(sample, path)
+    for item in items if isinstance(items, list) else [items]:
+        if item is not MISSING:
+            yield {name: item, **without(whole, path)}
+
+
+def without(data: Any, path: str) -> dict[str, Any]:
+    """Return a copy of the data without the value at a path."""
+    first, _, rest = path.partition(".")
+    inner = data.get(first)
+    if not rest or not isinstance(inner, Mapping):
+        return {key: value for key, value in data.items() if key != first}
+    return {**data, first: without(inner, rest)}
+
+
+def _readers(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Any]]:
+    """Return the line under ``read:`` for each name, and the function that reads its data."""
+    found: dict[str, tuple[str, Any]] = {}
+    for row in rows:
+        for path, value in walk(row):
+            for name, line, reader in _readers_at(path, value):
+                if not any(line == known for known, _ in found.values()):
+                    found.setdefault(_free_name(name, found, row), (line, reader))
+    return found
+
+
+def _free_name(name: str, found: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    taken = {*found, *row}
+    numbers = ("", *range(2, 100))
+    return next(f"{name}{one}" for one in numbers if f"{name}{one}" not in taken)
+
+
+def _readers_at(path: str, value: Any) -> Iterator[tuple[str, str, Any]]:
+    if isinstance(value, list) and len(value) > 1:
+        if answers := _answers_in(value):
+            by, values = answers
+            line = f"{{ list: {quoted(path)}, by: {quoted(by)}, value: [{_list(values)}] }}"
+            yield "answers", line, lambda row: _answers(row, path, by, values)
+    elif isinstance(value, str) and len(value) <= LONGEST:
+        if value.lstrip()[:1] == "{" and isinstance(_json(value), Mapping):
+            line = f"{{ json: {quoted(path)} }}"
+            yield "given", line, lambda row: _json(read(row, path))
+        labels = list(dict.fromkeys(LABEL.findall(value)))
+        for label in labels if len(labels) >= FEWEST_LABELS else ():
+            line = f"{{ text: {quoted(path)}, line: {json.dumps(label + ':')} }}"
+            name = re.sub(r"\W+", "_", label.strip().lower())
+            yield name, line, lambda row, label=label: _line(read(row, path), label)
+
+
+def _list(paths: Sequence[str]) -> str:
+    return ", ".join(map(quoted, paths))
+
+
+def _answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
+    for by in ANSWER_KEYS:
+        keys = [read(item, by) for item in items]
+        values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]
+        if values and all(isinstance(key, str) and key for key in keys):
+            return by, values
+    return None
+
+
+def _is_in_any(items: list[Any], path: str) -> bool:
+    return any(read(item, path) not in (MISSING, None, "") for item in items)
+
+
+def _answers(row: Any, path: str, by: str, values: Sequence[str]) -> dict[str, Any]:
+    items = read(row, path)
+    items = items if isinstance(items, list) else [items]
+    keyed = ((read(item, by), item) for item in items if isinstance(item, Mapping))
+    return {key: _first_value(item, values) for key, item in keyed if isinstance(key, str)}
+
+
+def _first_value(item: Any, paths: Sequence[str]) -> Any:
+    values = (read(item, path) for path in paths)
+    return next((value for value in values if value not in (MISSING, None)), None)
+
+
+def _json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+
+
+def _line(text: Any, label: str) -> str | None:
+    pattern = rf"^[>*\s-]*{re.escape(label)}:[* \t]+(.+)$"
+    found = re.search(pattern, text, re.MULTILINE) if isinstance(text, str) else None
+    return found[1].strip() if found else None
+
+
+def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values at all paths. What ``read:`` gives comes before the rest of the body."""
+    values: dict[str, list[Any]] = {}
+    for number, row in enumerate(rows):
+        ordered = {name: row[name] for name in names} | dict(row)
+        for path, value in leaves(ordered):
+            column = values.setdefault(path, [MISSING] * len(rows))
+            is_single = isinstance(value, list) and len(value) == 1
+            column[number] = value[0] if is_single else value
+    return values
+
+
+def quoted(text: str) -> str:
+    """Return a path or value for YAML, in quotes if necessary."""
+    is_plain = re.fullmatch(r"[A-Za-z_](?:[\w .-]*[\w])?", text)
+    return text if is_plain and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+
+
+#: Plain words that YAML reads as something else.
+_WORDS: Final = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}

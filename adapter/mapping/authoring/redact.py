@@ -1,0 +1,203 @@
+"""Replace the people in a sample by made-up ones, and remove its secrets."""
+
+import html
+import json
+import re
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from adapter.mapping.authoring.observe import observe
+
+REMOVED: Final = "REMOVED"
+MAX_DEPTH: Final = 40
+#: Keys of secrets, in lower case without separators.
+SECRET: Final = re.compile(
+    r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
+    r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
+)
+#: Keys of IDs that are named ``token``, such as ``form_response.token``.
+REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
+#: Keys of data that is nobody's business, whoever it belongs to.
+PRIVATE: Final = re.compile(
+    r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
+    r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent)"
+)
+PARTS: Final = {
+    "first": re.compile(r".*(first|given)name|first"),
+    "last": re.compile(r".*(last|family|sur)name|last"),
+    "name": re.compile(
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from)?name"
+    ),
+    "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
+}
+#: Words around a plain ``name`` that say that it is not a person's.
+NOT_PEOPLE: Final = re.compile(
+    r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
+    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool"
+)
+EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
+#: Made-up people. Their numbers are reserved for fiction.
+PEOPLE: Final = (
+    *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
+    *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
+)
+
+
+def is_secret(path: str) -> bool:
+    """Return True if a path's last key is that of a password, token or signature."""
+    if REQUEST_TOKEN.search(path.lower()):
+        return False
+    return SECRET.fullmatch(_key(path)) is not None
+
+
+def redacted(body: bytes, payload: Any, number: int) -> bytes:
+    """Return a sample's body with made-up people, and without secrets.
+
+    ``payload`` is the parsed body. ``number`` chooses the made-up person of this sample.
+    """
+    changes = replacements(payload, number)
+    text = body.decode("utf-8", "surrogateescape")
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return _replaced(text, changes, is_raw=True).encode("utf-8", "surrogateescape")
+    return (json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def replacements(payload: Any, number: int) -> dict[str, str]:
+    """Return the replacement of each personal or secret text in a payload, longest first."""
+    first, last = PEOPLE[number % len(PEOPLE)]
+    made_up = _Person(first, last, number)
+    changes: dict[str, str] = {}
+    for path, value in _leaves({"": payload, **_read_names(payload)}, "", 0):
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
+            changes |= dict(_changes_at(path, str(value).strip(), made_up))
+    kept = {text: new for text, new in changes.items() if len(text) > 1}
+    return dict(sorted(kept.items(), key=lambda change: -len(change[0])))
+
+
+def _read_names(payload: Any) -> dict[str, Any]:
+    """Return what ``read:`` would give: answers by their question, and the lines of emails."""
+    observed = observe([payload])
+    return {
+        f"{name}{n}": row[name] for n, row in enumerate(observed.rows) for name in observed.readers
+    }
+
+
+def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """Yield the path and value of each leaf, including every item of each list."""
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(data, Mapping | list):
+        items = data.items() if isinstance(data, Mapping) else enumerate(data)
+        for key, value in items:
+            yield from _leaves(value, f"{path}.{key}", depth + 1)
+    else:
+        yield path, data
+
+
+class _Person:
+    """A made-up person."""
+
+    def __init__(self, first: str, last: str, number: int) -> None:
+        self.first, self.last, self.number = first, last, number
+        self.email = f"{first}.{last}@example.com".lower()
+
+    def phone(self, text: str) -> str:
+        """Return a made-up number in the format of a real one."""
+        digits = iter(f"30355501{42 + self.number % 50:02d}"[-_count(text) :].rjust(10, "3"))
+        kept = _count(text) - 10
+        made: list[str] = []
+        for character in text:
+            if character.isdigit() and kept > 0:
+                kept -= 1
+                made.append(character)
+            else:
+                made.append(next(digits, character) if character.isdigit() else character)
+        return "".join(made)
+
+
+def _count(text: str) -> int:
+    return sum(map(str.isdigit, text))
+
+
+def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
+    """Yield the texts to replace in the value at a path, each with its replacement."""
+    key = _key(path)
+    if is_secret(path) or PRIVATE.fullmatch(key):
+        yield text, REMOVED
+        return
+    for email in EMAIL.findall(text):
+        yield email, person.email
+    for phone in PHONE.findall(text):
+        yield phone, person.phone(phone)
+    if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
+        yield text, person.phone(text)
+    elif _is_name(path, text):
+        yield from _name_changes(key, text, person)
+
+
+def _is_name(path: str, text: str) -> bool:
+    is_named = any(PARTS[part].fullmatch(_key(path)) for part in ("first", "last", "name"))
+    is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
+    return is_named and is_short and not NOT_PEOPLE.search(path.lower())
+
+
+def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
+    if PARTS["first"].fullmatch(key):
+        yield text, person.first
+    elif PARTS["last"].fullmatch(key):
+        yield text, person.last
+    else:
+        words = text.split()
+        yield text, f"{person.first} {person.last}" if len(words) > 1 else person.last
+        if len(words) > 1:
+            yield words[0], person.first
+            yield words[-1], person.last
+
+
+def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
+    """Return JSON data with all strings and numbers replaced, but no keys."""
+    if isinstance(data, Mapping):
+        return {key: _redacted_data(value, changes) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_redacted_data(value, changes) for value in data]
+    if isinstance(data, str):
+        return _replaced(data, changes, is_raw=False)
+    if isinstance(data, int) and not isinstance(data, bool):
+        text = changes.get(str(data), str(data))
+        return int(text) if text.isdigit() else text
+    return data
+
+
+def _replaced(text: str, changes: Mapping[str, str], *, is_raw: bool) -> str:
+    """Replace whole words only, also where they are escaped."""
+    escapes = (*_IN_TEXT, *_IN_BODIES) if is_raw else _IN_TEXT
+    forms = {escape(old): escape(new) for old, new in changes.items() for escape in escapes}
+    if not forms:
+        return text
+    longest_first = sorted(forms, key=len, reverse=True)
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(form)}(?!\w)" for form in longest_first))
+    return pattern.sub(lambda found: forms[found[0]], text)
+
+
+def _percent(text: str) -> str:
+    return urllib.parse.quote(text, safe="")
+
+
+def _lower_percent(text: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), urllib.parse.quote_plus(text))
+
+
+#: How a text may be escaped in a string, and in a whole body.
+_IN_TEXT: Final = (lambda text: json.dumps(text)[1:-1], str)
+_IN_BODIES: Final = (html.escape, _percent, _lower_percent, urllib.parse.quote_plus)
+
+
+def _key(path: str) -> str:
+    names = [
+        name for name in path.split(".") if name not in ("value", "#text") and not name.isdigit()
+    ]
+    return re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
