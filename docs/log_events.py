@@ -213,6 +213,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Fix the receiver, and let it read the leads from `/api/leads`.",
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
+    "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),
+    "traces_not_delivered": (
+        "The collector at `ADAPTER_TRACES_URL` does not accept traces. Leads are not affected.",
+        "Check the collector.",
+    ),
     "unexpected_error": ("A request failed with an error. Its sender got 503.", BUG),
     "web_started": (
         "The web process is running, with this version, these sources and this database.",

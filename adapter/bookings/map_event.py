@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
+from adapter import tracing
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import KeyMissing, StoreUnavailable
 from adapter.mapping.engine import Mapped, Outcome
@@ -65,7 +66,8 @@ class Mapper:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
                     event, has_more = found
-                    self.map(tx, event)
+                    with tracing.step("map", self.store.hash_key(), event.id):
+                        self.map(tx, event)
         except StoreUnavailable:
             raise
         except KeyMissing as exc:

@@ -21,7 +21,8 @@ from typing import Any
 
 import flask
 
-from adapter import app, logs, services
+import adapter
+from adapter import app, logs, services, tracing
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
@@ -53,6 +54,7 @@ def create_app() -> flask.Flask:
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     logs.log_crashes()
+    tracing.configure(settings.traces_url, adapter.__version__)
     created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
     refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
@@ -68,11 +70,12 @@ def create_app() -> flask.Flask:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save what a worker has counted. Gunicorn calls this when a worker ends."""
+    """Save what a worker has counted, and send its traces. Gunicorn calls this when it ends."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):
             pipeline.store.save_metrics()
+    tracing.shut_down()
 
 
 def _report(pipeline: Pipeline) -> None:
