@@ -423,3 +423,52 @@ class Overrides:
 
 
 NO_OVERRIDES = Overrides()
+
+
+class FormatKind(enum.StrEnum):
+    """What a feature of a webhook says."""
+
+    #: The mapping accepts the webhook.
+    ACCEPTED = "accepted"
+    #: A path of the mapping has a value.
+    PATH = "path"
+    #: Any path of the payload has a value.
+    LEAF = "leaf"
+    #: The mapping could read a field.
+    FIELD = "field"
+    #: A path that a table reads has this value, as a keyed hash.
+    VALUE = "value"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FormatChange:
+    """A change in a sender's format. It contains paths and numbers, and no value of a webhook."""
+
+    source: str
+    kind: FormatKind
+    #: The path or field that is missing, or at which a new value arrived.
+    name: str
+    #: The hash of the new value, or empty.
+    value: str = ""
+    since: dt.datetime
+    #: The ID of the first affected event.
+    first_event: int
+    #: How many of the webhooks since then are affected.
+    affected: int
+    of: int
+    #: New paths that came at the same time, most similar first, with their numbers of webhooks.
+    new_paths: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """What has changed, with numbers and without a time."""
+        count = f"{self.affected} of {self.of} webhooks"
+        if self.kind is FormatKind.ACCEPTED:
+            return f"{count} do not meet the mapping's conditions"
+        if self.kind is FormatKind.VALUE:
+            return f"{self.name} has a value in {count} that is not in the mapping's table"
+        if self.kind is FormatKind.FIELD:
+            return f"{self.name} cannot be read in {count}"
+        new = (f"{path} in {seen} of {self.of}" for path, seen in self.new_paths.items())
+        came = f"; new: {', '.join(new)}" if self.new_paths else ""
+        return f"{self.name} is missing in {count}{came}"

@@ -35,9 +35,11 @@ from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase_personal_data import Eraser
+from adapter.operations.format_watch import FormatWatch
 from adapter.operations.live_sources import LiveSources
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
+from adapter.propexo.directory import RateLimitedReads
 from adapter.settings import Settings
 from adapter.store import Database, DatabaseClock, HistoryEnd, Task
 from adapter.webhooks.receive import Receiver
@@ -79,6 +81,7 @@ class Pipeline:
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
+        self.format_watch = FormatWatch(store)
         #: Reports leads' states to another system, if that is set up.
         self.notifier = (
             StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
@@ -86,8 +89,8 @@ class Pipeline:
         self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
         if self.notifier is not None:
             self._stopping.append(self.notifier.stopping)
-        writes = WriteLog(settings, store, propexo, clock, pause)
-        self.database_check = DatabaseCheck(store, writes, clock)
+        reads = RateLimitedReads(propexo, settings, store, clock, pause)
+        self.database_check = DatabaseCheck(store, WriteLog(store, reads, clock), clock)
         self._history_end = HistoryEnd()
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
@@ -161,6 +164,13 @@ class Pipeline:
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
         self.database_check.run(self.sources.values())
+
+    def count_formats(self) -> None:
+        """Count the format of new webhooks, to notice when a sender changes it.
+
+        A worker calls this every few seconds, so that bookings do not wait for it.
+        """
+        self.format_watch.run(self.sources)
 
     def count_metrics(self) -> None:
         """Add this process's numbers, and what has changed in all leads, to the metrics.

@@ -34,6 +34,7 @@ BEGIN
     INSERT INTO rate_limit DEFAULT VALUES;
     INSERT INTO status_webhook_progress DEFAULT VALUES;
     INSERT INTO metric_progress (position) VALUES (0);
+    INSERT INTO format_progress (position) VALUES (0);
 END $$
 """
 

@@ -48,8 +48,8 @@ STOPPING: dict[type[UpstreamError], str] = {
     Unreachable: "unreachable",
     WrongPath: "wrong_path",
 }
-#: A booking fails after this many 404s and similar responses if others are accepted in the
-#: meantime.
+#: A booking fails after this many 404s and similar responses if another one was accepted since the
+#: first.
 MOST_WRONG_PATHS = 3
 
 

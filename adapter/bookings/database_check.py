@@ -11,15 +11,15 @@ older.
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from adapter.bookings import write_log
 from adapter.bookings.matching import SKEW
-from adapter.bookings.write_log import WriteLog
+from adapter.bookings.write_log import Job, Owner, WriteLog
 from adapter.exceptions import NotAuthorized, NotSent, RateLimited, Refused, UpstreamError
 from adapter.mapping.source import Source
 from adapter.models import BookingState, Clock
-from adapter.store import RESTORED, Database, LastRun
+from adapter.store import RESTORED, Database, LastRun, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -55,48 +55,49 @@ class DatabaseCheck:
             cause = None if last is None else last.difference or self._newer_writes(last, sources)
         except UpstreamError:
             return  # nothing is sent until Propexo responds, and nothing could be
-        if cause is None:
-            self._adopt()
-        else:
-            self._suspend(cause)
-
-    def _adopt(self) -> None:
         self._asked_at = None
         with self._store.transaction() as tx:
-            tx.identity.adopt()
-
-    def _suspend(self, cause: str) -> None:
-        with self._store.transaction() as tx:
-            is_first = tx.rate_limit.suspend(RESTORED, self._clock())
-            if is_first:
-                tx.identity.skip_ids()
-        if is_first:
+            # To read the log takes minutes. In the meantime, the database may have been restored,
+            # or another worker or a user may have decided.
+            is_current = tx.identity.is_unchanged(last)
+            if is_current and cause is None:
+                tx.identity.adopt()
+            is_suspended = bool(is_current and cause and self._suspend(tx))
+        if is_suspended:
             log.error("database_restored", extra={"reason": cause})
+
+    def _suspend(self, tx: Transaction) -> bool:
+        """Suspend sending. Return False if it was already suspended for this reason."""
+        is_first = tx.rate_limit.suspend(RESTORED, self._clock())
+        if is_first:
+            tx.identity.skip_ids()
+        return is_first
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
         """Return the evidence that Propexo has newer writes than this database, or None.
 
-        Raise UpstreamError if the log cannot be read yet.
+        Stop reading at the first such write. Raise UpstreamError if the log cannot be read yet.
         """
         known = write_log.owners(sources)
         integrations = {str(integration) for integration, *_ in known}
+        pages = self._writes.pages(integrations, last.seen_at + 2 * SKEW)
         try:
-            jobs = self._writes.read(integrations, last.seen_at + 2 * SKEW)
+            if any(self._has_lost_job(page, known) for page in pages):
+                return "Propexo lists newer writes"
         except UpstreamError as exc:
-            if isinstance(exc, Refused) or self._has_asked_enough(exc):
-                log.warning("restore_not_excluded", extra={"status": exc.status})
-                return None
-            raise
+            if not (isinstance(exc, Refused) or self._has_asked_enough(exc)):
+                raise
+            log.warning("restore_not_excluded", extra={"status": exc.status})
+        return None
+
+    def _has_lost_job(self, jobs: Sequence[Job], known: Mapping[tuple[object, ...], Owner]) -> bool:
+        """Return True if one of these jobs is ours, but belongs to no booking."""
         # Read in this order, so that a job that another worker is recording is in one of the two.
+        jobs = [job for job in jobs if write_log.owner_of(job, known)]
         with self._store.statement() as tx:
-            open_ones = tx.identity.bookings_that_may_be_sent()
+            open_ones = tx.identity.bookings_that_may_be_sent() if jobs else ()
         in_flight = [one for one in open_ones if one.state in _IN_FLIGHT]
-        lost = [
-            job
-            for job in write_log.without(self._writes.unknown(jobs), in_flight)
-            if write_log.owner_of(job, known)
-        ]
-        return f"Propexo lists {len(lost)} newer writes" if lost else None
+        return any(write_log.without(self._writes.unknown(jobs), in_flight))
 
     def _has_asked_enough(self, error: UpstreamError) -> bool:
         """Return True if Propexo has failed to respond for so long that the check must end."""

@@ -21,7 +21,7 @@ from adapter.propexo.appointment import request_from
 from adapter.propexo.client import Propexo
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
-from adapter.store.rate_limit import NOT_AUTHORIZED, RateState, Stop
+from adapter.store.rate_limit import MOST_FAILURES, NOT_AUTHORIZED, RateState, Stop
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ RECORD_RETRY_SECONDS = 120.0
 TOKEN_CHECK_SECONDS = 10.0
 #: If Propexo cannot be reached for longer than this, an error is logged.
 ALARM_AFTER = dt.timedelta(minutes=5)
+#: If the list of integrations does not exist either, a POST is tried after this time.
+TRIAL_AFTER = dt.timedelta(minutes=15)
 
 
 class Sender:
@@ -104,6 +106,8 @@ class Sender:
                     return None, False
                 if at > now:
                     return at, True
+                if rate_state.failures >= MOST_FAILURES:
+                    booking = tx.send_queue.longest_due(now, self._late(now)) or booking
                 attempt = self._begin(tx, booking, rate_state, now)
             return attempt(), rate_state.waiting > 1
         except StoreUnavailable:
@@ -121,9 +125,13 @@ class Sender:
         booking = tx.send_queue.most_urgent(
             now,
             soon=now + dt.timedelta(hours=self.settings.soon_hours),
-            late=now + dt.timedelta(minutes=self.settings.notice_minutes),
+            late=self._late(now),
         )
         return booking, rate_state()
+
+    def _late(self, now: dt.datetime) -> dt.datetime:
+        """Return the time until which tours start too soon to be sent."""
+        return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime
@@ -188,8 +196,8 @@ class Sender:
         """
         with self.store.transaction() as tx:
             now = self.clock()
-            late = now + dt.timedelta(minutes=self.settings.notice_minutes)
-            _expire(tx, tx.send_queue.expired_tours(late), "tour_time_passed", now)
+            late = tx.send_queue.expired_tours(self._late(now))
+            _expire(tx, late, "tour_time_passed", now)
             oldest = now - dt.timedelta(hours=self.settings.prospect_hours)
             _expire(tx, tx.send_queue.expired_prospects(oldest), "waited_too_long", now)
 
@@ -234,7 +242,7 @@ class Sender:
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
-            if not _shows_that_it_works(exc, stop):
+            if not _shows_that_it_works(exc, stop, now):
                 _log_stop(stop, exc, now)
                 return
         with self.store.transaction() as tx:
@@ -242,16 +250,22 @@ class Sender:
         log.warning("sending_resumed", extra={"stopped_for": stop.stopped_for})
 
 
-def _shows_that_it_works(error: UpstreamError, stop: Stop) -> bool:
-    """Return True if an error response shows that Propexo is working again.
+def _shows_that_it_works(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
+    """Return True if Propexo works again, although it rejected the read.
 
     The token may be allowed to send, but not to read this list. The next POST is a single trial.
+    A 404 may mean that the address is still wrong, but there may be no such list at all.
     """
     if stop.stopped_for == NOT_AUTHORIZED or error.status is None:
         return False
-    is_same_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
+    is_new = stop.stopped_at is not None and now - stop.stopped_at < TRIAL_AFTER
+    is_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
     is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
-    return error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR and not is_busy and not is_same_404
+    return (
+        error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+        and not is_busy
+        and not (is_404 and is_new)
+    )
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:

@@ -27,6 +27,7 @@ from adapter.propexo.responses import (
     reasons_from,
 )
 from adapter.store import Transaction
+from adapter.store.rate_limit import MOST_FAILURES
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,12 @@ def record_failure(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
     ):
         return
-    wrong_paths = _wrong_paths(tx, attempt, error)
-    _count(tx, error, now, is_repeated=wrong_paths > 1)
-    is_retried = 0 < wrong_paths < backoff.MOST_WRONG_PATHS
-    if is_retried or backoff.is_safe_to_repeat(outcome):
+    if isinstance(error, WrongPath) and _has_wrong_id(tx, attempt):
+        _refused(tx, attempt, error, now)
+        reconcile(tx, booking, now)
+        return
+    _count(tx, error, now)
+    if isinstance(error, WrongPath) or backoff.is_safe_to_repeat(outcome):
         _retry_or_hold(tx, attempt, error, now)
     elif isinstance(error, Refused):
         _refused(tx, attempt, error, now)
@@ -78,26 +81,29 @@ def record_failure(
     reconcile(tx, booking, now)
 
 
-def _wrong_paths(tx: Transaction, attempt: Attempt, error: UpstreamError) -> int:
-    """Return the number of the booking's attempts that failed because of a wrong path."""
-    if not isinstance(error, WrongPath):
-        return 0
+def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
+    """Return True if a booking's repeated 404s are caused by its own IDs, not by Propexo's address.
+
+    That is certain only if Propexo has accepted another booking since the first of them.
+    """
     attempts = tx.attempts.of_booking(attempt.booking_id)
-    return sum(one.status in WRONG_PATH_STATUSES for one in attempts)
+    wrong = [one for one in attempts if one.status in WRONG_PATH_STATUSES]
+    is_repeated = len(wrong) >= backoff.MOST_WRONG_PATHS
+    return is_repeated and tx.attempts.has_accepted_since(wrong[0].id)
 
 
-def _count(tx: Transaction, error: UpstreamError, now: dt.datetime, *, is_repeated: bool) -> None:
-    """Count a POST without a clear response. Stop sending after several in a row.
+def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
+    """Stop sending if several POSTs in a row got no clear response.
 
-    Any other response shows that Propexo works. A booking that fails repeatedly counts once,
-    because its own IDs may be wrong.
+    Any other response shows that Propexo works.
     """
     reason = backoff.STOPPING.get(type(error))
     if reason is None:
         if error.status is not None:
             tx.rate_limit.end_failures()
-    elif not is_repeated and tx.rate_limit.count_failure(reason, str(error), now):
-        level = logging.WARNING if reason == "unreachable" else logging.ERROR
+    elif failures := tx.rate_limit.count_failure(reason, str(error), now):
+        is_error = failures == MOST_FAILURES and reason != "unreachable"
+        level = logging.ERROR if is_error else logging.WARNING
         log.log(level, "sending_stopped", extra={"why": reason, "reason": str(error)})
 
 

@@ -6,7 +6,7 @@ So it proves that a lead was not sent only if it lists everything that is known 
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from adapter.bookings.matching import CONTACTS, IDENTIFYING, SKEW, WRITE_LOG, parse_instant
@@ -15,9 +15,8 @@ from adapter.exceptions import UpstreamError
 from adapter.mapping.engine import Community
 from adapter.mapping.source import Source
 from adapter.models import Booking, Clock, Kind
-from adapter.propexo.client import Propexo
-from adapter.settings import Settings
-from adapter.store import Database, rate_limit
+from adapter.propexo.directory import RateLimitedReads
+from adapter.store import Database
 
 #: Number of records per page, which is Propexo's maximum, and maximum number of pages to read.
 PAGE = 100
@@ -101,19 +100,10 @@ def without(jobs: Iterable[Job], bookings: Iterable[Booking]) -> Iterator[Job]:
 class WriteLog:
     """Reads Propexo's write log within the rate limit, even while sending is suspended."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: Database,
-        propexo: Propexo,
-        clock: Clock,
-        pause: Callable[[float], object],
-    ) -> None:
-        self._settings = settings
+    def __init__(self, store: Database, reads: RateLimitedReads, clock: Clock) -> None:
         self._store = store
-        self._propexo = propexo
+        self._reads = reads
         self._clock = clock
-        self._pause = pause
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the jobs that do not belong to any booking in this database."""
@@ -122,35 +112,23 @@ class WriteLog:
         return [job for job in jobs if job.id not in known]
 
     def read(self, integrations: Iterable[str], since: dt.datetime) -> list[Job]:
-        """Return all jobs since a time, oldest first. Raise UpstreamError if that is impossible."""
-        age = (self._clock() - since + SKEW).total_seconds()
-        jobs = {
-            job.id: job
-            for one in sorted(set(integrations))
-            for record in self._records({"integration_id": one, "time_range": time_range_of(age)})
-            if (job := Job.from_record(record)) and job.created_at >= since - SKEW
-        }
+        """Return all jobs since a time, oldest first. Raise UpstreamError if that fails."""
+        jobs = {job.id: job for page in self.pages(integrations, since) for job in page}
         return sorted(jobs.values(), key=lambda job: job.created_at)
 
-    def _records(self, query: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+    def pages(self, integrations: Iterable[str], since: dt.datetime) -> Iterator[list[Job]]:
+        """Yield the jobs since a time, page by page. Raise UpstreamError if that fails."""
+        age = (self._clock() - since + SKEW).total_seconds()
+        for one in sorted(set(integrations)):
+            for records in self._pages({"integration_id": one, "time_range": time_range_of(age)}):
+                jobs = filter(None, map(Job.from_record, records))
+                yield [job for job in jobs if job.created_at >= since - SKEW]
+
+    def _pages(self, query: Mapping[str, str]) -> Iterator[list[Mapping[str, Any]]]:
         for page in range(MOST_PAGES):
-            self._wait_for_turn()
             numbers = {"limit": str(PAGE), "offset": str(page * PAGE)}
-            records = self._propexo.records(WRITE_LOG, {**query, **numbers})
-            yield from records
+            records = self._reads.page(WRITE_LOG, {**query, **numbers}).records
+            yield records
             if len(records) < PAGE:
                 return
         raise UpstreamError("Propexo's write log is too long to be read")
-
-    def _wait_for_turn(self) -> None:
-        """Wait until the rate limit allows an API call, and count the call."""
-        limit = self._settings.rate_per_minute
-        while True:
-            with self._store.transaction() as tx:
-                now = self._clock()
-                rate_state = tx.rate_limit.lock(now)
-                at = rate_limit.next_call(rate_state, now, limit, is_read=True)
-                if at <= now:
-                    tx.rate_limit.count_call(rate_state, now, limit)
-                    return
-            self._pause((at - now).total_seconds())

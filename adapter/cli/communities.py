@@ -1,7 +1,6 @@
 """Define ``communities``, which lists communities and compares them with Propexo's lists."""
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +21,7 @@ from adapter.mapping.engine import Community
 from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
+from adapter.operations.aliases import community_key
 from adapter.operations.check_communities import problems_of
 from adapter.operations.serializers import dump
 from adapter.propexo.directory import Directory, ListedCommunity, RateLimitedReads
@@ -194,10 +194,6 @@ def _scalar(text: str) -> str:
 
 def _key(place: ListedCommunity, taken: set[str]) -> str:
     """Return a unique key for communities.yaml, based on the community's name."""
-    plain = re.sub(r"[^a-z0-9]+", "-", (place.name or place.community_id).lower()).strip("-")
-    base = key = plain or "community"
-    number = 2
-    while key in taken:
-        key, number = f"{base}-{number}", number + 1
+    key = community_key(place.name or place.community_id, taken)
     taken.add(key)
     return key

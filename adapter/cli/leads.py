@@ -13,12 +13,19 @@ from adapter.bookings.reconcile import replacing_in_knock
 from adapter.cli import formatting, output
 from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
-from adapter.models import BookingState, EventState, utc_now
+from adapter.models import BookingState, Clock, EventState, utc_now
 from adapter.operations import serializers
 from adapter.operations.health import verdict_of
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, Filter, check_reachable
 from adapter.store.embedded import EmbeddedServer
+
+
+def clock_of(store: Database) -> Clock:
+    """Return PostgreSQL's clock, because this machine's may be wrong. Raise StoreUnavailable."""
+    with store.statement() as tx:
+        ahead = tx.current_time() - utc_now()
+    return lambda: utc_now() + ahead
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
-from adapter.mapping.authoring.observe import quoted
+from adapter.mapping.authoring.observe import quoted, with_query
 from adapter.mapping.authoring.redact import redacted
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
 from adapter.mapping.communities_yaml import FILE
@@ -123,7 +123,7 @@ def _stored(name: str, last: int) -> list[Sample]:
             payload = parse(request.body, kind, query=request.query)
         except PayloadError:
             continue
-        samples.append(Sample(body, suffix, kind, payload))
+        samples.append(Sample(body, suffix, kind, with_query(payload, request.query)))
     return samples
 
 

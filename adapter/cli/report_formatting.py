@@ -51,6 +51,10 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
         latest = max(used, key=lambda secret: secret["last_used_at"])
         lines.append(f"  verified last: {_place_of(latest, secrets)}")
     lines += [f"  events: {counts or 'none'}{last}", f"  rejections: {source['rejections']}"]
+    lines += [
+        f"  FORMAT CHANGED since {utc(one['since'])}: {one['text']}"
+        for one in source["format_changes"]
+    ]
     return lines + _unknown_lines(source["source"], source["unknown_communities"])
 
 

@@ -11,6 +11,7 @@ from adapter.cli.help import examples
 from adapter.cli.leads import (
     as_json,
     by_option,
+    clock_of,
     opened_store,
     since_option,
     source_option,
@@ -18,7 +19,7 @@ from adapter.cli.leads import (
     until_option,
 )
 from adapter.mapping import registry
-from adapter.models import BookingState, EventState, utc_now
+from adapter.models import BookingState, EventState
 from adapter.operations import serializers
 from adapter.operations.live_sources import live_sources
 from adapter.operations.release import Repairs
@@ -34,7 +35,7 @@ def _build(operation: type[Operation], store: Database) -> Operation:
     """Create an operation with this store and the current mappings."""
     settings = settings_from()
     files = registry.load(settings.mappings_dir, settings.policy)
-    return operation(settings, store, live_sources(settings, store, files), utc_now)
+    return operation(settings, store, live_sources(settings, store, files), clock_of(store))
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import click
 
 from adapter.cli import output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, by_option, opened_store
+from adapter.cli.leads import as_json, by_option, clock_of, opened_store
 from adapter.exceptions import UpstreamError
 from adapter.mapping.registry import load
-from adapter.models import Booking, utc_now
+from adapter.models import Booking
 from adapter.operations.restore import Restore, Survey
 from adapter.operations.serializers import local, person, utc
 from adapter.services import propexo_from
@@ -73,13 +73,14 @@ def restored(
     settings = settings_from()
     sources = load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
-        restore = Restore(settings, store, sources, propexo_from(settings), utc_now, time.sleep)
+        clock = clock_of(store)
+        restore = Restore(settings, store, sources, propexo_from(settings), clock, time.sleep)
         if nothing_lost:
             _accept(restore, by, is_confirmed=yes or dry_run, dry_run=dry_run)
             return
         since = since or restore.since()
         if not dry_run:
-            _wait(restore.stop(), settle_seconds)
+            _wait(clock() - restore.stop(), settle_seconds)
         survey = _survey(restore, since)
         if not dry_run and not yes:
             click.echo("\n".join(_lines(survey)), err=True)
@@ -99,9 +100,9 @@ def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> 
     click.echo("sending would be resumed" if dry_run else "sending resumed")
 
 
-def _wait(stopped_at: dt.datetime, settle_seconds: int) -> None:
+def _wait(since_stop: dt.timedelta, settle_seconds: int) -> None:
     """Wait until Propexo must have listed the last possible POST."""
-    seconds = (stopped_at - utc_now()).total_seconds() + settle_seconds
+    seconds = settle_seconds - since_stop.total_seconds()
     if seconds > 0:
         click.echo(f"waiting {seconds:.0f} s, until Propexo lists what was sent last", err=True)
         time.sleep(seconds)

@@ -7,9 +7,8 @@ import click
 
 from adapter.cli import output
 from adapter.cli.help import examples
-from adapter.cli.leads import as_json, by_option, opened_store
+from adapter.cli.leads import as_json, by_option, clock_of, opened_store
 from adapter.cli.report_formatting import pause_lines
-from adapter.models import utc_now
 from adapter.operations.pause import Pauses
 from adapter.settings import settings_from
 from adapter.store import Pause, scope_text
@@ -58,7 +57,7 @@ def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
     _check_scope(**scope)
     settings = settings_from()
     with opened_store(settings) as store:
-        pauses = Pauses(settings, store, utc_now, by).pause(reason, **scope)
+        pauses = Pauses(settings, store, clock_of(store), by).pause(reason, **scope)
     _show(f"Paused {scope_text(**scope)}.", pauses, as_json=as_json)
 
 
@@ -75,5 +74,5 @@ def resume(by: str, as_json: bool, **scope: Any) -> None:
     _check_scope(**scope)
     settings = settings_from()
     with opened_store(settings) as store:
-        pauses = Pauses(settings, store, utc_now, by).resume(**scope)
+        pauses = Pauses(settings, store, clock_of(store), by).resume(**scope)
     _show(f"Resumed {scope_text(**scope)}.", pauses, as_json=as_json)

@@ -6,16 +6,34 @@ import click
 
 from adapter import signatures
 from adapter.cli import output, report_formatting
+from adapter.cli.help import examples
 from adapter.cli.lazy import LazyGroup
 from adapter.cli.leads import as_json, opened_store
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.operations import report_serializers
+from adapter.operations.format_watch import change_as_dict
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, Traffic
 
 
-@click.group(cls=LazyGroup, lazy={"sources_add": "add gallery"}, invoke_without_command=True)
+class SourcesGroup(LazyGroup):
+    """A group in which the name of a source stands for ``show`` and that name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import and return the command named in the arguments, by default ``show``."""
+        is_name = bool(args) and args[0] not in self.commands
+        return super().resolve_command(ctx, ["show", *args] if is_name else args)
+
+
+@click.group(
+    cls=SourcesGroup,
+    lazy={"sources_add": "add gallery", "sources_show": "show"},
+    invoke_without_command=True,
+    epilog=examples("adapter sources", "adapter sources rentfeed", "adapter sources add calendly"),
+)
 @as_json
 @click.pass_context
 def sources(context: click.Context, as_json: bool) -> None:
@@ -23,22 +41,25 @@ def sources(context: click.Context, as_json: bool) -> None:
 
     The list includes URLs, signatures, events, rejections, and when each secret was last used.
     Remove a source's oldest secret once it is no longer used. Unknown communities are listed with
-    the number of leads that are held because of each.
+    the number of leads that are held because of each. If a sender has changed its format,
+    `adapter sources SOURCE` shows what has changed, and proposes an edit of the mapping.
     """
     if context.invoked_subcommand is not None:
         return
     settings = settings_from()
     with opened_store(settings) as store:
-        described = _describe_sources(settings, store)
+        described = describe_sources(settings, store)
     output.show({"sources": described}, report_formatting.sources_text(described), as_json=as_json)
 
 
-def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
+def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
+    """Return the facts about each source, by name."""
     loaded = load(settings.mappings_dir, settings.policy)
     with store.transaction() as tx:
         traffic, uses = tx.stats.traffic(), tx.stats.secret_uses()
         unknown = tx.stats.unknown_communities()
         rejections = tx.rejections.counts()
+        changes = tx.formats.changes(loaded)
     none = Traffic(events={}, last_event_at=None)
     return [
         {
@@ -57,6 +78,7 @@ def _describe_sources(settings: Settings, store: Database) -> list[dict[str, Any
                 for community in unknown
                 if community.source == name
             ],
+            "format_changes": [change_as_dict(one) for one in changes if one.source == name],
         }
         for name, source in sorted(loaded.items())
     ]

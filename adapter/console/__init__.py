@@ -12,6 +12,7 @@ import flask
 from adapter.console import (  # noqa: F401
     access,
     actions,
+    community_pages,
     decision_pages,
     error_pages,
     layout,

@@ -116,6 +116,7 @@ def check_access() -> Response | None:
         _check_csrf(request)
     if request.method == "POST" and request.endpoint not in READ_ONLY_FORMS:
         _require_operate()
+    flask.current_app.extensions["refresh_sources"]()
     return None
 
 

@@ -44,6 +44,12 @@ NAVIGATION: Final = (
         NavigationItem("console.overview", "Health", "pulse"),
     ),
     (
+        NavigationItem(
+            "console.communities",
+            "Communities",
+            "home",
+            ("console.pick_community", "console.assigned_community", "console.new_community"),
+        ),
         NavigationItem("console.playground", "Mappings", "map"),
         NavigationItem("console.rejections", "Rejected", "shield", ("console.rejection",)),
         NavigationItem("console.audit", "Activity", "clock"),

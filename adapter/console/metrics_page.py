@@ -51,6 +51,7 @@ GAUGES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "calls_allowed": ("Calls per 60 seconds that the settings allow.", ()),
     "events_24h": ("Webhooks in the last 24 hours.", ("source",)),
     "source_quiet": ("1 while a source is silent for longer than usual.", ("source",)),
+    "format_changes": ("Changes in a source's format; see `adapter sources`.", ("source",)),
     "last_event_seconds": ("Time since the last webhook.", ("source",)),
     "refused": ("Rejected requests in the database.", ("source",)),
     "leads_24h": ("Leads in the last 24 hours by state.", ("source", "state")),
@@ -177,6 +178,10 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
     yield _gauge("workers_alive", facts.workers)
     yield _gauge("oldest_unmapped_seconds", _seconds(facts.queue.oldest_unmapped_at, verdict.at))
     yield _gauge("oldest_due_seconds", _seconds(facts.queue.oldest_due_at, verdict.at))
+    changes = _family("format_changes")
+    for source, count in collections.Counter(one.source for one in facts.formats).items():
+        changes.add_metric([source], count)
+    yield changes
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "webhooks_not_mapped": "New leads are not being read{since}.{waiting}",
     "source_refused": "Messages from {source} are rejected{since}: we cannot verify the sender.",
     "source_silent": "{source} is quiet: it has sent nothing{since}.",
+    "format_changed": "{source} sends something different{since}. Some of it cannot be read.",
     "tour_soon": "A lead needs you soon: its tour starts within 4 hours.",
     "tours_expired": "Some tours could not be booked in time. Call these renters.",
     "bookings_unknown": "Some tours may or may not be in Knock. Check them.",

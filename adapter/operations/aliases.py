@@ -6,7 +6,10 @@ A user decides which community a property is. Nothing here guesses it.
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import NotPossible, PayloadError, Unreadable
@@ -17,7 +20,7 @@ from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.source import Source
-from adapter.models import Alias, Booking, BookingState, Clock, Event
+from adapter.models import AddedCommunity, Alias, Booking, BookingState, Clock, Event
 from adapter.operations.live_sources import LiveSources
 from adapter.operations.replay import REPLACEABLE, Replays
 from adapter.parsing.paths import MISSING, Path, unwrap_single
@@ -196,6 +199,14 @@ class Aliases:
             self._record(tx, "property_assigned", alias)
         self._live.refresh()
 
+    def add_community(self, added: AddedCommunity) -> None:
+        """Add a community. Raise :class:`NotPossible` if its key is taken."""
+        with self._store.transaction() as tx:
+            if not tx.overrides.add_community(added):
+                raise NotPossible(f"there is already a community {added.key}")
+            tx.audit.record("community_added", by=self._by, at=self._clock(), detail=f"{added.key}")
+        self._live.refresh()
+
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
         """Map the waiting leads again. Return how many have changed, and how many are left.
 
@@ -286,6 +297,21 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
         "guest_cards": outcomes.count("prospect"),
         "others": 0 if outcomes else 1,
     }
+
+
+def key_of_value(value: str) -> str:
+    """Return the key of a name that is shortened JSON, as in the reasons of held leads."""
+    try:
+        return key_from_value(json.loads(value)) or ""
+    except ValueError:
+        return ""
+
+
+def community_key(name: str, taken: Collection[str]) -> str:
+    """Return a key for a community that is not taken yet, based on its name."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "community"
+    keys = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
+    return next(key for key in keys if key not in taken)
 
 
 def yaml_of(aliases: Sequence[Alias]) -> str:

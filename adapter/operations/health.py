@@ -8,6 +8,7 @@ docs/monitoring.md.
 import dataclasses
 import datetime as dt
 import enum
+import itertools
 import math
 import shutil
 import urllib.parse
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.exceptions import StoreUnavailable
+from adapter.models import FormatChange
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
 from adapter.store import Database, Pause, WebhookSummary
@@ -69,7 +71,8 @@ REFUSED_REASONS: Final = frozenset(
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejects our API token",
     "no_clear_answer": "Propexo gives no clear answers",
-    "wrong_path": "Propexo's API is not at this address: check PROPEXO_BASE_URL",
+    "wrong_path": "Propexo answers as if the address did not exist: PROPEXO_BASE_URL or an ID in "
+    "communities.yaml is wrong",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
     "make sure that the database is not an old copy",
@@ -113,13 +116,13 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "database_unreachable": Condition(
         Level.BROKEN,
         "PostgreSQL cannot be used",
-        "Senders get 503 and retry; nothing is booked.",
+        "Senders get 503 and retry. Nothing is booked.",
         "Start PostgreSQL, or fix DATABASE_URL. All processes then resume automatically.",
     ),
     "no_web": Condition(
         Level.BROKEN,
         "no web process has sent a heartbeat for 90 seconds",
-        "Webhooks are not received; senders retry for a limited time.",
+        "Webhooks are not received. Senders retry for a limited time.",
         "Start `adapter web`. Its log says why it stopped.",
     ),
     "no_worker": Condition(
@@ -130,11 +133,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
-        "sending is stopped: Propexo rejects the API token (401 or 403), several POSTs in a row "
-        "had no clear answer, or the database was restored",
+        "sending is stopped, because Propexo rejects the API token (401 or 403), several POSTs in "
+        "a row had no clear response, or the database was restored",
         "Webhooks are stored, but nothing is booked.",
-        "Fix the cause it names: set PROPEXO_TOKEN to a valid token and restart the worker, or "
-        "check Propexo's status and the network. Sending then resumes automatically; "
+        "If the token is rejected, set PROPEXO_TOKEN to a valid one and restart the worker. "
+        "Otherwise, check Propexo's status and the network. Sending then resumes automatically. "
         "`adapter resume` tries immediately. After a restore, run `adapter restored`.",
     ),
     "nothing_sent": Condition(
@@ -161,6 +164,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
+    "format_changed": Condition(
+        Level.WARNING,
+        "a source's webhooks no longer contain what its mapping reads, or contain new values",
+        "The sender has changed its format. Its leads are held, or are missing this information.",
+        "Run `adapter sources SOURCE`, which proposes an edit of the mapping.",
+    ),
     "tour_soon": Condition(
         Level.WARNING,
         "a lead needs review, and its tour starts within 4 hours",
@@ -171,7 +180,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "leads could not be sent in time",
         "These leads are not booked.",
-        "Call the renters; `adapter bookings --state expired` lists them.",
+        "Call the renters. `adapter bookings --state expired` lists them.",
     ),
     "bookings_unknown": Condition(
         Level.WARNING,
@@ -287,6 +296,8 @@ class Facts:
     disk_free: int | None = None
     #: None if no status webhooks are set up.
     webhooks: WebhookSummary | None = None
+    #: Changes in the format of sources.
+    formats: tuple[FormatChange, ...] = ()
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
@@ -373,6 +384,7 @@ def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
     """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+    names = list(names)
     with store.transaction() as tx:
         monitoring = tx.monitoring
         folder = monitoring.data_folder()
@@ -392,6 +404,7 @@ def read_facts(
             pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
             webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
+            formats=tx.formats.changes(names),
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
@@ -515,6 +528,16 @@ def _sources(facts: Facts) -> Iterator[Problem]:
             )
 
 
+def _formats(facts: Facts) -> Iterator[Problem]:
+    by_source = itertools.groupby(facts.formats, key=lambda one: one.source)
+    for source, group in by_source:
+        first, *others = group
+        more = f" (and {_count(len(others), 'other change')})" if others else ""
+        since = _since(first.since, facts.now)
+        sentence = f"{source} has changed its format{since}: {first.text}{more}."
+        yield Problem(code="format_changed", source=source, since=first.since, sentence=sentence)
+
+
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
     """Return True if a source's requests failed verification and none was accepted since."""
     since = source.refused_since
@@ -602,6 +625,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _pauses,
     _unmapped,
     _sources,
+    _formats,
     _review,
     _processes,
     _webhooks,

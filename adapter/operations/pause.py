@@ -42,10 +42,11 @@ class Pauses:
         """
         now, scope = self._clock(), scope_text(source, community)
         with self._store.transaction() as tx:
+            tx.rate_limit.lock(now)  # before bookings, as everywhere, so that nothing deadlocks
             is_ended = tx.send_queue.end_pause(source=source, community=community)
             if not source and not community:
-                tx.send_queue.bring_forward(now)
                 tx.rate_limit.lift()
+                tx.send_queue.bring_forward(now)
             elif not is_ended:
                 raise NotPossible(f"{scope} is not paused; `adapter stats` lists what is paused")
             tx.audit.record("resumed", by=self._by, at=now, detail=scope)

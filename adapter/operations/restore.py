@@ -19,6 +19,7 @@ from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.appointment import FILLED_BY, TARGETS, request_from
 from adapter.propexo.client import Propexo
+from adapter.propexo.directory import RateLimitedReads
 from adapter.settings import NEUTRAL_WORDS, Settings
 from adapter.store import RESTORED, Database, Transaction
 
@@ -76,7 +77,8 @@ class Restore:
         self._store = store
         self._clock = clock
         self._owners = write_log.owners(sources.values())
-        self._log = WriteLog(settings, store, propexo, clock, pause)
+        reads = RateLimitedReads(propexo, settings, store, clock, pause)
+        self._log = WriteLog(store, reads, clock)
 
     def since(self) -> dt.datetime:
         """Return the time of the backup: when a worker last ran, according to the database."""
@@ -128,14 +130,18 @@ class Restore:
         )
 
     def apply(self, survey: Survey, *, by: str) -> list[Booking]:
-        """Record what was sent, and resume sending. Return the bookings of lost webhooks."""
+        """Record what was sent, and resume sending. Return the bookings of lost webhooks.
+
+        Raise :class:`NotPossible` if the log is not complete and webhooks are still to be mapped.
+        """
+        if not survey.is_complete:
+            self._check_mapped()
         for booking, job in survey.sent:
             with self._store.transaction() as tx:
                 self._record_sent(tx, booking, job)
         stored = [self._store_lost(job, owner) for job, owner in survey.lost]
-        for booking in () if survey.is_complete else survey.pending:
-            with self._store.transaction() as tx:
-                self._record_possibly_sent(tx, booking, survey.since)
+        if not survey.is_complete:
+            self._record_all_possibly_sent(survey.since)
         self.resume(by=by, detail=f"since {survey.since:%Y-%m-%dT%H:%M:%SZ}")
         return stored
 
@@ -145,6 +151,28 @@ class Restore:
         with self._store.transaction() as tx:
             tx.identity.end_restore()
             tx.audit.record("restored", by=by, at=now, detail=detail)
+
+    def _check_mapped(self) -> None:
+        """Raise NotPossible if webhooks of the backup would be mapped and sent afterward.
+
+        Their leads may have been sent after the backup, and the log would not show it.
+        """
+        with self._store.statement() as tx:
+            count = tx.identity.unmapped_events()
+        if count:
+            raise NotPossible(
+                f"{count} webhooks from before the restore are not mapped yet: start a worker, "
+                "which maps them, and see `adapter events --state received`; then run this again"
+            )
+
+    def _record_all_possibly_sent(self, since: dt.datetime) -> None:
+        """Mark all pending bookings unknown, including those mapped since the survey."""
+        with self._store.statement() as tx:
+            bookings = tx.identity.bookings_that_may_be_sent()
+        for booking in bookings:
+            if booking.state is BookingState.PENDING:
+                with self._store.transaction() as tx:
+                    self._record_possibly_sent(tx, booking, since)
 
     def _record_sent(self, tx: Transaction, booking: Booking, job: Job) -> None:
         now = self._clock()

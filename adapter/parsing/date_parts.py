@@ -28,6 +28,13 @@ PARTS: Final = {
 }
 #: Spellings of AM and PM, with the hours to add. True and false are the values of isPM.
 HALVES: Final = {"AM": 0, "A": 0, "FALSE": 0, "PM": 12, "P": 12, "TRUE": 12}
+#: Separators of a range of times. A hyphen needs spaces, or a time with AM or PM after it, because
+#: it may otherwise be part of a date or of an offset.
+_RANGE: Final = re.compile(
+    r" (?:-|to|until|till) | ?[\u2013\u2014] ?| ?/ ?(?=[0-9]{4}-|P)"
+    r"|(?<=[0-9mM.])-(?=[0-9]{1,2}(?::[0-9]{2})? ?[aApP]\.?[mM])"
+)
+_CLOCK: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?: ?([aApP])\.?[mM]\.?)?")
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
 
@@ -48,6 +55,26 @@ def iso_from_parts(value: Any) -> Any:
             raise Unreadable(UNKNOWN_PART)
         parts[meaning] = part
     return _with_zone(" ".join(filter(None, (_date(parts), _clock(parts)))), parts)
+
+
+def start_of_range(text: str) -> str:
+    """Return the start of a range such as ``3/14/2026 2:30 - 3:00 PM``, with its AM or PM.
+
+    Return any other text unchanged.
+    """
+    start, end = [*_RANGE.split(text, 1), ""][:2]
+    clock = _CLOCK.fullmatch(start.rpartition(" ")[2])
+    until = _CLOCK.fullmatch(end.strip())
+    if not clock or not until or clock[3] or not until[3]:
+        return start
+    # The start is at most twelve hours before the end: 11:30 - 1:00 PM starts in the morning.
+    is_before = _minutes(clock) <= _minutes(until)
+    half = until[3].upper() if is_before else "AP"[until[3] in "aA"]
+    return f"{start} {half}M"
+
+
+def _minutes(clock: re.Match[str]) -> int:
+    return int(clock[1]) % 12 * 60 + int(clock[2] or 0)
 
 
 def _date(parts: Mapping[str, Any]) -> str:

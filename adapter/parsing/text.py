@@ -26,6 +26,10 @@ MAX_MARKS: Final = 30
 #: Control, format, private-use and surrogate characters, which break databases or mislead readers.
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
+#: The zero-width joiner, which makes one emoji of several, and the selector of its color.
+_JOINER: Final = "\u200d"
+_SELECTOR: Final = "\ufe0f"
+
 #: Characters that a program has escaped for HTML (even twice), PHP or JSON. HTML entities without
 #: a semicolon are left alone, because ``&copy=1`` may be part of a URL.
 _ESCAPED: Final = re.compile(
@@ -55,7 +59,7 @@ def clean_text(value: object, cap: int) -> str:
     if not text.isascii() and _MISREAD.search(text):
         text = _reread(text)
     if not text.isprintable():
-        text = "".join(filter(_is_kept, text))
+        text = "".join(_kept(text))
     text = " ".join(text.split())
     if not text.isascii() and len(text) <= 3 * cap:
         text = unicodedata.normalize("NFC", "".join(_without_piled_marks(text)))
@@ -140,6 +144,19 @@ def _reread(text: str) -> str:
         except UnicodeError:
             continue
     return text
+
+
+def _kept(text: str) -> Iterator[str]:
+    """Yield the visible characters, and the joiners inside of an emoji such as a family."""
+    for number, character in enumerate(text):
+        if _is_kept(character) or (character == _JOINER and _joins(text, number)):
+            yield character
+
+
+def _joins(text: str, number: int) -> bool:
+    before = text[max(number - 2, 0) : number].rstrip(_SELECTOR)
+    around = (before[-1:], text[number + 1 : number + 2])
+    return all(one and unicodedata.category(one) in ("So", "Sk") for one in around)
 
 
 def _is_kept(character: str) -> bool:

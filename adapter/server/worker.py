@@ -18,6 +18,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.format_watch import COUNT_SECONDS
 from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.operations.start_checks import check_destination
 from adapter.pipeline import Pipeline
@@ -113,8 +114,8 @@ class Worker:
         #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        # Not "heartbeat", "alarms", "metrics" and "sources": they book nothing, and health reports
-        # a missing heartbeat.
+        # Not "heartbeat", "alarms", "metrics", "sources" and "formats": they book nothing, and
+        # health reports a missing heartbeat.
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watch = Watch(
@@ -152,6 +153,7 @@ class Worker:
             ("alarms", self._watch.step, WATCH_SECONDS),
             ("metrics", self._pipeline.count_metrics, SAVE_SECONDS),
             ("sources", self._pipeline.refresh_sources, REFRESH_SECONDS),
+            ("formats", self._pipeline.count_formats, COUNT_SECONDS),
         )
         parts = [threading.Thread(target=self._repeat, args=step, name=step[0]) for step in steps]
         for part in parts:

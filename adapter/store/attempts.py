@@ -108,6 +108,10 @@ class Attempts(Statements):
         rows = self._all("attempts_of_booking", booking_id=booking_id)
         return tuple(map(attempt_from_row, rows))
 
+    def has_accepted_since(self, attempt_id: int) -> bool:
+        """Return True if Propexo has accepted a POST that began after this attempt."""
+        return self._one("accepted_since", id=attempt_id) is not None
+
     def shorten_leases(self, until: dt.datetime) -> None:
         """Make the leases of all unfinished attempts expire no later than ``until``."""
         self._run("shorten_leases", until=until)

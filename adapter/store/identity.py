@@ -51,6 +51,13 @@ class Identity(Statements):
         row = self._one("read_identity")
         return LastRun(**row) if row else None
 
+    def is_unchanged(self, last: LastRun | None) -> bool:
+        """Return True if nothing has changed since ``last`` was read. Lock it if so."""
+        if last is None:
+            return self.last_run() is None
+        values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}
+        return self._one("lock_identity", is_copied=last.is_copied, **values) is not None
+
     def adopt(self) -> None:
         """Record the current database as the one that workers use."""
         self._run("adopt_identity")
@@ -75,6 +82,11 @@ class Identity(Statements):
     def bookings_that_may_be_sent(self) -> Sequence[Booking]:
         """Return the bookings that may have been sent since the backup was taken, oldest first."""
         return [booking_from_row(row) for row in self._all("bookings_that_may_be_sent")]
+
+    def unmapped_events(self) -> int:
+        """Return how many events that arrived before the restore was noticed are not mapped."""
+        row = self._one("unmapped_events")
+        return int(row["events"]) if row else 0
 
     def insert_lost_event(self, source: str, at: dt.datetime) -> int:
         """Store a placeholder event for a booking whose webhook is lost, and return its ID."""

@@ -209,11 +209,14 @@ class RateLimiter(Statements):
         """Stop sending until :meth:`resume` is called. Return False if it was already stopped."""
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
-    def count_failure(self, reason: str, why: str, now: dt.datetime) -> bool:
-        """Count a POST without a clear response. Return True if this failure stops all sending."""
+    def count_failure(self, reason: str, why: str, now: dt.datetime) -> int:
+        """Count a POST without a clear response.
+
+        Return the number of failures in a row if sending stops because of it, or 0.
+        """
         rate_state = self.lock(now)
         if rate_state.stopped_for is not None:
-            return False
+            return 0
         failures = rate_state.failures + 1
         is_stopped = failures >= MOST_FAILURES
         self._run(
@@ -224,7 +227,7 @@ class RateLimiter(Statements):
             why=why,
             now=now,
         )
-        return is_stopped
+        return failures if is_stopped else 0
 
     def end_failures(self) -> None:
         """Record that Propexo responded clearly to a POST, which ends a series of failures."""

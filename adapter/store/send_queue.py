@@ -55,6 +55,11 @@ class SendQueue(Statements):
         row = soon_tour.fetchone() or in_turn.fetchone()
         return booking_from_row(row) if row else None
 
+    def longest_due(self, now: dt.datetime, late: dt.datetime) -> Booking | None:
+        """Lock and return the booking that has been due longest, or None."""
+        row = self._one("longest_due", now=now, late=late)
+        return booking_from_row(row) if row else None
+
     def expired_tours(self, before: dt.datetime) -> list[int]:
         """Lock and return the IDs of pending bookings whose tours start at or before ``before``."""
         return [row["id"] for row in self._all("expired_tours", before=before)]

@@ -14,6 +14,7 @@ from adapter.store.decided import Decisions
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
+from adapter.store.formats import Formats
 from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
 from adapter.store.meter import MetricValues
@@ -49,6 +50,7 @@ class Transaction(Statements):
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
     events = _lazy(Events)
+    formats = _lazy(Formats)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     metrics = _lazy(MetricValues)

@@ -11,7 +11,7 @@ from adapter.exceptions import PayloadError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.parsing.body import unpacked
-from adapter.parsing.redact import without_values
+from adapter.parsing.strip_values import without_values
 from adapter.signatures import Verifier, is_unguessable
 from adapter.store.rows import delivery_headers
 from adapter.webhooks.client_ip import is_address

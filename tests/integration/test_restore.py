@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
@@ -12,7 +12,8 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from adapter import store
-from adapter.bookings import database_check
+from adapter.bookings import database_check, write_log
+from adapter.bookings.matching import WRITE_LOG
 from adapter.cli import restored
 from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock
@@ -243,6 +244,65 @@ def test_after_a_long_stop_sending_goes_on(
     assert harness.state(waiting) is not BookingState.PENDING
     assert sending(opened).stopped_for is None
     assert harness.state(unknown) is BookingState.BOOKED
+
+
+def during_the_check(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> None:
+    """Let something happen after Propexo's log was read, and before the worker decides."""
+    check = harness.pipeline.database_check
+    read = check._newer_writes
+
+    def read_slowly(*arguments: Any) -> str | None:
+        cause = read(*arguments)
+        happens()
+        return cause
+
+    monkeypatch.setattr(check, "_newer_writes", read_slowly)
+    harness.pipeline.check_database()
+    monkeypatch.undo()
+
+
+def test_a_database_that_is_restored_during_the_check_is_not_taken_for_the_former_one(
+    harness: Harness, opened: Database, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_worker(harness)
+    mark(database, START - dt.timedelta(hours=1))
+    during_the_check(harness, monkeypatch, lambda: run_sql(database, COPY_ROW))
+    assert sending(opened).stopped_for == "restored"
+    run_worker(harness)
+    assert sending(opened).stopped_for == "restored"
+
+
+def test_a_worker_that_decides_late_does_not_stop_an_accepted_database(
+    harness: Harness,
+    opened: Database,
+    database: str,
+    upstream: SandboxClient,
+    restore: Restore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_worker(harness)
+    post_without_a_trace(harness, upstream, pending(harness, 1))
+    mark(database, START - dt.timedelta(hours=1))
+    during_the_check(harness, monkeypatch, lambda: restore.resume(by="ana", detail="nothing lost"))
+    assert sending(opened).stopped_for is None
+
+
+def test_the_log_is_read_only_until_it_lists_a_lost_write(
+    harness: Harness,
+    database: str,
+    upstream: SandboxClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(write_log, "PAGE", 2)
+    run_worker(harness)
+    for number in range(6):
+        forgotten(harness, upstream, number)
+    mark(database, START - dt.timedelta(hours=1))
+    run_worker(harness)
+    reads = [one for one in upstream.calls() if one["path"] == WRITE_LOG]
+    assert len(reads) == 1
 
 
 def test_while_propexo_cannot_be_asked_nothing_is_sent(
@@ -485,6 +545,27 @@ def test_without_proof_pending_leads_are_searched_for(
     assert len(upstream.posts()) == 1
 
 
+def test_without_proof_what_is_mapped_after_the_survey_is_not_sent(
+    harness: Harness, restore: Restore, upstream: SandboxClient
+) -> None:
+    """Check a webhook of the backup that was sent since: the worker maps it only now."""
+    run_worker(harness)
+    event_id = harness.receive("rentfeed", lead(1)).event_id
+    harness.clock.advance(60)
+    restore.stop()
+    survey = restore.survey(harness.clock())
+    with pytest.raises(NotPossible, match="1 webhooks from before the restore"):
+        restore.apply(survey, by="ana")
+    harness.map_event(event_id)
+
+    restore.apply(survey, by="ana")
+    settle(harness)
+
+    (booking,) = harness.story(event_id).bookings
+    assert (booking.state, booking.reason) == (BookingState.UNKNOWN, "restored")
+    assert upstream.posts() == []
+
+
 def test_a_list_with_a_hole_proves_nothing(
     harness: Harness, restore: Restore, backup: dt.datetime, opened: Database
 ) -> None:
@@ -512,7 +593,7 @@ def shell(
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(restored, "utc_now", harness.clock)
+    monkeypatch.setattr(restored, "clock_of", lambda _store: harness.clock)
     monkeypatch.setattr(time, "sleep", harness.clock.advance)
     return Shell()
 

@@ -1,5 +1,6 @@
 """Test pauses by users, and the breaker that stops sending while Propexo does not work."""
 
+import concurrent.futures
 import datetime as dt
 import itertools
 import logging
@@ -9,20 +10,29 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import StoreUnavailable, Unreachable
-from adapter.models import BookingState
+from adapter.models import Attempt, BookingState
+from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.pause import Pauses
 from adapter.propexo.client import Propexo
-from adapter.store import Task
+from adapter.propexo.responses import Accepted
+from adapter.store import Database, Task
 from adapter.store.rate_limit import FIRST_STOP, LONGEST_STOP, MOST_FAILURES
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
 from tests.sandbox_client import SandboxClient, canned_server
+from tests.wait import wait_until
 
 PENDING, UNKNOWN = BookingState.PENDING, BookingState.UNKNOWN
 
 
 def pauses_of(harness: Harness) -> Pauses:
     return Pauses(harness.settings, harness.pipeline.store, harness.clock, "ana")
+
+
+def verdict(harness: Harness) -> Verdict:
+    return verdict_of(
+        harness.pipeline.store, harness.pipeline.sources, harness.settings, harness.clock()
+    )
 
 
 def posted(upstream: SandboxClient) -> list[str]:
@@ -111,6 +121,29 @@ def test_resuming_ends_a_pause_that_a_fast_clock_or_propexo_left(
     pauses_of(harness).resume()
     settle(harness)
     assert len(upstream.posts()) == 3, "both, with no wait for the retry's delay"
+
+
+def test_resuming_does_not_deadlock_with_a_worker_that_checks_a_booking(
+    harness: Harness, opened: Database
+) -> None:
+    """The worker locks the rate limit first, and then the booking."""
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    submitted = harness.booking(booking.id)
+    pauses_of(harness).pause("maintenance")
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        with opened.transaction() as tx:
+            tx.rate_limit.lock(harness.clock())
+            resuming = threads.submit(pauses_of(harness).resume)
+            wait_until(lambda: is_waiting(opened), "the command waits for the rate limit")
+            tx.bookings.reschedule(submitted, harness.clock())
+        assert resuming.result(10) == []
+
+
+def is_waiting(opened: Database) -> bool:
+    sql = b"SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1"
+    with opened.statement() as tx:
+        return tx.connection.execute(sql).fetchone() is not None
 
 
 # --- reads and bookings that wait for each other
@@ -250,19 +283,74 @@ def test_a_wrong_address_fails_no_booking(harness: Harness, upstream: SandboxCli
     assert states(harness, ids) == [BookingState.SUBMITTED] * 8
 
 
-def test_a_booking_with_a_wrong_id_fails_and_stops_nothing(
+NOT_FOUND = {"status": 404}
+
+
+class PartlyWrong(Propexo):
+    """Sends one renter's bookings to a path that does not exist, as if their ID were wrong."""
+
+    def create(self, attempt: Attempt) -> Accepted:
+        if attempt.request["email_1"] != "person1@example.com":
+            return super().create(attempt)
+        return Propexo(f"{self.base_url}/wrong", "sandbox", timeout_seconds=1.0).create(attempt)
+
+
+def test_a_booking_with_a_wrong_id_fails_once_another_one_is_accepted(
     harness: Harness, upstream: SandboxClient
 ) -> None:
+    """Its tour is the soonest, so without other rules it would be each trial."""
+    harness.pipeline.sender.propexo = PartlyWrong(upstream.url, "sandbox", timeout_seconds=1.0)
+    (wrong,) = harness.mapped("rentfeed", lead(1, day=10))
+    tries(harness, 600)
+    assert harness.state(wrong.id) is PENDING, "the address may be wrong"
+    (other,) = harness.mapped("rentfeed", lead(2))
+    tries(harness, LONGEST_STOP.total_seconds() * 1.1)
+    failed = harness.booking(wrong.id)
+    assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
+    assert harness.state(other.id) is BookingState.SUBMITTED
+    assert not verdict(harness).why_unsent or "No worker" in str(verdict(harness).why_unsent)
+
+
+def test_a_wrong_address_fails_no_single_booking(
+    harness: Harness, upstream: SandboxClient, caplog: Any
+) -> None:
+    """Check a night on which one lead is all there is, while Propexo is deployed wrongly."""
     (booking,) = harness.mapped("rentfeed", lead(1))
-    upstream.fault(*[{"status": 404}] * 3)
+    upstream.fault(*[NOT_FOUND] * 6)
     for _ in range(3):
         harness.send()
-        harness.clock.advance(10)
-    failed = harness.booking(booking.id)
-    assert (failed.state, failed.reason) == (BookingState.FAILED, "refused")
-    (other,) = harness.mapped("rentfeed", lead(2))
-    harness.send()
-    assert harness.state(other.id) is BookingState.SUBMITTED
+        harness.clock.advance(3)
+    assert verdict(harness).problems[1].code == "sending_stopped"
+    assert harness.state(booking.id) is PENDING
+    tries(harness, 600)
+    assert harness.state(booking.id) is BookingState.SUBMITTED
+    stops = [record.levelname for record in caplog.records if record.msg == "sending_stopped"]
+    assert stops == ["ERROR", "WARNING", "WARNING", "WARNING"], "one alarm"
+
+
+def test_sending_resumes_if_the_list_never_existed(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    missing = [NOT_FOUND | {"on": "list"}] * 200
+    ids = break_down(harness, upstream, *[NOT_FOUND] * 3, *missing)
+    tries(harness, 600)
+    assert states(harness, ids) == [PENDING] * 8, "the address may still be wrong"
+    tries(harness, 600)
+    assert states(harness, ids) == [BookingState.SUBMITTED] * 8
+
+
+def test_a_check_that_the_rate_limit_delays_is_an_alarm_in_time(
+    harness: Harness, upstream: SandboxClient, caplog: Any
+) -> None:
+    """Other programs use up the token's calls during an outage."""
+    sender = harness.pipeline.sender
+    sender.propexo = Propexo("http://127.0.0.1:1", "x", timeout_seconds=1.0)
+    break_down(harness, upstream)
+    with harness.pipeline.store.transaction() as tx:
+        tx.rate_limit.pause(harness.clock() + dt.timedelta(hours=1))
+    tries(harness, 600)
+    alarms = [one for one in caplog.records if one.msg == "propexo_unreachable"]
+    assert [vars(one)["reason"] for one in alarms] == ["the rate limit allows no check now"]
 
 
 def test_an_unreachable_propexo_is_logged_with_host_and_reason_and_once_as_an_error(

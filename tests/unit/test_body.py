@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapter.exceptions import PayloadError
 from adapter.parsing.body import KINDS, MAX_UNPACKED_BYTES, parse
 from adapter.parsing.forms import pairs_from_form, parse_query
-from adapter.parsing.redact import without_values
+from adapter.parsing.strip_values import without_values
 from tests.cpu_time import at_most
 from tests.paths import SHARED
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import PayloadError
+from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.loader.loader import load_files
@@ -32,15 +33,18 @@ def _requests(name: str) -> Iterator[WebhookRequest]:
     meta = corpus._meta(name)
     content_type = meta["content_type"].split(" (")[0]
     body = (corpus.PAYLOADS / meta["raw_file"]).read_bytes()
-    first = WebhookRequest.from_body(body, content_type=content_type, query="community=corpus")
+    # Some senders give the community only in the URL.
+    paths = (used.path.text for used in corpus.loaded[name].used_paths)
+    query = "community=corpus" if "query.community" in paths else ""
+    first = WebhookRequest.from_body(body, content_type=content_type, query=query)
     key = corpus.loaded[name].map(first, now=NOW).dedupe_key or "[]"
     yield first
     other = varied(body, _parts(key))
-    yield WebhookRequest.from_body(other, content_type=content_type, query="community=corpus")
+    yield WebhookRequest.from_body(other, content_type=content_type, query=query)
 
 
 def _draft(name: str, finished: Source, requests: list[WebhookRequest], folder: Path) -> Source:
-    samples = [finished.scope(request).payload for request in requests]
+    samples = [with_query(finished.scope(request).payload, request.query) for request in requests]
     text = draft_from_samples(finished.name, samples).text("samples/a.json")
     if finished.kind:
         text += f"body: {finished.kind}\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapter.models import FormatChange, FormatKind
 from adapter.operations.health import (
     ALIVE,
     CONDITIONS,
@@ -49,6 +50,18 @@ def process(kind: str = "worker", **changes: Any) -> Process:
 
 
 GOOD = Facts(now=NOW, processes=(process("web"), process()), propexo_host="api.propexo.com")
+
+
+CHANGE = FormatChange(
+    source="rentfeed",
+    kind=FormatKind.PATH,
+    name="tour.time",
+    since=NOW - 5 * MINUTE,
+    first_event=7,
+    affected=14,
+    of=14,
+    new_paths={"tour.slot": 13},
+)
 
 
 def facts(**changes: Any) -> Facts:
@@ -227,6 +240,15 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         source(usual=SILENT_USUAL + 0.01, accepted_at=NOW - 7 * 60 * MINUTE),
         "rentfeed has sent nothing since 11:00 UTC (7 h ago): 7 webhooks are usual in that time.",
         source(usual=SILENT_USUAL, accepted_at=NOW - 7 * 60 * MINUTE),
+    ),
+    (
+        "format_changed",
+        facts(formats=(CHANGE, dataclasses.replace(CHANGE, name="tour.date"))),
+        (
+            "rentfeed has changed its format since 17:55 UTC (5 min ago): tour.time is missing in "
+            "14 of 14 webhooks; new: tour.slot in 13 of 14 (and 1 other change)."
+        ),
+        facts(),
     ),
     (
         "tour_soon",

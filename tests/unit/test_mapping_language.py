@@ -296,3 +296,84 @@ def test_a_repeated_key_is_held_if_it_matters(
     mapped = source_of(tmp_path).map(WebhookRequest.from_body((body + rest).encode()), now=NOW)
     assert mapped.outcome == outcome
     assert field is None or "several" in reasons(mapped)[field]
+
+
+# --- times, dates and notes
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [
+        ("3/14/2026 2:30 PM - 3:00 PM", "20:30:00"),
+        ("3/14/2026 2:30 - 3:00 PM", "20:30:00"),
+        ("3/14/2026 11:30\u20131:00 PM", "17:30:00"),
+        ("3/14/2026 12:00 to 1:00 PM", "18:00:00"),
+        ("3/14/2026 2:30pm-3:00pm", "20:30:00"),
+        ("3/14/2026 2:30 PM", "20:30:00"),
+        ("3/14/2026 2:30 - 3:00", None),
+        ("3/14/2026 - 3/15/2026", None),
+        ("3/14/2026 3:00 - 4:00 - 5:00 PM", None),
+    ],
+)
+def test_the_start_of_a_range_of_times(tmp_path: Path, text: str, clock: str | None) -> None:
+    start = {"from": "at", "format": "MM/DD/YYYY h:mm A", "take": "start"}
+    item = only_item(map_json(source_of(tmp_path, None, {"starts_at": start}), LEAD | {"at": text}))
+    assert item.outcome is (Outcome.BOOK if clock else Outcome.HELD)
+    assert item.appointment.get("appointment_time") == clock
+
+
+def test_the_start_of_a_range_in_its_own_field(tmp_path: Path) -> None:
+    lead = LEAD | {"day": "2026-03-14", "slot": "2:30 - 3:00 PM"}
+    start = {"date": "day", "time": "slot", "format": "h:mm A", "take": "start"}
+    item = only_item(map_json(source_of(tmp_path, lead, {"starts_at": start}), lead))
+    assert item.appointment["appointment_time"] == "20:30:00"
+    interval = LEAD | {"at": "2026-03-14T14:30:00-06:00/2026-03-14T15:00:00-06:00"}
+    start = {"from": "at", "take": "start"}
+    item = only_item(map_json(source_of(tmp_path, interval, {"starts_at": start}), interval))
+    assert item.appointment["appointment_time"] == "20:30:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("Saturday the 14th of March, 2026 at 2:30 p.m.", "dddd [the] D of MMMM, YYYY at h:mm A"),
+        ("March 14th, 2026 @ 2:30PM", "MMMM D, YYYY @ h:mm A"),
+        ("14 Mar. 2026, 2:30 P.M.", "D MMM YYYY, h:mm A"),
+    ],
+)
+def test_words_and_ordinals_in_dates(tmp_path: Path, text: str, form: str) -> None:
+    source = source_of(tmp_path, None, {"starts_at": {"from": "at", "format": form}})
+    item = only_item(map_json(source, LEAD | {"at": text}))
+    assert item.appointment["appointment_time"] == "20:30:00"
+
+
+def test_a_format_that_a_comma_cuts_off_gets_a_hint(tmp_path: Path) -> None:
+    source_of(tmp_path)
+    text = (
+        (tmp_path / "feed.yaml")
+        .read_text()
+        .replace(': "at"', ": { from: at, format: MMM D, YYYY }")
+    )
+    (tmp_path / "feed.yaml").write_text(text)
+    problems = list(map(str, registry.check([tmp_path / "feed.yaml"], Policy())))
+    assert any("'YYYY': put a format with a comma in quotes" in one for one in problems), problems
+
+
+def test_html_in_notes_is_text_and_emoji_keep_together(tmp_path: Path) -> None:
+    page = (
+        "<!DOCTYPE html><html><head><style>p { color: red }</style><title>Hi</title></head>"
+        "<body><p>Is there&nbsp;parking? 👨\u200d👩\u200d👧</p><script>x()</script></body></html>"
+    )
+    source = source_of(tmp_path, LEAD | {"html": page}, {"notes": ["{html}", "{list}"]})
+    lead = LEAD | {"html": page, "list": ["a", {"b": 1}, "c"]}
+    assert only_item(map_json(source, lead)).appointment["notes"] == (
+        "Hi Is there parking? 👨\u200d👩\u200d👧\na, c"
+    )
+
+
+def test_email_and_name_are_read_from_a_mail_header(tmp_path: Path) -> None:
+    lead = LEAD | {"from": '"Okafor, Dana" <Dana.Okafor@Example.com>'}
+    source = source_of(tmp_path, lead, {"name": "from", "email_1": "from"})
+    sent = only_item(map_json(source, lead)).appointment
+    assert (sent["first_name"], sent["last_name"]) == ("Dana", "Okafor")
+    assert sent["email_1"] == "dana.okafor@example.com"

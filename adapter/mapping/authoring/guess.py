@@ -1,6 +1,7 @@
 """Guess where a sender's samples hold each field, from the names and values in them."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
-    | {"message", "applicant", "inquiry", "request", "entry", "leadgen"}
+    | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
@@ -271,7 +272,8 @@ def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
 
 
 def _is_event_type(path: str, value: Any) -> bool:
-    return isinstance(value, str) and "@" not in path + value and not THINGS & {*_words(path)}
+    others = THINGS & {*_words(path)} or RENTER & {*_words_around(path)}
+    return isinstance(value, str) and "@" not in path + value and not others
 
 
 def _is_test_flag(_: str, value: Any) -> bool:
@@ -375,7 +377,8 @@ def _id_owner(path: str) -> list[str]:
 def key_of(path: str) -> str:
     """Return the last key of a path that says what its value is, without separators."""
     names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
-    return re.sub(r"[^a-z0-9]", "", names[-1].strip('"').lower()[:80])
+    plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain))
 
 
 def _owned_key(path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms import is_empty
+from adapter.parsing import forms
 from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
 
 #: Key and value paths in the lists of answers that form builders send.
@@ -76,6 +77,14 @@ def read(data: Any, path: str) -> Any:
         return path_from_text(path).read(data)
     except (Unreadable, ValueError):
         return MISSING
+
+
+def with_query(payload: Any, query: str) -> Any:
+    """Add the query's parameters to a body under the name by which a mapping reads them."""
+    parameters = forms.parse_query(query)
+    if not parameters or not isinstance(payload, Mapping) or "query" in payload:
+        return payload
+    return {**payload, "query": parameters}
 
 
 def _is_blank(value: Any) -> bool:
@@ -206,7 +215,21 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
             column = values.setdefault(path, [MISSING] * len(rows))
             is_single = isinstance(value, list) and len(value) == 1
             column[number] = value[0] if is_single else value
-    return values
+    return _with_lists(values)
+
+
+def _with_lists(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Merge ``a.b`` into ``a.0.b``, which also reads a single object that is not in a list."""
+    merged = dict(values)
+    for path, column in values.items():
+        plain = path.replace(".0.", ".")
+        if plain != path and plain in merged:
+            others = merged.pop(plain)
+            merged[path] = [
+                other if value is MISSING else value
+                for value, other in zip(column, others, strict=True)
+            ]
+    return merged
 
 
 def quoted(text: str) -> str:

@@ -54,6 +54,7 @@ MESSAGES: Final = re.compile(
     r"comment|message|note|question|summary|answer|bio|body", re.IGNORECASE
 )
 CANCELED: Final = re.compile(r"cancel|delete|decline", re.IGNORECASE)
+MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
 
 
@@ -158,10 +159,9 @@ class Draft:
         )
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ID of an appointment, which keeps its ID when it is moved."""
+        """Add the tour's start to the ID of an appointment, which may be moved, or of a person."""
         start = self._first_of("starts_at", "date")
-        has_start = start is not None and re.search(r"appointment|booking", ids[0], re.IGNORECASE)
-        return [*ids, start] if start and has_start else ids
+        return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
     def _first_of(self, *targets: str) -> str | None:
         return next((self.guesses[one][0] for one in targets if one in self.guesses), None)
@@ -217,7 +217,7 @@ class Draft:
     def _table_lines(self, name: str) -> Iterator[str]:
         """Yield a field with a table of the values in the samples."""
         values = self._values(name)
-        rows = {str(value): _table_value(name, str(value)) for value in values}
+        rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
         unknown = [value for value, ours in rows.items() if not ours]
         hint = f"; add {', '.join(map(repr, unknown))} or leave it to the notes" if unknown else ""
@@ -268,8 +268,9 @@ def _contact_type(observed: Observed) -> str:
     return next((how for words, how in CONTACT_TYPES if re.search(words, keys)), "internet")
 
 
-def _table_value(name: str, text: str) -> str:
-    rows = TABLES[name]
+def table_value(name: str, text: str) -> str:
+    """Guess our value for a word of a sender, or return ""."""
+    rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")
 
 

@@ -14,7 +14,7 @@ from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import Reader, clean_text
 from adapter.models import Reason
 from adapter.parsing.date_formats import Format
-from adapter.parsing.date_parts import iso_from_parts
+from adapter.parsing.date_parts import iso_from_parts, start_of_range
 from adapter.parsing.local_time import Instant, read_instant
 from adapter.parsing.paths import unwrap_single
 from adapter.parsing.zone_names import zone_from_name
@@ -22,6 +22,7 @@ from adapter.settings import Policy
 
 UTC: Final = zoneinfo.ZoneInfo("UTC")
 CAP_PART: Final = 100
+CAP_RANGE: Final = 200
 NO_TIME: Final = "this sender's webhooks have no tour time"
 TO_FETCH: Final = "needs_enrichment: the webhook has no tour time; fetch it with this ID or URL"
 NO_TIME_OF_DAY: Final = "there is a date but no time of day"
@@ -52,6 +53,8 @@ class TourTime:
     has_date: bool = False
     #: Reads the date. If None, the date is read together with the time of day.
     read_date: Reader | None = None
+    #: True to read the start of a range of times, such as ``2:30 - 3:00 PM``.
+    takes_start: bool = False
     #: The ID or URL with which the time can be fetched from the sender.
     fetch_by: PathLookup | None = None
 
@@ -88,6 +91,8 @@ class TourTime:
         draft.block(self._reason(self.lookups[0].missing(scope), None))
 
     def _read(self, text: object, value: object, scope: Scope, draft: Draft) -> None:
+        if self.takes_start and isinstance(text, str):
+            text = start_of_range(clean_text(text, CAP_RANGE))
         zone, problem = self._zone(scope, draft.community)
         instant = read_instant(
             text,

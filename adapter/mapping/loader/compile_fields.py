@@ -106,6 +106,7 @@ class FieldCompiler:
             dst=loaded.get("dst"),
             ignore_offset=loaded.get("ignore_offset", False),
             offset=loaded.get("offset", ""),
+            takes_start="take" in loaded,
             fetch_by=self.paths.lookup(loaded["fetch_by"], (*where, "fetch_by"))
             if "fetch_by" in loaded
             else None,

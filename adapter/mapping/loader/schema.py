@@ -1,7 +1,8 @@
 """The marshmallow schema for mapping files. Error messages include a position."""
 
 import functools
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -32,6 +33,17 @@ TYPE_MESSAGES: Final = {
 }
 
 
+#: Part of a format that a comma without quotes has cut off: ``{ format: MMMM D, YYYY }``.
+_FORMAT_END: Final = re.compile(r"[YMDHhmsAZzdat,:/. -]+\Z")
+
+
+def _unknown_key(noun: str, name: str, known: Sequence[str], data: Any) -> str:
+    is_cut = isinstance(data, Mapping) and data.get(name, "") is None and "format" in data
+    if is_cut and _FORMAT_END.match(name):
+        return f"unknown {noun} {name!r}: put a format with a comma in quotes"
+    return unknown(noun, name, known)
+
+
 class StrictSchema(Schema):
     """A schema that rejects unknown keys and suggests similar ones."""
 
@@ -43,13 +55,13 @@ class StrictSchema(Schema):
 
         unknown = RAISE
 
-    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:  # noqa: ARG002
+    def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
         """Replace marshmallow's messages for unknown and missing keys."""
         known = {field.data_key or name: field for name, field in self.fields.items()}
         messages: Any = error.messages
         for name, texts in list(messages.items() if isinstance(messages, dict) else ()):
             if texts == ["Unknown field."]:
-                messages[name] = [unknown(self.noun, str(name), list(known))]
+                messages[name] = [_unknown_key(self.noun, str(name), list(known), data)]
             elif name in known and texts == [known[name].error_messages["required"]]:
                 del messages[name]
                 text = f"the {self.noun} {name!r} is missing"
@@ -182,6 +194,7 @@ class StartSection(StrictSchema):
     dst = _one_of(["earlier", "later"])
     ignore_offset = _flag()
     offset = _one_of(["trust", "must_agree", "own_clock"])
+    take = _one_of(["start"], **described("Read the start of a range of times."))
     fetch_by = PathList()
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 

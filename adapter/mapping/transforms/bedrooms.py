@@ -5,7 +5,7 @@ from typing import Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms.base import EMPTY, Example, Noted, text_or_empty, transform
-from adapter.parsing.text import CAP_NUMBER, as_items
+from adapter.parsing.text import CAP_TEXT, as_items
 
 #: Larger numbers are not bedroom counts.
 MAX_BEDROOMS: Final = 12
@@ -14,6 +14,13 @@ MAX_BEDROOMS: Final = 12
 _SIZE: Final = r"(studio|[0-9]{1,2}(?:\.0+)?)(?:[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))?"
 _BEDROOMS: Final = re.compile(rf"{_SIZE}(\+| or more)?(?:[ -]?(?:bedrooms?|beds?|brs?))?")
 _BEDROOM_RANGE: Final = re.compile(rf"{_SIZE} ?(?:[-\u2013\u2014]|to) ?{_SIZE}(\+)?")
+#: A number of bedrooms in a sentence, which names them.
+_IN_PROSE: Final = re.compile(
+    r"(?<![\w.,-])(?:studio|[0-9]{1,2}(?:\+| or more)?(?: ?(?:-|to|or|and|&|/) ?[0-9]{1,2}\+?)?"
+    r"[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))(?![\w])"
+)
+#: Words that turn the meaning of a sentence around, or leave it open.
+_DENIAL: Final = re.compile(r"\b(?:no|not|without|except|never|any|t)\b")
 _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 
 
@@ -21,7 +28,8 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
     "bedrooms",
     description=(
         "The numbers of bedrooms wanted, as a sorted list: 0 is a studio, 3 is three or more. The "
-        "value may be a string or a list. Unreadable list items go into the notes."
+        "value may be a string or a list. Unreadable list items go into the notes, and so does a "
+        "sentence in which bedrooms are found."
     ),
     examples=[
         Example(given="Studio", gives=[0]),
@@ -35,8 +43,15 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
         Example(given="3_OR_MORE_BEDROOMS", gives=[3]),
         Example(given=["1_BEDROOM", "STUDIO"], gives=[0, 1]),
         Example(given=["2", "loft"], gives=[2], note="Bedrooms: loft"),
+        Example(given="1 Bed 1 Bath", gives=[1], note="Bedrooms: 1 Bed 1 Bath"),
+        Example(
+            given="Looking for a 2 or 3 bedroom by May",
+            gives=[2, 3],
+            note="Bedrooms: Looking for a 2 or 3 bedroom by May",
+        ),
         Example(given=[], gives=EMPTY),
         Example(given="any", unreadable=True),
+        Example(given="no studio, please", unreadable=True),
         Example(given="1.5", unreadable=True),
         Example(given="3-1", unreadable=True),
     ],
@@ -50,8 +65,9 @@ def bedrooms_from(value: object) -> object:
     unreadable = []
     for item in items:
         try:
-            sizes |= _sizes(text_or_empty(item, CAP_NUMBER) or "")
+            sizes |= _sizes(text_or_empty(item, CAP_TEXT) or "")
         except Unreadable:
+            sizes |= _sizes_in_prose(_text_or_none(item) or "")
             unreadable.append(item)
     if not sizes:
         raise Unreadable("not a number of bedrooms")
@@ -79,6 +95,20 @@ def _sizes_of_piece(piece: str) -> set[int]:
     return {min(size, 3) for size in range(low, (max(high, 3) if is_open else high) + 1)}
 
 
+def _sizes_in_prose(text: str) -> set[int]:
+    """Return the numbers of bedrooms that a sentence names, or an empty set if it is not clear."""
+    text = text.lower()
+    if _DENIAL.search(text):
+        return set()
+    sizes: set[int] = set()
+    for found in _IN_PROSE.findall(text):
+        try:
+            sizes |= _sizes(found.replace("/", " or "))
+        except Unreadable:
+            return set()
+    return sizes
+
+
 def _size(text: str) -> int:
     size = 0 if text == "studio" else int(text.partition(".")[0])
     if size > MAX_BEDROOMS:
@@ -88,6 +118,6 @@ def _size(text: str) -> int:
 
 def _text_or_none(item: object) -> str | None:
     try:
-        return text_or_empty(item, CAP_NUMBER)
+        return text_or_empty(item, CAP_TEXT)
     except Unreadable:
         return None

@@ -66,6 +66,10 @@ WHERE booking_id = %(booking_id)s AND outcome IN ('accepted', 'unknown')
 -- Return one booking's attempts, oldest first.
 SELECT * FROM attempts WHERE booking_id = %(booking_id)s ORDER BY id
 
+-- name: accepted_since
+-- Return a row if Propexo has accepted an attempt after this one.
+SELECT id FROM attempts WHERE id > %(id)s AND outcome IN ('accepted', 'job_failed') ORDER BY id DESC LIMIT 1
+
 -- name: expired_attempts
 -- Return unfinished attempts whose lease has expired, because their process died.
 SELECT a.* FROM bookings b JOIN attempts a ON a.booking_id = b.id

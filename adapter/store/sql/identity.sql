@@ -16,6 +16,14 @@ SELECT seen_at, xmin <> xid(written_by) AS is_copied, identity, current_identity
     (SELECT stopped_at FROM rate_limit) AS stopped_at
 FROM database_identity
 
+-- name: lock_identity
+-- Lock the row as it was read before. Return no row if it has changed since.
+SELECT one FROM database_identity
+WHERE seen_at = %(seen_at)s AND (xmin <> xid(written_by)) = %(is_copied)s
+    AND identity IS NOT DISTINCT FROM %(identity)s
+    AND current_identity() IS NOT DISTINCT FROM %(current)s
+FOR UPDATE
+
 -- name: adopt_identity
 -- Record that this is the database on which workers run.
 INSERT INTO database_identity (identity, written_by, seen_at)
@@ -37,6 +45,10 @@ ORDER BY posted_at DESC LIMIT %(limit)s
 -- Return the bookings that may have been sent since a backup.
 SELECT * FROM bookings
 WHERE state IN ('pending', 'held', 'failed', 'expired', 'sending', 'unknown') ORDER BY id
+
+-- name: unmapped_events
+-- Count the events that were received before sending was suspended, and are not mapped.
+SELECT count(*) AS events FROM events, rate_limit WHERE state = 'received' AND received_at <= stopped_at
 
 -- name: insert_lost_event
 -- Store the event of a booking whose webhook is lost.

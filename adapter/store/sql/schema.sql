@@ -520,3 +520,59 @@ CREATE TABLE metric_progress (
     position bigint NOT NULL
 );
 INSERT INTO metric_progress (position) VALUES (0);
+
+-- Statistics about the format of each source's webhooks: names of keys and numbers, never their values.
+
+-- The number of webhooks counted, and of those that the mapping accepted.
+CREATE TABLE format_counts (
+    source text PRIMARY KEY,
+    events bigint NOT NULL,
+    accepted bigint NOT NULL,
+    -- The mapping with which the latest webhook was counted.
+    mapping_hash text NOT NULL
+);
+
+-- How often a feature of a source's webhooks occurs. At most 500 per source.
+CREATE TABLE format_features (
+    source text NOT NULL,
+    -- accepted, path, leaf, field or value.
+    kind text NOT NULL,
+    -- A path or a field.
+    name text NOT NULL,
+    -- For a value: its keyed hash.
+    value text NOT NULL,
+    seen bigint NOT NULL,
+    -- The numbers, among the source's accepted webhooks, of the first and the last one with the feature.
+    first bigint NOT NULL,
+    last bigint NOT NULL,
+    longest_gap bigint NOT NULL,
+    -- The first webhook without it since the last one with it.
+    missed_at timestamptz,
+    missed_event bigint,
+    first_at timestamptz,
+    first_event bigint,
+    PRIMARY KEY (source, kind, name, value)
+);
+
+-- The changes of format that last.
+CREATE TABLE format_changes (
+    source text NOT NULL,
+    kind text NOT NULL,
+    name text NOT NULL,
+    value text NOT NULL,
+    since timestamptz NOT NULL,
+    first_event bigint NOT NULL,
+    -- How many of the webhooks since then are affected.
+    affected bigint NOT NULL,
+    of bigint NOT NULL,
+    -- New paths that came at the same time, and their numbers of webhooks.
+    new_paths jsonb NOT NULL DEFAULT '{}',
+    PRIMARY KEY (source, kind, name, value)
+);
+
+-- The last event that was counted, in one row.
+CREATE TABLE format_progress (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    position bigint NOT NULL
+);
+INSERT INTO format_progress (position) VALUES (0);

@@ -42,6 +42,11 @@ SELECT * FROM bookings WHERE id = (SELECT id FROM first)
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED
 
+-- name: longest_due
+-- Return the booking that has been due longest, for a trial after failures. A booking that fails each time is
+-- due again later than the others, so that it is not every trial.
+SELECT b.* FROM bookings b WHERE SENDABLE ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
+
 -- name: expired_tours
 -- Return pending bookings whose tour starts too soon to be booked.
 SELECT id FROM bookings

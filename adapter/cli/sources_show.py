@@ -1,0 +1,75 @@
+"""Define ``sources show``, which shows one source and what has changed in its format."""
+
+import getpass
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from adapter.cli import output, report_formatting
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json, opened_store
+from adapter.cli.sources import describe_sources
+from adapter.exceptions import ConfigurationError
+from adapter.mapping import registry
+from adapter.models import utc_now
+from adapter.operations.format_proposals import (
+    ExplainedChange,
+    explain,
+    explained_as_dict,
+    proposal_lines,
+)
+from adapter.operations.live_sources import live_sources
+from adapter.operations.serializers import utc
+from adapter.settings import settings_from
+
+
+@click.command(
+    epilog=examples("adapter sources show rentfeed", "adapter sources rentfeed --write-draft")
+)
+@click.argument("name", metavar="SOURCE")
+@click.option(
+    "--write-draft",
+    is_flag=True,
+    help="Write the mapping with the first proposed edit to SOURCE.yaml.draft.",
+)
+@as_json
+def show(name: str, write_draft: bool, as_json: bool) -> None:
+    """Show a source, what has changed in its format, and an edit of its mapping for each change.
+
+    Each edit is tried on the affected webhooks and on earlier ones. Nothing is sent or changed.
+    """
+    settings = settings_from()
+    file = registry.mapping_file(settings.mappings_dir, name)
+    with opened_store(settings) as store:
+        (described,) = [one for one in describe_sources(settings, store) if one["source"] == name]
+        files = registry.load(settings.mappings_dir, settings.policy)
+        source = live_sources(settings, store, files)[name]
+        with store.transaction() as tx:
+            changes = tx.formats.changes([name])
+            if changes:
+                tx.audit.record("backtested", by=getpass.getuser(), at=utc_now(), detail=name)
+        explained = [explain(store, source, one, settings.policy) for one in changes]
+    lines = [report_formatting.sources_text([described]), *_change_lines(explained)]
+    if write_draft:
+        lines.append(_write_draft(file, explained))
+    data = described | {"format_changes": [explained_as_dict(one) for one in explained]}
+    output.show(data, "\n".join(lines), as_json=as_json)
+
+
+def _change_lines(explained: Sequence[ExplainedChange]) -> Iterator[str]:
+    for one in explained:
+        yield ""
+        yield f"since {utc(one.change.since)}: {one.change.text}"
+        yield from (f"  {line}" for line in proposal_lines(one))
+
+
+def _write_draft(file: Path, explained: Sequence[Any]) -> str:
+    """Write the first proposal beside the mapping. Return what to do with it."""
+    proposal = next((one.proposal for one in explained if one.proposal is not None), None)
+    if proposal is None:
+        raise ConfigurationError("there is no proposed edit")
+    draft = file.with_suffix(".yaml.draft")
+    draft.write_text(proposal.text, encoding="utf-8")
+    return f"wrote {draft}; check it: adapter backtest {file.stem} {draft}"

@@ -1,0 +1,327 @@
+"""Serve the pages on which users say which community a property is."""
+
+import dataclasses
+import difflib
+import time
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from adapter.console.context import bp, services
+from adapter.exceptions import NotPossible, UpstreamError
+from adapter.mapping.engine import Community
+from adapter.models import AddedCommunity, Alias
+from adapter.operations.aliases import (
+    UNDO_SECONDS,
+    Aliases,
+    PropertyName,
+    community_key,
+    key_of_value,
+    yaml_of,
+)
+from adapter.propexo.directory import Directory, RateLimitedReads
+
+#: Maximum numbers of properties and of communities on a page.
+MOST_PROPERTIES: Final = 50
+MOST_COMMUNITIES: Final = 60
+#: The time zones of the United States, by the name that people use.
+ZONES: Final = {
+    "America/New_York": "Eastern",
+    "America/Chicago": "Central",
+    "America/Denver": "Mountain",
+    "America/Phoenix": "Arizona",
+    "America/Los_Angeles": "Pacific",
+    "America/Anchorage": "Alaska",
+    "Pacific/Honolulu": "Hawaii",
+}
+#: A community whose name is at least this similar is shown first.
+SIMILAR: Final = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Unrecognized:
+    """A property that no community is known by, and how many leads wait for it."""
+
+    source: str
+    value: str
+    name: PropertyName | None
+    leads: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A community that a user may choose."""
+
+    community: Community
+    is_similar: bool
+
+
+@bp.app_context_processor
+def community_helpers() -> dict[str, Any]:
+    """Return what the templates need to name communities and time zones."""
+    return {"community_title": community_title, "zone_title": zone_title}
+
+
+def community_title(key: str | None) -> str:
+    """Return a community's name for users, or "" for None."""
+    found = _communities().get(key or "")
+    return found.title if found is not None else key or ""
+
+
+def zone_title(name: str) -> str:
+    """Return a time zone's name for users, such as ``Mountain time``."""
+    return f"{ZONES[name]} time" if name in ZONES else name.replace("_", " ")
+
+
+def aliases() -> Aliases:
+    """Return the operation on assignments, on behalf of the user."""
+    live = services.pipeline.live
+    return Aliases(services.settings, services.store, live, services.now, flask.g.user.name)
+
+
+@bp.get("/communities")
+def communities() -> str:
+    """Show the properties that no community is known by, the assignments, and all communities."""
+    with services.store.transaction() as tx:
+        unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
+    live, operation = services.pipeline.live, aliases()
+    shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
+    return flask.render_template(
+        "console/communities.html",
+        unrecognized=[
+            Unrecognized(
+                source=one.source,
+                value=one.value or "",
+                name=operation.property_of(one.source, one.value or ""),
+                leads=one.waiting,
+            )
+            for one in shown
+        ],
+        more=len(unknown) - len(shown),
+        assigned=[(alias, live.status_of(alias)) for alias in reversed(live.overrides.aliases)],
+        yaml=yaml_of(live.overrides.aliases),
+        known=sorted(_communities().values(), key=lambda one: one.title),
+    )
+
+
+@bp.get("/communities/pick")
+def pick_community() -> str:
+    """Show the communities that a property may be, and what choosing one would do."""
+    args = flask.request.args
+    source, value, name = _property(args)
+    chosen = _communities(source).get(args.get("community", ""))
+    attribution = args.get("attribution", "").strip()
+    needs_attribution = chosen is not None and not chosen.attributions.get(source)
+    preview = None
+    if chosen is not None and (attribution or not needs_attribution):
+        alias = _alias(source, name, chosen.key, attribution if needs_attribution else "")
+        preview = aliases().preview(source, value, alias)
+    query = args.get("find", "").strip()
+    choices = _choices(name, query, list(_communities(source).values()))
+    return flask.render_template(
+        "console/pick_community.html",
+        source=source,
+        value=value,
+        name=name,
+        leads=_waiting(source, value),
+        chosen=chosen,
+        attribution=attribution,
+        attributions=_attributions(chosen) if needs_attribution and chosen else None,
+        preview=preview,
+        choices=choices[:MOST_COMMUNITIES],
+        more=max(0, len(choices) - MOST_COMMUNITIES),
+        find=query,
+    )
+
+
+@bp.post("/communities/assign")
+def assign_community() -> Any:
+    """Remember which community a property is, and book the leads that wait for it."""
+    form = flask.request.form
+    source, value, name = _property(form)
+    operation = aliases()
+    attribution = form.get("attribution", "").strip()
+    operation.add(_alias(source, name, form.get("community", ""), attribution))
+    changed, left = operation.book_waiting(source, value)
+    return _to_assigned(source, name.key, changed=changed, left=left)
+
+
+@bp.post("/communities/continue")
+def continue_assigned() -> Any:
+    """Book more of the leads of an assigned property."""
+    source, value, name = _property(flask.request.form)
+    changed, left = aliases().book_waiting(source, value)
+    return _to_assigned(source, name.key, changed=changed, left=left)
+
+
+@bp.get("/communities/assigned")
+def assigned_community() -> str:
+    """Show an assignment that was just made, with its undo."""
+    args = flask.request.args
+    source, key = args.get("source", ""), args.get("key", "")
+    found = services.pipeline.live.overrides.aliases
+    alias = next((one for one in found if (one.source, one.key) == (source, key)), None)
+    if alias is None:
+        raise NotFound("This assignment was taken back.")
+    with services.store.transaction() as tx:
+        unknown = tx.stats.unknown_communities()
+    values = [one.value or "" for one in unknown if one.source == source]
+    left = next((value for value in values if key_of_value(value) == key), "")
+    counts = {name: args.get(name, "") for name in ("changed", "left")}
+    return flask.render_template(
+        "console/assigned.html",
+        alias=alias,
+        left_value=left,
+        undo_seconds=UNDO_SECONDS,
+        **{name: int(text) if text.isdigit() else 0 for name, text in counts.items()},
+    )
+
+
+@bp.post("/communities/undo")
+def undo_assignment() -> Any:
+    """Forget which community a property is, and hold its unsent leads again."""
+    form = flask.request.form
+    taken = aliases().remove(form.get("source", ""), form.get("key", ""))
+    leads = "1 lead waits" if taken.leads == 1 else f"{taken.leads} leads wait"
+    flask.flash(f"Taken back. {leads} for a community again.", "good")
+    if taken.sent:
+        numbers = ", ".join(f"#{booking.id}" for booking in taken.sent[:20])
+        count = "1 lead was" if len(taken.sent) == 1 else f"{len(taken.sent)} leads were"
+        flask.flash(f"{count} already sent to Knock. Check: {numbers}", "warn")
+    return flask.redirect(flask.url_for("console.communities"))
+
+
+@bp.get("/communities/new")
+def new_community() -> str:
+    """Show the communities that Propexo lists and that are not set up here."""
+    try:
+        listed, error = _unlisted(_directory()), ""
+    except UpstreamError:
+        listed, error = [], "Propexo's list cannot be read now. Try again in a few minutes."
+    return flask.render_template(
+        "console/new_community.html", listed=listed, error=error, zones=ZONES, query=_query()
+    )
+
+
+@bp.post("/communities/new")
+def add_community() -> Any:
+    """Add a community from Propexo's list."""
+    form, zone = flask.request.form, flask.request.form.get("timezone", "")
+    chosen = form.get("listed", "")
+    listed = {f"{one[0]} {one[1]}": one for one in _unlisted(_directory())}
+    if chosen not in listed:
+        raise NotPossible("Choose a community from the list.")
+    if zone not in zoneinfo.available_timezones():
+        raise NotPossible("Choose the community's time zone.")
+    integration_id, community_id, name = listed[chosen]
+    added = AddedCommunity(
+        key=community_key(name or community_id, _communities()),
+        name=name or community_id,
+        integration_id=integration_id,
+        community_id=community_id,
+        timezone=zone,
+        by=flask.g.user.name,
+        at=services.now(),
+    )
+    aliases().add_community(added)
+    flask.flash(f"Added {added.name}.", "good")
+    if form.get("source"):
+        source, value = form["source"], form.get("value", "")
+        target = flask.url_for(
+            "console.pick_community", source=source, value=value, community=added.key
+        )
+        return flask.redirect(target)
+    return flask.redirect(flask.url_for("console.communities"))
+
+
+def _to_assigned(source: str, key: str, *, changed: int, left: int) -> Any:
+    target = flask.url_for(
+        "console.assigned_community", source=source, key=key, changed=changed, left=left
+    )
+    return flask.redirect(target)
+
+
+def _query() -> dict[str, str]:
+    args = flask.request.args
+    return {name: args[name] for name in ("source", "value") if args.get(name)}
+
+
+def _property(values: Mapping[str, str]) -> tuple[str, str, PropertyName]:
+    """Return the source, the value and the name of the property in a query or form."""
+    source, value = values.get("source", ""), values.get("value", "")
+    name = aliases().property_of(source, value)
+    if name is None:
+        raise NotFound("No lead is waiting for this property anymore.")
+    return source, value, name
+
+
+def _alias(source: str, name: PropertyName, community: str, attribution: str) -> Alias:
+    return Alias(
+        source=source,
+        key=name.key,
+        name=name.name,
+        community=community,
+        attribution_id=attribution or None,
+        by=flask.g.user.name,
+        at=services.now(),
+    )
+
+
+def _waiting(source: str, value: str) -> int:
+    with services.store.transaction() as tx:
+        unknown = tx.stats.unknown_communities()
+    return sum(one.waiting for one in unknown if (one.source, one.value) == (source, value))
+
+
+def _communities(source: str | None = None) -> Mapping[str, Community]:
+    """Return all communities by key, as one source knows them."""
+    if source is not None and source in services.sources:
+        return services.sources[source].communities
+    return {
+        key: one for loaded in services.sources.values() for key, one in loaded.communities.items()
+    }
+
+
+def _choices(name: PropertyName, query: str, known: Sequence[Community]) -> list[Choice]:
+    """Return the communities that match the search, those with similar names first."""
+    found = [one for one in known if query.casefold() in f"{one.title} {one.key}".casefold()]
+    words = {one.key: _similarity(name, one) for one in found}
+    ranked = sorted(
+        found, key=lambda one: (-words[one.key] * (words[one.key] >= SIMILAR), one.title)
+    )
+    return [Choice(community=one, is_similar=words[one.key] >= SIMILAR) for one in ranked]
+
+
+def _similarity(name: PropertyName, community: Community) -> float:
+    return max(
+        difflib.SequenceMatcher(None, text.casefold(), community.title.casefold()).ratio()
+        for text in (name.title, name.name)
+    )
+
+
+def _attributions(community: Community) -> Mapping[str, str]:
+    """Return a community's attributions at Propexo, by ID, or none if they cannot be read."""
+    try:
+        return _directory().attributions(community.integration_id, community.community_id)
+    except UpstreamError:
+        return {}
+
+
+def _unlisted(directory: Directory) -> list[tuple[str, str, str]]:
+    """Return the integration, ID and name of each community that is not set up yet."""
+    known = {one.community_id for one in _communities().values()}
+    return [
+        (integration, community_id, name)
+        for integration in directory.integrations
+        for community_id, name in directory.communities(integration).items()
+        if community_id not in known
+    ]
+
+
+def _directory() -> Directory:
+    """Return Propexo's lists, which are read within the rate limit."""
+    parts = (services.pipeline.propexo, services.settings, services.store, services.now)
+    return Directory(RateLimitedReads(*parts, time.sleep).page)

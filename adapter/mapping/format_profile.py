@@ -1,0 +1,178 @@
+"""Describe a webhook's format: which paths have a value, and what the mapping could read.
+
+A profile contains no value of a webhook, only names of keys and keyed hashes of words that a
+table of the mapping translates.
+"""
+
+import dataclasses
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from adapter.exceptions import PayloadError, Unreadable
+from adapter.mapping.engine import Item, Mapped, Outcome, Scope
+from adapter.mapping.engine.tables import ANY_OTHER, key_from_value
+from adapter.mapping.source import Source
+from adapter.models import FormatKind, WebhookRequest
+from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
+
+#: Longer paths, and paths whose keys look like values, are not recorded.
+LONGEST_PATH: Final = 120
+MOST_LEAVES: Final = 150
+#: Keys that look like an ID, a number, an email address or a phone number.
+VALUE_LIKE: Final = re.compile(r"@|\d{5}|[0-9a-f]{16}")
+#: Fields of an appointment that show nothing about the webhook, or the same as starts_at.
+NOT_READ: Final = frozenset(
+    {"integration_id", "community_id", "attribution_id", "notes"}
+    | {"appointment_date", "appointment_time"}
+)
+
+#: Returns a keyed hash of a text.
+Hash = Callable[[str], str]
+
+
+class Feature(NamedTuple):
+    """A feature of a webhook."""
+
+    kind: FormatKind
+    name: str
+    value: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TableField:
+    """A field with a table: its paths, and the words that the table has."""
+
+    field: str
+    paths: tuple[Path, ...]
+    rows: Mapping[str, Any]
+
+    def covers(self, key: str) -> bool:
+        """Return True if the table has a row for a word."""
+        return key in self.rows or ANY_OTHER in self.rows
+
+
+def table_fields(source: Source) -> list[TableField]:
+    """Return a mapping's fields with a table."""
+    fields = source.sections.get("appointment", {})
+    return [
+        TableField(name, _paths(how), {str(key_from_value(one)): one for one in how["table"]})
+        for name, how in fields.items()
+        if isinstance(how, Mapping) and isinstance(how.get("table"), Mapping)
+    ]
+
+
+def _paths(how: Mapping[str, Any]) -> tuple[Path, ...]:
+    texts = how.get("from", how.get("all", ()))
+    texts = texts if isinstance(texts, list) else [texts]
+    return tuple(path_from_text(text) for text in texts if isinstance(text, str))
+
+
+def used_paths(source: Source) -> dict[str, Path]:
+    """Return the paths that a mapping reads from the body."""
+    paths = {used.path.text: used.path for used in source.used_paths}
+    return {
+        text: path
+        for text, path in paths.items()
+        if path.parts[0] not in ("headers", "query") and len(text) <= LONGEST_PATH
+    }
+
+
+def profile_of(
+    source: Source, request: WebhookRequest, now: dt.datetime, hashed: Hash
+) -> set[Feature]:
+    """Return the features of a webhook. It is empty if the mapping does not accept it."""
+    try:
+        scope = source.scope(request)
+        mapped = source.compiled.apply(scope, now)
+    except PayloadError:
+        return set()
+    if mapped.outcome in (Outcome.IGNORED, Outcome.CANCELLATION) or not mapped.items:
+        return set()
+    whole, each = source.compiled.scopes(scope)
+    scopes = each or [whole]
+    features = {Feature(FormatKind.ACCEPTED, "")}
+    features |= {Feature(FormatKind.LEAF, path) for path in _leaf_paths(whole, scopes)}
+    features |= {
+        Feature(FormatKind.PATH, text)
+        for text, path in used_paths(source).items()
+        if any(_has_value(one, path) for one in scopes)
+    }
+    features |= {Feature(FormatKind.FIELD, name) for name in _fields_read(mapped)}
+    return features | set(_values(source, scopes, hashed))
+
+
+def _leaf_paths(whole: Scope, scopes: list[Scope]) -> Iterator[str]:
+    """Yield the paths that have a value, by the names that a mapping can use."""
+    data = [whole.payload, *(one.names for one in scopes)]
+    found = 0
+    for path, value in (leaf for one in data for leaf in leaves(one)):
+        if found >= MOST_LEAVES:
+            return
+        if not whole.is_empty(value) and len(path) <= LONGEST_PATH and not VALUE_LIKE.search(path):
+            found += 1
+            yield path
+
+
+def _has_value(scope: Scope, path: Path) -> bool:
+    try:
+        found = scope.read(path)
+    except Unreadable:
+        return True  # it has several
+    items = found if isinstance(found, list) else [found]
+    return any(item is not MISSING and not scope.is_empty(item) for item in items)
+
+
+def _fields_read(mapped: Mapped) -> set[str]:
+    return {name for item in mapped.items for name in _item_fields(item)}
+
+
+def _item_fields(item: Item) -> Iterator[str]:
+    yield from item.appointment.keys() - NOT_READ
+    if item.community is not None:
+        yield "community"
+    if item.starts_at is not None:
+        yield "starts_at"
+
+
+def _values(source: Source, scopes: list[Scope], hashed: Hash) -> Iterator[Feature]:
+    for field in table_fields(source):
+        for path in field.paths:
+            for key in _keys(scopes, path):
+                yield Feature(FormatKind.VALUE, path.text, hashed(key))
+
+
+def _keys(scopes: list[Scope], path: Path) -> set[str]:
+    """Return the values at a path as words in a table."""
+    keys: set[str] = set()
+    for scope in scopes:
+        try:
+            found = scope.read(path)
+        except Unreadable:
+            continue
+        items = found if isinstance(found, list) else [found]
+        keys |= {
+            key
+            for item in items[:50]
+            if not scope.is_empty(item) and (key := key_from_value(item)) is not None
+        }
+    return keys
+
+
+def values_at(source: Source, request: WebhookRequest, path: Path) -> set[str]:
+    """Return the words at a path of a webhook, for a proposal. They are the sender's own."""
+    try:
+        _, each = source.compiled.scopes(source.scope(request))
+    except PayloadError:
+        return set()
+    return {str(value) for scope in each for value in _texts(scope, path)}
+
+
+def _texts(scope: Scope, path: Path) -> list[Any]:
+    try:
+        found = scope.read(path)
+    except Unreadable:
+        return []
+    items = found if isinstance(found, list) else [found]
+    return [item for item in items if isinstance(item, str | int | float) and str(item).strip()]

@@ -1,0 +1,207 @@
+"""Notice that a sender has changed its format, from counts of the features of its webhooks.
+
+A change is reported if it is all but impossible by chance: a feature that was in most webhooks is
+missing in so many in a row that this happens once in a billion, and in more than twice as many as
+ever before. Senders whose webhooks differ from one to the next are therefore not reported.
+"""
+
+import dataclasses
+import datetime as dt
+import difflib
+import math
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from adapter.mapping.format_profile import Feature, table_fields, used_paths
+from adapter.mapping.source import Source
+from adapter.models import FormatChange, FormatKind
+
+#: Fewest webhooks with a feature before its absence is a change.
+FEWEST_SEEN: Final = 20
+#: Fewest webhooks in a row without it.
+FEWEST_MISSING: Final = 5
+#: Largest probability of such a row by chance.
+CHANCE_MISSING: Final = 1e-9
+#: Fewest webhooks with a new value, their smallest share, and the largest probability by chance.
+FEWEST_NEW: Final = 3
+SHARE_NEW: Final = 0.05
+CHANCE_NEW: Final = 1e-5
+#: Fewest webhooks before a value counts as new.
+FEWEST_BEFORE: Final = 30
+#: Most features of one source to keep.
+MOST_FEATURES: Final = 500
+MOST_REPLACEMENTS: Final = 3
+
+
+@dataclasses.dataclass(slots=True)
+class Count:
+    """How often a feature occurs. Numbers count the source's accepted webhooks, from 1."""
+
+    seen: int = 0
+    first: int = 0
+    last: int = 0
+    #: The most webhooks in a row without it, before the last one with it.
+    longest_gap: int = 0
+    #: When the first webhook without it arrived, since the last one with it, and its event ID.
+    missed_at: dt.datetime | None = None
+    missed_event: int | None = None
+    #: When the first webhook with it arrived, and its event ID.
+    first_at: dt.datetime | None = None
+    first_event: int | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class FormatStatistics:
+    """The features of one source's webhooks."""
+
+    source: str
+    #: The number of all webhooks, and of those that the mapping accepted.
+    events: int = 0
+    accepted: int = 0
+    #: The mapping with which the latest webhook was counted.
+    mapping_hash: str = ""
+    counts: dict[Feature, Count] = dataclasses.field(default_factory=dict)
+    #: Features that changed since they were loaded.
+    changed: set[Feature] = dataclasses.field(default_factory=set)
+
+    def add(self, features: Collection[Feature], event: int, at: dt.datetime) -> None:
+        """Count one webhook."""
+        self.events += 1
+        self._count(Feature(FormatKind.ACCEPTED, ""), self.events, event, at, is_in=bool(features))
+        if not features:
+            return
+        self.accepted += 1
+        for feature in {*self.counts, *features}:
+            if feature.kind is not FormatKind.ACCEPTED:
+                is_in = feature in features
+                self._count(feature, self.accepted, event, at, is_in=is_in)
+
+    def _count(
+        self, feature: Feature, number: int, event: int, at: dt.datetime, *, is_in: bool
+    ) -> None:
+        count = self.counts.get(feature)
+        if count is None:
+            if not is_in or len(self.counts) >= MOST_FEATURES:
+                return
+            count = self.counts[feature] = Count(first=number, first_at=at, first_event=event)
+            count.last = number - 1
+        if is_in:
+            gap = number - count.last - 1
+            count.longest_gap = max(count.longest_gap, gap)
+            count.seen, count.last = count.seen + 1, number
+            count.missed_at = count.missed_event = None
+        elif count.missed_at is None:
+            count.missed_at, count.missed_event = at, event
+        else:
+            return
+        self.changed.add(feature)
+
+    def number(self, kind: FormatKind) -> int:
+        """Return the number of webhooks in which a feature of this kind might have been."""
+        return self.events if kind is FormatKind.ACCEPTED else self.accepted
+
+    def changes(self, source: Source, hashed: Callable[[str], str]) -> list[FormatChange]:
+        """Return the changes of format that affect the mapping."""
+        missing, new = [*self._missing(source)], [*self._new_values(source, hashed)]
+        paths = {one.name for one in missing if one.kind is FormatKind.PATH} | {
+            one.name for one in new
+        }
+        used = (one for one in source.used_paths if one.path.text in paths)
+        fields = {part for one in used for part in one.field.split(".")}
+        is_known = (one.kind is FormatKind.FIELD and _is_of(one.name, fields) for one in missing)
+        return [*(one for one, known in zip(missing, is_known, strict=True) if not known), *new]
+
+    def _missing(self, source: Source) -> Iterator[FormatChange]:
+        used = used_paths(source)
+        for feature, count in self.counts.items():
+            is_used = {
+                FormatKind.ACCEPTED: True,
+                FormatKind.PATH: feature.name in used,
+                # An edited mapping may read it again, which the next webhook shows.
+                FormatKind.FIELD: source.hash == self.mapping_hash,
+            }
+            gap = self.number(feature.kind) - count.last
+            if is_used.get(feature.kind) and is_missing(count, gap) and count.missed_at is not None:
+                yield FormatChange(
+                    source=self.source,
+                    kind=feature.kind,
+                    name=feature.name,
+                    since=count.missed_at,
+                    first_event=count.missed_event or 0,
+                    affected=gap,
+                    of=gap,
+                    new_paths=self._replacements(feature.name, count.last, used),
+                )
+
+    def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
+        """Return the new paths since a webhook's number, most similar to the old one first."""
+        found = {
+            feature.name: count.seen
+            for feature, count in self.counts.items()
+            if feature.kind is FormatKind.LEAF and count.first > since and feature.name not in used
+        }
+        ranked = sorted(found, key=lambda path: (-found[path], -_similarity(name, path)))
+        return {path: found[path] for path in ranked[:MOST_REPLACEMENTS]}
+
+    def _new_values(self, source: Source, hashed: Callable[[str], str]) -> Iterator[FormatChange]:
+        covered = {
+            (path.text, hashed(key))
+            for field in table_fields(source)
+            for path in field.paths
+            for key in field.rows
+        }
+        open_paths = {
+            path.text
+            for field in table_fields(source)
+            if not field.covers("")
+            for path in field.paths
+        }
+        for feature, count in self.counts.items():
+            name, value = feature.name, feature.value
+            if (
+                feature.kind is FormatKind.VALUE
+                and name in open_paths
+                and (name, value) not in covered
+            ):
+                span = self.accepted - count.first + 1
+                if is_new(count, span) and count.first_at is not None:
+                    yield FormatChange(
+                        source=self.source,
+                        kind=FormatKind.VALUE,
+                        name=name,
+                        value=value,
+                        since=count.first_at,
+                        first_event=count.first_event or 0,
+                        affected=count.seen,
+                        of=span,
+                    )
+
+
+def is_missing(count: Count, gap: int) -> bool:
+    """Return True if a feature has been missing for too long to be chance."""
+    if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
+        return False
+    share = count.seen / (count.last - count.first + 2)
+    return gap * math.log(1 - share) < math.log(CHANCE_MISSING)
+
+
+def is_new(count: Count, span: int) -> bool:
+    """Return True if a value came too late, and since then too often, to be chance."""
+    before = count.first - 1
+    if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
+        return False
+    return count.seen * math.log(span / (before + span)) < math.log(CHANCE_NEW)
+
+
+def _is_of(field: str, fields: Collection[str]) -> bool:
+    """Return True if a field is read from the paths of other ``fields``, which are reported."""
+    groups = (
+        {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
+        {"name", "first_name", "last_name"},
+    )
+    alike = next((group for group in groups if field in group), {field})
+    return bool(alike & {*fields})
+
+
+def _similarity(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()

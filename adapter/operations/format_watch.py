@@ -1,0 +1,117 @@
+"""Count the format of webhooks in batches, and record when a sender has changed it."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.mapping.format_profile import Feature, profile_of
+from adapter.mapping.format_statistics import Count, FormatStatistics
+from adapter.mapping.source import Source
+from adapter.models import Event, FormatChange, FormatKind
+from adapter.store import Database, Transaction, storable
+from adapter.store.fingerprints import Fingerprints
+
+#: How often each worker counts.
+COUNT_SECONDS: Final = 5.0
+#: Number of webhooks in a transaction, and most transactions in one run.
+BATCH: Final = 50
+MOST_BATCHES: Final = 10
+
+
+class FormatWatch:
+    """Counts in one process. Only one process counts at a time."""
+
+    def __init__(self, store: Database) -> None:
+        self._store = store
+        #: The mappings with which changes were last determined, by source.
+        self._hashes: dict[str, str] = {}
+
+    def run(self, sources: Mapping[str, Source]) -> None:
+        """Count the webhooks that were not counted yet. Raise StoreUnavailable."""
+        fingerprints = self._store.fingerprints()
+        self._forget_mended(sources, fingerprints)
+        for _ in range(MOST_BATCHES):
+            with self._store.transaction() as tx:
+                events = tx.formats.next_events(BATCH)
+                if events is not None:
+                    _count(tx, events, sources, fingerprints)
+            if events is None:
+                return
+
+    def _forget_mended(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
+        """Determine the changes again for sources whose mapping was edited."""
+        edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]
+        if not edited:
+            return
+        self._hashes = {name: source.hash for name, source in sources.items()}
+        with self._store.transaction() as tx:
+            open_ones = {one.source for one in tx.formats.changes(edited)}
+            for name, statistics in _loaded(tx, sorted(open_ones)).items():
+                _save_changes(tx, statistics, sources[name], fingerprints)
+
+
+def _count(
+    tx: Transaction,
+    events: Iterable[Event],
+    sources: Mapping[str, Source],
+    fingerprints: Fingerprints,
+) -> None:
+    known = sorted((one for one in events if one.source in sources), key=lambda one: one.source)
+    loaded = _loaded(tx, sorted({event.source for event in known}))
+    for name, group in itertools.groupby(known, key=lambda one: one.source):
+        source, statistics = sources[name], loaded[name]
+        hashed = functools.partial(_hash, fingerprints, name)
+        for event in group:
+            features = profile_of(source, event.request, event.received_at, hashed)
+            statistics.add(features, event.id, event.received_at)
+        statistics.mapping_hash = source.hash
+        tx.formats.save(
+            name,
+            events=statistics.events,
+            accepted=statistics.accepted,
+            mapping_hash=source.hash,
+            features=[_row(one, statistics.counts[one]) for one in sorted(statistics.changed)],
+        )
+        _save_changes(tx, statistics, source, fingerprints)
+
+
+def _hash(fingerprints: Fingerprints, source: str, text: str) -> str:
+    return fingerprints.item(source, f"format {text}")[:8].hex()
+
+
+def _loaded(tx: Transaction, names: Sequence[str]) -> dict[str, FormatStatistics]:
+    counts, features = tx.formats.counts(names)
+    loaded = {name: FormatStatistics(source=name) for name in names}
+    for row in counts:
+        loaded[row["source"]] = FormatStatistics(**row)
+    for row in features:
+        feature = Feature(FormatKind(row["kind"]), row["name"], row["value"])
+        values = {field.name: row[field.name] for field in dataclasses.fields(Count)}
+        loaded[row["source"]].counts[feature] = Count(**values)
+    return loaded
+
+
+def _row(feature: Feature, count: Count) -> dict[str, Any]:
+    return {**feature._asdict(), "name": storable(feature.name), **_json(dataclasses.asdict(count))}
+
+
+def _json(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value.isoformat() if hasattr(value, "isoformat") else value
+        for key, value in values.items()
+    }
+
+
+def _save_changes(
+    tx: Transaction, statistics: FormatStatistics, source: Source, fingerprints: Fingerprints
+) -> None:
+    hashed = functools.partial(_hash, fingerprints, source.name)
+    found = statistics.changes(source, hashed)
+    tx.formats.replace_changes(source.name, [_json(dataclasses.asdict(one)) for one in found])
+
+
+def change_as_dict(change: FormatChange) -> dict[str, Any]:
+    """Return a change for JSON."""
+    return {"text": change.text, **dataclasses.asdict(change)}

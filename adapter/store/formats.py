@@ -1,0 +1,81 @@
+"""Store statistics about the format of each source's webhooks, and the changes in it."""
+
+from collections.abc import Iterable, Sequence
+
+from psycopg.types.json import Jsonb
+
+from adapter.exceptions import KeyMissing
+from adapter.models import Event, FormatChange, FormatKind
+from adapter.store.queries import Statements
+from adapter.store.rows import Row, event_from_row
+
+
+class Formats(Statements):
+    """Reads and writes statistics about formats within a transaction."""
+
+    def next_events(self, limit: int) -> list[Event] | None:
+        """Return the next events to count, and move on. Return None if there are none.
+
+        Events without a readable payload are left out. Until the transaction ends, no other
+        process counts.
+        """
+        progress = self._one("lock_format_progress")
+        if progress is None:
+            return None
+        rows = self._all("events_to_count", position=progress["position"], limit=limit)
+        if not rows:
+            return None
+        self._run("move_format_progress", position=rows[-1]["id"])
+        return self._readable(row for row in rows if row["kept"] == "all")
+
+    def events_since(self, source: str, first_id: int, *, limit: int) -> list[Event]:
+        """Return a source's readable events from an ID on, oldest first."""
+        rows = self._all("events_since", source=source, first_id=first_id, limit=limit)
+        return self._readable(rows)
+
+    def _readable(self, rows: Iterable[Row]) -> list[Event]:
+        events = []
+        for row in rows:
+            try:
+                events.append(event_from_row(self.connection.cipher.opened(row)))
+            except KeyMissing:
+                continue
+        return events
+
+    def counts(self, sources: Sequence[str]) -> tuple[list[Row], list[Row]]:
+        """Return the numbers of webhooks of these sources, and their features."""
+        return (
+            self._all("format_counts", sources=list(sources)),
+            self._all("format_features", sources=list(sources)),
+        )
+
+    def save(
+        self,
+        source: str,
+        *,
+        events: int,
+        accepted: int,
+        mapping_hash: str,
+        features: Sequence[Row],
+    ) -> None:
+        """Store a source's numbers and the features that have changed."""
+        self._run(
+            "save_format_counts",
+            source=source,
+            events=events,
+            accepted=accepted,
+            mapping_hash=mapping_hash,
+        )
+        if features:
+            self._run("save_format_features", source=source, features=Jsonb(list(features)))
+
+    def replace_changes(self, source: str, changes: Sequence[Row]) -> None:
+        """Store the current changes of a source's format instead of the earlier ones."""
+        self._run("delete_format_changes", source=source)
+        if changes:
+            self._run("save_format_changes", source=source, changes=Jsonb(list(changes)))
+
+    def changes(self, sources: Iterable[str]) -> tuple[FormatChange, ...]:
+        """Return the changes of format of these sources."""
+        rows = self._all("all_format_changes", sources=list(sources))
+        return tuple(FormatChange(**row | {"kind": FormatKind(row["kind"])}) for row in rows)

@@ -1,0 +1,126 @@
+"""Test the console's pages about communities with real PostgreSQL."""
+
+import html
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import flask.testing
+import pytest
+
+from adapter.app import create_app
+from adapter.models import BookingState
+from adapter.settings import Settings
+from tests.harness import SECRETS, Harness, load_cached, settle
+from tests.integration.test_put_in_place import at_unknown
+from tests.paths import MAPPINGS
+from tests.users import PASSWORD, user
+
+HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BOOKED
+
+
+class Visitor:
+    """A signed-in user's browser, without script."""
+
+    def __init__(self, client: flask.testing.FlaskClient, name: str) -> None:
+        self.client = client
+        self.post("/sign-in", name=name, password=PASSWORD)
+
+    def page(self, path: str, status: int = 200) -> str:
+        answer = self.client.get("/console" + path)
+        assert answer.status_code == status, answer.text
+        return html.unescape(answer.text)
+
+    def post(self, path: str, **form: str) -> Any:
+        page = self.client.get("/console/sign-in").text
+        found = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert found is not None
+        return self.client.post("/console" + path, data={"csrf": found.group(1)} | form)
+
+
+Visit = Callable[..., Visitor]
+
+
+@pytest.fixture
+def visit(harness: Harness) -> Iterator[Visit]:
+    """Open the console as a user. Each call is another web process."""
+    stores = []
+
+    def begin(name: str = "ana", **changes: Any) -> Visitor:
+        known = user(name, "read" if name == "rob" else "operate")
+        settings = Settings(
+            database_url=harness.pipeline.store.url,
+            users={name: (known.role, known.password)},
+            mappings_dir=MAPPINGS,
+            environ=SECRETS,
+            **{"propexo_base_url": harness.pipeline.propexo.base_url} | changes,
+        )
+        app = create_app(settings, harness.clock, load_cached())
+        stores.append(app.extensions["pipeline"].store)
+        return Visitor(app.test_client(), name)
+
+    yield begin
+    for store in stores:
+        store.__exit__()
+
+
+def link_to(page: str, text: str) -> str:
+    """Return the address of the first link that contains this text, within the console."""
+    found = next(
+        one for one in re.findall(r'<a href="([^"]+)">(.*?)</a>', page, re.S) if text in one[1]
+    )
+    return str(found[0]).removeprefix("/console")
+
+
+def test_a_property_is_assigned_with_three_clicks_and_taken_back(
+    harness: Harness, visit: Visit
+) -> None:
+    waiting = [harness.mapped("rentfeed", at_unknown(number))[0] for number in range(4)]
+    ana = visit()
+    page = ana.page("/communities")
+    assert "The Residences at Cherry Creek" in page
+    page = ana.page(link_to(page, "The Residences"))
+    assert "rentfeed sent 4 leads for a property that we don't recognize" in page
+    chosen = link_to(page, "Maple Court")
+    assert "Remember and book 4" in ana.page(chosen)
+    form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
+
+    answer = ana.post("/communities/assign", **form)
+    assert "4 leads go out in 10 seconds" in ana.page(answer.location.removeprefix("/console"))
+    states = [harness.story(one.event_id).bookings[-1] for one in waiting]
+    assert {(one.state, one.community) for one in states} == {(PENDING, "maple-court")}
+    # Another web process knows it with its next request.
+    assert "Every property is recognized" in visit().page("/communities")
+
+    ana.post("/communities/undo", source="rentfeed", key="20999")
+    assert "4 leads wait for a community again" in ana.page("/communities")
+    states = [harness.story(one.event_id).bookings[-1] for one in waiting]
+    assert {one.state for one in states} == {HELD}
+
+
+def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visit: Visit) -> None:
+    harness.mapped("rentfeed", at_unknown(1))
+    ana = visit()
+    chosen = link_to(ana.page(link_to(ana.page("/communities"), "The Residences")), "Maple Court")
+    form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
+    ana.post("/communities/assign", **form)
+    harness.clock.advance(11)
+    settle(harness)
+    ana.post("/communities/undo", source="rentfeed", key="20999")
+    assert "1 lead was already sent to Knock. Check" in ana.page("/communities")
+
+
+def test_a_reader_sees_the_choices_and_cannot_assign(harness: Harness, visit: Visit) -> None:
+    harness.mapped("rentfeed", at_unknown(1))
+    rob = visit("rob")
+    page = rob.page(link_to(rob.page("/communities"), "The Residences"))
+    chosen = link_to(page, "Maple Court")
+    assert "view-only" in rob.page(chosen)
+    form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
+    assert rob.post("/communities/assign", **form).status_code == 403
+
+
+def test_a_lead_that_is_gone_is_said(visit: Visit) -> None:
+    page = visit().page("/communities/pick?source=rentfeed&value=%221%22", 404)
+    assert "No lead is waiting for this property anymore" in page
