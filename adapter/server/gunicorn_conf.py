@@ -14,6 +14,7 @@ import functools
 import logging
 import os
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 #: How often each process compares its clock with PostgreSQL's.
 CLOCK_SECONDS = 30.0
+#: Gunicorn ends if a worker exits with this code, because the next one would fail too.
+BOOT_ERROR = 3
 #: A file that forks inherit. The worker that has locked it reports for the main process, which has
 #: no threads, because a fork while another thread holds a lock could hang.
 _reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
@@ -50,7 +53,15 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return the WSGI application of a gunicorn worker."""
+    """Return a gunicorn worker's WSGI application. Log an error, which gunicorn would print."""
+    try:
+        return _create_app()
+    except Exception:
+        log.critical("process_crashed", exc_info=True)
+        sys.exit(BOOT_ERROR)
+
+
+def _create_app() -> flask.Flask:
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
     logs.log_crashes()

@@ -5,6 +5,11 @@ import subprocess
 import sys
 from typing import Any
 
+from adapter.server import gunicorn_conf
+from tests.adapter_process import SECRETS, kept_environ
+from tests.paths import MAPPINGS, ROOT
+from tests.ports import free_port
+
 SETUP = "import logging, threading; from adapter import logs; logs.configure(); logs.log_crashes()"
 
 
@@ -40,3 +45,45 @@ def test_of_what_libraries_log_only_the_place_is_kept() -> None:
     assert line["event"] == warning["event"] == "library_message"
     assert line["logger"] == "some.library"
     assert line["where"].startswith("f:")
+
+
+#: Runs the web process, whose application cannot be built.
+BROKEN_WEB = """
+import sys
+from gunicorn.app.wsgiapp import run
+from adapter import app
+from adapter.server.web_process import web_command
+from adapter.settings import settings_from
+
+def create_app(*_):
+    raise ValueError("secret")
+
+app.create_app = create_app
+sys.argv = ["gunicorn", *web_command(settings_from())[3:]]
+run()
+"""
+
+
+def test_a_web_process_that_cannot_start_logs_json_only() -> None:
+    environ = {
+        **kept_environ(),
+        **SECRETS,
+        "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
+        "ADAPTER_HOST": "127.0.0.1",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/none",
+        "PORT": str(free_port()),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN_WEB],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env=environ,
+        text=True,
+        timeout=60,
+    )
+    events = {json.loads(line)["event"] for line in done.stderr.splitlines()}
+
+    assert done.returncode == gunicorn_conf.BOOT_ERROR
+    assert events == {"web_started", "process_crashed", "library_message"}
+    assert "secret" not in done.stderr
