@@ -69,9 +69,10 @@ def _create_app() -> flask.Flask:
     created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
     refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
+    save = functools.partial(_if_migrated, pipeline, pipeline.store.save_metrics)
     for name, step, seconds in (
         ("clock", pipeline.sync_clock, CLOCK_SECONDS),
-        ("metrics", pipeline.store.save_metrics, SAVE_SECONDS),
+        ("metrics", save, SAVE_SECONDS),
         ("sources", refresh, REFRESH_SECONDS),
     ):
         arguments = (name, step, seconds, threading.Event())

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from typing import Any
 
-from adapter.server import gunicorn_conf
 from tests.adapter_process import SECRETS, kept_environ
 from tests.paths import MAPPINGS, ROOT
 from tests.ports import free_port
@@ -84,6 +83,6 @@ def test_a_web_process_that_cannot_start_logs_json_only() -> None:
     )
     events = {json.loads(line)["event"] for line in done.stderr.splitlines()}
 
-    assert done.returncode == gunicorn_conf.BOOT_ERROR
+    assert done.returncode == 3
     assert events == {"web_started", "process_crashed", "library_message"}
     assert "secret" not in done.stderr
