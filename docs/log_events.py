@@ -80,6 +80,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "The mapping's `dedupe` failed for a webhook. It counts as a new lead.",
         BUG,
     ),
+    "document_fetched": ("A document that a webhook refers to was fetched.", NOTHING),
     "encryption_key_missing": (
         "A stored request was encrypted with another key.",
         "Add the key that `reason` names to `ADAPTER_ENCRYPTION_KEYS`.",
@@ -88,6 +89,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "error_ignored": ("Python ignored an error while it cleaned up.", NOTHING),
     "event_not_mapped": ("An error prevented mapping. The webhook is held.", BUG),
     "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
+    "fetch_failed": (
+        "A document that a webhook refers to could not be fetched. `reason` says why.",
+        "Nothing at first, because it is tried again. If it lasts, check the token and the host.",
+    ),
     "forced_stop": (
         "A worker did not stop in time and was ended. What it was sending becomes `unknown`.",
         NOTHING,

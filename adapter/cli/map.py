@@ -1,4 +1,4 @@
-"""Define ``map``, which shows the result of mapping a body as text, JSON or a test."""
+"""Define ``adapter map``, which shows the result of mapping a webhook's body."""
 
 import datetime as dt
 import json
@@ -22,6 +22,7 @@ from adapter.models import Reason, WebhookRequest
 from adapter.operations.serializers import dump
 from adapter.settings import settings_from
 
+NO_KEY = "(no dedupe key: only an identical body counts as a repeat)"
 #: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",
@@ -43,7 +44,7 @@ REASON_TITLES = {
 @click.option(
     "--content-type", help="Content type of the body. By default, it depends on the file extension."
 )
-@click.option("--now", help="When the body was received, as an ISO 8601 instant. Default: now.")
+@click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map(
@@ -55,11 +56,11 @@ def map(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show the result of mapping a body.
+    """Show the appointment that a webhook would create.
 
-    SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. The command uses
-    neither the network nor the database, and works even if the mapping's tests fail. The exit code
-    is 0 only if an appointment would be booked or a guest card (prospect) created.
+    SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
+    The command does not use the network or the database, and works even if the mapping's tests
+    fail. The exit code is 0 only if an appointment would be booked or a guest card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -98,7 +99,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print a test for the mapping. Past times are accepted unless ``--now`` is given."""
+    """Print the result as a test. Tours in the past are accepted unless ``--now`` is given."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
@@ -107,16 +108,15 @@ def _print_test(
 
 
 def _warn(source: Source) -> None:
-    """Print a warning if the mapping has errors, such as failing tests."""
+    """Print what ``adapter check`` reports for the mapping, such as failing tests."""
     problems = registry.check([source.path], settings_from().policy)
-    errors = sum(not problem.warning for problem in problems)
-    if errors:
-        count = "1 error" if errors == 1 else f"{errors} errors"
-        click.echo(f"adapter check reports {count} in {source.path}", err=True)
+    if problems:
+        lines = [str(problem) for problem in problems]
+        click.echo("\n".join(["adapter check reports:", *lines]), err=True)
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """Return the result as JSON-compatible data. Reasons without an item become an extra item."""
+    """Return the result of a mapping as JSON-compatible data."""
     whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
     items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}
@@ -124,7 +124,7 @@ def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
     """Return the result as lines of text."""
-    yield f"{name} {mapped.dedupe_key or '(no dedupe key)'}: {mapped.outcome}"
+    yield f"{name} {mapped.dedupe_key or NO_KEY}: {mapped.outcome}"
     yield from _reason_lines(REASON_TITLES.get(mapped.outcome, "because:"), mapped.reasons)
     for number, item in enumerate(mapped.items):
         if len(mapped.items) > 1:

@@ -1,4 +1,4 @@
-"""Define commands for mapping authors: ``check``, ``explain`` and ``schema``."""
+"""Define ``adapter check``, ``explain`` and ``schema`` for authors of mappings."""
 
 import contextlib
 import sys
@@ -29,7 +29,7 @@ mappings_option = click.option(
     "--mappings",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder with the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
+    help="Folder that contains the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
 )
 
 
@@ -37,7 +37,7 @@ mappings_option = click.option(
     epilog=examples(
         "adapter check",
         "adapter check --environment",
-        "adapter check rentfeed",
+        "adapter check rentfeed --strict",
         "adapter check mappings/rentfeed.yaml --json",
     )
 )
@@ -45,14 +45,16 @@ mappings_option = click.option(
 @click.option(
     "--environment",
     is_flag=True,
-    help="Also check all else that web and worker need to start: settings, secrets, PostgreSQL.",
+    help="Also check the settings, secrets and database that web and worker need to start.",
 )
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
+def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
     PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. Without --environment, the
+    mappings. Errors are printed as file:line:column: field: message. Warnings look the same, but
+    do not keep a mapping from loading, and the exit code is 0. Without --environment, the
     command needs no database and no secrets, but warns about secrets that have whitespace around
     them.
     """
@@ -65,10 +67,16 @@ def check(paths: tuple[Path, ...], environment: bool, as_json: bool) -> None:
     faults = [one for one in _faults(settings) if one not in named] if environment else []
     has_errors = bool(faults) or any(not problem.warning for problem in problems)
     lines = [*named, *(f"warning: {name} {UNTRIMMED}" for name in untrimmed), *faults]
-    lines += [] if has_errors else [f"{', '.join(map(_display_name, checked))}: no errors"]
+    warnings = len(lines)
+    names = ", ".join(map(_display_name, checked))
+    lines += [] if has_errors else [f"{names}: no errors{_count(warnings)}"]
     data = {"problems": problems, "untrimmed_secrets": untrimmed, "environment": faults}
     output.show(data, "\n".join(lines), as_json=as_json)
-    sys.exit(has_errors)
+    sys.exit(has_errors or (strict and warnings > 0))
+
+
+def _count(warnings: int) -> str:
+    return f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else ""
 
 
 def _faults(settings: Settings) -> list[str]:
@@ -88,7 +96,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path, or the path of the source with this name."""
+    """Return the path as given, or the path of the mapping with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -99,7 +107,7 @@ def _display_name(path: Path) -> str:
 
 
 def source_named(name: str, folder: Path | None) -> Source:
-    """Load a source by name or file, even if its tests fail."""
+    """Load a mapping by its name or file, even if its tests fail."""
     file = Path(name)
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
@@ -108,7 +116,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file that was given on the command line, or stdin for ``-``."""
+    """Read a file that was named on the command line, or stdin if the name is ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -122,7 +130,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain what a mapping reads for each field, and how."""
+    """Explain which paths a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -132,5 +140,5 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
 
 @click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
-    """Print the JSON Schema for mapping files, for use in editors."""
+    """Print the JSON Schema for mapping files."""
     output.print_json(mapping_schema())

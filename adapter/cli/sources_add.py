@@ -1,4 +1,4 @@
-"""Define ``sources add`` and ``sources gallery``, which install mappings from the gallery."""
+"""Define ``adapter sources add`` and ``gallery``, which install mappings from the gallery."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,10 +52,10 @@ def _row(entry: Entry) -> list[str]:
 @mappings_option
 @as_json
 def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> None:
-    """Copy a sender's mapping, samples and tests from the gallery into your mappings.
+    """Install a sender's mapping, samples and tests from the gallery.
 
-    The command prints the remaining steps, including the lines to add to communities.yaml. It
-    overwrites nothing. `adapter sources gallery` lists the senders.
+    The command prints the remaining steps, including the lines to add to communities.yaml. It never
+    overwrites a file. Run `adapter sources gallery` to list the senders.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
@@ -91,7 +91,7 @@ def _variables(template: Source) -> list[str]:
 
 
 def _url(settings: Settings, template: Source, name: str) -> str:
-    """Return the URL for the sender, in which the user must fill in any token."""
+    """Return the URL for the sender, in which the user must replace ``…`` with the token."""
     token = signatures.query_token(template.signature)
     return source_url(settings, name) + (f"?{token}=…" if token else "")
 

@@ -50,6 +50,8 @@ class PlaygroundResult:
     """The result of mapping the webhook, or why it cannot be mapped."""
 
     problems: tuple[Problem, ...] = ()
+    #: What ``adapter check`` would report for a mapping that can be tried.
+    checked: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
     #: For each ``item.field``, its values with the source's mapping and with the edited one.
     changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
@@ -154,14 +156,17 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
         return PlaygroundResult(problems=tuple(exc.problems))
     except NotFound as exc:
         return PlaygroundResult(text=exc.description or "")
+    checked = registry.problems_of(edited)
     if not delivery.body and not delivery.query:
         return PlaygroundResult(
-            text="The mapping has no errors. Choose a stored webhook, or paste a body."
+            text="The mapping can be read. Choose a stored webhook, or paste a body.",
+            checked=checked,
         )
     mapped = edited.map(delivery, now=now)
     current = services.sources.get(entered.name)
     before = facts_of(current.map(delivery, now=now)) if current is not None else facts_of(mapped)
-    return PlaygroundResult(mapped=mapped, changed=changed_fields(before, facts_of(mapped)))
+    changed = changed_fields(before, facts_of(mapped))
+    return PlaygroundResult(mapped=mapped, changed=changed, checked=checked)
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:

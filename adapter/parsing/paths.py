@@ -17,7 +17,10 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 
 #: The part that matches every item of a list.
 EACH: Final = "*"
-SEVERAL: Final = "this list has several items: use .0 or .*"
+SEVERAL: Final = (
+    "this list has several items: for_each makes one lead of each, and .0 takes the first and "
+    "drops the rest"
+)
 #: Limited because comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
 #: In larger objects, names must match exactly.
@@ -117,7 +120,7 @@ def _read_any(data: object, parts: Iterable[tuple[int, str]], quoted: frozenset[
         if part == EACH and number not in quoted:
             values, is_list = _items_of_all(values), True
         else:
-            index = int(part) if number not in quoted and _is_index(part) else None
+            index = int(part) if number not in quoted and is_index(part) else None
             steps = (_step(value, part, index) for value in values)
             values = [value for value in steps if value is not MISSING]
     if is_list:
@@ -134,7 +137,8 @@ def _items_of_all(values: Iterable[object]) -> list[Any]:
     return items
 
 
-def _is_index(part: str) -> bool:
+def is_index(part: str) -> bool:
+    """Return True for a part that picks an item of a list, unless it is quoted."""
     return part.isascii() and part.isdigit() and len(part) <= 6
 
 
@@ -153,7 +157,7 @@ def as_list(value: object) -> Any:
     """
     if not isinstance(value, Mapping) or not value:
         return value
-    return list(value.values()) if all(map(_is_index, value)) else value
+    return list(value.values()) if all(map(is_index, value)) else value
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
@@ -232,7 +236,7 @@ def locate(data: object, path: Path) -> list[tuple[Location, Any]]:
         if part == EACH and number not in path.quoted:
             located = [step for at, value in located for step in _locate_items(at, value)]
         else:
-            index = int(part) if number not in path.quoted and _is_index(part) else None
+            index = int(part) if number not in path.quoted and is_index(part) else None
             located = [step for at, value in located for step in _locate(at, value, part, index)]
         if len(located) > MAX_ITEMS:
             return []
@@ -338,7 +342,7 @@ def set_value(data: Any, path: Path, value: object) -> None:
 
 
 def _set_item(data: Any, part: str, value: object) -> None:
-    if isinstance(data, list) and _is_index(part) and int(part) <= len(data):
+    if isinstance(data, list) and is_index(part) and int(part) <= len(data):
         data[int(part) : int(part) + 1] = [value]
         return
     data = unwrap_single(data)

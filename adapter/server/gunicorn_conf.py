@@ -82,7 +82,7 @@ def _create_app() -> flask.Flask:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save what a worker has counted, and send its traces. Gunicorn calls this when it ends."""
+    """Save the metrics of a gunicorn worker that ends, and send its traces. Gunicorn calls this."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):

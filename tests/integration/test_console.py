@@ -1501,6 +1501,8 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
         ("\0", "", "The mapping has errors"),
         ("x: " + "[" * 500, "", "The mapping has errors"),
         (text.replace("leadId", "lead id"), "", "It would be booked"),
+        (text.replace("leadId", "lead id"), "", "The check of the mapping reports"),
+        (text.replace('"{comments}"', "comments"), "", "is text for the notes"),
     ):
         page = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event, body=body)
         assert page.status_code == 200

@@ -377,3 +377,222 @@ def test_email_and_name_are_read_from_a_mail_header(tmp_path: Path) -> None:
     sent = only_item(map_json(source, lead)).appointment
     assert (sent["first_name"], sent["last_name"]) == ("Dana", "Okafor")
     assert sent["email_1"] == "dana.okafor@example.com"
+
+
+# --- warnings and what the reasons say
+
+
+def problems_of(folder: Path, lead: Any = None, fields: Any = None, **sections: Any) -> list[str]:
+    """Return what check reports for a small mapping that books its sample."""
+    lead = LEAD if lead is None else lead
+    tests = [{"name": "a tour", "payload": lead, "expect_some": {"last_name": "Okafor"}}]
+    mapping = {
+        "signature": {"scheme": "none"},
+        "dedupe": "id",
+        "community": "place",
+        "appointment": {"name": "name", "email_1": "email", "starts_at": "at"} | (fields or {}),
+        "tests": tests,
+    } | sections
+    source_of(folder)
+    (folder / "feed.yaml").write_text(json.dumps(mapping))
+    found = registry.check([folder / "feed.yaml"], Policy())
+    return [f"{one.field}: {'warning: ' if one.warning else ''}{one.message}" for one in found]
+
+
+PEOPLE = LEAD | {"people": [{"name": "Dana Okafor"}, {"name": "Lee Park"}, {"name": "Ana Diaz"}]}
+
+
+def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Path) -> None:
+    fields = {"name": "people.0.name"}
+    (warning,) = problems_of(tmp_path, PEOPLE, fields)
+    assert "warning: people has 2 more items in a sample: for_each makes one lead" in warning
+    source = source_of(tmp_path, PEOPLE, fields)
+    assert reasons(map_json(source, PEOPLE))["event"] == "items of this list are not read: .1, .2"
+    assert "event" not in reasons(map_json(source, PEOPLE | {"people": PEOPLE["people"][:1]}))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "people.0.name", "notes": ["All: {people.*.name}"]},
+        {"name": ["name", "people.0.name"]},
+        {"name": 'people."0".name', "notes": ["{name}"]},
+    ],
+)
+def test_items_that_are_read_otherwise_or_not_at_all_are_no_warning(
+    tmp_path: Path, fields: dict[str, Any]
+) -> None:
+    lead = PEOPLE if '0"' not in str(fields) else LEAD | {"people": {"0": PEOPLE["people"][0]}}
+    assert problems_of(tmp_path, lead, fields) == []
+    assert "event" not in reasons(map_json(source_of(tmp_path, lead, fields), lead))
+
+
+def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) -> None:
+    lead = {"leads": [LEAD | {"tags": ["a"]}, LEAD | {"id": "L2", "tags": ["a", "b"]}]}
+    fields = {
+        "name": "lead.name",
+        "email_1": "lead.email",
+        "starts_at": "lead.at",
+        "notes": ["{lead.tags.0}"],
+    }
+    source = source_of(
+        tmp_path,
+        lead,
+        fields,
+        for_each={"lead": "leads"},
+        dedupe="lead.id",
+        community="lead.place",
+    )
+    first, second = map_json(source, lead).items
+    assert [one.reason for one in first.reasons] == []
+    assert [one.reason for one in second.reasons] == ["items of this list are not read: .1"]
+
+
+@pytest.mark.parametrize(
+    ("lead", "fields", "sections", "problems"),
+    [
+        (
+            LEAD | {"summary": "Is there parking?"},
+            {"notes": ["summary", "Asked by phone", "{summary}"]},
+            {},
+            ["appointment.notes.0: warning: 'summary' is text for the notes: for the value,"],
+        ),
+        (
+            LEAD | {"auth": {"apiToken": "a81f-7c22-9e3d-41b0"}, "form": {"token": "short"}},
+            {},
+            {},
+            ["tests.0.payload: warning: auth.apiToken looks like a secret: replace its value in"],
+        ),
+        (
+            LEAD,
+            {},
+            {"without_time": "prospect"},
+            ["without_time: warning: no test shows the guest card of a lead without a tour"],
+        ),
+        (
+            LEAD,
+            {"move_in_date": "wanted.from"},
+            {},
+            ["appointment.move_in_date: warning: 'wanted.from' is not in any sample payload"],
+        ),
+        (
+            LEAD | {"moveIn": "2026-05-01"},
+            {"move_in_date": "moveInn"},
+            {},
+            ["appointment.move_in_date: 'moveInn' is not in any sample payload;"],
+        ),
+        (
+            LEAD,
+            {"phone_1": ["telephone", "cell"]},
+            {},
+            [
+                "appointment.phone_1: 'cell' is not in any sample payload",
+                "appointment.phone_1: 'telephone' is not in any sample payload",
+            ],
+        ),
+        (
+            LEAD | {"cell": ""},
+            {"phone_1": ["telephone", "cell"]},
+            {},
+            ["appointment.phone_1: warning: 'telephone' is not in any sample payload"],
+        ),
+        (
+            LEAD,
+            {},
+            {"dedupe": "*"},
+            ["dedupe: warning: gives no key for any sample, so only an identical body counts as"],
+        ),
+        (LEAD, {}, {"dedupe": "body"}, []),
+        (
+            LEAD,
+            {},
+            {"community": "denver"},
+            ["community: 'denver' is not in any sample payload; for a fixed community, write"],
+        ),
+        (
+            LEAD,
+            {},
+            {"community": "larkspur"},
+            ["community: 'larkspur' is not in any sample payload; for a fixed community, write"],
+        ),
+        (
+            LEAD,
+            {},
+            {"tests": [{"payload": LEAD | {"email": ""}, "held": {"email_1": "email"}}]},
+            ["tests: warning: no test has 'expect', so no lead of this sender may ever be booked"],
+        ),
+        (
+            LEAD,
+            {},
+            {"tests": [{"payload": LEAD | {"email": ""}, "ignored": True}]},
+            ["tests: no test shows what becomes of a lead: add one with 'expect', 'prospect' or"],
+        ),
+        (
+            LEAD,
+            {"move_in_date": "wanted.from"},
+            {
+                "tests": [
+                    {
+                        "payload": LEAD,
+                        "change": {"wanted.from": "2026-05-01"},
+                        "expect_some": {"move_in_date": "2026-05-01"},
+                    }
+                ]
+            },
+            [],
+        ),
+    ],
+)
+def test_errors_and_warnings_of_check(
+    tmp_path: Path, lead: Any, fields: Any, sections: Any, problems: list[str]
+) -> None:
+    found = problems_of(tmp_path, lead, fields, **sections)
+    assert len(found) == len(problems), found
+    for one, start in zip(found, problems, strict=True):
+        assert one.replace(".from: ", ": ").startswith(start)
+
+
+def test_a_draft_is_checked_as_its_file_would_be(tmp_path: Path) -> None:
+    problems_of(tmp_path, PEOPLE, {"name": "people.0.name", "notes": ["name"]})
+    text = (tmp_path / "feed.yaml").read_text()
+    draft = registry.load_text(tmp_path, "feed", text, Policy())
+    checked = registry.check([tmp_path / "feed.yaml"], Policy())
+    assert len(checked) == 2
+    assert list(registry.problems_of(draft)) == checked
+
+
+def test_a_key_without_the_part_of_the_item_is_no_key(tmp_path: Path) -> None:
+    lead = {"batch": "B1", "leads": [LEAD, LEAD | {"id": ""}]}
+    source = source_of(
+        tmp_path,
+        lead,
+        {"name": "lead.name", "email_1": "lead.email", "starts_at": "lead.at"},
+        for_each={"lead": "leads"},
+        dedupe=["batch", "lead.id"],
+        community="lead.place",
+    )
+    keys = [item.dedupe_key for item in map_json(source, lead).items]
+    assert keys == ['["B1", "L1"]', None], "else all items without an ID would be one booking"
+
+
+def test_a_budget_that_cannot_be_read_is_noted_once(tmp_path: Path) -> None:
+    money = {"from": "budget", "as": "dollars"}
+    fields = {
+        "rent_minimum_in_cents": money | {"take": "low"},
+        "rent_maximum_in_cents": money | {"take": "high"},
+    }
+    lead = LEAD | {"budget": "reasonable"}
+    item = only_item(map_json(source_of(tmp_path, lead, fields), lead))
+    assert item.appointment["notes"] == "Rent: reasonable"
+
+
+@pytest.mark.parametrize("tests", ["", "tests:\n", "tests: []\n"])
+def test_a_mapping_can_be_tried_before_it_has_tests(tmp_path: Path, tests: str) -> None:
+    source_of(tmp_path)
+    (tmp_path / "feed.yaml").write_text(
+        "signature: { scheme: none }\ndedupe: id\ncommunity: place\n"
+        f"appointment: {{ name: name, email_1: email, starts_at: at }}\n{tests}"
+    )
+    draft = registry.load_one(tmp_path, "feed", Policy(), strict=False)
+    assert map_json(draft, LEAD).outcome is Outcome.BOOK
+    assert any("tests" in str(one) for one in registry.problems_of(draft))

@@ -1,4 +1,4 @@
-"""Copy a bundled mapping into a folder, with its samples and test communities."""
+"""Copy a mapping from the gallery to a folder, with its samples and test communities."""
 
 import os
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def install_mapping(template: Source, mapping: Path) -> list[Path]:
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files of a mapping, its samples and its communities for a new ``folder``."""
+    """Return the files for a new ``folder`` with one mapping, its samples and communities."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),
@@ -57,7 +57,7 @@ def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def community_text(template: Source, name: str) -> str:
-    """Return an entry for communities.yaml with placeholders in capitals."""
+    """Return a template for an entry in communities.yaml, with placeholders in capitals."""
     paths = template.sections["community"].get("from_", ())
     return COMMUNITY.format(source=name, paths=", else ".join(paths))
 
@@ -69,7 +69,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the made-up communities that a template uses, under the new source's name."""
+    """Return the made-up communities that a mapping's tests use, under the new source's name."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -85,7 +85,7 @@ def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _mapping_text(template: Source, folder: Path) -> str:
-    """Return the mapping's text, with the path in its schema comment updated or removed."""
+    """Return a mapping's text, with the path to the JSON Schema updated or removed."""
     text = template.path.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if not first.startswith(SCHEMA_LINE):
@@ -95,7 +95,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise ConfigurationError if a file exists with other content. Samples may be shared."""
+    """Raise ConfigurationError if a file exists and has different content."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

@@ -1,4 +1,4 @@
-"""Record the result of mapping a body as a test in the mapping file."""
+"""Record the result of mapping a payload as a test in the mapping file."""
 
 import datetime as dt
 from pathlib import Path
@@ -10,7 +10,7 @@ from adapter.mapping.source import Source
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return a test's ``payload``: a file name if it is in the mapping's folder, else the data."""
+    """Return a test's ``payload``: a file name inside the mapping's folder, or the data itself."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))
@@ -20,7 +20,7 @@ def payload_of(source: Source, file: Path, scope: Scope) -> Any:
 def entry_from_mapped(
     payload: Any, mapped: Mapped, *, now: dt.datetime | None, content_type: str | None = None
 ) -> str:
-    """Return one test as YAML, ready to paste under ``tests:``."""
+    """Return a test as YAML, ready to be pasted under ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
     if content_type and isinstance(payload, str):
         entry["content_type"] = content_type

@@ -1,4 +1,4 @@
-"""Apply a compiled mapping to a delivery, without side effects and without raising."""
+"""Apply a compiled mapping to a webhook, without side effects and without raising."""
 
 import dataclasses
 import datetime as dt
@@ -11,6 +11,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.conditions import Filter, Verdict, evaluate_all
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
+from adapter.mapping.engine.partial_lists import PartialList
 from adapter.mapping.engine.reshape import PayloadReader
 from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, reason_for
@@ -36,7 +37,7 @@ NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NamedReader:
-    """A name under ``read:`` and its reader."""
+    """A name under ``read:``, and the reader that provides its value."""
 
     name: str
     at: str
@@ -45,7 +46,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A level of ``for_each``: the path of the items, and the name that paths use for an item."""
+    """A line of ``for_each``: the path of a list, and the name for each of its items."""
 
     name: str
     at: str
@@ -56,7 +57,7 @@ class ForEach:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledMapping:
-    """The sections of one mapping file, ready to apply."""
+    """The compiled sections of one mapping file."""
 
     #: Conditions on the delivery.
     event_filter: Filter
@@ -65,8 +66,12 @@ class CompiledMapping:
     readers: Sequence[NamedReader]
     #: The levels of ``for_each``, outermost first. There is one item for each item of the last.
     for_each: Sequence[ForEach]
-    #: The parts of the dedupe key.
+    #: The parts of the dedupe key. Without any, only an identical body counts as a repeat.
     dedupe: Sequence[PathLookup]
+    #: Indexes of the parts of which one must have a value: with ``for_each``, those of the item.
+    identifying: Sequence[int]
+    #: Lists of which only some items are read.
+    partial_lists: Sequence[PartialList] = ()
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
     #: They run in this order. The community comes first, because the tour time needs its time zone.
@@ -79,20 +84,20 @@ class CompiledMapping:
 
     @property
     def inner_names(self) -> frozenset[str]:
-        """Return the names that exist only inside a ``for_each`` item."""
+        """The names that exist only inside items of ``for_each``."""
         names = frozenset(reading.name for reading in self.item_readers)
         return names | {level.name for level in self.for_each}
 
     @property
     def item_readers(self) -> Sequence[NamedReader]:
-        """Return the readers that need an item."""
+        """The readers whose values depend on an item of ``for_each``."""
         return [reading for level in self.for_each for reading in level.readers]
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """Map a delivery. If ``now`` is None, allow past and far-future times."""
+        """Map a webhook. If ``now`` is None, tours in the past and far future are allowed."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
-        notes_so_far.reasons += repairs
+        notes_so_far.reasons += repairs + self._left_out(scope, is_item=False)
         outcome, reasons = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return Mapped(outcome=outcome, reasons=(*reasons, *repairs))
@@ -112,7 +117,7 @@ class CompiledMapping:
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
-        """Return the dedupe key, which all deliveries of the same booking share, or None.
+        """Return the dedupe key that all deliveries of the same booking share, or None.
 
         A cancellation often has the same ID as its booking, so its key gets a prefix. An ignored
         delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
@@ -127,18 +132,18 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return one scope per item, even for an ignored delivery. Never return an empty list."""
+        """Return a scope for each item, or the webhook's scope if it has no items."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
-        """Return the scope of the delivery and those of its items."""
+        """Return the webhook's scope, and a list of the scopes of its items."""
         scope, _ = self._read(scope, self.readers)
         scopes, _ = self._item_scopes(scope)
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return the scope with the names from ``read:``, and a draft with any problems."""
+        """Add the values of ``read:`` to a scope. Return it and a draft with any problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -152,7 +157,7 @@ class CompiledMapping:
         return scope, draft
 
     def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or the reason why there are none."""
+        """Return a scope and a draft for each item, or the reason why there are no items."""
         scopes = [(scope, Draft())]
         for level in self.for_each:
             try:
@@ -164,7 +169,7 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a level. Raise :class:`Unreadable`."""
+        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
@@ -185,7 +190,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that all items share just once. Return their drafts by filler index."""
+        """Read the fields that all items share only once. Return their drafts by filler index."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
@@ -223,6 +228,7 @@ class CompiledMapping:
                 draft.merge(shared[number])
             else:
                 fill.fill(scope, draft)
+        draft.reasons += self._left_out(scope, is_item=True)
         kind = self._kind(draft, outcome)
         if kind is Kind.PROSPECT:
             draft.waive(NOT_NEEDED_BY_PROSPECTS)
@@ -259,7 +265,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return when the renter made the request, or None if the instant is uncertain."""
+        """Return the time when the renter made the request, or None if it is not certain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))
@@ -267,7 +273,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the values of the dedupe paths as strings, or None if any is empty."""
+        """Return the values of the dedupe paths as strings, or None if they identify nothing."""
         parts = []
         for lookup in self.dedupe:
             try:
@@ -275,11 +281,21 @@ class CompiledMapping:
                 parts.append("" if value is None else _key_part(unwrap_single(value)))
             except Unreadable:
                 return None
-        return parts if all(parts) else None
+        return parts if any(parts[number] for number in self.identifying) else None
+
+    def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
+        """Return a reason for each list with items that the mapping does not read."""
+        names = self.inner_names if self.partial_lists else ()
+        found = (
+            one.reason(scope)
+            for one in self.partial_lists
+            if (one.path.parts[0] in names) is is_item
+        )
+        return [reason for reason in found if reason]
 
 
 def _finish(draft: Draft) -> None:
-    """Check the rules that span several fields, and compose the notes."""
+    """Check the rules that apply to several fields, and compose the notes."""
     if not draft.found and not draft.text:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
@@ -301,7 +317,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or a list of lists. Treat an object or string as one item."""
+    """Return a flat list of items. A single object or string becomes a list with one item."""
     found = as_list(found)
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
@@ -324,16 +340,16 @@ def _key_part(value: object) -> str:
 
 
 def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
-    """Return the key of the only item, or combine the keys of all items."""
+    """Return the dedupe key of a webhook, combined from the keys of all items."""
     parts = keys[0] if len(keys) == 1 else keys
-    if not parts or not all(parts):
+    if not parts or (len(keys) > 1 and not all(parts)):
         return None
     key = _key_from_parts(parts)
     return key if outcome is Outcome.BOOK else f"{outcome} {key}"
 
 
 def _key_from_parts(parts: Sequence[Any]) -> str:
-    """Return one part unchanged. Encode several parts as JSON, so that keys cannot collide."""
+    """Combine parts into one dedupe key, as JSON if there are several."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
     if len(key) <= MAX_KEY_LENGTH:
         return key

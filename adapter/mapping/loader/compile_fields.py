@@ -1,4 +1,4 @@
-"""Compile ``appointment:`` into field fillers and validate its constants."""
+"""Compile the ``appointment`` section into field fillers, and validate its constants."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ from adapter.settings import NEUTRAL_WORDS, Policy
 
 SECTION: Final = "appointment"
 #: Options that every field has, regardless of its transform.
+RENT: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
 OWN_KEYS: Final = frozenset(FieldOptions._declared_fields)  # noqa: SLF001
 NO_NAME: Final = "nothing fills last_name, which is required: add 'name: <path>'"
 NO_CONTACT: Final = "nothing fills email_1 or phone_1: add 'email_1: <path>' or 'phone_1: <path>'"
@@ -33,7 +34,7 @@ UNNAMED_MONEY: Final = "specify dollars or cents: add 'as: dollars' or 'as: cent
 
 
 class FieldCompiler:
-    """Compiles the fields of one mapping."""
+    """Compiles the fields in the ``appointment`` section of one mapping."""
 
     def __init__(self, document: Document, paths: PathRegistry, policy: Policy) -> None:
         self.document = document
@@ -41,7 +42,7 @@ class FieldCompiler:
         self.policy = policy
 
     def compile(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[FieldFiller]:
-        """Return the field fillers, and add a problem for each error.
+        """Return the field fillers, and add a problem to the document for each error.
 
         A mapping that creates only guest cards does not need a name.
         """
@@ -166,7 +167,7 @@ class FieldCompiler:
         return False
 
     def _checked(self, target: Target, value: Any, where: KeyPath) -> Any:
-        """Return a constant as the target stores it. If invalid, return None and add a problem."""
+        """Validate a constant and return it. If it is invalid, add a problem and return None."""
         if target.field is None:
             message = f"{target.name} cannot be a constant: set first_name and last_name instead"
             self.document.add(where, message)
@@ -195,7 +196,7 @@ class FieldCompiler:
             kind = functools.partial(FullName, is_fallback=parts)
         return kind(
             name=target.name,
-            label=target.label,
+            label=self._label(target),
             at=self.document.at(where),
             lookup=lookup,
             read=reader,
@@ -205,6 +206,15 @@ class FieldCompiler:
             takes_lists=target.many or target.name == "notes",
             unreadable=OnUnreadable(loaded.get("unreadable", OnUnreadable.NOTE)),
         )
+
+    def _label(self, target: Target) -> str:
+        """Return the label in the notes. Both ends of one budget have the same."""
+        section = self.document.data.get(SECTION, {})
+        ends = [section.get(name) for name in RENT]
+        both = [one.get("from") for one in ends if isinstance(one, Mapping)]
+        if target.name in RENT and len(both) == 2 and both[0] == both[1]:
+            return "Rent"
+        return target.label
 
     def _reject_bare_words(self, target: Target, texts: list[str], where: KeyPath) -> None:
         for text in texts:

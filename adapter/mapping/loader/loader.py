@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +15,10 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
+from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.engine.fields import FieldFiller, PathLookup
 from adapter.mapping.engine.mapping import ForEach, NamedReader
+from adapter.mapping.engine.partial_lists import partial_lists_from
 from adapter.mapping.engine.reshape import ItemReader, ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
 from adapter.mapping.loader.check_todos import check_todos
@@ -35,11 +37,13 @@ from adapter.settings import Policy
 #: Allowed names of sources, which are part of their URLs.
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
+#: The value of ``dedupe`` for a sender without an ID: the whole content.
+CONTENT: Final = "body"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The loaded sources, and all problems in file order."""
+    """The sources that were loaded, and all problems in the order of the file."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -48,7 +52,7 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load the given files from a folder, with its communities.
+    """Load the given mapping files with the communities in their folder.
 
     Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
@@ -58,7 +62,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
-    """Load a mapping from ``text`` instead of its file in ``folder``, as :func:`load_files`."""
+    """Load a draft of a mapping from ``text`` instead of its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     communities = document_from_file(folder / FILE)
@@ -66,7 +70,7 @@ def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: boo
 
 
 def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
-    """Load a mapping that was already checked, without its tests, instead of a source's file."""
+    """Load a mapping that was checked before from ``text``, without running its tests."""
     raw, communities = text.encode(), source.files[1]
     documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
     file = str(source.path.parent / FILE)
@@ -96,7 +100,7 @@ def _load_documents(
 
 
 def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
-    """Return the contents of a mapping's current files, or None if one cannot be read."""
+    """Return the contents of a mapping file and communities.yaml, or None if one is unreadable."""
     try:
         return mapping.read_bytes(), communities.read_bytes()
     except OSError:
@@ -118,7 +122,7 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Depth:
-    """How thoroughly a mapping is checked while it is compiled."""
+    """The checks to perform while a mapping is compiled."""
 
     #: True to check the signature and require tests.
     has_signature: bool
@@ -133,7 +137,7 @@ _DRAFT: Final = _Depth(has_signature=False, runs_tests=False)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Compiles the valid parts of a document and adds a problem for each invalid part."""
+    """Compiles the valid parts of a document, and adds a problem for each invalid part."""
 
     document: Document
     file: Path
@@ -145,6 +149,7 @@ class _Compiler:
         """Compile the source and run its tests."""
         loaded, paths = self._sections(), PathRegistry(self.document)
         compiled = _with_keys(self._compiled(loaded, paths), paths)
+        compiled = dataclasses.replace(compiled, partial_lists=partial_lists_from(paths.reads()))
         signature = loaded.get("signature", {})
         secrets = check_signature(self.document, signature) if self.depth.has_signature else ()
         check_handshake(self.document, loaded.get("handshake"))
@@ -177,7 +182,7 @@ class _Compiler:
         )
         self._check_stripped(source)
         if self.depth.runs_tests:
-            self._test(source)
+            check_and_test(source, known_errors=self.communities.document.has_errors)
         return source
 
     def _check_stripped(self, source: Source) -> None:
@@ -186,26 +191,14 @@ class _Compiler:
                 message = f"{name!r} is removed before storing ('strip'), so it cannot be read"
                 self.document.add(used.where, message, field=used.field)
 
-    def _test(self, source: Source) -> None:
-        check_todos(self.document)
-        examples = self._examples()
-        has_errors = self.communities.document.has_errors or self.document.has_errors
-        run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
-
-    def _examples(self) -> Mapping[str, Community]:
-        """Return the communities for the tests. Their problems are reported with the mapping's."""
-        examples = examples_file(self.file)
-        if not examples.exists():
-            return {}
-        communities = communities_from_document(document_from_file(examples)[0])
-        self.document.problems |= communities.document.problems
-        return communities.aliases_of(self.file.stem)
-
     def _sections(self) -> Mapping[str, Any]:
-        """Load the valid sections."""
+        """Load the sections of the document, leaving out invalid ones."""
         _use_delivery_id(self.document)
+        data = self.document.data
         missing = () if self.depth.has_signature else ("tests",)
-        loaded = load_into(self.document, Sections(partial=missing), self.document.data, ())
+        if missing:
+            data = {name: one for name, one in data.items() if one or name != "tests"}
+        loaded = load_into(self.document, Sections(partial=missing), data, ())
         if loaded is not None:
             return dict(loaded)
         invalid = {problem.field.split(".")[0] for problem in self.document.problems}
@@ -216,13 +209,21 @@ class _Compiler:
         sections = SectionCompiler(self.document, paths, self.file.stem)
         fields = self._fields(loaded, paths)
         read = loaded.get("read", {}).items()
-        readers = [one for name, data in read for one in sections.readings(name, data)]
+        fetch = loaded.get("fetch", {}).items()
+        readers = [one for name, data in fetch for one in sections.fetches(name, data)]
+        readers += [one for name, data in read for one in sections.readings(name, data)]
         outer, levels = _nested(readers, sections.levels(loaded.get("for_each", {})))
         self._check_levels(levels)
         names = set().union(*map(_names_of, levels))
         event_filter, item_filter = split_filter(sections.conditions_of(loaded), names)
-        dedupe = [paths.lookup(part, ("dedupe",)) for part in loaded.get("dedupe", ())]
-        self._check_dedupe(dedupe, levels)
+        parts = loaded.get("dedupe", ()) if self.document.data.get("dedupe") != CONTENT else ()
+        dedupe = [paths.lookup(part, ("dedupe",)) for part in parts]
+        own = _names_of(levels[-1]) if levels else None
+        identifying = [number for number, part in enumerate(dedupe) if _reads_any(part, own)]
+        if dedupe and not identifying:
+            inside = f"{levels[-1].name}.…"
+            message = f"with for_each, at least one path must be inside the item: {inside}"
+            self.document.add(("dedupe",), message)
         community = sections.community(loaded.get("community"), self.communities)
         attribution = sections.attribution(loaded.get("attribution"), community)
         return CompiledMapping(
@@ -231,6 +232,7 @@ class _Compiler:
             readers=outer,
             for_each=levels,
             dedupe=dedupe,
+            identifying=identifying,
             sent_at=paths.lookup(loaded.get("sent_at", ()), ("sent_at",)),
             fillers=[community, attribution, *fields],
             validate=validate,
@@ -238,17 +240,8 @@ class _Compiler:
             policy=self.policy,
         )
 
-    def _check_dedupe(self, dedupe: Iterable[PathLookup], levels: Sequence[ForEach]) -> None:
-        used = {path.parts[0] for part in dedupe for path in part.paths}
-        for level in levels[-1:]:
-            if used and used.isdisjoint(_names_of(level)):
-                message = (
-                    f"with for_each, at least one path must be inside the item: {level.name}.…"
-                )
-                self.document.add(("dedupe",), message)
-
     def _check_levels(self, levels: Sequence[ForEach]) -> None:
-        """Report a level whose list is not inside an item of the level before it."""
+        """Report each list in ``for_each`` that is not inside an item of the list above it."""
         for above, level in itertools.pairwise(levels):
             if level.path.parts[0] not in _names_of(above):
                 message = f"must be a list inside an item of the line before it: {above.name}.…"
@@ -271,8 +264,40 @@ class _Compiler:
         return fields
 
 
+def check_and_test(source: Source, *, known_errors: bool = False) -> None:
+    """Check a compiled source against its samples, and run its tests.
+
+    This one function finds what is wrong or doubtful, for ``check``, ``map``, the console and the
+    release. It adds problems to the source's document. With ``known_errors``, tests do not run.
+    """
+    check_todos(source.document)
+    examples = _examples(source)
+    has_errors = known_errors or source.document.has_errors
+    run_mapping_tests(source, runs_tests=not has_errors, examples=examples)
+
+
+def problems_of_draft(source: Source) -> tuple[Problem, ...]:
+    """Return what the check of a draft's file would report."""
+    document = dataclasses.replace(source.document, problems={})
+    check_signature(document, source.signature)
+    if not source.sections.get("tests"):
+        document.add((), "the section 'tests' is missing")
+    check_and_test(dataclasses.replace(source, document=document))
+    return tuple(sorted(document.problems))
+
+
+def _examples(source: Source) -> Mapping[str, Community]:
+    """Return the communities for the tests. Their problems are reported with the mapping's."""
+    examples = examples_file(source.path)
+    if not examples.exists():
+        return {}
+    communities = communities_from_document(document_from_file(examples)[0])
+    source.document.problems |= communities.document.problems
+    return communities.aliases_of(source.name)
+
+
 def _use_delivery_id(document: Document) -> None:
-    """Use the mapping's ``delivery_id`` as ``dedupe`` if it has no ``dedupe`` of its own."""
+    """Use ``delivery_id`` as the ``dedupe`` key of a mapping that does not define one."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
@@ -282,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Tell each list reader which of its keys the mapping uses."""
+    """Set each list reader's keys to those that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):
@@ -301,21 +326,29 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
     )
 
 
+def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
+    """Return True if a lookup reads one of the names, or if ``names`` is None."""
+    return names is None or any(path.parts[0] in names for path in lookup.paths)
+
+
 def _names_of(level: ForEach) -> set[str]:
-    """Return the names that exist only with an item of this level."""
+    """Return the names that are available only inside an item of this ``for_each`` list."""
     return {level.name, *(reading.name for reading in level.readers)}
 
 
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the level of the items that it needs, directly or through others."""
+    """Assign each reader to the ``for_each`` list whose items it needs, or to none."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        needed = {reading.reader.path.parts[0]}
-        if isinstance(reading.reader, ItemReader):
-            needed.add(reading.reader.index)
+        reader = reading.reader
+        needed = {reader.path.parts[0]}
+        if isinstance(reader, ItemReader):
+            needed.add(reader.index)
+        if isinstance(reader, FetchReader):
+            needed |= {path.parts[0] for path in reader.paths}
         depth = max(depths.get(name, 0) for name in needed)
         at_depth[depth].append(reading)
         depths[reading.name] = depth

@@ -1,24 +1,22 @@
-"""Run a mapping's tests and check that each path exists in a sample."""
+"""Run a mapping's tests."""
 
 import dataclasses
 import datetime as dt
-import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.date_hints import hint
-from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
+from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome
 from adapter.mapping.engine.community import CommunityLookup
-from adapter.mapping.engine.reshape import ListReader
-from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.loader.check_samples import check_samples, scope_of
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
 from adapter.mapping.source import Source
 from adapter.models import Reason
-from adapter.parsing.paths import MISSING, leaves
+from adapter.parsing.paths import MISSING
 from adapter.settings import Policy
 
 #: The outcome that items must have, for each kind of expectation.
@@ -32,9 +30,6 @@ OUTCOME_BY_EXPECTATION: Final = {
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
 #: Words for an outcome in messages such as "expected 2 booked".
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
-#: Limits for suggesting similar paths: number of samples, and length of a path.
-MAX_SCOPES: Final = 10
-MAX_PATH_LENGTH: Final = 100
 #: Appointment fields that are filled by a line with another name.
 FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
@@ -42,7 +37,7 @@ FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths, then run the tests. Add failures to the document's problems.
+    """Check the paths and run the tests. Add a problem for each failure.
 
     The tests are skipped if there are other errors, because those would make them fail too.
     ``examples`` are made-up communities for the tests, keyed by the sender's names.
@@ -51,9 +46,8 @@ def run_mapping_tests(
     tests = source.sections.get("tests", [])
     samples = {number: _sample(source, test, number) for number, test in enumerate(tests)}
     loaded = {number: sample for number, sample in samples.items() if sample}
-    if loaded:
-        _check_paths(source, list(loaded.values()))
-    _warn_of_unsigned_keys(source, list(loaded.values()))
+    variants = {number: _variants(sample, tests[number]) for number, sample in loaded.items()}
+    check_samples(source, variants)
     _require_expectation(source)
     if runs_tests and not source.document.has_errors:
         for number, sample in loaded.items():
@@ -61,7 +55,7 @@ def run_mapping_tests(
 
 
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """Return the mapping with its test communities and the default tour hours.
+    """Return the mapping with its test communities and with the default tour hours.
 
     A deployment's tour hours must not make a mapping's tests fail.
     """
@@ -82,15 +76,29 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
         return None
 
 
-def _scope(source: Source, sample: Sample) -> Scope:
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query)
+def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
+    """Return a test's sample as it is, and with the changes of the test."""
+    try:
+        return [sample, sample.changed(test.get("change", {}))]
+    except (ValueError, Unreadable):  # reported when the test runs
+        return [sample]
 
 
 def _require_expectation(source: Source) -> None:
+    """Require a test that shows what becomes of a lead.
+
+    A mapping without a booked tour may be right: some senders send only IDs, or no tour times.
+    """
     tests = source.sections.get("tests", [])
-    shows_one = any({"expect", "expect_some"} & test.keys() for test in tests)
-    if tests and not shows_one and "without_time" not in source.sections:
-        source.document.add(("tests",), "no test has 'expect': add a test with a whole appointment")
+    shown = {kind for test in tests for kind in EXPECTATIONS if kind in test}
+    if not tests or "without_time" in source.sections:
+        return
+    if not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
+        text = "no test shows what becomes of a lead: add one with 'expect', 'prospect' or 'held'"
+        source.document.add(("tests",), text)
+    elif not shown & {"expect", "expect_some"}:
+        text = "no test has 'expect', so no lead of this sender may ever be booked"
+        source.document.add(("tests",), text, warning=True)
 
 
 def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: KeyPath) -> None:
@@ -104,7 +112,7 @@ def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: Ke
     except (ValueError, Unreadable) as exc:
         source.document.add(where, str(exc))
         return
-    scope = _scope(source, sample)
+    scope = scope_of(source, sample)
     mapped = source.compiled.apply(scope, now)
     kind = kinds[0]
     for difference in _differences(kind, test[kind], mapped):
@@ -175,19 +183,19 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the delivery's reasons, followed by those of its items."""
+    """Return the reasons for a webhook, followed by the reasons for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
 def format_reason(reason: Reason) -> str:
-    """Format a reason on one line: its value, path and message."""
+    """Format a reason as one line with its value, path and message."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is an untruncated string or number, else ""."""
+    """Return the value of a reason if it is a complete string or number, otherwise ""."""
     try:
         value = json.loads(preview or "null")
     except ValueError:
@@ -201,69 +209,3 @@ def _format_result(mapped: Mapped) -> str:
     )
     outcomes = ", ".join(item.outcome for item in mapped.items) or mapped.outcome
     return f"{outcomes} ({reasons})" if reasons else outcomes
-
-
-def _check_paths(source: Source, samples: Sequence[Sample]) -> None:
-    """Report each path that is in none of the samples, because it is probably misspelled."""
-    scopes = [_scope(source, sample) for sample in samples]
-    inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
-    document = source.document
-    reported = {(problem.line, problem.column) for problem in document.problems}
-    for used in source.used_paths:
-        if document.position(used.where) in reported:
-            continue
-        if not any(_exists(used, scope) or _is_unknown(used, scope) for scope in inner):
-            text = used.path.text
-            message = f"{text!r} is not in any sample payload{_suggestion(text, inner)}"
-            document.add(used.where, message, field=used.field)
-    _check_list_readers(source, inner)
-
-
-def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Suggest a similar path from the samples. The search is limited in size."""
-    known: dict[str, None] = {}
-    for scope in scopes[:MAX_SCOPES]:
-        whole = scope.payload if isinstance(scope.payload, Mapping) else {}
-        known |= dict.fromkeys(path for path, _ in leaves({**whole, **scope.names}))
-    near = difflib.get_close_matches(
-        text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
-    )
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _exists(used: UsedPath, scope: Scope) -> bool:
-    try:
-        value = scope.read(used.path)
-    except Unreadable:
-        return True
-    return value is not MISSING and not ("*" in used.path.parts and value == [])
-
-
-def _is_unknown(used: UsedPath, scope: Scope) -> bool:
-    """Return True if the path reads headers or the query, and the test does not have them."""
-    first = used.path.parts[0]
-    return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
-
-
-def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report lists without a value in any sample. Their 'by' or 'value' is probably wrong."""
-    for reading in (*source.compiled.readers, *source.compiled.item_readers):
-        if not isinstance(reading.reader, ListReader):
-            continue
-        results = [reading.reader.read(scope).value for scope in scopes]
-        if not any(value is not None for one in results for value in one.values()):
-            message = "has no value in any sample: check 'by' and 'value'"
-            source.document.add(("read", reading.name), message)
-
-
-def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn if the dedupe key comes from a header that the signature does not cover."""
-    block = source.signature
-    signed = str(block.get("signed", "")).lower()
-    for path in (path for lookup in source.compiled.dedupe for path in lookup.paths):
-        if path.parts[0] != "headers" or "preset" in block:
-            continue
-        in_body = any(path.read(sample.payload) is not MISSING for sample in samples)
-        if not in_body and f"{{header:{path.parts[-1].lower()}}}" not in signed:
-            message = f"{path.text} is not covered by the signature, so anyone could change it"
-            source.document.add(("dedupe",), message, warning=True)

@@ -52,7 +52,7 @@ SELECT count(*) AS searched, min(id) AS last_id,
     array_agg(id ORDER BY id DESC) FILTER (WHERE received_at >= %(since)s AND received_at < %(until)s
         AND kept <> 'nothing' AND (encryption_key IS NOT NULL
             OR lower(encode(body, 'escape')) ~ %(pattern)s OR lower(query) ~ %(pattern)s
-            OR lower(headers::text) ~ %(pattern)s)) AS ids
+            OR lower(headers::text) ~ %(pattern)s OR lower(fetched) ~ %(pattern)s)) AS ids
 FROM page JOIN events USING (id)
 
 -- name: booking_id_range

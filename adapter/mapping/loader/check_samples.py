@@ -1,0 +1,224 @@
+"""Check a mapping against its samples: misspelled paths are errors, doubtful lines are warnings."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.authoring.redact import is_secret
+from adapter.mapping.engine import Outcome, Scope, WithoutTime
+from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.samples import Sample
+from adapter.mapping.source import Source
+from adapter.parsing.paths import MISSING, leaves, path_from_text
+
+#: Limits for suggesting similar paths: number of samples, and length of a path.
+MAX_SCOPES: Final = 10
+MAX_PATH_LENGTH: Final = 100
+#: Shorter texts are not secrets, but names of tokens and the like.
+MIN_SECRET_LENGTH: Final = 16
+#: Sections of which every path must be in a sample, and fields without which nothing is booked.
+NEEDED: Final = frozenset({"community", "dedupe", "for_each", "read", "accept"})
+NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
+
+
+def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
+    """Add problems and warnings to the source's document.
+
+    ``samples`` are the samples of each test, as they are and with the changes of the test.
+    """
+    every = [sample for variants in samples.values() for sample in variants]
+    scopes = [scope_of(source, sample) for sample in every]
+    inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
+    if inner:
+        _check_paths(source, inner)
+        _check_list_readers(source, inner)
+        _warn_of_items_left_out(source, inner)
+        _warn_of_notes_without_braces(source, inner)
+        _warn_of_missing_keys(source, scopes)
+    _warn_of_unsigned_keys(source, every)
+    _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
+    _warn_of_untested_cards(source)
+
+
+def scope_of(source: Source, sample: Sample) -> Scope:
+    """Return the scope for a test's payload and the documents that it fetches."""
+    fetched = sample.fetched
+    return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
+
+
+# --- errors
+
+
+def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
+    """Report each path that is in none of the samples, because it is probably misspelled.
+
+    Without a similar path in the samples, an optional field may be one that no sample has yet.
+    """
+    document = source.document
+    reported = {(problem.line, problem.column) for problem in document.problems}
+    missing = [
+        used
+        for used in source.used_paths
+        if document.position(used.where) not in reported
+        and not any(_exists(used, scope) or _is_unknown(used, scope) for scope in scopes)
+    ]
+    found = {used.where for used in source.used_paths if used not in missing}
+    for used in missing:
+        suggestion = _suggestion(used.path.text, scopes)
+        is_needed = _is_needed(used.where) and used.where not in found
+        hint = suggestion or _hint(source, used)
+        message = f"{used.path.text!r} is not in any sample payload{hint}"
+        warning = not (suggestion or is_needed)
+        document.add(used.where, message, field=used.field, warning=warning)
+
+
+def _is_needed(where: Sequence[str]) -> bool:
+    return where[0] in NEEDED or (where[0] == "appointment" and where[1] in NEEDED_FIELDS)
+
+
+def _hint(source: Source, used: UsedPath) -> str:
+    text = used.path.text
+    if used.where[0] != "community" or len(used.path.parts) > 1:
+        return ""
+    more = "" if text in source.communities else " with its key in communities.yaml"
+    return f"; for a fixed community, write {{ always: {text} }}{more}"
+
+
+def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
+    """Suggest a similar path from the samples. The search is limited in size."""
+    known: dict[str, None] = {}
+    for scope in scopes[:MAX_SCOPES]:
+        whole = scope.payload if isinstance(scope.payload, Mapping) else {}
+        known |= dict.fromkeys(path for path, _ in leaves({**whole, **scope.names}))
+    near = difflib.get_close_matches(
+        text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
+    )
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _exists(used: UsedPath, scope: Scope) -> bool:
+    try:
+        value = scope.read(used.path)
+    except Unreadable:
+        return True
+    return value is not MISSING and not ("*" in used.path.parts and value == [])
+
+
+def _is_unknown(used: UsedPath, scope: Scope) -> bool:
+    """Return True if the path reads headers or the query, and the test does not have them."""
+    first = used.path.parts[0]
+    return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
+
+
+def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
+    """Report lists without a value in any sample. Their 'by' or 'value' is probably wrong."""
+    for reading in (*source.compiled.readers, *source.compiled.item_readers):
+        if not isinstance(reading.reader, ListReader):
+            continue
+        results = [reading.reader.read(scope).value for scope in scopes]
+        if not any(value is not None for one in results for value in one.values()):
+            name = reading.name.partition(" by ")[0] if reading.reader.keeps_all else reading.name
+            message = "has no value in any sample: check 'by' and 'value'"
+            source.document.add(("read", name), message)
+
+
+# --- warnings
+
+
+def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn of lists with more items in a sample than the mapping reads."""
+    for one in source.compiled.partial_lists:
+        most = max(len(one.left_out(scope)) for scope in scopes)
+        if not most:
+            continue
+        where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
+        count = "1 more item" if most == 1 else f"{most} more items"
+        message = (
+            f"{one.path.text} has {count} in a sample: for_each makes one lead of each item, and "
+            f".{min(one.indexes)} takes one and drops the rest"
+        )
+        source.document.add(where, message, warning=True)
+
+
+def _starts_with(used: UsedPath, parts: Sequence[str]) -> bool:
+    return len(used.path.parts) > len(parts) and used.path.parts[: len(parts)] == tuple(parts)
+
+
+def _warn_of_notes_without_braces(source: Source, scopes: Sequence[Scope]) -> None:
+    lines = source.document.data["appointment"].get("notes", [])
+    listed = isinstance(lines, list)
+    for number, line in enumerate(lines if listed else [lines]):
+        where = ("appointment", "notes", str(number)) if listed else ("appointment", "notes")
+        if "{" not in line and _is_path(line, where, scopes):
+            message = f"{line!r} is text for the notes: for the value, write {{{line}}} in quotes"
+            source.document.add(where, message, warning=True)
+
+
+def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool:
+    try:
+        used = UsedPath(path_from_text(text), where, "")
+    except ValueError:
+        return False
+    return any(_exists(used, scope) for scope in scopes)
+
+
+def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn if the dedupe paths give no key for any sample that is a lead."""
+    if not source.compiled.dedupe or source.document.has_errors:
+        return
+    mapped = [source.compiled.apply(scope, None) for scope in scopes]
+    leads = [one for one in mapped if one.outcome not in (Outcome.IGNORED, Outcome.UNREADABLE)]
+    if any(one.items for one in leads) and all(one.dedupe_key is None for one in leads):
+        message = (
+            "gives no key for any sample, so only an identical body counts as a repeat: "
+            "name the sender's ID, or write 'dedupe: body'"
+        )
+        source.document.add(("dedupe",), message, warning=True)
+
+
+def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
+    """Warn if the dedupe key comes from a header that the signature does not cover."""
+    block = source.signature
+    signed = str(block.get("signed", "")).lower()
+    for path in (path for lookup in source.compiled.dedupe for path in lookup.paths):
+        if path.parts[0] != "headers" or "preset" in block:
+            continue
+        in_body = any(path.read(sample.payload) is not MISSING for sample in samples)
+        if not in_body and f"{{header:{path.parts[-1].lower()}}}" not in signed:
+            message = f"{path.text} is not covered by the signature, so anyone could change it"
+            source.document.add(("dedupe",), message, warning=True)
+
+
+def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
+    for number, sample in samples.items():
+        for path in _secrets_in(sample):
+            message = f"{path} looks like a secret: replace its value in the sample"
+            source.document.add(("tests", str(number), "payload"), message, warning=True)
+
+
+def _secrets_in(sample: Sample) -> Iterator[str]:
+    for path, value in leaves(sample.payload):
+        is_name = path.rpartition(".")[2].lower() == "key"  # of a field of a form
+        if isinstance(value, str) and is_secret(path) and not is_name and _is_random(value):
+            yield path
+
+
+def _is_random(text: str) -> bool:
+    """Return True for a text that is long enough for a secret, with letters and digits."""
+    is_word = len(text) >= MIN_SECRET_LENGTH and text.isascii() and " " not in text
+    return is_word and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+
+
+def _warn_of_untested_cards(source: Source) -> None:
+    """Warn if nobody has looked at what ``without_time: prospect`` does."""
+    tests = source.sections.get("tests", [])
+    if source.compiled.without_time is not WithoutTime.PROSPECT:
+        return
+    if not any({"prospect", "prospect_some"} & test.keys() for test in tests):
+        message = (
+            "no test shows the guest card of a lead without a tour time: add one with 'prospect', "
+            "or write 'hold' if leads without a time need review first"
+        )
+        source.document.add(("without_time",), message, warning=True)
