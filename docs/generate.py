@@ -19,6 +19,7 @@ from adapter.mapping.gallery import Entry, entries
 from adapter.operations.health import CONDITIONS, Level
 from adapter.propexo.appointment import TARGETS, Target
 from adapter.settings import FILE_SUFFIX, NEUTRAL_WORDS, SETTINGS, Policy, Setting
+from docs.log_events import events_table
 
 
 def fields_table() -> str:
@@ -290,6 +291,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "gallery": lambda _: gallery_table(),
     "senders": lambda _: gallery_senders(),
     "problems": lambda _: problems_table(),
+    "events": lambda _: events_table(),
     "metrics": lambda _: metrics_table(),
     "problem_alerts": lambda _: problem_alerts(),
     "problem_sections": lambda _: problem_sections(),
