@@ -460,7 +460,8 @@ def _worker(facts: Facts) -> Iterator[Problem]:
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
     subject = "No worker has run" if idle is not None else "No worker is running"
     if hung is not None:
-        what = "waits for the right version of the database" if hung.is_waiting else "hangs"
+        waits = "has been waiting for the right version of the database"
+        what = waits if hung.is_waiting else "has hung"
         subject = f"The worker on {hung.host} (PID {hung.pid}) {what}"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)

@@ -75,13 +75,9 @@ def community_text(template: Source, name: str) -> str:
 
 
 def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files of the payloads and fetched documents in the tests."""
-    payloads = (
-        one
-        for test in template.sections["tests"]
-        for one in (test["payload"], *test.get("fetched", {}).values())
-    )
-    names = dict.fromkeys(name for name in payloads if isinstance(name, str))
+    tests = template.sections["tests"]
+    files = (one for test in tests for one in (test["payload"], *test.get("fetched", {}).values()))
+    names = dict.fromkeys(name for name in files if isinstance(name, str))
     return {folder / name: (template.path.parent / name).read_bytes() for name in names}
 
 
