@@ -166,7 +166,7 @@ class Pipeline:
         self.database_check.run(self.sources.values())
 
     def count_formats(self) -> None:
-        """Count the format of new webhooks, to notice when a sender changes it.
+        """Count the features of new webhooks, to detect changes in a sender's format.
 
         A worker calls this every few seconds, so that bookings do not wait for it.
         """

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from adapter.cli import commands
 from adapter.console.metrics_page import COUNTED, GAUGES
-from adapter.mapping import respond, transforms
+from adapter.mapping import renter_language, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
 from adapter.operations.health import CONDITIONS, Level
@@ -61,8 +61,11 @@ def _takes(target: Target) -> str:
 
 def sentences_table() -> str:
     """Return the table of default messages for ``{say}``."""
-    rows = ["| outcome | message |", "|---|---|"]
-    rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in respond.SENTENCES.items()]
+    rows = ["| outcome | message | in Spanish |", "|---|---|---|"]
+    rows += [
+        f"| `{outcome}` | {sentence} | {renter_language.IN_SPANISH[outcome]} |"
+        for outcome, sentence in renter_language.SENTENCES.items()
+    ]
     return "\n".join(rows)
 
 

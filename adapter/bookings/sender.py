@@ -130,7 +130,7 @@ class Sender:
         return booking, rate_state()
 
     def _late(self, now: dt.datetime) -> dt.datetime:
-        """Return the time until which tours start too soon to be sent."""
+        """Return the time before which a tour starts too soon to be sent."""
         return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(
