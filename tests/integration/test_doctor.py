@@ -221,7 +221,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "database", Status.FAULT, "a newer version: it has 9999_newer.sql", "upgrade",
     ),
     "the role may only read": (
-        without_role_rights, "database", Status.FAULT, "role reader may not use", "GRANT",
+        without_role_rights, "database", Status.FAULT, "role reader cannot use", "GRANT",
     ),
     "PostgreSQL is read-only": (
         alter_database("SET default_transaction_read_only = on"),
