@@ -1,4 +1,4 @@
-"""Run a mapping's tests."""
+"""Run the tests that are part of a mapping file, and report differences."""
 
 import dataclasses
 import datetime as dt
@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.date_hints import hint
-from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
+from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome
 from adapter.mapping.engine.community import CommunityLookup
-from adapter.mapping.loader.check_samples import check_samples
+from adapter.mapping.loader.check_samples import check_samples, scope_of
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
@@ -77,20 +77,15 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
 
 
 def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
-    """Return a test's sample as it is, and with the changes of the test."""
+    """Return a test's sample, without and with the test's changes."""
     try:
         return [sample, sample.changed(test.get("change", {}))]
     except (ValueError, Unreadable):  # reported when the test runs
         return [sample]
 
 
-def _scope(source: Source, sample: Sample) -> Scope:
-    fetched = sample.fetched
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
-
-
 def _require_expectation(source: Source) -> None:
-    """Require a test that shows what becomes of a lead.
+    """Require at least one test that shows what happens to a lead.
 
     A mapping without a booked tour may be right: some senders send only IDs, or no tour times.
     """
@@ -117,7 +112,7 @@ def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: Ke
     except (ValueError, Unreadable) as exc:
         source.document.add(where, str(exc))
         return
-    scope = _scope(source, sample)
+    scope = scope_of(source, sample)
     mapped = source.compiled.apply(scope, now)
     kind = kinds[0]
     for difference in _differences(kind, test[kind], mapped):
