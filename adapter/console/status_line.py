@@ -79,7 +79,7 @@ def status_level(verdict: Verdict) -> Level:
 def status_sentence(verdict: Verdict | None) -> str:
     """Return the worst problem, or the good news with the time of the last booking."""
     if verdict is None:
-        return "The database is down. Nothing is received or booked."
+        return "We cannot tell right now whether bookings go out."
     level = status_level(verdict)
     problems = [one for one in verdict.problems if one.level is level or one.code == "paused"]
     if level is not Level.OK and problems:
