@@ -1,4 +1,4 @@
-"""Notice that a sender has changed its format, from counts of the features of its webhooks.
+"""Detect that a sender has changed its format, by counting features of its webhooks.
 
 A change is reported if it is all but impossible by chance: a feature that was in most webhooks is
 missing in so many in a row that this happens once in a billion, and in more than twice as many as
@@ -35,7 +35,7 @@ MOST_REPLACEMENTS: Final = 3
 
 @dataclasses.dataclass(slots=True)
 class Count:
-    """How often a feature occurs. Numbers count the source's accepted webhooks, from 1."""
+    """Counts the webhooks with a feature. Webhooks are numbered per source, starting at 1."""
 
     seen: int = 0
     first: int = 0
@@ -52,7 +52,7 @@ class Count:
 
 @dataclasses.dataclass(slots=True)
 class FormatStatistics:
-    """The features of one source's webhooks."""
+    """Counts of the features of one source's webhooks."""
 
     source: str
     #: The number of all webhooks, and of those that the mapping accepted.
@@ -65,7 +65,7 @@ class FormatStatistics:
     changed: set[Feature] = dataclasses.field(default_factory=set)
 
     def add(self, features: Collection[Feature], event: int, at: dt.datetime) -> None:
-        """Count one webhook."""
+        """Count a webhook with the given features."""
         self.events += 1
         self._count(Feature(FormatKind.ACCEPTED, ""), self.events, event, at, is_in=bool(features))
         if not features:
@@ -97,11 +97,11 @@ class FormatStatistics:
         self.changed.add(feature)
 
     def number(self, kind: FormatKind) -> int:
-        """Return the number of webhooks in which a feature of this kind might have been."""
+        """Return the number of webhooks that could have had a feature of this kind."""
         return self.events if kind is FormatKind.ACCEPTED else self.accepted
 
     def changes(self, source: Source, hashed: Callable[[str], str]) -> list[FormatChange]:
-        """Return the changes of format that affect the mapping."""
+        """Return the changes in the sender's format that affect the mapping."""
         missing, new = [*self._missing(source)], [*self._new_values(source, hashed)]
         paths = {one.name for one in missing if one.kind is FormatKind.PATH} | {
             one.name for one in new
@@ -134,7 +134,7 @@ class FormatStatistics:
                 )
 
     def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
-        """Return the new paths since a webhook's number, most similar to the old one first."""
+        """Return paths that are new since a webhook, most similar to an old one first."""
         found = {
             feature.name: count.seen
             for feature, count in self.counts.items()
@@ -178,7 +178,7 @@ class FormatStatistics:
 
 
 def is_missing(count: Count, gap: int) -> bool:
-    """Return True if a feature has been missing for too long to be chance."""
+    """Return True if a feature has been missing for too long to be a coincidence."""
     if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
         return False
     share = count.seen / (count.last - count.first + 2)
@@ -186,7 +186,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value came too late, and since then too often, to be chance."""
+    """Return True if a value appeared too late and too often to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False
@@ -194,7 +194,7 @@ def is_new(count: Count, span: int) -> bool:
 
 
 def _is_of(field: str, fields: Collection[str]) -> bool:
-    """Return True if a field is read from the paths of other ``fields``, which are reported."""
+    """Return True if a field depends on one of ``fields``, whose change is already reported."""
     groups = (
         {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
         {"name", "first_name", "last_name"},

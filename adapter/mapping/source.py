@@ -71,7 +71,7 @@ class Source:
         """The text of the mapping in use, from its file or from the console."""
         if self.version is not None and self.version.text is not None:
             return self.version.text
-        return self.files[0].decode("utf-8-sig", "replace")
+        return file_text(self)
 
     @property
     def file_hash(self) -> str:
@@ -184,12 +184,12 @@ class Source:
 
     @property
     def fetch_readers(self) -> tuple[FetchReader, ...]:
-        """The names under ``fetch:``."""
+        """The readers of fetched documents, one for each entry under ``fetch:``."""
         readers = (*self.compiled.readers, *self.compiled.item_readers)
         return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
 
     def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
-        """Return the URLs to fetch before a delivery can be booked, with their readers.
+        """Return the URLs that must be fetched before a webhook can be booked, with their readers.
 
         Nothing is fetched for a delivery that can be booked without it, for an ignored one, or
         for a cancellation, which the dedupe key identifies.
@@ -210,3 +210,8 @@ def _text_at(scope: Scope, path: str) -> str:
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
     except Unreadable:
         return ""
+
+
+def file_text(source: Source) -> str:
+    """Return the mapping in the source's file, even if a version is used instead."""
+    return source.files[0].decode("utf-8-sig", "replace")

@@ -1,4 +1,4 @@
-"""Count the format of webhooks in batches, and record when a sender has changed it."""
+"""Count the features of webhooks in batches, and record changes in a sender's format."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ MOST_BATCHES: Final = 10
 
 
 class FormatWatch:
-    """Counts in one process. Only one process counts at a time."""
+    """Counts the features of stored webhooks. Only one process counts at a time."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -29,7 +29,7 @@ class FormatWatch:
         self._hashes: dict[str, str] = {}
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Count the webhooks that were not counted yet. Raise StoreUnavailable."""
+        """Count all webhooks that are not yet counted. Raise StoreUnavailable on failure."""
         fingerprints = self._store.fingerprints()
         self._forget_mended(sources, fingerprints)
         for _ in range(MOST_BATCHES):
@@ -41,7 +41,7 @@ class FormatWatch:
                 return
 
     def _forget_mended(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
-        """Determine the changes again for sources whose mapping was edited."""
+        """Update the recorded changes of sources whose mappings were edited."""
         edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]
         if not edited:
             return
@@ -113,5 +113,5 @@ def _save_changes(
 
 
 def change_as_dict(change: FormatChange) -> dict[str, Any]:
-    """Return a change for JSON."""
+    """Return a format change as a dictionary for JSON."""
     return {"text": change.text, **dataclasses.asdict(change)}

@@ -159,7 +159,7 @@ class Draft:
         )
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ID of an appointment, which may be moved, or of a person."""
+        """Add the tour's start to an ID that may stay the same when the tour is moved."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -269,7 +269,7 @@ def _contact_type(observed: Observed) -> str:
 
 
 def table_value(name: str, text: str) -> str:
-    """Guess our value for a word of a sender, or return ""."""
+    """Guess the adapter's value for a sender's word. Return an empty string if unsure."""
     rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")
 

@@ -273,7 +273,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the values of the dedupe paths as strings, or None if they identify nothing."""
+        """Return the values of the dedupe paths as strings, or None if there is no ID in them."""
         parts = []
         for lookup in self.dedupe:
             try:
@@ -284,7 +284,7 @@ class CompiledMapping:
         return parts if any(parts[number] for number in self.identifying) else None
 
     def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
-        """Return a reason for each list with items that the mapping does not read."""
+        """Return a reason for each list that has items the mapping does not read."""
         names = self.inner_names if self.partial_lists else ()
         found = (
             one.reason(scope)

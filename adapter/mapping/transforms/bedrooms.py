@@ -96,7 +96,7 @@ def _sizes_of_piece(piece: str) -> set[int]:
 
 
 def _sizes_in_prose(text: str) -> set[int]:
-    """Return the numbers of bedrooms that a sentence names, or an empty set if it is not clear."""
+    """Return the numbers of bedrooms in a sentence, or an empty set if it is ambiguous."""
     text = text.lower()
     if _DENIAL.search(text):
         return set()
