@@ -80,7 +80,7 @@ def create_app(
 
 
 def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None:
-    """Load what users have put in place in the console, if it has changed."""
+    """Load the changes that users have made to mappings and communities in the console."""
     pipeline.refresh_sources()
     webhooks.use(pipeline.sources)
 

@@ -10,7 +10,7 @@ AdapterError
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
 │   └── WrongSchema        the database was migrated by another version: the worker waits
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
-├── SignInRefused          wrong user name or password: error message, counted
+├── SignInRefused          incorrect user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
     │   └── Unreachable    no connection to Propexo: sending stops if it happens repeatedly
@@ -24,7 +24,7 @@ AdapterError
 
 from collections.abc import Mapping
 
-#: Exit code for a wrong setting or mapping (EX_CONFIG): to start again does not help.
+#: Exit code for an invalid setting or mapping (EX_CONFIG). Restarting does not help.
 WRONG_CONFIGURATION = 78
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 import functools
+import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Self
 
@@ -30,6 +31,8 @@ class WebhookRequest:
     body: bytes
     #: The sender's IP address, or None if it is not trustworthy.
     client: str | None = None
+    #: What was fetched for ``fetch:``, by URL. Empty for a request that has just been received.
+    fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_body(
@@ -251,12 +254,15 @@ class Event:
     kept: str = "all"
     #: Length of the body in bytes. It is known even if a list omits the body.
     size: int = 0
+    #: What was fetched for the mapping's ``fetch:`` as JSON, or None.
+    fetched: str | None = None
 
     @property
     def request(self) -> WebhookRequest:
         """The stored request, without credentials, host and client address."""
         url = f"/hooks/{self.source}" + (f"?{self.query}" if self.query else "")
-        return WebhookRequest("POST", url, self.headers, self.body)
+        documents = json.loads(self.fetched)["documents"] if self.fetched else {}
+        return WebhookRequest("POST", url, self.headers, self.body, fetched=documents)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -363,7 +369,7 @@ class LeadHistory:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alias:
-    """A source's name for a community, as assigned by a user."""
+    """A source's name for a community, added by a user in the console."""
 
     source: str
     #: The name in the form in which names are compared.
@@ -380,7 +386,7 @@ class Alias:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AddedCommunity:
-    """A community that a user has added, because communities.yaml does not list it."""
+    """A community that a user has added because communities.yaml does not list it."""
 
     key: str
     name: str
@@ -394,7 +400,7 @@ class AddedCommunity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappingVersion:
-    """A mapping that a user has put in place of a file."""
+    """A version of a mapping that a user has saved in the console to replace its file."""
 
     source: str
     #: The source's versions are numbered from 1.
@@ -410,7 +416,7 @@ class MappingVersion:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overrides:
-    """Everything that users have put in place in addition to the files."""
+    """All changes that users have made in the console to mappings and communities."""
 
     #: The number of changes so far.
     changes: int = 0

@@ -148,12 +148,12 @@ class Pipeline:
 
     @sources.setter
     def sources(self, files: Mapping[str, Source]) -> None:
-        """Use newly loaded files, with what users have put in place."""
+        """Replace the sources that were loaded from files."""
         self.live.replace_files(files)
         self.mapper.sources = self.live.sources
 
     def refresh_sources(self) -> bool:
-        """Load what users have put in place, if it has changed. Return True if it has."""
+        """Load changes from the console. Return False if there are none."""
         has_changed = self.live.refresh()
         self.mapper.sources = self.live.sources  # also if another thread has loaded it
         return has_changed
@@ -173,7 +173,7 @@ class Pipeline:
         self.format_watch.run(self.sources)
 
     def count_metrics(self) -> None:
-        """Add this process's numbers, and what has changed in all leads, to the metrics.
+        """Save this process's metrics, and count new state changes of all leads.
 
         A worker calls this every few seconds, so that bookings do not wait for it.
         """

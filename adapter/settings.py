@@ -66,7 +66,7 @@ FILE_SUFFIX = "_FILE"
 MAX_SECRET_BYTES = 64 * 1024
 #: Warning for a secret that is surrounded by these characters or quotes.
 UNTRIMMED = (
-    "has whitespace or quotes around its value, which are ignored; remove them where it is set"
+    "has whitespace or quotes around its value, which are ignored; remove the extra characters"
 )
 
 T = TypeVar("T")
@@ -147,11 +147,11 @@ def _content_of(path: str, name: str) -> str:
     """Return the text of a secret file. Errors do not quote its path, which may be the secret."""
     try:
         if Path(path.strip()).exists() and not Path(path.strip()).is_file():
-            raise OSError(errno.EINVAL, "it is not a regular file")  # a pipe would block
+            raise OSError(errno.EINVAL, "not a regular file")  # a pipe would block
         with Path(path.strip()).open("rb") as file:
             text = file.read(MAX_SECRET_BYTES + 1).decode()
     except (OSError, ValueError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
         raise ConfigurationError(f"{name} names a file that cannot be read: {reason}") from None
     if not text.strip() or len(text) > MAX_SECRET_BYTES:
         raise ConfigurationError(f"{name} names a file that is empty or larger than 64 kB")
@@ -443,8 +443,9 @@ class Settings:
         "Address on which the web process listens. If unset, it is 0.0.0.0 for `adapter web` with "
         "PORT, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Bearer token for Propexo. With `sandbox`, `adapter run` books in its own sandbox. So it "
-        "does without a token, if DATABASE_URL is unset and nothing was booked in Knock before.",
+        "Bearer token for Propexo. If it is `sandbox`, `adapter run` books in its own sandbox. If "
+        "it is unset, `adapter run` does the same, provided that DATABASE_URL is unset and nothing "
+        "was booked in Knock before.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
         "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, they are "
@@ -487,6 +488,9 @@ class Settings:
     propexo_timeout_seconds: float = setting(
         "ADAPTER_PROPEXO_TIMEOUT_SECONDS", 20.0, seconds(1, 120),
         "Timeout for a request to Propexo. After a timeout, the outcome is unknown.")
+    fetch_private: bool = setting(
+        "ADAPTER_FETCH_PRIVATE", False, read_flag,  # noqa: FBT003 - its default
+        "Set `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
         "Time that a job at Propexo may stay PENDING. Then the booking becomes `unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.

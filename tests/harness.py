@@ -91,11 +91,16 @@ class Harness:
         return list(self.story(event_id).bookings)
 
     def map_event(self, event_id: int) -> None:
-        """Map one received event, whichever is due first."""
+        """Map one received event, whichever is due first, after fetching what it needs."""
+        mapper = self.pipeline.mapper
         with self.pipeline.store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)
-            if event is not None and event.state is EventState.RECEIVED:
-                self.pipeline.mapper.map(tx, event)
+            if event is None or event.state is not EventState.RECEIVED:
+                return
+            wanted = mapper.map(tx, event)
+        if wanted:
+            mapper.fetcher.run(mapper.sources[event.source], event, wanted)
+            self.map_event(event_id)
 
     def story(self, key: int) -> LeadHistory:
         with self.pipeline.store.transaction() as tx:

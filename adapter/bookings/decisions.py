@@ -66,7 +66,7 @@ _NO_BOOKING = "the booking that it cancels is not known here: look for the tour 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A decision on a request: its new state, the rule, and the other lead involved."""
+    """A decision on a request, with its new state, the rule, and the other lead involved."""
 
     state: BookingState
     code: str

@@ -5,9 +5,11 @@ import logging
 import threading
 from collections.abc import Mapping
 
+from adapter.bookings.fetch_documents import LEASE, Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import KeyMissing, StoreUnavailable
 from adapter.mapping.engine import Mapped, Outcome
+from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState, Reason
 from adapter.settings import Settings
@@ -35,6 +37,7 @@ class Mapper:
         self.store = store
         self.sources = sources
         self.clock = clock
+        self.fetcher = Fetcher(settings, store, clock)
         #: When set, a run ends after its current event.
         self.stopping = threading.Event()
 
@@ -57,7 +60,7 @@ class Mapper:
         """
         # Read the hash key first. Inside the transaction, this would take a second connection.
         self.store.fingerprints()
-        event, has_more = None, None
+        event, has_more, wanted = None, None, None
         try:
             # If this commit is lost, the event is mapped again. No POST is sent before it is on
             # disk.
@@ -65,7 +68,7 @@ class Mapper:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
                     event, has_more = found
-                    self.map(tx, event)
+                    wanted = self.map(tx, event)
         except StoreUnavailable:
             raise
         except KeyMissing as exc:
@@ -83,20 +86,29 @@ class Mapper:
                 raise
             log.exception("event_not_mapped", extra={"event_id": event.id}, exc_info=exc)
             self._hold(event.id, "mapping failed unexpectedly; see the log")
+        if event is not None and wanted:
+            self.fetcher.run(self.sources[event.source], event, wanted)
         return has_more
 
-    def map(self, tx: Transaction, event: Event) -> None:
-        """Map a locked event and store its bookings."""
+    def map(self, tx: Transaction, event: Event) -> Mapping[str, FetchReader]:
+        """Map a locked event and store its bookings.
+
+        If documents must be fetched first, only postpone the event, and return their URLs.
+        """
         source, now = self.sources.get(event.source), self.clock()
         if source is None and now - event.received_at < MAX_WAIT_FOR_MAPPING:
             # The web process may have loaded a mapping that this worker has not loaded yet.
             tx.events.postpone(event.id, now + RETRY_DELAY)
-            return
+            return {}
         planner = BookingPlanner(
             self.store.fingerprints(), self.settings.policy.shared_contacts, self.sources
         )
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
+        if source and (wanted := source.to_fetch(event.request, mapped)):
+            tx.events.postpone(event.id, now + LEASE)
+            return wanted
         planner.apply(tx, event, mapped, source, now)
+        return {}
 
     def _hold(self, event_id: int, why: str) -> None:
         """Hold an event that cannot be mapped, so that it does not block the others."""

@@ -1,6 +1,6 @@
-"""Define the command line, ``adapter …``.
+"""Define the command ``adapter`` and its subcommands.
 
-Exit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong configuration.
+Exit codes: 0 success, 1 failure or a negative result, 2 invalid usage, 78 invalid configuration.
 """
 
 import os
@@ -25,11 +25,13 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "communities": "communities",
         "demo": "demo",
         "doctor": "doctor",
+        "enums": "enums",
         "find": "find",
         "init": "init",
         "leads": "bookings events show",
         "manage_alarms": "alarms",
         "manage_encryption": "encryption",
+        "manage_mappings": "mappings",
         "manage_users": "users",
         "map": "map",
         "mappings": "check explain schema",
@@ -51,13 +53,13 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "show_default": True,
     },
     epilog=examples(
-        "adapter demo             try it; nothing leaves this machine",
-        "adapter init DIR         create a folder with your mappings, settings and deployment",
+        "adapter demo             show what it does, without sending anything",
+        "adapter init DIR         create a folder with mappings, settings and deployment files",
         "adapter run              run everything on this machine",
-        "adapter doctor           look for what is wrong with an installation",
+        "adapter doctor           check an installation for problems",
         "adapter COMMAND --help   show what a command does, with examples",
     )
-    + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 wrong usage, 78 wrong "
+    + "\n\nExit codes: 0 success, 1 failure or a negative result, 2 invalid usage, 78 invalid "
     "configuration.",
 )
 @click.version_option(adapter.__version__, prog_name="adapter")
@@ -86,7 +88,7 @@ def commands(context: click.Context, env_file: Path | None) -> None:
 
 
 def main() -> None:
-    """Run a command. Print an AdapterError without a traceback, and exit with its code."""
+    """Run the command line. Print errors without a traceback, and exit with their exit code."""
     try:
         commands(prog_name="adapter")
     except AdapterError as exc:

@@ -1,4 +1,4 @@
-"""Define ``communities``, which lists communities and compares them with Propexo's lists."""
+"""Define ``adapter communities``, which compares communities with Propexo's lists."""
 
 import contextlib
 import sys
@@ -72,7 +72,7 @@ def pull(folder: Path, as_json: bool) -> None:
 
 
 def _known(folder: Path) -> Mapping[str, Community]:
-    """Return the communities in communities.yaml, or none if it does not exist or is invalid."""
+    """Return the communities in communities.yaml, or none if the file cannot be used."""
     try:
         return communities_from_folder(folder).by_key
     except MappingErrors:
@@ -83,10 +83,10 @@ def _known(folder: Path) -> Mapping[str, Community]:
 @as_json
 @click.pass_obj
 def check_listed(folder: Path, as_json: bool) -> None:
-    """Check each integration, community and attribution ID against Propexo's lists.
+    """Check that Propexo lists every integration, community and attribution ID.
 
-    Problems are printed as file:line:column: field: message. `adapter check` finds the problems
-    that can be found without Propexo.
+    Problems are printed as file:line:column: field: message. Run `adapter check` to find problems
+    that can be detected without Propexo.
     """
     listed = communities_from_folder(folder)
     with _directory(settings_from()) as directory:
@@ -114,7 +114,7 @@ def _directory(settings: Settings) -> Iterator[Directory]:
 
 
 def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
-    """Return the store with the shared rate limit, or None if there is no database yet."""
+    """Return the database that holds the shared rate limit, or None if there is none yet."""
     try:
         store = stack.enter_context(opened_store(settings))
     except (ConfigurationError, WrongSchema):
@@ -131,7 +131,7 @@ def communities_as_dicts(communities: Communities) -> list[dict[str, Any]]:
 
 
 def communities_table(communities: Communities) -> str:
-    """Format the communities in communities.yaml, one line per source."""
+    """Format the communities in communities.yaml as a table, with one line per source."""
     rows = [
         (
             one.key,
@@ -164,7 +164,7 @@ def place_as_dict(place: ListedCommunity, known: Mapping[str, str]) -> dict[str,
 
 
 def stubs_text(places: Iterable[ListedCommunity], known: Mapping[str, str]) -> str:
-    """Return entries for communities.yaml. Communities in the file get only their attributions."""
+    """Format communities from Propexo's list as entries for communities.yaml."""
     taken = set(known.values())
     return "\n\n".join("\n".join(_stub_lines(place, known, taken)) for place in places)
 

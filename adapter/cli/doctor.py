@@ -1,4 +1,4 @@
-"""``adapter doctor``: look for what is wrong with an installation."""
+"""Define ``adapter doctor``, which checks an installation for problems."""
 
 import dataclasses
 import logging
@@ -26,17 +26,18 @@ COLORS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAULT: "red"}
 
 
 @click.command(epilog=examples("adapter doctor", "adapter --env-file .env doctor --json"))
-@click.option("--all", "is_full", is_flag=True, help="Also list what is ok.")
+@click.option("--all", "is_full", is_flag=True, help="Also list the checks that found no problem.")
 @as_json
 @click.pass_context
 def doctor(context: click.Context, is_full: bool, as_json: bool) -> None:
-    """Look for what is wrong with this installation, and say what to do.
+    """Check this installation, and explain how to fix problems.
 
-    Checks settings, secrets, mappings, PostgreSQL, clocks, Propexo, the way that senders take to
-    the web process, and that leads move. It changes nothing, and takes some seconds. Secrets are
-    shown as length and fingerprint, which is the start of their SHA-256.
+    The command checks settings, secrets, mappings, PostgreSQL, clocks, Propexo, whether senders
+    can reach the web process, and whether leads are being processed. It changes nothing and takes
+    a few seconds. For each secret, it prints only the length and the start of the SHA-256 hash.
 
-    Exit codes: 0 no fault, 1 a fault, 78 only faults in settings or mappings.
+    Exit codes: 0 no problem or only warnings, 1 a serious problem, 78 only invalid settings or
+    mappings.
     """
     settings, faults = read_settings(os.environ)
     settings = dataclasses.replace(

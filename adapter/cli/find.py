@@ -1,4 +1,4 @@
-"""Define ``find``, which finds a renter's leads and explains what happened to each."""
+"""Define ``adapter find``, which finds a renter's leads and explains what happened to each."""
 
 import datetime as dt
 import getpass
@@ -35,13 +35,13 @@ def find(
 ) -> None:
     """Find a renter's leads, and explain what happened to each.
 
-    Search by email, phone, name or ID. The command searches bookings, webhooks that were held,
-    ignored, discarded or not mapped yet, and rejected requests, newest first. Quote a name or phone
-    number that contains spaces. For each lead, the command to run next is printed. The exit code is
-    1 if nothing was found.
+    WORD is an email address, a phone number, a name or an ID. Put it in quotes if it contains
+    spaces. The command searches bookings, webhooks that were held, ignored, discarded or not
+    mapped yet, and rejected requests, newest first. For each lead, it also prints the command to
+    run next. The exit code is 1 if nothing is found.
     """
     if len(word.strip()) < 2:
-        raise click.BadParameter("give at least two characters", param_hint="WORD")
+        raise click.BadParameter("must have at least two characters", param_hint="WORD")
     settings = settings_from()
     with opened_store(settings) as store:
         finder = LeadFinder(settings, store, utc_now)
@@ -71,7 +71,7 @@ def _hit_lines(hit: Hit) -> Iterator[str]:
 def _searched_lines(searched: Searched) -> Iterator[str]:
     yield f"searched: bookings received {_period(searched.since, searched)}"
     if not searched.has_text:
-        yield "  stored requests were not searched, because many contain so short a number"
+        yield "  stored requests were not searched, because the number is too short"
         return
     since = max(filter(None, (searched.since, searched.payloads_since)))
     yield (
@@ -80,11 +80,11 @@ def _searched_lines(searched: Searched) -> Iterator[str]:
     )
     if searched.unreadable:
         yield (
-            f"  not searched: {searched.unreadable} requests that are encrypted with a key that is "
-            "not in ADAPTER_ENCRYPTION_KEYS"
+            f"  not searched: {searched.unreadable} encrypted requests whose keys are not in "
+            "ADAPTER_ENCRYPTION_KEYS"
         )
     if not searched.is_complete:
-        yield "  not all of them: choose a period with --since and --until, or raise --limit"
+        yield "  the search is incomplete; set --since and --until, or raise --limit"
 
 
 def _period(since: dt.datetime | None, searched: Searched) -> str:

@@ -1,4 +1,4 @@
-"""Format tables of leads, and the history of one lead, for terminals."""
+"""Format tables of leads, and the history of one lead, for the terminal."""
 
 import datetime as dt
 import json
@@ -14,7 +14,7 @@ MOST_IDS = 50
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Format rows as aligned columns."""
+    """Format rows as a table with aligned columns."""
     cells = [list(titles), *[[_cell(value) for value in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     lines = (
@@ -25,7 +25,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def undecryptable_lines(lost: Undecryptable) -> list[str]:
-    """Return one line for each kind of request whose key is missing, with the first IDs."""
+    """Return a line that lists the skipped IDs for each kind of request without a key."""
     return [
         f"skipped, because their key is not in ADAPTER_ENCRYPTION_KEYS: {len(ids)} {kind}: "
         + ", ".join([*map(str, ids[:MOST_IDS]), *(["…"] if len(ids) > MOST_IDS else [])])
@@ -35,7 +35,7 @@ def undecryptable_lines(lost: Undecryptable) -> list[str]:
 
 
 def bookings_table(bookings: Iterable[Booking]) -> str:
-    """Format bookings, one per line."""
+    """Format bookings as a table with one line each."""
     return table(
         (
             "id",
@@ -71,7 +71,7 @@ def _tour(booking: Booking) -> str | None:
 
 
 def _why(booking: Booking) -> str | None:
-    """Return the mapping's first reason if a booking is held, otherwise the booking's reason."""
+    """Return why a booking is in its state: the mapping's first reason, or the reason code."""
     if booking.reason == "held_by_mapping" and booking.reasons:
         first = booking.reasons[0]
         return f"{first.field}: {first.reason}"
@@ -79,7 +79,7 @@ def _why(booking: Booking) -> str | None:
 
 
 def events_table(events: Iterable[Event]) -> str:
-    """Format events, one per line."""
+    """Format webhook events as a table with one line each."""
     return table(
         ("id", "source", "state", "received", "bytes", "content type", "why"),
         (
@@ -93,7 +93,7 @@ def events_table(events: Iterable[Event]) -> str:
 
 
 def reason_line(reason: Reason) -> str:
-    """Format a reason as ``field (mapping line) value from path: reason``."""
+    """Format a reason as one line: ``field (mapping line) value from path: reason``."""
     location = f" ({reason.at})" if reason.at else ""
     value = f" {reason.value}" if reason.value is not None else ""
     path = f" from {reason.path}" if reason.path else ""
@@ -112,7 +112,7 @@ def story_text(
     replaced: Mapping[int, Booking],
     why_unsent: str | None,
 ) -> str:
-    """Format a lead's history, users' actions, and the bookings that replaced its tours in Knock.
+    """Format a lead's history, with users' actions and the tours that replaced its tours.
 
     ``why_unsent`` says why pending bookings are not sent, or is None.
     """
@@ -168,7 +168,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
 
 
 def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
-    """Describe the lead that caused this booking's state, and the leads whose state it caused."""
+    """Yield lines about the lead that caused a booking's state, and the leads that it caused."""
     other = story.others.get(booking.because_of or 0)
     if other is not None:
         yield f"because of booking {other.id}: {person(other.appointment)}, {other.state}"
@@ -179,7 +179,7 @@ def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
 
 
 def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
-    """Return lines with the renter's contacts and the notes."""
+    """Return lines with the renter's contact details and the notes."""
     contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
     notes = str(appointment.get("notes", "")).splitlines()
     return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]

@@ -1,4 +1,4 @@
-"""Define ``adapter init``, which creates a folder from which to run or deploy the adapter."""
+"""Define ``adapter init``, which creates a folder for running and deploying the adapter."""
 
 import secrets
 import sys
@@ -58,7 +58,7 @@ def init(folder: Path, host: str) -> None:
 
 
 def _files(folder: Path, host: str) -> dict[Path, bytes]:
-    """Return the content of each file to create."""
+    """Return the content of every file to create, by path."""
     words = {
         "FOLDER": str(folder.resolve()),
         "HOST": host,
@@ -84,13 +84,13 @@ def _templates() -> list[Path]:
 
 
 def _other_settings(text: str) -> str:
-    """Return the settings that ``text`` does not set, commented out with their defaults."""
+    """Return the settings that ``text`` does not mention, as comments with their defaults."""
     others = (each for each in SETTINGS if f"{each.name}=" not in text)
     return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
-    """Return a template in which each ``@WORD@`` is replaced with its value."""
+    """Replace each ``@WORD@`` in a template with its value."""
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)
     return text

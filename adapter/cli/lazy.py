@@ -1,4 +1,4 @@
-"""Import a command only when it is called, so that the command line starts quickly.
+"""Import commands only when they are called, so that the command line starts quickly.
 
 Click's documentation suggests importing commands in ``Group.get_command``, but ``--help`` calls
 that for every command. ``resolve_command`` is called only for the command that runs.
@@ -14,7 +14,7 @@ import click
 
 
 class LazyCommand(click.Command):
-    """A placeholder for a command that is not imported yet.
+    """A placeholder for a command whose module has not been imported yet.
 
     The command is an attribute with the same name in ``module``, a module of this package.
     """
@@ -31,14 +31,14 @@ class LazyCommand(click.Command):
         return super().get_short_help_str(limit)
 
     def resolved(self) -> click.Command:
-        """Import and return the command."""
+        """Import the module, and return the actual command."""
         command = getattr(importlib.import_module(f"adapter.cli.{self._module}"), str(self.name))
         assert isinstance(command, click.Command)  # noqa: S101 - we wrote the table of commands
         return command
 
 
 class LazyGroup(click.Group):
-    """A group that imports only the command that runs. ``lazy`` maps modules to command names."""
+    """A group of commands that imports only the command that runs."""
 
     def __init__(self, *args: Any, lazy: Mapping[str, str], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Import and return the command named in the arguments."""
+        """Return the command that the arguments name, after importing it."""
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
             command = command.resolved()

@@ -1,4 +1,4 @@
-"""Define ``bookings`` and ``events``, which list leads, and ``show``, a lead's history."""
+"""Define ``adapter bookings``, ``events`` and ``show``, which show leads."""
 
 import contextlib
 import datetime as dt
@@ -30,7 +30,7 @@ def clock_of(store: Database) -> Clock:
 
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Database]:
-    """Open the store. If necessary, run the embedded server for the duration of the block."""
+    """Open the database. If necessary, run the embedded server while the block executes."""
     with contextlib.ExitStack() as stack:
         url = settings.database_url
         if url is None:
@@ -59,7 +59,7 @@ source_option = click.option("--source", help="Show only leads from this source.
 
 
 def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[..., Any]:
-    """Return the option that filters leads by state."""
+    """Return the ``--state`` option, which accepts the given kinds of states."""
     return click.option(
         "--state",
         "states",
@@ -78,7 +78,7 @@ by_option = click.option(
 
 
 def read_period(_context: object, _option: object, text: str) -> dt.timedelta:
-    """Return a period such as ``12h`` or ``7d``."""
+    """Parse a period such as ``12h`` or ``7d``."""
     found = re.fullmatch(r"([1-9][0-9]{0,3})([hd])", text)
     if found is None:
         raise click.BadParameter("must be a number of hours or days, such as 12h or 7d")
@@ -99,7 +99,7 @@ until_option = _period_option("--until", "Show only leads received before this t
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that filter bookings, named like the fields of :class:`Filter`."""
+    """Add options that filter bookings, with the names of the fields of :class:`Filter`."""
     for option in (
         click.option(
             "--search",
@@ -136,13 +136,13 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
     output.show({"bookings": selected}, formatting.bookings_table(selected), as_json=as_json)
 
 
-@click.command(epilog=examples("adapter events --source rentfeed --state unreadable"))
+@click.command(epilog=examples("adapter events --source rentfeed --state held"))
 @states_option(EventState)
 @source_option
 @limit_option
 @as_json
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
-    """List events (stored webhooks), newest first."""
+    """List events, which are stored webhooks, newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.events(Filter(states=states, source=source), limit=limit)
     output.show({"events": selected}, formatting.events_table(selected), as_json=as_json)
@@ -152,7 +152,7 @@ def events(states: tuple[str, ...], source: str | None, limit: int, as_json: boo
 @click.argument("id")
 @as_json
 def show(id: str, as_json: bool) -> None:
-    """Show a lead's history. ID is an event ID, a booking ID or a Propexo job ID."""
+    """Show the history of one lead. ID is an event ID, a booking ID or a Propexo job ID."""
     settings = settings_from()
     with opened_store(settings) as store, store.transaction() as tx:
         why_unsent = verdict_of(store, (), settings, utc_now()).why_unsent

@@ -1,4 +1,4 @@
-"""``alarms``: list the problems that people are notified of, test the services, stop reminders."""
+"""Define ``adapter alarms``, which lists, tests, acknowledges and snoozes alarms."""
 
 import datetime as dt
 import sys
@@ -17,7 +17,7 @@ from adapter.settings import settings_from
 from adapter.store import Transaction
 from adapter.store.alarm_log import Alarm
 
-_source_option = click.option("--source", default="", help="Only the alarm for this source.")
+_source_option = click.option("--source", default="", help="Source to which the alarm applies.")
 
 
 @click.group(
@@ -33,10 +33,10 @@ _source_option = click.option("--source", default="", help="Only the alarm for t
 @as_json
 @click.pass_context
 def alarms(context: click.Context, limit: int, as_json: bool) -> None:
-    """List the alarms, those that last first.
+    """List alarms, with ongoing problems first.
 
-    The services in ADAPTER_ALARMS tell people when a problem begins and is over, and every four
-    hours while it lasts.
+    The services in ADAPTER_ALARMS notify people when a problem begins, every four hours while it
+    lasts, and when it ends.
     """
     if context.invoked_subcommand is not None:
         return
@@ -48,7 +48,7 @@ def alarms(context: click.Context, limit: int, as_json: bool) -> None:
 
 def _text(alarm: Alarm) -> str:
     name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
-    over = f", over {utc(alarm.ended_at)}" if alarm.ended_at else ""
+    over = f", ended {utc(alarm.ended_at)}" if alarm.ended_at else ""
     told = f", sent {utc(alarm.sent_at)}" if alarm.sent_at else ", not sent"
     by = f", acknowledged by {alarm.acknowledged_by}" if alarm.acknowledged_by else ""
     until = f", snoozed until {utc(alarm.snoozed_until)}" if alarm.snoozed_until else ""
@@ -61,12 +61,12 @@ def _text(alarm: Alarm) -> str:
 def test(as_json: bool) -> None:
     """Send a test message to each service in ADAPTER_ALARMS.
 
-    The exit code is 1 if a service did not accept it.
+    The exit code is 1 if a service does not accept the message.
     """
     settings = settings_from()
     if not settings.alarms:
-        output.fail("ADAPTER_ALARMS is not set, so no one is notified of problems")
-    message = message_of(settings, [Line(Level.OK, "test", "A test. Nothing is wrong.")])
+        output.fail("ADAPTER_ALARMS is not set, so nobody is notified of problems; set it")
+    message = message_of(settings, [Line(Level.OK, "test", "This is a test. There is no problem.")])
     errors = Notifier(settings.alarms).send_to_each(message)
     rows = [
         (number, service_of(url), error or "accepted")
@@ -83,9 +83,10 @@ def test(as_json: bool) -> None:
 @_source_option
 @by_option
 def acknowledge(code: str, source: str, by: str) -> None:
-    """End the reminders of an alarm, because you take care of it.
+    """Stop the reminders of an alarm, because you are working on the problem.
 
-    Its end is still reported. CODE is in the message and in `adapter alarms`.
+    You are still notified when the problem ends. CODE is the alarm's code, which is shown in the
+    message and by `adapter alarms`.
     """
     _change(code, source, by, "acknowledged", lambda tx: tx.alarms.acknowledge(code, source, by))
 
@@ -99,11 +100,11 @@ def acknowledge(code: str, source: str, by: str) -> None:
     required=True,
     callback=read_period,
     metavar="PERIOD",
-    help="How long, such as 2h or 3d.",
+    help="Length of the pause, such as 2h or 3d.",
 )
 @by_option
 def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
-    """Send no messages about an alarm for a while. If it still lasts then, send one."""
+    """Send no messages about an alarm for a while, then remind you if it is ongoing."""
     until = utc_now() + period
     _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
 
@@ -115,6 +116,6 @@ def _change(
     with opened_store(settings_from()) as store, store.transaction() as tx:
         count = change(tx)
         if not count:
-            output.fail(f"there is no alarm {scope} that lasts; `adapter alarms` lists them")
+            output.fail(f"there is no open alarm {scope}; run `adapter alarms` to list the alarms")
         tx.audit.record(f"alarm_{action}", by=by, at=utc_now(), detail=scope)
     click.echo(f"{action}: {count}")

@@ -1,4 +1,4 @@
-"""Define ``communities aliases``, which assigns the properties that sources send."""
+"""Define ``adapter communities aliases``, which manages the sources' names for communities."""
 
 import contextlib
 import getpass
@@ -30,13 +30,13 @@ from adapter.settings import settings_from
     ),
 )
 @as_json
-@click.option("--yaml", "as_yaml", is_flag=True, help="Print lines for communities.yaml.")
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the lines to add to communities.yaml.")
 @click.pass_context
 def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
-    """List the names that users have assigned to communities, or change them.
+    """List the names for communities that users have added, or change them.
 
-    These names are in the database and apply in addition to those in communities.yaml. All
-    processes use a change within seconds.
+    These names are stored in the database, and apply in addition to those in communities.yaml.
+    All processes apply a change within seconds.
     """
     if context.invoked_subcommand is not None:
         return
@@ -50,8 +50,8 @@ def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
 @click.argument("source")
 @click.argument("name")
 @click.argument("community")
-@click.option("--attribution", help="Attribution ID of SOURCE, if communities.yaml has none.")
-@click.option("--book", is_flag=True, help="Also book the leads that wait for this name.")
+@click.option("--attribution", help="Attribution ID for SOURCE, if communities.yaml has none.")
+@click.option("--book", is_flag=True, help="Also book the leads that are held because of NAME.")
 @as_json
 @click.pass_obj
 def add(
@@ -63,7 +63,7 @@ def add(
     book: bool,
     as_json: bool,
 ) -> None:
-    """Assign NAME, which SOURCE sends, to COMMUNITY (a key)."""
+    """Use COMMUNITY for leads from SOURCE with the property NAME."""
     alias = Alias(
         source=source,
         key=key_from_value(name) or "",
@@ -87,9 +87,9 @@ def add(
 @as_json
 @click.pass_obj
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
-    """Remove an assigned NAME. Leads that were not sent yet are held again.
+    """Remove a NAME. Leads with this name that were not sent are held again.
 
-    The tours that may already be in Knock are listed.
+    The command lists tours that may already be in Knock.
     """
     with _live(folder) as (_, operation):
         taken = operation.remove(source, key_from_value(name) or "")
@@ -103,7 +103,7 @@ def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _live(folder: Path) -> Iterator[tuple[LiveSources, Aliases]]:
-    """Yield the current sources and the operation on aliases."""
+    """Yield the current sources, and an object that changes their names for communities."""
     settings = settings_from()
     files = registry.load(folder, settings.policy)
     with opened_store(settings) as store:

@@ -1,4 +1,4 @@
-"""Define ``encryption``, which creates and rotates keys for stored requests."""
+"""Define ``adapter encryption``, which creates and rotates keys for stored requests."""
 
 import base64
 import os
@@ -17,7 +17,7 @@ from adapter.settings import settings_from
 
 @click.group(epilog=examples("adapter encryption key", "adapter encryption rotate"))
 def encryption() -> None:
-    """Create keys and encrypt stored requests with them."""
+    """Create encryption keys, and re-encrypt stored requests."""
 
 
 @encryption.command(epilog=examples("adapter encryption key"))
@@ -29,18 +29,19 @@ def key() -> None:
 @encryption.command(epilog=examples("adapter encryption rotate"))
 @as_json
 def rotate(as_json: bool) -> None:
-    """Encrypt all stored requests with the first key, including those not encrypted yet.
+    """Encrypt all stored requests with the first key in ADAPTER_ENCRYPTION_KEYS.
 
-    If the first key is `off`, decrypt them. Set the keys and restart the adapter first. The adapter
-    can keep running, and you can repeat a run that was interrupted. If the exit code is 1, some
-    requests remain: run the command again. Requests whose key is not set are skipped and listed.
+    If the first key is `off`, the requests are decrypted instead. Set the keys and restart the
+    adapter first. The adapter can be running meanwhile, and an interrupted run can be repeated. If
+    the exit code is 1, some requests remain, so run the command again. Requests whose key is not
+    set are skipped and listed.
     """
     settings, done = settings_from(), 0
 
     def show_progress(count: int) -> None:
         nonlocal done
         done = count
-        click.echo(f"\rstored again: {count:,}", nl=False, err=True)
+        click.echo(f"\rrequests processed: {count:,}", nl=False, err=True)
 
     sources = load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
@@ -49,8 +50,8 @@ def rotate(as_json: bool) -> None:
     lines = undecryptable_lines(lost)
     if others := remaining - len(lost.events) - len(lost.rejections):
         lines.append(
-            f"{others} requests are in use, or were stored with other keys since: restart the "
-            "adapter with the same ADAPTER_ENCRYPTION_KEYS, and run this again"
+            f"{others} requests are in use, or were stored with other keys meanwhile; restart the "
+            "adapter with the same ADAPTER_ENCRYPTION_KEYS, and run this command again"
         )
     if not lines:
         lines = ["done; the other keys are no longer needed once all processes use these keys"]

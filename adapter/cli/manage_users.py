@@ -1,4 +1,4 @@
-"""Define ``users``, which lists, adds and removes console users."""
+"""Define ``adapter users``, which lists, adds and removes console users."""
 
 import getpass
 
@@ -47,7 +47,7 @@ def users(context: click.Context, as_json: bool) -> None:
     "--role",
     type=click.Choice(ROLES),
     default="operate",
-    help="read: view leads; operate: also release, discard, confirm and replay them.",
+    help="Users with the role operate can change leads. Users with the role read can only view.",
 )
 @click.option(
     "--print",
@@ -56,7 +56,7 @@ def users(context: click.Context, as_json: bool) -> None:
     help="Only print an entry for ADAPTER_USERS; do not add the user.",
 )
 def add(name: str, role: str, only_print: bool) -> None:
-    """Add user NAME, or change their password and role. The command asks for the password."""
+    """Add a console user, or change a user's password and role. Asks for the password."""
     # Never take it as an option, because other accounts can read a process's arguments.
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)
@@ -72,7 +72,7 @@ def add(name: str, role: str, only_print: bool) -> None:
 @users.command(epilog=examples("adapter users remove ana"))
 @click.argument("name")
 def remove(name: str) -> None:
-    """Remove user NAME and end their sessions."""
+    """Remove a console user and end their sessions."""
     settings = settings_from()
     with opened_store(settings) as store:
         sign_in = _sign_in(settings, store)
@@ -80,8 +80,8 @@ def remove(name: str) -> None:
         is_last = not sign_in.users()
     if not is_removed:
         output.fail(
-            f"there is no user {name} in the database; remove users in ADAPTER_USERS from that "
-            "setting"
+            f"there is no user {name} in the database; to remove a user who is defined in "
+            "ADAPTER_USERS, change that setting"
         )
     click.echo(f"Removed user {name}.")
     if is_last:

@@ -1,4 +1,4 @@
-"""Define ``map``, which shows the result of mapping a body as text, JSON or a test."""
+"""Define ``adapter map``, which shows the result of mapping a webhook's body."""
 
 import datetime as dt
 import json
@@ -44,7 +44,7 @@ REASON_TITLES = {
 @click.option(
     "--content-type", help="Content type of the body. By default, it depends on the file extension."
 )
-@click.option("--now", help="When the body was received, as an ISO 8601 instant. Default: now.")
+@click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map(
@@ -56,11 +56,11 @@ def map(
     as_json: bool,
     as_test: bool,
 ) -> None:
-    """Show the result of mapping a body.
+    """Show the appointment that a webhook would create.
 
-    SOURCE is a mapping's name or file. FILE contains the body, or is - for stdin. The command uses
-    neither the network nor the database, and works even if the mapping's tests fail. The exit code
-    is 0 only if an appointment would be booked or a guest card (prospect) created.
+    SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
+    The command does not use the network or the database, and works even if the mapping's tests
+    fail. The exit code is 0 only if an appointment would be booked or a guest card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
@@ -99,7 +99,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print a test for the mapping. Past times are accepted unless ``--now`` is given."""
+    """Print the result as a test. Tours in the past are accepted unless ``--now`` is given."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
@@ -116,7 +116,7 @@ def _warn(source: Source) -> None:
 
 
 def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
-    """Return the result as JSON-compatible data. Reasons without an item become an extra item."""
+    """Return the result of a mapping as JSON-compatible data."""
     whole = [Item(outcome=mapped.outcome, reasons=mapped.reasons)] if mapped.reasons else []
     items = [dump(item, "outcome appointment reasons") for item in (*mapped.items, *whole)]
     return {"outcome": mapped.outcome, "items": items, "dedupe_key": mapped.dedupe_key}

@@ -1,4 +1,4 @@
-"""Define commands for mapping authors: ``check``, ``explain`` and ``schema``."""
+"""Define ``adapter check``, ``explain`` and ``schema`` for authors of mappings."""
 
 import contextlib
 import sys
@@ -29,7 +29,7 @@ mappings_option = click.option(
     "--mappings",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder with the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
+    help="Folder that contains the mappings. Default: ADAPTER_MAPPINGS_DIR, or mappings.",
 )
 
 
@@ -45,7 +45,7 @@ mappings_option = click.option(
 @click.option(
     "--environment",
     is_flag=True,
-    help="Also check all else that web and worker need to start: settings, secrets, PostgreSQL.",
+    help="Also check the settings, secrets and database that web and worker need to start.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -96,7 +96,7 @@ def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path, or the path of the source with this name."""
+    """Return the path as given, or the path of the mapping with this name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -107,7 +107,7 @@ def _display_name(path: Path) -> str:
 
 
 def source_named(name: str, folder: Path | None) -> Source:
-    """Load a source by name or file, even if its tests fail."""
+    """Load a mapping by its name or file, even if its tests fail."""
     file = Path(name)
     if file.suffix == ".yaml":
         folder, name = file.parent, file.stem
@@ -116,7 +116,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file that was given on the command line, or stdin for ``-``."""
+    """Read a file that was named on the command line, or stdin if the name is ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -130,7 +130,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain what a mapping reads for each field, and how."""
+    """Explain which paths a mapping reads for each field, and how."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()
@@ -140,5 +140,5 @@ def explain(name: str, folder: Path | None, as_json: bool) -> None:
 
 @click.command(epilog=examples("adapter schema > docs/mapping.schema.json"))
 def schema() -> None:
-    """Print the JSON Schema for mapping files, for use in editors."""
+    """Print the JSON Schema for mapping files."""
     output.print_json(mapping_schema())

@@ -1,4 +1,4 @@
-"""Define ``new``, which drafts a mapping from samples or from stored webhooks."""
+"""Define ``adapter new``, which drafts a mapping from samples or stored webhooks."""
 
 import difflib
 import getpass
@@ -27,7 +27,7 @@ MOST_KEPT: Final = 5
 
 
 class Sample(NamedTuple):
-    """A webhook's body, how its file name ends, and what it contains."""
+    """The body of a sample webhook, with its file extension and parsed payload."""
 
     body: bytes
     suffix: str
@@ -65,7 +65,7 @@ def new(
     folder: Path | None,
     content_type: str | None,
 ) -> None:
-    """Draft a new mapping from real bodies of the sender's webhooks.
+    """Create a draft of a mapping from samples of a sender's webhooks.
 
     Each FILE contains one body. The more of them there are, the better the draft: use one of each
     kind, such as a tour, a lead without a time and a cancellation. The command copies up to five
@@ -107,7 +107,7 @@ def _from_file(file: Path, content_type: str | None) -> Sample:
 
 
 def _stored(name: str, last: int) -> list[Sample]:
-    """Return the latest stored webhooks that can be parsed, oldest first."""
+    """Return a source's latest stored webhooks that can be parsed, oldest first."""
     from adapter.cli.leads import opened_store  # only --stored needs the database
     from adapter.operations.backtest import recent
 
@@ -136,7 +136,7 @@ def _suffix(content_type: str) -> str:
 
 
 def _write_samples(folder: Path, name: str, samples: Sequence[Sample]) -> list[Path]:
-    """Write the samples that differ most, with made-up people. Overwrite no file."""
+    """Write the most diverse samples to new files, with made-up people instead of renters."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for number, sample in enumerate(_most_different(samples)):
@@ -152,7 +152,7 @@ def _free_file(folder: Path, name: str, suffix: str) -> Path:
 
 
 def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
-    """Yield up to five samples. Each adds most to the paths and event types of those before it."""
+    """Yield up to five samples, starting with the one that has the most paths."""
     left = [(sample, _features(sample.payload)) for sample in samples]
     seen: set[str] = set()
     for _ in range(MOST_KEPT):
@@ -165,7 +165,7 @@ def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
 
 
 def _features(payload: Any) -> set[str]:
-    """Return the paths with a value. Few-worded values count too, such as event types."""
+    """Return what distinguishes a payload: its paths, and values such as event types."""
     observed = draft_from_samples("x", [payload])
     values = observed.observed.values
     paths = {path for path in values if observed.observed.filled(path)}
@@ -185,7 +185,7 @@ def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
 
 
 def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
-    """Yield what to add to communities.yaml for the names in the samples."""
+    """Yield the lines to add to communities.yaml for the names that occur in the samples."""
     names = draft.communities()
     if not names:
         return
@@ -198,7 +198,7 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
 
 
 def _known(communities: Path) -> dict[str, str]:
-    """Return the community for each of its names, in lower case."""
+    """Return communities by each of their names in lower case."""
     if not communities.exists():
         return {}
     data = document_from_file(communities)[0].data

@@ -9,7 +9,7 @@ from adapter.operations.serializers import to_json
 
 
 def show(data: Any, text: str, *, as_json: bool) -> None:
-    """Print ``data`` as JSON if requested, else ``text``."""
+    """Print ``data`` as JSON if ``as_json`` is True, otherwise print ``text``."""
     if as_json:
         print_json(data)
     else:
@@ -22,6 +22,6 @@ def print_json(data: Any) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Print an error and exit with code 1."""
+    """Print an error message and exit with code 1."""
     click.echo(f"adapter: {message}", err=True)
     sys.exit(1)

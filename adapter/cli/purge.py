@@ -1,4 +1,4 @@
-"""Define ``purge``, which deletes a renter's data on request, or all data older than N days."""
+"""Define ``adapter purge``, which deletes one renter's data or all old data."""
 
 import dataclasses
 import sys
@@ -48,19 +48,20 @@ def purge(
     by: str,
     as_json: bool,
 ) -> None:
-    """Delete payloads and renters' personal data.
+    """Delete payloads and personal data.
 
     Personal data includes names, contacts and notes. IDs, states and times are kept. Leads that
-    need review are discarded. A lead that is being sent to Knock is kept and listed, and the exit
-    code is 1; run the command again later. Data in Knock and in your backups is not deleted. A
-    stored request whose encryption key is not set cannot be searched for a contact; it is listed,
-    and the exit code is 1. If a webhook is sent again, it is still recognized as a repeat and does
-    not restore any data.
+    need review are discarded. If a deleted webhook is sent again, it is still recognized as a
+    repeat, and no data is restored. Data in Knock and in your backups is not deleted.
+
+    The exit code is 1 if some data remains, which is then listed. A lead that is being sent to
+    Knock is kept, so run the command again later. A stored request whose encryption key is not set
+    cannot be searched for a contact.
     """
     if sum(one is not None for one in (email, phone, days)) != 1:
-        raise click.UsageError("give exactly one of --email, --phone and --older-than")
+        raise click.UsageError("specify exactly one of --email, --phone and --older-than")
     if days is not None and dry_run:
-        raise click.UsageError("--dry-run needs --email or --phone")
+        raise click.UsageError("--dry-run requires --email or --phone")
     settings = settings_from()
     contact = _contact(email, phone, settings.policy) if days is None else None
     with opened_store(settings) as store:
@@ -83,7 +84,7 @@ def purge(
 
 def _lost_lines(lost: Undecryptable) -> list[str]:
     lines = formatting.undecryptable_lines(lost)
-    hint = "they may contain this contact: add the key and run this again, or use --older-than"
+    hint = "they may contain this contact; add their keys and run this again, or use --older-than"
     return [*lines, hint] if lines else []
 
 
@@ -133,5 +134,5 @@ def _text(result: dict[str, Any]) -> str:
     erased = [one for one in result["events"] if one not in result["left"]]
     lines = [f"{verb}: {len(erased)} leads, {len(result['rejections'])} rejected requests"]
     lines += [f"  event {one}" for one in erased]
-    lines += [f"being sent to Knock, try again later: event {one}" for one in result["left"]]
+    lines += [f"  event {one} is being sent to Knock; try again later" for one in result["left"]]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Define ``rejections``, which lists, shows and retries rejected requests."""
+"""Define ``adapter rejections``, which lists, shows and retries rejected requests."""
 
 import dataclasses
 import getpass
@@ -32,7 +32,7 @@ from adapter.webhooks.endpoints import build_endpoint
 def rejections(context: click.Context, source: str | None, limit: int, as_json: bool) -> None:
     """List rejected requests, newest first.
 
-    Use `retry` to verify them again and accept those that pass.
+    Use `retry` to verify these requests again and accept those that are valid now.
     """
     if context.invoked_subcommand is not None:
         return
@@ -45,7 +45,7 @@ def rejections(context: click.Context, source: str | None, limit: int, as_json: 
 @rejections.command(epilog=examples("adapter rejections show 12"))
 @click.argument("id", type=click.IntRange(min=1))
 def show(id: int) -> None:
-    """Print a rejected request as JSON, with its body, which contains personal data."""
+    """Print a rejected request as JSON, including its body with personal data."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         rejection = tx.rejections.get(id)
     if rejection is None:
@@ -62,11 +62,11 @@ def show(id: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count the requests that would be accepted.")
 @as_json
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
-    """Verify SOURCE's rejected requests with the current secrets and accept those that pass.
+    """Verify a source's rejected requests again, and accept those that are valid now.
 
-    A signed timestamp is compared with the time when the request was received. A request that was
-    accepted in the meantime counts as a repeat and is not booked again. Requests whose encryption
-    key is not set are skipped and listed, and the exit code is 1.
+    Signed timestamps are compared with the time at which the request was received. A request that
+    was accepted in the meantime counts as a repeat and is not booked again. If the encryption keys
+    of some requests are not set, these requests are skipped and listed, and the exit code is 1.
     """
     settings = settings_from()
     known = load_one(settings.mappings_dir, source, settings.policy)

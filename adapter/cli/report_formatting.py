@@ -1,4 +1,4 @@
-"""Format rejections, sources, groups and the status for terminals."""
+"""Format rejected requests, sources, review groups and the status for the terminal."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ MOST_NAMES = 5
 
 
 def rejections_table(rejections: Iterable[RejectionSummary]) -> str:
-    """Format rejected requests, one per line."""
+    """Format rejected requests as a table with one line each."""
     return table(
         ("id", "source", "received", "reason", "sender", "bytes", "can be retried"),
         ([*rejection_as_dict(rejection).values()] for rejection in rejections),
@@ -28,7 +28,7 @@ def rejections_table(rejections: Iterable[RejectionSummary]) -> str:
 
 
 def sources_text(sources: Iterable[Mapping[str, Any]]) -> str:
-    """Format the sources from :mod:`adapter.cli.sources`, several lines each."""
+    """Format the list of sources, with several lines for each."""
     return "\n\n".join("\n".join(_source_lines(source)) for source in sources)
 
 
@@ -59,7 +59,7 @@ def _source_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -> str:
-    """Describe a secret by its name, its position in the list, and how long ago it was used."""
+    """Describe a secret by its name, its position in the list, and when it was last used."""
     number = secrets.index(secret) + 1
     ordinal = {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
     age = ago(secret["last_used_at"], utc_now())
@@ -67,7 +67,7 @@ def _place_of(secret: Mapping[str, Any], secrets: Sequence[Mapping[str, Any]]) -
 
 
 def _unknown_lines(source: str, unknown: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return lines that list a source's unknown community names and explain the fix."""
+    """Return lines that list a source's unknown community names and explain how to fix them."""
     lines = [
         f"  unknown community {_value(one['value'])} ({one['path'] or 'no path'}): "
         f"{one['waiting']} held, last one {utc(one['last_at'])}"
@@ -82,7 +82,7 @@ def _value(value: Any) -> str:
 
 
 def group_text(group: Group) -> str:
-    """Format a group of leads with the same problem."""
+    """Format a group of leads that need review because of the same problem."""
     issue, advice = group.issue, advice_for(group.issue)
     count = "1 lead" if group.leads == 1 else f"{group.leads} leads"
     soonest = f", soonest tour {utc(group.soonest_at)}" if group.soonest_at else ""
@@ -96,7 +96,7 @@ def group_text(group: Group) -> str:
 
 
 def decisions_text(report: DecisionReport) -> str:
-    """Format the automatic decisions, by rule and source."""
+    """Format automatic decisions about leads, by rule and source."""
     count = "1 lead was" if report.leads == 1 else f"{report.leads} leads were"
     lines = [f"{count} decided automatically since {utc(report.since)}"]
     for rule, counts in itertools.groupby(report.decisions, key=lambda one: one.rule):
@@ -118,7 +118,7 @@ def _decision_line(one: DecisionCount) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Format the verdict. If there are problems, list each with what to do about it."""
+    """Format the verdict on the adapter's health, with a fix for each problem."""
     lines = [verdict.headline, *verdict.notes]
     for one in verdict.problems:
         if one.level is not Level.NOTE:
@@ -127,7 +127,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def overview_text(overview: Overview) -> str:
-    """Format the overview."""
+    """Format the overview of sources, the review queue and sending."""
     sending = overview.sending
     lines = [verdict_text(overview.verdict), ""]
     since = f", oldest since {utc(overview.oldest_waiting_at)}"
@@ -143,7 +143,7 @@ def overview_text(overview: Overview) -> str:
 
 
 def pause_lines(pauses: Iterable[Pause]) -> list[str]:
-    """Format the pauses, one per line."""
+    """Format users' pauses, one per line."""
     return [
         f"paused: {pause.scope}, since {utc(pause.since)} by {pause.by}: {pause.reason}"
         for pause in pauses

@@ -1,4 +1,4 @@
-"""Define ``queue``, ``decisions``, ``stats``, ``export``, ``backtest`` and ``audit``."""
+"""Define the commands that report: ``queue``, ``decisions``, ``stats``, ``audit`` and others."""
 
 import datetime as dt
 import getpass
@@ -38,10 +38,10 @@ from adapter.store import Filter, ReviewQueue
 @limit_option
 @as_json
 def queue(group: str | None, limit: int, as_json: bool) -> None:
-    """List leads that need review, grouped by problem, and what is paused.
+    """List leads that need review, grouped by problem.
 
-    With GROUP, list the leads in this group. Each group shows the problem and what to do about it.
-    After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
+    Each group shows the problem and how to fix it. With GROUP, the command lists the leads in this
+    group. After fixing a mapping, run `adapter replay`. For a single lead, use `adapter release`,
     `confirm` or `discard`.
     """
     settings = settings_from()
@@ -76,16 +76,16 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
     default="1d",
     callback=read_period,
     metavar="PERIOD",
-    help="Period to report on, such as 12h or 7d.",
+    help="Length of the period to report on, such as 12h or 7d.",
 )
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     """Report automatic decisions about leads.
 
-    These are leads that were merged, replaced, discarded or ignored automatically. Undo a decision
-    with `adapter release ID --anyway` or `--another-person`. The report also lists contacts that
-    several people share.
+    The report contains leads that were merged, replaced, discarded or ignored automatically, and
+    contacts that several people share. To undo a decision, run `adapter release ID` with --anyway
+    or --another-person.
     """
     settings = settings_from()
     with opened_store(settings) as store:
@@ -99,11 +99,11 @@ def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
     "--check",
     "is_check",
     is_flag=True,
-    help="Print only the problems. The exit code is 1 for warnings, 2 if something is broken.",
+    help="Print only problems, and exit with 1 for warnings or 2 if something is broken.",
 )
 @as_json
 def stats(is_check: bool, as_json: bool) -> None:
-    """Show problems, sources, the send queue, and outcomes."""
+    """Show problems, sources, the send queue and recent outcomes."""
     settings = settings_from()
     names = registry.names_in(settings.mappings_dir)
     if is_check:
@@ -133,17 +133,17 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
 )
 @filter_options
 @click.option(
-    "--sums", is_flag=True, help="Print counts by source and community instead of bookings."
+    "--sums", is_flag=True, help="Print counts for each source and community instead of bookings."
 )
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
-    """Print bookings as CSV, or counts with --sums.
+    """Export bookings as CSV, or only their counts.
 
-    You can compare the counts with a portal's invoice.
+    The counts can be compared with a listing portal's invoice.
     """
     if as_json and not sums:
         raise click.UsageError(
-            "--json needs --sums; for bookings as JSON, use `adapter bookings --json`"
+            "--json requires --sums; for bookings as JSON, use `adapter bookings --json`"
         )
     selection = Filter(**options)
     with opened_store(settings_from()) as store:
@@ -175,8 +175,9 @@ def export(sums: bool, as_json: bool, **options: Any) -> None:
 def backtest(name: str, file: Path, last: int, as_json: bool) -> None:
     """Compare an edited mapping with the current one.
 
-    FILE is the edited mapping, which is applied to the latest webhooks from SOURCE. Nothing is sent
-    or stored. The exit code is 1 if anything would change.
+    FILE is the edited mapping. The command applies both mappings to the latest stored webhooks from
+    SOURCE and prints the differences. Nothing is sent or changed. The exit code is 1 if there are
+    differences.
     """
     settings = settings_from()
     edited = registry.load_text(
@@ -209,7 +210,7 @@ def _compared_lines(compared: list[Compared]) -> Iterator[str]:
 @limit_option
 @as_json
 def audit(by: str | None, lead: int | None, limit: int, as_json: bool) -> None:
-    """List user actions, such as views, releases and discards."""
+    """List users' actions, such as views, releases and discards."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         acts = tx.audit.entries(by=by, lead_id=lead, limit=limit)
     rows = ((act.at, act.by, act.action, act.lead_id, act.detail) for act in acts)

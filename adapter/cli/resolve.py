@@ -1,4 +1,4 @@
-"""Define ``release``, ``confirm``, ``discard`` and ``replay``, which resolve leads in review."""
+"""Define ``adapter release``, ``confirm``, ``discard`` and ``replay`` for leads in review."""
 
 import sys
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ Operation = TypeVar("Operation", Repairs, Replays)
 
 
 def _build(operation: type[Operation], store: Database) -> Operation:
-    """Create an operation with this store and the current mappings."""
+    """Create an object for an operation, with this database and the current mappings."""
     settings = settings_from()
     files = registry.load(settings.mappings_dir, settings.policy)
     return operation(settings, store, live_sources(settings, store, files), clock_of(store))
 
 
 def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Parse ``("last_name=Roe", "desired_num_bedrooms=1, 2")`` into fields."""
+    """Parse ``FIELD=VALUE`` options into a dictionary of field values."""
     changes = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
@@ -62,38 +62,38 @@ def _changes(pairs: tuple[str, ...]) -> dict[str, Any]:
     "pairs",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change this field before releasing. May be repeated.",
+    help="Change this field before the release. May be repeated.",
 )
 @click.option(
     "--not-in-knock",
     "is_not_in_knock",
     is_flag=True,
-    help="Confirm that you checked Knock and an unknown booking is not there.",
+    help="Confirm that you have checked Knock and the booking is not there.",
 )
 @click.option(
     "--anyway",
     "is_wanted_anyway",
     is_flag=True,
-    help="Release as the person's latest request, even if merged, replaced or canceled.",
+    help="Release the booking even if another request has replaced or canceled it.",
 )
 @click.option(
     "--another-person",
     "is_another_person",
     is_flag=True,
-    help="Treat the renter as another person, and move shared contacts to the notes.",
+    help="Treat the renter as a different person, and move shared contacts to the notes.",
 )
 @click.option(
     "--any-hour",
     "is_any_hour",
     is_flag=True,
-    help="Release even if the tour is outside tour hours or far in the future.",
+    help="Release the booking even if the tour is outside tour hours or far in the future.",
 )
 @by_option
 def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None:
     """Release a held, failed, expired or unknown booking.
 
-    Use --set to change fields first. Setting starts_at turns a lead without a time into a tour. If
-    its guest card already exists, the tour is booked in addition to the card.
+    A released booking is sent to Propexo. Use --set to change fields first. To turn a lead without
+    a tour time into a tour, set starts_at. If its guest card already exists, the card is kept.
     """
     with opened_store(settings_from()) as store:
         booking = _build(Repairs, store).release(id, _changes(pairs), by=by, **confirmed)
@@ -105,9 +105,10 @@ def release(id: int, pairs: tuple[str, ...], by: str, **confirmed: bool) -> None
 @click.option("--reason", required=True, help="Reason to record in the history.")
 @by_option
 def discard(id: int, reason: str, by: str) -> None:
-    """Discard a booking or a held event.
+    """Discard a booking or a held webhook.
 
-    Use this for a test, a lead that was handled by hand, or anything that is not a lead.
+    Use this command for tests, for leads that were handled by hand, and for webhooks that are not
+    leads.
     """
     with opened_store(settings_from()) as store:
         _build(Repairs, store).discard(id, reason, by=by)
@@ -118,10 +119,10 @@ def discard(id: int, reason: str, by: str) -> None:
 @click.argument("id", type=int)
 @by_option
 def confirm(id: int, by: str) -> None:
-    """Mark a tour as booked after checking Knock.
+    """Mark a tour as booked after finding it in Knock.
 
-    Use this if you saw the tour in Knock or booked it there yourself. If another source sends the
-    same tour later, it is a duplicate.
+    Use this command if you saw the tour in Knock or booked it there yourself. If another source
+    sends the same tour later, that lead becomes a duplicate.
     """
     with opened_store(settings_from()) as store:
         _build(Repairs, store).confirm(id, by=by)
@@ -150,24 +151,24 @@ def confirm(id: int, by: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Also replay booked, discarded and past leads. Renters may get a second email.",
+    help="Also replay booked, discarded and past leads, although renters may get a second email.",
 )
-@click.option("--reason", help="Reason for --force, to record in the history.")
+@click.option("--reason", help="Reason to record in the history. Required with --force.")
 @by_option
 @as_json
 def replay(
     dry_run: bool, force: bool, reason: str | None, by: str, as_json: bool, **selection: Any
 ) -> None:
-    """Map stored webhooks again after a mapping has been fixed.
+    """Map stored webhooks again after a mapping was fixed.
 
-    Leads that are being sent, booked, discarded or past are skipped. With --force and a --reason, a
-    booked lead is booked again, and a past tour is held so that an agent can choose another time.
-    Leads that are being sent or unknown are skipped even then.
+    Leads that are booked, discarded, in the past or being sent are skipped. With --force and
+    --reason, booked leads are booked again, and tours in the past are held so that an agent can
+    choose another time. Leads that are being sent or unknown are always skipped.
     """
     if not any(selection[name] for name in ("ids", "source", "states", "since")):
-        raise click.UsageError("give IDs, or select by --source, --state or --since")
+        raise click.UsageError("specify IDs, or select leads with --source, --state or --since")
     if force and not reason:
-        raise click.UsageError("--force needs --reason, which is kept in the history")
+        raise click.UsageError("--force requires --reason, which is recorded in the history")
     with opened_store(settings_from()) as store:
         with store.transaction() as tx:
             event_ids = tx.events.ids_to_replay(**selection)

@@ -1,4 +1,4 @@
-"""Define ``restored``, which finds what was sent since a backup, so nothing is sent twice."""
+"""Define ``adapter restored``, which resumes sending after the database was restored."""
 
 import datetime as dt
 import sys
@@ -31,19 +31,19 @@ from adapter.settings import settings_from
     "--since",
     type=click.DateTime(),
     callback=lambda _context, _option, at: at and at.replace(tzinfo=dt.UTC),
-    help="Time of the backup (UTC), or earlier. Default: when a worker last ran before it.",
+    help="Time of the backup or earlier (UTC). Default: when a worker last ran before the backup.",
 )
 @click.option(
     "--settle",
     "settle_seconds",
     type=click.IntRange(0, 86_400),
     default=300,
-    help="Seconds from the last possible POST until Propexo lists it. The command waits for that.",
+    help="Seconds to wait after sending has stopped, until Propexo lists everything that was sent.",
 )
 @click.option(
     "--nothing-lost",
     is_flag=True,
-    help="Only accept this database, because nothing was received or sent since the backup.",
+    help="Accept the database as it is, because nothing was received or sent after the backup.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -58,17 +58,17 @@ def restored(
     by: str,
     as_json: bool,
 ) -> None:
-    """Resume sending after the database was restored, moved or copied.
+    """Resume sending after the database was restored or moved.
 
-    The database does not know what was sent since the backup, so nothing is sent until you run
-    this. The command compares the database with Propexo's write log. Leads that were sent are
-    marked booked, tours whose webhook is lost are stored, so that a repeat is recognized, and the
-    other leads are sent.
+    The database does not contain what was sent after the backup, so nothing is sent until you run
+    this command. It compares the database with Propexo's write log. Leads that were sent are marked
+    as booked. Tours whose webhooks are lost are stored, so that repeats are recognized. All other
+    pending leads are then sent.
 
-    If the log may be incomplete, pending leads become `unknown`. They are searched for, and those
-    that are not found need review. The exit code is then 1.
+    If the log may be incomplete, pending leads become `unknown` and the exit code is 1. The adapter
+    searches for these leads in Propexo's lists. Leads that are not found need review.
 
-    Do not run this on a copy for tests, because it would book renters' tours a second time.
+    Do not run this command on a copy for tests, because renters' tours would be booked twice.
     """
     settings = settings_from()
     sources = load(settings.mappings_dir, settings.policy)
@@ -84,7 +84,7 @@ def restored(
         survey = _survey(restore, since)
         if not dry_run and not yes:
             click.echo("\n".join(_lines(survey)), err=True)
-            click.confirm("Record this, and resume sending?", abort=True, err=True)
+            click.confirm("Record these changes and resume sending?", abort=True, err=True)
         stored = () if dry_run else restore.apply(survey, by=by)
     text = [*_lines(survey), "nothing was changed (--dry-run)" if dry_run else "sending resumed"]
     data = _as_dict(survey, stored) | {"dry_run": dry_run}
@@ -104,7 +104,9 @@ def _wait(since_stop: dt.timedelta, settle_seconds: int) -> None:
     """Wait until Propexo must have listed the last possible POST."""
     seconds = settle_seconds - since_stop.total_seconds()
     if seconds > 0:
-        click.echo(f"waiting {seconds:.0f} s, until Propexo lists what was sent last", err=True)
+        click.echo(
+            f"waiting {seconds:.0f} s until Propexo lists everything that was sent", err=True
+        )
         time.sleep(seconds)
 
 
@@ -112,14 +114,14 @@ def _survey(restore: Restore, since: dt.datetime) -> Survey:
     try:
         return restore.survey(since)
     except UpstreamError as exc:
-        output.fail(f"Propexo's write log cannot be read: {exc}; sending stays suspended")
+        output.fail(f"cannot read Propexo's write log: {exc}; sending remains suspended")
 
 
 def _lines(survey: Survey) -> Iterator[str]:
     """Yield lines that explain what was found and what will happen."""
     yield f"since {utc(survey.since)}:"
-    yield f"{len(survey.sent)} leads were sent, and become booked when their job has succeeded"
-    yield f"{len(survey.lost)} tours or guest cards are in Knock, but their webhook is lost:"
+    yield f"{len(survey.sent)} leads were sent, and are marked booked once their jobs succeed"
+    yield f"{len(survey.lost)} tours or guest cards are in Knock, but their webhooks are lost:"
     for job, owner in survey.lost:
         at = local(job.starts_at, owner.community.timezone.key) or "guest card"
         name = person(job.parameters)
@@ -128,17 +130,17 @@ def _lines(survey: Survey) -> Iterator[str]:
         yield f"{len(survey.pending)} pending leads were not sent, and will be sent"
     else:
         yield (
-            f"{len(survey.pending)} pending leads become unknown: Propexo's write log lists "
-            f"{survey.listed} of {survey.expected} jobs that it should, so it proves nothing"
+            f"{len(survey.pending)} pending leads become unknown, because Propexo's write log "
+            f"lists only {survey.listed} of {survey.expected} known jobs"
         )
     if survey.senders:
         names, since = ", ".join(survey.senders), utc(survey.since)
         if survey.is_complete:
-            yield f"ask these senders to send everything again since {since}: {names}"
+            yield f"ask these senders to resend all webhooks since {since}: {names}"
         else:
             yield (
-                f"what was sent since {since} may be in Knock without being known here, and would "
-                f"be booked twice: look there before you ask these senders to send it: {names}"
+                f"leads sent since {since} may already be in Knock and could be booked twice. "
+                f"Check Knock before you ask these senders to resend their webhooks: {names}"
             )
 
 

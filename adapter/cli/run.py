@@ -1,4 +1,4 @@
-"""Define ``adapter run``, and ``web``, ``worker`` and ``migrate``, which run its parts."""
+"""Define ``adapter run``, ``web``, ``worker`` and ``migrate``."""
 
 import contextlib
 import logging
@@ -36,7 +36,7 @@ def run(port: int | None) -> None:
 
     PostgreSQL is embedded unless DATABASE_URL is set. The sandbox runs if PROPEXO_TOKEN is
     `sandbox`, or unset with an embedded PostgreSQL that has not booked in Knock.
-    A process that exits is restarted, and changed mappings are reloaded. Ctrl-C stops everything.
+    Processes that exit are restarted, and changed mappings are reloaded. Ctrl-C stops everything.
     """
     supervisor = Supervisor(
         run_environment(os.environ, port), echo=lambda text: click.echo(text, err=True)
@@ -50,7 +50,7 @@ def run(port: int | None) -> None:
 
 @contextlib.contextmanager
 def errors_as_json() -> Iterator[None]:
-    """Log why a process cannot start like its other log lines, unless a person reads them."""
+    """Log startup errors as JSON, unless the process runs in a terminal."""
     try:
         yield
     except AdapterError as exc:
@@ -63,7 +63,7 @@ def errors_as_json() -> Iterator[None]:
 
 
 def run_environment(environ: Mapping[str, str], port: int | None) -> dict[str, str]:
-    """Return the environment of `adapter run`, which listens on this machine by default."""
+    """Return the environment for ``adapter run``, which listens on this machine by default."""
     chosen = {"PORT": str(port)} if port is not None else {}
     return {**environ, "ADAPTER_HOST": environ.get("ADAPTER_HOST") or "127.0.0.1", **chosen}
 
@@ -96,7 +96,9 @@ def _announce_console(supervisor: Supervisor) -> None:
             key = SignIn(supervisor.settings, opened, utc_now).new_link()
     except StoreUnavailable:
         # Keep running during an outage, because the supervisor restarts PostgreSQL.
-        text = "console: no sign-in link, because PostgreSQL does not respond; restart to get one"
+        text = (
+            "console: no sign-in link, because PostgreSQL does not respond; restart to create one"
+        )
         click.echo(text, err=True)
         return
     if key is None:
@@ -111,18 +113,26 @@ def _announce_console(supervisor: Supervisor) -> None:
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PORT=8080 adapter web"))
 def web() -> None:
-    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`."""
+    """Run only the web process (gunicorn). It needs DATABASE_URL or a running `adapter run`.
+
+    While PostgreSQL cannot be used, the process responds with 503, including at startup.
+    """
     with errors_as_json():
         settings = settings_from()
+        logs.configure(settings.log_level)
         endpoints.check(settings)
         check_listening(settings)
-        store.check_reachable(database_url(settings))
+        try:
+            store.check_reachable(database_url(settings))
+        except StoreUnavailable as exc:
+            facts = {"part": "start", "reason": str(exc), "seconds": 0}
+            log.warning("postgresql_unavailable", extra=facts)
     become_web(settings)
 
 
 @click.command(epilog=examples("DATABASE_URL=postgresql://… PROPEXO_TOKEN=… adapter worker"))
 def worker() -> None:
-    """Run one worker. It needs DATABASE_URL or a running `adapter run`."""
+    """Run one worker process. It needs DATABASE_URL or a running `adapter run`."""
     # A SIGHUP then waits until the worker can reload. The mask is inherited through `execv`.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     with errors_as_json():
@@ -143,15 +153,13 @@ def worker() -> None:
 
 @click.command(epilog=examples("adapter migrate"))
 def migrate() -> None:
-    """Migrate the database to this version. This is safe to run repeatedly or concurrently."""
+    """Migrate the database to this version. It is safe to run this repeatedly."""
     settings = settings_from()
     if settings.database_url is not None:
         done = store.migrate(settings.database_url)
     else:
         with EmbeddedServer(settings.data_dir).running() as url:
             done = store.migrate(url)
-    click.echo(
-        f"migrated: {len(done)} steps" if done else "nothing to do: the database is up to date"
-    )
+    click.echo(f"migrated: {len(done)} steps" if done else "the database is already up to date")
     for name in done:
         click.echo(f"  {name}")

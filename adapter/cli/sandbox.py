@@ -14,7 +14,7 @@ from adapter.sandbox.validation import ENUMS
 
 
 def _enums_from(pairs: tuple[str, ...]) -> dict[str, list[str]]:
-    """Parse ``("pets=CATS,NONE",)`` into ``{"pets": ["CATS", "NONE"]}``."""
+    """Parse options such as ``pets=CATS,NONE`` into a dictionary of lists."""
     enums = {}
     for pair in pairs:
         name, equals, values = pair.partition("=")
@@ -49,7 +49,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--job-seconds",
     type=click.FloatRange(0, 86400),
     default=0.5,
-    help="How long a job stays PENDING.",
+    help="Seconds for which a job remains PENDING.",
 )
 @click.option(
     "--rate-limit",
@@ -62,7 +62,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    help="Delay of responses above 80% of the requests per minute (Propexo: 2).",
+    help="Delay of responses after 80% of the rate limit is used (Propexo: 2).",
 )
 @click.option(
     "--enum",
@@ -70,13 +70,13 @@ def _catalog_from(file: Path) -> Catalog:
     multiple=True,
     metavar="FIELD=VALUE,…",
     callback=lambda _context, _option, pairs: _enums_from(pairs),
-    help="Values to accept for pets, first_contact_type or tour_type. Default: none.",
+    help="Allowed values of pets, first_contact_type or tour_type. By default, none are allowed.",
 )
 @click.option(
     "--catalog",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=BUNDLED,
-    show_default="those of the bundled mappings",
+    show_default="communities of the bundled mappings",
     callback=lambda _context, _option, file: _catalog_from(file),
     help="JSON file that contains the communities to list.",
 )

@@ -1,4 +1,4 @@
-"""Define ``send``, which sends a signed webhook, and ``sign``, which prints a curl command."""
+"""Define ``adapter send`` and ``sign``, which sign webhooks like a lead source."""
 
 import json
 import sys
@@ -16,8 +16,10 @@ from adapter.settings import Settings, settings_from
 from adapter.webhooks import signed_client
 
 file_argument = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-to_option = click.option("--to", "url", help="URL of the adapter. [default: on this machine]")
-type_option = click.option("--content-type", help="[default: based on the file extension]")
+to_option = click.option("--to", "url", help="URL of the adapter. Default: this machine.")
+type_option = click.option(
+    "--content-type", help="Content type of the file. By default, it depends on the extension."
+)
 key_option = click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -41,7 +43,7 @@ def _request(
 
 
 def _secret(settings: Settings, source: Source) -> str:
-    """Return a source's newest secret, or an empty string if its mapping names no secret."""
+    """Return a source's newest secret, or an empty string if the source is unsigned."""
     if not source.secrets:
         return ""
     secret = settings.environ.get(source.secrets[-1], "")
@@ -61,9 +63,9 @@ def _secret(settings: Settings, source: Source) -> str:
 def sign(
     source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
 ) -> None:
-    """Print a curl command that sends FILE to SOURCE.
+    """Print a curl command that sends FILE as a webhook from SOURCE.
 
-    A signature with a timestamp is valid for only a few minutes.
+    If the signature contains a timestamp, the command is valid for only a few minutes.
     """
     click.echo(signed_client.curl(_request(source, file, url, content_type, key), str(file)))
 
@@ -82,9 +84,9 @@ def sign(
 def send(
     source: str, file: Path, url: str | None, content_type: str | None, key: Path | None
 ) -> None:
-    """Send FILE to SOURCE with a valid signature.
+    """Send FILE as a webhook from SOURCE, with a valid signature.
 
-    The adapter's response is printed. The exit code is 1 if the adapter rejects the webhook.
+    The command prints the adapter's response. The exit code is 1 if the webhook is rejected.
     """
     answer = signed_client.send(_request(source, file, url, content_type, key))
     click.echo(f"{answer.status} {json.dumps(answer.body)}")

@@ -1,4 +1,4 @@
-"""Define ``pause`` and ``resume``, which stop and restart sending."""
+"""Define ``adapter pause`` and ``resume``, which stop and restart sending."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,9 +19,9 @@ def _scope_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--community",
             default="",
-            help="Only bookings at this community (its key in communities.yaml).",
+            help="Apply this only to bookings at this community (a key in communities.yaml).",
         ),
-        click.option("--source", default="", help="Only bookings from this source."),
+        click.option("--source", default="", help="Apply this only to bookings from this source."),
     ):
         command = option(command)
     return command
@@ -29,7 +29,7 @@ def _scope_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _check_scope(source: str, community: str) -> None:
     if source and community:
-        raise click.UsageError("give --source or --community, not both")
+        raise click.UsageError("--source and --community cannot be combined; use only one")
 
 
 def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
@@ -44,15 +44,15 @@ def _show(text: str, pauses: Sequence[Pause], *, as_json: bool) -> None:
     )
 )
 @_scope_options
-@click.option("--reason", required=True, help="Reason, which is shown with the pause.")
+@click.option("--reason", required=True, help="Reason to show to users while sending is paused.")
 @by_option
 @as_json
 def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
-    """Stop sending bookings until `adapter resume`.
+    """Stop sending bookings until you run `adapter resume`.
 
-    Webhooks are still accepted and mapped, and bookings that Propexo has accepted are followed up.
-    Tours that start too soon in the meantime expire and need review. After this command returns, no
-    POST for a paused booking begins.
+    Webhooks are still accepted and mapped, and the adapter still checks bookings that Propexo has
+    accepted. Tours that start during the pause expire and need review. Once this command has
+    returned, no more requests are sent for the paused bookings.
     """
     _check_scope(**scope)
     settings = settings_from()
@@ -66,10 +66,10 @@ def pause(reason: str, by: str, as_json: bool, **scope: Any) -> None:
 @by_option
 @as_json
 def resume(by: str, as_json: bool, **scope: Any) -> None:
-    """Send bookings again after `adapter pause`.
+    """Resume sending bookings after `adapter pause`.
 
-    Without an option, this ends the pause of all bookings, a temporary pause that Propexo
-    requested, and the delays before retries. To end the pause of one source or community, name it.
+    Without --source or --community, this command ends the pause of all bookings, a temporary pause
+    that Propexo requested, and the delays before retries.
     """
     _check_scope(**scope)
     settings = settings_from()

@@ -1,4 +1,4 @@
-"""Define ``sources``, which shows each lead source, its signature and its recent traffic."""
+"""Define ``adapter sources``, which shows each lead source and its recent traffic."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]
 
 
 def source_url(settings: Settings, name: str) -> str:
-    """Return the URL for a source's webhooks."""
+    """Return the URL to which a source sends its webhooks."""
     start = settings.public_url or f"http://127.0.0.1:{settings.port}"
     return f"{start}/hooks/{name}"
 

@@ -26,6 +26,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "mappings_outdated": "A changed mapping was not loaded{since}. The previous one is in use.",
     "status_webhooks_failing": "Another system is not receiving our updates{since}.",
     "status_webhooks_given_up": "Another system has missed some of our updates.",
+    "database_slow": "The database is slow. Bookings may take longer.",
     "connections_low": "The database is almost out of connections.",
     "disk_low": "The database is almost out of disk space.",
     "clock_differs": "A server's clock is wrong.",

@@ -1,1 +1,1 @@
-"""The mapping language: YAML files that map webhooks to appointments."""
+"""Map webhooks to appointments according to YAML files, which are called mappings."""

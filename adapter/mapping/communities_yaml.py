@@ -1,4 +1,4 @@
-"""Load communities.yaml, which lists the communities and the names that each source uses."""
+"""Load communities.yaml, which lists all communities and each source's names for them."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ FILE: Final = "communities.yaml"
 
 
 class CommunitySchema(StrictSchema):
-    """One community."""
+    """The schema of one community in communities.yaml."""
 
     noun = "option"
     name = fields.String()
@@ -30,13 +30,13 @@ class CommunitySchema(StrictSchema):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communities:
-    """All communities, with the file they were loaded from, for error messages."""
+    """All communities, and the file from which they were loaded."""
 
     document: Document
     by_key: Mapping[str, Community]
 
     def aliases_of(self, source: str) -> dict[str, Community]:
-        """Return a source's communities, keyed by the names that it uses for them."""
+        """Return communities by the names that a source uses for them."""
         return {
             key_from_value(alias) or "": community
             for community in self.by_key.values()
@@ -44,17 +44,17 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities for which this source has a name."""
+        """Return the communities for which a source has a name."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 
 def examples_file(mapping: Path) -> Path:
-    """Return the path of the file with made-up communities for a mapping's samples, if any."""
+    """Return the path of a file with made-up communities for a mapping's tests."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
 def communities_from_folder(folder: Path) -> Communities:
-    """Load a folder's communities. Raise :class:`MappingErrors` if communities.yaml has errors."""
+    """Load a folder's communities. Raise :class:`MappingErrors` if the file has errors."""
     document, _ = document_from_file(folder / FILE)
     communities = communities_from_document(document)
     if document.has_errors:
@@ -63,7 +63,7 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return the valid communities, and add a problem to the document for each error."""
+    """Return the valid communities. Add a problem to the document for each invalid one."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:

@@ -1,4 +1,4 @@
-"""Guess the ``format:`` of dates and times, to suggest it to authors of mappings."""
+"""Guess the ``format:`` of dates and times in a sample, as a suggestion to authors of mappings."""
 
 import re
 from typing import Final
@@ -70,7 +70,7 @@ def _time(text: str) -> str:
 
 
 def hint(value: str, reason: str) -> str:
-    """Suggest a format for a value that is not ISO 8601, or an option for a suspicious offset."""
+    """Suggest an option for a value that could not be read, such as ``format:``."""
     format_text = format_from_text(value) if "in ISO 8601" in reason else ""
     if format_text:
         return f"; add format: {format_text}"

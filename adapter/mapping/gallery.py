@@ -1,4 +1,4 @@
-"""The gallery: ready-made mappings for real senders, with samples and tests."""
+"""Provide the gallery, which contains ready-made mappings for well-known senders."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ IDS_ONLY: Final = "ids only"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A sender in the gallery, with the facts that help users choose a mapping."""
+    """A sender in the gallery, with details that help users choose a mapping."""
 
     name: str
     description: str
@@ -44,13 +44,13 @@ class Entry:
 
 
 def gallery_folder(mappings: Path) -> Path:
-    """Return the gallery inside ``mappings`` if there is one, else the bundled gallery."""
+    """Return the gallery inside ``mappings`` if there is one, otherwise the bundled gallery."""
     own = mappings / FOLDER
     return own if own.is_dir() else BUNDLED / FOLDER
 
 
 def entries(gallery: Path, policy: Policy) -> list[Entry]:
-    """Return the gallery's senders, sorted by family and name.
+    """Return all senders in the gallery, sorted by family and name.
 
     Raise :class:`MappingErrors` if a mapping has errors.
     """
@@ -77,7 +77,7 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _content_of(sections: Mapping[str, Any]) -> str:
-    """Return what the webhooks contain, inferred from the mapping's fields and first test."""
+    """Return what a sender's webhooks contain: "bookable", "lead only" or "ids only"."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

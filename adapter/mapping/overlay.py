@@ -1,4 +1,4 @@
-"""Apply what users have put in place in the console to the sources that were loaded from files.
+"""Combine mappings and communities that users changed in the console with those from files.
 
 The newest decision counts. A mapping that was put in place is used only with the file that it
 replaced: if the file changes later, the file is used. A name in communities.yaml takes precedence
@@ -20,7 +20,7 @@ from adapter.settings import Policy
 def apply(
     files: Mapping[str, Source], overrides: Overrides, policy: Policy
 ) -> Mapping[str, Source]:
-    """Return the sources to use, given those loaded from files."""
+    """Return all sources with the changes that users have made in the console."""
     return {
         name: with_communities(
             with_version(source, overrides.versions.get(name), policy), overrides
@@ -30,12 +30,12 @@ def apply(
 
 
 def is_outdated(source: Source, version: MappingVersion) -> bool:
-    """Return True if the source's file has changed since the version was put in place."""
+    """Return True if the mapping's file has changed since a user replaced it in the console."""
     return version.file_hash != source.file_hash
 
 
 def with_version(source: Source, version: MappingVersion | None, policy: Policy) -> Source:
-    """Return the source with its version, or the source itself if the version is not usable."""
+    """Return the source with the mapping from the console, if that mapping can be used."""
     if version is None or version.text is None or is_outdated(source, version):
         return source
     loaded = loader.load_checked_text(source, version.text, policy)
@@ -73,7 +73,7 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
 
 
 def community_from(added: AddedCommunity) -> Community:
-    """Return the community that a user has added."""
+    """Create a community from one that a user has added in the console."""
     return Community(
         key=added.key,
         integration_id=added.integration_id,

@@ -1,4 +1,4 @@
-"""Mapping errors with their positions: ``file:line:column: field: message``."""
+"""Describe errors in mappings, in the format ``file:line:column: field: message``."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ class Problem:
 
     @classmethod
     def of_file(cls, file: object, message: str) -> "Problem":
-        """Return a problem that concerns a whole file or folder."""
+        """Create a problem that concerns a whole file or folder."""
         return cls(file=str(file), line=1, column=1, field="file", message=message)
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ class Problem:
 
 
 class MappingErrors(ConfigurationError):
-    """Raised for mappings with errors. The message lists the errors in order, one per line."""
+    """Raised if mappings have errors. The message lists all errors, one per line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))
@@ -38,7 +38,7 @@ class MappingErrors(ConfigurationError):
 
 
 def unknown(noun: str, name: str, known: Sequence[str]) -> str:
-    """Return the message for an unknown name: suggest a similar name or list all known ones."""
+    """Return an error message for an unknown name, with a similar name or all known names."""
     near = difflib.get_close_matches(name[:60], known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else f"; use one of {', '.join(known)}"
     return f"unknown {noun} {name[:60]!r}{hint}"

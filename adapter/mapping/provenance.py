@@ -1,4 +1,4 @@
-"""Trace an appointment's fields to lines in the mapping and locations in the payload."""
+"""Trace an appointment's fields back to lines in the mapping and locations in the payload."""
 
 import dataclasses
 import datetime as dt
@@ -40,7 +40,7 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """Where one line of a mapping found its values."""
+    """The origin of the values that one line of a mapping has read."""
 
     #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str
@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return each item's provenance, or an empty list if the body cannot be parsed. Never raise."""
+    """Return the origin of every field, for each item. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -69,8 +69,23 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
     ]
 
 
+def read_locations(source: Source, request: WebhookRequest) -> frozenset[Location]:
+    """Return the locations in the payload that the mapping reads, even if only in some cases."""
+    try:
+        whole = source.scope(request)
+    except PayloadError:
+        return frozenset()
+    numbers = range(len(source.compiled.item_scopes(whole)))
+    return frozenset(
+        location
+        for number in numbers
+        for used in source.used_paths
+        for location in _locate(source.compiled, whole.payload, number, used.path)
+    )
+
+
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
-    """Return the start of an item's tour as the sender wrote it (a naive datetime), or None.
+    """Return the tour's start time as the sender wrote it, without a time zone, or None.
 
     Used for a lead whose community, and therefore time zone, is not yet known.
     """
@@ -114,7 +129,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths that supplied a line's value."""
+    """Yield the paths from which a line of the mapping got its value."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
@@ -133,7 +148,7 @@ def _locate(
     path: Path,
     readers: Sequence[NamedReader] | None = None,
 ) -> list[Location]:
-    """Return a path's locations in the payload, even if it starts with a name under ``read:``.
+    """Return the locations in the payload that a path refers to, resolving names under ``read``.
 
     ``readers`` limits which of those names resolve; None means all of them. A reader can use only
     the names before its own, and may have the same name as the key that it reads.
@@ -154,7 +169,7 @@ def _locate(
 def _narrowed(
     locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Narrow a list's location to the element that was read. Return other locations unchanged."""
+    """Return the location of the list element that was read, if the reader reads a list."""
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
@@ -182,7 +197,7 @@ def _without_first(path: Path) -> Path | None:
 def _located_levels(
     levels: Sequence[ForEach], payload: Any, number: int
 ) -> Mapping[str, tuple[Location, Any]]:
-    """Return the location and value of the item at each level, for one item of the last level."""
+    """Return the location and value of each item that contains the item with this number."""
     combined: list[dict[str, tuple[Location, Any]]] = [{}]
     for level in levels:
         combined = [

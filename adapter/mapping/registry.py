@@ -1,8 +1,10 @@
-"""Load and check the lead sources in ``mappings/*.yaml`` and ``communities.yaml``."""
+"""Load and check the mappings and communities.yaml in a folder."""
 
+import difflib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader import loader
@@ -11,14 +13,17 @@ from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
 from adapter.settings import Policy
 
+#: More mappings than this are not listed in a message.
+MOST_LISTED: Final = 20
+
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
-    """Load a folder's sources. Raise :class:`MappingErrors` with all errors if there are any."""
+    """Load all mappings in a folder. Raise :class:`MappingErrors` if any of them has errors."""
     return _raise_errors(_loaded(folder, policy))
 
 
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
-    """Load one source from a folder, ignoring errors in other sources.
+    """Load one mapping from a folder, ignoring errors in other mappings.
 
     Unless ``strict``, it may be a draft. Raise :class:`MappingErrors` if it has errors.
     """
@@ -29,7 +34,7 @@ def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) ->
 def load_text(
     folder: Path, name: str, text: str, policy: Policy, *, strict: bool = False
 ) -> Source:
-    """Load a source from ``text`` instead of its file.
+    """Load a mapping from ``text`` instead of its file.
 
     Unless ``strict``, its signature and tests are not checked. Raise :class:`MappingErrors` if it
     has errors.
@@ -46,7 +51,7 @@ def problems_of(draft: Source) -> tuple[Problem, ...]:
 
 
 def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]:
-    """Return the names of mappings whose files differ from ``sources``, the loaded mappings.
+    """Return the names of mappings whose files have changed since they were loaded.
 
     If any mapping has an error, no mapping is reloaded, so even valid changes have no effect.
     """
@@ -61,7 +66,7 @@ def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of a folder's sources, even if they have errors.
+    """Return the names of all mappings in a folder, even those with errors.
 
     Raise :class:`MappingErrors` if the folder does not exist.
     """
@@ -71,13 +76,16 @@ def names_in(folder: Path) -> list[str]:
 
 
 def mapping_file(folder: Path, name: str) -> Path:
-    """Return a source's file. Raise :class:`MappingErrors` if it does not exist."""
+    """Return a mapping's file path. Raise :class:`MappingErrors` if the file does not exist."""
     file = folder / f"{name}.yaml"
     files = _mapping_files(folder)
     if file in files:
         return file
-    known = ", ".join(one.stem for one in files)
-    hint = f"; use one of {known}" if known else ""
+    known = [one.stem for one in files]
+    near = difflib.get_close_matches(name[:60], known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    if not near and 0 < len(known) <= MOST_LISTED:
+        hint = f"; use one of {', '.join(known)}"
     raise MappingErrors([Problem.of_file(folder, f"has no mapping {name[:60]}.yaml{hint}")])
 
 
@@ -86,7 +94,7 @@ def _mapping_files(folder: Path) -> list[Path]:
 
 
 def check_text(folder: Path, name: str, text: str, policy: Policy) -> list[Problem]:
-    """Return the problems that :func:`check` would find if ``text`` were the source's file."""
+    """Return the problems that ``adapter check`` would report if ``text`` were the file."""
     return list(loader.load_text(folder, name, text, policy, strict=True).problems)
 
 

@@ -1,4 +1,4 @@
-"""Render ``respond:``, the response to senders that wait for their webhook's outcome."""
+"""Render the responses to senders that wait for the outcome of their webhooks."""
 
 import dataclasses
 import datetime as dt
@@ -33,7 +33,7 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 
 
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
-    """Return the booking's state if there is a message for it, else the outcome."""
+    """Return the name of the message for a result: the booking's state, or else the outcome."""
     state = result.booking.state if result.booking else None
     is_card = result.booking is not None and result.booking.kind is Kind.PROSPECT
     if state not in sentences or (is_card and state in _STATES_WITH_TIME):
@@ -80,7 +80,7 @@ class RequestValues:
 
 
 def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, str]:
-    """Return the text for every placeholder. It is "" for those that have no value yet."""
+    """Return the text for every placeholder, or "" for those that have no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -99,7 +99,7 @@ def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, st
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None, language: str = ENGLISH) -> str:
-    """Format an instant in local time, such as ``Saturday, March 14 at 2:30 PM``."""
+    """Format a time in a time zone, for example ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     return local_time_in(language, at.astimezone(ZoneInfo(timezone)))
@@ -114,7 +114,7 @@ def _text(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateContext:
-    """The values for one response, or for one item in it."""
+    """The values for rendering one response, or one item in a response."""
 
     result: WebhookOutcome
     request: RequestValues
@@ -140,7 +140,7 @@ class TemplateContext:
         return read
 
     def per_item(self) -> "list[TemplateContext]":
-        """Return one context per item in the webhook."""
+        """Return one context for each item in the webhook."""
         results = iter(self.result.per_item(sum(booked for _, booked in self.request.items)))
         ignored = WebhookOutcome(event_id=self.result.event_id, outcome=Outcome.IGNORED)
         return [
@@ -153,13 +153,13 @@ class TemplateContext:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A response body with placeholders: data for JSON, a string for XML and plain text."""
+    """A response body with placeholders. It is plain data for JSON, and a string otherwise."""
 
     kind: str
     content: Any
 
     def render(self, context: TemplateContext) -> str:
-        """Return the body, with each value escaped for its format."""
+        """Render the body, with all values escaped for its format."""
         if self.kind == "json":
             return json.dumps(_render_json(self.content, context))
         read = context.reader()
@@ -192,20 +192,20 @@ def _render(text: str, read: Reader) -> str:
 
 
 def xml_from_text(text: str) -> str:
-    """Escape text for XML content and attributes. Drop characters that XML does not allow."""
+    """Escape text for XML, and remove characters that XML does not allow."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 
 
 def _is_xml(character: str) -> bool:
-    """Return True for a character that XML 1.0 allows (section 2.2)."""
+    """Return True if XML 1.0 allows the character."""
     code = ord(character)
     return character in "\t\n\r" or 0x20 <= code <= 0xD7FF or 0xE000 <= code not in (0xFFFE, 0xFFFF)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """A response body and its content type."""
+    """A rendered response body and its content type."""
 
     body: str
     mimetype: str
@@ -213,7 +213,7 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Respond:
-    """A mapping's ``respond`` section."""
+    """The ``respond`` section of a mapping."""
 
     #: How many seconds to wait for the outcome before responding. 0 means no wait.
     wait_seconds: int
@@ -226,7 +226,7 @@ class Respond:
 
     @classmethod
     def from_section(cls, section: Mapping[str, Any]) -> Self:
-        """Return an instance for a section that was validated when the mapping loaded."""
+        """Create an instance from a validated ``respond`` section."""
         templates: dict[str | None, Template] = {}
         for name, value in section.items():
             if name in KINDS:
@@ -242,7 +242,7 @@ class Respond:
         )
 
     def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
-        """Return the response, which is plain JSON if the outcome has no template."""
+        """Render the response to a result. Without a template, it is a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}
@@ -257,5 +257,5 @@ class Respond:
 
 
 def seconds_from(text: str) -> int:
-    """Parse seconds such as ``8s``. Return 0 for an empty string."""
+    """Parse a number of seconds such as ``8s``. Return 0 for an empty string."""
     return int(text.removesuffix("s") or 0)

@@ -1,4 +1,4 @@
-"""Load the sample payloads of a mapping's tests, and apply the tests' changes to them."""
+"""Load the sample payloads of a mapping's tests, and apply the tests' changes."""
 
 import copy
 import dataclasses
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapter.exceptions import PayloadError
+from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.parsing import body
 from adapter.parsing.paths import path_from_text, set_value
 
@@ -23,14 +24,16 @@ CONTENT_TYPES: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A parsed payload, with the headers and query string of its request."""
+    """A parsed sample payload, with the headers and query string of its request."""
 
     payload: Any
     headers: Mapping[str, str]
     query: str
+    #: The documents for ``fetch:``, by URL.
+    fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def changed(self, changes: Mapping[str, Any]) -> "Sample":
-        """Return a copy with new values at the given paths.
+        """Return a copy of the sample with new values at the given paths.
 
         Raise ValueError for an invalid path, or :class:`Unreadable` if a value cannot be set.
         """
@@ -41,7 +44,7 @@ class Sample:
 
 
 def content_type_of(file: Path, raw: bytes) -> str:
-    """Guess the content type from the extension, and a multipart boundary from the first line."""
+    """Return the content type of a sample file, based on its extension and first line."""
     kind = CONTENT_TYPES.get(file.suffix.lower(), "")
     if kind == "multipart/form-data":
         first = raw.lstrip(b"\r\n").split(b"\n", 1)[0].strip()
@@ -52,7 +55,7 @@ def content_type_of(file: Path, raw: bytes) -> str:
 def sample_from_test(
     test: Mapping[str, Any], folder: Path, kind: str | Sequence[str] | None
 ) -> Sample:
-    """Load a test's payload. Raise ValueError with the reason if it cannot be loaded."""
+    """Load the payload of a test. Raise ValueError with the reason if that fails."""
     payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
     query = test.get("query", "")
@@ -60,7 +63,11 @@ def sample_from_test(
         payload = _read(folder / payload, payload, test.get("content_type"), kind, query)
     elif not isinstance(payload, Mapping | list):
         raise ValueError("must be a file name or the payload itself")  # noqa: TRY004
-    return Sample(payload=payload, headers=headers, query=query)
+    fetched = {
+        url: {DOCUMENT: _read(folder / one, one, None, "json", "") if isinstance(one, str) else one}
+        for url, one in test.get("fetched", {}).items()
+    }
+    return Sample(payload=payload, headers=headers, query=query, fetched=fetched)
 
 
 def _read(

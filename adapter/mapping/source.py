@@ -1,4 +1,4 @@
-"""A lead source and its compiled mapping, for the other packages to use."""
+"""Represent a lead source and its compiled mapping."""
 
 import dataclasses
 import datetime as dt
@@ -13,6 +13,7 @@ from adapter import signatures
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.engine import Community, CompiledMapping, Mapped, Outcome, Scope
 from adapter.mapping.engine.community import CommunityLookup
+from adapter.mapping.engine.fetched import FetchReader, requests_for
 from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Document
@@ -25,10 +26,13 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 
 log = logging.getLogger(__name__)
 
+#: Outcomes for which no document is fetched. ``BOOK`` means that the webhook itself has everything.
+NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE, Outcome.BOOK)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A loaded and validated mapping file."""
+    """A lead source, loaded from a valid mapping file."""
 
     name: str
     path: Path
@@ -64,33 +68,33 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The mapping in use."""
+        """The text of the mapping in use, from its file or from the console."""
         if self.version is not None and self.version.text is not None:
             return self.version.text
-        return self.files[0].decode("utf-8-sig", "replace")
+        return file_text(self)
 
     @property
     def file_hash(self) -> str:
-        """SHA-256 of the mapping's file, in hex."""
+        """The SHA-256 of the mapping's file, in hex."""
         return hashlib.sha256(self.files[0]).hexdigest()
 
     @property
     def community_lookup(self) -> CommunityLookup:
-        """The mapping's ``community``."""
+        """The compiled ``community`` section of the mapping."""
         return next(one for one in self.compiled.fillers if isinstance(one, CommunityLookup))
 
     @property
     def scheme(self) -> signatures.Scheme | None:
-        """The scheme of its signature, or None if requests are not verified."""
+        """The signature scheme of this source, or None if its webhooks are not signed."""
         return signatures.check_block(self.signature)[0]
 
     @property
     def is_open(self) -> bool:
-        """True if requests are not verified, so anyone can send them."""
+        """True if webhooks from this source are not verified, so that anyone can send them."""
         return signatures.scheme_of(self.signature) == "none"
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """Return the key that all deliveries of the same booking share. Never raise.
+        """Return the key that all deliveries of the same booking share, or None. Never raise.
 
         Return None if the key cannot be read. The caller then uses a hash of the signed bytes.
         """
@@ -105,27 +109,27 @@ class Source:
 
     @property
     def stripped_names(self) -> tuple[str, ...]:
-        """The names of the fields whose values are removed before a request is stored."""
+        """The names of fields whose values are removed before a request is stored."""
         return tuple(self.sections.get("strip", ()))
 
     @property
     def delivery_header(self) -> str | None:
-        """The name of the header with the sender's delivery ID, in lower case, or None."""
+        """The lower-case name of the header with the sender's delivery ID, or None."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
         return name.lower() if kind == "header" else None
 
     @property
     def has_sent_at(self) -> bool:
-        """True if the mapping has ``sent_at``, the time of the request according to the sender."""
+        """True if the mapping reads the time of the request from the webhook (``sent_at``)."""
         return bool(self.compiled.sent_at.paths)
 
     def is_timed(self, request: WebhookRequest, *, now: dt.datetime) -> bool:
-        """Return True if every item of the delivery has a value for ``sent_at``."""
+        """Return True if every item of the webhook has a time in ``sent_at``."""
         items = self.map(request, now=now).items if self.has_sent_at else ()
         return bool(items) and all(item.sent_at is not None for item in items)
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
-        """Map the delivery as of ``now``, an aware datetime. Never raise."""
+        """Map a webhook as of ``now``, which must be an aware datetime. Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError as exc:
@@ -134,7 +138,7 @@ class Source:
         return self.compiled.apply(scope, now)
 
     def request_values(self, request: WebhookRequest) -> RequestValues:
-        """Return the delivery's values for a response template. Never raise."""
+        """Return the webhook's values for a response template. Never raise."""
         try:
             scope = self.scope(request)
         except PayloadError:
@@ -148,7 +152,7 @@ class Source:
         )
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Return the delivery's scope. Raise :class:`PayloadError` if the body cannot be parsed."""
+        """Parse a webhook's body. Raise :class:`PayloadError` if that is not possible."""
         repairs: list[str] = []
         payload = body.parse(
             request.body,
@@ -157,7 +161,8 @@ class Source:
             query=request.query,
             repairs=repairs,
         )
-        return self.scope_from_payload(payload, request.lowercase_headers, request.query, repairs)
+        headers, query = request.lowercase_headers, request.query
+        return self.scope_from_payload(payload, headers, query, repairs, request.fetched)
 
     def scope_from_payload(
         self,
@@ -165,21 +170,48 @@ class Source:
         headers: Mapping[str, str] | None = None,
         query: str = "",
         repairs: Iterable[str] = (),
+        fetched: Mapping[str, Any] | None = None,
     ) -> Scope:
-        """Return the scope for a payload that is already parsed."""
+        """Return the scope for a payload that has already been parsed."""
         return Scope(
             payload=payload,
             headers=headers or {},
             query=forms.parse_query(query),
             blanks=self.blanks,
             repairs=tuple(dict.fromkeys(repairs)),
+            fetched=fetched or {},
         )
+
+    @property
+    def fetch_readers(self) -> tuple[FetchReader, ...]:
+        """The names under ``fetch:``."""
+        readers = (*self.compiled.readers, *self.compiled.item_readers)
+        return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
+
+    def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
+        """Return the URLs to fetch before a delivery can be booked, with their readers.
+
+        Nothing is fetched for a delivery that can be booked without it, for an ignored one, or
+        for a cancellation, which the dedupe key identifies.
+        """
+        if not self.fetch_readers or mapped.outcome in NOT_FETCHED:
+            return {}
+        scopes = self.compiled.item_scopes(self.scope(request))
+        if len(mapped.items) == len(scopes):
+            pairs = zip(mapped.items, scopes, strict=True)
+            scopes = [scope for item, scope in pairs if item.outcome not in NOT_FETCHED]
+        return requests_for(self.fetch_readers, scopes)
 
 
 def _text_at(scope: Scope, path: str) -> str:
-    """Return the string or number at a path as one line of text, or "" for anything else."""
+    """Return the string or number at a path as one line of text, or "" for other values."""
     try:
         value = unwrap_single(scope.read(path_from_text(path)))
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
     except Unreadable:
         return ""
+
+
+def file_text(source: Source) -> str:
+    """Return the mapping in the source's file, even if a version is used instead."""
+    return source.files[0].decode("utf-8-sig", "replace")

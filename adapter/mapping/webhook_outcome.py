@@ -1,4 +1,4 @@
-"""Derive a webhook's outcome, as its sender sees it, from the states of its bookings."""
+"""Derive the outcome that a webhook's sender sees from the states of its bookings."""
 
 import dataclasses
 import enum
@@ -9,7 +9,7 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 
 
 class Outcome(enum.StrEnum):
-    """A webhook's outcome as reported to its sender.
+    """The outcome of a webhook, as reported to its sender.
 
     If its bookings differ, the outcome listed first wins. While any is open, it is ACCEPTED.
     """
@@ -58,7 +58,7 @@ _OUTCOME_BY_EVENT_STATE: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookOutcome:
-    """An event's outcome so far."""
+    """The outcome of a webhook event so far."""
 
     event_id: int
     outcome: Outcome = Outcome.ACCEPTED
@@ -71,11 +71,11 @@ class WebhookOutcome:
 
     @property
     def is_final(self) -> bool:
-        """Return True if the outcome will not change while the sender waits."""
+        """True if the outcome will not change while the sender is waiting for it."""
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return ``count`` outcomes: one per booking, or this one repeated if the count differs."""
+        """Return ``count`` outcomes, one for each booking or all the same if the counts differ."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]
@@ -84,7 +84,7 @@ class WebhookOutcome:
 def webhook_outcome_from(
     event_id: int, state: EventState, bookings: Sequence[Booking], reasons: Sequence[Reason] = ()
 ) -> WebhookOutcome:
-    """Return the outcome of an event in ``state`` with these bookings."""
+    """Return the outcome of an event from its state and bookings."""
     if state is EventState.RECEIVED or not bookings:
         outcome = _OUTCOME_BY_EVENT_STATE[state]
         return WebhookOutcome(event_id=event_id, outcome=outcome, reasons=reasons)

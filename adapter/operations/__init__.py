@@ -1,1 +1,1 @@
-"""User actions: release, replay, readmit, erase, export, and status."""
+"""Implement what users can do: release, replay, erase and export leads, and view the status."""

@@ -1,4 +1,4 @@
-"""Explain what is wrong with a lead that needs review, and how to fix it. All functions are pure.
+"""Explain why a lead needs review and how to fix it, in sentences for leasing agents.
 
 The texts are for leasing agents who work through the queue and have not read the manual.
 """
@@ -16,7 +16,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """A description of the problem, and what to do about it."""
+    """Advice for a user: what is wrong with a lead, and what to do about it."""
 
     wrong: str
     todo: str
@@ -219,12 +219,12 @@ BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def explanation_of(booking: Booking) -> str:
-    """Return a sentence for users that explains why a lead is in its state."""
+    """Return a sentence for users that explains the state of a booking."""
     return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
 
 
 def advice_for(issue: Issue) -> Advice:
-    """Return the problem and what to do about an issue."""
+    """Return the advice for an issue: what is wrong, and what to do about it."""
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
@@ -237,7 +237,7 @@ def advice_for(issue: Issue) -> Advice:
 
 
 def _template(issue: Issue) -> tuple[str, str] | None:
-    """Return the sentences from the tables above, or None.
+    """Return the advice for an issue as templates, or None if there is none.
 
     The caller fills in the sender's values, and only once, because they may contain braces.
     """
@@ -258,5 +258,5 @@ def _values(issue: Issue) -> dict[str, str]:
 
 
 def label_of(field: str) -> str:
-    """Return a field's name as users see it, such as ``Move in date``."""
+    """Return a field's label for users, such as ``Move in date``."""
     return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""Notify people when a problem begins, lasts and is over: once, whichever process notices it.
+"""Notify people once when a problem begins, continues or ends, whichever process detects it.
 
 All workers and one web process watch. PostgreSQL records what was sent, so that each message is
 sent by one of them. Another one repeats a message that could not be delivered.
@@ -40,7 +40,7 @@ Problems: TypeAlias = Mapping[tuple[str, str], Problem]
 
 
 class Watch:
-    """Watches in one process, and tells people of changes."""
+    """Detects changes in the adapter's health, and notifies people about them."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Watch:
         *,
         tells_outages: bool = False,
     ) -> None:
-        """``tells_outages``: tell people that PostgreSQL cannot be used. The others do not."""
+        """Set up the watch. ``tells_outages`` makes it report outages of PostgreSQL itself."""
         self._settings, self._store, self._sources, self._clock = settings, store, sources, clock
         self._notifier = Notifier(settings.alarms)
         self._outage = Outage(settings, self._notifier) if tells_outages else None
@@ -60,7 +60,7 @@ class Watch:
         self._seen: Problems = {}
 
     def step(self) -> None:
-        """Look once, and tell people what has changed. Raise StoreUnavailable."""
+        """Check the health once, and notify people about changes. Raise StoreUnavailable."""
         now = self._clock()
         try:
             if self._outage is not None:
@@ -84,7 +84,7 @@ class Watch:
             self._tell(due, now)
 
     def _update(self, seen: Problems, lasting: Problems, now: dt.datetime) -> Sequence[Alarm]:
-        """Store what has begun and ended. Claim and return the alarms to tell people of."""
+        """Store new and ended problems. Claim and return the alarms that are due to be sent."""
         with self._store.transaction() as tx:
             if not tx.alarms.try_lock():
                 return ()
@@ -103,7 +103,7 @@ class Watch:
         return [_with_current_sentence(one, seen) for one in due]
 
     def _tell(self, due: Sequence[Alarm], now: dt.datetime) -> None:
-        """Send alarms in one message. If nobody gets it, another try follows."""
+        """Send alarms as one message. If no service accepts it, they are sent again later."""
         if not self._notifier.send(message_of(self._settings, map(_line, due))):
             return
         with self._store.transaction() as tx:
@@ -112,7 +112,7 @@ class Watch:
 
 
 class Outage:
-    """Tells people from memory that PostgreSQL cannot be used: it is away, full or read-only."""
+    """Notifies people that PostgreSQL is down, full or read-only, without using the database."""
 
     def __init__(self, settings: Settings, notifier: Notifier) -> None:
         self._settings, self._notifier = settings, notifier
@@ -122,7 +122,7 @@ class Outage:
         self._unsent: Message | None = None
 
     def continues(self, reason: str, now: dt.datetime) -> None:
-        """Tell people of an outage that lasts, and remind them."""
+        """Notify people of an outage that has lasted for a minute, and remind them later."""
         self._since = self._since or now
         is_first = self._sent_at is None
         last, limit = (self._since, AWAY_AFTER) if is_first else (self._sent_at, REMIND_AFTER)
@@ -137,7 +137,7 @@ class Outage:
                 _log_begin(problem)
 
     def is_over(self, now: dt.datetime) -> None:
-        """Notify people that an outage they were notified of is over."""
+        """Notify people that an outage which they were told about is over."""
         if self._since is not None and self._sent_at is not None:
             code = "database_unreachable"
             log.info("problem_over", extra={"code": code, "source": ""})
@@ -149,7 +149,7 @@ class Outage:
 
 
 def is_due(alarm: Alarm, now: dt.datetime) -> bool:
-    """Return True if it is time for a message about an open alarm, its end, or a reminder."""
+    """Return True if it is time to send an alarm, a reminder, or the end of a problem."""
     if alarm.claimed_until > now:
         return False
     if alarm.ended_at is not None:
@@ -196,10 +196,10 @@ def _line(alarm: Alarm) -> Line:
     name = f"{alarm.code} ({alarm.source})" if alarm.source else alarm.code
     if alarm.ended_at is not None:
         return Line(Level.OK, name, _over(name, alarm.began_at, alarm.ended_at))
-    still = "Still: " if alarm.sent_at is not None else ""
+    still = "Ongoing: " if alarm.sent_at is not None else ""
     return Line(Level(alarm.level), name, f"{still}{alarm.sentence}\n{alarm.next_step}")
 
 
 def _over(name: str, began_at: dt.datetime, ended_at: dt.datetime) -> str:
     length = ago(began_at, ended_at).removesuffix(" ago")
-    return f"Over: {name}, from {began_at:%b %d %H:%M} to {ended_at:%b %d %H:%M} UTC ({length})."
+    return f"Ended: {name}, from {began_at:%b %d %H:%M} to {ended_at:%b %d %H:%M} UTC ({length})."

@@ -1,4 +1,4 @@
-"""Assign the properties that sources send to communities, and take an assignment back.
+"""Assign the property names that sources send to communities, or undo an assignment.
 
 A user decides which community a property is. Nothing here guesses it.
 """
@@ -45,7 +45,7 @@ SENT: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PropertyName:
-    """A property in a webhook, as the source names it."""
+    """The name of a property in a webhook, as the source writes it."""
 
     #: What the mapping reads, which identifies the property.
     name: str
@@ -59,7 +59,7 @@ class PropertyName:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What would happen to the leads that wait for a property's community."""
+    """What would happen to the held leads of a property if it were assigned."""
 
     tours: int
     #: How many of the tours are today, in the community's time zone.
@@ -74,13 +74,13 @@ class Preview:
 
     @property
     def sent(self) -> int:
-        """How many renters would get an email or a guest card."""
+        """The number of leads that would be sent to Knock."""
         return self.tours + self.guest_cards
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TakenBack:
-    """The result of removing an alias."""
+    """The result of removing an alias: the leads that are held again or were already sent."""
 
     alias: Alias
     #: How many leads wait for a community again.
@@ -90,7 +90,7 @@ class TakenBack:
 
 
 def names_in(source: Source, event: Event) -> list[PropertyName]:
-    """Return the properties that a webhook names, in the order of its items. Never raise."""
+    """Return the property names in a webhook, in the order of its items. Never raise."""
     try:
         scopes = source.compiled.item_scopes(source.scope(event.request))
     except PayloadError:
@@ -118,7 +118,7 @@ def _name_in(source: Source, scope: Scope) -> PropertyName | None:
 
 
 def _titles(scope: Scope, used: Path, paths: Sequence[Path]) -> Iterator[str]:
-    """Yield what describes the property: its other names, and names beside it in the payload."""
+    """Yield other names of a property in the payload, which help users to recognize it."""
     for path in paths:
         if path != used:
             yield _text(_read(scope, path))
@@ -144,7 +144,7 @@ def _text(value: object) -> str:
 
 
 class Aliases:
-    """Assigns properties on behalf of a user."""
+    """Assigns property names to communities on behalf of a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
@@ -153,7 +153,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property with this value, read from a lead that waits for it, or None."""
+        """Return the property name with this value from a lead that is held because of it."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -162,7 +162,7 @@ class Aliases:
         return next((name for name in names if name.value == value), None)
 
     def preview(self, source: str, value: str, alias: Alias) -> Preview:
-        """Return what would happen to the waiting leads if the alias were added."""
+        """Return what would happen to the held leads if this alias were added."""
         overrides = self._live.overrides
         planned = dataclasses.replace(overrides, aliases=(*overrides.aliases, alias))
         sources = overlay.apply(self._live.files, planned, self._settings.policy)
@@ -182,7 +182,7 @@ class Aliases:
         return Preview(**counts, refused=refused, has_more=len(events) > MOST_LEADS)
 
     def add(self, alias: Alias) -> None:
-        """Remember an alias. Raise :class:`NotPossible` if the name or community is not usable."""
+        """Save an alias. Raise :class:`NotPossible` if its name or community cannot be used."""
         source = self._live.sources.get(alias.source)
         if source is None:
             raise NotPossible(f"there is no source {alias.source}")
@@ -208,7 +208,7 @@ class Aliases:
         self._live.refresh()
 
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
-        """Map the waiting leads again. Return how many have changed, and how many are left.
+        """Map held leads again. Return how many of them have changed and how many remain.
 
         New bookings are sent after :data:`UNDO_SECONDS`.
         """
@@ -221,7 +221,7 @@ class Aliases:
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
     def book_all_waiting(self, alias: Alias) -> int:
-        """Map all leads again that wait for an alias's name. Return how many have changed."""
+        """Map all leads again that are held because of an alias's name. Return their number."""
         with self._store.transaction() as tx:
             unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         values = [one.value or "" for one in unknown if one.source == alias.source]
@@ -235,7 +235,7 @@ class Aliases:
         return total
 
     def remove(self, source: str, key: str) -> TakenBack:
-        """Forget an alias, and take back the leads that were not sent yet.
+        """Remove an alias, and hold its leads again unless they have been sent.
 
         Raise :class:`NotPossible` if there is no such alias.
         """
@@ -257,7 +257,7 @@ class Aliases:
         )
 
     def _bookings_of(self, alias: Alias, states: Sequence[BookingState]) -> list[Booking]:
-        """Return the bookings whose community comes from an alias."""
+        """Return the bookings whose community was determined by an alias."""
         source = self._live.files.get(alias.source)
         if source is None:
             return []
@@ -274,7 +274,7 @@ class Aliases:
         ]
 
     def _waiting(self, source: str, value: str, *, limit: int = MOST_LEADS + 1) -> list[Event]:
-        """Return the webhooks whose leads wait for a property's community, oldest first."""
+        """Return webhooks whose leads are held because of an unknown name, oldest first."""
         with self._store.transaction() as tx:
             ids = tx.overrides.events_waiting(source, value, limit=limit)
             events = [tx.events.get(one) for one in ids]
@@ -315,7 +315,7 @@ def community_key(name: str, taken: Collection[str]) -> str:
 
 
 def yaml_of(aliases: Sequence[Alias]) -> str:
-    """Return the lines to add to communities.yaml, so that it knows these names itself."""
+    """Return the lines to add to communities.yaml so that these aliases are not needed."""
     entries: dict[str, dict[str, Any]] = {}
     for alias in aliases:
         entry = entries.setdefault(alias.community, {"known_as": {}})

@@ -1,4 +1,4 @@
-"""Decide which actions users may take on a booking. All functions are pure."""
+"""Decide which actions users may take on a booking."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,7 @@ GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
 
 
 def why_not_release(booking: Booking) -> str | None:
-    """Return why a booking cannot be released, or None if it can."""
+    """Return the reason why a booking cannot be released, or None if it can."""
     if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
         return "It is being sent."
     if booking.state is BookingState.PENDING:
@@ -42,7 +42,7 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def is_merged(booking: Booking) -> bool:
-    """Return True if the adapter merged, replaced or discarded the request because of another one.
+    """Return True if a request was merged, replaced or canceled because of another one.
 
     A user may undo this decision.
     """
@@ -51,7 +51,7 @@ def is_merged(booking: Booking) -> bool:
 
 
 def may_be_another_person(booking: Booking) -> bool:
-    """Return whether a user may declare that another person made the request."""
+    """Return True if a user may state that a different person made the request."""
     is_taken_for_same = booking.state in MERGED and is_merged(booking)
     return is_taken_for_same or booking.reason == "another_person"
 
@@ -64,7 +64,7 @@ def _is_bookable(booking: Booking) -> bool:
 def check_release(
     booking: Booking, *, is_not_in_knock: bool, is_wanted_anyway: bool = False
 ) -> None:
-    """Raise :class:`NotPossible` unless a user may release the booking."""
+    """Raise :class:`NotPossible` if a user may not release the booking."""
     if is_merged(booking) and not is_wanted_anyway:
         options = "--anyway, or --another-person" if booking.state in MERGED else "--anyway"
         raise NotPossible(
@@ -86,7 +86,7 @@ def check_release(
 
 
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
-    """Return True if the changes add a tour time to a guest card that was or will be sent.
+    """Return True if the changes add a tour time to a guest card that was sent or is pending.
 
     The guest card is then kept, and the tour becomes a separate booking.
     """
@@ -97,7 +97,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def may_confirm(booking: Booking) -> bool:
-    """Return whether a user may confirm that the tour or guest card exists in Knock."""
+    """Return True if a user may confirm that the booking exists in Knock."""
     return booking.state in RELEASABLE and _is_bookable(booking)
 
 
@@ -112,7 +112,7 @@ def check_confirm(booking: Booking) -> None:
 
 
 def may_release_together(state: str, code: str) -> bool:
-    """Return True if leads with this reason code may be released or replayed as a group."""
+    """Return True if leads with this state and reason code may be released as a group."""
     return code in GROUP_RELEASABLE.get(BookingState(state), ())
 
 

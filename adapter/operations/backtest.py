@@ -1,4 +1,4 @@
-"""Compare an edited mapping with the current one on stored webhooks. Nothing is sent."""
+"""Compare an edited mapping with the current one on stored webhooks, without sending anything."""
 
 import dataclasses
 import datetime as dt
@@ -18,7 +18,7 @@ PAGE = 25
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """A stored webhook, mapped with the current and the edited mapping."""
+    """The results of mapping a stored webhook with the current and the edited mapping."""
 
     event_id: int
     received_at: dt.datetime
@@ -32,7 +32,7 @@ class Compared:
 
 
 def recent(store: Database, source: str, last: int) -> Iterator[Event]:
-    """Yield a source's ``last`` newest webhooks that still have a payload, newest first."""
+    """Yield up to ``last`` stored webhooks of a source that still have a payload, newest first."""
     before = LARGEST_NUMBER
     while last > 0:
         with store.transaction() as tx:
@@ -46,7 +46,7 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
 def compare_mappings(
     current: Source | None, edited: Source, events: Iterable[Event]
 ) -> Iterator[Compared]:
-    """Map each event with both mappings, as of the time when it was received.
+    """Map each event with both mappings, and yield the differences.
 
     If there is no ``current`` mapping, every field counts as a change.
     """

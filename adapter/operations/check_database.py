@@ -1,4 +1,4 @@
-"""Check the database and its server, for ``adapter doctor``."""
+"""Check the database and its server for ``adapter doctor``."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ WRONG_SECONDS: Final = 30.0
 
 
 def database_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
-    """Check the server, its clock, the role's rights and the migrations."""
+    """Check the PostgreSQL server, its clock, the role's privileges and the migrations."""
     before = clock()
     try:
         facts = server_facts(url)
@@ -44,13 +44,13 @@ def database_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Fi
 
 def _server(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
     if facts.version < OLDEST_POSTGRES * 10_000:
-        text = f"it is too old: {OLDEST_POSTGRES} or newer is needed"
-        yield fault(AREA, text, "upgrade PostgreSQL, or let DATABASE_URL name another one")
+        text = f"PostgreSQL is too old: version {OLDEST_POSTGRES} or newer is required"
+        yield fault(AREA, text, "upgrade PostgreSQL, or set DATABASE_URL to another server")
     if facts.is_read_only:
-        text = "it is read-only, for example because it is a standby"
-        yield fault(AREA, text, "let DATABASE_URL name the primary")
+        text = "the database is read-only, for example because the server is a standby"
+        yield fault(AREA, text, "set DATABASE_URL to the primary server")
     if facts.is_pooled:
-        text = "a connection pooler is in between, so leads wait up to half a second longer"
+        text = "connections go through a pooler, so each lead waits up to half a second longer"
         yield ok(AREA, text)
 
 
@@ -59,25 +59,26 @@ def _migrations(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
     if state.changed:
         yield fault(AREA, str(state.fault), "install the version that migrated it")
     elif state.missing:
-        yield fault(AREA, f"it lacks {', '.join(state.missing)}", "run adapter migrate")
+        text = f"the database lacks migrations: {', '.join(state.missing)}"
+        yield fault(AREA, text, "run adapter migrate")
     elif state.newer is None:
         yield ok(AREA, "all migrations are applied")
     if state.newer is not None and settings.allow_newer_database:
         yield warning(AREA, state.newer, "unset ADAPTER_ALLOW_NEWER_DATABASE after the upgrade")
     elif state.newer is not None:
-        fix = "upgrade; until then workers wait, unless you set ADAPTER_ALLOW_NEWER_DATABASE=yes"
+        fix = "upgrade; until then, workers wait, unless you set ADAPTER_ALLOW_NEWER_DATABASE=yes"
         yield fault(AREA, state.newer, fix)
 
 
 def _rights(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
     grant = f"ON ALL TABLES IN SCHEMA {facts.schema} TO {facts.role}"
     if facts.forbidden:
-        text = f"role {facts.role} may not use {', '.join(facts.forbidden[:5])}"
+        text = f"the role {facts.role} cannot use {', '.join(facts.forbidden[:5])}"
         more = f" and {len(facts.forbidden) - 5} more" if len(facts.forbidden) > 5 else ""
         fix = f"GRANT SELECT, INSERT, UPDATE, DELETE {grant}; GRANT USAGE ON ALL SEQUENCES …"
         yield fault(AREA, text + more, fix)
     if facts.schema_state.missing and not facts.can_create:
-        text = f"role {facts.role} may not create tables in schema {facts.schema}"
+        text = f"the role {facts.role} cannot create tables in the schema {facts.schema}"
         fix = (
             f"GRANT USAGE, CREATE ON SCHEMA {facts.schema} TO {facts.role}, or migrate as its owner"
         )
@@ -85,10 +86,10 @@ def _rights(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
 
 
 def _connections(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
-    """Compare what web and one worker open at most with what the server allows."""
+    """Compare the maximum number of connections of web and worker with the server's limit."""
     web = settings.web_workers * (settings.web_threads + 3)
     needed = web + settings.worker_concurrency + 4
-    text = f"web and one worker open up to {needed} connections, of {facts.most_connections}"
+    text = f"web and one worker open up to {needed} of {facts.most_connections} connections"
     if needed > facts.most_connections and not facts.is_pooled:
         fix = "lower WEB_CONCURRENCY and ADAPTER_WEB_THREADS, or raise PostgreSQL's limit"
         yield warning(AREA, text, fix)
@@ -107,11 +108,12 @@ def _writing(store: Database) -> Iterator[Finding]:
     try:
         store.check_room()
     except StoreUnavailable as exc:
-        yield fault(AREA, f"it cannot write: {exc}", "free some room on PostgreSQL's disk")
+        text = f"PostgreSQL cannot write: {exc}"
+        yield fault(AREA, text, "free up space on PostgreSQL's disk")
 
 
 def clock_finding(name: str, theirs: dt.datetime, ours: dt.datetime, margin: float) -> Finding:
-    """Compare another machine's clock with ours. They were read within ``margin`` seconds."""
+    """Compare another machine's clock with ours, to within ``margin`` seconds."""
     behind = (theirs - ours).total_seconds()
     direction = "behind" if behind > 0 else "ahead of"
     text = f"this machine's clock is {abs(behind):.0f} seconds {direction} {name}'s"

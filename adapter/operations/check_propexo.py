@@ -1,4 +1,4 @@
-"""Check Propexo: reachability, token, clock, integrations and IDs, for ``adapter doctor``."""
+"""Check the connection to Propexo, its token, clock and IDs, for ``adapter doctor``."""
 
 import contextlib
 import datetime as dt
@@ -35,13 +35,13 @@ DATE_SECONDS: Final = 1.0
 
 
 class _TooManyReads(UpstreamError):
-    """The lists are too many to read here."""
+    """Raised if comparing all IDs would take too many API calls."""
 
 
 def propexo_findings(
     settings: Settings, propexo: Propexo, url: str | None, clock: Clock
 ) -> Iterator[Finding]:
-    """Check Propexo with one request, then the IDs in communities.yaml with a few more.
+    """Check Propexo's API with one request, then look up the IDs in communities.yaml.
 
     They count against the rate limit that all processes share, if its database can be used.
     """
@@ -70,7 +70,7 @@ def propexo_findings(
 
 
 def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:
-    """Return the database with the rate limit, or None if it cannot be used."""
+    """Return the database that holds the rate limit, or None if it cannot be used."""
     if url is None:
         return None
     try:
@@ -93,13 +93,14 @@ def _rejected(exc: UpstreamError, host: str) -> Finding:
         text = f"{host} rejects PROPEXO_TOKEN ({exc.status}), so nothing is sent"
         return fault(AREA, text, "copy the token from Propexo again, and restart web and worker")
     if exc.status == http.HTTPStatus.NOT_FOUND:
-        return fault(AREA, f"{host} has no such API (404)", "correct PROPEXO_BASE_URL")
+        return fault(AREA, f"{host} does not have this API (404)", "correct PROPEXO_BASE_URL")
     status = f" ({exc.status})" if exc.status else ""
-    return fault(AREA, f"{host}: {exc}{status}", "try again, and ask Propexo if it stays")
+    fix = "try again, and ask Propexo if the problem persists"
+    return fault(AREA, f"{host}: {exc}{status}", fix)
 
 
 def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[Finding]:
-    """Compare the clock with the response's date, which was written while we waited."""
+    """Compare the local clock with the date in Propexo's response."""
     try:
         date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
     except ValueError:
@@ -109,7 +110,7 @@ def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[
 
 
 def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
-    """Check the integrations with Knock that the token gives access to."""
+    """Check the Knock integrations that the API token can access."""
     knock = [one for one in records if one.get("vendor") in (None, "", VENDOR)]
     if not knock:
         fix = "ask Propexo to connect Knock for this token"
@@ -119,17 +120,17 @@ def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Itera
     for one in knock:
         name = f"integration {one.get('id')}"
         if one.get("active") is False:
-            yield fault(AREA, f"{name} is not active", "activate it at Propexo")
+            yield fault(AREA, f"{name} is inactive", "activate it at Propexo")
         if one.get("can_authenticate") is False:
             text = f"Propexo cannot sign in to Knock for {name}"
-            yield fault(AREA, text, "renew the credentials for Knock at Propexo")
+            yield fault(AREA, text, "renew the Knock credentials at Propexo")
         if one.get("system") == "SANDBOX" and not settings.is_sandbox:
             text = f"{name} is a test system at Propexo, not production"
-            yield warning(AREA, text, "use the token of the production system")
+            yield warning(AREA, text, "use the production system's token")
 
 
 def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
-    """Compare communities.yaml with Propexo's lists."""
+    """Compare the IDs in communities.yaml with Propexo's lists."""
     try:
         listed = communities_from_folder(settings.mappings_dir)
     except MappingErrors:
@@ -148,10 +149,8 @@ def _compared(listed: Communities, directory: Directory) -> Iterator[Finding]:
     try:
         problems = problems_of(listed, directory)
     except _TooManyReads:
-        text = (
-            f"of {len(listed.by_key)} communities, not all could be compared with Propexo's lists"
-        )
-        yield ok(AREA, f"{text}: adapter communities check does so")
+        text = f"not all {len(listed.by_key)} communities could be compared with Propexo's lists"
+        yield ok(AREA, f"{text}; run adapter communities check to compare them")
         return
     except UpstreamError as exc:
         status = f" ({exc.status})" if exc.status else ""
@@ -160,6 +159,6 @@ def _compared(listed: Communities, directory: Directory) -> Iterator[Finding]:
         yield warning(AREA, text, fix)
         return
     for problem in problems:
-        yield fault(AREA, str(problem), "correct it; adapter communities pull prints the IDs")
+        yield fault(AREA, str(problem), "correct the ID; adapter communities pull prints all IDs")
     if not problems:
         yield ok(AREA, f"Propexo lists all IDs of {len(listed.by_key)} communities")

@@ -1,4 +1,4 @@
-"""Check settings, secrets and mappings, for ``adapter doctor``."""
+"""Check settings, secrets and mappings for ``adapter doctor``."""
 
 import dataclasses
 import hashlib
@@ -32,14 +32,14 @@ SHORTEST_SECRET: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenSettings:
-    """The settings, what is wrong with them, and where they come from."""
+    """The settings to check, their errors, and the file they were read from."""
 
     settings: Settings
     faults: list[str]
     env_file: EnvFile
 
     def origin(self, name: str) -> str:
-        """Return where a variable is set."""
+        """Return the name of the file or environment in which a variable is set."""
         variable = name if self.environ.get(name + FILE_SUFFIX, "") == "" else name + FILE_SUFFIX
         if variable in self.env_file.names:
             return str(self.env_file.path and self.env_file.path.resolve())
@@ -47,11 +47,11 @@ class GivenSettings:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """Return the environment."""
+        """The environment variables from which the settings were read."""
         return self.settings.environ
 
     def sources(self) -> Mapping[str, Source]:
-        """Return the mappings, or none if any has an error."""
+        """Return all mappings, or an empty dictionary if any of them is invalid."""
         try:
             return registry.load(self.settings.mappings_dir, self.settings.policy)
         except ConfigurationError:
@@ -59,18 +59,18 @@ class GivenSettings:
 
 
 def setting_findings(given: GivenSettings) -> Iterator[Finding]:
-    """Check each setting and secret."""
+    """Check every setting and secret, and yield the findings."""
     for text in given.faults:
-        yield fault(AREA, text, "correct it where it is set")
+        yield fault(AREA, text, "correct the variable where it is set")
     yield from _env_file(given.env_file)
     yield from _values(given)
     secrets = _secrets(given)
     yield from _each_secret(given, secrets)
     for names in _equal(secrets):
         text = f"{' and '.join(names)} have the same value, so one sender could forge the other's"
-        yield warning(AREA, text, "give each sender a secret of its own")
+        yield warning(AREA, text, "give each sender its own secret")
     if names := service_links(given.environ):
-        text = f"{', '.join(names)}: set by Kubernetes for a service, and ignored"
+        text = f"{', '.join(names)}: ignored, because Kubernetes set it for a service"
         yield warning(AREA, text, "set enableServiceLinks: false, or rename the service")
     try:
         check_token(given.settings)
@@ -81,7 +81,7 @@ def setting_findings(given: GivenSettings) -> Iterator[Finding]:
 def _env_file(file: EnvFile) -> Iterator[Finding]:
     if file.path is None:
         return
-    yield ok(AREA, f"{file.path}: {len(file.names)} variables are read from here")
+    yield ok(AREA, f"{file.path}: {len(file.names)} variables are read from this file")
     if file.path.stat().st_mode & stat.S_IROTH:
         yield warning(AREA, f"{file.path} can be read by other users", f"chmod 600 {file.path}")
 
@@ -93,7 +93,7 @@ def _values(given: GivenSettings) -> Iterator[Finding]:
 
 
 def _secrets(given: GivenSettings) -> dict[str, str]:
-    """Return the values of all secrets that are set, by variable, in order."""
+    """Return the values of all secrets that are set, by variable name."""
     own = (name for source in given.sources().values() for name in endpoints.secret_names(source))
     values = {}
     for name in dict.fromkeys((*SECRET_NAMES, *own)):
@@ -113,17 +113,17 @@ def _each_secret(given: GivenSettings, secrets: Mapping[str, str]) -> Iterator[F
             yield ok(AREA, f"{name} is empty, which counts as unset (from {origin})")
             continue
         if name in surrounded:
-            fix = "remove them where it is set"
+            fix = "remove the extra characters where it is set"
             yield warning(AREA, f"{name} has whitespace or quotes around its value", fix)
         shown = f"{name}: {_fingerprint(name, value)} (from {origin})"
         if name not in SECRET_NAMES and len(value) < SHORTEST_SECRET:
-            yield warning(AREA, f"{shown}: it is short enough to guess", "agree on a longer one")
+            yield warning(AREA, f"{shown}: too short to be safe", "agree on a longer secret")
         else:
             yield ok(AREA, shown)
 
 
 def _fingerprint(name: str, value: str) -> str:
-    """Return the length and, unless it could be guessed from that, the start of its SHA-256."""
+    """Return a secret's length and, if it is long enough, the start of its SHA-256 hash."""
     length = f"{len(value)} characters"
     if len(value) < SHORTEST_SECRET or name == "DATABASE_URL":
         return length
@@ -131,7 +131,7 @@ def _fingerprint(name: str, value: str) -> str:
 
 
 def _equal(secrets: Mapping[str, str]) -> list[list[str]]:
-    """Return the groups of variables with the same value."""
+    """Return groups of variables that have the same value."""
     names = defaultdict(list)
     for name, text in secrets.items():
         if trimmed(text):
@@ -140,20 +140,20 @@ def _equal(secrets: Mapping[str, str]) -> list[list[str]]:
 
 
 def mapping_findings(given: GivenSettings) -> Iterator[Finding]:
-    """Check the mappings, as `adapter check` does, and that each has its secrets."""
+    """Check the mappings as ``adapter check`` does, and check that their secrets are set."""
     settings = given.settings
     for problem in registry.check([settings.mappings_dir], settings.policy):
         kind = warning if problem.warning else fault
-        yield kind(MAPPINGS, str(problem), "correct the mapping; adapter check repeats this check")
+        yield kind(MAPPINGS, str(problem), "correct the mapping, and run adapter check")
     sources = given.sources()
     try:
         endpoints.build_endpoints(sources, settings)
     except AdapterError as exc:
         for line in str(exc).splitlines():
-            yield fault(MAPPINGS, line, "web does not start without it")
+            yield fault(MAPPINGS, line, "set the secret; web does not start without it")
     for name in endpoints.unsigned_sources(sources):
         text = f"{name} is unsigned (scheme: none): anyone who knows its URL can send webhooks"
-        yield warning(MAPPINGS, text, "use a signature or a token, if the sender can")
+        yield warning(MAPPINGS, text, "use a signature or a token if the sender supports one")
     if sources:
         folder = settings.mappings_dir.resolve()
         yield ok(MAPPINGS, f"{len(sources)} mappings in {folder}: {', '.join(sources)}")

@@ -1,4 +1,4 @@
-"""Check how senders reach the web process, for ``adapter doctor``. It asks itself."""
+"""Check how senders reach the web process, for ``adapter doctor``."""
 
 import dataclasses
 import http.client
@@ -28,7 +28,7 @@ MAX_BYTES: Final = 64 * 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """A response."""
+    """An HTTP response from the web process."""
 
     status: int
     body: bytes
@@ -36,18 +36,19 @@ class Answer:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Return None, so that the redirect itself is the answer."""
+        """Return None, so that redirects are not followed."""
 
 
 _opener = urllib.request.build_opener(_NoRedirects)
 
 
 def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[Finding]:
-    """Check that the public URL leads here, what the proxies add, and what is closed."""
+    """Check the public URL, the proxies in front of it, and that private pages are closed."""
     base = settings.public_url
     if base is None:
-        text = "ADAPTER_PUBLIC_URL is not set, so the way that senders take is not checked"
-        yield ok(AREA, text) if settings.is_sandbox else warning(AREA, text, "set it")
+        text = "ADAPTER_PUBLIC_URL is not set, so the URL that senders use is not checked"
+        fix = "set ADAPTER_PUBLIC_URL"
+        yield ok(AREA, text) if settings.is_sandbox else warning(AREA, text, fix)
         return
     if base.startswith("http://") and not settings.is_sandbox:
         yield warning(AREA, f"{base} is not encrypted", "use https://, with a proxy for TLS")
@@ -74,7 +75,7 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str]) -> Answer:
-    """Return the response, whatever its status. Raise OSError or HTTPException without one."""
+    """Return the HTTP response with any status. Raise an exception if there is no response."""
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:
@@ -89,21 +90,21 @@ def _reason(exc: Exception) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not valid ({cause.verify_message})"
     if isinstance(cause, TimeoutError):
-        return "it does not respond in time"
+        return "it did not respond in time"
     return str(getattr(cause, "strerror", None) or type(cause).__name__)
 
 
 def _answer(answer: Answer, base: str, proxies: Proxies) -> Iterator[Finding]:
     seen = _seen(answer.body)
     if answer.status != http.client.OK or (seen is None and b"alive" not in answer.body):
-        text = f"{base}/healthz answers {answer.status}, and not as the adapter does"
-        yield fault(AREA, text, "let the proxy pass all paths to the web process, and start it")
+        text = f"{base}/healthz returns {answer.status}, but not the adapter's response"
+        yield fault(AREA, text, "start web, and configure the proxy to pass all paths to it")
         return
     if seen is None:
-        text = f"{base} leads to an adapter with another database, or one without a database"
+        text = f"{base} belongs to an adapter with another database or without a database"
         yield warning(AREA, text, "compare ADAPTER_PUBLIC_URL and DATABASE_URL with those of web")
         return
-    yield ok(AREA, f"{base} leads to the web process of this installation")
+    yield ok(AREA, f"{base} belongs to this installation's web process")
     if seen.version != adapter.__version__:
         text = f"web runs version {seen.version}, and this command is {adapter.__version__}"
         yield warning(AREA, text, "restart web after an upgrade")
@@ -119,10 +120,10 @@ def _seen(body: bytes) -> Arrival | None:
 
 
 def proxy_finding(seen: Arrival, proxies: Proxies) -> Finding:
-    """Compare what the proxies added to X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
+    """Compare the addresses that proxies added to X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
     added = [one for one in seen.forwarded_for if one != FORGED]
     fix = f"set ADAPTER_TRUSTED_PROXIES={len(added)}, and restart web"
-    append = "let the proxy add it: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for"
+    append = "configure the proxy: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for"
     if seen.client == FORGED:
         text = "anyone can forge their IP address, because ADAPTER_TRUSTED_PROXIES is too high"
         return fault(AREA, text, fix if added else f"{append}; without a proxy, unset the setting")
@@ -131,22 +132,22 @@ def proxy_finding(seen: Arrival, proxies: Proxies) -> Finding:
         return fault(AREA, text, append)
     if added and not proxies:
         text = (
-            f"{len(added)} proxies are in front, but none is trusted: all senders share an address"
+            f"{len(added)} proxies are in front, but none is trusted: senders share an IP address"
         )
         return fault(AREA, text, fix)
     if added and seen.client != added[0]:
         text = (
-            f"{len(added)} proxies are in front, and not all are trusted: senders share addresses"
+            f"{len(added)} proxies are in front, but not all are trusted: senders share addresses"
         )
         return fault(AREA, text, fix)
-    return ok(AREA, f"the sender's IP address arrives: this request came from {seen.client}")
+    return ok(AREA, f"the sender's IP address is known: this request came from {seen.client}")
 
 
 def _closed(base: str) -> Iterator[Finding]:
     for path in ("/console/", "/metrics"):
         answer = _get(base + path, {})
         if answer.status == http.client.OK:
-            text = f"{base}{path} is open to anyone"
-            yield fault(AREA, text, "close it in the proxy, and report this: it must be closed")
+            text = f"anyone can open {base}{path} without signing in"
+            yield fault(AREA, text, "block the path in the proxy, and report this bug")
             return
-    yield ok(AREA, "/console and /metrics ask strangers to sign in")
+    yield ok(AREA, "/console and /metrics require users to sign in")

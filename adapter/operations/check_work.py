@@ -1,4 +1,4 @@
-"""Check that processes run and that leads move, for ``adapter doctor``, and who may sign in."""
+"""Check for ``adapter doctor`` that processes are running, leads are moving, and users exist."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -23,7 +23,7 @@ STATUS_OF: Final = {Level.BROKEN: fault, Level.WARNING: warning}
 
 
 def work_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
-    """Judge as `adapter stats` does, and check that users can sign in."""
+    """Check the health as ``adapter stats`` does, and check that users can sign in."""
     try:
         with Database(url, size=1) as store:
             store.check_schema()
@@ -49,13 +49,13 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _processes(facts: Facts) -> Iterator[Finding]:
-    """List the processes that run, and those of another version than this command."""
+    """Yield a finding for each running process, with a warning if its version differs."""
     for one in facts.processes:
         name = f"{one.kind} on {one.host} (PID {one.pid})"
         if one.seen_ago >= health.ALIVE:
             continue
         if one.version == adapter.__version__:
-            yield ok(AREA, f"{name} runs")
+            yield ok(AREA, f"{name} is running")
             continue
         text = f"{name} runs version {one.version}, and this command is {adapter.__version__}"
         yield warning(AREA, text, "restart the process after an upgrade")
@@ -64,5 +64,6 @@ def _processes(facts: Facts) -> Iterator[Finding]:
 def _users(users: set[str]) -> Finding:
     real = sorted(name for name in users if not name.startswith("("))
     if not real:
-        return warning(USERS, "the console has no user, so it is closed", "adapter users add NAME")
+        text = "no one can sign in to the console, because it has no users"
+        return warning(USERS, text, "run adapter users add NAME")
     return ok(USERS, f"the console has {len(real)} users")

@@ -1,4 +1,4 @@
-"""Export leads as CSV, or totals for checking a listing portal's invoice."""
+"""Export leads as CSV, or totals that can be checked against a listing portal's invoice."""
 
 import csv
 import datetime as dt
@@ -50,7 +50,7 @@ SUMS: Final = (
 
 
 def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> Iterator[str]:
-    """Yield the matching bookings as pieces of CSV: the header, then bookings, newest first.
+    """Yield matching bookings as CSV, newest first, starting with a header line.
 
     Each page is read in a separate transaction, so that a long export does not keep one open. If
     there are more than ``most`` bookings, the last line says so.
@@ -77,7 +77,7 @@ def _row(booking: Booking) -> Iterable[object]:
 
 
 def filter_text(which: Filter) -> str:
-    """Describe a filter for the audit log, without search text, which could name a renter."""
+    """Describe a filter for the audit log, without any text that could identify a renter."""
     keys = [("source", which.source), ("community", which.community)]
     parts = [
         *(f"state={state}" for state in which.states if state in {*BookingState}),
@@ -90,7 +90,7 @@ def filter_text(which: Filter) -> str:
 
 
 def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the totals per source and community as CSV."""
+    """Return the totals for each source and community as CSV."""
     return _line(SUMS) + "".join(_line([line[name] for name in SUMS]) for line in lines)
 
 
@@ -101,7 +101,7 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
-    """Format a cell so that spreadsheets treat no part of it as a formula."""
+    """Format a CSV cell so that spreadsheets do not interpret it as a formula."""
     value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()

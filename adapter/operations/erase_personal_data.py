@@ -1,4 +1,4 @@
-"""Erase payloads and personal data by age, and one renter's data on request.
+"""Erase payloads and personal data that are too old, or one renter's data on request.
 
 IDs, states, times and keyed hashes are kept, so statistics stay correct, and a webhook that is sent
 again is recognized and restores nothing. Knock is not changed.
@@ -35,7 +35,7 @@ Done = TypeVar("Done")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The IDs of the rows that contain a contact."""
+    """The IDs of all stored requests that contain a contact."""
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
@@ -44,7 +44,7 @@ class Found:
 
 
 class Eraser:
-    """Erases data in one database."""
+    """Erases payloads and personal data in a database."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -54,7 +54,7 @@ class Eraser:
     # --- by age
 
     def forget_old(self) -> int:
-        """Erase one batch of data that is older than the settings allow, and return its size.
+        """Erase one batch of data that is older than the settings allow. Return its size.
 
         Audit entries are deleted at the same age as leads. Workers call this repeatedly.
         """
@@ -100,7 +100,7 @@ class Eraser:
     # --- by contact
 
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
-        """Return every event and rejected request that contains ``contact``, in any spelling.
+        """Return the IDs of all events and rejected requests that contain the contact.
 
         Also return the IDs of those that cannot be searched, because their key is not set. Read all
         rows in batches of a few thousand. Call ``progress`` with (read, total) after each batch.
@@ -137,7 +137,7 @@ class Eraser:
                 event = tx.events.get(event_id)
         values = [str(value) for booking in bookings for value in booking.appointment.values()]
         if event is not None:
-            values += [event.query, str(dict(event.headers))]
+            values += [event.query, str(dict(event.headers)), event.fetched or ""]
         return contact.is_in_request(event.body if event else None, *values)
 
     def _read(self, read: Callable[[Transaction], Done]) -> Done:
@@ -145,7 +145,7 @@ class Eraser:
             return read(tx)
 
     def erase(self, found: Found, *, by: str) -> list[int]:
-        """Erase the given rows, and return the IDs of events that cannot be erased yet.
+        """Erase the given rows. Return the IDs of events that cannot be erased yet.
 
         Those have bookings in flight, which cannot be recalled. Other bookings are discarded first.
         """
@@ -164,7 +164,7 @@ class Eraser:
 
 
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:
-    """Discard events and their bookings, and reconsider the leads that depend on them.
+    """Discard events and their bookings, and update other leads that depend on them.
 
     Raise NotPossible if a booking may still reach Knock.
     """

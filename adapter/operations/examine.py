@@ -1,4 +1,4 @@
-"""Look for what is wrong with an installation, or soon will be: ``adapter doctor``.
+"""Check an installation for problems, for the command ``adapter doctor``.
 
 It changes nothing. Its calls to Propexo are counted like all others, so that the rate limit holds.
 Each area is in a module of its own, as a generator of findings. The areas do not depend on each
@@ -22,7 +22,7 @@ LIMIT_SECONDS = 12.0
 
 
 def examine(given: GivenSettings, propexo: Propexo, clock: Clock) -> list[Finding]:
-    """Return all findings, by area. Whatever is slow is reported as such after some seconds."""
+    """Run all checks and return their findings, ordered by area."""
     return run_checks(_checks(given, propexo, clock), LIMIT_SECONDS)
 
 
@@ -43,7 +43,7 @@ def _checks(given: GivenSettings, propexo: Propexo, clock: Clock) -> Mapping[str
 
 
 def _database(given: GivenSettings) -> tuple[str | None, Finding | None]:
-    """Return the database's URL, or why there is none. The embedded server is not started."""
+    """Return the database's URL, or a finding that explains why there is no database."""
     if given.settings.database_url is not None:
         return given.settings.database_url, None
     if any("DATABASE_URL" in text for text in given.faults):
@@ -52,4 +52,4 @@ def _database(given: GivenSettings) -> tuple[str | None, Finding | None]:
     if server.is_running():
         return server.url, None
     text = f"DATABASE_URL is not set, and the PostgreSQL in {server.folder} is not running"
-    return None, fault("database", text, "name your settings with --env-file, or start adapter run")
+    return None, fault("database", text, "pass your settings with --env-file, or start adapter run")

@@ -36,7 +36,7 @@ MIN_DIGITS = 7
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
-    """A booking, a webhook without bookings, or a rejected request."""
+    """A search result: a booking, a webhook without bookings, or a rejected request."""
 
     #: ``booking``, ``webhook`` or ``rejection``.
     kind: str
@@ -52,7 +52,7 @@ class Hit:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Searched:
-    """What was searched."""
+    """The scope of a search: its period, and how many requests were searched."""
 
     since: dt.datetime | None
     until: dt.datetime | None
@@ -69,14 +69,14 @@ class Searched:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The hits, newest first, and what was searched."""
+    """The results of a search, newest first, and its scope."""
 
     hits: tuple[Hit, ...]
     searched: Searched
 
 
 def contact_of(word: str, policy: Policy) -> tuple[str, Contact | None]:
-    """Return the text to find in bookings, and the contact to find in stored requests."""
+    """Return the text to look up in bookings, and the contact to search for in stored requests."""
     try:
         phone = transforms.phone_from(word, policy=policy, region=None)
         number = phone.value if isinstance(phone, transforms.Noted) else phone
@@ -93,7 +93,7 @@ def contact_of(word: str, policy: Policy) -> tuple[str, Contact | None]:
 
 
 class LeadFinder:
-    """Finds leads in one database."""
+    """Finds a renter's leads in the database."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class LeadFinder:
         zone: dt.tzinfo | None = None,
         seconds: float = MAX_SECONDS,
     ) -> None:
-        """Take the time zone for times without a community, or None for this machine's zone."""
+        """Set the time zone for times without a community. None means the local zone."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -120,7 +120,7 @@ class LeadFinder:
         limit: int,
         by: str,
     ) -> Result:
-        """Return the newest leads that contain ``word``, and record the search in the audit log."""
+        """Return the newest leads that match ``word``, and record the search in the audit log."""
         now, which = self._clock(), Filter(since=since, until=until)
         text, contact = contact_of(word.strip(), self._settings.policy)
         searched = Searched(
@@ -149,7 +149,7 @@ class LeadFinder:
     def _events(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float, limit: int
     ) -> Iterator[int]:
-        """Yield the IDs of webhooks without a booking, or with one in review, newest first."""
+        """Yield the IDs of matching webhooks with no booking or one in review, newest first."""
         found, before = 0, LARGEST_NUMBER
         while found < limit:
             with self._store.statement() as tx:
@@ -176,13 +176,13 @@ class LeadFinder:
             searched.unreadable += 1
             return False
         return event is not None and contact.is_in_request(
-            event.body, event.query, str(dict(event.headers))
+            event.body, event.query, str(dict(event.headers)), event.fetched or ""
         )
 
     def _rejections(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float
     ) -> Iterator[Rejection]:
-        """Yield the rejected requests that contain the contact. Only a limited number is stored."""
+        """Yield the stored rejected requests that contain the contact, newest first."""
         with self._store.statement() as tx:
             candidates = tx.erasure.rejections_that_match(contact.prefilter)
             searched.rejections = sum(tx.rejections.counts().values())
@@ -247,7 +247,7 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return a list with the number if the text is an ID."""
+    """Return a list with the ID if the text is a number, or an empty list."""
     return [int(text)] if text.isascii() and text.isdigit() and len(text) < 18 else []
 
 

@@ -1,4 +1,4 @@
-"""The result of one check of ``adapter doctor``, and the runner of all checks."""
+"""Define findings of ``adapter doctor``, and run its checks in parallel."""
 
 import concurrent.futures
 import dataclasses
@@ -12,10 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class Status(enum.StrEnum):
-    """How good or bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
-    #: It works, and may stop to work, or is not as safe as it could be.
+    #: It works, but it may stop working, or it is not as safe as it could be.
     WARNING = "warning"
     #: Leads are lost, late or refused, or a process does not start.
     FAULT = "fault"
@@ -23,7 +23,7 @@ class Status(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found, and what to do about it."""
+    """The result of one check: what was found, and how to fix it."""
 
     #: The check that found it.
     area: str
@@ -41,22 +41,22 @@ CONFIGURATION: Final = ("settings", "mappings")
 
 
 def ok(area: str, text: str) -> Finding:
-    """Return a good finding."""
+    """Return a finding without a problem."""
     return Finding(area, Status.OK, text)
 
 
 def warning(area: str, text: str, fix: str) -> Finding:
-    """Return a finding that needs attention soon."""
+    """Return a finding about a minor problem, which needs attention soon."""
     return Finding(area, Status.WARNING, text, fix)
 
 
 def fault(area: str, text: str, fix: str) -> Finding:
-    """Return a finding that needs attention now."""
+    """Return a finding about a serious problem, which needs attention now."""
     return Finding(area, Status.FAULT, text, fix)
 
 
 def run_checks(checks: Mapping[str, Check], seconds: float) -> list[Finding]:
-    """Run all checks at the same time, and return their findings in the order of the checks.
+    """Run all checks in parallel, and return their findings in the order of the checks.
 
     A check that fails or takes longer than this many seconds is itself a fault. It does not affect
     the others.
@@ -67,7 +67,7 @@ def run_checks(checks: Mapping[str, Check], seconds: float) -> list[Finding]:
 
 
 class _Run:
-    """One check in a thread, which does not keep the process alive."""
+    """A check that runs in a daemon thread."""
 
     def __init__(self, area: str, check: Check) -> None:
         self._area, self._check = area, check
@@ -85,21 +85,21 @@ class _Run:
                 return  # too late: the result is that there was none
             log.exception("check_failed", extra={"check": self._area})
             text = f"the check failed unexpectedly: {type(exc).__name__}"
-            self._findings.append(fault(self._area, text, "report this, with the log"))
+            self._findings.append(fault(self._area, text, "report this bug and attach the log"))
         self.done.set_result(None)
 
     def findings(self, seconds: float) -> list[Finding]:
-        """Return the findings so far. What a check finds or raises later does not count."""
+        """Return all findings so far, and a fault if the check has not finished."""
         self._is_reported = True
         if self.done.done():
             return list(self._findings)
-        text = f"there is no result after {seconds:g} seconds"
+        text = f"the check did not finish within {seconds:g} seconds"
         late = fault(self._area, text, "look for a slow network or server, and try again")
         return [*self._findings, late]
 
 
 def exit_code(findings: Iterable[Finding], wrong_configuration: int) -> int:
-    """Return 0 without a fault, the other code if only the configuration is wrong, else 1."""
+    """Return the exit code: 0 without faults, ``wrong_configuration`` or 1 otherwise."""
     areas = {one.area for one in findings if one.status is Status.FAULT}
     if not areas:
         return 0

@@ -1,4 +1,4 @@
-"""Determine whether all is well. Commands, console, metrics and alerts show the same verdict.
+"""Determine whether the adapter is healthy, for the commands, the console and the metrics.
 
 :func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
 the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
@@ -50,11 +50,13 @@ GIVEN_UP_FOR: Final = dt.timedelta(days=1)
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
+#: Senders give up after 5 to 10 seconds, and booking a lead takes more than a dozen round trips.
+SLOW_SECONDS: Final = 0.5
 MOST_CONNECTIONS: Final = 0.9
 LEAST_DISK_BYTES: Final = 1024**3
 MAX_CLOCK_SECONDS: Final = 2.0
 
-#: Reasons for rejections that indicate a wrong secret or a wrong clock. Other reasons also occur
+#: Reasons for rejections that indicate an invalid secret or a wrong clock. Other reasons also occur
 #: when a stranger calls a URL without a signature.
 REFUSED_REASONS: Final = frozenset(
     {
@@ -84,7 +86,7 @@ NO_REVIEW: Final = ReviewFacts()
 
 
 class Level(enum.StrEnum):
-    """How serious a problem or the whole verdict is."""
+    """The severity of a problem or of the whole verdict."""
 
     #: Leads are not received, not booked, or rejected.
     BROKEN = "broken"
@@ -102,7 +104,7 @@ EXIT_CODES: Final = {Level.BROKEN: 2, Level.WARNING: 1, Level.OK: 0}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
-    """A kind of problem."""
+    """A kind of problem: its severity, its meaning, and how to fix it."""
 
     level: Level
     #: When the problem is reported, and what it means.
@@ -127,9 +129,11 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has checked the queue for 1 minute, because it has stopped or hangs",
+        "no worker has checked the queue for 1 minute, because it has stopped, hangs or waits",
         "Webhooks are stored, but nothing is booked.",
-        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped.",
+        "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
+        "waits for the right version of the database, restart it with the new version, or run "
+        "`adapter migrate`.",
     ),
     "sending_stopped": Condition(
         Level.BROKEN,
@@ -212,6 +216,12 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "Another system has old states of leads.",
         "Fix the receiver, and let it read the leads from /api/leads.",
     ),
+    "database_slow": Condition(
+        Level.WARNING,
+        "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
+        "Acknowledging a webhook needs one such write, and booking a lead needs several.",
+        "Check PostgreSQL's load, its disk and the network to it.",
+    ),
     "connections_low": Condition(
         Level.WARNING,
         "90% of PostgreSQL's connections are in use",
@@ -240,7 +250,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.NOTE,
         "Propexo has asked for a pause (429 or 503 with Retry-After, or few requests left)",
         "Bookings are sent after the pause.",
-        "Do nothing. If this happens often, other programs may be using the same token.",
+        "Nothing. If this happens often, other programs may be using the same token.",
     ),
     "paused": Condition(
         Level.NOTE,
@@ -259,7 +269,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """A problem. It contains no personal data."""
+    """A problem that was detected. It contains no personal data."""
 
     code: str
     #: The source that has the problem, or "".
@@ -270,7 +280,7 @@ class Problem:
 
     @property
     def level(self) -> Level:
-        """How serious the problem is."""
+        """The severity of the problem."""
         return CONDITIONS[self.code].level
 
     @property
@@ -281,7 +291,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """Everything that the verdict depends on."""
+    """The measured values on which the verdict is based."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -304,13 +314,13 @@ class Facts:
 
     @property
     def workers(self) -> int:
-        """The number of workers that are alive."""
+        """The number of workers with a recent heartbeat."""
         return sum(one.kind == "worker" and one.seen_ago < ALIVE for one in self.processes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Whether all is well."""
+    """The verdict on the adapter's health, with all problems."""
 
     at: dt.datetime
     #: All problems, most important first.
@@ -320,18 +330,18 @@ class Verdict:
 
     @property
     def level(self) -> Level:
-        """The level of the worst problem: broken, warning or ok."""
+        """The severity of the worst problem: broken, warning or ok."""
         levels = {problem.level for problem in self.problems}
         return next((one for one in (Level.BROKEN, Level.WARNING) if one in levels), Level.OK)
 
     @property
     def exit_code(self) -> int:
-        """0 if all is well, 1 for warnings, 2 if something is broken."""
+        """The exit code: 0 without problems, 1 for warnings, 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property
     def headline(self) -> str:
-        """A line with the worst problem and the number of others, or that says that all is well."""
+        """A one-line summary with the worst problem, or "OK" if there is none."""
         real = [problem for problem in self.problems if problem.level is not Level.NOTE]
         if not real:
             return f"OK: {self._good_news()}"
@@ -340,12 +350,12 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is worth knowing but not a problem."""
+        """The facts that are worth knowing but are not problems, as sentences."""
         return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
 
     @property
     def why_unsent(self) -> str | None:
-        """Why pending bookings are not sent, or None if they are."""
+        """The reason why pending bookings are not being sent, or None."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
         total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
         if total:
@@ -356,7 +366,7 @@ class Verdict:
         facts = self.facts
         if facts is None:
             return "All is well."
-        workers = _count(facts.workers, "worker runs", "workers run")
+        workers = _count(facts.workers, "worker is running", "workers are running")
         sent = facts.queue.answered_at
         latest = f", and the latest booking was sent {ago(sent, facts.now)}" if sent else ""
         return f"All is well. {workers}{latest}."
@@ -365,7 +375,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Return the verdict at ``now`` on the sources in ``names`` and everything else."""
+    """Return the verdict on the adapter's health at ``now``, including the sources in ``names``."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -374,7 +384,7 @@ def verdict_of(
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
-    """Return the verdict if PostgreSQL cannot be used."""
+    """Return the verdict for a database that cannot be used."""
     sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
@@ -420,7 +430,7 @@ def _disk_free(folder: str | None) -> int | None:
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
-    """Return all problems, most important first."""
+    """Return all problems that follow from the measured values, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
     # A worker that does not run explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
@@ -429,14 +439,14 @@ def problems_in(facts: Facts) -> tuple[Problem, ...]:
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
-    """Report that no web process runs, if one has ever run."""
+    """Yield a problem if a web process has run before but none is running now."""
     seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
     if seen and min(seen) >= NO_WEB_AFTER:
         since = facts.now - min(seen)
         yield Problem(
             code="no_web",
             since=since,
-            sentence=f"No web process runs{_since(since, facts.now)}: webhooks are not received.",
+            sentence=f"No web process has run{_since(since, facts.now)}: no webhooks are received.",
         )
 
 
@@ -448,9 +458,11 @@ def _worker(facts: Facts) -> Iterator[Problem]:
         return
     since = facts.now - idle if idle is not None else None
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
-    subject = "No worker runs"
+    subject = "No worker has run" if idle is not None else "No worker is running"
     if hung is not None:
-        subject = f"The worker on {hung.host} (PID {hung.pid}) hangs"
+        waits = "has been waiting for the right version of the database"
+        what = waits if hung.is_waiting else "has hung"
+        subject = f"The worker on {hung.host} (PID {hung.pid}) {what}"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)
 
@@ -493,13 +505,13 @@ def _failure(facts: Facts, *, is_failing: bool) -> str:
         return "No booking was sent, although some are due"
     if queue.outcome == "not_sent":
         return f"Propexo cannot be reached ({queue.answer or facts.propexo_host})"
-    return f"Propexo accepts no booking (it answers {queue.status or 'nothing'})"
+    return f"Propexo has accepted no booking (its response: {queue.status or 'none'})"
 
 
 def _unmapped(facts: Facts) -> Iterator[Problem]:
     oldest = facts.queue.oldest_unmapped_at
     if oldest is not None and facts.now - oldest >= UNMAPPED_AFTER:
-        count = _count(facts.queue.unmapped, "webhook waits", "webhooks wait")
+        count = _count(facts.queue.unmapped, "webhook is waiting", "webhooks are waiting")
         sentence = f"{count} to be mapped, the oldest{_since(oldest, facts.now)}."
         yield Problem(code="webhooks_not_mapped", since=oldest, sentence=sentence)
 
@@ -516,7 +528,7 @@ def _sources(facts: Facts) -> Iterator[Problem]:
                 source=one.name,
                 since=one.refused_since,
                 sentence=f"{count} requests from {one.name} failed verification, and {accepted}: "
-                "its secret seems to have changed.",
+                "the sender's secret may have changed.",
             )
         elif one.usual is not None and one.usual > SILENT_USUAL:
             yield Problem(
@@ -539,7 +551,7 @@ def _formats(facts: Facts) -> Iterator[Problem]:
 
 
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
-    """Return True if a source's requests failed verification and none was accepted since."""
+    """Return True if a source's requests have failed verification and none was accepted since."""
     since = source.refused_since
     return source.refused >= MIN_REFUSED and since is not None and now - since >= REFUSED_AFTER
 
@@ -585,6 +597,15 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _speed(facts: Facts) -> Iterator[Problem]:
+    alive = [one for one in facts.processes if one.seen_ago < ALIVE]
+    worst = max(alive, key=lambda one: one.write_seconds or 0.0, default=None)
+    if worst is not None and (worst.write_seconds or 0.0) > SLOW_SECONDS:
+        who = f"the {worst.kind} process on {worst.host}"
+        sentence = f"PostgreSQL needs {worst.write_seconds:.1f} s to save a row for {who}."
+        yield Problem(code="database_slow", sentence=sentence)
+
+
 def _webhooks(facts: Facts) -> Iterator[Problem]:
     one, now = facts.webhooks, facts.now
     if one is None:
@@ -628,6 +649,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _formats,
     _review,
     _processes,
+    _speed,
     _webhooks,
     _room,
     _sandbox,
@@ -635,18 +657,18 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that says how many rows are waiting."""
+    """Return a phrase with the number of waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [
         text for text, count in ((webhooks, queue.unmapped), (bookings, queue.pending)) if count
     ]
-    verb = "waits" if queue.unmapped + queue.pending == 1 else "wait"
-    return f"{' and '.join(parts)} {verb}" if parts else "nothing waits yet"
+    verb = "is waiting" if queue.unmapped + queue.pending == 1 else "are waiting"
+    return f"{' and '.join(parts)} {verb}" if parts else "nothing is waiting yet"
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return text such as `` since 15:38 UTC (7 min ago)``, or "" without a time."""
+    """Return a phrase such as `` since 15:38 UTC (7 min ago)``, or "" if the time is unknown."""
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "

@@ -1,4 +1,4 @@
-"""Keep a process's sources up to date with what users put in place in the console."""
+"""Keep a process's sources up to date with changes that users make in the console."""
 
 import dataclasses
 import logging
@@ -18,7 +18,7 @@ REFRESH_SECONDS = 2.0
 
 
 class LiveSources:
-    """The sources in use: those from files, with what users have put in place."""
+    """The sources in use, loaded from files and combined with changes from the console."""
 
     def __init__(self, settings: Settings, store: Database, files: Mapping[str, Source]) -> None:
         self._settings, self._store = settings, store
@@ -27,13 +27,13 @@ class LiveSources:
         self.overrides: Overrides = NO_OVERRIDES
 
     def replace_files(self, files: Mapping[str, Source]) -> None:
-        """Use newly loaded files."""
+        """Replace the sources that were loaded from files with newly loaded ones."""
         with self._lock:
             self.files = files
             self._apply(self.overrides)
 
     def refresh(self) -> bool:
-        """Load what users have put in place if it has changed. Return True if it has."""
+        """Load changes from the console. Return False if there are none."""
         with self._store.statement() as tx:
             changes = tx.overrides.changes()
         if changes == self.overrides.changes:
@@ -48,7 +48,7 @@ class LiveSources:
         return True
 
     def status_of(self, alias: Alias) -> str:
-        """Return whether an alias is in use, and if not, why."""
+        """Return "in use", or the reason why an alias is not used."""
         source = self.files.get(alias.source)
         if source is None:
             return f"not used: there is no source {alias.source}"
@@ -73,7 +73,7 @@ class LiveSources:
 def live_sources(
     settings: Settings, store: Database, files: Mapping[str, Source]
 ) -> Mapping[str, Source]:
-    """Return the sources to use, given those from files, for a process that ends soon."""
+    """Return the sources with changes from the console, for a process that ends soon."""
     live = LiveSources(settings, store, files)
     live.refresh()
     return live.sources

@@ -1,4 +1,4 @@
-"""Send messages to people through Apprise: mail, chat, text messages, on-call services."""
+"""Send messages to people through Apprise, by email, chat, text message or on-call service."""
 
 import logging
 import socket
@@ -20,7 +20,7 @@ _TYPES = {Level.BROKEN: "failure", Level.WARNING: "warning", Level.OK: "success"
 
 
 class Line(NamedTuple):
-    """One part of a message: a problem, or its end."""
+    """One part of a message: a problem that began, continues or has ended."""
 
     level: Level
     #: The code of the problem, and its source.
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 def message_of(settings: Settings, lines: Iterable[Line]) -> Message:
-    """Combine lines, worst first, into one message with a link to the console."""
+    """Combine several lines into one message, worst first, with a link to the console."""
     lines = sorted(lines, key=lambda line: [*Level].index(line.level))
     names = {level: [line.name for line in lines if line.level is level] for level in Level}
     titles = [f"{level.upper()}: {', '.join(found)}" for level, found in names.items() if found]
@@ -48,7 +48,7 @@ def message_of(settings: Settings, lines: Iterable[Line]) -> Message:
 
 
 class Notifier:
-    """Sends messages to each URL in a thread of its own. URLs contain secrets: they are not logged.
+    """Sends messages to all configured Apprise URLs in parallel, and logs failures.
 
     A service that does not accept a message is logged when it fails, and again after it has worked.
     """
@@ -59,7 +59,7 @@ class Notifier:
         self._failed: set[int] = set()
 
     def send(self, message: Message) -> bool:
-        """Send a message. Return True if a service has accepted it, or if there is none."""
+        """Send a message. Return True if at least one service accepts it."""
         errors = self.send_to_each(message)
         failed = {number for number, error in enumerate(errors, 1) if error}
         for number in failed - self._failed:
@@ -70,8 +70,8 @@ class Notifier:
         return not all(errors) or not errors
 
     def send_to_each(self, message: Message) -> list[str]:
-        """Send a message. Return why it was not delivered to each URL, or "" if it was."""
-        errors = ["no answer"] * len(self._urls)
+        """Send a message to every service. Return one error for each, or "" if it was accepted."""
+        errors = ["no response"] * len(self._urls)
 
         def deliver(index: int) -> None:
             errors[index] = _deliver(self._urls[index], message)
@@ -90,12 +90,12 @@ class Notifier:
 
 
 def service_of(url: str) -> str:
-    """Return the name of a URL's service, such as ``slack``."""
+    """Return the name of a notification URL's service, such as ``slack``."""
     return url.partition(":")[0]
 
 
 def _deliver(url: str, message: Message) -> str:
-    """Return an error that contains nothing of the URL, or "" if the service has accepted."""
+    """Send a message to one URL. Return an error without secrets, or "" if it was accepted."""
     import apprise  # most processes never send a message
 
     # It would log URLs, and each failure.
@@ -112,4 +112,4 @@ def _deliver(url: str, message: Message) -> str:
         )
     except Exception as exc:  # noqa: BLE001 - a service must not end the watch
         return type(exc).__name__
-    return "" if is_accepted else "not accepted"
+    return "" if is_accepted else "the service did not accept the message"

@@ -1,4 +1,4 @@
-"""Pause and resume sending. Webhooks are still stored and mapped. The audit log records both."""
+"""Pause and resume sending to Propexo. Webhooks are still stored and mapped meanwhile."""
 
 import contextlib
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class Pauses:
         self._settings, self._store, self._clock, self._by = settings, store, clock, by
 
     def pause(self, reason: str, *, source: str = "", community: str = "") -> list[Pause]:
-        """Pause the bookings of a source or a community, or all. Return everything that is paused.
+        """Pause bookings of one source, one community, or all. Return all current pauses.
 
         Once this returns, no POST for a paused booking begins. Raise :class:`NotPossible` if the
         source or community does not exist.
@@ -34,7 +34,7 @@ class Pauses:
             return tx.send_queue.pauses()
 
     def resume(self, *, source: str = "", community: str = "") -> list[Pause]:
-        """End a pause. Return everything that is still paused.
+        """End a pause. Return the pauses that remain.
 
         Without a source or community, also end all other delays: a pause that Propexo requested,
         and the delays before retries. Raise :class:`NotPossible` if the source or community is not

@@ -1,4 +1,4 @@
-"""Verify rejected requests again after a secret has been fixed, and accept the valid ones."""
+"""Verify rejected requests again after a secret was fixed, and accept the valid ones."""
 
 import collections
 import dataclasses
@@ -16,7 +16,7 @@ from adapter.webhooks.rejections import proof_of
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Retried:
-    """The result of verifying a source's rejections again."""
+    """The result of verifying a source's rejected requests again."""
 
     #: Number of requests that are valid now, and were stored as events.
     accepted: int
@@ -31,13 +31,19 @@ class Retried:
 
 
 def retry(
-    receiver: Receiver, source: Source, verifier: signatures.Verifier, *, by: str, dry_run: bool
+    receiver: Receiver,
+    source: Source,
+    verifier: signatures.Verifier,
+    *,
+    by: str,
+    dry_run: bool,
+    only: int | None = None,
 ) -> Retried:
-    """Verify a source's rejections again and accept the valid ones, oldest first.
+    """Verify a source's rejected requests again, and accept the valid ones, oldest first.
 
     Each request is stored as an event before it is removed. After a crash in between, the next run
     counts it as repeated. With ``dry_run``, nothing changes, and all valid requests count as
-    accepted.
+    accepted. ``only`` is the ID of a single rejection to verify.
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
@@ -47,6 +53,8 @@ def retry(
         if not dry_run:
             tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in rejections:
+        if only not in (None, rejection.id):
+            continue
         if not rejection.can_retry:
             counts["not_verifiable"] += 1
             continue
@@ -63,7 +71,7 @@ def retry(
 def _verified(
     rejection: Rejection, source: Source, verifier: signatures.Verifier, receiver: Receiver
 ) -> Verified:
-    """Verify a rejection with the current secrets, as of the time when it was received.
+    """Verify a rejected request with the current secrets, as if it had just arrived.
 
     A token or password is verified by its keyed hash. ``allow_ips`` is not checked again, because a
     request that failed that check is never retried.
@@ -92,7 +100,7 @@ def _accept(receiver: Receiver, rejection: Rejection, verified: Verified) -> boo
 
 
 def _current_url(url: str, public_url: str | None) -> str:
-    """Return the URL with the current ADAPTER_PUBLIC_URL, which may have been wrong before."""
+    """Return the request's URL with the current value of ADAPTER_PUBLIC_URL."""
     if public_url is None:
         return url
     return public_url + re.sub(r"(?i)^.*?(?=/+hooks/)", "", url.partition("://")[2] or url)

@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads that need review. The audit log records every action.
+"""Release, confirm and discard leads that need review, and record that in the audit log.
 
 This module sends nothing: a released booking joins the send queue and is checked like any other. A
 booking that may exist in Knock is released only if the user states that it does not.
@@ -32,7 +32,7 @@ _QUESTIONS = ("another_person", "changed_after_first")
 
 
 class Repairs:
-    """User actions on bookings that need review."""
+    """Performs a user's actions on bookings that need review."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -53,7 +53,7 @@ class Repairs:
         is_another_person: bool = False,
         is_any_hour: bool = False,
     ) -> Booking:
-        """Release a held, failed, expired or unknown booking, edited by ``changes``.
+        """Release a held, failed, expired or unknown booking after applying a user's changes.
 
         Two options undo a decision to merge, replace, hold or cancel it because of another booking.
         With ``is_wanted_anyway``, it becomes the person's latest request. With
@@ -108,7 +108,7 @@ class Repairs:
         return dataclasses.replace(edited, match_keys=(*keys, *item))
 
     def confirm(self, booking_id: int, *, by: str) -> None:
-        """Mark a tour or guest card as booked, because a user found it in Knock or booked it there.
+        """Mark a booking as booked because a user has found it in Knock or booked it there.
 
         Raise :class:`NotPossible` if it is being sent, or has no tour that Knock could have.
         """
@@ -155,7 +155,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes that tell a booking's person apart from the other lead's person."""
+    """Return the changes that let Knock distinguish the booking's person from the other lead's."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not mistaken for another person's: release it")
@@ -163,7 +163,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the bookings' people. Raise :class:`NotPossible` if the first booking has changed.
+    """Lock the people of all bookings. Raise :class:`NotPossible` if the first one has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """
@@ -173,7 +173,7 @@ def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others
 
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
-    """Discard a booking. For a cancellation, this means that its tour was canceled in Knock."""
+    """Discard a booking. If it is a cancellation, record that its tour was canceled in Knock."""
     tx.bookings.lock_related([booking], now)
     gone = _canceled_in_knock(tx, booking, now) if booking.reason == "cancellation" else []
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
@@ -184,7 +184,7 @@ def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.da
 
 
 def _canceled_in_knock(tx: Transaction, cancellation: Booking, now: dt.datetime) -> list[int]:
-    """Return the bookings that a user canceled in Knock because of this cancellation."""
+    """Return the IDs of bookings that a user has canceled in Knock because of a cancellation."""
     same = (*reconcile.load(tx, cancellation, now).same, cancellation)
     found = [one.id for one in same if may_exist(one) and cancellation in canceling(one, same)]
     named = cancellation.because_of  # not among the related bookings if too many share the key
@@ -209,7 +209,7 @@ def _send_again(
 
 
 def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
-    """Hold requests merged with a booking whose person or community has changed."""
+    """Hold requests that were merged with a booking whose person or community has changed."""
     for other in tx.bookings.of_keys(booking.match_keys, now):
         is_merged = other.because_of == booking.id and other.state in MERGED
         if is_merged and not other.person_keys & edited.person_keys:
@@ -217,7 +217,7 @@ def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: d
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
-    """Store a tour for a lead and keep its guest card. The tour supersedes a pending card."""
+    """Store a tour for a lead that has a guest card, and keep the card."""
     tour = dataclasses.replace(
         edited,
         id=NEW,
@@ -240,7 +240,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 def _reconcile_with(
     tx: Transaction, booking: Booking, now: dt.datetime, *, is_confirmed: bool
 ) -> None:
-    """Update the person's other requests after a booking is released.
+    """Update the same person's other requests before a booking is released.
 
     Raise :class:`NotPossible` if another request takes precedence. ``is_confirmed`` means that the
     user knows that someone else has the same contact.
@@ -261,7 +261,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold other people's pending requests that share a contact and would cancel this tour."""
+    """Hold pending requests of other people that share a contact and would cancel this tour."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:

@@ -1,4 +1,4 @@
-"""Map stored events again after a mapping has been fixed, and show what changes."""
+"""Map stored events again after a mapping was fixed, and show what changes."""
 
 import dataclasses
 import datetime as dt
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from adapter.bookings.fetch_documents import Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
+from adapter.mapping.engine.fetched import without_failures
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
@@ -19,13 +21,16 @@ from adapter.store.fingerprints import Fingerprints, lock_key
 #: States of bookings that a replay replaces.
 REPLACEABLE = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED, BookingState.PENDING)
 
+#: States of events whose documents are fetched again.
+REFETCHED = (EventState.HELD, EventState.MAPPED)
+
 #: States of bookings that even a forced replay does not change, because they may reach Knock.
 NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The changes that result from replaying one event."""
+    """The changes that result from mapping one event again."""
 
     event_id: int
     source: str
@@ -37,7 +42,7 @@ class Difference:
 
 
 class Replays:
-    """Maps events again with the current mappings."""
+    """Maps stored events again with the current mappings."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -64,6 +69,8 @@ class Replays:
         booked tour is booked again, and a past tour is held. New bookings are sent after
         ``send_after``, if it is given.
         """
+        if not dry_run:
+            self._fetch(event_id)
         fingerprints, now = self._store.fingerprints(), self._clock()
         planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts, self._sources)
         with self._store.transaction() as tx:
@@ -96,9 +103,23 @@ class Replays:
                 tx.audit.record(action, by=by, at=now, lead_id=event_id)
         return difference
 
+    def _fetch(self, event_id: int) -> None:
+        """Fetch what the mapping needs and could not be fetched before."""
+        with self._store.statement() as tx:
+            event = tx.events.get(event_id)
+        source = self._sources.get(event.source) if event else None
+        if event is None or source is None or not source.fetch_readers:
+            return
+        known = without_failures(event.request.fetched)
+        request = dataclasses.replace(event.request, fetched=known)
+        wanted = source.to_fetch(request, source.map(request, now=self._clock()))
+        if wanted and event.state in REFETCHED:
+            fetcher = Fetcher(self._settings, self._store, self._clock)
+            fetcher.run(source, event, wanted, states=REFETCHED, is_last_try=True)
+
 
 def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:
-    """Merge leads that were merged with replaced bookings with the event's new bookings instead."""
+    """Make leads that were merged with replaced bookings refer to the event's new bookings."""
     known = {booking.id for booking in replaced}
     new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
     for old in replaced:
@@ -155,7 +176,7 @@ def _is_settled(booking: Booking) -> bool:
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
-    """Return True if every tour's start has passed."""
+    """Return True if all tours in the mapping result have already started."""
     starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return bool(starts) and all(start is not None and start <= now for start in starts)
 

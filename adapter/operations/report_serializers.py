@@ -1,4 +1,4 @@
-"""Convert rejections, groups and the overview to JSON-compatible data."""
+"""Convert rejected requests, review groups and statistics to JSON-compatible data."""
 
 import dataclasses
 import json
@@ -18,13 +18,13 @@ def rejection_as_dict(rejection: Rejection | RejectionSummary) -> dict[str, Any]
 
 
 def whole_rejection_as_dict(rejection: Rejection) -> dict[str, Any]:
-    """Return a rejected request as JSON-compatible data, with its headers and its body as text."""
+    """Return a rejected request as JSON-compatible data, with its headers and body."""
     body = None if rejection.body is None else rejection.body.decode("utf-8", "replace")
     return rejection_as_dict(rejection) | dump(rejection, "method url headers") | {"body": body}
 
 
 def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
-    """Return an unknown community as JSON-compatible data, with the sender's value if possible."""
+    """Return an unknown community as JSON-compatible data, with the name that was sent."""
     try:
         value = json.loads(one.value or "null")
     except ValueError:  # the value was truncated
@@ -33,7 +33,7 @@ def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
 
 
 def overview_as_dict(overview: Overview) -> dict[str, Any]:
-    """Return the overview as JSON-compatible data."""
+    """Return the overview of sources and sending as JSON-compatible data."""
     sending = dump(
         overview.sending,
         "stopped_for stopped_at stopped_why paused_until calls_in_60_seconds=calls pending",
@@ -55,13 +55,13 @@ def overview_as_dict(overview: Overview) -> dict[str, Any]:
 
 
 def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
-    """Convert the verdict."""
+    """Return the verdict on the adapter's health as JSON-compatible data."""
     problems = [problem_as_dict(problem) for problem in verdict.problems]
     return dump(verdict, "level headline") | {"problems": problems}
 
 
 def problem_as_dict(problem: Problem) -> dict[str, Any]:
-    """Convert one problem."""
+    """Return a problem as JSON-compatible data."""
     return dump(problem, "code level source since sentence next_step")
 
 
@@ -74,7 +74,7 @@ def _source_as_dict(source: SourceState) -> dict[str, Any]:
 
 
 def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
-    """Return a decision report as JSON-compatible data, with a sentence for each rule."""
+    """Return a report of automatic decisions as JSON-compatible data."""
     decisions = [
         {"sentence": DECISIONS.get(one.rule, one.rule), **dataclasses.asdict(one)}
         for one in report.decisions
@@ -83,7 +83,7 @@ def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:
-    """Return a group of the review queue as JSON-compatible data, with its advice."""
+    """Return a review group as JSON-compatible data, with its advice."""
     return {
         "group": group.issue.key,
         **dataclasses.asdict(group.issue),

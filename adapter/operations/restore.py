@@ -1,4 +1,4 @@
-"""Find what was sent since the backup of a restored database, so that nothing is sent twice.
+"""Find bookings that were sent after the backup of a restored database was taken.
 
 Propexo's write log shows what was sent. A booking in the log is marked booked. For a job without a
 booking, one is stored, so that its webhook is recognized if the sender repeats it. If the log is
@@ -40,7 +40,7 @@ SENDERS_PERIOD: Final = dt.timedelta(days=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
-    """The differences between Propexo's write log and this database."""
+    """The differences between Propexo's write log and a restored database."""
 
     since: dt.datetime
     #: Bookings that were sent since the backup, with their jobs.
@@ -57,12 +57,12 @@ class Survey:
 
     @property
     def is_complete(self) -> bool:
-        """True if the log lists every job that it must list."""
+        """True if the write log contains every job that it is expected to contain."""
         return 0 < self.expected == self.listed
 
 
 class Restore:
-    """Finds and records what was sent since a backup."""
+    """Finds and records bookings that were sent after the backup was taken."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Restore:
         self._log = WriteLog(store, reads, clock)
 
     def since(self) -> dt.datetime:
-        """Return the time of the backup: when a worker last ran, according to the database."""
+        """Return the time of the backup, which is when a worker last ran on this database."""
         with self._store.statement() as tx:
             last = tx.identity.last_run()
         if last is None:
@@ -91,7 +91,7 @@ class Restore:
         return last.seen_at - MARGIN
 
     def stop(self) -> dt.datetime:
-        """Suspend sending, and return when it was suspended."""
+        """Suspend sending, and return the time when it was suspended."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.rate_limit.suspend(RESTORED, now):
@@ -101,7 +101,7 @@ class Restore:
         return last.stopped_at or now if last else now
 
     def survey(self, since: dt.datetime) -> Survey:
-        """Compare the database with the write log. Raise UpstreamError if it cannot be read."""
+        """Compare the database with Propexo's write log. Raise UpstreamError if that fails."""
         now = self._clock()
         if since < now - LONGEST:
             raise NotPossible("Propexo's write log does not reach back further than 29 days")
@@ -146,7 +146,7 @@ class Restore:
         return stored
 
     def resume(self, *, by: str, detail: str) -> None:
-        """Accept this database as the current one, and resume sending."""
+        """Declare this database the current one, and resume sending."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.identity.end_restore()
@@ -229,7 +229,7 @@ def _locked(tx: Transaction, booking: Booking, now: dt.datetime) -> Booking:
 def _matched(
     jobs: Sequence[Job], bookings: Sequence[Booking]
 ) -> tuple[list[tuple[Booking, Job]], list[Job]]:
-    """Return the bookings with their jobs, and the jobs without a booking."""
+    """Return pairs of matching bookings and jobs, and the jobs that match no booking."""
     by_request: dict[object, list[Booking]] = {}
     for booking in bookings:
         by_request.setdefault(write_log.identity_of(booking.appointment), []).append(booking)
@@ -244,7 +244,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have the same format here and at Propexo."""
+    """Return the fields whose format in Propexo is the same as in an appointment."""
     return {
         name: value
         for name, value in parameters.items()

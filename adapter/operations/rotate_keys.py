@@ -1,4 +1,4 @@
-"""Re-encrypt or decrypt stored requests, depending on the current ADAPTER_ENCRYPTION_KEYS."""
+"""Re-encrypt or decrypt stored requests according to ADAPTER_ENCRYPTION_KEYS."""
 
 from collections.abc import Callable, Iterable
 
@@ -14,7 +14,7 @@ BATCH = 20
 def rotate(
     store: Database, sources: Iterable[Source], progress: Callable[[int], object]
 ) -> tuple[int, Undecryptable]:
-    """Encrypt stored requests with the newest key, or decrypt them, while the adapter runs.
+    """Encrypt all stored requests with the newest key, or decrypt them, in batches.
 
     Each batch is a transaction, so if a run is interrupted, the next run does the rest. Call
     ``progress`` after each batch with the number of requests so far. Return how many remain, and

@@ -1,4 +1,4 @@
-"""Convert stored rows to JSON-compatible data."""
+"""Convert events, bookings and their history to JSON-compatible data."""
 
 import dataclasses
 import datetime as dt
@@ -11,12 +11,12 @@ from adapter.models import Attempt, Booking, Change, Event, LeadHistory
 
 
 def utc(at: dt.datetime | None) -> str | None:
-    """Return an instant in UTC, in ISO 8601 format such as ``2026-03-14T20:30:00Z``."""
+    """Format a time in UTC, for example ``2026-03-14T20:30:00Z``."""
     return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if at else None
 
 
 def ago(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return how long ago or how far ahead an instant is, such as ``3 hours ago``."""
+    """Describe the distance of a time from now, for example ``3 h ago`` or ``in 5 min``."""
     if at is None:
         return "-"
     seconds = (now - at).total_seconds()
@@ -29,14 +29,14 @@ def ago(at: dt.datetime | None, now: dt.datetime) -> str:
 
 
 def local(at: dt.datetime | None, timezone: str | None) -> str | None:
-    """Return an instant in the community's time zone, such as ``Sat 2026-03-14 14:30 MDT``."""
+    """Format a time in the community's time zone, for example ``Sat 2026-03-14 14:30 MDT``."""
     if at is None or timezone is None:
         return None
     return at.astimezone(ZoneInfo(timezone)).strftime("%a %Y-%m-%d %H:%M %Z")
 
 
 def person(appointment: dict[str, Any] | Any) -> str:
-    """Return the renter's name, or ``-``."""
+    """Return the renter's full name, or ``-`` if it is unknown."""
     names = (appointment.get("first_name"), appointment.get("last_name"))
     return " ".join(filter(None, names)) or "-"
 
@@ -54,13 +54,13 @@ _FIELDS: Final[Mapping[type, str]] = {
 
 
 def dump(row: Any, fields: str) -> dict[str, Any]:
-    """Return the attributes of ``row`` that ``fields`` lists. ``key=attribute`` renames one."""
+    """Return the listed attributes as a dictionary. ``key=attribute`` renames an attribute."""
     names = (field.partition("=") for field in fields.split())
     return {key: getattr(row, attribute or key) for key, _, attribute in names}
 
 
 def to_json(data: Any, **options: Any) -> str:
-    """Format data as JSON. It may contain rows and times."""
+    """Format data as JSON, including database rows and times."""
     return json.dumps(data, indent=2, default=_plain, **options)
 
 
@@ -99,7 +99,7 @@ def _link(booking: Booking) -> dict[str, Any]:
 
 
 def _body_text(event: Event) -> Any:
-    """Return the body as JSON if possible, else as text with undecodable bytes replaced."""
+    """Return the event's body as parsed JSON if possible, otherwise as text."""
     text = event.body.decode("utf-8", "replace")
     try:
         return json.loads(text)

@@ -1,5 +1,6 @@
 """Sign in console users with passwords or one-time links, and limit failed attempts."""
 
+import dataclasses
 import datetime as dt
 import functools
 import secrets
@@ -32,7 +33,7 @@ LOCAL: Final = "(local)"
 
 
 class SignIn:
-    """Signs in users, and adds and removes them."""
+    """Signs in console users, and adds and removes them."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -40,7 +41,7 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Return all console users, by name. ADAPTER_USERS takes precedence over the database.
+        """Return all console users by name. ADAPTER_USERS takes precedence over the database.
 
         The local user counts only while there is no other user.
         """
@@ -54,7 +55,7 @@ class SignIn:
         return stored | configured or local
 
     def sign_in(self, name: str, password: str, client: str | None, browser: str = "") -> User:
-        """Return the user. Raise :class:`SignInRefused` if the name or the password is wrong.
+        """Verify a password and return the user. Raise :class:`SignInRefused` if it is incorrect.
 
         Failures are counted by name and by ``client``, the IP address, if it is known. A
         ``browser`` in which this user has signed in before is counted separately, so that no one
@@ -80,7 +81,7 @@ class SignIn:
         return user
 
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
-        """Record a failure in advance, so that all concurrent attempts count. Return its IDs.
+        """Record a failed sign-in before checking the password, so that parallel attempts count.
 
         Raise :class:`SignInRefused` if a limit is reached.
         """
@@ -93,7 +94,7 @@ class SignIn:
             return tx.users.record_failure([*names], now=now)
 
     def new_link(self) -> str | None:
-        """Return the key for a one-time link, or None if there are users who can sign in.
+        """Create a one-time link for the local user. Return its key, or None if there are users.
 
         This invalidates the previous link and ends the session that it started.
         """
@@ -106,7 +107,7 @@ class SignIn:
         return key
 
     def open_link(self, key: str) -> User:
-        """Return the local user. Raise :class:`SignInRefused` if the key is used or unknown."""
+        """Use a one-time link and return the local user. Raise SignInRefused if it is invalid."""
         user, now = _local_user(secrets.token_urlsafe(24)), self._clock()
         link = self._link_hash(key)
         with self._store.transaction() as tx:
@@ -125,26 +126,26 @@ class SignIn:
         return signatures.keyed_hash(self._store.hash_key(), text.encode("utf-8", "replace"))
 
     def unlock(self, *, by: str) -> None:
-        """Delete all failed sign-ins."""
+        """Delete all records of failed sign-ins, so that no user is locked out."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.users.delete_old_failures(now + SIGN_IN_WINDOW)
             tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
-        """Return the value that ties a session to the user's current password."""
+        """Return a hash of the user's password that invalidates sessions when it changes."""
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value that marks a browser as known for a user and password."""
+        """Return the cookie value that identifies a browser in which the user has signed in."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
-        """Return the key with which this installation signs sessions."""
+        """Return the secret key that signs this installation's console sessions."""
         return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
-        """Add a user. Raise :class:`NotPossible` if the name, password or role is invalid."""
+        """Add a console user. Raise :class:`NotPossible` if name, password or role is invalid."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             tx.users.add(user, now=now)
@@ -152,8 +153,29 @@ class SignIn:
             tx.users.remove(LOCAL)
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
+    def set_role(self, name: str, role: str, *, by: str) -> None:
+        """Change a user's role. Raise :class:`NotPossible` if the user is not in the database."""
+        if role not in ROLES:
+            raise NotPossible("the role must be one of " + ", ".join(ROLES))
+        now = self._clock()
+        with self._store.transaction() as tx:
+            user = next((one for one in tx.users.all() if one.name == name), None)
+            if user is None:
+                raise NotPossible(f"there is no user {name} in the database")
+            tx.users.add(dataclasses.replace(user, role=role), now=now)
+            tx.audit.record("role_changed", by=by, at=now, detail=f"{name} {role}")
+
+    def change_password(self, user: User, old: str, new: str) -> None:
+        """Change a user's own password. Raise :class:`NotPossible` if the old one is wrong."""
+        if not check_password_hash(user.password, old[:MAX_PASSWORD_LENGTH]):
+            raise NotPossible("Your current password is wrong.")
+        changed, now = new_user(user.name, new, user.role), self._clock()
+        with self._store.transaction() as tx:
+            tx.users.add(changed, now=now)
+            tx.audit.record("password_changed", by=user.name, at=now)
+
     def remove(self, name: str, *, by: str) -> bool:
-        """Remove a user. Return False if no user has that name."""
+        """Remove a console user. Return False if no user has this name."""
         with self._store.transaction() as tx:
             role = tx.users.remove(name)
             if role is not None:
@@ -161,12 +183,12 @@ class SignIn:
         return role is not None
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limit for each hashed text under which failures are counted."""
+        """Return the limit of failures for each hashed combination of name and address."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return the texts under which an unknown browser's failures are counted, and their limits."""
+    """Return what failures of an unknown browser are counted by, with the limit for each."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)
@@ -176,7 +198,7 @@ def _counted(name: str, client: str | None) -> Mapping[str, int]:
 
 
 def _is_locked(failures: Mapping[int, int]) -> bool:
-    """Return whether another attempt is forbidden, given the number of failures by limit.
+    """Return True if another attempt is not allowed, given the failures for each limit.
 
     A name that many addresses try is not locked, but each new address has only one attempt.
     """
@@ -192,7 +214,7 @@ def _local_user(password: str) -> User:
 
 
 def new_user(name: str, password: str, role: str) -> User:
-    """Return a user with a hashed password. Raise :class:`NotPossible` if a value is invalid."""
+    """Create a user with a hashed password. Raise :class:`NotPossible` if a value is invalid."""
     if not is_user_name(name):
         raise NotPossible("a name may have letters, digits, '.', '_' and '-', at most 60")
     if role not in ROLES:
@@ -206,5 +228,5 @@ def new_user(name: str, password: str, role: str) -> User:
 
 @functools.cache
 def _dummy_hash() -> str:
-    """Return a hash to check for unknown names, so that they take as long as known names."""
+    """Return a password hash for unknown users, so that checking them takes just as long."""
     return generate_password_hash("nobody")

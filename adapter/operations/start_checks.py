@@ -1,4 +1,4 @@
-"""Check what web and worker need to start. Each raises an error with one line per problem."""
+"""Check everything that the web process and the worker need in order to start."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,7 +13,7 @@ Check = Callable[[Settings], object]
 
 
 def environment_faults(settings: Settings) -> list[str]:
-    """Return all that a start with these settings would refuse, except missing migrations."""
+    """Return all errors that would prevent a start, except for missing migrations."""
     checks = (endpoints.check, check_token, _check_database)
     return [line for check in checks for line in _faults_of(check, settings)]
 
@@ -26,7 +26,7 @@ def _faults_of(check: Check, settings: Settings) -> Iterator[str]:
 
 
 def _check_database(settings: Settings) -> None:
-    """Raise an error if the database cannot be used, or, once it is migrated, not by this token."""
+    """Raise an error if the database cannot be used with these settings."""
     server = EmbeddedServer(settings.data_dir) if settings.database_url is None else None
     if server is not None:
         server.programs()
@@ -40,7 +40,7 @@ def _check_database(settings: Settings) -> None:
 
 
 def check_token(settings: Settings) -> None:
-    """Raise ConfigurationError if DATABASE_URL is set without a token for Propexo."""
+    """Raise ConfigurationError if DATABASE_URL is set but PROPEXO_TOKEN is not."""
     if settings.propexo_token is None and settings.database_url is not None:
         raise ConfigurationError(
             "PROPEXO_TOKEN is not set; to book in a sandbox, set PROPEXO_TOKEN=sandbox"
@@ -48,7 +48,7 @@ def check_token(settings: Settings) -> None:
 
 
 def check_destination(settings: Settings, store: Database) -> None:
-    """Raise ConfigurationError if the sandbox would book for a database that has booked in Knock.
+    """Raise ConfigurationError if the sandbox is used with a database that has booked in Knock.
 
     Otherwise, if the token were lost, renters' tours would be booked in the sandbox.
     """
@@ -62,5 +62,5 @@ def check_destination(settings: Settings, store: Database) -> None:
 
 
 def database_url(settings: Settings) -> str:
-    """Return DATABASE_URL, or the URL of the embedded server's socket."""
+    """Return DATABASE_URL, or the URL of the embedded PostgreSQL server."""
     return settings.database_url or EmbeddedServer(settings.data_dir).url

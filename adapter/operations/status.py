@@ -1,4 +1,4 @@
-"""Summarize the last 24 hours of each source, the review queue, and sending."""
+"""Summarize each source's last 24 hours, the review queue, and the state of sending."""
 
 import collections
 import dataclasses
@@ -24,13 +24,13 @@ DAY: Final = dt.timedelta(hours=24)
 
 
 def outcome_of(state: str) -> str:
-    """Return the name that users see for a state."""
+    """Return the outcome that users see for a state, such as "needs review"."""
     return _OUTCOME_OF[state]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
-    """A source's activity in the last 24 hours."""
+    """The activity of one source in the last 24 hours."""
 
     name: str
     last_event_at: dt.datetime | None
@@ -50,7 +50,7 @@ class SourceState:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """A snapshot of all sources, the review queue and sending."""
+    """A snapshot of all sources, the review queue and the state of sending."""
 
     at: dt.datetime
     #: The verdict on whether all is well.
@@ -71,13 +71,13 @@ class Overview:
 
     @property
     def is_paused(self) -> bool:
-        """True if nothing is currently sent."""
+        """True if no bookings are being sent at the moment."""
         is_stopped = self.sending.stopped_for is not None or self.sending.paused_until > self.at
         return is_stopped or self.total_pause is not None
 
     @property
     def stopped_text(self) -> str | None:
-        """Why sending is stopped, or None."""
+        """The reason why sending is stopped, or None."""
         code = self.sending.stopped_for
         if code is None:
             return None
@@ -86,14 +86,14 @@ class Overview:
 
     @property
     def total_pause(self) -> Pause | None:
-        """The pause of all bookings, or None."""
+        """The user's pause that applies to all bookings, or None."""
         return next((pause for pause in self.pauses if pause.is_total), None)
 
 
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """Return the overview at ``now`` for the sources in ``names``."""
+    """Return the overview at ``now``, including the sources in ``names``."""
     names = list(names)
     verdict = verdict_of(store, names, settings, now)
     quiet = {one.source for one in verdict.problems if one.code == "source_silent"}

@@ -1,4 +1,4 @@
-"""Report leads' states to another system with signed webhooks (Standard Webhooks).
+"""Report the status of leads to another system with signed webhooks (Standard Webhooks).
 
 Webhooks are queued from the history, so bookings neither wait for them nor write extra rows. Each
 webhook is delivered at least once, and those for the same lead in order. They contain no personal
@@ -39,7 +39,7 @@ BATCH: Final = 10
 
 
 class StatusNotifier:
-    """Queues and delivers status webhooks."""
+    """Queues outgoing status webhooks and delivers them."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         assert settings.status_webhook_url is not None  # noqa: S101 - the caller checks it
@@ -52,14 +52,14 @@ class StatusNotifier:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Queue new changes, and deliver up to :data:`BATCH` webhooks. Call this repeatedly."""
+        """Queue webhooks for new changes, and deliver up to :data:`BATCH` of them."""
         self.queue()
         for _ in range(BATCH):
             if self.stopping.is_set() or not self.deliver():
                 return
 
     def queue(self) -> None:
-        """Queue the changes up to the end of the history, once no earlier entry can appear."""
+        """Queue webhooks for all changes that are certain to be complete in the history."""
         with self._store.statement() as tx:
             until = self._history_end.complete_until(tx.outbox.horizon())
         has_more = until is not None
@@ -68,7 +68,7 @@ class StatusNotifier:
                 has_more = tx.outbox.queue(until, self._clock() - GIVE_UP_AFTER)
 
     def deliver(self) -> bool:
-        """Deliver the next webhook that is due. Return False if there is none."""
+        """Deliver the next webhook that is due. Return False if none is due."""
         now = self._clock()
         with self._store.statement() as tx:
             webhook = tx.outbox.claim(now, now + LEASE)
@@ -100,7 +100,7 @@ class StatusNotifier:
             log.error("status_webhooks_given_up", extra={"count": given_up})
 
     def _post(self, webhook: StatusWebhook, now: dt.datetime) -> str | None:
-        """POST a webhook once. Return why it failed, or None if it was delivered."""
+        """Post a webhook once. Return the reason for a failure, or None if it was delivered."""
         request = signed_request(webhook, self._url, self._secrets, now)
         try:
             response = exchange(
@@ -118,7 +118,7 @@ class StatusNotifier:
 
 
 def pause_after(attempts: int) -> dt.timedelta:
-    """Return how long to pause after this many failed attempts."""
+    """Return how long to wait after this many failed delivery attempts."""
     doublings = min(attempts - 1, 20)
     return min(FIRST_PAUSE * (1 << doublings), MAX_PAUSE)
 
@@ -126,7 +126,7 @@ def pause_after(attempts: int) -> dt.timedelta:
 def signed_request(
     webhook: StatusWebhook, url: str, secrets: tuple[str, ...], now: dt.datetime
 ) -> WebhookRequest:
-    """Return the request for a webhook, signed with each of the secrets."""
+    """Return the HTTP request for a webhook, signed with every configured secret."""
     request = WebhookRequest(
         method="POST",
         url=url,
@@ -141,13 +141,13 @@ def signed_request(
 
 
 def webhook_id(webhook: StatusWebhook) -> str:
-    """Return an ID that is the same for each attempt, and unique even after a database restore."""
+    """Return a webhook ID that stays the same for all attempts and is never reused."""
     microseconds = (webhook.at - EPOCH) // dt.timedelta(microseconds=1)
     return f"msg_{webhook.history_id}_{webhook.booking_id or 0}_{microseconds}"
 
 
 def payload_of(webhook: StatusWebhook) -> Mapping[str, Any]:
-    """Return a webhook's payload. It contains no personal data and no text from users."""
+    """Return the JSON payload of a webhook, without personal data or text from users."""
     state = webhook.to_state
     reason = webhook.why if webhook.by in ("web", "worker") else "by_user"
     if webhook.is_gone:

@@ -60,7 +60,7 @@ def parse(
 
 
 def unpacked(body: bytes, repairs: list[str]) -> bytes:
-    """Return a body that is compressed with gzip unpacked, and any other body unchanged.
+    """Decompress a body if it is compressed with gzip. Return any other body unchanged.
 
     Raise :class:`PayloadError` if it cannot be unpacked, or is too large.
     """

@@ -82,7 +82,7 @@ def _load(text: str, repairs: list[str]) -> Any:
 
 
 def _object(repairs: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object. Different values of a repeated key become a list, as in a form.
+    """Build a dictionary from JSON pairs. A repeated key with different values becomes a list.
 
     Which of them is meant is not known, so a field that takes one value is not read.
     """

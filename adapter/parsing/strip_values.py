@@ -1,4 +1,4 @@
-"""Replace the values of named fields in a body of any kind, without parsing it.
+"""Replace the values of named fields in a body of any format, without parsing it.
 
 A body that cannot be parsed may contain a secret too. Every pattern takes linear time.
 """
@@ -18,7 +18,7 @@ _PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
 
 
 def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
-    """Return the body with the value of each field of these names replaced, wherever it is.
+    """Return the body with the values of all fields with these names replaced.
 
     The body may be JSON (also inside a string), a form, a query, XML or multipart. A value that is
     an object or a list is kept.
@@ -30,7 +30,7 @@ def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
 
 @functools.lru_cache(maxsize=64)  # a source always has the same names
 def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes]]:
-    """Return the patterns for all kinds of bodies, each with its replacement."""
+    """Return the regular expressions for all body formats, each with its replacement."""
     plain = b"(?:" + b"|".join(re.escape(name.encode()) for name in names) + b")"
     quoted = b"(?:" + b"|".join(re.escape(quote_plus(name).encode()) for name in names) + b")"
     shapes = (

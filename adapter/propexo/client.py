@@ -127,7 +127,7 @@ class Propexo:
 
     @contextlib.contextmanager
     def _measured(self, operation: str) -> Iterator[None]:
-        """Count a request and its result, and measure how long it takes."""
+        """Measure the duration of a request, and count it by its result."""
         started_at, result = time.monotonic(), "no_clear_answer"
         try:
             yield

@@ -66,7 +66,7 @@ class RateLimitedReads:
         self._next_at = clock()
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Return one page as soon as the rate limit allows. Raise :class:`UpstreamError`."""
+        """Wait for the rate limit, then return one page. Raise UpstreamError if that fails."""
         self.wait()
         return self._propexo.page(path, query)
 

@@ -1,4 +1,4 @@
-"""A sandbox of Propexo's API with a simulated Knock account.
+"""Simulate Propexo's API and a Knock account behind it.
 
 Propexo does not offer a sandbox for Knock. Use this one to try the adapter, develop a mapping
 or train users. The tests call it over real HTTP. It behaves as follows:

@@ -1,4 +1,4 @@
-"""The sandbox's Flask app, which applies authentication, the rate limit and faults."""
+"""Create the sandbox's Flask app, which checks tokens, limits requests and injects faults."""
 
 import datetime as dt
 import hmac
@@ -21,7 +21,7 @@ from adapter.sandbox.validation import schemas_with
 
 
 def utc_now() -> dt.datetime:
-    """Return the current time."""
+    """Return the current time in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -35,7 +35,7 @@ def create_app(
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
     catalog: Catalog = NOTHING,
 ) -> Flask:
-    """Return the sandbox app. Its state is in memory, so serve it from a single process.
+    """Create the sandbox app. Its state is in memory, so serve it from a single process.
 
     ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays responses after
     80% of a minute's requests are used up (Propexo: 2 seconds). ``enums`` lists the accepted values
@@ -63,7 +63,7 @@ def create_app(
 
 
 def _begin() -> Response | None:
-    """Record the request. Reject it if there is a fault, a wrong token or no quota left."""
+    """Record a request to the API. Reject it if the token is invalid or the limit is reached."""
     if _is_from_website(request):
         message = "call it by an IP address or a name without a dot, and not from another website"
         return propexo_responses.error(403, message)
@@ -97,14 +97,14 @@ def _rejection(remaining: int) -> Response | None:
 
 
 def _is_from_website(request: Request) -> bool:
-    """Return True if a page of another website sent this, even if its name resolves to us."""
+    """Return True if a page on another website sent the request, even through DNS rebinding."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
     return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")
 
 
 def _is_local_name(host: str) -> bool:
-    """Return True for an IP address, or a name without a dot, which is never in public DNS."""
+    """Return True for an IP address or for a host name without a dot, such as ``localhost``."""
     try:
         return "." not in host or bool(ipaddress.ip_address(host))
     except ValueError:
@@ -112,7 +112,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _end(response: Response) -> Response:
-    """Add the rate limit headers, apply the fault and record the response."""
+    """Add rate limit headers to the response, apply the injected fault, and record the status."""
     call = g.get("call")
     if call is None:
         return response
@@ -131,19 +131,19 @@ def _end(response: Response) -> Response:
 
 
 def _http_error(exc: HTTPException) -> Response:
-    """Return Flask's own errors, such as 404 and 413, in Propexo's error format."""
+    """Convert an HTTP error from Flask, such as 404, to Propexo's error format."""
     return propexo_responses.error(exc.code or 500, exc.description)
 
 
 def _kind() -> str:
-    """Return the kind of request, which determines which faults apply."""
+    """Return the kind of request (create, status or list), which determines the faults it gets."""
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"
 
 
 def _json_or_text(body: bytes) -> Any:
-    """Parse a body for the list of requests. Return text if it is not JSON."""
+    """Parse a request body as JSON, or as text if it is not JSON."""
     try:
         return json_from(body) if body else None
     except ValueError:

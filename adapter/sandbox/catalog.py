@@ -1,4 +1,4 @@
-"""The sandbox's read-only data: integrations, communities and attributions.
+"""Provide the sandbox's read-only lists of integrations, communities and attributions.
 
 Propexo lists only a community's ID and name, not its time zone.
 """

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints, which need no token: list data, inject faults, reset."""
+"""Serve the sandbox's own endpoints, which list its data, inject faults and reset it."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ control = Blueprint("control", __name__)
 
 @control.get("/")
 def show_page() -> Response:
-    """Render appointments and guest cards as a web page."""
+    """Render all appointments and guest cards as a web page."""
     state = current_state()
     with state.lock:
         # JSON can contain half of a surrogate pair, but UTF-8 cannot.
@@ -34,7 +34,7 @@ def list_appointments() -> Response:
 
 @control.post("/_sandbox/appointments/<appointment_id>/cancel")
 def cancel_appointment(appointment_id: str) -> tuple[Response, int] | Response:
-    """Cancel a tour as an agent would in Knock."""
+    """Cancel a tour, as a leasing agent would do in Knock."""
     state = current_state()
     with state.lock:
         for one in state.knock.appointments:
@@ -47,7 +47,7 @@ def cancel_appointment(appointment_id: str) -> tuple[Response, int] | Response:
 
 @control.get("/_sandbox/prospects")
 def list_prospects() -> Response:
-    """List all guest cards, each with its inquiries."""
+    """List all guest cards with their inquiries."""
     state = current_state()
     with state.lock:
         return jsonify({"prospects": [_prospect(one) for one in state.knock.prospects]})
@@ -55,7 +55,7 @@ def list_prospects() -> Response:
 
 @control.get("/_sandbox/requests")
 def list_requests() -> Response:
-    """List every request to Propexo's API, in order."""
+    """List all requests that Propexo's simulated API has received, oldest first."""
     state = current_state()
     with state.lock:
         return jsonify({"requests": [_call(call) for call in state.calls]})
@@ -63,7 +63,7 @@ def list_requests() -> Response:
 
 @control.get("/_sandbox/faults")
 def list_faults() -> Response:
-    """List the pending faults."""
+    """List the faults that will be applied to upcoming requests."""
     state = current_state()
     with state.lock:
         return jsonify({"next": [fault.posted for fault in state.faults.queue]})
@@ -71,7 +71,7 @@ def list_faults() -> Response:
 
 @control.post("/_sandbox/faults")
 def add_faults() -> tuple[Response, int] | Response:
-    """Queue the faults. If one is invalid, queue none."""
+    """Queue the posted faults, or none of them if one is invalid."""
     try:
         faults = faults_from(json_from(body_of(request)))
     except BadFault as exc:
@@ -86,7 +86,7 @@ def add_faults() -> tuple[Response, int] | Response:
 
 @control.delete("/_sandbox/faults")
 def clear_faults() -> Response:
-    """Delete the pending faults."""
+    """Delete all queued faults."""
     state = current_state()
     with state.lock:
         state.faults.queue.clear()
@@ -95,7 +95,7 @@ def clear_faults() -> Response:
 
 @control.post("/_sandbox/reset")
 def reset() -> Response:
-    """Delete all data."""
+    """Delete all data in the sandbox."""
     current_state().reset()
     return jsonify({"status": "empty"})
 

@@ -1,4 +1,4 @@
-"""Inject faults, which are posted as JSON, queued, and applied to the next requests in order."""
+"""Queue faults that are posted as JSON, and apply each of them to one of the next requests."""
 
 import dataclasses
 import re
@@ -14,7 +14,7 @@ DROPS = ("before", "after", "during")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A fault in one request. Durations are in seconds, and the fields can be combined.
+    """A fault that is applied to one request. Its fields can be combined.
 
     ``book`` sets whether a create request takes effect. By default it does, unless there is a
     ``status``, the connection drops before booking, or the job fails. With ``book_after``, it
@@ -47,7 +47,7 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """Return True if a create request takes effect."""
+        """True if a create request with this fault still books something in Knock."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
@@ -106,11 +106,11 @@ _OF_CREATES = {"book", "book_after", "job", "errors", "job_seconds", "shape"}
 
 
 class BadFault(ValueError):
-    """Raised if a posted fault is invalid. The message names the key."""
+    """Raised if a posted fault is invalid. The message names the invalid key."""
 
 
 def faults_from(body: Any) -> list[Fault]:
-    """Parse ``{"next": [{"status": 503}, {"delay": 40}, …]}``."""
+    """Parse a list of faults from JSON such as ``{"next": [{"status": 503}, {"delay": 40}]}``."""
     if not isinstance(body, dict) or list(body) != ["next"] or not isinstance(body["next"], list):
         raise BadFault('the body must be {"next": [fault, …]}')
     return [_fault_from(item, f"next[{number}]") for number, item in enumerate(body["next"])]
@@ -133,13 +133,13 @@ def _fault_from(item: Any, location: str) -> Fault:
 
 
 class Faults:
-    """The queue of faults. The caller must hold the lock."""
+    """The queue of faults for upcoming requests. The caller must hold the lock."""
 
     def __init__(self) -> None:
         self.queue: list[Fault] = []
 
     def take(self, kind: str) -> Fault:
-        """Remove and return the first fault for this kind of request, or :data:`NONE`."""
+        """Remove and return the first fault for this kind of request, or return :data:`NONE`."""
         for number, fault in enumerate(self.queue):
             if fault.on in (kind, "any"):
                 return self.queue.pop(number)

@@ -1,4 +1,4 @@
-"""Simulate Knock: guest cards, their tours, and new tours that cancel earlier ones."""
+"""Simulate Knock's guest cards and tours, including how a new tour cancels an earlier one."""
 
 import dataclasses
 import datetime as dt
@@ -19,7 +19,7 @@ CARD_FIELDS = (
 
 
 class Status(enum.StrEnum):
-    """The status of a tour."""
+    """The status of a tour in the simulated Knock."""
 
     BOOKED = "booked"
     #: Canceled by the same person's later tour at the same community, or by an agent in Knock.
@@ -37,7 +37,7 @@ class Inquiry:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
-    """A guest card: one person at one community."""
+    """A guest card, which represents one person at one community."""
 
     id: str
     integration_id: str
@@ -53,7 +53,7 @@ class Prospect:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Appointment:
-    """A tour."""
+    """A tour in the simulated Knock."""
 
     id: str
     job_id: str
@@ -72,13 +72,13 @@ class Appointment:
     canceled_by: str | None = None
 
     def cancel(self, by: str, now: dt.datetime) -> None:
-        """Cancel the tour, unless it is already canceled."""
+        """Cancel the tour unless it is already canceled."""
         if self.status is Status.BOOKED:
             self.status, self.canceled_by, self.updated_at = Status.CANCELLED, by, now
 
 
 class Knock:
-    """All prospects and appointments, in order. The caller must hold the lock."""
+    """All guest cards and tours, oldest first. The caller must hold the lock."""
 
     def __init__(self) -> None:
         self.prospects: list[Prospect] = []
@@ -87,7 +87,7 @@ class Knock:
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}
 
     def book(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Appointment:
-        """Book a tour and cancel the person's other upcoming tours at the community."""
+        """Book a tour, and cancel the same person's other upcoming tours at the community."""
         prospect = self.find_or_create(request, now)
         appointment = Appointment(
             id=str(uuid.uuid4()),
@@ -107,13 +107,13 @@ class Knock:
         return appointment
 
     def inquire(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Prospect:
-        """Create or update a guest card. Tours are left unchanged."""
+        """Create or update a guest card without changing its tours."""
         prospect = self.find_or_create(request, now)
         prospect.inquiries.append(Inquiry(job_id=job_id, request=request, created_at=now))
         return prospect
 
     def find_or_create(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
-        """Find the person by email, then by phone, or create one. Update the card."""
+        """Find a guest card by email or phone, or create one, and update its fields."""
         prospect = self._match(request) or self._add(request, now)
         prospect.card.update({name: request[name] for name in CARD_FIELDS if name in request})
         prospect.updated_at = now
@@ -146,7 +146,7 @@ class Knock:
 def _contacts(
     card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """Return the keys that identify a card at a community: by email, then by phone."""
+    """Return the keys that identify a guest card: one for its email and one for its phone."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),
@@ -165,7 +165,7 @@ def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> None:
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
-    """Return the start of a valid request, from its UTC date and time."""
+    """Return the start time of the requested tour, which Propexo expects in UTC."""
     day = date_from(request["appointment_date"])
     assert day is not None, "the schema accepts no other date"  # noqa: S101 - for mypy
     time = dt.time.fromisoformat(request["appointment_time"])
@@ -178,6 +178,6 @@ def normal_email(text: str) -> str:
 
 
 def normal_phone(text: str) -> str:
-    """Return a phone number's digits without North America's country code."""
+    """Return a phone number's digits without the country code of North America."""
     digits = re.sub(r"[^0-9]", "", text)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

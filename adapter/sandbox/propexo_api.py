@@ -1,4 +1,4 @@
-"""The endpoints of Propexo's API that the adapter calls."""
+"""Implement the endpoints of Propexo's API that the adapter calls."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -25,13 +25,13 @@ _RANGES = {
 
 @api.post("/crm/v1/appointments/knock")
 def create_appointment() -> Response:
-    """Book a tour."""
+    """Book a tour in the simulated Knock, and return the job."""
     return _write("appointment")
 
 
 @api.post("/crm/v1/prospects/knock")
 def create_prospect() -> Response:
-    """Create or update a guest card without a tour."""
+    """Create or update a guest card in the simulated Knock, and return the job."""
     return _write("prospect")
 
 
@@ -54,7 +54,7 @@ def _write(kind: str) -> Response:
 
 @api.get("/v1/admin/write-status/<job_id>")
 def show_write_status(job_id: str) -> Response:
-    """Return a write's status."""
+    """Return the status of a write job."""
     state = current_state()
     job = state.jobs.get(job_id)
     if job is None:
@@ -64,7 +64,7 @@ def show_write_status(job_id: str) -> Response:
 
 @api.get("/v1/admin/logs/writes/")
 def list_write_logs() -> Response:
-    """List finished writes, newest first."""
+    """List finished write jobs, newest first."""
     state, query = current_state(), _query("writes")
     now = state.clock()
     with state.lock:
@@ -78,7 +78,7 @@ def list_write_logs() -> Response:
 
 @api.get("/crm/v1/prospects/")
 def list_prospects() -> Response:
-    """List guest cards. Propexo documents only the core fields. The others are a guess."""
+    """List guest cards. Apart from the documented core fields, the field names are a guess."""
     state = current_state()
     with state.lock:
         records = [_prospect_record(prospect) for prospect in state.knock.prospects]
@@ -87,7 +87,7 @@ def list_prospects() -> Response:
 
 @api.get("/crm/v1/events/")
 def list_events() -> Response:
-    """List tours as events. As with prospects, most of the field names are a guess."""
+    """List tours as events. Apart from the documented core fields, the names are a guess."""
     state = current_state()
     with state.lock:
         records = [_event_record(appointment) for appointment in state.knock.appointments]
@@ -98,7 +98,7 @@ def list_events() -> Response:
 @api.get(COMMUNITIES)
 @api.get(ATTRIBUTIONS)
 def list_catalog() -> Response:
-    """List the catalog's records, which never change, with the common fields added."""
+    """List the integrations, communities or attributions in the catalog."""
     state = current_state()
     records = [
         {**_record(one["id"], one["integration_id"], state.began_at, state.began_at), **one}
@@ -121,7 +121,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
 
 
 def _query(kind: str) -> dict[str, Any]:
-    """Return the query parameters. Abort with 400 if any of them is invalid."""
+    """Return the validated query parameters. Abort with 400 if any of them is invalid."""
     values = {
         name: int(text) if name in ("limit", "offset") and _is_number(text) else text
         for name, text in request.args.items()
@@ -142,7 +142,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return the records that match the query parameters with these names."""
+    """Return records whose fields equal the query parameters with these names."""
     filters = {name: request.args[name] for name in names if name in request.args}
     return [
         record

@@ -1,4 +1,4 @@
-"""Build responses in Propexo's format, and faulty responses."""
+"""Build responses in Propexo's format, including faulty ones."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -14,20 +14,20 @@ from adapter.sandbox.validation import Issue
 
 
 class Json(DefaultJSONProvider):
-    """JSON with times in ISO 8601 and keys in insertion order."""
+    """A JSON encoder that writes times in ISO 8601 and keeps the order of keys."""
 
     sort_keys = False
 
     @staticmethod
     def default(value: Any) -> Any:
-        """Format times as ``2026-11-24T00:30:00Z``, and leave the rest to Flask."""
+        """Format a time as ``2026-11-24T00:30:00Z``. Flask formats all other types."""
         if isinstance(value, dt.datetime):
             return value.isoformat().replace("+00:00", "Z")
         return DefaultJSONProvider.default(value)
 
 
 def error(status: int, message: str | None = None, code: str | None = None) -> Response:
-    """Return an error. Propexo documents only the code for 400. The other codes are a guess."""
+    """Return an error response. Only the error code for status 400 is documented by Propexo."""
     phrase = _phrase(status)
     code = code or phrase.lower().replace(" ", "_").replace("-", "_")
     response = jsonify({"error": {"code": code, "message": message or phrase}})
@@ -36,7 +36,7 @@ def error(status: int, message: str | None = None, code: str | None = None) -> R
 
 
 def invalid(issues: Sequence[Issue]) -> Response:
-    """Return 400 with Zod's issues, nested as Propexo nests them."""
+    """Return a 400 response with validation issues, nested as in Propexo's responses."""
     details = {"details": {"issues": list(issues), "name": "ZodError"}}
     response = jsonify(
         {"error": {"code": "invalid_request", "message": "invalid request", "details": details}}
@@ -46,14 +46,14 @@ def invalid(issues: Sequence[Issue]) -> Response:
 
 
 def accepted(job: Job, shape: str) -> Response:
-    """Return the response to an accepted write, in Knock's or the generic format."""
+    """Return the response to an accepted write, in either of Propexo's two formats."""
     if shape == "generic":
         return jsonify({"job_id": job.id, "data": {}})
     return jsonify({"meta": {"job_id": job.id}, "result": {}})
 
 
 def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Response:
-    """Return one page of a list."""
+    """Return one page of a list in Propexo's format."""
     field, _, direction = order.partition(":")
     meta = {
         "orderBy": [{field: direction}],
@@ -66,7 +66,7 @@ def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Resp
 
 
 def faulty(fault: Fault) -> Response:
-    """Return the response for a fault with an HTTP status."""
+    """Return the error response that a fault with an HTTP status defines."""
     status = fault.status or 500
     if fault.body is None:
         response = error(status)
@@ -80,7 +80,7 @@ def faulty(fault: Fault) -> Response:
 
 
 def hung_up(response: Response | None = None) -> Response:
-    """Close the connection without a response, or after the first half of one."""
+    """Close the connection without a response, or after sending the first half of it."""
     if response is None:
         return Response(_closing(b""))
     data = response.get_data()

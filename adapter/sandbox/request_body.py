@@ -1,4 +1,4 @@
-"""Read request bodies within limits, and parse JSON as strictly as JavaScript."""
+"""Read request bodies up to a size limit, and parse JSON as strictly as JavaScript."""
 
 import json
 import math
@@ -13,7 +13,7 @@ MAX_DEPTH = 50
 
 
 def body_of(request: Request) -> bytes:
-    """Return the body. Abort with 413 if it is too large, or 400 if it cannot be read."""
+    """Return the request body. Abort with 413 if it is too large, or 400 if it is unreadable."""
     try:
         body = request.stream.read(MAX_BYTES + 1)
     except (OSError, ValueError):  # a chunk without a length, or a client that stopped sending
@@ -24,7 +24,7 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parse JSON. If it is invalid, raise :class:`ValueError` with a message without its data."""
+    """Parse JSON. Raise :class:`ValueError`, without quoting any data, if it is invalid."""
     try:
         value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Serve the sandbox over HTTP with werkzeug's threaded server."""
+"""Serve the sandbox over HTTP with Werkzeug's threaded server."""
 
 import signal
 import socket
@@ -15,22 +15,22 @@ _STOPPING = {signal.SIGINT, signal.SIGTERM}
 
 
 class _Connection(WSGIRequestHandler):
-    """One connection, which is closed after each response because werkzeug cannot keep it open."""
+    """Handles one request per connection, because Werkzeug cannot keep connections open."""
 
     disable_nagle_algorithm = True
     #: Seconds after which a client that stops in the middle of a request is disconnected.
     timeout = 60
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
-        """Close the connection, because werkzeug would otherwise wait for another request."""
+        """Close the connection instead of waiting for another request on it."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Log nothing, because requests are listed at ``/_sandbox/requests``."""
+        """Do not log requests, because ``/_sandbox/requests`` lists them."""
 
 
 class Server:
-    """Serves an app in a thread for the duration of a ``with`` block.
+    """Serves an app from a background thread for the duration of a ``with`` block.
 
     Port 0 means any free port. Raise :class:`ConfigurationError` if the port is not available.
     """
@@ -69,7 +69,7 @@ class Server:
 
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
-    """Serve until SIGINT or SIGTERM. Call ``announce`` with the URL once requests are accepted."""
+    """Serve the app until SIGINT or SIGTERM. Call ``announce`` with its URL once it is ready."""
     # Block the signals before threads start, so that only sigwait receives them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

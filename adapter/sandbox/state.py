@@ -1,4 +1,4 @@
-"""The sandbox's state, protected by one lock."""
+"""Hold the sandbox's state in memory, protected by a single lock."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ from adapter.sandbox.validation import Schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A write. Nothing runs in the background: its status depends only on the clock."""
+    """A write job, whose status depends only on the current time."""
 
     id: str
     #: The kind of write: ``appointment`` or ``prospect``.
@@ -32,11 +32,11 @@ class Job:
     record_id: str | None
 
     def status(self, now: dt.datetime) -> str:
-        """Return the status at this time."""
+        """Return the status of the job at this time."""
         return self.outcome if now >= self.settles_at else "PENDING"
 
     def write_status(self, now: dt.datetime) -> dict[str, Any]:
-        """Return the response to ``GET /v1/admin/write-status/{job_id}``."""
+        """Return the JSON response for ``GET /v1/admin/write-status/{job_id}``."""
         status = self.status(now)
         is_settled = status != "PENDING"
         return {
@@ -46,7 +46,7 @@ class Job:
         }
 
     def log(self) -> dict[str, Any]:
-        """Return a record for ``GET /v1/admin/logs/writes/``, which has only success or failure."""
+        """Return the JSON record for the list ``GET /v1/admin/logs/writes/``."""
         return {
             "id": f"log-{self.id}",
             "created_at": self.settles_at,
@@ -71,7 +71,7 @@ class MinuteLimit:
         self._used = 0
 
     def use(self, now: dt.datetime) -> int:
-        """Count one request. Return how many are left, which is negative if over the limit."""
+        """Count a request, and return how many are left. The number is negative over the limit."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute, self._used = minute, 0
@@ -79,7 +79,7 @@ class MinuteLimit:
         return self.limit - self._used
 
     def is_slow(self, remaining: int) -> bool:
-        """Return True for the last fifth of a minute's requests, which Propexo slows down."""
+        """Return True if more than 80% of the minute's requests are used, so responses are slow."""
         return (self.limit - remaining) * 5 > self.limit * 4
 
 
@@ -88,7 +88,7 @@ Clock = Callable[[], dt.datetime]
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Call:
-    """One request to Propexo's API and its response."""
+    """A request to the simulated API, and the status of its response."""
 
     number: int
     received_at: dt.datetime
@@ -106,7 +106,7 @@ class Call:
 
 
 class State:
-    """Jobs, faults, requests and Knock. The methods acquire the lock themselves."""
+    """The jobs, faults and requests of the sandbox, and its simulated Knock. It is thread-safe."""
 
     def __init__(
         self,
@@ -138,19 +138,19 @@ class State:
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
-        """Delete all data and end all active delays."""
+        """Delete all data, and end all delays that are in progress."""
         with self.lock:
             self._empty()
             self._woken.set()
             self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        """Wait in real time, but only until a reset."""
+        """Sleep for the given time, or until the sandbox is reset."""
         if seconds > 0:
             self._woken.wait(seconds)
 
     def receive(self, kind: str, *, method: str, path: str, query: str) -> Call:
-        """Record and count a request, and take the fault that applies to it."""
+        """Record and count a request, and choose the fault to apply to it."""
         with self.lock:
             now = self.clock()
             call = Call(
@@ -166,12 +166,12 @@ class State:
             return call
 
     def record_response(self, call: Call, status: int) -> None:
-        """Record a response's status."""
+        """Record the status of the response to a request."""
         with self.lock:
             call.status, call.answered_at = status, self.clock()
 
     def write(self, kind: str, request: Mapping[str, Any], fault: Fault = NONE) -> Job:
-        """Execute a valid request, unless the fault prevents it, and start its job.
+        """Execute a valid write request, unless a fault prevents that, and return its job.
 
         The appointment then exists in Knock, even before the job reports it. Propexo works the same
         way: if a response is lost or a job never ends, the tour may still have been booked.
@@ -199,7 +199,7 @@ class State:
             return job
 
     def carry_out_late(self) -> None:
-        """Execute delayed writes that are due, in chronological order."""
+        """Execute all delayed writes that are due, oldest first."""
         with self.lock:
             now = self.clock()
             due = sorted(one for one in self._late if one[0] <= now)
@@ -216,7 +216,7 @@ class State:
 
 
 def current_state() -> State:
-    """Return the state of the app that serves this request."""
+    """Return the state of the current Flask app."""
     return cast("State", current_app.extensions["sandbox"])
 
 

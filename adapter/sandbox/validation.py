@@ -1,4 +1,4 @@
-"""Validate request bodies and report errors as Zod issues, as Propexo does.
+"""Validate request bodies, and report errors as Zod issues like Propexo does.
 
 ``requests.json`` holds a JSON Schema for each create call and for the queries of the lists. It was
 written independently of :mod:`adapter.propexo.appointment`, because a sandbox with the adapter's
@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the schemas of requests. An enum that is not in ``enums`` rejects all values.
+    """Return the request schemas with these enum values. Enums without values reject everything.
 
     Raise :class:`ConfigurationError` for a name that is not an enum.
     """
@@ -59,7 +59,7 @@ def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
 
 
 def date_from(text: str) -> dt.date | None:
-    """Return the UTC date from ``2026-11-24`` or an RFC 3339 instant, or None."""
+    """Parse a date or an RFC 3339 instant, and return its date in UTC, or None if it is invalid."""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -70,7 +70,7 @@ def date_from(text: str) -> dt.date | None:
 
 
 def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
-    """Yield all issues with a value, in the order of the keywords in the schema."""
+    """Yield all validation issues of a value, in the order of the schema's keywords."""
     received = _TYPES[type(value)]
     expected = "number" if schema["type"] == "integer" else schema["type"]
     if received != expected:

@@ -67,7 +67,7 @@ def create_app() -> flask.Flask:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save what a worker has counted. Gunicorn calls this when a worker ends."""
+    """Save the metrics of a gunicorn worker that ends. Gunicorn calls this function."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):

@@ -1,8 +1,10 @@
 """Record a heartbeat of each process every few seconds, so that failures are noticed."""
 
+import collections
 import datetime as dt
 import os
 import socket
+import statistics
 import time
 import uuid
 
@@ -14,13 +16,15 @@ from adapter.store.monitoring import Heartbeat
 
 #: How often a process sends a heartbeat.
 HEARTBEAT_SECONDS = 10.0
+#: The latest writes are those of this time.
+WRITES_SECONDS = 120.0
 
 
 class Heart:
     """Sends the heartbeats of one process, with ages from its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
-        """Take the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: ours)."""
+        """Set the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: our own)."""
         self._pipeline = pipeline
         self._kind = kind
         self._pid = pid or os.getpid()
@@ -28,6 +32,10 @@ class Heart:
         self._started_at = time.monotonic()
         self._looked_at: float | None = None
         self._outdated_since: float | None = None
+        #: Durations of the latest writes.
+        self._writes = collections.deque[float](maxlen=round(WRITES_SECONDS / HEARTBEAT_SECONDS))
+        #: True while the worker waits because another version has migrated the database.
+        self.is_waiting = False
 
     def looked(self) -> None:
         """Record that this worker has checked for due rows."""
@@ -46,12 +54,23 @@ class Heart:
             looked_ago=None if self._looked_at is None else _ago(self._looked_at),
             outdated_for=None if self._outdated_since is None else _ago(self._outdated_since),
             at=self._machine_time(),
+            write_seconds=self._write_seconds(),
+            is_waiting=self.is_waiting,
         )
-        with self._pipeline.store.statement() as tx:
-            tx.monitoring.record_heartbeat(heartbeat)
+        began = time.monotonic()
+        try:
+            with self._pipeline.store.statement() as tx:
+                tx.monitoring.record_heartbeat(heartbeat)
+        finally:
+            self._writes.append(time.monotonic() - began)
+
+    def _write_seconds(self) -> float | None:
+        """Return the median duration of the latest writes, or None if there are too few."""
+        is_enough = len(self._writes) * 2 >= (self._writes.maxlen or 0)
+        return statistics.median(self._writes) if is_enough else None
 
     def _machine_time(self) -> dt.datetime:
-        """Return the time of this machine's clock, which should be that of the database."""
+        """Return the time of this machine's own clock, even if the process follows PostgreSQL's."""
         clock = self._pipeline.clock
         return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
 

@@ -213,8 +213,10 @@ class Worker:
             self._pipeline.store.check_schema(allow_newer=allow_newer)
         except WrongSchema as exc:
             self._pipeline.stop()
+            self._heart.is_waiting = True
             self._schema_outage.failed(str(exc))
             raise
+        self._heart.is_waiting = False
         if self._pipeline.is_stopped and not self._stopping.is_set():
             self._pipeline.resume()
         if self._stopping.is_set():

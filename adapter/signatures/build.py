@@ -31,7 +31,7 @@ class Verifier:
     networks: tuple[Network, ...]
 
     def verify(self, request: WebhookRequest, now: float) -> None:
-        """Raise :class:`VerificationError` unless the request is valid at ``now``, in Unix time."""
+        """Raise VerificationError unless the request is valid at ``now`` (Unix seconds)."""
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:

@@ -1,4 +1,4 @@
-"""Compute and compare digests with itsdangerous.
+"""Compute and compare digests, using itsdangerous.
 
 This avoids two pitfalls of itsdangerous: ``HMACAlgorithm()`` means SHA-1 when no digest is
 named, and an empty key raises no error.

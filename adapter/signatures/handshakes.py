@@ -136,7 +136,7 @@ def signed_answer(handshake: Handshake, body: bytes, key: bytes | None) -> Answe
 
 
 def matching_answer(handshake: Handshake, body: bytes) -> Answer | None:
-    """Return the values that a mapping's handshake names, or None for any other body.
+    """Return the response to a request that matches the mapping's handshake, or None.
 
     The response is 400 if a value is missing or contains characters that are not safe to return.
     """

@@ -1,4 +1,4 @@
-"""Compute the digests of the ``hmac`` and ``hash`` schemes."""
+"""Compute the digests for the ``hmac`` and ``hash`` schemes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from adapter.signatures.crypto import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Digest:
-    """A digest of the request: an HMAC, or a hash of text that starts with the secret."""
+    """A digest of a request: an HMAC, or a hash of text that starts with the secret."""
 
     encoding: str
     #: The digest's name, or None for the plain SHA-256 of the ``hash`` scheme.
@@ -23,15 +23,15 @@ class Digest:
     secret_prefix: str
 
     def keys(self, secret: str) -> list[bytes]:
-        """Return the secret's only key. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into a list with its only key. Raise ConfigurationError if invalid."""
         return [self.signing_key(secret)]
 
     def signing_key(self, secret: str) -> bytes:
-        """Return the key for a secret. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into a key. Raise :class:`ConfigurationError` if it is invalid."""
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
-        """Return True if one of the signatures equals the digest.
+        """Return True if any of the signatures equals the digest of the content.
 
         The header's text is never decoded, so that a signature has only one valid spelling.
         """
@@ -39,7 +39,7 @@ class Digest:
         return any(is_equal(text.encode(), expected) for text in signatures)
 
     def signature(self, key: bytes, content: bytes) -> str:
-        """Return the encoded digest of the content."""
+        """Return the digest of the content, encoded as the sender would write it."""
         digest = (
             plain_sha256(content)
             if self.algorithm is None

@@ -1,4 +1,4 @@
-"""Verify signatures with the sender's public key: Ed25519, ECDSA P-256 or RSA.
+"""Verify signatures with the sender's public key (Ed25519, ECDSA P-256 or RSA).
 
 :mod:`cryptography` does the work. Keys are kept as base64-encoded SubjectPublicKeyInfo, so that
 a PEM file, a DER file, raw bytes and a JWK of the same key are the same key.
@@ -36,7 +36,7 @@ _FORMS = "PEM, base64-encoded DER or raw bytes, or a JSON Web Key Set"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Algorithm:
-    """A signature algorithm, the keys that it takes, and its ``kty`` and ``crv`` in a JWK."""
+    """A public-key algorithm, with its key types and its name in a JSON Web Key."""
 
     title: str
     public: type[PublicKey]
@@ -76,7 +76,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PublicKeySignature:
-    """A signature that only the owner of a private key can make, and anyone can verify."""
+    """A signature scheme in which the sender signs with a private key."""
 
     algorithm: str
     encoding: str
@@ -84,7 +84,7 @@ class PublicKeySignature:
     secret_prefix: str
 
     def keys(self, secret: str) -> list[bytes]:
-        """Return the public keys in a setting. Raise :class:`ConfigurationError` if it is invalid.
+        """Parse the public keys in a setting. Raise :class:`ConfigurationError` if it is invalid.
 
         The message completes a sentence that starts with "secret 1 of 2".
         """
@@ -97,7 +97,7 @@ class PublicKeySignature:
         return [_packed(self._checked(key)) for key in found]
 
     def signing_key(self, secret: str) -> bytes:
-        """Return a private key in PEM. Raise :class:`ConfigurationError` if it is none."""
+        """Check a private key in PEM format. Raise :class:`ConfigurationError` if it is invalid."""
         if "PRIVATE KEY" not in secret:
             raise ConfigurationError(
                 "is a public key, which can verify but not sign; to sign, name the file of a "
@@ -107,11 +107,11 @@ class PublicKeySignature:
         return secret.encode()
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
-        """Return True if one of the signatures is valid. Each has only one accepted spelling."""
+        """Return True if the public key verifies any of the signatures for the content."""
         return any(self._is_valid(key, content, text) for text in signatures)
 
     def signature(self, key: bytes, content: bytes) -> str:
-        """Return the content's signature by a private key in PEM."""
+        """Sign the content with a private key in PEM format, and return the signature."""
         made = ALGORITHMS[self.algorithm].sign(_private_key(key), content)
         return ENCODINGS[self.encoding](made).decode()
 
@@ -134,7 +134,7 @@ class PublicKeySignature:
         return key
 
     def _from_set(self, text: str) -> list[Any]:
-        """Return the keys of a JSON Web Key Set, or of a single JWK, that fit the algorithm.
+        """Parse a JSON Web Key Set or a single key, and return the keys for this algorithm.
 
         Keys for other algorithms are skipped, because a set serves all receivers (RFC 7517).
         """
@@ -162,7 +162,7 @@ def _is_strong(key: PublicKey) -> bool:
 
 
 def _public_key(text: str) -> Any:
-    """Return the key in PEM, or in base64 or hex of DER or raw bytes."""
+    """Parse a public key from PEM, or from base64 or hex of DER or raw bytes."""
     try:
         if text.startswith("-----BEGIN"):
             # Line breaks are often written as \n in an environment variable.

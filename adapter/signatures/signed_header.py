@@ -1,4 +1,4 @@
-"""Verify and write the header that contains a signature of the request."""
+"""Verify and create the header that contains the signature of a request."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from adapter.signatures.timestamps import Clock
 
 
 class Primitive(Protocol):
-    """Computes or checks the signature of some bytes: HMAC, a plain hash, or a public key."""
+    """Computes and verifies signatures of bytes, with an HMAC, a hash or a public key."""
 
     def keys(self, secret: str) -> list[bytes]:
-        """Return the keys in a secret. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into keys that verify. Raise ConfigurationError if it is invalid."""
 
     def signing_key(self, secret: str) -> bytes:
-        """Return the key that signs. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into a key that signs. Raise ConfigurationError if it is invalid."""
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
-        """Return True if one of the signatures in the header is the key's for this content."""
+        """Return True if any of the signatures is valid for this key and content."""
 
     def signature(self, key: bytes, content: bytes) -> str:
-        """Return the signature as the sender would write it in the header."""
+        """Return the signature of the content, as the sender would write it in the header."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignedHeaderScheme:
-    """A signature of the request in a header: the ``hmac``, ``hash`` and ``public_key`` schemes."""
+    """A scheme with a signature in a header: ``hmac``, ``hash`` or ``public_key``."""
 
     #: Header names. The first one present is used.
     headers: tuple[str, ...]
@@ -42,11 +42,11 @@ class SignedHeaderScheme:
     primitive: Primitive
 
     def keys(self, secret: str) -> list[bytes]:
-        """Return the keys in a secret. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into keys that verify. Raise ConfigurationError if it is invalid."""
         return self.primitive.keys(secret)
 
     def signing_key(self, secret: str) -> bytes:
-        """Return the key that signs. Raise :class:`ConfigurationError` if it is invalid."""
+        """Decode a secret into a key that signs. Raise ConfigurationError if it is invalid."""
         return self.primitive.signing_key(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:

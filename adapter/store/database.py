@@ -83,7 +83,7 @@ class Database:
 
     @property
     def is_away(self) -> bool:
-        """Return True if PostgreSQL could not be used the last time."""
+        """True if PostgreSQL was unavailable on the last attempt to use it."""
         return self._outage.is_lasting
 
     def open(self) -> None:
@@ -190,7 +190,7 @@ class Database:
             tx.connection.execute(STATEMENTS["notify_received"])
 
     def save_metrics(self) -> None:
-        """Add this process's numbers to the counts of all processes. Call this every few seconds.
+        """Add this process's metrics to the totals in the database.
 
         Raise StoreUnavailable if PostgreSQL cannot be reached. The numbers are kept for later.
         """

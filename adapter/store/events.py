@@ -5,6 +5,8 @@ import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import sha256
 
+from psycopg.types.json import Jsonb
+
 from adapter.models import Change, Event, EventState, LeadHistory, Reason
 from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
@@ -72,6 +74,28 @@ class Events(Statements):
     def postpone(self, event_id: int, due_at: dt.datetime) -> None:
         """Postpone the mapping of a received event until ``due_at``."""
         self._run("postpone_event", id=event_id, due_at=due_at)
+
+    def store_fetched(
+        self,
+        event_id: int,
+        fetched: str,
+        due_at: dt.datetime,
+        *,
+        readable: Collection[str],
+        states: Sequence[EventState] = (EventState.RECEIVED,),
+    ) -> None:
+        """Store what was fetched for an event, and map the event from ``due_at`` on.
+
+        Do nothing if the event is in another state, or if its payload was erased. Do not encrypt
+        the headers in ``readable``.
+        """
+        row = self._one("received_event", id=event_id, states=list(states))
+        if row is None:
+            return
+        cipher = self.connection.cipher
+        row = cipher.sealed(cipher.opened(row) | {"fetched": storable(fetched)}, readable=readable)
+        self._run("encrypt_event", **row | {"headers": Jsonb(row["headers"])})
+        self.postpone(event_id, due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
         """Return an event by ID, or None. With ``lock``, lock it until the transaction ends."""

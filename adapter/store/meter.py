@@ -1,4 +1,4 @@
-"""Count in memory what happens in this process, until it is added to the database's counts.
+"""Collect metrics in memory until they are added to the totals in the database.
 
 A request or booking only adds to numbers in memory. Each process adds them to the table every few
 seconds, in one statement, so that all web processes return the same metrics, on every machine.
@@ -32,7 +32,7 @@ LEAD: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """A counter, or a histogram if it has buckets."""
+    """A metric, which is a histogram if it has buckets and otherwise a counter."""
 
     #: Without the prefix, and for counters without ``_total``.
     name: str
@@ -107,19 +107,19 @@ METRICS: Final = (
 
 
 class Meter:
-    """The numbers of one process that are not in the database yet. It is thread-safe."""
+    """The metrics of one process that have not been saved yet. It is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: defaultdict[Key, float] = defaultdict(float)
 
     def count(self, metric: Metric, *labels: str) -> None:
-        """Add one to a counter."""
+        """Increment a counter."""
         with self._lock:
             self._values[metric.name, labels, TOTAL] += 1
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """Add a duration to a histogram."""
+        """Add a duration in seconds to a histogram."""
         at = bisect.bisect_left(metric.buckets, seconds)
         bucket = f"{metric.buckets[at]:g}" if at < len(metric.buckets) else REST
         with self._lock:
@@ -127,23 +127,23 @@ class Meter:
             self._values[metric.name, labels, SUM] += seconds
 
     def take(self) -> Mapping[Key, float]:
-        """Return the numbers, and begin again."""
+        """Return the collected values, and reset them to zero."""
         with self._lock:
             taken, self._values = self._values, defaultdict(float)
         return taken
 
     def put_back(self, values: Mapping[Key, float]) -> None:
-        """Add numbers that could not be saved."""
+        """Add values again that could not be saved."""
         with self._lock:
             for key, value in values.items():
                 self._values[key] += value
 
 
 class MetricValues(Statements):
-    """Reads and writes the counts of all processes within a transaction."""
+    """Reads and updates the metrics' totals within a transaction."""
 
     def add(self, values: Mapping[Key, float]) -> None:
-        """Add numbers to the counts."""
+        """Add values to the totals of all processes."""
         # Sorted, because two processes that lock the same rows in different orders may deadlock.
         keys = sorted(values)
         self._run(
@@ -155,7 +155,7 @@ class MetricValues(Statements):
         )
 
     def count_history(self, until: int) -> bool:
-        """Count the changes of leads up to this ID in the history. Return True if more are left.
+        """Count state changes in the history up to an ID. Return True if more remain.
 
         Do nothing if another worker is counting them now.
         """
@@ -169,7 +169,7 @@ class MetricValues(Statements):
         return bool(end < until)
 
     def all(self) -> dict[Key, float]:
-        """Return all counts."""
+        """Return the totals of all metrics."""
         rows = self._all("metric_values")
         return {(row["metric"], _labels(row), row["sample"]): row["value"] for row in rows}
 

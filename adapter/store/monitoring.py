@@ -31,6 +31,10 @@ class Heartbeat:
     looked_ago: dt.timedelta | None
     #: How long the mapping files have differed from the mappings that the process uses.
     outdated_for: dt.timedelta | None
+    #: Median duration of its latest writes, or None if there are too few.
+    write_seconds: float | None
+    #: True if the worker waits because another version has migrated the database.
+    is_waiting: bool
     #: The time according to the process's own clock.
     at: dt.datetime
 
@@ -48,6 +52,10 @@ class Process:
     looked_ago: dt.timedelta | None
     clock_ahead_seconds: float
     outdated_for: dt.timedelta | None
+    #: Median duration of its latest writes, or None if there are too few.
+    write_seconds: float | None
+    #: True if the worker waits because another version has migrated the database.
+    is_waiting: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

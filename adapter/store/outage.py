@@ -24,7 +24,7 @@ class Outage:
 
     @property
     def is_lasting(self) -> bool:
-        """Return True if the last attempt failed."""
+        """True if PostgreSQL was unavailable on the last attempt."""
         return self._since is not None
 
     def failed(self, reason: str) -> None:

@@ -22,7 +22,7 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Tells up to which ID the history is complete.
+    """Determines up to which ID the history is complete, despite open transactions.
 
     A transaction may commit an entry whose ID is lower than one that is already visible. So the
     transactions that were open at an earlier look must end first.
@@ -32,7 +32,7 @@ class HistoryEnd:
         self._awaited: Horizon | None = None
 
     def complete_until(self, current: Horizon) -> int | None:
-        """Take what :meth:`Outbox.horizon` returns now. Return None if the wait is not over."""
+        """Return the ID up to which the history is complete, or None while that is unknown."""
         awaited = self._awaited or current
         if awaited.writers & current.writers:
             self._awaited = awaited

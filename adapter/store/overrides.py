@@ -1,4 +1,4 @@
-"""Read and write what users have put in place in the console, in addition to the files."""
+"""Store the changes that users make in the console to mappings and communities."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ MOST_VERSIONS = 100
 
 
 class OverridesTable(Statements):
-    """Reads and writes aliases, communities and mappings within a transaction."""
+    """Reads and writes aliases, communities and mapping versions within a transaction."""
 
     def changes(self) -> int:
-        """Return the number of changes so far."""
+        """Return the number of changes that users have made so far."""
         row = self._one("changes_in_place")
         return row["changes"] if row else 0
 
     def all(self) -> Overrides:
-        """Return everything that is in place now."""
+        """Return all changes that are currently in effect."""
         return Overrides(
             changes=self.changes(),
             aliases=tuple(Alias(**row) for row in self._all("list_aliases")),
@@ -29,25 +29,25 @@ class OverridesTable(Statements):
         )
 
     def add_alias(self, alias: Alias) -> bool:
-        """Add an alias. Return False if the source already has one for this name."""
+        """Add an alias. Return False if the source already has an alias with this name."""
         self._run("count_change_in_place")
         values = {name: getattr(alias, name) for name in Alias.__slots__}
         return self._one("add_alias", **values) is not None
 
     def remove_alias(self, source: str, key: str) -> Alias | None:
-        """Remove and return an alias. Return None if it does not exist."""
+        """Remove an alias and return it, or return None if there is no such alias."""
         self._run("count_change_in_place")
         row = self._one("remove_alias", source=source, key=key)
         return Alias(**row) if row else None
 
     def add_community(self, community: AddedCommunity) -> bool:
-        """Add a community. Return False if the key is taken."""
+        """Add a community. Return False if its key is already taken."""
         self._run("count_change_in_place")
         values = {name: getattr(community, name) for name in AddedCommunity.__slots__}
         return self._one("add_community", **values) is not None
 
     def versions(self, source: str) -> list[MappingVersion]:
-        """Return a source's versions, newest first."""
+        """Return the saved versions of a source's mapping, newest first."""
         rows = self._all("versions_of", source=source, limit=MOST_VERSIONS)
         return [MappingVersion(**row) for row in rows]
 
@@ -61,7 +61,7 @@ class OverridesTable(Statements):
         by: str,
         at: dt.datetime,
     ) -> MappingVersion:
-        """Put a mapping in place of a source's file, or the file itself if ``text`` is None."""
+        """Save a mapping that replaces the source's file. None restores the file."""
         self._run("count_change_in_place")
         values = {"source": source, "text": text, "file_hash": file_hash}
         row = self._one("add_version", **values, reason=reason, by=by, at=at)
@@ -71,13 +71,13 @@ class OverridesTable(Statements):
     def bookings_since(
         self, alias: Alias, since: dt.datetime, states: Sequence[str], *, limit: int
     ) -> list[Booking]:
-        """Return the source's bookings at an alias's community since a time, newest first."""
+        """Return a source's bookings at an alias's community since a time, newest first."""
         where = {"source": alias.source, "community": alias.community}
         rows = self._all("bookings_at_alias", **where, since=since, states=states, limit=limit)
         return [booking_from_row(row) for row in rows]
 
     def events_waiting(self, source: str, value: str, *, limit: int) -> list[int]:
-        """Return the events with leads that are held because a community's name is unknown.
+        """Return the IDs of events whose leads are held because of an unknown community name.
 
         ``value`` is the name as shortened in the leads' reasons. The oldest event comes first.
         """

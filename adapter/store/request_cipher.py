@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 #: Columns that are encrypted together with the body. Events have a query, rejections a URL.
-COLUMNS = ("headers", "query", "url")
+COLUMNS = ("headers", "query", "url", "fetched")
 
 
 class RequestCipher:

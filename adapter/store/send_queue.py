@@ -86,7 +86,7 @@ class SendQueue(Statements):
         return self._one("has_bookings", source=source, community=community) is not None
 
     def delay(self, event_id: int, until: dt.datetime) -> None:
-        """Send an event's pending bookings only after a time."""
+        """Delay the sending of an event's pending bookings until the given time."""
         self._run("delay_event", event_id=event_id, until=until)
 
     def bring_forward(self, now: dt.datetime) -> None:

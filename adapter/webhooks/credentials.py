@@ -51,7 +51,7 @@ def without_private_headers(
 
 
 def without_fields(request: WebhookRequest, names: tuple[str, ...]) -> WebhookRequest:
-    """Return the request without the values of these fields in its body and its query."""
+    """Return a copy of the request with the values of these fields removed."""
     if not names:
         return request
     body = request.body

@@ -27,11 +27,11 @@ class Endpoint:
 
     @property
     def expects_get(self) -> bool:
-        """True if Meta verifies this URL with a GET request."""
+        """True if Meta verifies this endpoint with a GET request."""
         return self.handshake is not None and self.handshake.kind == "meta"
 
     def with_source(self, source: Source) -> "Endpoint":
-        """Return the endpoint for another version of its mapping, with the same signature."""
+        """Return a copy of the endpoint for another version of its mapping."""
         return dataclasses.replace(self, source=source, respond=_respond_of(source))
 
 

@@ -66,7 +66,7 @@ class WebhookServices:
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
     def use(self, sources: Mapping[str, Source]) -> None:
-        """Use other mappings. Their signatures must be the same."""
+        """Use new versions of the mappings, whose signatures must not have changed."""
         if sources is self._sources:
             return
         self._sources = sources

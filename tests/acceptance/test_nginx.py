@@ -221,11 +221,11 @@ def test_browsers_are_told_once_to_use_tls_only(nginx: Nginx) -> None:
 @pytest.mark.parametrize(
     ("base", "trusted", "expected"),
     [
-        ("https://127.0.0.1:{0.port}", 1, "the sender's IP address arrives"),
+        ("https://127.0.0.1:{0.port}", 1, "the sender's IP address is known"),
         ("https://127.0.0.1:{0.port}", 0, "set ADAPTER_TRUSTED_PROXIES=1"),
         ("https://localhost:{0.port}", 1, "its certificate is not valid"),
         ("https://127.0.0.1:{0.plain_port}", 1, "cannot be reached"),
-        ("http://127.0.0.1:{0.plain_port}", 1, "answers 308, and not as the adapter does"),
+        ("http://127.0.0.1:{0.plain_port}", 1, "returns 308, but not the adapter's response"),
     ],
 )
 def test_doctor_checks_the_way_through_nginx(

@@ -22,7 +22,7 @@ from adapter.store import child_processes
 from adapter.store.child_processes import popen
 from adapter.store.embedded import STOP_SIGNAL, EmbeddedServer
 from tests.adapter_process import AdapterProcess, kept_environ
-from tests.bundled_web import Web, is_up, start_web
+from tests.bundled_web import SECRETS, Web, is_up, start_web
 from tests.paths import MAPPINGS
 from tests.ports import free_port
 from tests.rows import new_event
@@ -286,6 +286,28 @@ def test_a_worker_outlives_every_outage_and_is_soon_back(server: Server, tmp_pat
         server.start()
         assert maps_within(server.url, BACK_SECONDS)
         assert worker.poll() is None
+
+
+def test_web_starts_without_postgresql_and_says_so(server: Server, tmp_path: Path) -> None:
+    """Check a machine that boots, on which both start together."""
+    said, web = tmp_path / "log", Web(free_port(), server.url)
+    server.stop()
+    environ = kept_environ() | SECRETS | {"DATABASE_URL": server.url, "PORT": str(web.port)}
+    environ |= {"ADAPTER_MAPPINGS_DIR": str(MAPPINGS)}
+    with said.open("wb") as errors:
+        process = popen([sys.executable, "-m", "adapter", "web"], env=environ, stderr=errors)
+    try:
+        wait_until(lambda: is_up(web.url), "web is up")
+        lead = signed(web, next(numbers))
+        assert requests.get(web.url + "/readyz", timeout=10).status_code == 503
+        assert timed(lead)[0] == 503
+        assert "cannot reach PostgreSQL" in said.read_text()
+        server.start()
+        wait_until(lambda: timed(lead)[0] == 200, "the lead is accepted", 20)
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(40)
 
 
 def test_a_worker_that_waits_for_postgresql_says_why_once(tmp_path: Path) -> None:

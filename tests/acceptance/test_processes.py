@@ -239,7 +239,7 @@ def broken_mappings(folder: Path) -> Path:
     return copy
 
 
-@pytest.mark.parametrize("command", ["run", "web", "migrate", "bookings"])
+@pytest.mark.parametrize("command", ["run", "migrate", "bookings"])
 def test_a_wrong_database_url_is_one_clear_error(tmp_path: Path, command: str) -> None:
     url = "postgresql://someone:hunter2@127.0.0.1:1/leads"
 

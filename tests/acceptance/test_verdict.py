@@ -50,14 +50,14 @@ def test_a_hung_worker_and_a_replaced_web_process_are_noticed(
         lambda: is_fresh(running, "web") and is_fresh(running, "worker"), "they send heartbeats"
     )
     checked = running.run_command("stats", "--check")
-    assert checked.stdout.startswith("OK: All is well. 1 worker runs."), checked.stdout
+    assert checked.stdout.startswith("OK: All is well. 1 worker is running."), checked.stdout
     assert checked.returncode == 0
 
     worker = running.part("worker")
     worker.suspend()
     let_time_pass(running, "worker")
     checked = running.run_command("stats", "--check")
-    assert checked.stdout.startswith("BROKEN: No worker runs since "), checked.stdout
+    assert checked.stdout.startswith("BROKEN: No worker has run since "), checked.stdout
     assert checked.returncode == 2
     wait_until(lambda: catcher.messages, "the web process tells people", 60)
     assert catcher.titles() == ["BROKEN: no_worker"]

@@ -104,8 +104,8 @@ def test_a_worker_that_is_gone(running: Installation, catcher: MessageCatcher) -
     (message,) = catcher.messages
     assert message["type"] == "failure"
     sentence, step, _, link = message["message"].splitlines()
-    assert sentence.startswith("No worker runs since 18:00 UTC")
-    assert sentence.endswith(": 1 webhook waits.")
+    assert sentence.startswith("No worker has run since 18:00 UTC")
+    assert sentence.endswith(": 1 webhook is waiting.")
     assert step.startswith("Start `adapter worker`")
     assert link == f"{URL}/console/"
     running.is_working = True
@@ -116,7 +116,7 @@ def test_a_worker_that_is_gone(running: Installation, catcher: MessageCatcher) -
     running.run(150)
     assert catcher.titles() == ["BROKEN: no_worker", "OK: no_worker"]
     assert catcher.messages[1]["type"] == "success"
-    assert catcher.messages[1]["message"].startswith("Over: no_worker, from Mar 02 18:00 to ")
+    assert catcher.messages[1]["message"].startswith("Ended: no_worker, from Mar 02 18:00 to ")
     assert alarms(running.harness) == [("no_worker", "", True)]
 
 
@@ -127,7 +127,7 @@ def test_a_worker_that_hangs(running: Installation, catcher: MessageCatcher) -> 
         running.heart._looked_at = hangs_at - 60 * minute
         running.run(60)
     assert catcher.titles() == ["BROKEN: no_worker"]
-    assert " hangs since " in catcher.messages[0]["message"]
+    assert " has hung since " in catcher.messages[0]["message"]
     del running.heart.looked
     running.run(150)
     assert catcher.titles() == ["BROKEN: no_worker", "OK: no_worker"]
@@ -142,7 +142,7 @@ def test_a_refused_token(
     harness.send()
     running.run(150)
     assert catcher.titles() == ["BROKEN: sending_stopped"]
-    assert "Propexo rejects our API token: 1 booking waits." in catcher.messages[0]["message"]
+    assert "Propexo rejects our API token: 1 booking is waiting." in catcher.messages[0]["message"]
     harness.pipeline.sender.try_resume_sending()
     harness.clock.advance(11)
     harness.pipeline.sender.try_resume_sending()
@@ -272,7 +272,7 @@ def test_people_are_reminded_every_four_hours(
     running.run(200)
     running.run(4 * 3600, every=600)
     assert catcher.titles() == ["BROKEN: no_worker"] * 2
-    assert catcher.messages[1]["message"].startswith("Still: No worker runs since 18:00 UTC (4 h")
+    assert catcher.messages[1]["message"].startswith("Ongoing: No worker has run since 18:00 UTC")
     shell("alarms", "acknowledge", "no_worker", "--by", "ana")
     running.run(5 * 3600, every=600)
     assert len(catcher.messages) == 2
@@ -293,10 +293,10 @@ def test_a_snoozed_alarm_is_repeated_afterward(
     assert len(catcher.messages) == 1
     running.run(600, every=300)
     assert catcher.titles() == ["BROKEN: no_worker"] * 2
-    assert "there is no alarm no_web" in shell(
+    assert "there is no open alarm no_web" in shell(
         "alarms", "snooze", "no_web", "--for", "2h", exit_code=1
     )
-    assert "no alarm no_worker of" in shell(
+    assert "no open alarm no_worker of" in shell(
         "alarms", "acknowledge", "no_worker", "--source", "rentfeed", exit_code=1
     )
 
@@ -353,7 +353,8 @@ def test_a_message_that_nobody_accepts_is_repeated_and_logged_once(
     assert catcher.titles() == ["BROKEN: no_worker"]
     failed = [one for one in caplog.records if one.message == "alarm_not_delivered"]
     assert len(failed) == 1
-    assert {(one.number, one.reason) for one in failed} == {(1, "not accepted")}  # type: ignore[attr-defined]
+    reason = "the service did not accept the message"
+    assert {(one.number, one.reason) for one in failed} == {(1, reason)}  # type: ignore[attr-defined]
     begun = [one for one in caplog.records if one.message == "problem_began"]
     assert [one.code for one in begun] == ["no_worker"]  # type: ignore[attr-defined]
     own = [one for one in caplog.records if not one.name.startswith("urllib3")]
@@ -464,12 +465,12 @@ def test_the_commands(
     assert "ADAPTER_ALARMS is not set" in shell("alarms", "test", exit_code=1)
     running.is_working = False
     running.run(120)
-    assert shell("alarms").startswith("BROKEN: no_worker\n  No worker runs since ")
+    assert shell("alarms").startswith("BROKEN: no_worker\n  No worker has run since ")
     (alarm,) = shell.json("alarms")["alarms"]
     assert (alarm["code"], alarm["ended_at"]) == ("no_worker", None)
     monkeypatch.setenv("ADAPTER_ALARMS", f"{catcher.url}, json://127.0.0.1:{free_port()}/a-secret")
     text = shell("alarms", "test", exit_code=1)
     assert "1    json     accepted" in text
-    assert "2    json     not accepted" in text
+    assert "2    json     the service did not accept the message" in text
     assert "secret" not in text
     assert catcher.titles()[-1] == "OK: test"

@@ -106,6 +106,7 @@ def record_heartbeat(opened: Database, kind: str, **changes: Any) -> None:
     now = dt.timedelta(0)
     facts: dict[str, Any] = {"id": kind, "kind": kind, "host": "here", "pid": 1, "age": now}
     facts |= {"version": adapter.__version__, "looked_ago": now, "outdated_for": None}
+    facts |= {"write_seconds": None, "is_waiting": False}
     with opened.transaction() as tx:
         tx.monitoring.record_heartbeat(Heartbeat(**facts | {"at": utc_now()} | changes))
 
@@ -169,10 +170,10 @@ def clock_ahead(one: Installation) -> None:
 #: Each planted fault: how to plant it, and what must be found: area, status, text and what to do.
 PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, str]] = {
     "a setting is invalid": (
-        setting(PORT="many"), "settings", Status.FAULT, "PORT must be a whole number", "correct it",
+        setting(PORT="many"), "settings", Status.FAULT, "PORT must be a whole number", "correct",
     ),
     "a setting is misspelled": (
-        setting(PROPEXO_TOKN="x"), "settings", Status.FAULT, "PROPEXO_TOKN is not", "correct it",
+        setting(PROPEXO_TOKN="x"), "settings", Status.FAULT, "PROPEXO_TOKN is not", "correct",
     ),
     "the token is missing": (
         setting(PROPEXO_TOKEN=""), "settings", Status.FAULT, "PROPEXO_TOKEN is not set", "set",
@@ -182,14 +183,14 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
     ),
     "a secret has quotes and a line end": (
         setting(RENTFEED_SECRET='"a-secret-of-rentfeed"\n'),
-        "settings", Status.WARNING, "RENTFEED_SECRET has whitespace or quotes", "remove them",
+        "settings", Status.WARNING, "RENTFEED_SECRET has whitespace or quotes", "remove",
     ),
     "two secrets are equal": (
         setting(LEASEBOT_SECRET="a-secret-of-rentfeed"),
         "settings", Status.WARNING, "(RENTFEED|LEASEBOT)_SECRET have the same value", "its own",
     ),
     "a secret is short": (
-        setting(RENTFEED_SECRET="x"), "settings", Status.WARNING, "short enough", "longer",
+        setting(RENTFEED_SECRET="x"), "settings", Status.WARNING, "too short", "longer",
     ),
     "Kubernetes sets variables": (
         setting(ADAPTER_PORT="tcp://10.0.0.1:8000", ADAPTER_SERVICE_HOST="10.0.0.1"),
@@ -208,7 +209,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "database", Status.FAULT, f"at {CLOSED_PORT}/leads: Connection refused", "start PostgreSQL",
     ),
     "the database is not migrated": (
-        not_migrated, "database", Status.FAULT, "lacks 0001_initial.sql", "run adapter migrate",
+        not_migrated, "database", Status.FAULT, "migrations: 0001_init", "run adapter migrate",
     ),
     "a migration was changed": (
         sql("UPDATE migrations SET sha256 = 'x' WHERE name = '0001_initial.sql'"),
@@ -219,11 +220,11 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "database", Status.FAULT, "a newer version: it has 9999_newer.sql", "upgrade",
     ),
     "the role may only read": (
-        without_role_rights, "database", Status.FAULT, "role reader may not use alarms", "GRANT",
+        without_role_rights, "database", Status.FAULT, "role reader may not use", "GRANT",
     ),
     "PostgreSQL is read-only": (
         alter_database("SET default_transaction_read_only = on"),
-        "database", Status.FAULT, "it is read-only", "primary",
+        "database", Status.FAULT, "is read-only", "primary",
     ),
     "few connections are allowed": (
         alter_database("CONNECTION LIMIT 30"),
@@ -254,13 +255,13 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
     ),
     "no worker runs": (
         sql("DELETE FROM processes WHERE kind = 'worker'"),
-        "work", Status.FAULT, "No worker runs", "Start `adapter worker`",
+        "work", Status.FAULT, "No worker is running", "Start `adapter worker`",
     ),
     "web was not restarted after the upgrade": (
         old_web, "work", Status.WARNING, r"runs version 0\.1\.9", "restart the process",
     ),
     "webhooks are not mapped": (
-        waiting_event, "work", Status.FAULT, "1 webhook waits .*10 min ago", "worker's log",
+        waiting_event, "work", Status.FAULT, "1 webhook is waiting .*10 min ago", "worker's log",
     ),
     "bookings are not sent": (
         waiting_booking, "work", Status.FAULT, "No booking was sent", "worker's log",
@@ -270,7 +271,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "work", Status.FAULT, "Propexo rejects our API token", "PROPEXO_TOKEN",
     ),
     "nobody may use the console": (
-        sql("DELETE FROM users"), "users", Status.WARNING, "no user", "adapter users add",
+        sql("DELETE FROM users"), "users", Status.WARNING, "no users", "adapter users add",
     ),
 }  # fmt: skip
 
@@ -343,7 +344,7 @@ def test_a_check_that_hangs_or_fails_leaves_the_others_alone() -> None:
         ("broken", Status.FAULT),
         ("good", Status.OK),
     ]
-    assert "no result after 0.3 seconds" in found[1].text
+    assert "did not finish within 0.3 seconds" in found[1].text
     assert "LookupError" in found[2].text
 
 
@@ -423,8 +424,8 @@ def test_it_asks_itself_through_the_public_url(
 
     assert {one.status for one in found} == {Status.OK, status}, found
     texts = " ".join(one.text for one in found)
-    assert "leads to the web process of this installation" in texts
-    assert "/console and /metrics ask strangers to sign in" in texts
+    assert "belongs to this installation's web process" in texts
+    assert "/console and /metrics require users to sign in" in texts
     assert ("anyone can forge" in texts) == (status is Status.FAULT)
 
 
@@ -457,7 +458,7 @@ def test_the_command_says_what_to_do(installation: Installation, tmp_path: Path)
     full = run_command(environ, "doctor", "--all").stdout
 
     assert "fault   settings: PROPEXO_TOKN is not a setting" in short
-    assert "→ correct it where it is set" in short
+    assert "→ correct the variable where it is set" in short
     assert "RENTFEED_SECRET: 20 characters" not in short
     assert "RENTFEED_SECRET: 20 characters, fingerprint" in full
     assert f"(from {file})" in full

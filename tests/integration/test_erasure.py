@@ -294,12 +294,12 @@ def test_a_number_is_found_however_it_is_written(data: bytes, is_named: bool) ->
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "give exactly one of --email, --phone and --older-than"),
-        (["--email", EMAIL, "--phone", PHONE], "give exactly one of"),
+        ([], "specify exactly one of --email, --phone and --older-than"),
+        (["--email", EMAIL, "--phone", PHONE], "specify exactly one of"),
         (["--email", "dana"], "not an email address"),
         (["--email", "none@none.com"], "is a placeholder"),
         (["--phone", "12"], "not a valid phone number"),
-        (["--older-than", "30", "--dry-run"], "--dry-run needs"),
+        (["--older-than", "30", "--dry-run"], "--dry-run requires"),
     ],
     ids=str,
 )

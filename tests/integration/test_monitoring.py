@@ -1,5 +1,6 @@
 """Test the facts that show whether all is well, and where they are shown."""
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from adapter.store import Database, DatabaseClock
 from adapter.store.monitoring import MOST_ROWS
 from adapter.store.queries import STATEMENTS
 from adapter.webhooks.endpoints import build_endpoint
+from tests.databases import run_sql
 from tests.harness import SECRETS, Harness, load_cached
 from tests.leads import lead, reconcile_when_due
 from tests.paths import MAPPINGS
@@ -91,8 +93,8 @@ def test_a_worker_is_missed_when_its_heartbeats_end(
     age_processes(harness, 2)
     missed = problems(harness)["no_worker"]
     assert missed.since is not None
-    assert missed.sentence.startswith("No worker runs since ")
-    assert missed.sentence.endswith(": 1 webhook waits.")
+    assert missed.sentence.startswith("No worker has run since ")
+    assert missed.sentence.endswith(": 1 webhook is waiting.")
 
 
 def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
@@ -101,7 +103,7 @@ def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
     age_processes(harness, 61)
     worker._looked_at = worker._started_at - 61
     worker.beat()
-    assert "hangs since" in problems(harness)["no_worker"].sentence
+    assert "has hung since" in problems(harness)["no_worker"].sentence
     worker.looked()
     worker.beat()
     assert not problems(harness)
@@ -122,7 +124,7 @@ def test_a_worker_whose_look_at_the_queue_never_ends_hangs(
     with one.running():
         wait_until(lambda: execute(harness, "SELECT id FROM processes"), "its heartbeat is stored")
         execute(harness, "UPDATE processes SET started_at = started_at - interval '61 s'")
-        assert "hangs" in problems(harness)["no_worker"].sentence
+        assert "has hung" in problems(harness)["no_worker"].sentence
 
 
 def test_a_web_process_is_missed_once_there_was_one(harness: Harness, worker: Heart) -> None:
@@ -166,6 +168,53 @@ def test_a_clock_that_differs_is_reported(harness: Harness, worker: Heart) -> No
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
     assert "clock_differs" not in {one.code for one in verdict(harness).problems}
+
+
+def test_a_slow_database_is_reported_after_a_minute(
+    harness: Harness, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.operations.health.SLOW_SECONDS", 0.2)
+    heart = Heart(harness.pipeline, "worker")
+    heart.beat()
+    heart.looked()
+    with locked_processes(database):
+        for _ in range(4):
+            heart.beat()
+    heart.beat()
+    assert "database_slow" not in problems(harness), "there are too few writes"
+    with locked_processes(database):
+        for _ in range(3):
+            heart.beat()
+    heart.beat()
+    assert problems(harness)["database_slow"].sentence.startswith("PostgreSQL needs 0.3 s to save")
+    for _ in range(12):
+        heart.beat()
+    assert "database_slow" not in problems(harness)
+
+
+@contextlib.contextmanager
+def locked_processes(database: str) -> Iterator[None]:
+    """Let each write of a heartbeat take 0.3 seconds."""
+    slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+    slow += "pg_sleep(0.3); RETURN NULL; END $$; CREATE TRIGGER slow AFTER INSERT "
+    run_sql(database, f"{slow} ON processes EXECUTE FUNCTION slow()")
+    yield
+    run_sql(database, "DROP FUNCTION slow CASCADE")
+
+
+def test_a_worker_that_waits_for_a_migration_does_not_seem_to_hang(
+    fresh_database: str, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.server.worker.HEARTBEAT_SECONDS", 0.05)
+    with Database(fresh_database, size=8) as opened:
+        harness = Harness(opened, upstream)
+        with Worker(harness.pipeline).running():
+            run_sql(fresh_database, "INSERT INTO migrations (name) VALUES ('9999_newer.sql')")
+            waiting = "SELECT id FROM processes WHERE is_waiting"
+            wait_until(lambda: execute(harness, waiting), "its heartbeat says so")
+        age_processes(harness, 20)
+        execute(harness, "UPDATE processes SET looked_at = looked_at - interval '60 s'")
+        assert "waiting for the right version" in problems(harness)["no_worker"].sentence
 
 
 def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_postgresql(
@@ -220,7 +269,7 @@ def test_a_rejected_token_is_reported_at_once(
     harness.send()
     stopped = problems(harness)["sending_stopped"]
     assert stopped.since == harness.clock()
-    assert stopped.sentence.endswith("because Propexo rejects our API token: 1 booking waits.")
+    assert stopped.sentence.endswith("because Propexo rejects our API token: 1 booking is waiting.")
     assert verdict(harness).why_unsent == stopped.sentence
     harness.pipeline.sender.try_resume_sending()
     harness.clock.advance(11)
@@ -521,7 +570,7 @@ def _pages(
 
 def test_stats_and_queue_begin_with_the_verdict(harness: Harness, shell: Shell) -> None:
     harness.receive("rentfeed", lead(1))
-    first = "BROKEN: No worker runs: 1 webhook waits."
+    first = "BROKEN: No worker is running: 1 webhook is waiting."
     assert shell("stats").startswith(first)
     assert shell("queue").startswith(first)
     assert shell.json("stats")["level"] == shell.json("queue")["level"] == "broken"
@@ -534,7 +583,7 @@ def test_stats_check_has_an_exit_code_for_each_level(
     harness.clock.at = dt.datetime.now(dt.UTC)
     worker.beat()
     text = shell("stats", "--check", exit_code=0)
-    assert text.startswith("OK: All is well. 1 worker runs.")
+    assert text.startswith("OK: All is well. 1 worker is running.")
     execute(harness, "UPDATE processes SET clock_ahead_seconds = 3")
     text = shell("stats", "--check", exit_code=1)
     assert text.startswith("WARNING: The clock of ")

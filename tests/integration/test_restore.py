@@ -625,7 +625,7 @@ def test_the_command_shows_and_does_it(
     assert (harness.clock() - began).total_seconds() >= 300, "Propexo may list it later"
     assert f"rentfeed, maple-court, Sat 2026-03-14 14:30 MDT, Dana {surname(3)}" in text
     assert "1 pending leads were not sent, and will be sent" in text
-    assert "send everything again since 2026-03-02T18:01:10Z: rentfeed" in text
+    assert "resend all webhooks since 2026-03-02T18:01:10Z: rentfeed" in text
     assert harness.state(sent) is BookingState.BOOKED
     assert sending(opened).stopped_for is None
     assert shell.json("audit")["acts"][0]["action"] == "restored"
@@ -652,7 +652,7 @@ def test_without_propexo_sending_stays_suspended(
     upstream.fault({"status": 500, "on": "list"})
     since = f"{backup:%Y-%m-%dT%H:%M:%S}"
     text = shell("restored", "--since", since, "--yes", exit_code=1)
-    assert "write log cannot be read" in text
+    assert "cannot read Propexo's write log" in text
     assert sending(opened).stopped_for == "restored"
 
 

@@ -43,7 +43,7 @@ HOMES = {
     "prometheus_client": {"console"},
     "psycopg": {"store"},
     "psycopg_pool": {"store"},
-    "requests": {"propexo"},
+    "requests": {"bookings", "propexo"},
     "yaml": {"mapping", "sandbox"},
 }
 

@@ -45,6 +45,8 @@ def process(kind: str = "worker", **changes: Any) -> Process:
         "looked_ago": 5 * SECOND if kind == "worker" else None,
         "clock_ahead_seconds": 0.0,
         "outdated_for": None,
+        "write_seconds": 0.01,
+        "is_waiting": False,
     }
     return Process(**given | changes)
 
@@ -104,26 +106,32 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     (
         "no_web",
         with_processes(process("web", seen_ago=NO_WEB_AFTER), process()),
-        "No web process runs since 17:58 UTC (90 s ago): webhooks are not received.",
+        "No web process has run since 17:58 UTC (90 s ago): no webhooks are received.",
         with_processes(process("web", seen_ago=NO_WEB_AFTER - SECOND), process()),
     ),
     (
         "no_worker",
         with_processes(process(seen_ago=NO_WORKER_AFTER, looked_ago=NO_WORKER_AFTER)),
-        "No worker runs since 17:59 UTC (60 s ago): nothing waits yet.",
+        "No worker has run since 17:59 UTC (60 s ago): nothing is waiting yet.",
         with_processes(process(seen_ago=50 * SECOND, looked_ago=NO_WORKER_AFTER - SECOND)),
     ),
     (
         "no_worker",
         with_processes(process(looked_ago=7 * MINUTE)),
-        "The worker on app1 (PID 4711) hangs since 17:53 UTC (7 min ago): nothing waits yet.",
+        (
+            "The worker on app1 (PID 4711) has hung since 17:53 UTC (7 min ago): "
+            "nothing is waiting yet."
+        ),
         with_processes(process(looked_ago=7 * MINUTE), process(pid=4712)),
     ),
-    ("no_worker", with_processes(), "No worker runs: nothing waits yet.", GOOD),
+    ("no_worker", with_processes(), "No worker is running: nothing is waiting yet.", GOOD),
     (
         "no_worker",
         with_processes(process(looked_ago=None)),
-        "The worker on app1 (PID 4711) hangs since 17:00 UTC (60 min ago): nothing waits yet.",
+        (
+            "The worker on app1 (PID 4711) has hung since 17:00 UTC (60 min ago): "
+            "nothing is waiting yet."
+        ),
         with_processes(process(looked_ago=None, age=5 * SECOND)),
     ),
     (
@@ -131,14 +139,14 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         queue(stopped_for="not_authorized", stopped_at=NOW - MINUTE, pending=1),
         (
             "Nothing is sent since 17:59 UTC (60 s ago), because Propexo rejects our API token: "
-            "1 booking waits."
+            "1 booking is waiting."
         ),
         GOOD,
     ),
     (
         "sending_stopped",
         queue(stopped_for="unreachable", stopped_why="timed out"),
-        "Nothing is sent, because Propexo cannot be reached (timed out): nothing waits yet.",
+        "Nothing is sent, because Propexo cannot be reached (timed out): nothing is waiting yet.",
         GOOD,
     ),
     (
@@ -188,7 +196,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         ),
         (
             "Propexo cannot be reached (Connection refused: api.propexo.com) since 17:55 UTC "
-            "(5 min ago): 8 bookings wait."
+            "(5 min ago): 8 bookings are waiting."
         ),
         queue(
             failing_since=NOW - NOTHING_SENT_AFTER + SECOND, is_postponed=True, outcome="not_sent"
@@ -200,21 +208,24 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
             failing_since=NOW - 6 * MINUTE, is_postponed=True, outcome="rate_limited", status=429
         ),
         (
-            "Propexo accepts no booking (it answers 429) since 17:54 UTC (6 min ago): "
-            "nothing waits yet."
+            "Propexo has accepted no booking (its response: 429) since 17:54 UTC (6 min ago): "
+            "nothing is waiting yet."
         ),
         queue(failing_since=NOW - 6 * MINUTE, outcome="unknown"),
     ),
     (
         "nothing_sent",
         queue(is_late=True, oldest_due_at=NOW - 6 * MINUTE, pending=2),
-        "No booking was sent, although some are due since 17:54 UTC (6 min ago): 2 bookings wait.",
+        (
+            "No booking was sent, although some are due since 17:54 UTC (6 min ago): "
+            "2 bookings are waiting."
+        ),
         queue(is_late=True, oldest_due_at=NOW - 6 * MINUTE, answered_at=NOW - MINUTE),
     ),
     (
         "webhooks_not_mapped",
         queue(unmapped=6, oldest_unmapped_at=NOW - 2 * MINUTE),
-        "6 webhooks wait to be mapped, the oldest since 17:58 UTC (2 min ago).",
+        "6 webhooks are waiting to be mapped, the oldest since 17:58 UTC (2 min ago).",
         queue(unmapped=6, oldest_unmapped_at=NOW - 2 * MINUTE + SECOND),
     ),
     (
@@ -222,7 +233,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         source(refused=3, refused_since=NOW - 2 * MINUTE, accepted_at=NOW - 90 * MINUTE),
         (
             "3 requests from rentfeed failed verification, and none was accepted since 16:30 UTC "
-            "(90 min ago): its secret seems to have changed."
+            "(90 min ago): the sender's secret may have changed."
         ),
         source(refused=2, refused_since=NOW - 2 * MINUTE),
     ),
@@ -231,7 +242,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         source(refused=100, refused_since=NOW - 2 * MINUTE),
         (
             "100 or more requests from rentfeed failed verification, and none was ever accepted: "
-            "its secret seems to have changed."
+            "the sender's secret may have changed."
         ),
         source(refused=100, refused_since=NOW - 2 * MINUTE + SECOND),
     ),
@@ -287,6 +298,21 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         with_processes(process(outdated_for=MINUTE - SECOND)),
     ),
     (
+        "no_worker",
+        with_processes(process(looked_ago=MINUTE, is_waiting=True)),
+        (
+            "The worker on app1 (PID 4711) has been waiting for the right version of the "
+            "database since 17:59 UTC (60 s ago): nothing is waiting yet."
+        ),
+        with_processes(process(looked_ago=MINUTE - SECOND, is_waiting=True)),
+    ),
+    (
+        "database_slow",
+        with_processes(process(write_seconds=0.81), process("web", write_seconds=None)),
+        "PostgreSQL needs 0.8 s to save a row for the worker process on app1.",
+        with_processes(process(write_seconds=0.5)),
+    ),
+    (
         "connections_low",
         facts(connections=(90, 100)),
         "90 of 100 connections to PostgreSQL are in use.",
@@ -335,10 +361,10 @@ def test_the_headline_says_that_all_is_well() -> None:
     assert problems_in(GOOD) == ()
     good = verdict(GOOD)
     assert (good.level, good.exit_code) == ("ok", 0)
-    assert good.headline == "OK: All is well. 1 worker runs."
+    assert good.headline == "OK: All is well. 1 worker is running."
     sent = verdict(queue(answered_at=NOW - 3 * MINUTE))
     assert sent.headline == (
-        "OK: All is well. 1 worker runs, and the latest booking was sent 3 min ago."
+        "OK: All is well. 1 worker is running, and the latest booking was sent 3 min ago."
     )
 
 
@@ -352,7 +378,9 @@ def test_a_note_is_no_problem() -> None:
 def test_the_headline_names_the_worst_problem() -> None:
     bad = verdict(facts(processes=(), disk_free=0, connections=(9, 9)))
     assert (bad.level, bad.exit_code) == ("broken", 2)
-    assert bad.headline == ("BROKEN: No worker runs: nothing waits yet. (and 2 other problems)")
+    assert bad.headline == (
+        "BROKEN: No worker is running: nothing is waiting yet. (and 2 other problems)"
+    )
     warned = verdict(facts(disk_free=0))
     assert (warned.level, warned.exit_code) == ("warning", 1)
 
@@ -366,7 +394,7 @@ def test_what_waits_for_a_missing_worker_is_not_another_problem() -> None:
         oldest_due_at=NOW - 6 * MINUTE,
     )
     (problem,) = problems_in(facts(processes=(), queue=waiting))
-    assert problem.sentence == "No worker runs: 6 webhooks and 1 booking wait."
+    assert problem.sentence == "No worker is running: 6 webhooks and 1 booking are waiting."
 
 
 def test_a_source_that_is_rejected_is_not_silent_too() -> None:
@@ -381,7 +409,7 @@ def test_a_source_that_is_rejected_is_not_silent_too() -> None:
     [
         (GOOD, None),
         (review(expired=1, expired_at=NOW), None),
-        (with_processes(), "No worker runs: nothing waits yet."),
+        (with_processes(), "No worker is running: nothing is waiting yet."),
         (
             queue(paused_until=NOW + MINUTE),
             "Sending is paused until 18:01:00 UTC at Propexo's request.",

@@ -135,7 +135,7 @@ def test_each_secret_may_be_in_a_file(tmp_path: Path, name: str) -> None:
     ("content", "problem"),
     [
         (None, "names a file that cannot be read: No such file or directory"),
-        (b"\xff\xfe", "names a file that cannot be read: it is not UTF-8 text"),
+        (b"\xff\xfe", "names a file that cannot be read: not UTF-8 text"),
         (b" \n", "names a file that is empty or larger than 64 kB"),
         (b"x" * 65537, "names a file that is empty or larger than 64 kB"),
     ],
@@ -166,7 +166,7 @@ def test_an_env_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_file_with_a_secret(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigurationError, match="it is not a regular file"):
+    with pytest.raises(ConfigurationError, match="not a regular file"):
         settings_from({"PROPEXO_TOKEN_FILE": str(tmp_path / "pipe")})
 
 

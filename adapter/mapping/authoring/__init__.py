@@ -1,1 +1,1 @@
-"""Tools for people who write mappings."""
+"""Help people write mappings, with drafts, explanations and a JSON Schema."""

@@ -1,4 +1,4 @@
-"""Explain which paths a mapping reads for each field, and how."""
+"""Explain which paths in a payload a mapping reads for each field, and how."""
 
 import dataclasses
 import itertools
@@ -30,7 +30,7 @@ MAX_MIDDLE_WIDTH: Final = 34
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the output: a field, the paths that it reads, and how it reads them."""
+    """A row of the explanation: a field, the paths that it reads, and how it reads them."""
 
     what: str
     where: str
@@ -38,7 +38,7 @@ class Row:
 
 
 def rows_from_source(source: Source) -> list[Row]:
-    """Return one row per section and field, in processing order."""
+    """Return a row for each section and field of a mapping, in processing order."""
     data = source.document.data
     fields = map(_field_row, data["appointment"].items())
     without_time = WithoutTime(data.get("without_time", WithoutTime.HOLD))
@@ -47,7 +47,7 @@ def rows_from_source(source: Source) -> list[Row]:
 
 
 def text_from_rows(rows: Sequence[Row]) -> Iterator[str]:
-    """Return the rows in three columns with wrapped text."""
+    """Yield the lines of a table with three columns, wrapping long text."""
     what = max(len(row.what) for row in rows)
     where = min(MAX_MIDDLE_WIDTH, max(len(row.where) for row in rows))
     for row in rows:

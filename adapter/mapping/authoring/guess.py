@@ -1,4 +1,4 @@
-"""Guess where a sender's samples hold each field, from the names and values in them."""
+"""Guess which paths in a sender's samples contain each field, based on names and values."""
 
 import re
 import unicodedata
@@ -120,7 +120,7 @@ Guesses = Mapping[str, Sequence[str]]
 
 
 def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the most likely paths for each target: one, and others for when it is empty."""
+    """Return the most likely paths for each field, including fallbacks for empty values."""
     guesses: dict[str, tuple[str, ...]] = {}
     for target in KEYS:
         taken = {path for paths in guesses.values() for path in paths}
@@ -132,7 +132,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
-    """Return the paths of text that a person wrote, which belongs in the notes."""
+    """Return the paths of free text, such as comments, which belongs in the notes."""
     taken = {path for paths in guesses.values() for path in paths}
     paths = (
         path
@@ -155,7 +155,7 @@ def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
 
 
 def _is_answer(value: Any) -> bool:
-    """Return True for text, a number or a list of texts, and False for an ID."""
+    """Return True if a value is text, a number or a list of these, but not an ID or a URL."""
     items = value if isinstance(value, list) else [value]
     return all(isinstance(item, str | int | float) for item in items) and not any(
         re.fullmatch(r"[0-9a-f-]{24,}|https?://.*", str(item)) for item in items
@@ -163,7 +163,7 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Return the path of the answers in all items of a list, not just in the first."""
+    """Convert a path to the first item of a list to one that matches all items."""
     return re.sub(r"\.0\.(answer)$", r".*.\1", path)
 
 
@@ -172,7 +172,7 @@ def _is_question(path: str, observed: Observed) -> bool:
 
 
 def request_ids(observed: Observed) -> list[str]:
-    """Return paths that may identify a request, for the user to choose from."""
+    """Return paths to IDs that may identify a request, for the user to choose from."""
     return [
         path
         for path in observed.values
@@ -193,7 +193,7 @@ def _candidates(target: str, observed: Observed) -> Iterator[str]:
 
 
 def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if the values at a path may be those of a target."""
+    """Return True if all values at a path are plausible for a field."""
     if target == "dedupe":
         return _identifies(path, filled, observed)
     if target == "name" and any(key.endswith("email") for key in _beside(path, observed)):
@@ -207,7 +207,7 @@ def _is_simple(_: str, value: Any) -> bool:
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
-    """Return True for an answer that is an email address or a phone number, whatever its name."""
+    """Return True if all answers at a path look like values of a field, such as emails."""
     if path.split(".")[0] not in observed.readers:
         return False
     pattern = VALUES.get(target)
@@ -216,7 +216,7 @@ def _has_value_of(target: str, path: str, observed: Observed) -> bool:
 
 
 def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True for an ID of a request, or any ID that is different in each of the samples."""
+    """Return True if a path contains IDs that identify requests and differ in all samples."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
     is_unique = len({str(value) for value in filled}) == len(observed.rows)
@@ -226,7 +226,7 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _beside(path: str, observed: Observed) -> list[str]:
-    """Return the keys of the values beside the one at a path."""
+    """Return the keys of all values that have the same parent as the value at a path."""
     parent = path.rpartition(".")[0]
     return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
 
@@ -236,7 +236,7 @@ def _is_staffs(target: str, path: str) -> bool:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the first path, and others that have a value in samples where it has none."""
+    """Return the best path, and others that have values in samples where it is empty."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():
@@ -248,7 +248,7 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
 
 
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Drop guesses that exclude each other: names in parts or whole, times in parts or whole."""
+    """Drop guesses that exclude each other, such as a full name and a last name."""
     if "last_name" in guesses:
         guesses.pop("name", None)
     elif "name" in guesses:
@@ -281,14 +281,14 @@ def _is_test_flag(_: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Return False for a plain ``name`` of something else, such as a bot, form or function."""
+    """Return True if a value may be the renter's name, rather than that of a form or bot."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = key_of(path) != "name" or "." not in path or people
     return isinstance(value, str) and "@" not in value and bool(is_renters)
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Return False for ``from`` and the like outside a tour, and for what is not a date."""
+    """Return True if a value may be the start of a tour, judged by its path and format."""
     is_tours = key_of(path) not in STARTS or VISITS & {*_words_around(path)}
     return bool(is_tours) and _has_date(value) and not _is_date_alone(value)
 
@@ -367,7 +367,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words of the key or parent that say what an ID identifies, such as [lead]."""
+    """Return the words that say what an ID identifies, such as ["lead"] for ``lead.id``."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -375,20 +375,20 @@ def _id_owner(path: str) -> list[str]:
 
 
 def key_of(path: str) -> str:
-    """Return the last key of a path that says what its value is, without separators."""
+    """Return the last meaningful key of a path, in lower case and without separators."""
     names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
     return re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain))
 
 
 def _owned_key(path: str) -> str:
-    """Return the last key with the one above it: ``location.id`` gives locationid."""
+    """Return the last two keys of a path, such as "locationid" for ``location.id``."""
     names = [name for name in path.split(".") if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
 
 
 def _words(name: str) -> list[str]:
-    """Split a name into words: ``recipientEmail`` and ``recipient_email`` give recipient, email."""
+    """Split a key into lower-case words, such as ["recipient", "email"] for ``recipientEmail``."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:200])]
 
 

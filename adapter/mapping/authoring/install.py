@@ -1,6 +1,7 @@
-"""Copy a bundled mapping into a folder, with its samples and test communities."""
+"""Copy a mapping from the gallery to a folder, with its samples and test communities."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,15 +33,26 @@ community-name:
 """
 
 
-def install_mapping(template: Source, mapping: Path) -> list[Path]:
+#: A test's expectation of a guest card, with the lines that belong to it.
+GUEST_CARD: Final = re.compile(
+    r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
+)
+CARDS: Final = re.compile(r"^without_time: prospect\b.*", re.MULTILINE)
+#: What a test expects instead if leads without a tour time are held.
+HELD: Final = '    held: { starts_at: "" }\n'
+
+
+def install_mapping(template: Source, mapping: Path, *, holds_leads: bool = False) -> list[Path]:
     """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
 
-    Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
+    If ``holds_leads``, leads without a tour time are held instead of becoming guest cards. Raise
+    :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     header = EXAMPLES_HEADER.format(mapping=mapping.name)
     files[examples_file(mapping)] = _examples_text(template, mapping.stem, header).encode()
-    files[mapping] = _mapping_text(template, mapping.parent).encode()
+    text = _mapping_text(template, mapping.parent)
+    files[mapping] = (_without_cards(text) if holds_leads else text).encode()
     _refuse_overwrite(mapping, files)
     for file, content in files.items():  # the mapping is last, because it needs the others
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +61,7 @@ def install_mapping(template: Source, mapping: Path) -> list[Path]:
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files of a mapping, its samples and its communities for a new ``folder``."""
+    """Return the files for a new ``folder`` with one mapping, its samples and communities."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),
@@ -57,19 +69,20 @@ def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def community_text(template: Source, name: str) -> str:
-    """Return an entry for communities.yaml with placeholders in capitals."""
+    """Return a template for an entry in communities.yaml, with placeholders in capitals."""
     paths = template.sections["community"].get("from_", ())
     return COMMUNITY.format(source=name, paths=", else ".join(paths))
 
 
 def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
-    payloads = (test["payload"] for test in template.sections["tests"])
-    names = dict.fromkeys(name for name in payloads if isinstance(name, str))
+    tests = template.sections["tests"]
+    files = (one for test in tests for one in (test["payload"], *test.get("fetched", {}).values()))
+    names = dict.fromkeys(name for name in files if isinstance(name, str))
     return {folder / name: (template.path.parent / name).read_bytes() for name in names}
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the made-up communities that a template uses, under the new source's name."""
+    """Return the made-up communities that a mapping's tests use, under the new source's name."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -85,7 +98,7 @@ def _renamed(entry: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
 
 
 def _mapping_text(template: Source, folder: Path) -> str:
-    """Return the mapping's text, with the path in its schema comment updated or removed."""
+    """Return a mapping's text, with the path to the JSON Schema updated or removed."""
     text = template.path.read_text(encoding="utf-8")
     first, _, rest = text.partition("\n")
     if not first.startswith(SCHEMA_LINE):
@@ -94,8 +107,13 @@ def _mapping_text(template: Source, folder: Path) -> str:
     return f"{SCHEMA_LINE}{os.path.relpath(schema, folder)}\n{rest}" if schema.exists() else rest
 
 
+def _without_cards(text: str) -> str:
+    """Return a mapping whose leads without a tour time are held, with its tests."""
+    return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
+
+
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:
-    """Raise ConfigurationError if a file exists with other content. Samples may be shared."""
+    """Raise ConfigurationError if a file exists and has different content."""
     if mapping.exists():
         raise ConfigurationError(f"{mapping} already exists; choose another name with --as")
     for file, content in files.items():

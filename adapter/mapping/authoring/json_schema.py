@@ -1,4 +1,4 @@
-"""Generate the JSON Schema for mapping files, for completion and validation in editors."""
+"""Generate the JSON Schema for mapping files, which editors use for completion and validation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -26,7 +26,7 @@ TEXTS: Final[dict[str, Any]] = {"anyOf": [TEXT, {"type": "array", "items": TEXT,
 
 
 def mapping_schema() -> dict[str, Any]:
-    """Return the whole schema."""
+    """Return the complete JSON Schema for mapping files."""
     sections = _from_schema(schema.Sections())
     for name, detailed in _sections().items():
         sections["properties"][name] = detailed | schema.Sections().fields[name].metadata
@@ -109,7 +109,7 @@ def _or_texts(section: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _sections() -> dict[str, Any]:
-    """Return the schemas of sections that are validated in code rather than by marshmallow."""
+    """Return schemas for sections that are validated in code rather than by marshmallow."""
     exclusion = _object({"not": SCALARS}, required=["not"])
     emptiness = _object({"empty": {"type": "boolean"}}, required=["empty"])
     conditions = _map({"anyOf": [*SCALARS["anyOf"], exclusion, emptiness]})

@@ -1,4 +1,4 @@
-"""Find what several samples of one sender have in common: items, lists of answers, and values."""
+"""Find the structures that samples have in common, such as lists of leads or answers."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ LONGEST: Final = 100_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """What the samples contain, with a row for each lead in them."""
+    """The structures and values in the samples, with one row for each lead."""
 
     #: ``name: path`` for ``for_each``, or None.
     each: tuple[str, str] | None
@@ -51,12 +51,12 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return for each row whether the path has a value that is not empty."""
+        """Return, for each row, True if the value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 
 def observe(samples: Sequence[Any]) -> Observed:
-    """Return what the samples contain."""
+    """Analyze samples, and return their structures and values."""
     each = _items_path(samples)
     rows = [row for sample in samples for row in _rows(sample, each)]
     readers = _readers(rows)
@@ -72,7 +72,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def read(data: Any, path: str) -> Any:
-    """Return the value at a path, or MISSING if there is none or several."""
+    """Return the value at a path, or MISSING if there is no value or more than one."""
     try:
         return path_from_text(path).read(data)
     except (Unreadable, ValueError):
@@ -92,7 +92,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the name and path of the list whose items are leads, if a sample has several."""
+    """Return the name and path of a list whose items are leads, or None."""
     for sample in samples:
         for path, value in walk(sample):
             if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
@@ -101,7 +101,7 @@ def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
 
 
 def _is_person(item: Any) -> bool:
-    """Return True if an object holds a person's data itself, not just in a list of its own."""
+    """Return True if an object directly contains a person's data, such as an email address."""
     if not isinstance(item, Mapping):
         return False
     paths = (path for path, value in leaves(item) if not isinstance(value, list))
@@ -131,7 +131,7 @@ def without(data: Any, path: str) -> dict[str, Any]:
 
 
 def _readers(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Any]]:
-    """Return the line under ``read:`` for each name, and the function that reads its data."""
+    """Return a line for ``read:`` and a function that reads its data, by name."""
     found: dict[str, tuple[str, Any]] = {}
     for row in rows:
         for path, value in walk(row):
@@ -207,7 +207,7 @@ def _line(text: Any, label: str) -> str | None:
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at all paths. What ``read:`` gives comes before the rest of the body."""
+    """Return the values at each path, one for each row. Values from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     for number, row in enumerate(rows):
         ordered = {name: row[name] for name in names} | dict(row)
@@ -233,7 +233,7 @@ def _with_lists(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def quoted(text: str) -> str:
-    """Return a path or value for YAML, in quotes if necessary."""
+    """Quote a path or value for YAML if necessary."""
     is_plain = re.fullmatch(r"[A-Za-z_](?:[\w .-]*[\w])?", text)
     return text if is_plain and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
 

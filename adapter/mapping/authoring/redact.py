@@ -1,4 +1,4 @@
-"""Replace the people in a sample by made-up ones, and remove its secrets."""
+"""Replace the people in a sample with made-up ones, and remove its secrets."""
 
 import html
 import json
@@ -46,14 +46,14 @@ PEOPLE: Final = (
 
 
 def is_secret(path: str) -> bool:
-    """Return True if a path's last key is that of a password, token or signature."""
+    """Return True if a path's last key suggests a password, token or signature."""
     if REQUEST_TOKEN.search(path.lower()):
         return False
     return SECRET.fullmatch(_key(path)) is not None
 
 
 def redacted(body: bytes, payload: Any, number: int) -> bytes:
-    """Return a sample's body with made-up people, and without secrets.
+    """Return the body of a sample with made-up people, and without secrets.
 
     ``payload`` is the parsed body. ``number`` chooses the made-up person of this sample.
     """
@@ -67,7 +67,7 @@ def redacted(body: bytes, payload: Any, number: int) -> bytes:
 
 
 def replacements(payload: Any, number: int) -> dict[str, str]:
-    """Return the replacement of each personal or secret text in a payload, longest first."""
+    """Return a replacement for each personal or secret text in a payload, longest first."""
     first, last = PEOPLE[number % len(PEOPLE)]
     made_up = _Person(first, last, number)
     changes: dict[str, str] = {}
@@ -79,7 +79,7 @@ def replacements(payload: Any, number: int) -> dict[str, str]:
 
 
 def _read_names(payload: Any) -> dict[str, Any]:
-    """Return what ``read:`` would give: answers by their question, and the lines of emails."""
+    """Return the values that ``read:`` would provide, such as answers by question."""
     observed = observe([payload])
     return {
         f"{name}{n}": row[name] for n, row in enumerate(observed.rows) for name in observed.readers
@@ -99,14 +99,14 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person:
-    """A made-up person."""
+    """A made-up person who replaces a renter."""
 
     def __init__(self, first: str, last: str, number: int) -> None:
         self.first, self.last, self.number = first, last, number
         self.email = f"{first}.{last}@example.com".lower()
 
     def phone(self, text: str) -> str:
-        """Return a made-up number in the format of a real one."""
+        """Return a made-up phone number in the same format as a real one."""
         digits = iter(f"30355501{42 + self.number % 50:02d}"[-_count(text) :].rjust(10, "3"))
         kept = _count(text) - 10
         made: list[str] = []
@@ -124,7 +124,7 @@ def _count(text: str) -> int:
 
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield the texts to replace in the value at a path, each with its replacement."""
+    """Yield each text to replace in the value at a path, with its replacement."""
     key = _key(path)
     if is_secret(path) or PRIVATE.fullmatch(key):
         yield text, REMOVED
@@ -159,7 +159,7 @@ def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, s
 
 
 def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
-    """Return JSON data with all strings and numbers replaced, but no keys."""
+    """Return a copy of JSON data in which all strings and numbers are redacted, but no keys."""
     if isinstance(data, Mapping):
         return {key: _redacted_data(value, changes) for key, value in data.items()}
     if isinstance(data, list):
@@ -173,7 +173,7 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
 
 
 def _replaced(text: str, changes: Mapping[str, str], *, is_raw: bool) -> str:
-    """Replace whole words only, also where they are escaped."""
+    """Replace whole words in a text, even if they are escaped."""
     escapes = (*_IN_TEXT, *_IN_BODIES) if is_raw else _IN_TEXT
     forms = {escape(old): escape(new) for old, new in changes.items() for escape in escapes}
     if not forms:

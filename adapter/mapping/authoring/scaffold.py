@@ -1,4 +1,4 @@
-"""Draft a mapping from samples by guessing from names and values. The user confirms each guess."""
+"""Draft a mapping from samples, based on guesses that the user must confirm."""
 
 import dataclasses
 import json
@@ -60,14 +60,14 @@ MOST_VALUES: Final = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A draft of a mapping, and what it was guessed from."""
+    """A draft of a mapping, and the guesses on which it is based."""
 
     name: str
     observed: Observed
     guesses: Mapping[str, Sequence[str]]
 
     def communities(self) -> list[Any]:
-        """Return the names of communities in the samples, in the order of their appearance."""
+        """Return the communities' names that occur in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
@@ -78,7 +78,7 @@ class Draft:
         return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
     def text(self, *samples: str, origin: str = "") -> str:
-        """Return the mapping as YAML. ``samples`` are the names of the samples' files."""
+        """Return the draft as YAML, with a comment that names the samples."""
         source = origin or ", ".join(samples)
         lines = [
             f"# {self.name}: drafted from {source}. Confirm each guess, and fill in each {TODO}.",
@@ -101,7 +101,7 @@ class Draft:
         return "\n".join(lines)
 
     def _values(self, target: str) -> list[Any]:
-        """Return the different values of a target's first path, most frequent first."""
+        """Return the distinct values at the first path that was guessed for a field."""
         path = self.guesses[target][0]
         values = [value for value in self.observed.filled(path) if not isinstance(value, dict)]
         texts = [one for value in values for one in (value if isinstance(value, list) else [value])]
@@ -109,7 +109,7 @@ class Draft:
         return [*unique.values()][:MOST_VALUES]
 
     def _condition_lines(self) -> Iterator[str]:
-        """Yield ``ignore``, ``cancellation`` and ``accept``, from test flags and event types."""
+        """Yield the ``ignore``, ``cancellation`` and ``accept`` sections of the draft."""
         if "test" in self.guesses:
             values = self._values("test")
             yes = next((one for one in values if str(one).lower() in ("true", "1")), True)
@@ -141,7 +141,7 @@ class Draft:
             yield ""
 
     def _dedupe_line(self) -> str:
-        """Return the ``dedupe`` line. Other IDs are in a comment: a wrong key loses leads."""
+        """Return the ``dedupe`` line of the draft, with other possible IDs as a comment."""
         if "dedupe" in self.guesses:
             return _line("dedupe", self._with_start(self.guesses["dedupe"]))
         if ids := request_ids(self.observed):
@@ -215,7 +215,7 @@ class Draft:
         return _fewest_formats(texts)
 
     def _table_lines(self, name: str) -> Iterator[str]:
-        """Yield a field with a table of the values in the samples."""
+        """Yield the line of a field with a table that translates the values in the samples."""
         values = self._values(name)
         rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
@@ -226,7 +226,7 @@ class Draft:
 
 
 def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
-    """Draft a source's mapping from the parsed bodies of its webhooks."""
+    """Draft a source's mapping from the parsed payloads of sample webhooks."""
     observed = observe(samples)
     return Draft(name=name, observed=observed, guesses=guess_paths(observed))
 
@@ -238,7 +238,7 @@ def _test_lines(sample: str) -> Iterator[str]:
 
 
 def _signature_line(name: str) -> str:
-    """Return the ``signature`` line, with the preset of the same name if there is one."""
+    """Return the ``signature`` line of a draft, with a preset if one matches the source's name."""
     secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
@@ -250,7 +250,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line of notes. What is no message of the renter gets a label."""
+    """Return a line of the notes for a path, with a label unless it is the renter's message."""
     name = path.split(".")[-1].strip('"')
     is_message = MESSAGES.search(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()
@@ -275,7 +275,7 @@ def table_value(name: str, text: str) -> str:
 
 
 def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return formats of which each value fits one, using as few as possible.
+    """Return the smallest set of date formats with which all values can be parsed.
 
     Each value has one text, or a date and a time. Return an empty list if a text has no format.
     """

@@ -1,4 +1,4 @@
-"""Find a lead's community and attribution. Neither has a default."""
+"""Find the community and attribution of a lead. There is no default for either."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NO_PATHS: Final = PathLookup(places=())
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CommunityLookup:
-    """A mapping's ``community``: a fixed one, or a lookup by the name that the sender uses."""
+    """The ``community`` section: a fixed community, or a lookup by the sender's name for it."""
 
     source: str
     at: str
@@ -27,7 +27,7 @@ class CommunityLookup:
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the community and its IDs, or block the booking."""
+        """Set the community and its IDs. If it is unknown, block the booking."""
         community = self.always or self._find(scope, draft)
         if community:
             draft.community = community
@@ -54,14 +54,14 @@ class CommunityLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """A mapping's ``attribution``: an ID per community, or one per value in the payload."""
+    """The ``attribution`` section: an ID for each community, or one for each value."""
 
     source: str
     at: str
     lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set attribution_id, or block the booking. Do nothing while the community is unknown."""
+        """Set the attribution ID. If there is none for this lead, block the booking."""
         if draft.community is None:
             return
         table = draft.community.attributions.get(self.source, {})

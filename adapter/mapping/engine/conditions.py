@@ -1,4 +1,4 @@
-"""Decide which deliveries are bookings, using ``accept``, ``ignore`` and ``cancellation``."""
+"""Decide which webhooks are bookings, based on ``accept``, ``ignore`` and ``cancellation``."""
 
 import dataclasses
 import enum
@@ -12,7 +12,7 @@ from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path
 
 
 class Verdict(enum.Enum):
-    """The result of a condition for one delivery."""
+    """The result of evaluating a condition: true, false or unknown."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -22,7 +22,7 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """One condition in a section: a path and the values that match."""
+    """A condition in a mapping: a path and the values that match."""
 
     section: str
     path: Path
@@ -35,7 +35,7 @@ class Condition:
     empty: bool | None = None
 
     def evaluate(self, scope: Scope) -> tuple[Verdict, Reason | None]:
-        """Return the verdict, with the reason if the condition does not hold."""
+        """Evaluate the condition, and return the reason if it does not hold."""
         try:
             found = scope.read(self.path)
         except Unreadable as exc:
@@ -54,7 +54,7 @@ class Condition:
         return self._verdict(found, holds=hit is not self.negated)
 
     def match_reason(self, scope: Scope) -> Reason:
-        """Return the reason why the condition holds, with the matching value."""
+        """Return the reason why the condition holds, including the matching value."""
         return self._reason(f"this matches '{self.section}'", scope.read(self.path))
 
     def _verdict(self, found: object, *, holds: bool) -> tuple[Verdict, Reason | None]:
@@ -67,7 +67,7 @@ class Condition:
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Return the message for a path that is not in the payload, and suggest a similar name."""
+    """Return the error message for a path that is not in the payload, with a similar name."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 
@@ -75,7 +75,7 @@ def absence(scope: Scope, path: Path) -> str:
 def evaluate_all(
     conditions: Iterable[Condition], scope: Scope
 ) -> tuple[Verdict, tuple[Reason, ...]]:
-    """Return HOLDS if all conditions hold, FAILS if any fails, else UNKNOWN."""
+    """Return HOLDS if all conditions hold, FAILS if any of them fails, otherwise UNKNOWN."""
     reasons: list[Reason] = []
     for condition in conditions:
         verdict, reason = condition.evaluate(scope)
@@ -87,7 +87,7 @@ def evaluate_all(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """A delivery's or item's conditions: ``ignore``, ``cancellation`` and ``accept``."""
+    """The ``ignore``, ``cancellation`` and ``accept`` conditions of a webhook or an item."""
 
     #: One group that holds is enough.
     ignore: tuple[Sequence[Condition], ...] = ()
@@ -95,12 +95,12 @@ class Filter:
     accept: Sequence[Condition] = ()
 
     def ignore_reasons(self, scope: Scope) -> tuple[Reason, ...]:
-        """Return the reasons to ignore the delivery or item, if any."""
+        """Return the reasons to ignore the webhook or item, or an empty tuple."""
         matched = _matching_group(self.ignore, scope)
         return tuple(condition.match_reason(scope) for condition in matched)
 
     def is_cancellation(self, scope: Scope) -> bool:
-        """Return True if the delivery or item cancels an earlier booking."""
+        """Return True if the webhook or item cancels an earlier booking."""
         return bool(_matching_group(self.cancellation, scope))
 
 

@@ -1,4 +1,4 @@
-"""A draft appointment: the values read so far, and the reasons that block the booking."""
+"""Hold the values of an appointment while they are read, with reasons that block the booking."""
 
 import dataclasses
 import datetime as dt
@@ -12,7 +12,7 @@ from adapter.settings import Policy
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Draft:
-    """An appointment that the field fillers fill in, one after another."""
+    """An appointment in progress, whose fields are filled in one after another."""
 
     #: When the webhook was received (aware). If None, past and far-future times are allowed.
     now: dt.datetime | None = None
@@ -40,12 +40,12 @@ class Draft:
     found: int = 0
 
     def block(self, *reasons: Reason) -> None:
-        """Require review, because a required value is missing or uncertain."""
+        """Block the booking until it is reviewed, and record the reasons."""
         self.reasons += reasons
         self.blocking_reasons += reasons
 
     def merge(self, other: "Draft") -> None:
-        """Add the result of a field filler that wrote to a separate draft."""
+        """Merge the fields and reasons of another draft into this one."""
         self.appointment |= other.appointment
         self.checked |= other.checked
         self.text = other.text or self.text
@@ -56,13 +56,13 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Stop ``fields`` from blocking the booking. Unreadable values go into the notes."""
+        """Stop ``fields`` from blocking the booking. Move their unreadable values to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
-        """Report an optional value that cannot be used, and keep it in the notes."""
+        """Record an optional value that cannot be used, and keep it in the notes."""
         self.reasons += [reason] if reason else []
         self.facts += [fact] if fact and fact not in self.facts else []

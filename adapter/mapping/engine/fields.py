@@ -1,4 +1,4 @@
-"""Fill the fields of an appointment from the payload, with rules for unreadable values."""
+"""Fill the fields of an appointment from a payload, and handle unreadable values."""
 
 import dataclasses
 import enum
@@ -16,7 +16,7 @@ from adapter.parsing.templates import parse_template
 
 
 class OnUnreadable(enum.StrEnum):
-    """How to handle an optional value that cannot be read."""
+    """What to do with an optional value that cannot be read."""
 
     #: The original text goes into the notes.
     NOTE = "note"
@@ -25,10 +25,10 @@ class OnUnreadable(enum.StrEnum):
 
 
 class FieldFiller(Protocol):
-    """Fills the appointment fields of one line in a mapping."""
+    """Fills the appointment fields that one line of a mapping defines."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Read the values and write them to the draft. Never raise."""
+        """Read values and write them to the draft. Never raise."""
 
 
 #: Maximum length of a value in a template, in characters.
@@ -37,7 +37,7 @@ CAP_TEMPLATE_VALUE: Final = 2000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Template:
-    """Text with ``{path}`` placeholders: a line of the notes, or several values joined to one."""
+    """Text with ``{path}`` placeholders, such as a line of the notes."""
 
     #: As written in the mapping.
     text: str
@@ -46,11 +46,11 @@ class Template:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Return the paths of the placeholders."""
+        """The paths of all placeholders."""
         return tuple(path for _, path in self.pieces if path)
 
     def value(self, scope: Scope) -> str:
-        """Return the text with the values filled in, or "" if any of its paths has no value."""
+        """Return the text with its placeholders filled in, or "" if one of them has no value."""
         parts = []
         for literal, path in self.pieces:
             value = _text_at(scope, path) if path else ""
@@ -69,7 +69,7 @@ def _text_at(scope: Scope, path: Path) -> str:
 
 
 def template_from_text(text: str, path_from_text: Callable[[str], Path]) -> Template:
-    """Compile a template. Raise ValueError if a placeholder is invalid."""
+    """Parse a template. Raise ValueError if a placeholder is invalid."""
     pieces = [
         (literal, None if name is None else path_from_text(name))
         for literal, name in parse_template(text)
@@ -79,23 +79,23 @@ def template_from_text(text: str, path_from_text: Callable[[str], Path]) -> Temp
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PathLookup:
-    """Paths and templates. The first one with a value is used, or all with ``collect_all``."""
+    """A list of alternative paths and templates. With ``collect_all``, all of them are used."""
 
     places: tuple[Path | Template, ...]
     collect_all: bool = False
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Return the paths, including those in templates."""
+        """The paths to read, including the paths in templates."""
         return tuple(path for place in self.places for path in paths_of(place))
 
     @property
     def text(self) -> str:
-        """Return the paths and templates as text."""
+        """The paths and templates as a comma-separated string."""
         return ", ".join(place.text for place in self.places)
 
     def values(self, scope: Scope) -> Iterator[tuple[Path | Template, Any]]:
-        """Yield each path or template that has a value, with the value.
+        """Yield each path or template that has a value in the payload, and the value.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
@@ -105,7 +105,7 @@ class PathLookup:
                 yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first nonempty value with its path, else None with all paths.
+        """Return the first path that has a value, and the value, or None if there is none.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
@@ -114,7 +114,7 @@ class PathLookup:
         return self.text, None
 
     def missing(self, scope: Scope) -> str:
-        """Return a message that says which path is missing or empty."""
+        """Return an error message that says which path is missing or empty."""
         for path in self.paths:
             try:
                 if scope.read(path) is MISSING:
@@ -125,26 +125,26 @@ class PathLookup:
 
 
 def paths_of(place: Path | Template) -> tuple[Path, ...]:
-    """Return a template's paths, or the path itself."""
+    """Return the paths of a template, or a path as a tuple with one item."""
     return place.paths if isinstance(place, Template) else (place,)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Constant:
-    """A constant, ``{ always: … }``, validated when the mapping loads."""
+    """A constant value (``always: …``), which is validated when the mapping is loaded."""
 
     name: str
     value: Any
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
-        """Set the constant."""
+        """Set the field to its constant value."""
         draft.appointment[self.name] = self.value
         draft.checked.add(self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """A field that is read from the payload."""
+    """A field whose value is read from the payload."""
 
     name: str
     #: The display name, such as "Move in date".
@@ -163,11 +163,11 @@ class Field:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return the paths that this field reads."""
+        """The paths from which this field is read."""
         return self.lookup.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the first nonempty value."""
+        """Set the field to the first value that is not empty, or to its default."""
         for path, value in self._values(scope, draft):
             draft.found += 1
             try:
@@ -224,13 +224,13 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FullName(Field):
-    """Fills first_name and last_name from ``name``, a full name."""
+    """A full name, which is split into first_name and last_name."""
 
     #: True if the mapping also reads the name in parts, which take precedence.
     is_fallback: bool = False
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set both names, unless a line before this one has set the last name."""
+        """Set the first and last name, unless an earlier line has set the last name."""
         if not (self.is_fallback and "last_name" in draft.appointment):
             Field.fill(self, scope, draft)
 
@@ -240,17 +240,17 @@ class FullName(Field):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NotesFiller:
-    """Fills ``notes`` from the mapping's lines of text."""
+    """Fills ``notes`` with the lines that the mapping defines."""
 
     lines: Sequence[Template]
 
     @property
     def paths(self) -> Sequence[Path]:
-        """Return the paths in all lines."""
+        """The paths of all placeholders in all lines."""
         return [path for line in self.lines for path in line.paths]
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the lines for which every path has a value."""
+        """Set the notes to all lines whose placeholders have values."""
         texts = (line.value(scope) for line in self.lines)
         draft.text = "\n".join(text for text in texts if text)
 

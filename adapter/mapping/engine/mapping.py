@@ -1,4 +1,4 @@
-"""Apply a compiled mapping to a delivery, without side effects and without raising."""
+"""Apply a compiled mapping to a webhook, without side effects and without raising."""
 
 import dataclasses
 import datetime as dt
@@ -37,7 +37,7 @@ NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NamedReader:
-    """A name under ``read:`` and its reader."""
+    """A name under ``read:``, and the reader that provides its value."""
 
     name: str
     at: str
@@ -46,7 +46,7 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A level of ``for_each``: the path of the items, and the name that paths use for an item."""
+    """A line of ``for_each``: the path of a list, and the name for each of its items."""
 
     name: str
     at: str
@@ -57,7 +57,7 @@ class ForEach:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CompiledMapping:
-    """The sections of one mapping file, ready to apply."""
+    """The compiled sections of one mapping file."""
 
     #: Conditions on the delivery.
     event_filter: Filter
@@ -84,17 +84,17 @@ class CompiledMapping:
 
     @property
     def inner_names(self) -> frozenset[str]:
-        """Return the names that exist only inside a ``for_each`` item."""
+        """The names that exist only inside items of ``for_each``."""
         names = frozenset(reading.name for reading in self.item_readers)
         return names | {level.name for level in self.for_each}
 
     @property
     def item_readers(self) -> Sequence[NamedReader]:
-        """Return the readers that need an item."""
+        """The readers whose values depend on an item of ``for_each``."""
         return [reading for level in self.for_each for reading in level.readers]
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """Map a delivery. If ``now`` is None, allow past and far-future times."""
+        """Map a webhook. If ``now`` is None, tours in the past and far future are allowed."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
         notes_so_far.reasons += repairs + self._left_out(scope, is_item=False)
@@ -117,7 +117,7 @@ class CompiledMapping:
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
-        """Return the dedupe key, which all deliveries of the same booking share, or None.
+        """Return the dedupe key that all deliveries of the same booking share, or None.
 
         A cancellation often has the same ID as its booking, so its key gets a prefix. An ignored
         delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
@@ -132,18 +132,18 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return one scope per item, even for an ignored delivery. Never return an empty list."""
+        """Return a scope for each item, or the webhook's scope if it has no items."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
-        """Return the scope of the delivery and those of its items."""
+        """Return the webhook's scope, and a list of the scopes of its items."""
         scope, _ = self._read(scope, self.readers)
         scopes, _ = self._item_scopes(scope)
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return the scope with the names from ``read:``, and a draft with any problems."""
+        """Add the values of ``read:`` to a scope. Return it and a draft with any problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -157,7 +157,7 @@ class CompiledMapping:
         return scope, draft
 
     def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or the reason why there are none."""
+        """Return a scope and a draft for each item, or the reason why there are no items."""
         scopes = [(scope, Draft())]
         for level in self.for_each:
             try:
@@ -169,7 +169,7 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a level. Raise :class:`Unreadable`."""
+        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
@@ -190,7 +190,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that all items share just once. Return their drafts by filler index."""
+        """Read the fields that all items share only once. Return their drafts by filler index."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
@@ -265,7 +265,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return when the renter made the request, or None if the instant is uncertain."""
+        """Return the time when the renter made the request, or None if it is not certain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))
@@ -295,7 +295,7 @@ class CompiledMapping:
 
 
 def _finish(draft: Draft) -> None:
-    """Check the rules that span several fields, and compose the notes."""
+    """Check the rules that apply to several fields, and compose the notes."""
     if not draft.found and not draft.text:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
@@ -317,7 +317,7 @@ def _evaluate(event_filter: Filter, scope: Scope) -> tuple[Outcome, tuple[Reason
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or a list of lists. Treat an object or string as one item."""
+    """Return a flat list of items. A single object or string becomes a list with one item."""
     found = as_list(found)
     if not isinstance(found, list):
         return [found] if isinstance(found, Mapping | str) and found else []
@@ -340,7 +340,7 @@ def _key_part(value: object) -> str:
 
 
 def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
-    """Return the key of the only item, or combine the keys of all items."""
+    """Return the dedupe key of a webhook, combined from the keys of all items."""
     parts = keys[0] if len(keys) == 1 else keys
     if not parts or (len(keys) > 1 and not all(parts)):
         return None
@@ -349,7 +349,7 @@ def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str |
 
 
 def _key_from_parts(parts: Sequence[Any]) -> str:
-    """Return one part unchanged. Encode several parts as JSON, so that keys cannot collide."""
+    """Combine parts into one dedupe key, as JSON if there are several."""
     key = parts[0] if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
     if len(key) <= MAX_KEY_LENGTH:
         return key

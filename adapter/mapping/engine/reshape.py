@@ -1,4 +1,4 @@
-"""Apply ``read:``, which names JSON in strings, lists of answers, and lines of an email."""
+"""Read named values for ``read:`` from JSON strings, lists of answers, and emails."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadResult:
-    """The value of a name under ``read:``."""
+    """The value of a name under ``read:``, with a problem if it was not read cleanly."""
 
     value: Any
     problem: str | None = None
@@ -33,24 +33,24 @@ class ReadResult:
 
 
 class PayloadReader(Protocol):
-    """Reads the value of a name under ``read:``."""
+    """Reads the value for a name under ``read:``."""
 
     @property
     def path(self) -> Path:
-        """Return the path that this reader reads."""
+        """The path in the payload from which this reader reads."""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the value. Never raise."""
+        """Return the value and any problem. Never raise."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """Reads ``json``: JSON inside a string."""
+    """Reads ``json: …``, a string that contains JSON."""
 
     path: Path
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the parsed text."""
+        """Parse the string as JSON, and return its value."""
         try:
             text = unwrap_single(scope.read(self.path))
             if scope.is_empty(text):
@@ -69,14 +69,14 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Labels:
-    """A list's ``labels``: names for option IDs, from the same element or elsewhere."""
+    """The ``labels`` of a list: display names for option IDs."""
 
     path: Path
     by: Path
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the labels of the options, keyed by ID."""
+        """Return the label of each option by its ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -84,7 +84,7 @@ class Labels:
         return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """Return the value with IDs replaced by labels. IDs without a label are unchanged."""
+        """Replace option IDs in a value with their labels. IDs without a label stay as they are."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -94,7 +94,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """Reads ``list``: a list of answers that paths address by key, such as ``answers.email``."""
+    """Reads ``list: …``, a list of answers that paths address by key (``answers.email``)."""
 
     path: Path
     by: Path
@@ -107,7 +107,7 @@ class ListReader:
     keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the values by key. If a key repeats, use its first value and report the others."""
+        """Return the answers by key. If a key is repeated, use its first nonempty value."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -150,7 +150,7 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads ``list`` with ``equals``: the item whose key equals a value elsewhere."""
+    """Reads ``list`` with ``equals``, which finds the item whose key equals another value."""
 
     #: The path of the value.
     path: Path
@@ -158,7 +158,7 @@ class ItemReader:
     index: str
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the item with this key. If several items have it, return the list of them."""
+        """Return the item with this key, or a list of items if several have the key."""
         try:
             value = unwrap_single(scope.read(self.path))
             if scope.is_empty(value):
@@ -173,7 +173,7 @@ class ItemReader:
 
 
 def _items(found: Any) -> list[Any]:
-    """Return the items of a list or a list of lists. Treat any other value as one item."""
+    """Return a flat list of items. Any other value becomes a list with one item."""
     found = as_list(found)
     if isinstance(found, list):
         nested = [item for item in found if isinstance(item, list)]
@@ -198,7 +198,7 @@ def _key(item: object, by: Path) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader:
-    """Reads ``text``: the text next to a label, for leads sent by email."""
+    """Reads ``text: …``, the text next to a label, as in leads that are sent by email."""
 
     path: Path
     #: A label at the start of a line, with its colon if it has one: ``Name:``.
@@ -209,7 +209,7 @@ class TextReader:
     before: str = ""
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the text after the first label, or None."""
+        """Return the text after the first occurrence of the label, or None."""
         try:
             text = unwrap_single(scope.read(self.path))
         except Unreadable as exc:
@@ -235,7 +235,7 @@ class TextReader:
 
 
 def _lines(text: str) -> str:
-    """Return an email's text without empty lines or repeated spaces."""
+    """Return the text of an email without empty lines and repeated spaces."""
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
@@ -243,7 +243,7 @@ def _lines(text: str) -> str:
 
 @functools.cache  # has one entry per label in the mappings
 def _words_pattern(label: str) -> re.Pattern[str]:
-    """Return a pattern for a label anywhere, even if it is bold or continues on the next line."""
+    """Return a regular expression that finds a label anywhere, even across two lines."""
     words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
     colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
     start = r"(?<!\w)" if label[0].isalnum() else ""
@@ -253,7 +253,7 @@ def _words_pattern(label: str) -> re.Pattern[str]:
 
 @functools.cache  # has one entry per label in the mappings
 def _label_pattern(line: str) -> re.Pattern[str]:
-    """Return a pattern for a label and the text after it, even if quoted, bulleted or bold."""
+    """Return a regular expression for a line that starts with a label."""
     stem = line.removesuffix(":").rstrip()
     colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
     return re.compile(

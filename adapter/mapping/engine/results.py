@@ -1,4 +1,4 @@
-"""Classes for a mapping's communities and results."""
+"""Define communities, and the results of applying a mapping."""
 
 import dataclasses
 import datetime as dt
@@ -12,7 +12,7 @@ from adapter.models import Kind, Reason
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Community:
-    """A community from communities.yaml."""
+    """A community, as listed in communities.yaml."""
 
     #: Its key in the file.
     key: str
@@ -28,12 +28,12 @@ class Community:
 
     @property
     def title(self) -> str:
-        """The name that users see, based on the key if the file has no name."""
+        """The community's display name, derived from its key if the file has no name."""
         return self.name or self.key.replace("-", " ").replace("_", " ").title()
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of an item or a delivery. A delivery gets the highest-ranked item outcome."""
+    """The outcome of an item or webhook. A webhook gets the first outcome of any of its items."""
 
     #: A complete and plausible appointment.
     BOOK = "book"
@@ -50,7 +50,7 @@ class Outcome(enum.StrEnum):
 
 
 class WithoutTime(enum.StrEnum):
-    """How a mapping handles leads without a tour time: its ``without_time``."""
+    """What a mapping does with leads that have no tour time (its ``without_time`` setting)."""
 
     #: The lead is held: an agent picks a time or calls the renter.
     HOLD = "hold"
@@ -66,7 +66,7 @@ SENT_OUTCOMES = (Outcome.BOOK, Outcome.PROSPECT)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One item of a delivery: an appointment or guest card with the fields from the payload."""
+    """One item of a webhook, mapped to an appointment or guest card."""
 
     outcome: Outcome
     #: What it becomes in Knock, or would become if nothing blocked it.
@@ -89,7 +89,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mapped:
-    """The result of a mapping for one delivery."""
+    """The result of mapping one webhook."""
 
     #: The highest-ranked item outcome: book, prospect, held, cancellation, ignored.
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""Resolve paths in the payload, ``read:`` and ``for_each:`` names, headers and the query."""
+"""Resolve paths in the payload, headers, query string, and names from ``read`` and ``for_each``."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ MAX_PREVIEW: Final = 60
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The data against which paths are resolved, for a delivery or one of its items."""
+    """The data in which paths are resolved, for a webhook or one of its items."""
 
     payload: Any
     #: The values of ``read:`` and ``for_each:``, by name.
@@ -27,11 +27,13 @@ class Scope:
     blanks: Collection[str] = ()
     #: Corrections made while parsing the body.
     repairs: Sequence[str] = ()
+    #: Documents fetched for ``fetch:``, by URL.
+    fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     #: Cached lines of each email, so that each is parsed only once.
     mails: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def read(self, path: Path) -> Any:
-        """Return the value at the path, or :data:`~adapter.parsing.paths.MISSING`.
+        """Return the value at a path, or :data:`~adapter.parsing.paths.MISSING`.
 
         Raise :class:`~adapter.exceptions.Unreadable` if the path looks up a name in a list with
         several items.
@@ -47,7 +49,7 @@ class Scope:
         return found
 
     def is_empty(self, value: object) -> bool:
-        """Return True for an empty value, including this sender's strings for empty values."""
+        """Return True if a value is empty or one of the sender's words for an empty value."""
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
@@ -59,18 +61,19 @@ class Scope:
             query=self.query,
             blanks=self.blanks,
             repairs=self.repairs,
+            fetched=self.fetched,
             mails=self.mails,
         )
 
     def closest_key(self, path: Path) -> str | None:
-        """Return a name in the payload that is similar to the missing one, or None."""
+        """Return a key in the payload that is similar to a missing path, or None."""
         first = path.parts[0]
         whole = {first: self.names[first]} if first in self.names else self.payload
         return paths.closest_key(whole, path)
 
 
 def preview_from_value(value: object) -> str | None:
-    """Return a value as ASCII JSON of at most 60 characters, or None for a missing value."""
+    """Return a value as ASCII JSON of at most 60 characters, or None if it is missing."""
     if value is MISSING or value is None:
         return None
     text = json.dumps(_preview(value), default=str)
@@ -78,7 +81,7 @@ def preview_from_value(value: object) -> str | None:
 
 
 def _preview(value: object) -> object:
-    """Return the beginning of a value, with limits on depth and length."""
+    """Return the beginning of a value, limited in depth and length."""
     if isinstance(value, Mapping):
         pairs = zip(value.items(), range(5), strict=False)
         return {_preview_item(key): _preview_item(item) for (key, item), _ in pairs}
@@ -100,5 +103,5 @@ def _preview_item(value: object) -> Any:
 def reason_for(
     field: str, reason: str, *, at: str | None = None, path: str | None = None, value: object = None
 ) -> Reason:
-    """Return a reason with the value shortened for storage."""
+    """Create a reason whose value is shortened for storage."""
     return Reason(field=field, reason=reason, at=at, path=path, value=preview_from_value(value))

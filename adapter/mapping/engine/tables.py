@@ -1,4 +1,4 @@
-"""Translate a sender's words using the tables in its mapping."""
+"""Translate a sender's words to neutral words, using the tables in its mapping."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ NOT_IN_TABLE: Final = "not in the table"
 
 
 class NoValue:
-    """The type of NO_VALUE, the result of a ``[]`` row: no value, and no default either."""
+    """The type of NO_VALUE, which means that a table sets neither a value nor the default."""
 
 
 NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """Return a value as case-folded text, for comparison in tables and conditions.
+    """Return a value as case-folded text for comparison, or None if that is not possible.
 
     Return None for an object, a list, or a string that is too long.
     """
@@ -43,7 +43,7 @@ def key_from_value(value: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A mapping's table. Its results are validated when the mapping loads."""
+    """A table in a mapping, which translates a sender's words."""
 
     rows: Mapping[str, Any]
     #: True if the target is a list. Its items are then looked up one by one.
@@ -52,7 +52,7 @@ class Table:
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """Return the result for a value. Raise :class:`Unreadable` if it is not in the table."""
+        """Translate a value or a list of values. Raise :class:`Unreadable` if one is unknown."""
         if not self.many:
             row = self._row(unwrap_single(value))
             return NO_VALUE if row == [] else row
@@ -83,7 +83,7 @@ class Table:
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """Return a value as text for the notes. Join lists with ", " and omit objects."""
+    """Return a value as text for the notes. Items of a list are joined with commas."""
     items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
     return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 

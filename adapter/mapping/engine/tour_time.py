@@ -1,4 +1,4 @@
-"""Read ``starts_at``: the start of the tour as a UTC instant, from one or two paths."""
+"""Read ``starts_at``, the start of the tour, from one or two paths, and convert it to UTC."""
 
 import dataclasses
 import datetime as dt
@@ -34,7 +34,7 @@ EDGE_OF_DAY: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TourTime:
-    """A mapping's ``starts_at``: the paths and how to read them."""
+    """The ``starts_at`` section: its paths, and how to read them."""
 
     at: str
     #: One path for the date and time together, or two: one for the date, one for the time of day.
@@ -60,11 +60,11 @@ class TourTime:
 
     @property
     def path(self) -> str:
-        """Return the paths as text."""
+        """The paths as a comma-separated string."""
         return ", ".join(lookup.text for lookup in self.lookups)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the start time, or block the booking. A time is never guessed."""
+        """Set the start time of the tour. If it is uncertain, block the booking instead."""
         value: object = None
         try:
             found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
@@ -115,7 +115,7 @@ class TourTime:
     def _zone(
         self, scope: Scope, community: Community | None
     ) -> tuple[zoneinfo.ZoneInfo | None, str]:
-        """Return the zone for a time without an offset, or None with the reason."""
+        """Return the time zone for a time without an offset, or None and the reason."""
         if self.zone:
             return self.zone, ""
         if self.zone_from:
@@ -126,7 +126,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Block or report an offset that differs from the community's.
+        """Compare the time's offset with that of the community, and report a difference.
 
         Raise :class:`Unreadable` if the offset is probably wrong.
         """
@@ -144,7 +144,7 @@ class TourTime:
             draft.note(reason)
 
     def _doubt(self, instant: Instant) -> None:
-        """Raise :class:`Unreadable` for times whose offset is probably wrong."""
+        """Raise :class:`Unreadable` if the time's offset is probably incorrect."""
         if self.offset in ("trust", "own_clock"):
             return
         if self.has_date and not instant.offset:
@@ -158,12 +158,12 @@ class TourTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoTourTime:
-    """The filler for a mapping without ``starts_at``. The outcome depends on ``without_time``."""
+    """Stands in for ``starts_at`` in a mapping for leads without a tour time."""
 
     at: str
 
     def fill(self, scope: Scope, draft: Draft) -> None:  # noqa: ARG002 - the protocol's
-        """Block the booking because it has no time."""
+        """Block the booking because it has no tour time."""
         draft.has_no_time = True
         draft.block(reason_for("starts_at", NO_TIME, at=self.at))
 
@@ -176,7 +176,7 @@ def _joined(parts: Sequence[Any]) -> str:
 
 
 def fields_from_instant(at: dt.datetime) -> dict[str, str]:
-    """Return the appointment's date and time fields for a UTC instant."""
+    """Return the appointment's date and time fields for a time in UTC."""
     return {
         "appointment_date": at.date().isoformat(),
         "appointment_time": at.time().isoformat("seconds"),
@@ -186,7 +186,7 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
 def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Yield why a start time is implausible: past, too far ahead, or outside tour hours."""
+    """Yield the reasons why a start time is implausible, such as "is in the past"."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):

@@ -1,1 +1,1 @@
-"""Compile YAML files into mappings and report every error."""
+"""Load YAML files, check them, and compile them into mappings."""

@@ -1,4 +1,4 @@
-"""Check a mapping's ``signature``, ``handshake`` and ``respond``."""
+"""Check the ``signature``, ``handshake`` and ``respond`` sections of a mapping."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -27,7 +27,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Check the block and return the names of its secrets. Add a problem if it is invalid."""
+    """Check the ``signature`` section, and return the variable names of its secrets."""
     if not block:
         return ()
     scheme = block.get("scheme")
@@ -59,7 +59,7 @@ def _secrets(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_handshake(document: Document, value: Any) -> None:
-    """Add a problem if ``handshake`` is invalid."""
+    """Check the ``handshake`` section, and add a problem if it is invalid."""
     if isinstance(value, Mapping) and list(value) == ["meta"] and isinstance(value["meta"], str):
         if not VARIABLE.match(value["meta"]):
             document.add(("handshake", "meta"), NOT_A_VARIABLE_NAME)
@@ -74,10 +74,10 @@ def check_handshake(document: Document, value: Any) -> None:
 
 
 class RespondChecker:
-    """Checks one mapping's ``respond`` section."""
+    """Checks the ``respond`` section of one mapping."""
 
     def __init__(self, document: Document, paths: PathRegistry, inner: Collection[str]) -> None:
-        """Store ``inner``, the names that exist only inside a ``for_each`` item."""
+        """Set the document to check, and ``inner``, the names that exist only inside items."""
         self.document = document
         self.paths = paths
         self.inner = inner

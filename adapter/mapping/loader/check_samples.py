@@ -28,7 +28,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     ``samples`` are the samples of each test, as they are and with the changes of the test.
     """
     every = [sample for variants in samples.values() for sample in variants]
-    scopes = [_scope(source, sample) for sample in every]
+    scopes = [scope_of(source, sample) for sample in every]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     if inner:
         _check_paths(source, inner)
@@ -41,8 +41,10 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_untested_cards(source)
 
 
-def _scope(source: Source, sample: Sample) -> Scope:
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query)
+def scope_of(source: Source, sample: Sample) -> Scope:
+    """Return the scope for a test's payload and the documents that it fetches."""
+    fetched = sample.fetched
+    return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
 
 # --- errors

@@ -1,4 +1,4 @@
-"""Report each ``TODO`` left in a mapping."""
+"""Report every ``TODO`` that is left in a mapping."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the position of each key or string that contains TODO. The loader limits the depth."""
+    """Yield the position of each key or string that contains TODO."""
     if isinstance(value, str):
         if TODO.search(value):
             yield where

@@ -1,4 +1,4 @@
-"""Compile ``appointment:`` into field fillers and validate its constants."""
+"""Compile the ``appointment`` section into field fillers, and validate its constants."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ UNNAMED_MONEY: Final = "specify dollars or cents: add 'as: dollars' or 'as: cent
 
 
 class FieldCompiler:
-    """Compiles the fields of one mapping."""
+    """Compiles the fields in the ``appointment`` section of one mapping."""
 
     def __init__(self, document: Document, paths: PathRegistry, policy: Policy) -> None:
         self.document = document
@@ -42,7 +42,7 @@ class FieldCompiler:
         self.policy = policy
 
     def compile(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[FieldFiller]:
-        """Return the field fillers, and add a problem for each error.
+        """Return the field fillers, and add a problem to the document for each error.
 
         A mapping that creates only guest cards does not need a name.
         """
@@ -167,7 +167,7 @@ class FieldCompiler:
         return False
 
     def _checked(self, target: Target, value: Any, where: KeyPath) -> Any:
-        """Return a constant as the target stores it. If invalid, return None and add a problem."""
+        """Validate a constant and return it. If it is invalid, add a problem and return None."""
         if target.field is None:
             message = f"{target.name} cannot be a constant: set first_name and last_name instead"
             self.document.add(where, message)

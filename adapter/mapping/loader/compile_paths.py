@@ -1,4 +1,4 @@
-"""Parse a mapping's paths once and keep them for checking against the samples."""
+"""Parse the paths of a mapping, and collect them so that they can be checked later."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ NOT_DATA: Final = ("accept", "ignore", "cancellation", "dedupe", "respond")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UsedPath:
-    """A path and its position in the file."""
+    """A path in a mapping, and its position in the file."""
 
     path: Path
     where: KeyPath
@@ -23,13 +23,13 @@ class UsedPath:
 
 @dataclasses.dataclass(slots=True)
 class PathRegistry:
-    """All paths of one mapping."""
+    """All paths that occur in one mapping."""
 
     document: Document
     used: list[UsedPath] = dataclasses.field(default_factory=list)
 
     def path(self, text: str, where: KeyPath, field: str | None = None) -> Path | None:
-        """Return the path. If the text is not a path, return None and add a problem."""
+        """Parse a path. If it is invalid, add a problem and return None."""
         name = field or ".".join(where)
         try:
             path = path_from_text(text)
@@ -52,7 +52,7 @@ class PathRegistry:
     def lookup(
         self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False
     ) -> PathLookup:
-        """Return one field's lookup. Omit invalid paths and add a problem for each."""
+        """Parse the paths of one field, and add a problem for each invalid one."""
         places = [self._place(text, where) for text in texts]
         return PathLookup(places=tuple(one for one in places if one), collect_all=collect_all)
 
@@ -61,7 +61,7 @@ class PathRegistry:
         return self.template(text, where) if is_template else self.path(text, where)
 
     def template(self, text: str, where: KeyPath, field: str | None = None) -> Template | None:
-        """Return the template. If it is invalid, return None and add a problem."""
+        """Parse a template. If it is invalid, add a problem and return None."""
         try:
             compiled = template_from_text(
                 text, lambda name: self.path(name, where, field) or Path(name, ("",))

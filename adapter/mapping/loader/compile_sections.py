@@ -1,5 +1,6 @@
-"""Compile all sections except ``appointment:``."""
+"""Compile all sections of a mapping except ``appointment``."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -7,6 +8,7 @@ from adapter.mapping.communities_yaml import FILE, Communities
 from adapter.mapping.engine import Community
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.conditions import Condition, Filter
+from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.reshape import (
     ItemReader,
@@ -17,10 +19,12 @@ from adapter.mapping.engine.reshape import (
     TextReader,
 )
 from adapter.mapping.engine.tables import key_from_value
+from adapter.mapping.loader.check_endpoint import NOT_A_VARIABLE_NAME, VARIABLE
 from adapter.mapping.loader.compile_paths import PathRegistry
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
 from adapter.parsing.paths import Path, path_from_text
+from adapter.parsing.templates import parse_template
 
 Groups = list[list[Condition]]
 #: The options that each kind of reader requires, and those it may have as well. The first is the
@@ -32,6 +36,12 @@ READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("text", "line"), ()),
     (("text", "after"), ("before",)),
 )
+#: The literal start of a URL under ``fetch:``. Only tests use http, with a server of their own.
+URL_START: Final = re.compile(r"(?:https://[A-Za-z0-9.-]+(?::\d+)?|http://127\.0\.0\.1:\d+)/")
+NOT_A_FETCH: Final = (
+    "must start with https:// and the name of one host, and contain a value of the webhook, such "
+    "as https://api.example.com/tours/{id}"
+)
 NOT_A_READER: Final = (
     "must be { json: … }, { list: …, by: …, value: … }, { list: …, by: …, equals: … }, "
     "{ text: …, line: … } or { text: …, after: … }"
@@ -39,7 +49,7 @@ NOT_A_READER: Final = (
 
 
 class SectionCompiler:
-    """Compiles every section of a mapping except ``appointment:``."""
+    """Compiles all sections of a mapping except ``appointment``."""
 
     def __init__(self, document: Document, paths: PathRegistry, source: str) -> None:
         self.document = document
@@ -47,14 +57,14 @@ class SectionCompiler:
         self.source = source
 
     def conditions_of(self, loaded: Mapping[str, Any]) -> Mapping[str, Groups]:
-        """Compile ``ignore``, ``cancellation`` and ``accept``."""
+        """Compile the ``ignore``, ``cancellation`` and ``accept`` sections."""
         names = [name for name in ("ignore", "cancellation") if name in loaded]
         groups = {name: self.groups(name, loaded[name]) for name in names}
         accept = self.conditions("accept", loaded.get("accept", {}), ("accept",))
         return {**groups, "accept": [accept]}
 
     def groups(self, section: str, data: Any) -> Groups:
-        """Compile ``ignore`` or ``cancellation``: conditions, or a list of condition groups."""
+        """Compile ``ignore`` or ``cancellation``, which contains one or more condition groups."""
         listed = isinstance(data, list)
         groups = []
         for number, lines in enumerate(data if listed else [data]):
@@ -66,7 +76,7 @@ class SectionCompiler:
         return groups
 
     def conditions(self, section: str, lines: Mapping[str, Any], where: KeyPath) -> list[Condition]:
-        """Compile one condition per line."""
+        """Compile a group of conditions, one per line."""
         compiled = (self._condition(section, text, lines[text], (*where, text)) for text in lines)
         return [condition for condition in compiled if condition]
 
@@ -99,8 +109,31 @@ class SectionCompiler:
             return None
         return frozenset(key for key in keys if key is not None)
 
+    def fetches(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
+        """Compile one name under ``fetch:``."""
+        where: KeyPath = ("fetch", name, "get")
+        token, basic = data.get("token"), tuple(data.get("basic", ()))
+        for variable in filter(None, (token, *basic)):
+            if not VARIABLE.match(variable):
+                self.document.add(("fetch", name), NOT_A_VARIABLE_NAME)
+        if token and basic:
+            self.document.add(("fetch", name), "has both 'token' and 'basic': keep one")
+        try:
+            parsed = parse_template(data["get"])
+        except ValueError as exc:
+            self.document.add(where, str(exc))
+            return []
+        pieces = tuple(
+            (text, None if path is None else self.paths.path(path, where)) for text, path in parsed
+        )
+        if not URL_START.match(parsed[0][0]) or not any(path for _, path in pieces):
+            self.document.add(where, NOT_A_FETCH)
+            return []
+        reader = FetchReader(pieces=pieces, token=token, basic=basic)
+        return [NamedReader(name=name, at=self.document.at(("fetch", name)), reader=reader)]
+
     def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile one name under ``read:``. A lookup by ``equals`` also needs an index."""
+        """Compile a name under ``read`` into one reader, or two for a lookup with ``equals``."""
         where: KeyPath = ("read", name)
         shapes = (shape for shape in READERS if data.keys() >= {*shape[0]})
         needed, optional = next(shapes, ((), ()))
@@ -151,7 +184,7 @@ class SectionCompiler:
         return Labels(path=path, by=by, value=value) if path and by and value else None
 
     def _inner(self, text: str, where: KeyPath) -> Path | None:
-        """Parse a path inside a list item. It is not checked against the samples."""
+        """Parse a path inside a list item, which cannot be checked against the samples."""
         try:
             return path_from_text(text)
         except ValueError as exc:
@@ -159,7 +192,7 @@ class SectionCompiler:
             return None
 
     def levels(self, data: Mapping[str, str]) -> list[ForEach]:
-        """Compile ``for_each``: one level per line."""
+        """Compile the lines of ``for_each``, each of which is a list inside the one above."""
         levels = []
         for name, text in data.items():
             where: KeyPath = ("for_each", name)
@@ -169,7 +202,7 @@ class SectionCompiler:
         return levels
 
     def community(self, section: Mapping[str, Any] | None, known: Communities) -> CommunityLookup:
-        """Compile ``community`` using the communities in communities.yaml."""
+        """Compile the ``community`` section with the communities in communities.yaml."""
         data = section or {}
         where: KeyPath = ("community",)
         at = self.document.at(where)
@@ -212,7 +245,7 @@ class SectionCompiler:
 
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
-    """Separate the conditions on the delivery from those on an item."""
+    """Separate the conditions on a whole webhook from those on its items."""
     lines = [[line] for group in groups.get("accept", []) for line in group]
 
     def pick(candidates: Groups, *, reads: bool) -> Groups:

@@ -15,6 +15,7 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
+from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.engine.fields import FieldFiller, PathLookup
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.partial_lists import partial_lists_from
@@ -42,7 +43,7 @@ CONTENT: Final = "body"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The loaded sources, and all problems in file order."""
+    """The sources that were loaded, and all problems in the order of the file."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -51,7 +52,7 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load the given files from a folder, with its communities.
+    """Load the given mapping files with the communities in their folder.
 
     Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
     """
@@ -61,7 +62,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
-    """Load a mapping from ``text`` instead of its file in ``folder``, as :func:`load_files`."""
+    """Load a draft of a mapping from ``text`` instead of its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     communities = document_from_file(folder / FILE)
@@ -69,7 +70,7 @@ def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: boo
 
 
 def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
-    """Load a mapping that was already checked, without its tests, instead of a source's file."""
+    """Load a mapping that was checked before from ``text``, without running its tests."""
     raw, communities = text.encode(), source.files[1]
     documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
     file = str(source.path.parent / FILE)
@@ -99,7 +100,7 @@ def _load_documents(
 
 
 def files_of(mapping: Path, communities: Path) -> tuple[bytes, bytes] | None:
-    """Return the contents of a mapping's current files, or None if one cannot be read."""
+    """Return the contents of a mapping file and communities.yaml, or None if one is unreadable."""
     try:
         return mapping.read_bytes(), communities.read_bytes()
     except OSError:
@@ -121,7 +122,7 @@ def _is_loadable(document: Document, file: Path) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Depth:
-    """How thoroughly a mapping is checked while it is compiled."""
+    """The checks to perform while a mapping is compiled."""
 
     #: True to check the signature and require tests.
     has_signature: bool
@@ -136,7 +137,7 @@ _DRAFT: Final = _Depth(has_signature=False, runs_tests=False)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Compiler:
-    """Compiles the valid parts of a document and adds a problem for each invalid part."""
+    """Compiles the valid parts of a document, and adds a problem for each invalid part."""
 
     document: Document
     file: Path
@@ -191,7 +192,7 @@ class _Compiler:
                 self.document.add(used.where, message, field=used.field)
 
     def _sections(self) -> Mapping[str, Any]:
-        """Load the valid sections."""
+        """Load the sections of the document, leaving out invalid ones."""
         _use_delivery_id(self.document)
         data = self.document.data
         missing = () if self.depth.has_signature else ("tests",)
@@ -208,7 +209,9 @@ class _Compiler:
         sections = SectionCompiler(self.document, paths, self.file.stem)
         fields = self._fields(loaded, paths)
         read = loaded.get("read", {}).items()
-        readers = [one for name, data in read for one in sections.readings(name, data)]
+        fetch = loaded.get("fetch", {}).items()
+        readers = [one for name, data in fetch for one in sections.fetches(name, data)]
+        readers += [one for name, data in read for one in sections.readings(name, data)]
         outer, levels = _nested(readers, sections.levels(loaded.get("for_each", {})))
         self._check_levels(levels)
         names = set().union(*map(_names_of, levels))
@@ -238,7 +241,7 @@ class _Compiler:
         )
 
     def _check_levels(self, levels: Sequence[ForEach]) -> None:
-        """Report a level whose list is not inside an item of the level before it."""
+        """Report each list in ``for_each`` that is not inside an item of the list above it."""
         for above, level in itertools.pairwise(levels):
             if level.path.parts[0] not in _names_of(above):
                 message = f"must be a list inside an item of the line before it: {above.name}.…"
@@ -294,7 +297,7 @@ def _examples(source: Source) -> Mapping[str, Community]:
 
 
 def _use_delivery_id(document: Document) -> None:
-    """Use the mapping's ``delivery_id`` as ``dedupe`` if it has no ``dedupe`` of its own."""
+    """Use ``delivery_id`` as the ``dedupe`` key of a mapping that does not define one."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
@@ -304,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Tell each list reader which of its keys the mapping uses."""
+    """Set each list reader's keys to those that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):
@@ -329,20 +332,23 @@ def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
 
 
 def _names_of(level: ForEach) -> set[str]:
-    """Return the names that exist only with an item of this level."""
+    """Return the names that are available only inside an item of this ``for_each`` list."""
     return {level.name, *(reading.name for reading in level.readers)}
 
 
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the level of the items that it needs, directly or through others."""
+    """Assign each reader to the ``for_each`` list whose items it needs, or to none."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        needed = {reading.reader.path.parts[0]}
-        if isinstance(reading.reader, ItemReader):
-            needed.add(reading.reader.index)
+        reader = reading.reader
+        needed = {reader.path.parts[0]}
+        if isinstance(reader, ItemReader):
+            needed.add(reader.index)
+        if isinstance(reader, FetchReader):
+            needed |= {path.parts[0] for path in reader.paths}
         depth = max(depths.get(name, 0) for name in needed)
         at_depth[depth].append(reading)
         depths[reading.name] = depth

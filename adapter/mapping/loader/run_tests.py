@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.date_hints import hint
-from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
+from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome
 from adapter.mapping.engine.community import CommunityLookup
-from adapter.mapping.loader.check_samples import check_samples
+from adapter.mapping.loader.check_samples import check_samples, scope_of
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
@@ -37,7 +37,7 @@ FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths, then run the tests. Add failures to the document's problems.
+    """Check the paths and run the tests. Add a problem for each failure.
 
     The tests are skipped if there are other errors, because those would make them fail too.
     ``examples`` are made-up communities for the tests, keyed by the sender's names.
@@ -55,7 +55,7 @@ def run_mapping_tests(
 
 
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """Return the mapping with its test communities and the default tour hours.
+    """Return the mapping with its test communities and with the default tour hours.
 
     A deployment's tour hours must not make a mapping's tests fail.
     """
@@ -82,10 +82,6 @@ def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
         return [sample, sample.changed(test.get("change", {}))]
     except (ValueError, Unreadable):  # reported when the test runs
         return [sample]
-
-
-def _scope(source: Source, sample: Sample) -> Scope:
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query)
 
 
 def _require_expectation(source: Source) -> None:
@@ -116,7 +112,7 @@ def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: Ke
     except (ValueError, Unreadable) as exc:
         source.document.add(where, str(exc))
         return
-    scope = _scope(source, sample)
+    scope = scope_of(source, sample)
     mapped = source.compiled.apply(scope, now)
     kind = kinds[0]
     for difference in _differences(kind, test[kind], mapped):
@@ -187,19 +183,19 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the delivery's reasons, followed by those of its items."""
+    """Return the reasons for a webhook, followed by the reasons for its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 
 def format_reason(reason: Reason) -> str:
-    """Format a reason on one line: its value, path and message."""
+    """Format a reason as one line with its value, path and message."""
     head = " from ".join(part for part in (reason.value, reason.path) if part)
     text = reason.reason + hint(_text(reason.value), reason.reason)
     return f"{head}: {text}" if head else text
 
 
 def _text(preview: str | None) -> str:
-    """Return a reason's value if it is an untruncated string or number, else ""."""
+    """Return the value of a reason if it is a complete string or number, otherwise ""."""
     try:
         value = json.loads(preview or "null")
     except ValueError:

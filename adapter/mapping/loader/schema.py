@@ -1,4 +1,4 @@
-"""The marshmallow schema for mapping files. Error messages include a position."""
+"""Define the marshmallow schemas for mapping files, with helpful error messages."""
 
 import functools
 import re
@@ -69,7 +69,7 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """A string, a number, or a list of them. It loads as a list of strings."""
+    """A string, a number, or a list of them, which is loaded as a list of strings."""
 
     expected: ClassVar[str] = "text, or a list of text values"
 
@@ -80,22 +80,22 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True for a string or a number."""
+        """Return True if the item is a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
 class PathList(Texts):
-    """A path or a list of paths. It loads as a list of strings."""
+    """A path or a list of paths, which is loaded as a list of strings."""
 
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True for a number or a nonempty string."""
+        """Return True if the item is a number or a nonempty string."""
         return super().accepts(item) and item != ""
 
 
 class KeyParts(PathList):
-    """A path, a list of paths, or a list of lists. It loads as a list of lists."""
+    """A path, a list of paths, or a list of lists, which is loaded as a list of lists."""
 
     expected = "a path in the payload or a list of paths; a nested list holds alternatives"
 
@@ -105,7 +105,7 @@ class KeyParts(PathList):
 
 
 class BodyKinds(Texts):
-    """A body format, or a list of them. It loads as a string or a tuple."""
+    """A body format or a list of formats, which is loaded as a string or a tuple."""
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         kinds = super()._deserialize(value, *args, **options)
@@ -118,7 +118,7 @@ class BodyKinds(Texts):
 
 
 class Shorthand(fields.Field[Any]):
-    """An object, or just the value of its main key."""
+    """An object that may be abbreviated to the value of its main key."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -131,7 +131,7 @@ class Shorthand(fields.Field[Any]):
 
 
 def described(text: str) -> dict[str, Any]:
-    """Return the field metadata with the description that editors show."""
+    """Return field metadata with a description, which editors show."""
     return {"metadata": {"description": text}}
 
 
@@ -154,14 +154,14 @@ class FromSchema(StrictSchema):
 
 
 class CommunitySection(StrictSchema):
-    """The schema of ``community``."""
+    """The schema of the ``community`` section."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
 
 
 class ZoneName(fields.Field[Any]):
-    """A time zone name. It loads as the zone."""
+    """A time zone name, which is loaded as a time zone."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -178,13 +178,13 @@ class ZoneSection(ZoneName):
 
 
 class DateSection(FromSchema):
-    """The schema of ``date`` under ``starts_at``."""
+    """The schema of ``date`` in the ``starts_at`` section."""
 
     format = Texts()
 
 
 class StartSection(StrictSchema):
-    """The schema of ``starts_at``."""
+    """The schema of the ``starts_at`` section."""
 
     from_ = PathList(data_key="from")
     date = Shorthand(DateSection, "from")
@@ -212,7 +212,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """A name under ``read``, with exactly one of json, list or text."""
+    """The schema of a name under ``read``, with exactly one of ``json``, ``list`` or ``text``."""
 
     json = fields.String()
     list = fields.String()
@@ -226,12 +226,26 @@ class ReadSection(StrictSchema):
     before = _label("The text up to this label.")
 
 
+class FetchSection(StrictSchema):
+    """A name under ``fetch``: the URL of a JSON document and the credentials for it."""
+
+    get = fields.String(
+        required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
+    )
+    token = fields.String(**described("The environment variable with a bearer token."))
+    basic = fields.List(
+        fields.String(),
+        validate=validate.Length(2, 2, error="must be two variables: username, password"),
+        **described("The environment variables with a username and a password."),
+    )
+
+
 #: Each outcome's template has exactly one of these.
 ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
 
 
 class JsonTemplate(fields.Raw):
-    """An object or a list whose strings may contain placeholders."""
+    """An object or a list, whose strings may contain placeholders."""
 
     def _validate(self, value: Any) -> None:
         if not isinstance(value, dict | list):
@@ -239,7 +253,7 @@ class JsonTemplate(fields.Raw):
 
 
 class TemplateSection(StrictSchema):
-    """The template of one outcome."""
+    """The schema of a response template for one outcome."""
 
     error_messages: dict[str, str] = {"type": ONE_TEMPLATE}  # noqa: RUF012 - as in marshmallow
     json = JsonTemplate()
@@ -248,7 +262,7 @@ class TemplateSection(StrictSchema):
 
 
 class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in SENTENCES})):  # type: ignore[misc]
-    """The schema of ``say`` under ``respond``."""
+    """The schema of ``say`` in the ``respond`` section."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012
@@ -320,7 +334,7 @@ class Appointments(fields.Raw):
 
 
 class TestSection(StrictSchema):
-    """One test."""
+    """The schema of a test in a mapping."""
 
     name = fields.String(load_default="a sample")
     payload = fields.Raw(
@@ -338,10 +352,11 @@ class TestSection(StrictSchema):
     headers = _object(values=fields.String())
     query = fields.String()
     content_type = fields.String()
+    fetched = _object(values=fields.Raw(), **described("Files with the fetched documents, by URL."))
 
 
 class FieldOptions(StrictSchema):
-    """Options available on every field, in addition to those of its transform."""
+    """The schema of a field, without the options of its transform."""
 
     from_ = PathList(data_key="from")
     all = PathList()
@@ -354,7 +369,7 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """Return the schema for fields that use a transform."""
+    """Return the schema of a field, including the options of its transform."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
@@ -371,7 +386,7 @@ def _prose(description: str) -> fields.String:
 
 
 class AboutSection(StrictSchema):
-    """Facts about the sender, for readers. The program does not use them."""
+    """Facts about the sender, for readers of the mapping. The adapter does not use them."""
 
     family = _one_of(FAMILIES)
     switch_on = _prose("How to turn on its webhook.")
@@ -382,7 +397,7 @@ class AboutSection(StrictSchema):
 
 
 class Sections(StrictSchema):
-    """The sections of a mapping file, in processing order."""
+    """The schema of a mapping file, with its sections in processing order."""
 
     noun = "section"
     description = fields.String(**described("One sentence about the source."))
@@ -406,6 +421,10 @@ class Sections(StrictSchema):
     cancellation = fields.Raw(**described("Conditions for cancellations of bookings."))
     accept = _object(**described("Conditions that every booking must meet."))
     read = _object(values=fields.Nested(ReadSection))
+    fetch = _object(
+        values=fields.Nested(FetchSection),
+        **described("JSON documents to fetch, by name, for webhooks that contain only IDs."),
+    )
     for_each = _object(
         values=fields.String(),
         validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),
@@ -424,7 +443,7 @@ class Sections(StrictSchema):
 
 
 def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> Any:
-    """Load data with a schema. If it is invalid, add problems and return None."""
+    """Load data with a schema. If it is invalid, add problems to the document and return None."""
     try:
         return schema.load(data)
     except ValidationError as exc:
@@ -433,7 +452,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add marshmallow's nested messages as problems with their positions."""
+    """Add marshmallow's nested error messages to the document, with their positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".

@@ -1,4 +1,4 @@
-"""Load a YAML file as plain data, with the line and column of every key.
+"""Load a YAML file as plain data, and record the line and column of every key.
 
 Unquoted scalars become numbers, true, false or null only if they are valid JSON. Anything else is
 text: ``NO``, ``10:30``, ``+13035550142`` and ``0000000000`` stay as written.
@@ -26,13 +26,13 @@ KeyPath = tuple[str, ...]
 
 
 class _Loader(yaml.SafeLoader):
-    """A loader that resolves only JSON scalars, and rejects references, tags and deep nesting."""
+    """A YAML loader that accepts only JSON scalars and rejects anchors, tags and deep nesting."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> yaml.Node | None:
-        """Compose a node. Raise MarkedYAMLError if it is not allowed, before any data is built."""
+        """Parse the next node. Raise MarkedYAMLError if the node is not allowed."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         self.depth += isinstance(event, yaml.CollectionStartEvent)
         if getattr(event, "anchor", None) or getattr(event, "tag", None):
@@ -55,16 +55,16 @@ for _tag, _pattern, _first in (
 
 
 class _Dumper(yaml.SafeDumper):
-    """A dumper that quotes only the strings that the loader would not read as text."""
+    """A YAML dumper that quotes only strings which would otherwise not load as strings."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Write repeated values in full, because mappings cannot use aliases."""
+        """Return True, so that repeated values are written in full instead of as aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Indent lists under their key, which is easier to read."""
+        """Indent lists under their keys, which is easier to read."""
         super().increase_indent(flow, indentless=False)
 
 
@@ -83,7 +83,7 @@ def text_from_data(data: Any) -> str:
 
 @dataclasses.dataclass(slots=True)
 class Document:
-    """A YAML file and its problems."""
+    """A YAML file with its data, the positions of its keys, and its problems."""
 
     #: The file name shown in messages.
     file: str
@@ -99,20 +99,20 @@ class Document:
         return self.marks.get(where, (1, 1))
 
     def at(self, where: KeyPath) -> str:
-        """Return a key's position as ``file:line``, to use in reasons."""
+        """Return the position of a key as ``file:line``."""
         return f"{self.file}:{self.position(where)[0]}"
 
     def add(
         self, where: KeyPath, message: str, *, field: str | None = None, warning: bool = False
     ) -> None:
-        """Add a problem at a key."""
+        """Add a problem at the position of a key."""
         name = field or ".".join(where) or "file"
         self.add_at(self.position(where), name, message, warning=warning)
 
     def add_at(
         self, position: tuple[int, int], field: str, message: str, *, warning: bool = False
     ) -> None:
-        """Add a problem at a line and column, unless it is already there."""
+        """Add a problem at a line and column, unless the same problem is already there."""
         line, column = position
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
@@ -121,12 +121,12 @@ class Document:
 
     @property
     def has_errors(self) -> bool:
-        """Return True if any problem is not just a warning."""
+        """True if there is any problem other than a warning."""
         return any(not problem.warning for problem in self.problems)
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a file. Return its document, which holds any errors, and its bytes."""
+    """Load a YAML file. Return its document, which contains any errors, and its raw bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -137,7 +137,7 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
 
 
 def document_from_bytes(file: str, raw: bytes) -> Document:
-    """Load the contents of a file named ``file``. Add errors to the document's problems."""
+    """Parse the contents of a YAML file, and add errors to the document's problems."""
     document = Document(file)
     if len(raw) > MAX_FILE_BYTES:
         document.add(
@@ -157,7 +157,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 
 
 def _parser_message(problem: str | None) -> str:
-    """Return the parser's message with the usual cause added."""
+    """Return the YAML parser's error message, with a hint at the usual cause."""
     message = problem or "is not YAML"
     if "expected ':'" in message:
         return f"{message} (here or on the previous line)"
@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build an object. All keys stay strings, even ``true`` and ``20417``."""
+    """Build a dictionary whose keys are all strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

@@ -1,4 +1,4 @@
-"""Named transforms that read one value, each with its description, options and examples."""
+"""Convert values with named transforms, each with a description, options and examples."""
 
 from adapter.mapping.transforms.base import (
     EMPTY,

@@ -1,4 +1,4 @@
-"""The transform class and registry."""
+"""Define the class for transforms, and register them by name."""
 
 import dataclasses
 import difflib
@@ -20,7 +20,7 @@ Reader = Callable[[object], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A value, and a line for the notes with anything that the value leaves out."""
+    """A converted value, and a line for the notes with anything that the value leaves out."""
 
     value: object
     note: str
@@ -28,7 +28,7 @@ class Noted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """One option of a transform."""
+    """An option of a transform."""
 
     name: str
     meaning: str
@@ -43,7 +43,7 @@ class Option:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """An example in a transform's documentation, which also runs as a test."""
+    """An example in a transform's documentation. It also runs as a test."""
 
     given: object
     gives: object = None
@@ -54,7 +54,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Transform:
-    """A named function that reads a single value."""
+    """A named function that converts a single value, with its documentation."""
 
     name: str
     description: str
@@ -63,7 +63,7 @@ class Transform:
     read: Callable[..., object]
 
     def bind(self, options: Mapping[str, object], policy: Policy) -> Reader:
-        """Return the reader for one field in a mapping.
+        """Return a function that converts values with these options.
 
         Raise ValueError for an unknown option or an invalid value.
         """
@@ -90,7 +90,7 @@ def transform(
     examples: Sequence[Example],
     options: Sequence[Option] = (),
 ) -> Callable[[Callable[..., object]], Callable[..., object]]:
-    """Register a function as a transform.
+    """Return a decorator that registers a function as a transform.
 
     The function takes the value, its options as keyword arguments, and ``policy`` if declared.
     """
@@ -109,7 +109,7 @@ def transform(
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """Return a converter for an option that allows only these values."""
+    """Return a parser for an option that allows only these values."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in allowed:
@@ -120,13 +120,13 @@ def choice(*allowed: str) -> Callable[[object], str]:
 
 
 def text_or_empty(value: object, cap: int) -> str | None:
-    """Return the cleaned text of a value or a one-item list, or :data:`EMPTY`."""
+    """Return the cleaned text of a value or one-item list, or :data:`EMPTY`."""
     value = single_value(value)
     return EMPTY if value is None or value == [] else clean_text(value, cap) or EMPTY
 
 
 def reference() -> str:
-    """Return Markdown documentation for all transforms: description, options and examples."""
+    """Return Markdown documentation for all transforms, with their options and examples."""
     return "\n".join(_section(TRANSFORMS[name]) for name in sorted(TRANSFORMS))
 
 

@@ -1,4 +1,4 @@
-"""The ``bedrooms`` transform."""
+"""Define the ``bedrooms`` transform."""
 
 import re
 from typing import Final
@@ -57,7 +57,7 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
     ],
 )
 def bedrooms_from(value: object) -> object:
-    """Return a sorted list of numbers from 0 to 3."""
+    """Convert numbers of bedrooms to a sorted list of integers from 0 to 3."""
     items = as_items(value)
     if not items:
         return EMPTY

@@ -1,4 +1,4 @@
-"""Transforms for text, names, email addresses and phone numbers."""
+"""Define the transforms for text, names, email addresses and phone numbers."""
 
 import dataclasses
 import re
@@ -63,7 +63,7 @@ _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
 def _words_of(lexicon: Lexicon) -> Iterator[str]:
-    """Yield the words that the parser treats specially: titles, particles and suffixes."""
+    """Yield all words that the name parser treats specially, such as titles and suffixes."""
     for field in dataclasses.fields(lexicon):
         for entry in getattr(lexicon, field.name):
             yield from entry.lower().split() if isinstance(entry, str) else ()
@@ -75,7 +75,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for an email address, a phone number, a date, or other text that is not a name.
+    """Return True for text that is not a name, such as an email address or phone number.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -84,7 +84,7 @@ def is_no_name(text: str) -> bool:
 
 
 def is_filler(text: str) -> bool:
-    """Return True for a placeholder that a program uses instead of a name or part of one."""
+    """Return True for a placeholder that a program has sent instead of a name."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
@@ -125,7 +125,7 @@ def _words(text: str) -> list[str]:
     ],
 )
 def text_from(value: object) -> object:
-    """Return the clean text."""
+    """Convert a value to one line of text. Raise Unreadable if it is a placeholder."""
     text = text_or_empty(value, CAP_TEXT)
     if text is EMPTY:
         return EMPTY
@@ -168,7 +168,7 @@ def text_from(value: object) -> object:
     ],
 )
 def name_from(value: object) -> object:
-    """Return ``last_name``, and ``first_name`` unless there is only one word."""
+    """Split a full name into ``first_name`` and ``last_name``. A single word is a last name."""
     text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
@@ -182,7 +182,7 @@ def name_from(value: object) -> object:
 
 
 def _name_from_parts(value: object) -> object:
-    """Join an object with a first and last name into one string. Return other values unchanged."""
+    """Join an object with first, middle and last name into a string. Keep other values."""
     parts = value.items() if isinstance(value, Mapping) else ()
     names = {
         str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
@@ -194,7 +194,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name of two plain words, or return None. This is 20 times faster than the parser."""
+    """Split a name of two ordinary words, or return None. This is faster than the name parser."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -229,7 +229,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Return the email address in lower case."""
+    """Extract the only email address in a text, in lower case."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -298,7 +298,7 @@ def _region(value: object) -> str:
     ],
 )
 def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
-    """Return the phone number in E.164."""
+    """Extract the first valid phone number in a text, in E.164 format."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -320,7 +320,7 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return the valid phone numbers in a text."""
+    """Return all valid phone numbers in a text."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
@@ -333,7 +333,7 @@ def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
 
 
 def _separated(text: str, region: str) -> str:
-    """Insert a semicolon between a number and adjacent digits."""
+    """Insert a semicolon between a phone number and adjacent digits."""
     words, parts = text.split(), [""]
     while words:
         sizes = range(min(len(words), 7), 0, -1)
@@ -345,7 +345,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True for a single number with the usual digit groups, unlike 720 2091 303."""
+    """Return True if the text is a single phone number with the usual grouping of digits."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
@@ -367,6 +367,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """Return a first name that the parser would treat as a title, or ""."""
+    """Return a first name that the parser has mistaken for a title, or ""."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)

@@ -1,4 +1,4 @@
-"""The ``date`` transform."""
+"""Define the ``date`` transform."""
 
 from adapter.mapping.transforms.base import EMPTY, Example, Option, text_or_empty, transform
 from adapter.parsing.date_formats import Format, compile_format
@@ -7,7 +7,7 @@ from adapter.parsing.text import CAP_NUMBER
 
 
 def formats_from(value: object) -> tuple[Format, ...]:
-    """Compile a mapping's format or list of formats. Raise ValueError."""
+    """Compile one or more date formats. Raise ValueError if one of them is invalid."""
     items = value if isinstance(value, list) else [value]
     texts = [text for text in items if isinstance(text, str)]
     if not texts or len(texts) < len(items):
@@ -61,6 +61,6 @@ def _date_formats(value: object) -> tuple[Format, ...]:
     ],
 )
 def date_from(value: object, *, format: tuple[Format, ...]) -> object:  # noqa: A002
-    """Return the date as ISO text."""
+    """Convert a date to ISO 8601, such as ``2026-05-01``."""
     text = text_or_empty(value, CAP_NUMBER)
     return EMPTY if text is EMPTY else read_date(text, format).isoformat()

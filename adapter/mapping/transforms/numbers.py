@@ -1,4 +1,4 @@
-"""Transforms for numbers: integers, months and amounts of money."""
+"""Define the transforms for integers, months and amounts of money."""
 
 import decimal
 import re
@@ -32,7 +32,7 @@ _MONEY: Final = re.compile(rf"{_AMOUNT}{_PERIOD}(?: ?(?:[-\u2013\u2014]|to) ?{_A
     ],
 )
 def integer_from(value: object) -> object:
-    """Return the number."""
+    """Convert a value to a whole number."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -57,7 +57,7 @@ def integer_from(value: object) -> object:
     ],
 )
 def months_from(value: object) -> object:
-    """Return the number of months."""
+    """Convert a lease term in months or years to a number of months."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -105,7 +105,7 @@ _TAKE: Final = Option(
     ],
 )
 def dollars_from(value: object, *, take: str | None) -> object:
-    """Return the amount in whole cents."""
+    """Convert an amount in dollars to whole cents."""
     # The JSON number 1234.5 is $1,234.50; the text "1234.5" is ambiguous.
     places = (1, 2) if isinstance(value, float) else (2,)
 
@@ -129,7 +129,7 @@ def dollars_from(value: object, *, take: str | None) -> object:
     ],
 )
 def cents_from(value: object, *, take: str | None) -> object:
-    """Return the amount in whole cents."""
+    """Convert an amount in cents to an integer."""
 
     def cents(whole: str, fraction: str | None) -> int:
         if fraction and fraction.strip(".0"):

@@ -3,14 +3,14 @@
 -- name: events_to_encrypt
 -- Lock and return events after an ID that are not encrypted with this key. If the key is NULL, return all
 -- that are encrypted. Skip those that none of these keys decrypts.
-SELECT id, headers, query, body, encryption_key FROM events
+SELECT id, headers, query, body, fetched, encryption_key FROM events
 WHERE id > %(after)s AND kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s
     AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
 ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: encrypt_event
 -- Replace the stored request of an event.
-UPDATE events SET headers = %(headers)s, query = %(query)s, body = %(body)s,
+UPDATE events SET headers = %(headers)s, query = %(query)s, body = %(body)s, fetched = %(fetched)s,
     encryption_key = %(encryption_key)s
 WHERE id = %(id)s
 

@@ -16,7 +16,7 @@ ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 -- Erase the payloads received and sent. Keep states and appointments.
 WITH stripped AS (
     UPDATE events SET
-        kept = 'lead', body = '', headers = '{}', query = '', encryption_key = NULL,
+        kept = 'lead', body = '', headers = '{}', query = '', fetched = NULL, encryption_key = NULL,
         reasons = (SELECT COALESCE(jsonb_agg(one - 'value'), '[]')
             FROM jsonb_array_elements(reasons) AS one)
     WHERE id = ANY(%(ids)s)
@@ -58,7 +58,7 @@ SELECT max(id) AS id FROM events
 SELECT e.id FROM events e
 WHERE e.id > %(after)s AND e.id <= %(until)s AND e.kept <> 'nothing' AND (
     e.encryption_key IS NOT NULL OR lower(encode(e.body, 'escape')) ~ %(pattern)s OR lower(e.query) ~ %(pattern)s
-    OR lower(e.headers::text) ~ %(pattern)s OR EXISTS (
+    OR lower(e.headers::text) ~ %(pattern)s OR lower(e.fetched) ~ %(pattern)s OR EXISTS (
     SELECT FROM bookings b WHERE b.event_id = e.id AND lower(b.appointment::text) ~ %(pattern)s))
 ORDER BY e.id
 

@@ -49,6 +49,10 @@ ORDER BY due_at, received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 -- Postpone the mapping of a received event.
 UPDATE events SET due_at = %(due_at)s WHERE id = %(id)s AND state = 'received'
 
+-- name: received_event
+-- Return an event that is not mapped yet, locked until the transaction ends.
+SELECT * FROM events WHERE id = %(id)s AND state = ANY(%(states)s::text[]) AND kept = 'all' FOR NO KEY UPDATE
+
 -- name: state_of_event
 -- Return one event's state, without its body.
 SELECT state, reasons FROM events WHERE id = %(id)s

@@ -9,22 +9,24 @@ WITH old AS (
         SELECT FROM processes n WHERE n.kind = p.kind AND n.seen_at > p.seen_at)
 )
 INSERT INTO processes (
-    id, kind, host, pid, version, started_at, seen_at, looked_at, clock_ahead_seconds, outdated_since)
+    id, kind, host, pid, version, started_at, seen_at, looked_at, clock_ahead_seconds, outdated_since,
+    write_seconds, is_waiting)
 VALUES (
     %(id)s, %(kind)s, %(host)s, %(pid)s, %(version)s, now() - %(age)s::interval, clock_timestamp(),
     now() - %(looked_ago)s::interval,
     extract(epoch FROM %(at)s::timestamptz - clock_timestamp())::float8,
-    now() - %(outdated_for)s::interval)
+    now() - %(outdated_for)s::interval, %(write_seconds)s, %(is_waiting)s)
 ON CONFLICT (id) DO UPDATE SET
     seen_at = EXCLUDED.seen_at, looked_at = EXCLUDED.looked_at,
-    clock_ahead_seconds = EXCLUDED.clock_ahead_seconds, outdated_since = EXCLUDED.outdated_since
+    clock_ahead_seconds = EXCLUDED.clock_ahead_seconds, outdated_since = EXCLUDED.outdated_since,
+    write_seconds = EXCLUDED.write_seconds, is_waiting = EXCLUDED.is_waiting
 
 -- name: known_processes
 -- Return the processes, newest heartbeat first. Times are returned as ages, based on the database's clock.
 SELECT kind, host, pid, version, clock_timestamp() - started_at AS age,
     clock_timestamp() - seen_at AS seen_ago, clock_timestamp() - looked_at AS looked_ago,
     clock_ahead_seconds,
-    clock_timestamp() - outdated_since AS outdated_for
+    clock_timestamp() - outdated_since AS outdated_for, write_seconds, is_waiting
 FROM processes ORDER BY seen_at DESC LIMIT %(limit)s
 
 -- name: queue_facts

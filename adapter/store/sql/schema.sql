@@ -27,7 +27,10 @@ CREATE TABLE events (
         CONSTRAINT events_kept CHECK (kept IN ('all', 'lead', 'nothing')),
     -- ID of the key that encrypted headers, query and body, which are all in `body`; `headers` then holds
     -- only the sender's delivery IDs. NULL: not encrypted.
-    encryption_key text
+    encryption_key text,
+    -- What was fetched for a webhook that contains only IDs (`fetch:` in its mapping), as JSON. It is
+    -- encrypted and erased together with the body.
+    fetched text
 );
 CREATE INDEX events_to_map ON events (due_at, received_at) WHERE state = 'received';
 CREATE INDEX events_to_erase ON events (kept, received_at)
@@ -434,7 +437,11 @@ CREATE TABLE processes (
     -- How far its clock is ahead of the database's.
     clock_ahead_seconds double precision NOT NULL,
     -- Since when the mapping files differ from the mappings that it uses.
-    outdated_since timestamptz
+    outdated_since timestamptz,
+    -- The median duration of its heartbeats' writes in the last two minutes, or NULL if there are too few.
+    write_seconds double precision,
+    -- True if a worker waits because another version has migrated the database.
+    is_waiting boolean NOT NULL DEFAULT false
 );
 
 -- Problems that people are notified of. Deleted 90 days after their end.

@@ -18,7 +18,7 @@ ORDER BY id DESC LIMIT %(limit)s
 -- name: search_events
 -- Return events without their payloads, newest first. A NULL filter does not restrict the result.
 SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,
-    ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept
+    ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept, NULL AS fetched
 FROM events
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
@@ -52,7 +52,7 @@ SELECT count(*) AS searched, min(id) AS last_id,
     array_agg(id ORDER BY id DESC) FILTER (WHERE received_at >= %(since)s AND received_at < %(until)s
         AND kept <> 'nothing' AND (encryption_key IS NOT NULL
             OR lower(encode(body, 'escape')) ~ %(pattern)s OR lower(query) ~ %(pattern)s
-            OR lower(headers::text) ~ %(pattern)s)) AS ids
+            OR lower(headers::text) ~ %(pattern)s OR lower(fetched) ~ %(pattern)s)) AS ids
 FROM page JOIN events USING (id)
 
 -- name: booking_id_range

@@ -1,0 +1,205 @@
+"""Fetch the documents under ``fetch:`` for webhooks that contain only IDs."""
+
+import base64
+import collections
+import dataclasses
+import datetime as dt
+import http
+import ipaddress
+import json
+import logging
+import socket
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+
+from adapter.exceptions import PayloadError
+from adapter.mapping.engine.fetched import DOCUMENT, PROBLEM, FetchReader, documents_from
+from adapter.mapping.source import Source
+from adapter.models import Clock, Event, EventState
+from adapter.parsing import body
+from adapter.propexo.http import Response, exchange, failure_text
+from adapter.settings import Settings
+from adapter.store import Database
+from adapter.store.rows import delivery_headers
+
+log = logging.getLogger(__name__)
+
+#: Timeout for one request, in seconds.
+TIMEOUT_SECONDS: Final = 10.0
+#: Maximum number of requests in one run. An event with more continues in its next run.
+MAX_PER_RUN: Final = 10
+#: How long a run has an event for itself. It is longer than all timeouts of a run together.
+LEASE: Final = dt.timedelta(seconds=MAX_PER_RUN * TIMEOUT_SECONDS + 20)
+#: How long a failed request is retried. Then the lead needs review, so that a person can call.
+GIVE_UP_AFTER: Final = dt.timedelta(hours=1)
+#: Pause before the first retry. It doubles with each further retry, up to a maximum.
+FIRST_PAUSE: Final = dt.timedelta(seconds=10)
+MAX_PAUSE: Final = dt.timedelta(minutes=10)
+#: Maximum number of requests to one host per minute and process.
+MAX_PER_MINUTE: Final = 60
+#: Pause of an event while another one is being fetched, or while the limit is reached.
+BUSY_PAUSE: Final = dt.timedelta(seconds=2)
+#: Responses that stay the same if the request is repeated.
+FINAL: Final = frozenset({400, 404, 405, 410, 422})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Failure:
+    """A request that may succeed later, and the pause that the host has asked for."""
+
+    reason: str
+    pause: dt.timedelta = dt.timedelta()
+
+
+class Fetcher:
+    """Fetches documents, one event at a time, so that a slow host does not stop the mapping."""
+
+    def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._busy = threading.Lock()
+        self._recent: dict[str, collections.deque[dt.datetime]] = {}
+
+    def run(
+        self,
+        source: Source,
+        event: Event,
+        wanted: Mapping[str, FetchReader],
+        *,
+        states: tuple[EventState, ...] = (EventState.RECEIVED,),
+        is_last_try: bool = False,
+    ) -> None:
+        """Fetch what an event needs, and store it with the time of the next mapping.
+
+        The event must be postponed by :data:`LEASE`. ``wanted`` comes from
+        :meth:`~adapter.mapping.source.Source.to_fetch`. Never raise, except
+        :class:`StoreUnavailable`.
+        """
+        if not self._busy.acquire(blocking=False):
+            self._postpone(event)
+            return
+        try:
+            self._run(source, event, wanted, states, is_last_try=is_last_try)
+        finally:
+            self._busy.release()
+
+    def _postpone(self, event: Event) -> None:
+        with self._store.statement() as tx:
+            tx.events.postpone(event.id, self._clock() + BUSY_PAUSE)
+
+    def _run(
+        self,
+        source: Source,
+        event: Event,
+        wanted: Mapping[str, FetchReader],
+        states: tuple[EventState, ...],
+        *,
+        is_last_try: bool,
+    ) -> None:
+        stored = json.loads(event.fetched) if event.fetched else {}
+        documents = dict(documents_from(stored))
+        attempts, pause = stored.get("attempts", 0) + 1, dt.timedelta()
+        is_last_try |= self._clock() - event.received_at > GIVE_UP_AFTER
+        for url, reader in list(wanted.items())[:MAX_PER_RUN]:
+            found = self._document(source, url, reader)
+            if not isinstance(found, _Failure):
+                documents[url] = found
+            elif is_last_try:
+                documents[url] = {PROBLEM: found.reason}
+            else:
+                pause = max(pause, found.pause, _pause_after(attempts))
+        fetched = json.dumps({"documents": documents, "attempts": attempts if pause else 0})
+        readable = delivery_headers(source.delivery_header)
+        due_at = self._clock() + min(pause, MAX_PAUSE)
+        with self._store.transaction() as tx:
+            tx.events.store_fetched(event.id, fetched, due_at, readable=readable, states=states)
+
+    def _document(
+        self, source: Source, url: str, reader: FetchReader
+    ) -> Mapping[str, Any] | _Failure:
+        host = urlsplit(url).hostname or ""
+        for name in reader.variables:
+            if not self._settings.environ.get(name, "").strip():
+                return {PROBLEM: f"{name} is not set"}
+        if not self._take(host):
+            return _Failure("too many requests in a minute", BUSY_PAUSE)
+        try:
+            if not self._settings.fetch_private:
+                _check_public(host)
+            response = exchange(
+                "GET",
+                url,
+                headers={"Accept": "application/json", **self._authorization(reader)},
+                body=None,
+                timeout_seconds=TIMEOUT_SECONDS,
+            )
+        except (requests.RequestException, OSError, ValueError) as exc:
+            failure = _Failure(failure_text(exc, url))
+        else:
+            found = _from_response(response)
+            if not isinstance(found, _Failure):
+                log.info("document_fetched", extra={"source": source.name, "host": host})
+                return found
+            failure = found
+        log.warning(
+            "fetch_failed", extra={"source": source.name, "host": host, "reason": failure.reason}
+        )
+        return failure
+
+    def _take(self, host: str) -> bool:
+        """Return True if the limit allows a request to the host now, and count it."""
+        recent, now = self._recent.setdefault(host, collections.deque()), self._clock()
+        while recent and now - recent[0] > dt.timedelta(minutes=1):
+            recent.popleft()
+        if len(recent) >= MAX_PER_MINUTE:
+            return False
+        recent.append(now)
+        return True
+
+    def _authorization(self, reader: FetchReader) -> Mapping[str, str]:
+        values = [self._settings.environ.get(name, "").strip() for name in reader.variables]
+        if reader.token:
+            return {"Authorization": f"Bearer {values[0]}"}
+        if reader.basic:
+            text = base64.b64encode(":".join(values).encode()).decode()
+            return {"Authorization": f"Basic {text}"}
+        return {}
+
+
+def _check_public(host: str) -> None:
+    """Raise OSError unless all of a host's addresses are public, so that ours cannot be read."""
+    for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+        if not ipaddress.ip_address(address[0]).is_global:
+            message = "its address is private; to allow that, set ADAPTER_FETCH_PRIVATE=yes"
+            raise OSError(0, message)
+
+
+def _from_response(response: Response) -> Mapping[str, Any] | _Failure:
+    if response.status in FINAL:
+        return {PROBLEM: _status_text(response.status)}
+    if response.status != http.HTTPStatus.OK:
+        return _Failure(_status_text(response.status), _retry_after(response))
+    try:
+        return {DOCUMENT: body.parse(response.text.encode(), "application/json", kind="json")}
+    except PayloadError:
+        return _Failure("the response is not JSON")
+
+
+def _status_text(status: int) -> str:
+    phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
+    return f"HTTP {status} {phrase}".strip()
+
+
+def _retry_after(response: Response) -> dt.timedelta:
+    text = response.headers.get("Retry-After", "")
+    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    return dt.timedelta(seconds=seconds)
+
+
+def _pause_after(attempts: int) -> dt.timedelta:
+    return min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), MAX_PAUSE)

@@ -1,0 +1,62 @@
+"""Define ``enums``, which prints settings with Propexo's words for enums."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from adapter.cli import output
+from adapter.cli.help import examples
+from adapter.cli.leads import as_json
+from adapter.cli.mappings import read_file
+from adapter.exceptions import ConfigurationError
+from adapter.mapping.authoring.enum_page import VARIABLES, Enum, enums_in
+from adapter.propexo.documentation import read_page
+
+
+@click.group()
+def enums() -> None:
+    """Read Propexo's words for tour types, first contact types and pets."""
+
+
+@enums.command(
+    epilog=examples(
+        "adapter enums pull openapi.yaml >> .env",
+        "adapter enums pull https://docs.propexo.com/PAGE.md",
+    )
+)
+@click.argument("place", metavar="FILE|URL")
+@as_json
+def pull(place: str, as_json: bool) -> None:
+    """Print the three settings with Propexo's words, from its OpenAPI file or a page of its docs.
+
+    FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. Check each line: a word that
+    looks similar may mean something else. Without these settings, the values go into the notes.
+    """
+    found = enums_in(_text(place))
+    output.show({"enums": found}, "\n".join(_lines(found)), as_json=as_json)
+    if not found:
+        names = ", ".join(VARIABLES)
+        output.fail(
+            f"{place} lists no values of {names}; use the page of the request that has them"
+        )
+    sys.exit(len(found) < len(VARIABLES))
+
+
+def _text(place: str) -> str:
+    if place.startswith(("https://", "http://")):
+        return read_page(place)
+    try:
+        return read_file(Path(place)).decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{place} is not UTF-8") from None
+
+
+def _lines(found: Iterable[Enum]) -> Iterator[str]:
+    for one in found:
+        if one.unused:
+            yield f"# Propexo's words without one of ours: {', '.join(one.unused)}"
+        if one.without:
+            yield f"# These stay in the notes: {', '.join(one.without)}"
+        yield one.text
