@@ -285,7 +285,9 @@ class CompiledMapping:
 
     def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
         """Return a reason for each list with items that the mapping does not read."""
-        names = self.inner_names if self.partial_lists else ()
+        if not self.partial_lists:
+            return []
+        names = self.inner_names
         found = (
             one.reason(scope)
             for one in self.partial_lists
