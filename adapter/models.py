@@ -331,6 +331,8 @@ class Attempt:
     answer: str | None
     #: The kind of record that the POST creates.
     kind: Kind = Kind.APPOINTMENT
+    #: The event of its booking, if the POST is about to be sent.
+    event_id: int | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

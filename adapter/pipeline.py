@@ -213,7 +213,7 @@ class Pipeline:
             if tx.rate_limit.repair_clock(now):
                 tx.attempts.shorten_leases(now + self.sender.lease)
                 tx.send_queue.bring_forward(now)
-                log.error("clock_was_ahead")
+                log.warning("clock_was_ahead")
 
     def sync_clock(self) -> None:
         """Synchronize the clock with PostgreSQL's, and stop sending while they differ too much."""

@@ -409,7 +409,7 @@ def _mark_unknown(
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
     )
-    log.error("booking_unknown", extra={"booking_id": booking_id, "why": why})
+    log.warning("booking_unknown", extra={"booking_id": booking_id, "why": why})
 
 
 def _facts(attempt: Attempt, **more: object) -> dict[str, object]:

@@ -31,6 +31,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "leads": "bookings events show",
         "manage_alarms": "alarms",
         "manage_encryption": "encryption",
+        "manage_mappings": "mappings",
         "manage_users": "users",
         "map": "map",
         "mappings": "check explain schema",

@@ -1,5 +1,6 @@
 """Define ``adapter sources add`` and ``gallery``, which install mappings from the gallery."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from adapter.cli.mappings import mappings_option
 from adapter.cli.sources import source_url
 from adapter.mapping.authoring.install import community_text, install_mapping
 from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.engine import WithoutTime
 from adapter.mapping.gallery import Entry, entries, gallery_folder
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.registry import load_one
@@ -22,6 +24,11 @@ from adapter.mapping.source import Source
 from adapter.settings import Settings, settings_from
 from adapter.signatures.handshakes import handshake_from
 
+#: What happens to leads without a tour time.
+CHOICES: Final = {
+    "prospect": "each becomes a guest card in Knock. To hold them, use --without-time hold.",
+    "hold": "each is held until a person has reviewed it.",
+}
 COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "what")
 
 
@@ -49,20 +56,30 @@ def _row(entry: Entry) -> list[str]:
     "name",
     help="Name of the source, which is also the last part of its URL. Default: SENDER.",
 )
+@click.option(
+    "--without-time",
+    type=click.Choice([*CHOICES]),
+    help="What happens to leads without a tour time: a guest card in Knock (prospect) or review by "
+    "a person (hold). By default, a terminal asks you.",
+)
 @mappings_option
 @as_json
-def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> None:
+def add(
+    sender: str, name: str | None, without_time: str | None, folder: Path | None, as_json: bool
+) -> None:
     """Install a sender's mapping, samples and tests from the gallery.
 
-    The command prints the remaining steps, including the lines to add to communities.yaml. It never
-    overwrites a file. Run `adapter sources gallery` to list the senders.
+    The command asks what happens to leads without a tour time, if the sender has any. It prints the
+    remaining steps, including the lines to add to communities.yaml. It never overwrites a file. Run
+    `adapter sources gallery` to list the senders.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
     name = _checked_name(name or sender)
     template = load_one(gallery_folder(folder), sender, settings.policy)
     mapping = folder / f"{name}.yaml"
-    *beside, _ = install_mapping(template, mapping)
+    choice = _choice(template, without_time, asks=not as_json)
+    *beside, _ = install_mapping(template, mapping, holds_leads=choice == "hold")
     result = {
         "source": name,
         "mapping": str(mapping),
@@ -70,10 +87,33 @@ def add(sender: str, name: str | None, folder: Path | None, as_json: bool) -> No
         "communities_yaml": community_text(template, name),
         "variables": _variables(template),
         "address": _url(settings, template, name),
+        "without_time": choice,
         "switch_on": " ".join(template.sections.get("about", {}).get("switch_on", "").split()),
     }
     lines = _lines(result, folder / FILE, is_public=settings.public_url is not None)
     output.show(result, "\n".join(lines), as_json=as_json)
+
+
+def _makes_cards(template: Source) -> bool:
+    return template.compiled.without_time is WithoutTime.PROSPECT
+
+
+def _choice(template: Source, given: str | None, *, asks: bool) -> str | None:
+    """Return what happens to leads without a tour time, or None if there is no choice.
+
+    Ask if a person is at the terminal.
+    """
+    if not _makes_cards(template):
+        if given is not None:
+            message = "this sender's leads without a tour time are held"
+            raise click.BadParameter(message, param_hint="--without-time")
+        return None
+    if given is None and asks and sys.stdin.isatty():
+        click.echo("Some leads have no tour time. Choose what happens to them:")
+        click.echo("  prospect: a guest card in Knock, so that an agent can follow up")
+        click.echo("  hold: a person reviews each, and can set a time")
+        given = click.prompt("Leads without a time", type=click.Choice([*CHOICES]))
+    return given or "prospect"
 
 
 def _checked_name(name: str) -> str:
@@ -110,6 +150,8 @@ def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:
     name, url = result["source"], result["address"]
     yield f"Compare {result['mapping']} with one of your real requests: adapter map {name} FILE"
     yield f"Check it: adapter check {name}"
+    if result["without_time"] is not None:
+        yield f"Leads without a tour time: {CHOICES[result['without_time']]}"
     if result["variables"]:
         variables = ", ".join(result["variables"])
         yield f"Set {variables} in the environment, then restart web and worker."

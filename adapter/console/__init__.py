@@ -12,11 +12,15 @@ import flask
 from adapter.console import (  # noqa: F401
     access,
     actions,
+    activity,
     community_pages,
     decision_pages,
     error_pages,
     layout,
+    people_pages,
     playground,
+    rejection_pages,
+    source_pages,
     views,
 )
 from adapter.console.context import ConsoleServices, bp

@@ -45,6 +45,9 @@ READ_ONLY_FORMS: Final = frozenset(
         "console.playground_result",
         "console.playground_backtest",
         "console.download_mapping",
+        "console.check_mapping",
+        "console.save_sample",
+        "console.change_own_password",
     }
 )
 

@@ -13,7 +13,6 @@ from adapter.console.lead_page import lead_page
 from adapter.console.views import group_page
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
-from adapter.operations import readmit
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.pause import Pauses
 from adapter.operations.replay import Difference
@@ -103,30 +102,12 @@ def discard_group(key: str) -> Any:
     return _redirect_to_group(key, f"Discarded: {done}.", errors)
 
 
-@bp.post("/rejections/<source>/retry")
-def retry(source: str) -> Any:
-    """Verify a source's rejected requests again and accept those that pass."""
-    if source not in services.sources or source not in services.verifiers:
-        raise NotFound("There is no source with this name.")
-    result = readmit.retry(
-        services.pipeline.receiver,
-        services.sources[source],
-        services.verifiers[source],
-        by=flask.g.user.name,
-        dry_run=False,
-    )
-    still = sum(result.refused.values()) + result.not_verifiable
-    text = f"Accepted: {result.accepted}, repeats: {result.repeated}, still rejected: {still}."
-    flask.flash(text)
-    return flask.redirect(flask.url_for("console.rejections", source=source))
-
-
 @bp.post("/pause")
 def pause() -> Any:
     """Pause sending: everything, a source's bookings, or a community's."""
     _pauses().pause(_reason(), **_scope())
     flask.flash("Paused. Webhooks are still accepted. Nothing that is paused is sent.")
-    return flask.redirect(flask.url_for("console.overview"))
+    return _back_from_pause()
 
 
 @bp.post("/resume")
@@ -134,6 +115,14 @@ def resume() -> Any:
     """End a pause."""
     _pauses().resume(**_scope())
     flask.flash("Sending was resumed.")
+    return _back_from_pause()
+
+
+def _back_from_pause() -> Any:
+    """Return to the source's page if the form came from there, else to the overview."""
+    source = flask.request.form.get("back", "")
+    if source in services.sources:
+        return flask.redirect(flask.url_for("console.source", name=source))
     return flask.redirect(flask.url_for("console.overview"))
 
 

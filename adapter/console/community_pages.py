@@ -37,6 +37,7 @@ ZONES: Final = {
     "America/Anchorage": "Alaska",
     "Pacific/Honolulu": "Hawaii",
 }
+NO_LIST: Final = "Propexo's list cannot be read now. Try again in a few minutes."
 #: A community whose name is at least this similar is shown first.
 SIMILAR: Final = 0.5
 
@@ -200,7 +201,7 @@ def new_community() -> str:
     try:
         listed, error = _unlisted(_directory()), ""
     except UpstreamError:
-        listed, error = [], "Propexo's list cannot be read now. Try again in a few minutes."
+        listed, error = [], NO_LIST
     return flask.render_template(
         "console/new_community.html", listed=listed, error=error, zones=ZONES, query=_query()
     )
@@ -211,7 +212,10 @@ def add_community() -> Any:
     """Add a community from Propexo's list."""
     form, zone = flask.request.form, flask.request.form.get("timezone", "")
     chosen = form.get("listed", "")
-    listed = {f"{one[0]} {one[1]}": one for one in _unlisted(_directory())}
+    try:
+        listed = {f"{one[0]} {one[1]}": one for one in _unlisted(_directory())}
+    except UpstreamError as exc:
+        raise NotPossible(NO_LIST) from exc
     if chosen not in listed:
         raise NotPossible("Choose a community from the list.")
     if zone not in zoneinfo.available_timezones():

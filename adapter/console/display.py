@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -80,6 +80,8 @@ class PayloadLine:
     text: str | None
     #: The line's HTML id.
     anchor: str
+    #: True for a value that the mapping does not read, if that is known.
+    is_unread: bool = False
 
 
 def anchor_for(location: Location) -> str:
@@ -87,8 +89,11 @@ def anchor_for(location: Location) -> str:
     return "p" + hashlib.sha256(repr(location).encode("utf-8", "replace")).hexdigest()[:12]
 
 
-def payload_lines(payload: Any) -> list[PayloadLine]:
-    """Return a payload's lines. If there are too many, the last line says that there are more."""
+def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
+    """Return a payload's lines. If there are too many, the last line says that there are more.
+
+    ``read`` contains the locations that the mapping reads, if the others are to be marked.
+    """
     lines: list[PayloadLine] = []
     # Uses a stack, because a payload may be nested deeper than Python's recursion limit.
     stack: list[tuple[Location, str, Any]] = [((), "", payload)]
@@ -102,9 +107,17 @@ def payload_lines(payload: Any) -> list[PayloadLine]:
             depth = min(max(len(location) - 1, 0), MAX_DEPTH)
             text = None if children else _scalar_text(value)
             anchor = anchor_for(location)
-            lines.append(PayloadLine(depth=depth, key=key, text=text, anchor=anchor))
+            is_unread = read is not None and text is not None and not is_covered(location, read)
+            lines.append(
+                PayloadLine(depth=depth, key=key, text=text, anchor=anchor, is_unread=is_unread)
+            )
         stack += reversed([((*location, step), str(step), child) for step, child in children or ()])
     return lines
+
+
+def is_covered(location: Location, read: Collection[Location]) -> bool:
+    """Return True if a location, or an object or list that contains it, is in ``read``."""
+    return any(location[:length] in read for length in range(1, len(location) + 1))
 
 
 def _children(value: Any) -> list[tuple[str | int, Any]] | None:

@@ -163,7 +163,7 @@ def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
     stored = {float(limit): value for limit, value in values.items() if limit != meter.SUM}
     return [
         (limit, sum(value for upper, value in stored.items() if upper <= float(limit)))
-        for limit in (*(f"{one:g}" for one in metric.buckets), meter.REST)
+        for limit in metric.samples
     ]
 
 

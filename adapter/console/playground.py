@@ -1,25 +1,30 @@
-"""Preview a mapping's result for a webhook while the user types. Nothing is stored."""
+"""Edit a mapping: preview its result for a webhook, check it, and put it in place."""
 
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, one_at_a_time, services, trial
+from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
 from adapter.console.views import download, record_action
-from adapter.exceptions import NotPossible
-from adapter.mapping import registry
+from adapter.exceptions import NotPossible, PayloadError
+from adapter.mapping import overlay, registry
+from adapter.mapping.authoring.record_test import with_sample
 from adapter.mapping.engine import Mapped
 from adapter.mapping.problems import MappingErrors, Problem
-from adapter.mapping.source import Source
+from adapter.mapping.provenance import read_locations
+from adapter.mapping.source import Source, file_text
 from adapter.models import WebhookRequest
-from adapter.operations.backtest import MOST_EVENTS, compare_mappings, recent
+from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
+from adapter.operations.mapping_versions import MappingVersions, patch_of
 
 #: Number of stored webhooks to choose from.
 RECENT_EVENTS: Final = 30
@@ -29,6 +34,10 @@ DRAFT: Final = "draft"
 MAX_TYPED_MAPPING: Final = 32_000
 DEFAULT_CONTENT_TYPE: Final = "application/json"
 DEFAULT_BACKTEST_EVENTS: Final = 100
+#: Maximum number of a webhook's lines beside the mapping.
+MAX_MESSAGE_LINES: Final = 400
+MAX_REASON: Final = 500
+NO_SAMPLE: Final = "The message cannot be kept as a sample: choose one that the mapping can read."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +52,9 @@ class PlaygroundInput:
     content_type: str = DEFAULT_CONTENT_TYPE
     #: How many stored webhooks a backtest covers.
     last: int = DEFAULT_BACKTEST_EVENTS
+    #: The number of the source's newest version when the user began to edit, or 0.
+    seen: int = 0
+    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +68,10 @@ class PlaygroundResult:
     #: For each ``item.field``, its values with the source's mapping and with the edited one.
     changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     text: str = ""
+    #: The webhook's lines. Those that the mapping does not read are marked.
+    message: Sequence[PayloadLine] = ()
+    #: The mapping's changes, as a patch.
+    patch: str = ""
 
 
 @bp.get("/try")
@@ -63,10 +79,12 @@ def playground() -> str:
     """Show the form with a source's mapping and newest webhook."""
     args = flask.request.args
     name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
+    number = row_id_from(args.get("version"))
     entered = PlaygroundInput(
         name=name,
-        mapping=services.mapping_text(name),
+        mapping=services.mapping_text(name) if number is None else _version_text(name, number),
         event_id=row_id_from(args.get("event")) or _newest_event(name),
+        seen=_newest_version(name),
     )
     result = _map(entered)
     _record_view(entered, result)
@@ -81,7 +99,7 @@ def playground_result() -> str:
     if flask.session.get("tried") != entered.event_id:
         _record_view(entered, result)
     if "HX-Request" in flask.request.headers:
-        return flask.render_template("console/_playground_result.html", result=result)
+        return flask.render_template("console/_playground_result.html", result=result, is_live=True)
     return _page(entered, result=result)
 
 
@@ -97,7 +115,77 @@ def playground_backtest() -> str:
     events = one_at_a_time(recent(services.store, entered.name, entered.last))
     record_action("backtested", detail=entered.name)
     compared = list(compare_mappings(services.sources.get(entered.name), edited, events))
-    return _page(entered, result=_mapped(entered), compared=compared)
+    return _page(entered, result=_mapped(entered), compared=compared, summary=_summary(compared))
+
+
+def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, int, bool]]:
+    """Return how many webhooks changed between which outcomes, and whether a booking was lost."""
+    changed = Counter((one.before or "nothing", one.after) for one in compared if one.fields)
+    booked = ("book", "prospect")
+    rows = [
+        (before, after, count, before in booked and after not in booked)
+        for (before, after), count in changed.items()
+    ]
+    return sorted(rows, key=lambda row: (not row[3], -row[2]))
+
+
+@bp.post("/try/check")
+def check_mapping() -> str:
+    """Show what `adapter check` would report. Render part of the page for htmx."""
+    entered = _input_from_form()
+    with trial():
+        checked = _versions().check(entered.name, entered.mapping)
+    if "HX-Request" in flask.request.headers:
+        return flask.render_template("console/_checks.html", checked=checked)
+    return _page(entered, result=_map(entered), checked=checked)
+
+
+@bp.post("/try/put")
+def put_mapping_in_place() -> Any:
+    """Put the mapping in the form in place of the source's file."""
+    entered, operation = _input_from_form(), _versions()
+    try:
+        with trial():
+            version = operation.put_in_place(
+                entered.name, entered.mapping, entered.reason, seen=entered.seen
+            )
+    except MappingErrors:
+        checked = operation.check(entered.name, entered.mapping)
+        return _page(entered, result=_map(entered), checked=checked), 409
+    except NotPossible as exc:
+        return _page(entered, result=_map(entered), refusal=str(exc)), 409
+    flask.flash(
+        f"Version {version.number} is in place. All processes use it within seconds.", "good"
+    )
+    return flask.redirect(flask.url_for("console.playground", source=entered.name, done=1))
+
+
+@bp.post("/try/roll-back")
+def roll_back_mapping() -> Any:
+    """Put an earlier version in place again, or the file."""
+    form = flask.request.form
+    name, number = form.get("source", ""), row_id_from(form.get("number")) or 0
+    what = f"Rolled back to version {number}" if number else "Rolled back to the file"
+    try:
+        _versions().roll_back(name, number, what, seen=row_id_from(form.get("seen")) or 0)
+    except MappingErrors as exc:
+        raise NotPossible(f"Version {number} no longer passes the checks: {exc}") from exc
+    flask.flash(f"{what}. All processes use it within seconds.", "good")
+    return flask.redirect(flask.url_for("console.playground", source=name, done=1))
+
+
+@bp.post("/try/sample")
+def save_sample() -> str:
+    """Add the chosen webhook as a test to the mapping, with personal data replaced."""
+    entered = _input_from_form()
+    try:
+        delivery, now = _delivery(entered)
+        # Without assigned names, because `adapter check` does not know them.
+        text = with_sample(_draft(entered), entered.mapping, delivery, now)
+    except (MappingErrors, PayloadError, NotFound):
+        return _page(entered, result=_map(entered), refusal=NO_SAMPLE)
+    entered = dataclasses.replace(entered, mapping=text)
+    return _page(entered, result=_map(entered), sample_added=True)
 
 
 @bp.post("/try/file")
@@ -120,6 +208,8 @@ def _input_from_form() -> PlaygroundInput:
         body=form.get("body", ""),
         content_type=form.get("content_type", "").strip() or DEFAULT_CONTENT_TYPE,
         last=min(last, MOST_EVENTS),
+        seen=row_id_from(form.get("seen")) or 0,
+        reason=form.get("reason", "").strip()[:MAX_REASON],
     )
 
 
@@ -130,12 +220,38 @@ def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
         flask.session["tried"] = entered.event_id
 
 
+def _versions() -> MappingVersions:
+    live = services.pipeline.live
+    parts = (services.settings, services.store, live, services.now)
+    return MappingVersions(*parts, flask.g.user.name)
+
+
+def _newest_version(name: str) -> int:
+    version = services.pipeline.live.overrides.versions.get(name)
+    return version.number if version is not None else 0
+
+
+def _version_text(name: str, number: int) -> str:
+    """Return the text of a version, or of the file for 0. Raise NotFound if it does not exist."""
+    file = services.pipeline.live.files.get(name)
+    texts = {one.number: one.text for one in _versions().versions(name)}
+    texts[0] = file_text(file) if file is not None else None
+    if number not in texts:
+        raise NotFound(f"There is no version {number} of {name}.")
+    return texts[number] or texts[0] or ""
+
+
 def _page(entered: PlaygroundInput, **more: Any) -> str:
     with services.store.transaction() as tx:
         events = tx.search.recent_events(entered.name, limit=RECENT_EVENTS)
+    has_file = entered.name in services.pipeline.live.files
     return flask.render_template(
         "console/playground.html",
         entered=entered,
+        current=services.mapping_text(entered.name),
+        versions=_versions().versions(entered.name) if has_file else [],
+        status=_versions().status(entered.name) if has_file else "",
+        is_from_files=services.settings.mappings_from_files_only,
         sources=sorted(services.sources),
         recent_events=events,
         **more,
@@ -149,27 +265,55 @@ def _map(entered: PlaygroundInput) -> PlaygroundResult:
 
 
 def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
+    patch = _patch(entered)
     try:
-        edited = _edited_source(entered)
         delivery, now = _delivery(entered)
+        edited = _edited_source(entered)
     except MappingErrors as exc:
-        return PlaygroundResult(problems=tuple(exc.problems))
+        current = services.sources.get(entered.name)
+        message = _message(current, delivery) if current is not None else ()
+        return PlaygroundResult(problems=tuple(exc.problems), message=message, patch=patch)
     except NotFound as exc:
-        return PlaygroundResult(text=exc.description or "")
+        return PlaygroundResult(text=exc.description or "", patch=patch)
     checked = registry.problems_of(edited)
     if not delivery.body and not delivery.query:
         return PlaygroundResult(
             text="The mapping can be read. Choose a stored webhook, or paste a body.",
             checked=checked,
+            patch=patch,
         )
     mapped = edited.map(delivery, now=now)
     current = services.sources.get(entered.name)
     before = facts_of(current.map(delivery, now=now)) if current is not None else facts_of(mapped)
-    changed = changed_fields(before, facts_of(mapped))
-    return PlaygroundResult(mapped=mapped, changed=changed, checked=checked)
+    return PlaygroundResult(
+        mapped=mapped,
+        changed=changed_fields(before, facts_of(mapped)),
+        message=_message(edited, delivery),
+        patch=patch,
+        checked=checked,
+    )
+
+
+def _message(source: Source, delivery: WebhookRequest) -> Sequence[PayloadLine]:
+    """Return the webhook's lines, or none if it cannot be read."""
+    try:
+        payload = source.scope(delivery).payload
+    except PayloadError:
+        return ()
+    return payload_lines(payload, read_locations(source, delivery))[:MAX_MESSAGE_LINES]
+
+
+def _patch(entered: PlaygroundInput) -> str:
+    path = f"mappings/{entered.name}.yaml"
+    return patch_of(services.mapping_text(entered.name), entered.mapping, path)
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:
+    """Load the mapping in the form as it would be used. Raise MappingErrors if it has errors."""
+    return overlay.with_communities(_draft(entered), services.pipeline.live.overrides)
+
+
+def _draft(entered: PlaygroundInput) -> Source:
     """Load the mapping in the form. Raise MappingErrors if it has errors."""
     settings = services.settings
     if len(entered.mapping) > MAX_TYPED_MAPPING:

@@ -22,7 +22,6 @@ from adapter.operations.status import OUTCOMES, outcome_of, overview_of
 from adapter.store import MOST_COUNTED
 
 MAX_GROUPS: Final = 100
-MAX_REJECTIONS: Final = 200
 MAX_EXPORTED_BOOKINGS: Final = 100_000
 #: The counts cover this many days if the filter has no start.
 COUNTED_DAYS: Final = 31
@@ -103,29 +102,6 @@ def leads() -> str:
         sources=sorted(services.sources),
         communities=services.communities(),
         next_before=_next_page(found),
-    )
-
-
-@bp.get("/rejections")
-def rejections() -> str:
-    """Show the requests that failed verification."""
-    source = flask.request.args.get("source") or None
-    with services.store.transaction() as tx:
-        kept = tx.rejections
-        counts, found = kept.counts(), kept.newest(source=source, limit=MAX_REJECTIONS)
-        lost = tx.encryption.undecryptable().rejections
-    return flask.render_template("console/rejections.html", counts=counts, found=found, lost=lost)
-
-
-@bp.get("/audit")
-def audit() -> str:
-    """Show the audit log."""
-    args = flask.request.args
-    by, before = args.get("by") or None, row_id_from(args.get("before"))
-    with services.store.transaction() as tx:
-        entries = tx.audit.entries(by=by, before=before, limit=PAGE_SIZE)
-    return flask.render_template(
-        "console/audit.html", entries=entries, by=by, next_before=_next_page(entries)
     )
 
 

@@ -69,6 +69,21 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
     ]
 
 
+def read_locations(source: Source, request: WebhookRequest) -> frozenset[Location]:
+    """Return the locations in the payload that the mapping reads, even if only in some cases."""
+    try:
+        whole = source.scope(request)
+    except PayloadError:
+        return frozenset()
+    numbers = range(len(source.compiled.item_scopes(whole)))
+    return frozenset(
+        location
+        for number in numbers
+        for used in source.used_paths
+        for location in _locate(source.compiled, whole.payload, number, used.path)
+    )
+
+
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
     """Return the tour's start time as the sender wrote it, without a time zone, or None.
 

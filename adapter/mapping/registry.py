@@ -1,8 +1,10 @@
 """Load and check the mappings and communities.yaml in a folder."""
 
+import difflib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader import loader
@@ -10,6 +12,9 @@ from adapter.mapping.loader.loader import Loaded, load_files
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
 from adapter.settings import Policy
+
+#: More mappings than this are not listed in a message.
+MOST_LISTED: Final = 20
 
 
 def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
@@ -76,8 +81,11 @@ def mapping_file(folder: Path, name: str) -> Path:
     files = _mapping_files(folder)
     if file in files:
         return file
-    known = ", ".join(one.stem for one in files)
-    hint = f"; use one of {known}" if known else ""
+    known = [one.stem for one in files]
+    near = difflib.get_close_matches(name[:60], known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    if not near and 0 < len(known) <= MOST_LISTED:
+        hint = f"; use one of {', '.join(known)}"
     raise MappingErrors([Problem.of_file(folder, f"has no mapping {name[:60]}.yaml{hint}")])
 
 

@@ -71,7 +71,7 @@ class Source:
         """The text of the mapping in use, from its file or from the console."""
         if self.version is not None and self.version.text is not None:
             return self.version.text
-        return self.files[0].decode("utf-8-sig", "replace")
+        return file_text(self)
 
     @property
     def file_hash(self) -> str:
@@ -210,3 +210,8 @@ def _text_at(scope: Scope, path: str) -> str:
         return clean_text(value, CAP_TEXT) if isinstance(value, str | int | float) else ""
     except Unreadable:
         return ""
+
+
+def file_text(source: Source) -> str:
+    """Return the mapping in the source's file, even if a version is used instead."""
+    return source.files[0].decode("utf-8-sig", "replace")

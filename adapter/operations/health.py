@@ -460,9 +460,7 @@ def _worker(facts: Facts) -> Iterator[Problem]:
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
     subject = "No worker has run" if idle is not None else "No worker is running"
     if hung is not None:
-        what = "has hung"
-        if hung.is_waiting:
-            what = "has been waiting for a database of its own version"
+        what = "has waited for the right database version" if hung.is_waiting else "has hung"
         subject = f"The worker on {hung.host} (PID {hung.pid}) {what}"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)

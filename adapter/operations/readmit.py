@@ -31,13 +31,19 @@ class Retried:
 
 
 def retry(
-    receiver: Receiver, source: Source, verifier: signatures.Verifier, *, by: str, dry_run: bool
+    receiver: Receiver,
+    source: Source,
+    verifier: signatures.Verifier,
+    *,
+    by: str,
+    dry_run: bool,
+    only: int | None = None,
 ) -> Retried:
     """Verify a source's rejected requests again, and accept the valid ones, oldest first.
 
     Each request is stored as an event before it is removed. After a crash in between, the next run
     counts it as repeated. With ``dry_run``, nothing changes, and all valid requests count as
-    accepted.
+    accepted. ``only`` is the ID of a single rejection to verify.
     """
     refused: collections.Counter[str] = collections.Counter()
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
@@ -47,6 +53,8 @@ def retry(
         if not dry_run:
             tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in rejections:
+        if only not in (None, rejection.id):
+            continue
         if not rejection.can_retry:
             counts["not_verifiable"] += 1
             continue

@@ -1,5 +1,6 @@
 """Sign in console users with passwords or one-time links, and limit failed attempts."""
 
+import dataclasses
 import datetime as dt
 import functools
 import secrets
@@ -151,6 +152,27 @@ class SignIn:
             # This also prevents its session from becoming valid again without users.
             tx.users.remove(LOCAL)
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
+
+    def set_role(self, name: str, role: str, *, by: str) -> None:
+        """Change a user's role. Raise :class:`NotPossible` if the user is not in the database."""
+        if role not in ROLES:
+            raise NotPossible("the role must be one of " + ", ".join(ROLES))
+        now = self._clock()
+        with self._store.transaction() as tx:
+            user = next((one for one in tx.users.all() if one.name == name), None)
+            if user is None:
+                raise NotPossible(f"there is no user {name} in the database")
+            tx.users.add(dataclasses.replace(user, role=role), now=now)
+            tx.audit.record("role_changed", by=by, at=now, detail=f"{name} {role}")
+
+    def change_password(self, user: User, old: str, new: str) -> None:
+        """Change a user's own password. Raise :class:`NotPossible` if the old one is wrong."""
+        if not check_password_hash(user.password, old[:MAX_PASSWORD_LENGTH]):
+            raise NotPossible("Your current password is wrong.")
+        changed, now = new_user(user.name, new, user.role), self._clock()
+        with self._store.transaction() as tx:
+            tx.users.add(changed, now=now)
+            tx.audit.record("password_changed", by=user.name, at=now)
 
     def remove(self, name: str, *, by: str) -> bool:
         """Remove a console user. Return False if no user has this name."""

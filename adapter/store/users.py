@@ -93,6 +93,7 @@ class AuditLog(Statements):
         before: int | None = None,
         limit: int = 100,
         except_action: str | None = None,
+        action: str | None = None,
     ) -> list[AuditEntry]:
         """Return audit log entries, newest first. Entries with ``except_action`` are left out."""
         rows = self._all(
@@ -102,8 +103,13 @@ class AuditLog(Statements):
             before=before,
             limit=limit,
             except_action=except_action,
+            action=action,
         )
         return [AuditEntry(**row) for row in rows]
+
+    def last_actions(self, names: Sequence[str]) -> dict[str, dt.datetime]:
+        """Return when each of these users last did something."""
+        return {row["name"]: row["at"] for row in self._all("last_actions", names=list(names))}
 
     def of_lead(self, story: LeadHistory) -> list[AuditEntry]:
         """Return the newest audit log entries for an event and its bookings, except page views."""

@@ -49,13 +49,12 @@ def visit(harness: Harness) -> Iterator[Visit]:
 
     def begin(name: str = "ana", **changes: Any) -> Visitor:
         known = user(name, "read" if name == "rob" else "operate")
-        settings = Settings(
-            database_url=harness.pipeline.store.url,
-            users={name: (known.role, known.password)},
-            mappings_dir=MAPPINGS,
-            environ=SECRETS,
-            **{"propexo_base_url": harness.pipeline.propexo.base_url} | changes,
-        )
+        given: dict[str, Any] = {
+            "users": {name: (known.role, known.password)},
+            "mappings_dir": MAPPINGS,
+            "environ": SECRETS,
+        }
+        settings = Settings(database_url=harness.pipeline.store.url, **given | changes)
         app = create_app(settings, harness.clock, load_cached())
         stores.append(app.extensions["pipeline"].store)
         return Visitor(app.test_client(), name)

@@ -214,7 +214,7 @@ def test_a_worker_that_waits_for_a_migration_does_not_seem_to_hang(
             wait_until(lambda: execute(harness, waiting), "its heartbeat says so")
         age_processes(harness, 20)
         execute(harness, "UPDATE processes SET looked_at = looked_at - interval '60 s'")
-        assert "waiting for a database" in problems(harness)["no_worker"].sentence
+        assert "has waited for the right" in problems(harness)["no_worker"].sentence
 
 
 def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_postgresql(

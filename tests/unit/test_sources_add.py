@@ -15,6 +15,12 @@ from tests.paths import ROOT
 
 FILES = (ROOT / "mappings" / "gallery").glob("*.yaml")
 SENDERS = sorted(file.stem for file in FILES if file.stem != "communities")
+#: Senders whose leads without a tour time become guest cards.
+CARD_MAKERS = [
+    name
+    for name in SENDERS
+    if "\nwithout_time: prospect" in (ROOT / "mappings/gallery" / f"{name}.yaml").read_text()
+]
 KNOWN = """\
 maple-court:
   integration_id: int_1
@@ -86,6 +92,7 @@ def test_a_program_reads_it_as_json(folder: Path) -> None:
         ],
         "variables": ["TYPEFORM_SECRET"],
         "address": "http://127.0.0.1:8000/hooks/tours",
+        "without_time": "prospect",
         "switch_on": "",
     }
     paste(folder, entry)
@@ -154,9 +161,26 @@ def test_every_sender_of_the_gallery_can_be_added(sender: str, folder: Path) -> 
     assert problems(folder) == []
 
 
+@pytest.mark.parametrize("sender", [*CARD_MAKERS])
+def test_leads_without_a_time_are_held_if_that_is_chosen(sender: str, folder: Path) -> None:
+    """The tests of the copy expect it too."""
+    result = json.loads(run("add", sender, "--without-time", "hold", "--json").output)
+    assert result["without_time"] == "hold"
+    assert "without_time: hold\n" in (folder / f"{sender}.yaml").read_text()
+    assert problems(folder) == []
+
+
+def test_the_choice_is_a_step_and_is_refused_where_there_is_none() -> None:
+    assert "Leads without a tour time: each becomes a guest card" in run("add", "typeform").output
+    assert "Leads without" not in run("add", "calendly").output
+    refused = run("add", "showmojo", "--without-time", "prospect")
+    assert refused.exit_code == 2
+    assert "leads without a tour time are held" in refused.output
+
+
 REFUSED = [
     (["add"], 2, "Missing argument 'SENDER'"),
-    (["add", "typefrom"], 1, "has no mapping typefrom.yaml; use one of"),
+    (["add", "typefrom"], 1, "has no mapping typefrom.yaml; did you mean 'typeform'?"),
     (["add", "typeform", "--as", "Tours"], 2, "a to z"),
     (["add", "typeform", "--as", "communities"], 2, "a to z"),
 ]

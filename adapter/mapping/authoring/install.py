@@ -1,6 +1,7 @@
 """Copy a mapping from the gallery to a folder, with its samples and test communities."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,15 +33,26 @@ community-name:
 """
 
 
-def install_mapping(template: Source, mapping: Path) -> list[Path]:
+#: A test's expectation of a guest card, with the lines that belong to it.
+GUEST_CARD: Final = re.compile(
+    r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
+)
+CARDS: Final = re.compile(r"^without_time: prospect\b.*", re.MULTILINE)
+#: What a test expects instead if leads without a tour time are held.
+HELD: Final = '    held: { starts_at: "" }\n'
+
+
+def install_mapping(template: Source, mapping: Path, *, holds_leads: bool = False) -> list[Path]:
     """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
 
-    Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
+    If ``holds_leads``, leads without a tour time are held instead of becoming guest cards. Raise
+    :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     header = EXAMPLES_HEADER.format(mapping=mapping.name)
     files[examples_file(mapping)] = _examples_text(template, mapping.stem, header).encode()
-    files[mapping] = _mapping_text(template, mapping.parent).encode()
+    text = _mapping_text(template, mapping.parent)
+    files[mapping] = (_without_cards(text) if holds_leads else text).encode()
     _refuse_overwrite(mapping, files)
     for file, content in files.items():  # the mapping is last, because it needs the others
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -63,8 +75,9 @@ def community_text(template: Source, name: str) -> str:
 
 
 def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
-    payloads = (test["payload"] for test in template.sections["tests"])
-    names = dict.fromkeys(name for name in payloads if isinstance(name, str))
+    tests = template.sections["tests"]
+    files = (one for test in tests for one in (test["payload"], *test.get("fetched", {}).values()))
+    names = dict.fromkeys(name for name in files if isinstance(name, str))
     return {folder / name: (template.path.parent / name).read_bytes() for name in names}
 
 
@@ -92,6 +105,11 @@ def _mapping_text(template: Source, folder: Path) -> str:
         return text
     schema = Path(adapter.__file__).parents[1] / SCHEMA
     return f"{SCHEMA_LINE}{os.path.relpath(schema, folder)}\n{rest}" if schema.exists() else rest
+
+
+def _without_cards(text: str) -> str:
+    """Return a mapping whose leads without a tour time are held, with its tests."""
+    return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:

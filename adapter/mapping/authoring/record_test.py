@@ -1,12 +1,16 @@
 """Record the result of mapping a payload as a test in the mapping file."""
 
 import datetime as dt
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
+from adapter.mapping.authoring.anonymize import anonymized_payload
 from adapter.mapping.engine import SENT_OUTCOMES, Mapped, Outcome, Scope
 from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
@@ -17,11 +21,50 @@ def payload_of(source: Source, file: Path, scope: Scope) -> Any:
     return scope.payload
 
 
+def with_sample(source: Source, text: str, request: WebhookRequest, now: dt.datetime) -> str:
+    """Return a mapping's text with the request as another test, with personal data replaced.
+
+    Raise :class:`PayloadError` if the request cannot be read.
+    """
+    scope = source.scope(request)
+    payload = anonymized_payload(source, request, scope)
+    headers = {
+        name: value
+        for name, value in request.lowercase_headers.items()
+        if name in source.headers_read
+    }
+    sample = source.scope_from_payload(payload, headers)
+    mapped = source.compiled.apply(sample, now)
+    return _with_test(text, entry_from_mapped(payload, mapped, now=now, headers=headers))
+
+
+def _with_test(text: str, entry: str) -> str:
+    """Return the mapping with an entry at the end of ``tests:``, which is added if necessary."""
+    lines = text.rstrip("\n").split("\n")
+    begin = next((n for n, line in enumerate(lines) if re.match(r"tests:\s*(#.*)?$", line)), None)
+    if begin is None:
+        return "\n".join([*lines, "", "tests:", textwrap.indent(entry, "  ")])
+    rest = range(begin + 1, len(lines))
+    end = next((n for n in rest if re.match(r"[^\s#-]", lines[n])), len(lines))
+    while end > begin + 1 and re.match(r"\s*(#.*)?$", lines[end - 1]):
+        end -= 1  # comments and blank lines belong to the next section
+    first = next((lines[n] for n in rest if lines[n].lstrip().startswith("- ")), "  - ")
+    indent = first[: len(first) - len(first.lstrip())]
+    return "\n".join([*lines[:end], textwrap.indent(entry, indent).rstrip("\n"), *lines[end:], ""])
+
+
 def entry_from_mapped(
-    payload: Any, mapped: Mapped, *, now: dt.datetime | None, content_type: str | None = None
+    payload: Any,
+    mapped: Mapped,
+    *,
+    now: dt.datetime | None,
+    content_type: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> str:
     """Return a test as YAML, ready to be pasted under ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
+    if headers:
+        entry["headers"] = headers
     if content_type and isinstance(payload, str):
         entry["content_type"] = content_type
     if now is not None:

@@ -18,8 +18,7 @@ MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: Shorter texts are not secrets, but names of tokens and the like.
 MIN_SECRET_LENGTH: Final = 16
-#: Sections of which every path must be in a sample, and fields without which nothing is booked.
-NEEDED: Final = frozenset({"community", "dedupe", "for_each", "read", "accept"})
+#: Fields without which nothing is booked.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
 
@@ -29,7 +28,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     ``samples`` are the samples of each test, as they are and with the changes of the test.
     """
     every = [sample for variants in samples.values() for sample in variants]
-    scopes = [_scope(source, sample) for sample in every]
+    scopes = [scope_of(source, sample) for sample in every]
     inner = [one for scope in scopes for one in source.compiled.item_scopes(scope)]
     if inner:
         _check_paths(source, inner)
@@ -42,7 +41,8 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_untested_cards(source)
 
 
-def _scope(source: Source, sample: Sample) -> Scope:
+def scope_of(source: Source, sample: Sample) -> Scope:
+    """Return the scope for a test's payload and the documents that it fetches."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -66,15 +66,12 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
     found = {used.where for used in source.used_paths if used not in missing}
     for used in missing:
         suggestion = _suggestion(used.path.text, scopes)
-        is_needed = _is_needed(used.where) and used.where not in found
+        is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS
+        is_fallback = used.where[0] == "appointment" and used.where in found
         hint = suggestion or _hint(source, used)
         message = f"{used.path.text!r} is not in any sample payload{hint}"
-        warning = not (suggestion or is_needed)
+        warning = not suggestion and (is_fallback or not is_needed)
         document.add(used.where, message, field=used.field, warning=warning)
-
-
-def _is_needed(where: Sequence[str]) -> bool:
-    return where[0] in NEEDED or (where[0] == "appointment" and where[1] in NEEDED_FIELDS)
 
 
 def _hint(source: Source, used: UsedPath) -> str:

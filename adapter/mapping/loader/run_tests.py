@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.date_hints import hint
-from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, Scope
+from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome
 from adapter.mapping.engine.community import CommunityLookup
-from adapter.mapping.loader.check_samples import check_samples
+from adapter.mapping.loader.check_samples import check_samples, scope_of
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
@@ -84,11 +84,6 @@ def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
         return [sample]
 
 
-def _scope(source: Source, sample: Sample) -> Scope:
-    fetched = sample.fetched
-    return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
-
-
 def _require_expectation(source: Source) -> None:
     """Require at least one test that shows what happens to a lead.
 
@@ -117,7 +112,7 @@ def _run_test(source: Source, test: Mapping[str, Any], sample: Sample, where: Ke
     except (ValueError, Unreadable) as exc:
         source.document.add(where, str(exc))
         return
-    scope = _scope(source, sample)
+    scope = scope_of(source, sample)
     mapped = source.compiled.apply(scope, now)
     kind = kinds[0]
     for difference in _differences(kind, test[kind], mapped):

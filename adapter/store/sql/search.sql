@@ -18,7 +18,7 @@ ORDER BY id DESC LIMIT %(limit)s
 -- name: search_events
 -- Return events without their payloads, newest first. A NULL filter does not restrict the result.
 SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,
-    ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept
+    ''::bytea AS body, octet_length(body) AS size, mapping_hash, reasons, kept, NULL AS fetched
 FROM events
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)

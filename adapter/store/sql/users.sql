@@ -42,9 +42,15 @@ VALUES (%(at)s, %(by)s, %(action)s, %(lead_id)s, %(detail)s)
 -- Return audit entries, newest first, optionally without one kind of action.
 SELECT * FROM audit_log
 WHERE (%(by)s::text IS NULL OR by = %(by)s) AND (%(lead_id)s::bigint IS NULL OR lead_id = %(lead_id)s)
+    AND (%(action)s::text IS NULL OR action = %(action)s)
     AND (%(except_action)s::text IS NULL OR action <> %(except_action)s)
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
+
+-- name: last_actions
+-- Return when each of these users last did something.
+SELECT name, last.at FROM unnest(%(names)s::text[]) AS name, LATERAL (
+    SELECT at FROM audit_log WHERE by = name ORDER BY id DESC LIMIT 1) last
 
 -- name: delete_old_audit_entries
 -- Delete the oldest entries. Their IDs are in order of time.

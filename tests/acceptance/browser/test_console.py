@@ -153,20 +153,20 @@ def test_the_playground_follows_typing(ana: Reader) -> None:
     result = page.locator("#result")
     expect(result).to_contain_text("It would be booked")
 
-    mapping = page.get_by_label("Mapping rentfeed.yaml")
+    mapping = page.get_by_label("rentfeed.yaml")
     text = mapping.input_value()
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
-    expect(result).to_contain_text("Changes from the current mapping")
+    expect(result).to_contain_text("Compared with the mapping in use")
     expect(result).to_contain_text("Email")
     mapping.fill(text.replace("name: contact.name", "nmae: contact.name"))
-    expect(result).to_contain_text("The mapping has errors")
+    expect(result).to_contain_text("2 problems")
     expect(result).to_contain_text("nmae")
 
     mapping.fill(text.replace("email_1: contact.email", "email_1: contact.mail"))
     page.get_by_role("button", name="Backtest").click()
-    expect(page.locator("#backtest")).to_contain_text("webhooks would change")
+    expect(page.locator("#backtest")).to_contain_text("messages would change")
     with page.expect_download() as found:
-        page.get_by_role("button", name="Download the mapping").click()
+        page.get_by_role("button", name="Download").click()
     assert found.value.suggested_filename == "rentfeed.yaml"
     assert "contact.mail" in found.value.path().read_text()
     assert not ana.console_messages

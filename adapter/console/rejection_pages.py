@@ -1,0 +1,160 @@
+"""Serve the pages about messages that failed verification."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from adapter.console.context import bp, services
+from adapter.console.display import MAX_RAW_BODY
+from adapter.console.form_input import row_id_from
+from adapter.console.views import record_action
+from adapter.operations import readmit
+from adapter.operations.readmit import Retried
+from adapter.store import Rejection
+
+MAX_REJECTIONS: Final = 200
+#: What happened and the likely cause, for each reason.
+CAUSES: Final = {
+    "address_not_allowed": (
+        "Sent from an address that is not allowed",
+        "The sender may have new servers. Compare its list of addresses with the mapping's.",
+    ),
+    "address_unknown": (
+        "The sender's address is unknown",
+        "A proxy hides it. Set ADAPTER_TRUSTED_PROXIES.",
+    ),
+    "body_hash_mismatch": (
+        "The content was changed on the way",
+        "A proxy or firewall may rewrite messages.",
+    ),
+    "credentials_mismatch": (
+        "Wrong user name or password",
+        "Was the password changed on one side only?",
+    ),
+    "header_missing": (
+        "Not signed",
+        "The sender may not have the secret yet, or somebody else called this address.",
+    ),
+    "signature_mismatch": (
+        "Signed with a secret we don't have",
+        "Was the secret rotated? Compare it with the sender's.",
+    ),
+    "timestamp_outside_tolerance": (
+        "Signed too long ago",
+        "The sender's clock may be wrong, or this is an old message that was sent again.",
+    ),
+    "token_mismatch": (
+        "Wrong token",
+        "Was the token rotated? Compare it with the sender's.",
+    ),
+    "token_missing": (
+        "No token",
+        "The sender may not have the token yet, or somebody else called this address.",
+    ),
+}
+OTHER_CAUSE: Final = (
+    "Not signed as expected",
+    "The sender may have changed how it signs. Compare its documentation with the mapping.",
+)
+
+
+@bp.app_context_processor
+def rejection_helpers() -> dict[str, Any]:
+    """Return what the templates need to explain a rejection."""
+    return {"cause_of": lambda reason: CAUSES.get(reason, OTHER_CAUSE)}
+
+
+@bp.get("/rejections")
+def rejections() -> str:
+    """Show the messages that failed verification, optionally those that contain a text."""
+    args = flask.request.args
+    source, text = args.get("source") or None, args.get("q", "").strip()[:100]
+    with services.store.transaction() as tx:
+        counts = tx.rejections.counts()
+        found = tx.rejections.newest(source=source, limit=MAX_REJECTIONS)
+        lost = tx.encryption.undecryptable().rejections
+    if text:
+        record_action("searched_rejected", detail=source or "")
+        ids = set(_containing(text, [source] if source else [*counts]))
+        found = [one for one in found if one.id in ids]
+    return flask.render_template(
+        "console/rejections.html", counts=counts, found=found, lost=lost, source=source, text=text
+    )
+
+
+def _containing(text: str, sources: list[str]) -> Iterator[int]:
+    """Yield the IDs of the rejections whose body contains a text."""
+    wanted = text.casefold()
+    for source in sources:
+        with services.store.transaction() as tx:
+            kept = tx.rejections.of_source(source)
+        yield from (one.id for one in kept if wanted in _body_text(one).casefold())
+
+
+def _body_text(rejection: Rejection) -> str:
+    return (rejection.body or b"").decode("utf-8", "replace")
+
+
+@bp.get("/rejections/<int:number>")
+def rejection(number: int) -> str:
+    """Show one rejected message. The view is recorded."""
+    found = _rejection(number)
+    record_action("looked_at_rejected", detail=f"{found.source} {number}")
+    preview = _retry(found.source, dry_run=True, only=number) if found.can_retry else None
+    return flask.render_template(
+        "console/rejection.html",
+        rejection=found,
+        body=_body_text(found)[:MAX_RAW_BODY],
+        is_accepted_now=preview is not None and bool(preview.accepted),
+    )
+
+
+@bp.post("/rejections/<int:number>/retry")
+def retry_one(number: int) -> Any:
+    """Verify one rejected message again, and accept it if it passes."""
+    found = _rejection(number)
+    result = _retry(found.source, dry_run=False, only=number)
+    flask.flash(*_said(result))
+    return flask.redirect(flask.url_for("console.rejections", source=found.source))
+
+
+@bp.post("/rejections/<source>/retry")
+def retry(source: str) -> Any:
+    """Verify a source's rejected messages again. The first click only previews the result."""
+    is_preview = "now" not in flask.request.form
+    result = _retry(source, dry_run=is_preview)
+    if is_preview:
+        return flask.render_template("console/recheck.html", source=source, result=result)
+    flask.flash(*_said(result))
+    return flask.redirect(flask.url_for("console.rejections", source=source))
+
+
+def _retry(source: str, *, dry_run: bool, only: int | None = None) -> Retried:
+    if source not in services.sources or source not in services.verifiers:
+        raise NotFound("There is no source with this name.")
+    receiver, verifier = services.pipeline.receiver, services.verifiers[source]
+    by = flask.g.user.name
+    return readmit.retry(
+        receiver, services.sources[source], verifier, by=by, dry_run=dry_run, only=only
+    )
+
+
+def _said(result: Retried) -> tuple[str, str]:
+    """Return what happened, and whether it is good."""
+    still = sum(result.refused.values()) + result.not_verifiable
+    if not result.accepted and not result.repeated:
+        return f"None were accepted. We still can't verify {still}.", "warn"
+    texts = [f"Accepted {result.accepted}."]
+    texts += [f"{result.repeated} had already arrived."] if result.repeated else []
+    texts += [f"We still can't verify {still}."] if still else []
+    return " ".join(texts), "good"
+
+
+def _rejection(number: int) -> Rejection:
+    with services.store.transaction() as tx:
+        found = tx.rejections.get(number) if row_id_from(str(number)) is not None else None
+    if found is None:
+        raise NotFound("This message was accepted in the meantime, or deleted.")
+    return found

@@ -1,0 +1,81 @@
+"""Serve the list of lead sources, and one page for each."""
+
+from typing import Any, Final
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from adapter import signatures
+from adapter.console.context import bp, services
+from adapter.console.status_line import current_verdict
+from adapter.operations.status import DAY
+from adapter.store import Filter
+from adapter.webhooks.endpoints import secret_names
+
+#: Number of a source's newest messages on its page.
+NEWEST: Final = 10
+#: How a sender proves who it is, by scheme.
+SCHEMES: Final = {
+    "hmac": "Each message is signed with a shared secret.",
+    "token": "Each message contains a secret token.",
+    "basic": "Each message contains a user name and a password.",
+    "none": "Not verified: anyone who knows the address can send messages.",
+}
+
+
+@bp.get("/sources")
+def sources() -> str:
+    """List the lead sources with today's messages compared with the usual number."""
+    names, now = sorted(services.sources), services.now()
+    with services.store.transaction() as tx:
+        activity = tx.stats.source_activity(names, now - DAY, now)
+        rejected, pauses = tx.rejections.counts(), tx.send_queue.pauses()
+    quiet = {one.source for one in current_verdict().problems if one.code == "source_silent"}
+    return flask.render_template(
+        "console/sources.html",
+        activity=activity,
+        rejected=rejected,
+        quiet=quiet,
+        paused={one.source for one in pauses if one.source},
+        descriptions={name: one.description for name, one in services.sources.items()},
+    )
+
+
+@bp.get("/sources/<name>")
+def source(name: str) -> str:
+    """Show one lead source: its address, its signature, and its newest messages."""
+    found = services.sources.get(name)
+    if found is None:
+        raise NotFound("There is no lead source with this name.")
+    now, secrets = services.now(), secret_names(found)
+    with services.store.transaction() as tx:
+        [activity] = tx.stats.source_activity([name], now - DAY, now)
+        uses, rejected = tx.stats.secret_uses(), tx.rejections.counts().get(name, 0)
+        events = tx.search.events(Filter(source=name), limit=NEWEST)
+        pause = next((one for one in tx.send_queue.pauses() if one.source == name), None)
+    scheme = signatures.scheme_of(found.signature)
+    return flask.render_template(
+        "console/source.html",
+        source=found,
+        address=_address(name),
+        proof=SCHEMES.get(scheme, "Each message is verified."),
+        preset=found.signature.get("preset"),
+        secrets=[_secret(secret, uses.get((name, secret))) for secret in secrets],
+        activity=activity,
+        rejected=rejected,
+        events=events,
+        pause=pause,
+        is_quiet=any(
+            one.source == name and one.code == "source_silent" for one in current_verdict().problems
+        ),
+    )
+
+
+def _address(name: str) -> str:
+    """Return the URL to give to the sender."""
+    return f"{services.settings.public_url or flask.request.host_url.rstrip('/')}/hooks/{name}"
+
+
+def _secret(variable: str, used_at: Any) -> dict[str, Any]:
+    is_set = bool(services.settings.environ.get(variable, "").strip())
+    return {"name": variable, "is_set": is_set, "used_at": used_at}

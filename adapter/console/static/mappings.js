@@ -1,0 +1,73 @@
+// The mapping editor: line numbers, marks for errors and changes, and drafts that survive a session.
+(() => {
+  "use strict";
+  const form = document.getElementById("try");
+  const editor = document.getElementById("mapping"), gutter = document.getElementById("gutter");
+  const original = document.getElementById("current").value;
+  const key = `mapping-draft:${form.dataset.source}`;
+
+  const errorLines = () => new Set([...document.querySelectorAll(".problem")].map((one) => Number(one.dataset.line)));
+
+  // A line counts as changed if the mapping in use has fewer lines like it.
+  const changedLines = (lines) => {
+    const left = new Map();
+    for (const line of original.split("\n")) left.set(line, (left.get(line) || 0) + 1);
+    return lines.map((line) => {
+      const count = left.get(line) || 0;
+      left.set(line, count - 1);
+      return count < 1;
+    });
+  };
+
+  const draw = () => {
+    const lines = editor.value.split("\n"), errors = errorLines(), changed = changedLines(lines);
+    gutter.replaceChildren(...lines.map((_, at) => {
+      const row = document.createElement("span");
+      row.textContent = at + 1;
+      if (changed[at]) row.className = "changed";
+      if (errors.has(at + 1)) row.className = "error";
+      return row;
+    }));
+    gutter.scrollTop = editor.scrollTop;
+  };
+
+  const isDirty = () => editor.value !== original;
+  let isLeaving = false;
+  editor.addEventListener("scroll", () => { gutter.scrollTop = editor.scrollTop; });
+  editor.addEventListener("input", () => {
+    draw();
+    if (isDirty()) localStorage.setItem(key, editor.value);
+    else localStorage.removeItem(key);
+  });
+  document.body.addEventListener("htmx:afterSwap", draw);
+  form.addEventListener("submit", () => { isLeaving = true; });
+  addEventListener("pageshow", () => { isLeaving = false; });
+  addEventListener("beforeunload", (event) => {
+    if (isDirty() && !isLeaving) event.preventDefault();
+  });
+  document.addEventListener("click", (event) => {
+    const problem = event.target.closest(".problem");
+    if (!problem) return;
+    const lines = editor.value.split("\n").slice(0, Number(problem.dataset.line) - 1);
+    const start = lines.join("\n").length + (lines.length ? 1 : 0);
+    editor.focus();
+    editor.setSelectionRange(start, start);
+  });
+
+  if (form.hasAttribute("data-done")) localStorage.removeItem(key);
+  const draft = localStorage.getItem(key), bar = document.getElementById("draft-bar");
+  if (draft !== null && draft !== editor.value && draft !== original) {
+    bar.hidden = false;
+    document.getElementById("draft-restore").addEventListener("click", () => {
+      editor.value = draft;
+      bar.hidden = true;
+      editor.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    document.getElementById("draft-discard").addEventListener("click", () => {
+      localStorage.removeItem(key);
+      bar.hidden = true;
+    });
+  }
+  draw();
+  document.getElementById("backtest")?.scrollIntoView();
+})();

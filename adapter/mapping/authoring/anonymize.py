@@ -1,0 +1,87 @@
+"""Replace personal data in a webhook, so that it can be kept as a sample."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from adapter.mapping.engine import Mapped, Scope
+from adapter.mapping.provenance import provenance_of, read_locations
+from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
+from adapter.parsing.paths import Location
+
+#: The made-up person of every sample.
+FIRST_NAME: Final = "Dana"
+LAST_NAME: Final = "Okafor"
+EMAIL: Final = "dana.okafor@example.com"
+PHONE: Final = "(303) 555-0142"
+NOTE: Final = "Is there covered parking?"
+REMOVED: Final = "(removed)"
+
+_EMAIL: Final = re.compile(r"[^\s@<>\"',;:]+@[^\s@<>\"',;:]+")
+_PHONE: Final = re.compile(r"\+?\(?\d[\d\s().-]{7,}\d")
+#: Lines of a mapping whose values are about the renter, with what replaces them.
+_PERSON: Final = {
+    "name": f"{FIRST_NAME} {LAST_NAME}",
+    "first_name": FIRST_NAME,
+    "last_name": LAST_NAME,
+    "email_1": EMAIL,
+    "email_2": EMAIL,
+    "phone_1": PHONE,
+    "phone_2": PHONE,
+    "notes": NOTE,
+}
+
+
+def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) -> Any:
+    """Return the request's payload without personal data.
+
+    Values that the mapping does not read are removed. Of those that it reads, the renter's name,
+    contacts and notes are replaced.
+    """
+    lines = {
+        location: _PERSON[line.line]
+        for item in provenance_of(source, request)
+        for line in item
+        if line.line in _PERSON
+        for _, locations in line.places
+        for location in locations
+    }
+    names = _names(source.compiled.apply(scope, None))
+    return _replaced(scope.payload, (), read_locations(source, request), lines, names)
+
+
+def _names(mapped: Mapped) -> frozenset[str]:
+    """Return the words of the renters' names."""
+    fields = ("first_name", "last_name")
+    texts = [str(item.appointment.get(field, "")) for item in mapped.items for field in fields]
+    return frozenset(word for text in texts for word in text.split() if len(word) > 1)
+
+
+def _replaced(
+    value: Any,
+    at: Location,
+    read: Collection[Location],
+    lines: Mapping[Location, str],
+    names: Collection[str],
+) -> Any:
+    if at in lines and isinstance(value, str | int):
+        return lines[at] if isinstance(value, str) else value and int("3035550142")
+    if isinstance(value, Mapping):
+        return {key: _replaced(one, (*at, key), read, lines, names) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_replaced(one, (*at, n), read, lines, names) for n, one in enumerate(value)]
+    if value is None or isinstance(value, bool):
+        return value
+    if not any(at[:length] in read for length in range(1, len(at) + 1)):
+        return REMOVED if isinstance(value, str) else 0
+    return _text_without_contacts(value, names) if isinstance(value, str) else value
+
+
+def _text_without_contacts(text: str, names: Collection[str]) -> str:
+    text = _EMAIL.sub(EMAIL, text)
+    if not re.search(r"\d{4}-\d\d|\d/\d", text):  # a date is not a phone number
+        text = _PHONE.sub(PHONE, text)
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"\b{re.escape(name)}\b", FIRST_NAME, text, flags=re.IGNORECASE)
+    return text

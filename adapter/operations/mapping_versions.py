@@ -1,0 +1,175 @@
+"""Put an edited mapping in place of a source's file, and roll it back."""
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from typing import Final
+
+from adapter.exceptions import NotPossible
+from adapter.mapping import overlay, registry
+from adapter.mapping.problems import MappingErrors, Problem
+from adapter.mapping.source import Source
+from adapter.models import Clock, MappingVersion
+from adapter.operations.live_sources import LiveSources
+from adapter.settings import UNTRIMMED, Settings
+from adapter.store import Database, Transaction
+from adapter.webhooks.endpoints import untrimmed_secrets
+
+#: Sections that only the file may change, because they decide who is trusted.
+FILE_ONLY: Final = ("signature", "handshake", "fetch")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """What `adapter check` would report for a mapping."""
+
+    problems: tuple[Problem, ...]
+    #: Warnings about the source's secrets.
+    warnings: tuple[str, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep the mapping from being used."""
+        return tuple(problem for problem in self.problems if not problem.warning)
+
+
+class MappingVersions:
+    """Changes the mappings in use on behalf of a user."""
+
+    def __init__(
+        self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
+    ) -> None:
+        self._settings, self._store, self._live = settings, store, live
+        self._clock, self._by = clock, by
+
+    def check(self, name: str, text: str) -> Checked:
+        """Check a mapping exactly as `adapter check` would if ``text`` were the file."""
+        source, settings = self._file(name), self._settings
+        problems = registry.check_text(settings.mappings_dir, name, text, settings.policy)
+        if not any(not problem.warning for problem in problems):
+            loaded = registry.load_text(settings.mappings_dir, name, text, settings.policy)
+            problems += _security_problems(source, loaded)
+        warnings = [f"{one} {UNTRIMMED}" for one in untrimmed_secrets({name: source}, settings)]
+        return Checked(problems=tuple(problems), warnings=tuple(warnings))
+
+    def put_in_place(self, name: str, text: str, reason: str, *, seen: int) -> MappingVersion:
+        """Use a mapping instead of the source's file, in all processes within seconds.
+
+        ``seen`` is the number of the version that the user has edited, or 0. Raise
+        :class:`MappingErrors` if the checks fail, or :class:`NotPossible` if the mapping is already
+        in use or was changed by somebody else.
+        """
+        source = self._file(name)
+        self._require_changeable()
+        if text == self._live.sources[name].text:
+            raise NotPossible("This is the mapping in use. Nothing has changed.")
+        if errors := self.check(name, text).errors:
+            raise MappingErrors(errors)
+        return self._add(source, text, reason, seen)
+
+    def roll_back(self, name: str, number: int, reason: str, *, seen: int) -> MappingVersion:
+        """Use an earlier version again, or the file if ``number`` is 0, as a new version.
+
+        Raise as :meth:`put_in_place` does.
+        """
+        source = self._file(name)
+        self._require_changeable()
+        text = None
+        if number:
+            versions = {one.number: one for one in self.versions(name)}
+            if number not in versions:
+                raise NotPossible(f"there is no version {number} of {name}")
+            text = versions[number].text
+        if text is not None and (errors := self.check(name, text).errors):
+            raise MappingErrors(errors)
+        return self._add(source, text, reason, seen)
+
+    def versions(self, name: str) -> list[MappingVersion]:
+        """Return a source's versions, newest first."""
+        with self._store.transaction() as tx:
+            return tx.overrides.versions(name)
+
+    def status(self, name: str) -> str:
+        """Return which mapping of a source is in use, and why."""
+        source = self._file(name)
+        version = self._live.overrides.versions.get(name)
+        if version is None or version.text is None:
+            return "The file is in use."
+        if self._settings.mappings_from_files_only:
+            return "The file is in use, because mappings are changed only in their files here."
+        if overlay.is_outdated(source, version):
+            what = f"The file has changed since version {version.number} was put in place"
+            return f"{what}, so the file is in use."
+        if problems := self._live.sources[name].version_problems:
+            return f"Version {version.number} has errors, so the file is in use: {problems[0]}"
+        return f"Version {version.number} is in use instead of the file."
+
+    def _add(self, source: Source, text: str | None, reason: str, seen: int) -> MappingVersion:
+        if not reason.strip():
+            raise NotPossible("Enter a reason. It is kept in the history.")
+        with self._store.transaction() as tx:
+            number = _newest_number(tx, source.name)
+            if number != seen:
+                raise NotPossible(
+                    f"Somebody else has put version {number} in place in the meantime. "
+                    "Compare your changes with it."
+                )
+            version = tx.overrides.add_version(
+                source.name,
+                text,
+                file_hash=source.file_hash,
+                reason=reason.strip(),
+                by=self._by,
+                at=self._clock(),
+            )
+            action = "mapping_put_in_place" if text is not None else "mapping_rolled_back"
+            detail = f"{source.name} {version.number}"
+            tx.audit.record(action, by=self._by, at=self._clock(), detail=detail)
+        self._live.refresh()
+        return version
+
+    def _file(self, name: str) -> Source:
+        if name not in self._live.files:
+            raise NotPossible(f"there is no mapping {name}")
+        return self._live.files[name]
+
+    def _require_changeable(self) -> None:
+        if self._settings.mappings_from_files_only:
+            raise NotPossible(
+                "Mappings are changed only in their files here "
+                "(ADAPTER_MAPPINGS_FROM_FILES_ONLY). Copy the patch instead."
+            )
+
+
+def patch_of(before: str, after: str, path: str) -> str:
+    """Return the changes as a patch for ``git apply``, or "" if there are none."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True),
+        after.splitlines(keepends=True),
+        f"a/{path}",
+        f"b/{path}",
+    )
+    ended = (
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+    return "".join(ended)
+
+
+def _newest_number(tx: Transaction, name: str) -> int:
+    versions = tx.overrides.versions(name)
+    return versions[0].number if versions else 0
+
+
+def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
+    """Return a problem for each section that only the file may change."""
+    return [
+        Problem(
+            file=str(file.path),
+            line=edited.document.position((section,))[0],
+            column=1,
+            field=section,
+            message="decides who is trusted: change it in the file, not in the console",
+        )
+        for section in FILE_ONLY
+        if file.sections.get(section) != edited.sections.get(section)
+    ]

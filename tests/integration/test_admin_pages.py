@@ -1,0 +1,188 @@
+"""Test the console's pages about sources, rejected messages, activity and people."""
+
+import json
+from typing import Any
+
+import pytest
+
+from adapter import signatures
+from adapter.models import WebhookRequest
+from adapter.operations.sign_in import MIN_PASSWORD_LENGTH
+from adapter.store import NewRejection
+from tests.harness import SECRETS, Harness, tour
+from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
+from tests.users import PASSWORD, user
+
+pytestmark = pytest.mark.usefixtures("harness")
+
+
+def rejected(harness: Harness, reason: str = "signature_mismatch", **changes: Any) -> int:
+    """Store a rejected request that passes with the current secrets. Return its ID."""
+    source = harness.pipeline.sources["rentfeed"]
+    body = json.dumps(tour(**changes)).encode()
+    url = "https://adapter.example.com/hooks/rentfeed"
+    request = WebhookRequest("POST", url, {"content-type": "application/json"}, body)
+    at = harness.clock()
+    secret = SECRETS["RENTFEED_SECRET"]
+    signed = signatures.sign(source.signature, secret, request, at.timestamp())
+    new = NewRejection(
+        source="rentfeed",
+        received_at=at,
+        reason=reason,
+        method="POST",
+        url=signed.url,
+        headers=signed.lowercase_headers,
+        body=signed.body,
+        sender=None,
+        can_retry=True,
+    )
+    with harness.pipeline.store.transaction() as tx:
+        tx.rejections.add(new, max_rows=10, max_bytes=10**6)
+        return tx.rejections.newest(limit=1)[0].id
+
+
+def actions(harness: Harness) -> list[str]:
+    with harness.pipeline.store.transaction() as tx:
+        return [one.action for one in tx.audit.entries()]
+
+
+def test_a_rejected_message_is_found_read_and_accepted(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    number, other = rejected(harness), rejected(harness, leadId="RF-2", contact={"name": "Mia Lee"})
+    ana = visit()
+    page = ana.page("/rejections")
+    assert "Signed with a secret we don't have" in page
+    assert "Okafor" not in page
+    assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
+    assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")
+    assert "searched_rejected" in actions(harness)
+
+    page = ana.page(f"/rejections/{number}")
+    assert "Dana Okafor" in page
+    assert "Was the secret rotated?" in page
+    assert "It would pass now." in page
+    assert actions(harness)[0] == "looked_at_rejected"
+
+    assert ana.post(f"/rejections/{number}/retry").status_code == 302
+    assert "Accepted 1." in ana.page("/rejections")
+    ana.page(f"/rejections/{number}", 404)
+    ana.page(f"/rejections/{other}")
+
+
+def test_all_rejected_messages_are_rechecked_with_a_preview(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    numbers = [rejected(harness, leadId=f"RF-{number}") for number in range(3)]
+    ana = visit()
+    assert "Accept 3" in ana.post("/rejections/rentfeed/retry").get_data(as_text=True)
+    ana.page(f"/rejections/{numbers[0]}")
+    ana.post("/rejections/rentfeed/retry", now="1")
+    assert "There are no rejected messages" in ana.page("/rejections")
+    other = visit("rob")
+    assert other.post("/rejections/rentfeed/retry", now="1").status_code == 403
+
+
+def test_messages_that_still_fail_are_not_green(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    rejected(harness)
+    ana = visit(environ=SECRETS | {"RENTFEED_SECRET": "another"})
+    page = ana.post("/rejections/rentfeed/retry").get_data(as_text=True)
+    assert "None would pass" in page
+    assert "Accept 1" not in page
+    ana.post("/rejections/rentfeed/retry", now="1")
+    page = ana.page("/rejections")
+    assert "None were accepted. We still can't verify 1." in page
+    assert "toast warn" in page
+
+
+def sign_in_as(visit: Visit, harness: Harness, name: str) -> Visitor:  # noqa: F811
+    """Add a user to the database and sign in, with no users in ADAPTER_USERS."""
+    with harness.pipeline.store.transaction() as tx:
+        tx.users.add(user(name), now=harness.clock())
+    return visit(name, users={})
+
+
+def test_people_are_added_changed_and_removed(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    ana = sign_in_as(visit, harness, "ana")
+    assert "is the last person who can edit" in ana.post("/people/ana/remove").text
+    assert "is the last person who can edit" in ana.post("/people/ana/role", role="read").text
+    answer = ana.post("/people/add", name="maria", role="read", password=PASSWORD)
+    assert answer.status_code == 302
+    page = ana.page("/people")
+    assert "maria" in page
+    assert "never" in page
+
+    maria = visit("maria", users={})
+    assert maria.post("/people/add", name="x", role="read", password=PASSWORD).status_code == 403
+    assert ana.post("/people/maria/role", role="operate").status_code == 302
+    assert maria.post("/people/add", name="x", role="read", password=PASSWORD).status_code == 302
+
+    assert ana.post("/people/maria/password", password="another long one").status_code == 302
+    assert maria.client.get("/console/people").status_code == 302, "signed out"
+    assert ana.post("/people/maria/remove").status_code == 302
+    assert {"user_added", "role_changed", "user_removed"} <= set(actions(harness))
+    assert ana.post("/people/nobody/role", role="read").status_code == 404
+    again = ana.post("/people/add", name="ana", role="read", password=PASSWORD)
+    assert "already somebody" in again.text
+    short = ana.post("/people/add", name="bob", role="read", password="x" * 9)
+    assert f"{MIN_PASSWORD_LENGTH} to" in short.text
+
+
+def test_users_change_their_own_password(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    with harness.pipeline.store.transaction() as tx:
+        tx.users.add(user("rob", "read"), now=harness.clock())
+    rob = visit("rob", users={})
+    new = "a quite different one"
+    wrong = rob.post("/password", old="nope", new=new, again=new)
+    assert "current password is wrong" in wrong.get_data(as_text=True)
+    differ = rob.post("/password", old=PASSWORD, new=new, again="x")
+    assert "differ" in differ.get_data(as_text=True)
+    assert rob.post("/password", old=PASSWORD, new=new, again=new).status_code == 302
+    assert "Your password was changed" in rob.page("/people"), "still signed in"
+    assert rob.post("/sign-in", name="rob", password=new).status_code == 302
+
+
+def test_users_of_the_setting_are_not_changed_here(visit: Visit) -> None:  # noqa: F811
+    ana = visit()
+    assert "ADAPTER_USERS" in ana.page("/people")
+    assert ana.post("/people/ana/role", role="read").status_code == 409
+
+
+def test_a_source_shows_its_address_secret_and_messages(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    [booking] = harness.mapped("rentfeed", tour())
+    ana = visit(public_url="https://leads.example.com")
+    assert "rentfeed" in ana.page("/sources")
+    page = ana.page("/sources/rentfeed")
+    assert "https://leads.example.com/hooks/rentfeed" in page
+    assert "RENTFEED_SECRET" in page
+    assert SECRETS["RENTFEED_SECRET"] not in page.split("RENTFEED_SECRET")[1].split("</tr>")[0]
+    assert f"/leads/{booking.event_id}" in page
+    ana.page("/sources/nobody", 404)
+
+    scope = {"scope": "source rentfeed", "back": "rentfeed"}
+    answer = ana.post("/pause", reason="a holiday", **scope)
+    assert answer.location.endswith("/sources/rentfeed")
+    assert "Paused by ana" in ana.page("/sources/rentfeed")
+    ana.post("/resume", **scope)
+    assert "Paused by ana" not in ana.page("/sources/rentfeed")
+
+
+def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    [booking] = harness.mapped("rentfeed", tour())
+    ana = visit()
+    ana.page(f"/leads/{booking.id}")
+    assert "looked at" not in ana.page("/audit").split('class="feed"')[1]
+    assert "looked at" in ana.page("/audit?looks=1").split('class="feed"')[1]
+    assert "signed in" in ana.page("/audit?by=ANA&action=signed_in").split('class="feed"')[1]
+    assert "No activity yet" in ana.page("/audit?by=rob")
