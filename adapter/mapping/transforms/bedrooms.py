@@ -27,7 +27,7 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "A sorted list of the numbers of bedrooms that the renter wants. 0 is a studio, 3 means "
+        "A sorted list of the numbers of bedrooms that the renter wants. 0 is a studio, and 3 is "
         "three or more. The value may be a string or a list. Unreadable list items go into the "
         "notes, and so does a sentence in which bedrooms are found."
     ),
