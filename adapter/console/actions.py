@@ -1,4 +1,4 @@
-"""Handle the forms that change leads: release, discard, confirm, map again, accept."""
+"""Handle the forms that release, discard, confirm, remap or accept leads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -27,7 +27,7 @@ MAX_REASON: Final = 500
 
 @bp.post("/leads/<int:number>/release")
 def release(number: int) -> Any:
-    """Release a booking with the changes made in the form."""
+    """Release a booking, with the changes that the user entered in the form."""
     form = flask.request.form
     booking = _booking(number)
     try:
@@ -47,7 +47,7 @@ def release(number: int) -> Any:
 
 @bp.post("/leads/<int:number>/confirm")
 def confirm(number: int) -> Any:
-    """Record that the user has seen the tour in Knock."""
+    """Record that the user has seen a booking's tour in Knock."""
     if "seen" not in flask.request.form:
         raise NotPossible("Check the box to confirm that you saw the tour in Knock.")
     services.repairs.confirm(number, by=flask.g.user.name)
@@ -63,7 +63,7 @@ def discard(number: int) -> Any:
 
 @bp.post("/leads/<int:number>/replay")
 def replay(number: int) -> Any:
-    """Map a stored webhook again, with the current mapping."""
+    """Remap a stored webhook with the current mapping."""
     difference = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
     if difference.refusal is not None:
         raise NotPossible(f"Webhook {number} was not mapped again: {difference.refusal}.")
@@ -72,7 +72,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Remap a group's webhooks. The first click only previews the changes."""
+    """Remap the webhooks of a group of leads. The first click only previews the changes."""
     group = _group(key)
     _check_may_act_together(group)
     differences = list(_preview_replay(group))
@@ -87,7 +87,7 @@ def replay_group(key: str) -> Any:
 
 @bp.post("/queue/<key>/release")
 def release_group(key: str) -> Any:
-    """Release a group's bookings unchanged."""
+    """Release all bookings of a group of leads without changes."""
     by, group = flask.g.user.name, _group(key)
     _check_may_act_together(group)
     done, errors = _for_each(group, lambda number: services.repairs.release(number, {}, by=by))
@@ -96,7 +96,7 @@ def release_group(key: str) -> Any:
 
 @bp.post("/queue/<key>/discard")
 def discard_group(key: str) -> Any:
-    """Discard a group's leads."""
+    """Discard all leads of a group, with the reason that the user entered."""
     by, reason, group = flask.g.user.name, _reason(), _group(key)
     done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
     return _redirect_to_group(key, f"Discarded: {done}.", errors)
@@ -104,7 +104,7 @@ def discard_group(key: str) -> Any:
 
 @bp.post("/pause")
 def pause() -> Any:
-    """Pause sending: everything, a source's bookings, or a community's."""
+    """Pause sending for everything, for a source, or for a community."""
     _pauses().pause(_reason(), **_scope())
     flask.flash("Paused. Webhooks are still accepted. Nothing that is paused is sent.")
     return _back_from_pause()
@@ -112,14 +112,14 @@ def pause() -> Any:
 
 @bp.post("/resume")
 def resume() -> Any:
-    """End a pause."""
+    """End a pause, so that its bookings are sent."""
     _pauses().resume(**_scope())
     flask.flash("Sending was resumed.")
     return _back_from_pause()
 
 
 def _back_from_pause() -> Any:
-    """Return to the source's page if the form came from there, else to the overview."""
+    """Redirect to the source's page if the form was submitted there, or to the overview."""
     source = flask.request.form.get("back", "")
     if source in services.sources:
         return flask.redirect(flask.url_for("console.source", name=source))
@@ -131,13 +131,13 @@ def _pauses() -> Pauses:
 
 
 def _scope() -> dict[str, str]:
-    """Return what the form names: ``source NAME``, ``community NAME``, or nothing for all."""
+    """Return the source or community that the form selects, or nothing for all bookings."""
     kind, _, name = flask.request.form.get("scope", "").partition(" ")
     return {kind: name} if kind in ("source", "community") and name else {}
 
 
 def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Yield what remapping would change in each of the group's webhooks.
+    """Yield the changes that remapping would make to each webhook of a group.
 
     Stop after MAX_CHANGED webhooks that change. The next click continues from there.
     """
@@ -153,7 +153,7 @@ def _preview_replay(group: Group) -> Iterator[Difference]:
 
 
 def _check_may_act_together(group: Group) -> None:
-    """Raise NotPossible if the group's leads must be reviewed one by one."""
+    """Raise NotPossible if a group's leads must be reviewed one at a time."""
     issue = group.issue
     if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
         raise NotPossible("Each of these leads needs its own review. Open them one by one.")
@@ -195,14 +195,14 @@ def _group(key: str) -> Group:
 
 
 def _leads(group: Group) -> Sequence[Booking | Event]:
-    """Return the group's leads that the user saw, without those that arrived later."""
+    """Return the leads that were in a group when the user opened the page."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
 def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
-    """Apply an action to each lead. Return how many succeeded and why the others did not."""
+    """Apply an action to each lead of a group. Return the number of successes and the errors."""
     errors, leads = [], _leads(group)[:MAX_CHANGED]
     for lead in leads:
         try:

@@ -1,4 +1,4 @@
-"""Show a booking as a form and read the user's changes."""
+"""Build the form that edits a booking, and parse the user's changes."""
 
 import dataclasses
 import datetime as dt
@@ -21,7 +21,7 @@ _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FormField:
-    """One field of the form that edits a booking."""
+    """A field of the form that edits a booking."""
 
     name: str
     label: str
@@ -37,7 +37,7 @@ class FormField:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RefusedForm:
-    """A rejected form, which is shown again with the user's input and the reason."""
+    """A rejected form, which is shown again with the user's input and the errors."""
 
     booking_id: int
     typed: Mapping[str, str]
@@ -47,7 +47,7 @@ class RefusedForm:
 def form_fields(
     booking: Booking, refused: RefusedForm | None, wall_time: dt.datetime | None
 ) -> list[FormField]:
-    """Return the fields of a booking's form, with the user's input and errors if it was refused.
+    """Return the fields of a booking's form, with the input and errors of a rejected form.
 
     ``wall_time`` is the local start time as the sender wrote it, if the community is unknown.
     """
@@ -75,7 +75,7 @@ def form_fields(
 
 
 def _choices(name: str, value: str) -> Sequence[str]:
-    """Return the options for a select, or () for an input."""
+    """Return the options for a field that is shown as a select, or an empty sequence."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS and not TARGETS[name].many:
@@ -87,7 +87,7 @@ def _choices(name: str, value: str) -> Sequence[str]:
 
 
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that the user changed, with their new values.
+    """Return the fields that the user has changed in the form, with their new values.
 
     Raise NotPossible if the booking changed after the form was shown, or if the time was entered
     in a time zone other than the community's.
@@ -110,7 +110,7 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return the values of the unedited form, as strings by field."""
+    """Return a booking's current values as the unedited form would submit them."""
     values = {name: text_of(booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:
@@ -120,17 +120,17 @@ def current_values(booking: Booking) -> dict[str, str]:
 
 
 def text_of(value: Any) -> str:
-    """Return a field's value as a user would type it."""
+    """Return a field's value as the text that is shown in the form."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def zone_of(booking: Booking, community: str) -> str:
-    """Return the time zone of the chosen community, else the booking's, else ""."""
+    """Return the time zone of the chosen community, or of the booking if none is chosen."""
     source = services.sources.get(booking.source)
     chosen = source.communities.get(community) if source is not None else None
     return chosen.timezone.key if chosen is not None else booking.timezone or ""
 
 
 def version_of(booking: Booking) -> str:
-    """Return a value that changes with the booking, to detect conflicting edits."""
+    """Return a value that changes with each update of a booking, to detect conflicting edits."""
     return f"{booking.state} {booking.updated_at.isoformat()}"

@@ -1,4 +1,4 @@
-"""Read browser input: form and query values, row IDs and list filters."""
+"""Parse browser input: form and query values, row IDs and list filters."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def _text(text: str) -> str:
 
 
 def row_id_from(text: str | None) -> int | None:
-    """Parse a row ID. Return None for any other string."""
+    """Parse a row ID. Return None if the text is not a valid ID."""
     digits = (text or "").strip()
     if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(LARGEST_NUMBER)):
         return None
@@ -37,7 +37,7 @@ def row_id_from(text: str | None) -> int | None:
 
 
 def filter_from(args: Mapping[str, str]) -> Filter:
-    """Return the filter from the query parameters. Invalid dates are ignored."""
+    """Return the lead filter from query parameters. Invalid dates are ignored."""
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),
@@ -50,7 +50,7 @@ def filter_from(args: Mapping[str, str]) -> Filter:
 
 
 def _instant(text: str, days: int = 0) -> dt.datetime | None:
-    """Parse an instant. For a date, return the start of the day ``days`` later."""
+    """Parse a timestamp or date. For a date, return the start of the day ``days`` later."""
     try:
         at = dt.datetime.fromisoformat(text)
         if len(text) == len("2026-03-14"):

@@ -1,4 +1,4 @@
-"""Show one lead's history: the payload, the result, and the origin of each field."""
+"""Serve the page of one lead, with its payload, its result and the origin of each field."""
 
 import dataclasses
 import datetime as dt
@@ -42,7 +42,7 @@ from adapter.store import AuditEntry, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRow:
-    """One field of an appointment and its origin."""
+    """A row of the page's table of appointment fields, with the origin of the value."""
 
     name: str
     label: str
@@ -56,7 +56,7 @@ class FieldRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BookingView:
-    """One booking as the page shows it."""
+    """A booking as the lead's page displays it."""
 
     booking: Booking
     #: The problem and what to do about it, or None if the booking does not need review.
@@ -87,7 +87,7 @@ class BookingView:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TimelineEntry:
-    """One change of state, or one call to Propexo."""
+    """An entry of a lead's timeline: a change of state, or a request to Propexo."""
 
     at: dt.datetime
     title: str
@@ -100,7 +100,7 @@ class TimelineEntry:
 
 @bp.get("/leads/<key>", endpoint="lead")
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the lead of an event, booking or Propexo job. Return 409 after a rejected form."""
+    """Render a lead's page. Respond with 409 if it shows a rejected form."""
     story, replaced, audit_entries = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
@@ -124,7 +124,7 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 
 def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry]]:
-    """Load a lead, the replacements of its tours in Knock, and user actions. Record the view."""
+    """Load a lead with its replaced tours and user actions, and record that a user viewed it."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
@@ -135,7 +135,7 @@ def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
-    """Return the payload's lines, or the reason why there are none."""
+    """Return the display lines of a lead's payload, or the reason why it cannot be shown."""
     if story.event.kept != "all":
         return [], "The original webhook was deleted."
     if source is None:
@@ -148,7 +148,7 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappedAgain:
-    """A stored webhook, remapped with the current mapping to find where each field came from."""
+    """A stored webhook, mapped again to find the origin of each field."""
 
     source: Source
     story: LeadHistory
@@ -158,7 +158,7 @@ class MappedAgain:
 
     @classmethod
     def of(cls, source: Source | None, story: LeadHistory) -> Self | None:
-        """Remap a webhook. Return None if there is no mapping, or the payload has been erased."""
+        """Remap a stored webhook. Return None if its mapping or payload no longer exists."""
         if source is None or story.event.kept != "all":
             return None
         delivery = story.event.request
@@ -171,14 +171,14 @@ class MappedAgain:
         )
 
     def wall_time(self, booking: Booking) -> dt.datetime | None:
-        """Return the tour's local time as sent if the community is unknown, else None."""
+        """Return a tour's local time as the sender wrote it, or None if its time zone is known."""
         if booking.starts_at is not None or booking.community is not None:
             return None
         delivery = self.story.event.request
         return wall_clock_time(self.source, delivery, self._item_number(booking))
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each field. Fields set by a user have none."""
+        """Return the origin of each field of a booking, except those that a user set."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}
@@ -191,13 +191,13 @@ class MappedAgain:
         }
 
     def line_at(self, at: str | None) -> str:
-        """Return the line of the mapping at ``file:line``."""
+        """Return the text of a mapping's line, given its position as ``file:line``."""
         number = int(at.rpartition(":")[2]) if at and ":" in at else 0
         is_there = 0 < number <= len(self.mapping_lines)
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the item that is most similar to the booking."""
+        """Return the index of the webhook's item that is most similar to a booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:
@@ -248,7 +248,7 @@ def _booking_view(
 
 
 def _sentence_around(booking: Booking, other: Booking | None) -> tuple[str, str]:
-    """Return the text of the decision before and after the other lead's name."""
+    """Return a decision's sentence in two parts, before and after the link to the other lead."""
     if other is None:
         return "", ""
     texts = [reason.reason for reason in booking.reasons if reason.field == FIELD]
@@ -277,7 +277,7 @@ def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldR
 
 
 def timeline_of(story: LeadHistory) -> list[TimelineEntry]:
-    """Return every change of state and every POST with its response, oldest first."""
+    """Return a lead's changes of state and requests to Propexo, oldest first."""
     entries = [_change(change) for change in story.history]
     for attempts in story.attempts.values():
         entries += map(_attempt, attempts)
