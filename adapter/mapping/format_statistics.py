@@ -28,8 +28,8 @@ SHARE_NEW: Final = 0.05
 CHANCE_NEW: Final = 1e-5
 #: Fewest webhooks before a value counts as new.
 FEWEST_BEFORE: Final = 30
-#: Most features of one source to keep.
-MOST_FEATURES: Final = 500
+#: Most features of one source to keep, for kinds whose number depends on the sender.
+MOST_FEATURES: Final = {FormatKind.LEAF: 300, FormatKind.VALUE: 200}
 MOST_REPLACEMENTS: Final = 3
 
 
@@ -81,7 +81,7 @@ class FormatStatistics:
     ) -> None:
         count = self.counts.get(feature)
         if count is None:
-            if not is_in or len(self.counts) >= MOST_FEATURES:
+            if not is_in or self._is_full(feature.kind):
                 return
             count = self.counts[feature] = Count(first=number, first_at=at, first_event=event)
             count.last = number - 1
@@ -95,6 +95,10 @@ class FormatStatistics:
         else:
             return
         self.changed.add(feature)
+
+    def _is_full(self, kind: FormatKind) -> bool:
+        most = MOST_FEATURES.get(kind)
+        return most is not None and sum(one.kind is kind for one in self.counts) >= most
 
     def number(self, kind: FormatKind) -> int:
         """Return the number of webhooks that could have had a feature of this kind."""

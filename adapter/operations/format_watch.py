@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from adapter.mapping.source import Source
 from adapter.models import Event, FormatChange, FormatKind
 from adapter.store import Database, Transaction, storable
 from adapter.store.fingerprints import Fingerprints
+
+log = logging.getLogger(__name__)
 
 #: How often each worker counts.
 COUNT_SECONDS: Final = 5.0
@@ -64,7 +67,12 @@ def _count(
         source, statistics = sources[name], loaded[name]
         hashed = functools.partial(_hash, fingerprints, name)
         for event in group:
-            features = profile_of(source, event.request, event.received_at, hashed)
+            try:
+                features = profile_of(source, event.request, event.received_at, hashed)
+            except Exception:
+                # One webhook must not stop the count of all others.
+                log.exception("format_not_counted", extra={"event_id": event.id})
+                continue
             statistics.add(features, event.id, event.received_at)
         statistics.mapping_hash = source.hash
         tx.formats.save(
