@@ -73,7 +73,7 @@ class RequestValues:
     items: Sequence[tuple[Reader, bool]] = ()
 
     def language(self, paths: Sequence[str]) -> str:
-        """Return the language that the first nonempty path names. The default is English."""
+        """Return the renter's language according to the payload. The default is English."""
         readers = (self.read, *(read for read, _ in self.items))
         found = (read(path) for path in paths for read in readers)
         return language_from_text(next(filter(None, found), ENGLISH))

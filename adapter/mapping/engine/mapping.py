@@ -274,7 +274,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the values of the dedupe paths as strings, or None if there is no ID in them."""
+        """Return the strings at the dedupe paths, or None if they contain no ID."""
         parts = []
         for lookup in self.dedupe:
             try:
