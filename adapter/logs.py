@@ -2,12 +2,15 @@
 
 Exceptions are logged with type and traceback but without the message, because a driver's message
 may quote the row that failed. Our own exceptions have constant messages, which are logged.
+
+``docs/log_events.py`` describes each event.
 """
 
 import datetime as dt
 import json
 import logging
 import sys
+import threading
 import traceback
 from types import TracebackType
 from typing import Any
@@ -20,8 +23,12 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 #: Created only once, because json.dumps with ``default`` creates an encoder for each call.
 _json = json.JSONEncoder(default=str).encode
 
-#: Loggers of other packages, whose messages may contain personal data.
-_FOREIGN = frozenset({"apprise", "gunicorn", "psycopg", "urllib3", "py"})
+#: Our loggers. Messages of all others may contain personal data.
+_OWN = "adapter."
+#: The event of the others.
+LIBRARY_MESSAGE = "library_message"
+
+log = logging.getLogger(__name__)
 
 
 class JsonLines(logging.Formatter):
@@ -35,7 +42,7 @@ class JsonLines(logging.Formatter):
             ),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": _event_of(record),
+            **_event_of(record),
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
         if record.exc_info and record.exc_info[1] is not None:
@@ -43,14 +50,14 @@ class JsonLines(logging.Formatter):
         return _json(line)
 
 
-def _event_of(record: logging.LogRecord) -> str:
-    """Return the message of the adapter's own loggers. For other loggers, return the code location.
+def _event_of(record: logging.LogRecord) -> dict[str, str]:
+    """Return a log record's event name. For a library's record, return only its location.
 
     A driver's message may contain a row or a URL with a password.
     """
-    if record.name.partition(".")[0] in _FOREIGN:
-        return f"{record.name}:{record.funcName}:{record.lineno}"
-    return record.getMessage()
+    if record.name.startswith(_OWN):
+        return {"event": record.getMessage()}
+    return {"event": LIBRARY_MESSAGE, "where": f"{record.funcName}:{record.lineno}"}
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
@@ -72,6 +79,20 @@ def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
     if isinstance(exc, AdapterError):
         summary["text"] = str(exc)
     return summary
+
+
+def log_crashes() -> None:
+    """Log uncaught exceptions of this process and its threads, instead of printing tracebacks."""
+
+    def crashed(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, exc, trace)
+        else:
+            log.critical("process_crashed", exc_info=exc)
+
+    sys.excepthook = crashed
+    threading.excepthook = lambda args: log.critical("process_crashed", exc_info=args.exc_value)
+    sys.unraisablehook = lambda args: log.warning("error_ignored", exc_info=args.exc_value)
 
 
 def configure(level: str = "INFO") -> None:

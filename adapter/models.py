@@ -340,6 +340,8 @@ class Attempt:
     answer: str | None
     #: The kind of record that the POST creates.
     kind: Kind = Kind.APPOINTMENT
+    #: The event of its booking, if the POST is about to be sent.
+    event_id: int | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -439,7 +441,7 @@ NO_OVERRIDES = Overrides()
 
 
 class FormatKind(enum.StrEnum):
-    """What a feature of a webhook says."""
+    """The kinds of features by which a webhook's format is described."""
 
     #: The mapping accepts the webhook.
     ACCEPTED = "accepted"
@@ -455,7 +457,7 @@ class FormatKind(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FormatChange:
-    """A change in a sender's format. It contains paths and numbers, and no value of a webhook."""
+    """A detected change in a sender's format. It contains no values from webhooks."""
 
     source: str
     kind: FormatKind
@@ -474,7 +476,7 @@ class FormatChange:
 
     @property
     def text(self) -> str:
-        """What has changed, with numbers and without a time."""
+        """A phrase that describes the change and gives the number of affected webhooks."""
         count = f"{self.affected} of {self.of} webhooks"
         if self.kind is FormatKind.ACCEPTED:
             return f"{count} do not meet the mapping's conditions"

@@ -166,7 +166,7 @@ class Pipeline:
         self.database_check.run(self.sources.values())
 
     def count_formats(self) -> None:
-        """Count the format of new webhooks, to notice when a sender changes it.
+        """Count the features of new webhooks, to detect changes in a sender's format.
 
         A worker calls this every few seconds, so that bookings do not wait for it.
         """
@@ -213,7 +213,7 @@ class Pipeline:
             if tx.rate_limit.repair_clock(now):
                 tx.attempts.shorten_leases(now + self.sender.lease)
                 tx.send_queue.bring_forward(now)
-                log.error("clock_was_ahead")
+                log.warning("clock_was_ahead")
 
     def sync_clock(self) -> None:
         """Synchronize the clock with PostgreSQL's, and stop sending while they differ too much."""

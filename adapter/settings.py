@@ -545,6 +545,9 @@ class Settings:
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
         "Set `yes` after a rollback to let this version's worker use a database that a newer "
         "version has migrated.")
+    traces_url: str | None = setting("ADAPTER_TRACES_URL", None, read_url,
+        "URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as "
+        "http://localhost:4318/v1/traces. It needs the extra `otel`. If unset, none are sent.")
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()

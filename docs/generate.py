@@ -13,12 +13,13 @@ from click.testing import CliRunner
 
 from adapter.cli import commands
 from adapter.console.metrics_page import COUNTED, GAUGES
-from adapter.mapping import respond, transforms
+from adapter.mapping import renter_language, transforms
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.gallery import Entry, entries
 from adapter.operations.health import CONDITIONS, Level
 from adapter.propexo.appointment import TARGETS, Target
 from adapter.settings import FILE_SUFFIX, NEUTRAL_WORDS, SETTINGS, Policy, Setting
+from docs.log_events import events_table
 
 
 def fields_table() -> str:
@@ -60,8 +61,11 @@ def _takes(target: Target) -> str:
 
 def sentences_table() -> str:
     """Return the table of default messages for ``{say}``."""
-    rows = ["| outcome | message |", "|---|---|"]
-    rows += [f"| `{outcome}` | {sentence} |" for outcome, sentence in respond.SENTENCES.items()]
+    rows = ["| outcome | message | in Spanish |", "|---|---|---|"]
+    rows += [
+        f"| `{outcome}` | {sentence} | {renter_language.IN_SPANISH[outcome]} |"
+        for outcome, sentence in renter_language.SENTENCES.items()
+    ]
     return "\n".join(rows)
 
 
@@ -287,6 +291,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "gallery": lambda _: gallery_table(),
     "senders": lambda _: gallery_senders(),
     "problems": lambda _: problems_table(),
+    "events": lambda _: events_table(),
     "metrics": lambda _: metrics_table(),
     "problem_alerts": lambda _: problem_alerts(),
     "problem_sections": lambda _: problem_sections(),

@@ -25,6 +25,8 @@ class Receiver:
         self.answers: list[int | str] = []
         self.released = threading.Event()
         self.url = ""
+        #: The answer to HEAD, with which nothing is delivered.
+        self.head_status = 405
 
     def answer_to(self, request: Received) -> int | str:
         self.requests.append(request)
@@ -50,6 +52,10 @@ def running_receiver() -> Iterator[Receiver]:
             self.end_headers()
 
         do_GET = do_POST  # noqa: N815 - http.server's
+
+        def do_HEAD(self) -> None:
+            self.send_response(receiver.head_status)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -67,7 +67,7 @@ class DatabaseCheck:
             log.error("database_restored", extra={"reason": cause})
 
     def _suspend(self, tx: Transaction) -> bool:
-        """Suspend sending. Return False if it was already suspended for this reason."""
+        """Suspend sending. Return False if it was already suspended because of a restore."""
         is_first = tx.rate_limit.suspend(RESTORED, self._clock())
         if is_first:
             tx.identity.skip_ids()
@@ -91,7 +91,7 @@ class DatabaseCheck:
         return None
 
     def _has_lost_job(self, jobs: Sequence[Job], known: Mapping[tuple[object, ...], Owner]) -> bool:
-        """Return True if one of these jobs is ours, but belongs to no booking."""
+        """Return True if a job at Propexo was sent by this adapter but matches no booking."""
         # Read in this order, so that a job that another worker is recording is in one of the two.
         jobs = [job for job in jobs if write_log.owner_of(job, known)]
         with self._store.statement() as tx:

@@ -1,4 +1,4 @@
-"""Fetch the documents under ``fetch:`` for webhooks that contain only IDs."""
+"""Fetch the documents that webhooks with only IDs refer to, over HTTPS."""
 
 import base64
 import collections
@@ -49,14 +49,14 @@ FINAL: Final = frozenset({400, 404, 405, 410, 422})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
-    """A request that may succeed later, and the pause that the host has asked for."""
+    """A failed request that may succeed later, with the pause that the host asked for."""
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
 
 
 class Fetcher:
-    """Fetches documents, one event at a time, so that a slow host does not stop the mapping."""
+    """Fetches documents for one event at a time, so that a slow host cannot block all threads."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -74,7 +74,7 @@ class Fetcher:
         states: tuple[EventState, ...] = (EventState.RECEIVED,),
         is_last_try: bool = False,
     ) -> None:
-        """Fetch what an event needs, and store it with the time of the next mapping.
+        """Fetch the documents that an event needs, store them, and schedule the mapping.
 
         The event must be postponed by :data:`LEASE`. ``wanted`` comes from
         :meth:`~adapter.mapping.source.Source.to_fetch`. Never raise, except
@@ -152,7 +152,7 @@ class Fetcher:
         return failure
 
     def _take(self, host: str) -> bool:
-        """Return True if the limit allows a request to the host now, and count it."""
+        """Count a request to a host. Return False if the rate limit is already reached."""
         recent, now = self._recent.setdefault(host, collections.deque()), self._clock()
         while recent and now - recent[0] > dt.timedelta(minutes=1):
             recent.popleft()
@@ -172,10 +172,10 @@ class Fetcher:
 
 
 def _check_public(host: str) -> None:
-    """Raise OSError unless all of a host's addresses are public, so that ours cannot be read."""
+    """Raise OSError if any of a host's IP addresses is not public."""
     for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
         if not ipaddress.ip_address(address[0]).is_global:
-            message = "its address is private; to allow that, set ADAPTER_FETCH_PRIVATE=yes"
+            message = "the IP address is private; to allow it, set ADAPTER_FETCH_PRIVATE=yes"
             raise OSError(0, message)
 
 

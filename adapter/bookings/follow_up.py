@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from adapter import tracing
 from adapter.bookings import backoff, transitions
 from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.settle_unknown import UnknownSettler
@@ -46,7 +47,9 @@ class Follower:
             check = None if self.stopping.is_set() else self._next()
             if check is None:
                 return
-            self._check(check)
+            one = check.booking
+            with tracing.step("check", self.store.hash_key(), one.event_id, booking=one.id):
+                self._check(check)
             if not check.has_more:
                 return
 

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
+from adapter import tracing
 from adapter.bookings.fetch_documents import LEASE, Fetcher
 from adapter.bookings.intake import BookingPlanner
 from adapter.exceptions import KeyMissing, StoreUnavailable
@@ -68,7 +69,8 @@ class Mapper:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
                     event, has_more = found
-                    wanted = self.map(tx, event)
+                    with tracing.step("map", self.store.hash_key(), event.id):
+                        wanted = self.map(tx, event)
         except StoreUnavailable:
             raise
         except KeyMissing as exc:
@@ -87,7 +89,8 @@ class Mapper:
             log.exception("event_not_mapped", extra={"event_id": event.id}, exc_info=exc)
             self._hold(event.id, "mapping failed unexpectedly; see the log")
         if event is not None and wanted:
-            self.fetcher.run(self.sources[event.source], event, wanted)
+            with tracing.step("fetch", self.store.hash_key(), event.id):
+                self.fetcher.run(self.sources[event.source], event, wanted)
         return has_more
 
     def map(self, tx: Transaction, event: Event) -> Mapping[str, FetchReader]:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from adapter import tracing
 from adapter.bookings import transitions
 from adapter.exceptions import NotSent, StoreUnavailable, UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock
@@ -78,7 +79,7 @@ class Sender:
                 return
             attempt_or_time, has_more = self._next()
             if isinstance(attempt_or_time, Attempt):
-                self._send(attempt_or_time)
+                self._send_traced(attempt_or_time)
             elif attempt_or_time is not None:
                 seconds = (attempt_or_time - self.clock()).total_seconds()
                 if seconds > MAX_WAIT_IN_RUN_SECONDS:
@@ -129,7 +130,7 @@ class Sender:
         return booking, rate_state()
 
     def _late(self, now: dt.datetime) -> dt.datetime:
-        """Return the time until which tours start too soon to be sent."""
+        """Return the time before which a tour starts too soon to be sent."""
         return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(
@@ -153,6 +154,11 @@ class Sender:
         with self.store.statement() as tx:
             now = self.clock()
             tx.bookings.move(booking.id, BookingState.HELD, why="internal_error", now=now)
+
+    def _send_traced(self, attempt: Attempt) -> None:
+        key, facts = self.store.hash_key(), {"booking": attempt.booking_id, "attempt": attempt.id}
+        with tracing.step("send", key, attempt.event_id, **facts):
+            self._send(attempt)
 
     def _send(self, attempt: Attempt) -> None:
         """Send an attempt's POST, and commit its outcome."""

@@ -82,7 +82,7 @@ def record_failure(
 
 
 def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
-    """Return True if a booking's repeated 404s are caused by its own IDs, not by Propexo's address.
+    """Return True if a booking's repeated 404s are due to its own IDs, not to Propexo's URL.
 
     That is certain only if Propexo has accepted another booking since the first of them.
     """
@@ -409,7 +409,7 @@ def _mark_unknown(
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
     )
-    log.error("booking_unknown", extra={"booking_id": booking_id, "why": why})
+    log.warning("booking_unknown", extra={"booking_id": booking_id, "why": why})
 
 
 def _facts(attempt: Attempt, **more: object) -> dict[str, object]:

@@ -117,7 +117,7 @@ class WriteLog:
         return sorted(jobs.values(), key=lambda job: job.created_at)
 
     def pages(self, integrations: Iterable[str], since: dt.datetime) -> Iterator[list[Job]]:
-        """Yield the jobs since a time, page by page. Raise UpstreamError if that fails."""
+        """Yield Propexo's jobs since a time, page by page. Raise UpstreamError on failure."""
         age = (self._clock() - since + SKEW).total_seconds()
         for one in sorted(set(integrations)):
             for records in self._pages({"integration_id": one, "time_range": time_range_of(age)}):

@@ -1,4 +1,4 @@
-"""Define ``enums``, which prints settings with Propexo's words for enums."""
+"""Define ``adapter enums``, which prints settings with Propexo's spelling of enum values."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ from adapter.propexo.documentation import read_page
 
 @click.group()
 def enums() -> None:
-    """Read Propexo's words for tour types, first contact types and pets."""
+    """Show how Propexo spells tour types, first contact types and pets."""
 
 
 @enums.command(
@@ -29,7 +29,7 @@ def enums() -> None:
 @click.argument("place", metavar="FILE|URL")
 @as_json
 def pull(place: str, as_json: bool) -> None:
-    """Print the three settings with Propexo's words, from its OpenAPI file or a page of its docs.
+    """Print three settings with Propexo's spellings, read from its OpenAPI file or documentation.
 
     FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. Check each line: a word that
     looks similar may mean something else. Without these settings, the values go into the notes.

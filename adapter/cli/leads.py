@@ -22,7 +22,7 @@ from adapter.store.embedded import EmbeddedServer
 
 
 def clock_of(store: Database) -> Clock:
-    """Return PostgreSQL's clock, because this machine's may be wrong. Raise StoreUnavailable."""
+    """Return a clock that follows PostgreSQL's time. Raise StoreUnavailable on failure."""
     with store.statement() as tx:
         ahead = tx.current_time() - utc_now()
     return lambda: utc_now() + ahead

@@ -41,12 +41,11 @@ def rotate(as_json: bool) -> None:
     def show_progress(count: int) -> None:
         nonlocal done
         done = count
-        click.echo(f"\rrequests processed: {count:,}", nl=False, err=True)
+        show(f"requests processed: {count:,}")
 
     sources = load(settings.mappings_dir, settings.policy)
-    with opened_store(settings) as store:
+    with opened_store(settings) as store, output.progress() as show:
         remaining, lost = rotate_keys(store, sources.values(), show_progress)
-    click.echo(err=True)
     lines = undecryptable_lines(lost)
     if others := remaining - len(lost.events) - len(lost.rejections):
         lines.append(

@@ -108,7 +108,7 @@ def _print_test(
 
 
 def _warn(source: Source) -> None:
-    """Print what ``adapter check`` reports for the mapping, such as failing tests."""
+    """Print the problems that ``adapter check`` would report for a mapping."""
     problems = registry.check([source.path], settings_from().policy)
     if problems:
         lines = [str(problem) for problem in problems]
@@ -123,7 +123,7 @@ def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
 
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
-    """Return the result as lines of text."""
+    """Yield the result of a mapping as lines of text."""
     yield f"{name} {mapped.dedupe_key or NO_KEY}: {mapped.outcome}"
     yield from _reason_lines(REASON_TITLES.get(mapped.outcome, "because:"), mapped.reasons)
     for number, item in enumerate(mapped.items):

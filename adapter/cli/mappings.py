@@ -47,16 +47,16 @@ mappings_option = click.option(
     is_flag=True,
     help="Also check the settings, secrets and database that web and worker need to start.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if there are warnings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: bool) -> None:
     """Check mappings and print each error with its location.
 
-    PATH is a folder that contains communities.yaml, a mapping file, or a source's name. Default:
-    mappings. Errors are printed as file:line:column: field: message. Warnings look the same, but
-    do not keep a mapping from loading, and the exit code is 0. Without --environment, the
-    command needs no database and no secrets, but warns about secrets that have whitespace around
-    them.
+    PATH is a folder with mappings and communities.yaml, a mapping file, or a source's name. By
+    default, all mappings are checked. Errors and warnings are printed as file:line:column: field:
+    message. A mapping with warnings can be used, and the exit code is 0. Without --environment,
+    the command needs no database and no secrets, but warns about secrets that have whitespace
+    around them.
     """
     settings = settings_from()
     folder = settings.mappings_dir

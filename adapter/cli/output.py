@@ -1,6 +1,8 @@
 """Print results as text or JSON, and print errors."""
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +21,28 @@ def show(data: Any, text: str, *, as_json: bool) -> None:
 def print_json(data: Any) -> None:
     """Print data as JSON."""
     click.echo(to_json(data, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows progress messages on standard error.
+
+    On a terminal, each text overwrites the one before. Elsewhere, such as in the log of a scheduled
+    command, only the last one is printed.
+    """
+    is_terminal, last = sys.stderr.isatty(), ""
+
+    def show_text(text: str) -> None:
+        nonlocal last
+        last = text
+        if is_terminal:
+            click.echo(f"\r{text}", nl=False, err=True)
+
+    try:
+        yield show_text
+    finally:
+        if last:
+            click.echo("" if is_terminal else last, err=True)
 
 
 def fail(message: str) -> NoReturn:

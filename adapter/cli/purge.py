@@ -70,8 +70,10 @@ def purge(
             assert days is not None  # noqa: S101 - one of three is given
             result = _erase_by_age(erasure, days, by, yes=yes)
         else:
-            found = erasure.find(contact, _print_progress)
-            click.echo(err=True)
+            with output.progress() as show:
+                found = erasure.find(
+                    contact, lambda read, total: show(f"searched {read:,} of {total:,}")
+                )
             result = dump(found, "events rejections") | {"left": [], "dry_run": dry_run}
             result["undecryptable"] = dataclasses.asdict(found.undecryptable)
             if not dry_run and _is_confirmed(found, yes=yes):
@@ -114,10 +116,6 @@ def _erase_by_age(erasure: Eraser, days: int, by: str, *, yes: bool) -> dict[str
         click.confirm(f"Delete the data of leads older than {days} days?", abort=True, err=True)
     count = erasure.older_than(days, by=by, progress=lambda done: click.echo(f"{done} …", err=True))
     return {"erased": count}
-
-
-def _print_progress(read: int, total: int) -> None:
-    click.echo(f"\rsearched {read:,} of {total:,}", nl=False, err=True)
 
 
 def _is_confirmed(found: Found, *, yes: bool) -> bool:

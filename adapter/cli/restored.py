@@ -101,7 +101,7 @@ def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> 
 
 
 def _wait(since_stop: dt.timedelta, settle_seconds: int) -> None:
-    """Wait until Propexo must have listed the last possible POST."""
+    """Wait until Propexo is certain to list everything that was sent."""
     seconds = settle_seconds - since_stop.total_seconds()
     if seconds > 0:
         click.echo(

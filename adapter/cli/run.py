@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from adapter import logs, services, store
+import adapter
+from adapter import logs, services, store, tracing
 from adapter.cli.help import examples
 from adapter.exceptions import AdapterError, StoreUnavailable, exit_code
 from adapter.mapping.registry import load
@@ -121,6 +122,7 @@ def web() -> None:
         settings = settings_from()
         logs.configure(settings.log_level)
         endpoints.check(settings)
+        tracing.check(settings.traces_url)
         check_listening(settings)
         try:
             store.check_reachable(database_url(settings))
@@ -138,10 +140,12 @@ def worker() -> None:
     with errors_as_json():
         settings = settings_from()
         logs.configure(settings.log_level)
+        logs.log_crashes()
         for name in untrimmed(settings.environ, SECRET_NAMES):
             log.warning("secret_not_trimmed", extra={"variable": name})
         services.log_service_links(settings)
         check_token(settings)
+        tracing.configure(settings.traces_url, adapter.__version__)
         # One connection per concurrent task, and six for polling, recovery, the heartbeat, alarms,
         # status webhooks and metrics.
         size = settings.worker_concurrency + 6

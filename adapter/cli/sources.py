@@ -18,12 +18,12 @@ from adapter.store import Database, Traffic
 
 
 class SourcesGroup(LazyGroup):
-    """A group in which the name of a source stands for ``show`` and that name."""
+    """A command group in which ``adapter sources NAME`` is short for ``sources show NAME``."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Import and return the command named in the arguments, by default ``show``."""
+        """Return the command for the arguments, or ``show`` if they begin with a source."""
         is_name = bool(args) and args[0] not in self.commands
         return super().resolve_command(ctx, ["show", *args] if is_name else args)
 
@@ -39,10 +39,10 @@ class SourcesGroup(LazyGroup):
 def sources(context: click.Context, as_json: bool) -> None:
     """List the lead sources and their recent activity.
 
-    The list includes URLs, signatures, events, rejections, and when each secret was last used.
-    Remove a source's oldest secret once it is no longer used. Unknown communities are listed with
-    the number of leads that are held because of each. If a sender has changed its format,
-    `adapter sources SOURCE` shows what has changed, and proposes an edit of the mapping.
+    The list includes URLs, signatures, events, rejected requests, and the time at which each secret
+    was last used. When a source no longer uses its oldest secret, you can remove that secret. For
+    each unknown community, the list shows how many leads it holds up. If a sender has changed its
+    format, `adapter sources SOURCE` shows the changes and suggests an edit of the mapping.
     """
     if context.invoked_subcommand is not None:
         return
@@ -53,7 +53,7 @@ def sources(context: click.Context, as_json: bool) -> None:
 
 
 def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]]:
-    """Return the facts about each source, by name."""
+    """Return each source's URL, signature and recent activity as dictionaries."""
     loaded = load(settings.mappings_dir, settings.policy)
     with store.transaction() as tx:
         traffic, uses = tx.stats.traffic(), tx.stats.secret_uses()

@@ -1,4 +1,4 @@
-"""Define ``sources show``, which shows one source and what has changed in its format."""
+"""Define ``adapter sources show``, which shows a source and the changes in its format."""
 
 import getpass
 from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ from adapter.settings import settings_from
 )
 @as_json
 def show(name: str, write_draft: bool, as_json: bool) -> None:
-    """Show a source, what has changed in its format, and an edit of its mapping for each change.
+    """Show a source, the changes in its format, and an edit of its mapping for each change.
 
     Each edit is tried on the affected webhooks and on earlier ones. Nothing is sent or changed.
     """
@@ -66,7 +66,7 @@ def _change_lines(explained: Sequence[ExplainedChange]) -> Iterator[str]:
 
 
 def _write_draft(file: Path, explained: Sequence[Any]) -> str:
-    """Write the first proposal beside the mapping. Return what to do with it."""
+    """Write the first proposed edit to a draft file, and return a hint on what to do next."""
     proposal = next((one.proposal for one in explained if one.proposal is not None), None)
     if proposal is None:
         raise ConfigurationError("there is no proposed edit")

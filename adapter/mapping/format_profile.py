@@ -1,4 +1,4 @@
-"""Describe a webhook's format: which paths have a value, and what the mapping could read.
+"""Describe a webhook's format by the paths that have values and the fields that can be read.
 
 A profile contains no value of a webhook, only names of keys and keyed hashes of words that a
 table of the mapping translates.
@@ -33,7 +33,7 @@ Hash = Callable[[str], str]
 
 
 class Feature(NamedTuple):
-    """A feature of a webhook."""
+    """A feature of a webhook's format, such as a path that has a value."""
 
     kind: FormatKind
     name: str
@@ -42,19 +42,19 @@ class Feature(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableField:
-    """A field with a table: its paths, and the words that the table has."""
+    """A field that is translated by a table, with its paths and the rows of the table."""
 
     field: str
     paths: tuple[Path, ...]
     rows: Mapping[str, Any]
 
     def covers(self, key: str) -> bool:
-        """Return True if the table has a row for a word."""
+        """Return True if the table has a row for a sender's word."""
         return key in self.rows or ANY_OTHER in self.rows
 
 
 def table_fields(source: Source) -> list[TableField]:
-    """Return a mapping's fields with a table."""
+    """Return the appointment fields of a mapping that are translated by a table."""
     fields = source.sections.get("appointment", {})
     return [
         TableField(name, _paths(how), {str(key_from_value(one)): one for one in how["table"]})
@@ -70,7 +70,7 @@ def _paths(how: Mapping[str, Any]) -> tuple[Path, ...]:
 
 
 def used_paths(source: Source) -> dict[str, Path]:
-    """Return the paths that a mapping reads from the body."""
+    """Return the paths that a mapping reads from a webhook's body, by their text."""
     paths = {used.path.text: used.path for used in source.used_paths}
     return {
         text: path
@@ -82,7 +82,7 @@ def used_paths(source: Source) -> dict[str, Path]:
 def profile_of(
     source: Source, request: WebhookRequest, now: dt.datetime, hashed: Hash
 ) -> set[Feature]:
-    """Return the features of a webhook. It is empty if the mapping does not accept it."""
+    """Return the features of a webhook, or an empty set if the mapping does not accept it."""
     try:
         scope = source.scope(request)
         mapped = source.compiled.apply(scope, now)
@@ -104,7 +104,7 @@ def profile_of(
 
 
 def _leaf_paths(whole: Scope, scopes: list[Scope]) -> Iterator[str]:
-    """Yield the paths that have a value, by the names that a mapping can use."""
+    """Yield the paths of a webhook that have values, as a mapping would write them."""
     data = [whole.payload, *(one.names for one in scopes)]
     found = 0
     for path, value in (leaf for one in data for leaf in leaves(one)):
@@ -144,7 +144,7 @@ def _values(source: Source, scopes: list[Scope], hashed: Hash) -> Iterator[Featu
 
 
 def _keys(scopes: list[Scope], path: Path) -> set[str]:
-    """Return the values at a path as words in a table."""
+    """Return the values at a path as they would be looked up in a table."""
     keys: set[str] = set()
     for scope in scopes:
         try:
@@ -161,7 +161,7 @@ def _keys(scopes: list[Scope], path: Path) -> set[str]:
 
 
 def values_at(source: Source, request: WebhookRequest, path: Path) -> set[str]:
-    """Return the words at a path of a webhook, for a proposal. They are the sender's own."""
+    """Return a webhook's values at a path, in the sender's spelling."""
     try:
         _, each = source.compiled.scopes(source.scope(request))
     except PayloadError:

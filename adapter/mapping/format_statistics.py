@@ -1,4 +1,4 @@
-"""Notice that a sender has changed its format, from counts of the features of its webhooks.
+"""Detect that a sender has changed its format, by counting features of its webhooks.
 
 A change is reported if it is all but impossible by chance: a feature that was in most webhooks is
 missing in so many in a row that this happens once in a billion, and in more than twice as many as
@@ -28,14 +28,14 @@ SHARE_NEW: Final = 0.05
 CHANCE_NEW: Final = 1e-5
 #: Fewest webhooks before a value counts as new.
 FEWEST_BEFORE: Final = 30
-#: Most features of one source to keep.
-MOST_FEATURES: Final = 500
+#: Most features of one source to keep, for kinds whose number depends on the sender.
+MOST_FEATURES: Final = {FormatKind.LEAF: 300, FormatKind.VALUE: 200}
 MOST_REPLACEMENTS: Final = 3
 
 
 @dataclasses.dataclass(slots=True)
 class Count:
-    """How often a feature occurs. Numbers count the source's accepted webhooks, from 1."""
+    """Counts the webhooks with a feature. Webhooks are numbered per source, starting at 1."""
 
     seen: int = 0
     first: int = 0
@@ -52,7 +52,7 @@ class Count:
 
 @dataclasses.dataclass(slots=True)
 class FormatStatistics:
-    """The features of one source's webhooks."""
+    """Counts of the features of one source's webhooks."""
 
     source: str
     #: The number of all webhooks, and of those that the mapping accepted.
@@ -65,7 +65,7 @@ class FormatStatistics:
     changed: set[Feature] = dataclasses.field(default_factory=set)
 
     def add(self, features: Collection[Feature], event: int, at: dt.datetime) -> None:
-        """Count one webhook."""
+        """Count a webhook with the given features."""
         self.events += 1
         self._count(Feature(FormatKind.ACCEPTED, ""), self.events, event, at, is_in=bool(features))
         if not features:
@@ -81,7 +81,7 @@ class FormatStatistics:
     ) -> None:
         count = self.counts.get(feature)
         if count is None:
-            if not is_in or len(self.counts) >= MOST_FEATURES:
+            if not is_in or self._is_full(feature.kind):
                 return
             count = self.counts[feature] = Count(first=number, first_at=at, first_event=event)
             count.last = number - 1
@@ -96,12 +96,16 @@ class FormatStatistics:
             return
         self.changed.add(feature)
 
+    def _is_full(self, kind: FormatKind) -> bool:
+        most = MOST_FEATURES.get(kind)
+        return most is not None and sum(one.kind is kind for one in self.counts) >= most
+
     def number(self, kind: FormatKind) -> int:
-        """Return the number of webhooks in which a feature of this kind might have been."""
+        """Return the number of webhooks that could have had a feature of this kind."""
         return self.events if kind is FormatKind.ACCEPTED else self.accepted
 
     def changes(self, source: Source, hashed: Callable[[str], str]) -> list[FormatChange]:
-        """Return the changes of format that affect the mapping."""
+        """Return the changes in the sender's format that affect the mapping."""
         missing, new = [*self._missing(source)], [*self._new_values(source, hashed)]
         paths = {one.name for one in missing if one.kind is FormatKind.PATH} | {
             one.name for one in new
@@ -134,7 +138,7 @@ class FormatStatistics:
                 )
 
     def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
-        """Return the new paths since a webhook's number, most similar to the old one first."""
+        """Return paths that are new since a webhook, most similar to an old one first."""
         found = {
             feature.name: count.seen
             for feature, count in self.counts.items()
@@ -178,7 +182,7 @@ class FormatStatistics:
 
 
 def is_missing(count: Count, gap: int) -> bool:
-    """Return True if a feature has been missing for too long to be chance."""
+    """Return True if a feature has been missing for too long to be a coincidence."""
     if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
         return False
     share = count.seen / (count.last - count.first + 2)
@@ -186,7 +190,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value came too late, and since then too often, to be chance."""
+    """Return True if a value appeared too late and too often to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False
@@ -194,7 +198,7 @@ def is_new(count: Count, span: int) -> bool:
 
 
 def _is_of(field: str, fields: Collection[str]) -> bool:
-    """Return True if a field is read from the paths of other ``fields``, which are reported."""
+    """Return True if a field depends on one of ``fields``, whose change is already reported."""
     groups = (
         {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
         {"name", "first_name", "last_name"},

@@ -46,7 +46,7 @@ def load_text(
 
 
 def problems_of(draft: Source) -> tuple[Problem, ...]:
-    """Return what the check of a draft's file would report, including warnings."""
+    """Return the problems that a check of a draft would report, including warnings."""
     return loader.problems_of_draft(draft)
 
 

@@ -8,6 +8,13 @@ from typing import Any, Final, Self
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
+from adapter.mapping.renter_language import (
+    ENGLISH,
+    SENTENCES,
+    language_from_text,
+    local_time_in,
+    sentences_in,
+)
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
 from adapter.models import BookingState, Kind
 from adapter.parsing.templates import parse_template
@@ -16,23 +23,9 @@ from adapter.propexo.appointment import AppointmentSchema
 KINDS: Final = {"json": "application/json", "xml": "application/xml", "text": "text/plain"}
 
 #: Options of ``respond`` other than templates.
-OPTIONS: Final = ("wait", "deadline", "say")
+OPTIONS: Final = ("wait", "deadline", "language", "say")
 
 # --- sentences
-
-#: Messages to the renter, by outcome. They promise only what is certain.
-SENTENCES: Final[Mapping[str, str]] = {
-    Outcome.ACCEPTED: "We have your request and will confirm shortly.",
-    Outcome.BOOKED: "You are booked for {booking.starts_at}.",
-    Outcome.PROSPECT: "Thank you. Our team has your details and will be in touch.",
-    Outcome.HELD: "We have your request. Our team will review it and be in touch.",
-    Outcome.UNKNOWN: "We have your request and will confirm shortly.",
-    Outcome.FAILED: "We could not book that tour. Our team will look into it.",
-    Outcome.DUPLICATE: "We already have this request. There is no need to send it again.",
-    Outcome.IGNORED: "No tour was booked.",
-    BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
-    BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
-}
 
 #: States whose messages mention the tour time. Guest cards have no time, so they use the message
 #: for the outcome instead.
@@ -79,8 +72,14 @@ class RequestValues:
     #: For each item, its reader and whether it became a booking.
     items: Sequence[tuple[Reader, bool]] = ()
 
+    def language(self, paths: Sequence[str]) -> str:
+        """Return the renter's language according to the payload. The default is English."""
+        readers = (self.read, *(read for read, _ in self.items))
+        found = (read(path) for path in paths for read in readers)
+        return language_from_text(next(filter(None, found), ENGLISH))
 
-def values_from(result: WebhookOutcome) -> dict[str, str]:
+
+def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, str]:
     """Return the text for every placeholder, or "" for those that have no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
@@ -91,7 +90,7 @@ def values_from(result: WebhookOutcome) -> dict[str, str]:
             "state": str(booking.state),
             "kind": str(booking.kind),
             "community": booking.community or "",
-            "starts_at": format_tour_time(booking.starts_at, booking.timezone),
+            "starts_at": format_tour_time(booking.starts_at, booking.timezone, language),
             "starts_at_utc": f"{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}" if booking.starts_at else "",
         }
     if result.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
@@ -99,12 +98,11 @@ def values_from(result: WebhookOutcome) -> dict[str, str]:
     return values | {f"booking.{name}": text for name, text in fields.items()}
 
 
-def format_tour_time(at: dt.datetime | None, timezone: str | None) -> str:
+def format_tour_time(at: dt.datetime | None, timezone: str | None, language: str = ENGLISH) -> str:
     """Format a time in a time zone, for example ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
-    local = at.astimezone(ZoneInfo(timezone))
-    return f"{local:%A, %B} {local.day} at {local.hour % 12 or 12}:{local:%M %p}"
+    return local_time_in(language, at.astimezone(ZoneInfo(timezone)))
 
 
 def _text(value: object) -> str:
@@ -120,16 +118,20 @@ class TemplateContext:
 
     result: WebhookOutcome
     request: RequestValues
-    #: The message for each outcome, with placeholders.
-    sentences: Mapping[str, str]
+    #: The message for each language and outcome, with placeholders.
+    sentences: Mapping[str, Mapping[str, str]]
+    #: The paths that name the renter's language.
+    language_paths: Sequence[str] = ()
 
     def reader(self) -> Reader:
         """Return a function that returns the text for a placeholder."""
-        values = values_from(self.result)
+        language = self.request.language(self.language_paths)
+        values = values_from(self.result, language)
 
         def read(name: str) -> str:
             if name == SAY:
-                sentence = self.sentences[sentence_name(self.result, self.sentences)]
+                sentences = self.sentences.get(language, self.sentences[ENGLISH])
+                sentence = sentences[sentence_name(self.result, sentences)]
                 return " ".join(_render(sentence, read).split())
             if name.startswith(REQUEST):
                 return self.request.read(name.removeprefix(REQUEST))
@@ -217,8 +219,10 @@ class Respond:
     wait_seconds: int
     #: Templates by outcome. The one under None applies to all other outcomes.
     templates: Mapping[str | None, Template]
-    #: The messages for ``{say}``, by outcome.
-    sentences: Mapping[str, str]
+    #: The messages for ``{say}``, by language and outcome.
+    sentences: Mapping[str, Mapping[str, str]]
+    #: The paths that name the renter's language, under ``language:``.
+    language_paths: Sequence[str] = ()
 
     @classmethod
     def from_section(cls, section: Mapping[str, Any]) -> Self:
@@ -233,7 +237,8 @@ class Respond:
         return cls(
             wait_seconds=seconds_from(section.get("wait", "")),
             templates=templates,
-            sentences={**SENTENCES, **section.get("say", {})},
+            sentences=sentences_in(section.get("say", {})),
+            language_paths=tuple(section.get("language", ())),
         )
 
     def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
@@ -242,7 +247,12 @@ class Respond:
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}
             return Reply(body=json.dumps(plain), mimetype=KINDS["json"])
-        context = TemplateContext(result=result, request=request, sentences=self.sentences)
+        context = TemplateContext(
+            result=result,
+            request=request,
+            sentences=self.sentences,
+            language_paths=self.language_paths,
+        )
         return Reply(body=template.render(context), mimetype=KINDS[template.kind])
 
 

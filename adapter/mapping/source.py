@@ -184,12 +184,12 @@ class Source:
 
     @property
     def fetch_readers(self) -> tuple[FetchReader, ...]:
-        """The names under ``fetch:``."""
+        """The readers of fetched documents, one for each entry under ``fetch:``."""
         readers = (*self.compiled.readers, *self.compiled.item_readers)
         return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
 
     def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
-        """Return the URLs to fetch before a delivery can be booked, with their readers.
+        """Return the URLs that must be fetched before a webhook can be booked, with their readers.
 
         Nothing is fetched for a delivery that can be booked without it, for an ignored one, or
         for a cancellation, which the dedupe key identifies.
@@ -213,5 +213,5 @@ def _text_at(scope: Scope, path: str) -> str:
 
 
 def file_text(source: Source) -> str:
-    """Return the mapping in the source's file, even if a version is used instead."""
+    """Return the text of a source's mapping file, even if an edited version is in use."""
     return source.files[0].decode("utf-8-sig", "replace")

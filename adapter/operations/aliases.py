@@ -195,15 +195,15 @@ class Aliases:
             raise NotPossible(f"{alias.community} has no attribution for {alias.source}")
         with self._store.transaction() as tx:
             if not tx.overrides.add_alias(alias):
-                raise NotPossible("somebody else has just assigned this property")
+                raise NotPossible("another user has just assigned this property")
             self._record(tx, "property_assigned", alias)
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
-        """Add a community. Raise :class:`NotPossible` if its key is taken."""
+        """Add a community. Raise NotPossible if another community has the same key."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
-                raise NotPossible(f"there is already a community {added.key}")
+                raise NotPossible(f"there is already a community with the key {added.key}")
             tx.audit.record("community_added", by=self._by, at=self._clock(), detail=f"{added.key}")
         self._live.refresh()
 
@@ -242,7 +242,7 @@ class Aliases:
         with self._store.transaction() as tx:
             alias = tx.overrides.remove_alias(source, key)
             if alias is None:
-                raise NotPossible("this assignment was already taken back")
+                raise NotPossible("this assignment has already been undone")
             self._record(tx, "property_unassigned", alias)
         self._live.refresh()
         waiting = self._bookings_of(alias, REPLACEABLE)
@@ -300,7 +300,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def key_of_value(value: str) -> str:
-    """Return the key of a name that is shortened JSON, as in the reasons of held leads."""
+    """Return the table key for a value that is written as JSON in a lead's reason."""
     try:
         return key_from_value(json.loads(value)) or ""
     except ValueError:
@@ -308,7 +308,7 @@ def key_of_value(value: str) -> str:
 
 
 def community_key(name: str, taken: Collection[str]) -> str:
-    """Return a key for a community that is not taken yet, based on its name."""
+    """Return a unique key for a community, derived from its name."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "community"
     keys = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
     return next(key for key in keys if key not in taken)

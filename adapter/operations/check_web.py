@@ -5,6 +5,7 @@ import http.client
 import json
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -18,6 +19,9 @@ from adapter.store import Database
 from adapter.webhooks.self_check import HEADER, Arrival, proof
 
 AREA: Final = "web"
+RECEIVER: Final = "status webhooks"
+#: Statuses of a URL at which no receiver can be. Another one may reject only the method HEAD.
+_MISPLACED: Final = (301, 302, 303, 307, 308, 404, 410)
 
 #: The address that the request claims to come from. It is reserved for documentation.
 FORGED: Final = "192.0.2.77"
@@ -63,6 +67,27 @@ def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[
         yield fault(AREA, f"{base} cannot be reached: {_reason(exc)}", fix)
 
 
+def receiver_findings(settings: Settings) -> Iterator[Finding]:
+    """Check that the receiver of status webhooks can be reached, without sending any."""
+    url = settings.status_webhook_url
+    if url is None:
+        return
+    host = urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
+    try:
+        status = _get(url, {}, "HEAD").status
+    except (OSError, http.client.HTTPException) as exc:
+        fix = "check ADAPTER_STATUS_WEBHOOK_URL, DNS, the firewall and the receiver"
+        yield fault(RECEIVER, f"{host} cannot be reached: {_reason(exc)}", fix)
+        return
+    if status >= http.client.INTERNAL_SERVER_ERROR and status != http.client.NOT_IMPLEMENTED:
+        yield warning(RECEIVER, f"{host} responds with HTTP {status}", "check the receiver's log")
+    elif status in _MISPLACED:
+        text = f"{host} responds with HTTP {status}, and redirects are not followed"
+        yield fault(RECEIVER, text, "set ADAPTER_STATUS_WEBHOOK_URL to the receiver's exact URL")
+    else:
+        yield ok(RECEIVER, f"{host}, which receives status webhooks, can be reached")
+
+
 def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
     if url is None:
         return {}
@@ -74,9 +99,9 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
         return {}
 
 
-def _get(url: str, headers: Mapping[str, str]) -> Answer:
-    """Return the HTTP response with any status. Raise an exception if there is no response."""
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - http(s), as settings check
+def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
+    """Return the response, whatever its status. Raise OSError or HTTPException without one."""
+    request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:
             return Answer(response.status, response.read(MAX_BYTES))

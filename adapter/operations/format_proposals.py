@@ -1,4 +1,4 @@
-"""Propose an edit of the mapping for a change of format, and try it on the affected webhooks."""
+"""Propose a mapping edit for a change in a sender's format, and test it on stored webhooks."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ TODO: Final = "TODO"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """An edit of a mapping, and its result on stored webhooks."""
+    """A proposed edit of a mapping, with its effect on stored webhooks."""
 
     #: The lines that the edit replaces, and the new ones.
     old: str
@@ -49,7 +49,7 @@ class Proposal:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ExplainedChange:
-    """A change of format with its leads and, if there is one, a proposal."""
+    """A change in a sender's format, with the affected webhooks and possibly a proposed edit."""
 
     change: FormatChange
     #: IDs of the affected events, oldest first.
@@ -62,7 +62,7 @@ class ExplainedChange:
 def explain(
     store: Database, source: Source, change: FormatChange, policy: Policy
 ) -> ExplainedChange:
-    """Return a change with its affected events and a proposal."""
+    """Find the webhooks that a format change affects, and propose an edit of the mapping."""
     with store.transaction() as tx:
         since = tx.formats.events_since(source.name, change.first_event, limit=MOST_AFFECTED)
         before = tx.search.recent_events(source.name, limit=BEFORE, before=change.first_event)
@@ -90,7 +90,7 @@ def _is_affected(source: Source, change: FormatChange, event: Event, values: Seq
 
 
 def _new_values(source: Source, change: FormatChange, events: Sequence[Event]) -> tuple[str, ...]:
-    """Return the values at the change's path that no table covers, most frequent first."""
+    """Return the sender's values that no table covers, most frequent first."""
     path = path_from_text(change.name)
     seen = [value for event in events for value in values_at(source, event.request, path)]
     new = (one for one in seen if not any(f.covers(one.casefold()) for f in _tables(source, path)))
@@ -104,7 +104,7 @@ def _tables(source: Source, path: Path) -> list[TableField]:
 def _edits(
     source: Source, change: FormatChange, events: Sequence[Event], values: Sequence[str]
 ) -> Iterator[str]:
-    """Yield the edited mappings to try, the most cautious first."""
+    """Yield the mapping's text with possible edits, most cautious first."""
     if change.kind is FormatKind.PATH:
         for path in change.new_paths:
             yield _with_path(source.text, change.name, path, keeps_old=True)
@@ -117,7 +117,7 @@ def _edits(
 
 
 def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
-    """Return the mapping with another path: in addition to the old one if a list may stand there.
+    """Return a mapping's text with a new path, either replacing the old one or after it.
 
     In notes and templates, it always replaces the old one.
     """
@@ -133,7 +133,7 @@ def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
 
 
 def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
-    """Return the mapping with a row for each new value, guessed from the word."""
+    """Return a mapping's text with a table row for each new value. The results are guesses."""
     words = (json.dumps(value, ensure_ascii=False) for value in values)
     guesses = (table_value(field, value) or TODO for value in values)
     rows = [f"{word}: {guess}" for word, guess in zip(words, guesses, strict=True)]
@@ -150,7 +150,7 @@ def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
 
 
 def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[str]:
-    """Yield the mapping with the formats of the values that could not be read."""
+    """Yield the mapping's text with the date formats of values that could not be parsed."""
     how = source.sections["appointment"].get(field)
     if not isinstance(how, dict) or not events:
         return
@@ -186,7 +186,7 @@ def _tried(
     before: Sequence[Event],
     policy: Policy,
 ) -> Proposal | None:
-    """Return the edit with its result, or None if it is invalid or changes nothing."""
+    """Test an edited mapping on stored webhooks. Return None if it is invalid or has no effect."""
     try:
         edited = load_text(source.path.parent, source.name, text.replace(TODO, "[]"), policy)
     except MappingErrors:
@@ -211,14 +211,14 @@ def _tried(
 
 
 def proposal_lines(one: ExplainedChange) -> Iterator[str]:
-    """Yield lines of text with the affected events, the proposal and its result."""
+    """Yield lines that describe the affected events, the proposed edit and its effect."""
     if one.values:
         yield f"new value: {', '.join(json.dumps(v, ensure_ascii=False) for v in one.values[:5])}"
     events = ", ".join(map(str, one.events[:10])) + (", …" if len(one.events) > 10 else "")
-    yield f"affected events: {events or 'none that still has a payload'}"
+    yield f"affected events: {events or 'none of them still has a payload'}"
     proposal = one.proposal
     if proposal is None:
-        yield "no edit is proposed: compare one of them with the mapping (adapter show EVENT)"
+        yield "no edit is suggested: compare an event with the mapping (adapter show EVENT)"
         return
     yield "proposed edit:"
     yield from (f"  - {line.strip()}" for line in proposal.old.splitlines())
@@ -231,7 +231,7 @@ def proposal_lines(one: ExplainedChange) -> Iterator[str]:
 
 
 def explained_as_dict(one: ExplainedChange) -> dict[str, Any]:
-    """Return an explained change for JSON."""
+    """Return a format change and its proposed edit as a dictionary for JSON."""
     data = dataclasses.asdict(one)
     data.pop("change")
     return change_as_dict(one.change) | data

@@ -1,8 +1,9 @@
-"""Count the format of webhooks in batches, and record when a sender has changed it."""
+"""Count the features of webhooks in batches, and record changes in a sender's format."""
 
 import dataclasses
 import functools
 import itertools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from adapter.models import Event, FormatChange, FormatKind
 from adapter.store import Database, Transaction, storable
 from adapter.store.fingerprints import Fingerprints
 
+log = logging.getLogger(__name__)
+
 #: How often each worker counts.
 COUNT_SECONDS: Final = 5.0
 #: Number of webhooks in a transaction, and most transactions in one run.
@@ -21,7 +24,7 @@ MOST_BATCHES: Final = 10
 
 
 class FormatWatch:
-    """Counts in one process. Only one process counts at a time."""
+    """Counts the features of stored webhooks. Only one process counts at a time."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -29,7 +32,7 @@ class FormatWatch:
         self._hashes: dict[str, str] = {}
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Count the webhooks that were not counted yet. Raise StoreUnavailable."""
+        """Count all webhooks that are not yet counted. Raise StoreUnavailable on failure."""
         fingerprints = self._store.fingerprints()
         self._forget_mended(sources, fingerprints)
         for _ in range(MOST_BATCHES):
@@ -41,7 +44,7 @@ class FormatWatch:
                 return
 
     def _forget_mended(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
-        """Determine the changes again for sources whose mapping was edited."""
+        """Update the recorded changes of sources whose mappings were edited."""
         edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]
         if not edited:
             return
@@ -64,7 +67,12 @@ def _count(
         source, statistics = sources[name], loaded[name]
         hashed = functools.partial(_hash, fingerprints, name)
         for event in group:
-            features = profile_of(source, event.request, event.received_at, hashed)
+            try:
+                features = profile_of(source, event.request, event.received_at, hashed)
+            except Exception:
+                # One webhook must not stop the count of all others.
+                log.exception("format_not_counted", extra={"event_id": event.id})
+                continue
             statistics.add(features, event.id, event.received_at)
         statistics.mapping_hash = source.hash
         tx.formats.save(
@@ -113,5 +121,5 @@ def _save_changes(
 
 
 def change_as_dict(change: FormatChange) -> dict[str, Any]:
-    """Return a change for JSON."""
+    """Return a format change as a dictionary for JSON."""
     return {"text": change.text, **dataclasses.asdict(change)}

@@ -72,8 +72,8 @@ REFUSED_REASONS: Final = frozenset(
 #: Why sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejects our API token",
-    "no_clear_answer": "Propexo gives no clear answers",
-    "wrong_path": "Propexo answers as if the address did not exist: PROPEXO_BASE_URL or an ID in "
+    "no_clear_answer": "Propexo does not respond clearly",
+    "wrong_path": "Propexo responds as if the URL did not exist: PROPEXO_BASE_URL or an ID in "
     "communities.yaml is wrong",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "no worker ran for a while, and Propexo's list of writes must be read first, to "
@@ -129,10 +129,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has checked the queue for 1 minute, because it has stopped, hangs or waits",
+        "no worker has checked the queue for 1 minute, because it has stopped, hung or is waiting",
         "Webhooks are stored, but nothing is booked.",
         "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
-        "waits for the right version of the database, restart it with the new version, or run "
+        "is waiting for a database of its own version, restart it with the new version, or run "
         "`adapter migrate`.",
     ),
     "sending_stopped": Condition(
@@ -172,7 +172,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "a source's webhooks no longer contain what its mapping reads, or contain new values",
         "The sender has changed its format. Its leads are held, or are missing this information.",
-        "Run `adapter sources SOURCE`, which proposes an edit of the mapping.",
+        "Run `adapter sources SOURCE`, which suggests an edit of the mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
@@ -460,8 +460,7 @@ def _worker(facts: Facts) -> Iterator[Problem]:
     hung = next((one for one in workers if one.seen_ago < ALIVE), None)
     subject = "No worker has run" if idle is not None else "No worker is running"
     if hung is not None:
-        waits = "has been waiting for the right version of the database"
-        what = waits if hung.is_waiting else "has hung"
+        what = "has waited for the right database version" if hung.is_waiting else "has hung"
         subject = f"The worker on {hung.host} (PID {hung.pid}) {what}"
     sentence = f"{subject}{_since(since, facts.now)}: {_waiting(facts.queue)}."
     yield Problem(code="no_worker", since=since, sentence=sentence)

@@ -104,7 +104,7 @@ class Replays:
         return difference
 
     def _fetch(self, event_id: int) -> None:
-        """Fetch what the mapping needs and could not be fetched before."""
+        """Fetch the documents that an event's mapping needs but that failed to load before."""
         with self._store.statement() as tx:
             event = tx.events.get(event_id)
         source = self._sources.get(event.source) if event else None

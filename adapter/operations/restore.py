@@ -130,7 +130,7 @@ class Restore:
         )
 
     def apply(self, survey: Survey, *, by: str) -> list[Booking]:
-        """Record what was sent, and resume sending. Return the bookings of lost webhooks.
+        """Record all differences and resume sending. Return bookings with lost webhooks.
 
         Raise :class:`NotPossible` if the log is not complete and webhooks are still to be mapped.
         """
@@ -153,7 +153,7 @@ class Restore:
             tx.audit.record("restored", by=by, at=now, detail=detail)
 
     def _check_mapped(self) -> None:
-        """Raise NotPossible if webhooks of the backup would be mapped and sent afterward.
+        """Raise NotPossible if webhooks from before the restore are not mapped yet.
 
         Their leads may have been sent after the backup, and the log would not show it.
         """
@@ -161,12 +161,12 @@ class Restore:
             count = tx.identity.unmapped_events()
         if count:
             raise NotPossible(
-                f"{count} webhooks from before the restore are not mapped yet: start a worker, "
-                "which maps them, and see `adapter events --state received`; then run this again"
+                f"{count} webhooks from before the restore are not mapped yet: start a worker to "
+                "map them, check `adapter events --state received`, and run this command again"
             )
 
     def _record_all_possibly_sent(self, since: dt.datetime) -> None:
-        """Mark all pending bookings unknown, including those mapped since the survey."""
+        """Set all pending bookings to ``unknown``, because they may have been sent."""
         with self._store.statement() as tx:
             bookings = tx.identity.bookings_that_may_be_sent()
         for booking in bookings:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from adapter import tracing
 from adapter.exceptions import AdapterError, ConfigurationError
 from adapter.settings import Settings
 from adapter.store import Database, check_reachable
@@ -14,7 +15,7 @@ Check = Callable[[Settings], object]
 
 def environment_faults(settings: Settings) -> list[str]:
     """Return all errors that would prevent a start, except for missing migrations."""
-    checks = (endpoints.check, check_token, _check_database)
+    checks = (endpoints.check, check_token, _check_traces, _check_database)
     return [line for check in checks for line in _faults_of(check, settings)]
 
 
@@ -23,6 +24,10 @@ def _faults_of(check: Check, settings: Settings) -> Iterator[str]:
         check(settings)
     except AdapterError as exc:
         yield from str(exc).splitlines()
+
+
+def _check_traces(settings: Settings) -> None:
+    tracing.check(settings.traces_url)
 
 
 def _check_database(settings: Settings) -> None:

@@ -58,7 +58,7 @@ def iso_from_parts(value: Any) -> Any:
 
 
 def start_of_range(text: str) -> str:
-    """Return the start of a range such as ``3/14/2026 2:30 - 3:00 PM``, with its AM or PM.
+    """Return the start of a time range, with AM or PM added if only the end has it.
 
     Return any other text unchanged.
     """

@@ -138,7 +138,7 @@ def _items_of_all(values: Iterable[object]) -> list[Any]:
 
 
 def is_index(part: str) -> bool:
-    """Return True for a part that picks an item of a list, unless it is quoted."""
+    """Return True if an unquoted part of a path is a list index, such as 0."""
     return part.isascii() and part.isdigit() and len(part) <= 6
 
 

@@ -147,7 +147,7 @@ def _reread(text: str) -> str:
 
 
 def _kept(text: str) -> Iterator[str]:
-    """Yield the visible characters, and the joiners inside of an emoji such as a family."""
+    """Yield the visible characters, and the joiners within emoji such as a family."""
     for number, character in enumerate(text):
         if _is_kept(character) or (character == _JOINER and _joins(text, number)):
             yield character

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from adapter import tracing
 from adapter.exceptions import (
     NotAuthorized,
     OutcomeUnknown,
@@ -130,7 +131,8 @@ class Propexo:
         """Measure the duration of a request, and count it by its result."""
         started_at, result = time.monotonic(), "no_clear_answer"
         try:
-            yield
+            with tracing.call(f"propexo {operation}"):
+                yield
             result = "ok"
         except UpstreamError as exc:
             result = RESULTS.get(type(exc), result)

@@ -1,4 +1,4 @@
-"""Read a page of Propexo's documentation."""
+"""Download a page of Propexo's documentation."""
 
 import requests
 
@@ -9,7 +9,7 @@ MAX_BYTES = 10 * 1024 * 1024
 
 
 def read_page(url: str) -> str:
-    """Return the text at a URL. Raise ConfigurationError if it cannot be read."""
+    """Return the text at a URL. Raise ConfigurationError if it cannot be downloaded."""
     try:
         with requests.get(url, timeout=TIMEOUT_SECONDS, stream=True) as answer:
             answer.raise_for_status()

@@ -14,6 +14,7 @@ import functools
 import logging
 import os
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -21,7 +22,8 @@ from typing import Any
 
 import flask
 
-from adapter import app, logs, services
+import adapter
+from adapter import app, logs, services, tracing
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
@@ -41,6 +43,8 @@ log = logging.getLogger(__name__)
 
 #: How often each process compares its clock with PostgreSQL's.
 CLOCK_SECONDS = 30.0
+#: Gunicorn ends if a worker exits with this code, because the next one would fail too.
+BOOT_ERROR = 3
 #: A file that forks inherit. The worker that has locked it reports for the main process, which has
 #: no threads, because a fork while another thread holds a lock could hang.
 _reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
@@ -49,15 +53,26 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return the WSGI application of a gunicorn worker."""
+    """Create a gunicorn worker's WSGI application, and log an error if that fails."""
+    try:
+        return _create_app()
+    except Exception:
+        log.critical("process_crashed", exc_info=True)
+        sys.exit(BOOT_ERROR)
+
+
+def _create_app() -> flask.Flask:
     settings, sources = _loaded or (settings_from(), None)
     logs.configure(settings.log_level)
+    logs.log_crashes()
+    tracing.configure(settings.traces_url, adapter.__version__)
     created = app.create_app(settings, DatabaseClock(), sources)
     pipeline = created.extensions["pipeline"]
     refresh = functools.partial(_if_migrated, pipeline, created.extensions["refresh_sources"])
+    save = functools.partial(_if_migrated, pipeline, pipeline.store.save_metrics)
     for name, step, seconds in (
         ("clock", pipeline.sync_clock, CLOCK_SECONDS),
-        ("metrics", pipeline.store.save_metrics, SAVE_SECONDS),
+        ("metrics", save, SAVE_SECONDS),
         ("sources", refresh, REFRESH_SECONDS),
     ):
         arguments = (name, step, seconds, threading.Event())
@@ -67,11 +82,12 @@ def create_app() -> flask.Flask:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save the metrics of a gunicorn worker that ends. Gunicorn calls this function."""
+    """Save the metrics and send the traces of a gunicorn worker before it exits."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):
             pipeline.store.save_metrics()
+    tracing.shut_down()
 
 
 def _report(pipeline: Pipeline) -> None:
@@ -108,6 +124,7 @@ def on_starting(server: Any) -> None:
     name_connections("web")
     settings = settings_from()
     logs.configure(settings.log_level)
+    logs.log_crashes()
     services.log_service_links(settings)
     _load(settings)
     # Gunicorn's own SIGHUP handler shuts down everything if the new workers do not start.

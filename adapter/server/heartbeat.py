@@ -65,7 +65,7 @@ class Heart:
             self._writes.append(time.monotonic() - began)
 
     def _write_seconds(self) -> float | None:
-        """Return the median duration of the latest writes, or None if there are too few."""
+        """Return the median seconds of recent writes, or None if there are too few."""
         is_enough = len(self._writes) * 2 >= (self._writes.maxlen or 0)
         return statistics.median(self._writes) if is_enough else None
 

@@ -24,9 +24,11 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
     try:
         loaded = load()
     except ConfigurationError as exc:
-        part = invalid_part(exc)
+        is_mappings = invalid_part(exc) == "mappings"
         for line in str(exc).splitlines():
-            log.error("%s_invalid", part, extra={"problem": line})  # noqa: TRY400 - the text is enough
+            log.error(  # noqa: TRY400 - the text is enough
+                "mappings_invalid" if is_mappings else "settings_invalid", extra={"problem": line}
+            )
         return None
     log.info("mappings_reloaded")
     return loaded

@@ -52,7 +52,7 @@ class Watchdog:
         if self._left is not None:
             self._left -= 1
             if self._left < 0:
-                log.error("forced_stop")
+                log.warning("forced_stop")
                 self._end(DEAD)
             return
         for part in self._silent:

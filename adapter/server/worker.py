@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from adapter import tracing
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
@@ -171,6 +172,7 @@ class Worker:
             self._threads.shutdown(cancel_futures=True)
             with contextlib.suppress(StoreUnavailable):
                 self._pipeline.store.save_metrics()
+            tracing.shut_down()
 
     def _start_unwatched(self) -> list[threading.Thread]:
         """Start the threads that depend on other systems, which the watchdog does not watch.

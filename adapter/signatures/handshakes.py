@@ -44,7 +44,7 @@ class Handshake:
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Parse the ``handshake:`` setting: a platform's name, ``{ meta: VARIABLE }``, or ``match``.
+    """Parse the ``handshake:`` setting of a mapping. Return None if there is none.
 
     Raise :class:`ConfigurationError` for anything else.
     """

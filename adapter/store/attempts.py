@@ -109,7 +109,7 @@ class Attempts(Statements):
         return tuple(map(attempt_from_row, rows))
 
     def has_accepted_since(self, attempt_id: int) -> bool:
-        """Return True if Propexo has accepted a POST that began after this attempt."""
+        """Return True if Propexo accepted a POST that began after the given attempt."""
         return self._one("accepted_since", id=attempt_id) is not None
 
     def shorten_leases(self, until: dt.datetime) -> None:

@@ -84,7 +84,7 @@ class Events(Statements):
         readable: Collection[str],
         states: Sequence[EventState] = (EventState.RECEIVED,),
     ) -> None:
-        """Store what was fetched for an event, and map the event from ``due_at`` on.
+        """Store an event's fetched documents, and schedule its mapping for ``due_at``.
 
         Do nothing if the event is in another state, or if its payload was erased. Do not encrypt
         the headers in ``readable``.

@@ -1,4 +1,4 @@
-"""Store statistics about the format of each source's webhooks, and the changes in it."""
+"""Store statistics about the format of each source's webhooks, and detected changes."""
 
 from collections.abc import Iterable, Sequence
 
@@ -11,10 +11,10 @@ from adapter.store.rows import Row, event_from_row
 
 
 class Formats(Statements):
-    """Reads and writes statistics about formats within a transaction."""
+    """Reads and writes statistics about webhook formats within a transaction."""
 
     def next_events(self, limit: int) -> list[Event] | None:
-        """Return the next events to count, and move on. Return None if there are none.
+        """Return the next uncounted events and mark them as counted, or None if none are left.
 
         Events without a readable payload are left out. Until the transaction ends, no other
         process counts.
@@ -29,7 +29,7 @@ class Formats(Statements):
         return self._readable(row for row in rows if row["kept"] == "all")
 
     def events_since(self, source: str, first_id: int, *, limit: int) -> list[Event]:
-        """Return a source's readable events from an ID on, oldest first."""
+        """Return a source's readable events from an ID onward, oldest first."""
         rows = self._all("events_since", source=source, first_id=first_id, limit=limit)
         return self._readable(rows)
 
@@ -43,7 +43,7 @@ class Formats(Statements):
         return events
 
     def counts(self, sources: Sequence[str]) -> tuple[list[Row], list[Row]]:
-        """Return the numbers of webhooks of these sources, and their features."""
+        """Return the stored counts of webhooks and of their features for some sources."""
         return (
             self._all("format_counts", sources=list(sources)),
             self._all("format_features", sources=list(sources)),
@@ -58,7 +58,7 @@ class Formats(Statements):
         mapping_hash: str,
         features: Sequence[Row],
     ) -> None:
-        """Store a source's numbers and the features that have changed."""
+        """Store a source's counts of webhooks, and the features whose counts have changed."""
         self._run(
             "save_format_counts",
             source=source,
@@ -70,12 +70,12 @@ class Formats(Statements):
             self._run("save_format_features", source=source, features=Jsonb(list(features)))
 
     def replace_changes(self, source: str, changes: Sequence[Row]) -> None:
-        """Store the current changes of a source's format instead of the earlier ones."""
+        """Replace the recorded format changes of a source with the current ones."""
         self._run("delete_format_changes", source=source)
         if changes:
             self._run("save_format_changes", source=source, changes=Jsonb(list(changes)))
 
     def changes(self, sources: Iterable[str]) -> tuple[FormatChange, ...]:
-        """Return the changes of format of these sources."""
+        """Return the recorded format changes of some sources."""
         rows = self._all("all_format_changes", sources=list(sources))
         return tuple(FormatChange(**row | {"kind": FormatKind(row["kind"])}) for row in rows)

@@ -52,7 +52,7 @@ class Identity(Statements):
         return LastRun(**row) if row else None
 
     def is_unchanged(self, last: LastRun | None) -> bool:
-        """Return True if nothing has changed since ``last`` was read. Lock it if so."""
+        """Lock the row if it still equals ``last``. Return False if it has changed."""
         if last is None:
             return self.last_run() is None
         values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}
@@ -84,7 +84,7 @@ class Identity(Statements):
         return [booking_from_row(row) for row in self._all("bookings_that_may_be_sent")]
 
     def unmapped_events(self) -> int:
-        """Return how many events that arrived before the restore was noticed are not mapped."""
+        """Return the number of unmapped events that arrived before the restore was detected."""
         row = self._one("unmapped_events")
         return int(row["events"]) if row else 0
 

@@ -40,6 +40,13 @@ class Metric:
     #: The possible values of each label. None: the names of the sources.
     labels: Mapping[str, tuple[str, ...] | None] = dataclasses.field(default_factory=dict)
     buckets: tuple[float, ...] = ()
+    #: The names of the buckets, including the one without a limit.
+    samples: tuple[str, ...] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Format the bucket limits once, because they are needed for every request."""
+        names = (*(f"{limit:g}" for limit in self.buckets), REST)
+        object.__setattr__(self, "samples", names)
 
 
 WEBHOOKS: Final = Metric(
@@ -120,8 +127,7 @@ class Meter:
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
         """Add a duration in seconds to a histogram."""
-        at = bisect.bisect_left(metric.buckets, seconds)
-        bucket = f"{metric.buckets[at]:g}" if at < len(metric.buckets) else REST
+        bucket = metric.samples[bisect.bisect_left(metric.buckets, seconds)]
         with self._lock:
             self._values[metric.name, labels, bucket] += 1
             self._values[metric.name, labels, SUM] += seconds

@@ -210,7 +210,7 @@ class RateLimiter(Statements):
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> int:
-        """Count a POST without a clear response.
+        """Count a POST without a clear response, and stop sending after too many in a row.
 
         Return the number of failures in a row if sending stops because of it, or 0.
         """

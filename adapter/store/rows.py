@@ -121,4 +121,4 @@ def attempt_from_row(row: Row) -> Attempt:
     """Create an attempt from a database row."""
     outcome = row["outcome"]
     parsed = {"outcome": AttemptOutcome(outcome) if outcome else None, "kind": Kind(row["kind"])}
-    return Attempt(**_known(Attempt, row) | parsed)
+    return Attempt(**_known(Attempt, {"event_id": None} | row) | parsed)

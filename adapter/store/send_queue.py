@@ -56,7 +56,7 @@ class SendQueue(Statements):
         return booking_from_row(row) if row else None
 
     def longest_due(self, now: dt.datetime, late: dt.datetime) -> Booking | None:
-        """Lock and return the booking that has been due longest, or None."""
+        """Lock and return the booking that has been due the longest, or None."""
         row = self._one("longest_due", now=now, late=late)
         return booking_from_row(row) if row else None
 

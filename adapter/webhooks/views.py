@@ -16,10 +16,12 @@ import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
+from adapter import tracing
 from adapter.exceptions import LimitReached, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
+from adapter.store import Database
 from adapter.store.meter import ACKNOWLEDGE
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.dedupe import Receipt
@@ -103,13 +105,26 @@ def receive(source: str) -> Answer | Response:
     if answer := handshake_answer(endpoint, verified):
         return text_response(source, answer)
     receipt = services.receiver.store(verified)
-    services.receiver.database.meter.observe(ACKNOWLEDGE, time.monotonic() - started_at)
+    _record(services.receiver.database, source, receipt, time.monotonic() - started_at)
     if endpoint.respond is None:
         return acknowledgement(receipt)
     deadline = started_at + endpoint.respond.wait_seconds
     database = services.receiver.database
     outcome = wait_for_outcome(receipt, endpoint, database, services.waiter, deadline)
     return render_response(endpoint, outcome, verified.request)
+
+
+def _record(database: Database, source: str, receipt: Receipt, seconds: float) -> None:
+    """Record a stored webhook in the metrics and traces."""
+    database.meter.observe(ACKNOWLEDGE, seconds)
+    tracing.received(
+        database.hash_key(),
+        receipt.event_id,
+        seconds,
+        is_first=not receipt.is_duplicate,
+        source=source,
+        outcome=_outcome(receipt),
+    )
 
 
 def handshake_answer(endpoint: Endpoint, verified: Verified) -> handshakes.Answer | None:
@@ -134,8 +149,11 @@ def acknowledgement(receipt: Receipt) -> Answer:
 
     The status is always 200, because some senders treat any other status, even 202, as a failure.
     """
-    word = "duplicate" if receipt.is_duplicate else "accepted"
-    return {"event": receipt.event_id, "status": word}, 200
+    return {"event": receipt.event_id, "status": _outcome(receipt)}, 200
+
+
+def _outcome(receipt: Receipt) -> str:
+    return "duplicate" if receipt.is_duplicate else "accepted"
 
 
 def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:

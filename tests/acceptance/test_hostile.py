@@ -38,6 +38,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Target:
         secrets=secrets_of(sources),
         propexo_secret=SECRET,
         metrics_token=SECRET,
+        api_token=SECRET,
     )
 
 

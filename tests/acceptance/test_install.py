@@ -79,11 +79,13 @@ def running(
 # the wheel -------------------------------------------------------------------------------------
 
 
-def test_the_wheel_has_every_file_of_the_package_and_of_the_mappings(venv: Path) -> None:
+def test_the_wheel_has_every_file_of_the_package_the_mappings_and_ops(venv: Path) -> None:
     (installed,) = venv.glob("lib/*/site-packages/adapter")
-    mappings = {Path("mappings") / file for file in files_below(ROOT / "mappings")}
+    added = {
+        Path(folder) / file for folder in ("mappings", "ops") for file in files_below(ROOT / folder)
+    }
 
-    assert files_below(installed) == files_below(ROOT / "adapter") | mappings
+    assert files_below(installed) == files_below(ROOT / "adapter") | added
 
 
 def test_the_installed_demo_runs_in_an_empty_folder(adapter_command: str, tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_nothing_of_a_payload_reaches_the_log(
 
     log = capfd.readouterr().err
     assert all(line.startswith('{"at": ') for line in log.splitlines())
-    assert '"event": "gunicorn.error:reap_workers:' in log
+    assert '"logger": "gunicorn.error", "event": "library_message", "where": "reap_workers:' in log
     assert "webhook_stored" in log
     assert "webhook_rejected" in log
     for secret in ("secret.person", "RF-log", "bad-signature", *SECRETS.values()):

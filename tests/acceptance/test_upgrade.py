@@ -26,6 +26,7 @@ from tests.adapter_process import ADAPTER, SECRETS, kept_environ
 from tests.bundled_web import is_up
 from tests.databases import temporary_database
 from tests.paths import MAPPINGS, ROOT
+from tests.pooler import needs_pgbouncer, running_pgbouncer
 from tests.ports import free_port
 from tests.sandbox_client import SandboxClient, running_sandbox
 from tests.senders import sending, surname
@@ -107,16 +108,22 @@ def deployed(database: str, upstream: SandboxClient, code: Path) -> Iterator[Dep
         deployment.stop_all()
 
 
+@pytest.mark.parametrize(
+    "is_pooled", [False, pytest.param(True, marks=needs_pgbouncer)], ids=["direct", "pgbouncer"]
+)
 def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
-    postgres: EmbeddedServer, old: Path, tmp_path: Path
+    postgres: EmbeddedServer, old: Path, tmp_path: Path, is_pooled: bool
 ) -> None:
+    """The old version does not work with PgBouncer, so there, the present one is replaced."""
+    old = ROOT if is_pooled else old
     with (
         running_sandbox(limit_per_minute=1_000_000) as upstream,
         temporary_database(postgres) as database,
     ):
         migrate(database, old)
         with (
-            deployed(database, upstream, old) as deployment,
+            running_pgbouncer(database) if is_pooled else contextlib.nullcontext(database) as url,
+            deployed(url, upstream, old) as deployment,
             running_nginx(tmp_path, *deployment.ports) as nginx,
         ):
 

@@ -45,6 +45,7 @@ from tests.paths import MAPPINGS
 from tests.ports import free_port
 from tests.rows import new_event
 from tests.sandbox_client import SandboxClient, running_sandbox
+from tests.webhook_receiver import running_receiver
 
 SECRETS = {
     "RENTFEED_SECRET": "a-secret-of-rentfeed",
@@ -220,7 +221,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         "database", Status.FAULT, "a newer version: it has 9999_newer.sql", "upgrade",
     ),
     "the role may only read": (
-        without_role_rights, "database", Status.FAULT, "role reader may not use", "GRANT",
+        without_role_rights, "database", Status.FAULT, "role reader cannot use", "GRANT",
     ),
     "PostgreSQL is read-only": (
         alter_database("SET default_transaction_read_only = on"),
@@ -320,6 +321,30 @@ def test_it_writes_nothing(installation: Installation) -> None:
     installation.found()
     installation.sql("SELECT pg_stat_force_next_flush()")
     assert counts() == before
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "text"),
+    [
+        (405, Status.OK, "can be reached"),
+        (501, Status.OK, "can be reached"),
+        (502, Status.WARNING, "responds with HTTP 502"),
+        (404, Status.FAULT, "responds with HTTP 404"),
+        (None, Status.FAULT, "cannot be reached: Connection refused"),
+    ],
+)
+def test_the_receiver_of_status_webhooks_is_checked_without_a_webhook(
+    installation: Installation, answer: int | None, status: Status, text: str
+) -> None:
+    with running_receiver() as receiver:
+        receiver.head_status = answer or 0
+        url = receiver.url if answer else f"http://{CLOSED_PORT}"
+        installation.environ["ADAPTER_STATUS_WEBHOOK_URL"] = f"{url}/secret-path"
+        installation.environ["ADAPTER_STATUS_WEBHOOK_SECRET"] = "whsec_" + "MDEy" * 8
+        (found,) = (one for one in installation.found() if one.area == "status webhooks")
+        assert receiver.requests == []
+    assert (found.status, text in found.text) == (status, True), found
+    assert "secret-path" not in found.text
 
 
 # --- one check does not affect the others -------------------------------------------------

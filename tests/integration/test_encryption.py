@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from cryptography.fernet import Fernet
 
 from adapter.app import create_app
-from adapter.cli import commands
+from adapter.cli import commands, output
 from adapter.exceptions import KeyMissing
 from adapter.models import BookingState, EventState, WebhookRequest
 from adapter.operations import readmit
@@ -409,3 +409,15 @@ def test_commands_list_what_they_skip_and_exit_with_1(
         assert run.exit_code == 1
         assert skipped in run.output
         assert f"1 rejected requests: {lost.rejection}\n" in run.output
+
+
+def test_progress_is_one_line_where_no_terminal_shows_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with output.progress() as show:
+        show("stored again: 500")
+        show("stored again: 1,000")
+    with output.progress():
+        pass
+
+    assert capsys.readouterr().err == "stored again: 1,000\n"

@@ -7,6 +7,7 @@ import pytest
 
 from adapter.mapping.registry import load_text
 from adapter.models import FormatChange, FormatKind
+from adapter.operations import format_watch
 from adapter.operations.health import verdict_of
 from tests.harness import Harness
 from tests.integration.test_metrics import client, values
@@ -133,3 +134,18 @@ def test_metrics_show_the_number_of_changes(harness: Harness, changed: list[int]
     opened = client(harness, metrics_token="open sesame")
     with opened.application.extensions["pipeline"].store:
         assert values(opened)["adapter_format_changes", "rentfeed"] == 1.0
+
+
+def test_a_webhook_that_cannot_be_described_does_not_stop_the_count(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails_once(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        raise RecursionError
+
+    monkeypatch.setattr(format_watch, "profile_of", fails_once)
+    received(harness, *map(lead, range(3)))
+    with harness.pipeline.store.transaction() as tx:
+        (row,), _ = tx.formats.counts(["rentfeed"])
+    assert row["events"] == 2
+    assert "format_not_counted" in caplog.text

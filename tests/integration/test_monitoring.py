@@ -209,12 +209,14 @@ def test_a_worker_that_waits_for_a_migration_does_not_seem_to_hang(
     with Database(fresh_database, size=8) as opened:
         harness = Harness(opened, upstream)
         with Worker(harness.pipeline).running():
+            looked = "SELECT id FROM processes WHERE looked_at IS NOT NULL"
+            wait_until(lambda: execute(harness, looked), "it has looked")
             run_sql(fresh_database, "INSERT INTO migrations (name) VALUES ('9999_newer.sql')")
             waiting = "SELECT id FROM processes WHERE is_waiting"
             wait_until(lambda: execute(harness, waiting), "its heartbeat says so")
         age_processes(harness, 20)
         execute(harness, "UPDATE processes SET looked_at = looked_at - interval '60 s'")
-        assert "waiting for the right version" in problems(harness)["no_worker"].sentence
+        assert "has waited for the right" in problems(harness)["no_worker"].sentence
 
 
 def test_a_machine_whose_clock_differs_is_reported_although_its_worker_follows_postgresql(

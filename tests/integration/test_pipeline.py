@@ -402,7 +402,7 @@ def test_a_crash_while_sending_is_unknown_until_a_late_response(harness: Harness
     assert harness.booking(booking.id).state is BookingState.SUBMITTED
 
 
-def test_a_booking_left_unknown_by_a_crash_is_logged_as_an_error(
+def test_a_booking_left_unknown_by_a_crash_is_logged_and_searched_for(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Also if the crash came before the first byte: this is unknowable and needs review."""
@@ -415,7 +415,7 @@ def test_a_booking_left_unknown_by_a_crash_is_logged_as_an_error(
     (line,) = [record for record in caplog.records if record.message == "booking_unknown"]
     facts = vars(line)
     assert (line.levelname, facts["booking_id"], facts["why"]) == (
-        "ERROR",
+        "WARNING",
         booking.id,
         "sender_lost",
     )

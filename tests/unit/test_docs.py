@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from docs import generate
+from docs import generate, log_events
 from tests.paths import ROOT
 from tools import pictures
 
@@ -19,6 +19,19 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github
 @pytest.mark.parametrize("page", generate.PAGES, ids=lambda page: page.name)
 def test_the_generated_parts_are_up_to_date(page: Path) -> None:
     assert generate.regenerated(page.read_text()) == page.read_text(), "run `make docs`"
+
+
+def test_each_event_in_the_code_is_described_and_no_other() -> None:
+    found = log_events.events_in_code()
+
+    assert found.keys() == log_events.EVENTS.keys()
+    assert [name for name in found if not re.fullmatch(r"[a-z]+(_[a-z]+)+|erased", name)] == []
+
+
+def test_what_needs_nobody_is_not_an_error() -> None:
+    for name, levels in log_events.events_in_code().items():
+        needs_nobody = log_events.EVENTS[name][1] == log_events.NOTHING
+        assert not (needs_nobody and levels & {"error", "critical"}), name
 
 
 def test_the_readme_fits_on_a_few_screens() -> None:

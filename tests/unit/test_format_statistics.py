@@ -178,6 +178,23 @@ def test_a_profile_contains_no_value_of_the_webhook() -> None:
         assert value not in text
 
 
+def test_a_sender_with_ever_new_keys_and_values_fills_no_table() -> None:
+    traffic = Traffic("rentfeed")
+    for number in range(400):
+        word = "".join(chr(ord("a") + int(digit)) for digit in f"{number:03}")
+        body = copy.deepcopy(traffic.body) | {f"key {word}": "x"}
+        body["tour"]["type"] = f"type {word}"
+        traffic.send(body)
+    kinds = [feature.kind for feature in traffic.statistics.counts]
+    assert kinds.count(FormatKind.LEAF) == 300
+    assert kinds.count(FormatKind.VALUE) == 200
+    for _ in range(8):
+        body = copy.deepcopy(traffic.body)
+        renamed(body)
+        traffic.send(body)
+    assert "tour.time" in [one.name for one in traffic.changes()]
+
+
 @pytest.mark.parametrize(
     ("count", "gap", "is_reported"),
     [

@@ -73,3 +73,9 @@ def test_the_gallery_is_not_in_use() -> None:
     in_use = registry.load(GALLERY.parent, Policy())
 
     assert {entry.name for entry in entries(GALLERY, Policy())}.isdisjoint(in_use)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_mapping_that_knows_cancellations_tests_one(file: Path) -> None:
+    data = document_from_file(file)[0].data
+    assert any("cancellation" in test for test in data["tests"]) is ("cancellation" in data)

@@ -301,8 +301,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "no_worker",
         with_processes(process(looked_ago=MINUTE, is_waiting=True)),
         (
-            "The worker on app1 (PID 4711) has been waiting for the right version of the "
-            "database since 17:59 UTC (60 s ago): nothing is waiting yet."
+            "The worker on app1 (PID 4711) has waited for the right database version since "
+            "17:59 UTC (60 s ago): nothing is waiting yet."
         ),
         with_processes(process(looked_ago=MINUTE - SECOND, is_waiting=True)),
     ),

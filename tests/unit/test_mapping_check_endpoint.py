@@ -169,3 +169,24 @@ def test_a_file_with_another_extension_is_reported(tmp_path: Path) -> None:
     (tmp_path / "portal.yml").write_text("")
     (found,) = (str(problem) for problem in registry.check([tmp_path], Policy()))
     assert found.endswith("portal.yml:1:1: file: is not loaded: rename it to portal.yaml")
+
+
+@pytest.mark.parametrize(
+    ("respond", "message"),
+    [
+        ("say: { es: { booked: Hola } }", "is never used: add 'language: <path"),
+        ("language: contact.name\n  say: { es: { boked: Hola } }", "did you mean 'booked'?"),
+        ("language: contact.name\n  say: { es: Hola }", "must be lines such as"),
+        ("language: contact.name\n  say: { fr: { held: '{x}' } }", "{x} is not a placeholder"),
+        ("language: contact.nmae", "'contact.nmae' is not in any sample payload; did you mean"),
+        ("language: contact.name\n  say: { es: { booked: Hola }, held: Hold }", None),
+    ],
+)
+def test_messages_in_languages_are_checked(
+    tmp_path: Path, respond: str, message: str | None
+) -> None:
+    shutil.copytree(MAPPINGS, tmp_path / "m")
+    file = tmp_path / "m/rentfeed.yaml"
+    file.write_text(file.read_text() + f"\nrespond:\n  wait: 8s\n  {respond}\n")
+    problems = [str(one) for one in registry.check([file], Policy())]
+    assert any(message in one for one in problems) if message else problems == [], problems

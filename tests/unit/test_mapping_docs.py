@@ -1,11 +1,16 @@
 """Check that the mapping page and schema match the code."""
 
 import json
+import re
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
+import click.testing
 import pytest
 
+from adapter.cli import commands
 from adapter.mapping import registry
 from adapter.mapping.authoring import json_schema
 from adapter.mapping.loader.schema import Sections
@@ -88,3 +93,42 @@ def test_the_mapping_on_the_page_passes_check(tmp_path: Path) -> None:
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples/acme.json").write_text(json.dumps(sample))
     assert [str(one) for one in registry.check([tmp_path], Policy())] == []
+
+
+def test_the_first_mapping_works_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = PAGE.split("## Your first mapping")[1].split("## ")[0]
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "mappings", tmp_path / "mappings")
+    Path("tour.json").write_text(steps.split("```json\n")[1].split("```")[0])
+
+    def run(command: str) -> click.testing.Result:
+        assert f"`adapter {command}`" in steps
+        return click.testing.CliRunner().invoke(commands, command.split())
+
+    assert run("new example tour.json").exit_code == 0
+    known, new_lines = (
+        Path("mappings/communities.yaml"),
+        steps.split("```yaml\n")[1].split("```")[0],
+    )
+    text = known.read_text()
+    for line in textwrap.dedent(new_lines).splitlines():
+        old = re.search(rf"(?m)^  {line.split(':')[0]}:.*(?:\n    .*)*", text)
+        assert old is not None
+        text = text.replace(old[0], f"  {line}", 1)
+    known.write_text(text)
+    mapped = run("map example tour.json --now 2026-03-01T12:00:00Z")
+    assert "starts at: 2026-03-14 14:30 America/Denver" in mapped.stdout
+    draft = Path("mappings/example.yaml")
+    lines = [line for line in draft.read_text().splitlines() if "TODO" in line][1:]
+    assert [line.strip().partition(":")[0] for line in lines] == [
+        "signature",
+        "dedupe",
+        "expect_some",
+    ]
+    fixed = draft.read_text().replace(lines[0], "signature: { scheme: none }")
+    fixed = fixed.replace(lines[1], "dedupe: id").replace("last_name: TODO", "last_name: Okafor")
+    draft.write_text(fixed)
+    checked = run("check example")
+    assert (checked.exit_code, checked.output) == (0, "mappings/example.yaml: no errors\n")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from adapter.mapping.renter_language import IN_SPANISH, SENTENCES, language_from_text
 from adapter.mapping.respond import (
-    SENTENCES,
     Reader,
     RequestValues,
     Respond,
@@ -214,7 +214,7 @@ def test_each_state_has_a_sentence_for_the_renter(state: str, sentence: str) -> 
 
 
 def test_every_outcome_has_a_sentence_for_the_renter() -> None:
-    assert set(Outcome) <= SENTENCES.keys()
+    assert set(Outcome) <= SENTENCES.keys() == IN_SPANISH.keys()
 
 
 def test_only_what_is_booked_is_called_booked() -> None:
@@ -240,6 +240,72 @@ def test_a_sentence_is_one_line_and_safe_wherever_it_stands() -> None:
 
     body, _ = reply(nasty_one | {"xml": "<Message>{say}</Message>"}, nasty())
     assert ET.fromstring(body).text == '"}<Say>&amp; {event}  new line'
+
+
+# --- the renter's language
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        *(("es", "es"), ("es-MX", "es"), ("ES_419", "es"), (" Español ", "es"), ("spanish", "es")),
+        *(("es-MX,es;q=0.9,en;q=0.8", "es"), ("en-US", "en"), ("English", "en"), ("fr", "fr")),
+        *(
+            ("", "en"),
+            ("estonian", "en"),
+            ("klingon", "en"),
+            ("{{lang}}", "en"),
+            ("x" * 9999, "en"),
+        ),
+    ],
+)
+def test_a_language_has_many_names(text: str, code: str) -> None:
+    assert language_from_text(text) == code
+
+
+def in_language(text: str, outcome: str = "booked", **say: Any) -> str:
+    section = {"language": ["call.locale", "locale"], "say": say, "text": "{say}"}
+    return reply(section, of(outcome), RequestValues(read=reader(locale=text)))[0]
+
+
+def test_the_message_is_in_the_renters_language() -> None:
+    assert in_language("es-US") == (
+        "Su visita del sábado 14 de marzo a las 2:30 p. m. está confirmada."
+    )
+    assert in_language("") == "You are booked for Saturday, March 14 at 2:30 PM."
+    assert in_language("tlh") == "You are booked for Saturday, March 14 at 2:30 PM."
+    assert in_language("es", "failed").startswith("No pudimos")
+
+
+def test_a_mapping_has_messages_in_other_languages() -> None:
+    say: dict[str, Any] = {
+        "booked": "See you!",
+        "es": {"booked": "¡Nos vemos el {booking.starts_at}!"},
+        "fr": {"booked": "À bientôt : {booking.starts_at}"},
+    }
+    assert in_language("en", **say) == "See you!"
+    assert in_language("es", **say) == "¡Nos vemos el sábado 14 de marzo a las 2:30 p. m.!"
+    assert in_language("fr", **say) == "À bientôt : 2026-03-14, 2:30 PM"
+    assert in_language("fr", "held", **say).startswith("We have your request")
+    assert in_language("es", "held", **say).startswith("Recibimos")
+
+
+def test_the_language_of_an_item_is_that_of_its_webhook() -> None:
+    request = RequestValues(items=[(reader(**{"call.locale": "es"}), True)])
+    section = {"language": ["call.locale"], "json": [{"each": {"said": "{say}"}}, "{say}"]}
+    said = json.loads(reply(section, of("booked"), request)[0])
+    assert said[0]["said"] == said[1] == in_language("es")
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (AT - dt.timedelta(hours=1), "sábado 14 de marzo a la 1:30 p. m."),
+        (AT + dt.timedelta(hours=9, minutes=35), "domingo 15 de marzo a las 12:05 a. m."),
+    ],
+)
+def test_a_tour_time_in_spanish(at: dt.datetime, words: str) -> None:
+    assert format_tour_time(at, "America/Denver", "es") == words
 
 
 # --- values from the webhook itself

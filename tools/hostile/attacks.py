@@ -184,6 +184,7 @@ class Target:
     cookie: str = ""
     csrf: str = ""
     metrics_token: str = ""
+    api_token: str = ""
     propexo_secret: str = ""
     #: The newest acknowledged event.
     last_event: int = 1
@@ -648,6 +649,22 @@ def metrics(rng: random.Random, target: Target) -> Attack:
     )
 
 
+def lead_api(rng: random.Random, target: Target) -> Attack:
+    """Draw a request to the API, with a hostile query or ID, and often with a wrong token."""
+    is_proved = rng.random() < 0.7
+    wrong = ("", MARK, "Bearer", f"Basic {MARK}", "Bearer " + "a" * 5000)
+    token = f"Bearer {target.api_token}" if is_proved else rng.choice(wrong)
+    headers = [("Host", target.host), ("Authorization", token), ("Connection", "close")]
+    chosen = rng.sample(("state", "source", "since", "limit", "cursor", "search", MARK), 3)
+    query = urllib.parse.urlencode({name: rng.choice(QUERIES) for name in chosen})
+    key = rng.choice(
+        (str(max(1, target.last_event - rng.randrange(300))), "9" * 40, "%00", "..%2f")
+    )
+    path = rng.choice((f"/api/leads?{query}", f"/api/leads/{key}", "/api/openapi.json", "/api/x"))
+    data = http(rng.choice(("GET", "GET", "HEAD", "POST", "OPTIONS")), path, headers)
+    return _attack(data, is_answered=True, is_proved=is_proved)
+
+
 def propexo(rng: random.Random, target: Target) -> Attack:
     """Draw a webhook that claims to come from Propexo."""
     kind, body = rng.choice(BOMBS)(rng)
@@ -686,5 +703,6 @@ KINDS: Mapping[Callable[[random.Random, Target], Attack], int] = {
     console_stranger: 6,
     console_user: 6,
     metrics: 2,
+    lead_api: 4,
     propexo: 2,
 }

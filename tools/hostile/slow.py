@@ -2,9 +2,9 @@
 
 import random
 import socket
-import threading
 import time
-from typing import Self
+
+from tools.hostile.background import Background
 
 DRIPPING = 64
 SILENT_PER_SECOND = 16
@@ -14,47 +14,40 @@ _TICK_SECONDS = 0.25
 _HEAD = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
 
 
-class SlowSenders:
+class SlowSenders(Background):
     """64 connections that send a byte four times a second, and 16 new silent ones each second."""
 
     def __init__(self, port: int, seed: int) -> None:
+        super().__init__(_TICK_SECONDS)
         self._port = port
         self._rng = random.Random(f"{seed}:slow")
-        self._ended = threading.Event()
         self._dripping: list[tuple[socket.socket, bytes, int]] = []
         self._silent: list[tuple[socket.socket, float]] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
         #: How many connections were opened.
         self.opened = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+    def __exit__(self, *args: object) -> None:
+        super().__exit__(*args)
         for sock in [*(sock for sock, _, _ in self._dripping), *(sock for sock, _ in self._silent)]:
             sock.close()
 
-    def _run(self) -> None:
-        while not self._ended.wait(_TICK_SECONDS):
-            self._dripping = [one for one in map(self._drip, self._dripping) if one]
-            while len(self._dripping) < DRIPPING and (sock := self._connect()):
-                parts = (
-                    _HEAD,
-                    _HEAD + b"X: y\r\n\r\n",
-                    b"G",
-                    _HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
-                )
-                self._dripping.append((sock, self._rng.choice(parts) + b"1" * 4_000, 0))
-            now = time.monotonic()
-            for _ in range(round(SILENT_PER_SECOND * _TICK_SECONDS)):
-                if sock := self._connect():
-                    self._silent.append((sock, now + _SILENT_SECONDS))
-            for sock, _ in (one for one in self._silent if one[1] < now):
-                sock.close()
-            self._silent = [one for one in self._silent if one[1] >= now]
+    def step(self) -> None:
+        self._dripping = [one for one in map(self._drip, self._dripping) if one]
+        while len(self._dripping) < DRIPPING and (sock := self._connect()):
+            parts = (
+                _HEAD,
+                _HEAD + b"X: y\r\n\r\n",
+                b"G",
+                _HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+            )
+            self._dripping.append((sock, self._rng.choice(parts) + b"1" * 4_000, 0))
+        now = time.monotonic()
+        for _ in range(round(SILENT_PER_SECOND * _TICK_SECONDS)):
+            if sock := self._connect():
+                self._silent.append((sock, now + _SILENT_SECONDS))
+        for sock, _ in (one for one in self._silent if one[1] < now):
+            sock.close()
+        self._silent = [one for one in self._silent if one[1] >= now]
 
     def _connect(self) -> socket.socket | None:
         sock = socket.socket()

@@ -47,6 +47,7 @@ class Stage:
         self.password = secret_for("PASSWORD")
         own = {"ADAPTER_METRICS_TOKEN": secret_for("METRICS")}
         own["PROPEXO_WEBHOOK_SECRET"] = secret_for("PROPEXO")
+        own["ADAPTER_API_TOKEN"] = secret_for("API")
         self.upstream = SandboxClient(f"http://127.0.0.1:{free_port()}")
         self.port = free_port()
         self.target = Target(
@@ -55,6 +56,7 @@ class Stage:
             samples=mapping_samples(sources),
             secrets=self.secrets,
             metrics_token=own["ADAPTER_METRICS_TOKEN"],
+            api_token=own["ADAPTER_API_TOKEN"],
             propexo_secret=own["PROPEXO_WEBHOOK_SECRET"],
         )
         #: Texts that must not be in any output.

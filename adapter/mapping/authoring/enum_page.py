@@ -1,4 +1,4 @@
-"""Find Propexo's words for enums in its OpenAPI file or in a Markdown page of its documentation."""
+"""Find Propexo's spelling of enum values in its OpenAPI file or documentation."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ MAX_REFERENCES: Final = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Enum:
-    """A setting for one field."""
+    """A setting that maps our values of an enum field to Propexo's spellings."""
 
     variable: str
     #: Propexo's word for each of ours.
@@ -53,14 +53,14 @@ class Enum:
 
     @property
     def text(self) -> str:
-        """The setting, as in a file with environment variables."""
+        """The setting as it would be written in a file with environment variables."""
         return (
             f"{self.variable}={','.join(f'{ours}={one}' for ours, one in self.spellings.items())}"
         )
 
 
 def enums_in(text: str) -> list[Enum]:
-    """Return the settings for the enums that a page or an OpenAPI file lists."""
+    """Return a setting for each enum field that a web page or an OpenAPI file lists."""
     documents = [one for part in (text, *_blocks(text)) for one in _data(part)]
     found: dict[str, list[str]] = {}
     for field in VARIABLES:
@@ -87,7 +87,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _data(text: str) -> Iterator[Any]:
-    """Yield the data of a JSON or YAML text, if it is an object."""
+    """Parse a text as JSON or YAML, and yield the result if it is an object."""
     try:
         data = json.loads(text) if text.lstrip()[:1] == "{" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError):
@@ -97,7 +97,7 @@ def _data(text: str) -> Iterator[Any]:
 
 
 def _from_openapi(document: Any, field: str) -> Iterator[str]:
-    """Yield the words of all schemas of properties or parameters with the field's name."""
+    """Yield the enum values of all properties and parameters with a field's name."""
     for schema in _schemas(document, field, 0):
         yield from _words_of(document, schema, MAX_REFERENCES)
 
@@ -139,7 +139,7 @@ def _resolved(document: Any, reference: str) -> Any:
 
 
 def _from_markdown(text: str, field: str) -> list[str]:
-    """Return the quoted words beside the field's name: in its line, or in the list below it."""
+    """Return the quoted words next to a field's name in Markdown, or in the list below it."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         if not re.search(rf"(?<!\w){field}(?!\w)", line):

@@ -7,6 +7,7 @@ from marshmallow import Schema, fields, validate
 
 from adapter.mapping.loader import schema
 from adapter.mapping.loader.compile_sections import READERS
+from adapter.mapping.renter_language import LANGUAGE
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.parsing.body import KINDS
 from adapter.propexo.appointment import TARGETS
@@ -78,6 +79,7 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
         schema.KeyParts,
         lambda _: {"anyOf": [TEXT, {"type": "array", "items": TEXTS, "minItems": 1}]},
     ),
+    (schema.SayTexts, lambda _: _say()),
     (schema.BodyKinds, lambda _: _or_list({"enum": [*KINDS]})),
     (schema.Texts, lambda _: TEXTS),
     (fields.Dict, lambda field: _map(_from_field(field.value_field) if field.value_field else {})),
@@ -91,6 +93,11 @@ SHAPES: Final[Sequence[tuple[type, Callable[[Any], dict[str, Any]]]]] = (
     (fields.Url, lambda _: {**TEXT, "format": "uri"}),
     (fields.String, lambda _: TEXT),
 )
+
+
+def _say() -> dict[str, Any]:
+    by_outcome = _from_schema(schema.SaySection())
+    return {**by_outcome, "patternProperties": {f"^{LANGUAGE.pattern[:-2]}$": by_outcome}}
 
 
 def _or_list(one: dict[str, Any]) -> dict[str, Any]:

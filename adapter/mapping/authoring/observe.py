@@ -80,7 +80,7 @@ def read(data: Any, path: str) -> Any:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Add the query's parameters to a body under the name by which a mapping reads them."""
+    """Add the query parameters to a JSON body as ``query``, as mappings read them."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -219,7 +219,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _with_lists(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Merge ``a.b`` into ``a.0.b``, which also reads a single object that is not in a list."""
+    """Merge the values of a path such as ``a.b`` into those of ``a.0.b``, if both occur."""
     merged = dict(values)
     for path, column in values.items():
         plain = path.replace(".0.", ".")

@@ -1,4 +1,4 @@
-"""Build the URLs under ``fetch:`` from a webhook's values, and read the documents they return."""
+"""Build URLs from a webhook's values, and read the documents that were fetched from them."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ DOCUMENT: Final = "json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FetchReader:
-    """A name under ``fetch:``, whose value is the JSON document at a URL."""
+    """Reads a JSON document that was fetched from a URL, for a name under ``fetch:``."""
 
     #: Pairs of literal text and the path of the value that follows.
     pieces: Sequence[tuple[str, Path | None]]
@@ -31,21 +31,21 @@ class FetchReader:
 
     @property
     def path(self) -> Path:
-        """The first path in the URL, which decides whether each ``for_each`` item has its own."""
+        """The first path in the URL, which decides whether each item has its own document."""
         return next(self.paths)
 
     @property
     def paths(self) -> Iterator[Path]:
-        """The paths of all values in the URL."""
+        """The payload paths whose values are inserted into the URL."""
         return (path for _, path in self.pieces if path is not None)
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The environment variables that this reader needs."""
+        """The names of the environment variables that contain the credentials."""
         return (self.token,) if self.token else self.basic
 
     def url(self, scope: Scope) -> str | None:
-        """Return the URL for a delivery or an item, or None if a value is missing.
+        """Return the URL for a webhook or one of its items, or None if a value is missing.
 
         A value cannot change the host: it is percent-encoded, unless it is itself a URL that
         starts with the text before it.
@@ -62,7 +62,7 @@ class FetchReader:
         return url
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the fetched document, or an empty one. Never raise."""
+        """Return the fetched document, or an empty one if fetching failed. Never raise."""
         url = self.url(scope)
         found = scope.fetched.get(url) if url else None
         if not isinstance(found, Mapping):
@@ -87,24 +87,24 @@ def _text(scope: Scope, path: Path) -> str:
 
 
 def _path_in(rest: str) -> str:
-    """Return the rest of a URL that the sender wrote, without a query and dot segments."""
+    """Return the percent-encoded path of a sender's URL, without query string and dot segments."""
     parts = rest.partition("?")[0].partition("#")[0].split("/")
     return "/".join(quote(part, safe="") for part in parts if part not in ("", ".", ".."))
 
 
 def requests_for(readers: Sequence[FetchReader], scopes: Sequence[Scope]) -> dict[str, FetchReader]:
-    """Return the URLs that a delivery needs and that have not been fetched, with their readers."""
+    """Return the URLs that must still be fetched for a webhook, with their readers."""
     wanted = {reader.url(scope): reader for scope in scopes for reader in readers}
     known = scopes[0].fetched if scopes else {}
     return {url: reader for url, reader in wanted.items() if url and url not in known}
 
 
 def documents_from(stored: Any) -> Mapping[str, Any]:
-    """Return the documents of a stored event by URL, or none if they cannot be read."""
+    """Return the documents stored with an event by URL, or none if they are invalid."""
     documents = stored.get("documents") if isinstance(stored, Mapping) else None
     return documents if isinstance(documents, Mapping) else {}
 
 
 def without_failures(documents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return only the documents that were fetched, so that the others are fetched again."""
+    """Leave out the documents that could not be fetched, so that they are fetched again."""
     return {url: one for url, one in documents.items() if PROBLEM not in one}

@@ -15,7 +15,7 @@ MAX_LISTED: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PartialList:
-    """A list of which the mapping reads only the items with these indexes."""
+    """A list in the payload of which a mapping reads only the items with certain indexes."""
 
     #: The path of the list.
     path: Path
@@ -27,7 +27,7 @@ class PartialList:
     fallbacks_of: tuple[tuple[Path, ...], ...]
 
     def left_out(self, scope: Scope) -> Sequence[int]:
-        """Return the indexes of the nonempty items that are not read, if an item is read."""
+        """Return the indexes of nonempty items that the mapping does not read."""
         try:
             if not any(self._is_reached(paths, scope) for paths in self.fallbacks_of):
                 return ()
@@ -43,7 +43,7 @@ class PartialList:
         return all(scope.is_empty(scope.read(path)) for path in paths)
 
     def reason(self, scope: Scope) -> Reason | None:
-        """Return the reason that says which items are not read, if any."""
+        """Return a reason that lists the unread items, or None if all items are read."""
         left = self.left_out(scope)
         if not left:
             return None
@@ -54,7 +54,7 @@ class PartialList:
 
 
 def partial_lists_from(used: Iterable[tuple[Path, str, tuple[Path, ...]]]) -> list[PartialList]:
-    """Return the lists of which paths read only some items.
+    """Return the lists of which the given paths read only some items.
 
     ``used`` are the paths that read data, each with its position and the paths tried before it.
     """

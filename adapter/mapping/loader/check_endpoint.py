@@ -91,14 +91,26 @@ class RespondChecker:
         )
         if wait and deadline and wait >= deadline:
             self.document.add(("respond", "wait"), "must be shorter than 'deadline'")
-        for name, text in section.get("say", {}).items():
-            self._check_text(text, ("respond", "say", name), respond.NAMES)
+        self._check_say(section)
         for name, value in section.items():
             if name in respond.KINDS:
                 self._check_template(value, ("respond", name))
             elif name not in respond.OPTIONS:
                 for kind, template in value.items():
                     self._check_template(template, ("respond", name, kind))
+
+    def _check_say(self, section: Mapping[str, Any]) -> None:
+        for path in section.get("language", ()):
+            self.paths.path(path, ("respond", "language"))
+        for name, texts in section.get("say", {}).items():
+            if isinstance(texts, str):
+                self._check_text(texts, ("respond", "say", name), respond.NAMES)
+                continue
+            if "language" not in section:
+                message = "is never used: add 'language: <path of the renter's language>'"
+                self.document.add(("respond", "say", name), message)
+            for outcome, text in texts.items():
+                self._check_text(text, ("respond", "say", name, outcome), respond.NAMES)
 
     def _check_template(self, template: Any, where: KeyPath) -> None:
         if not _is_each_valid(template):

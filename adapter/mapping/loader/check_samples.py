@@ -1,4 +1,4 @@
-"""Check a mapping against its samples: misspelled paths are errors, doubtful lines are warnings."""
+"""Check a mapping's paths against its sample payloads, and warn about doubtful lines."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,13 +18,12 @@ MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: Shorter texts are not secrets, but names of tokens and the like.
 MIN_SECRET_LENGTH: Final = 16
-#: Sections of which every path must be in a sample, and fields without which nothing is booked.
-NEEDED: Final = frozenset({"community", "dedupe", "for_each", "read", "accept"})
+#: Fields without which nothing is booked.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
 
 def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
-    """Add problems and warnings to the source's document.
+    """Check a mapping against its samples, and add the problems to its document.
 
     ``samples`` are the samples of each test, as they are and with the changes of the test.
     """
@@ -43,7 +42,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return the scope for a test's payload and the documents that it fetches."""
+    """Return the scope in which the mapping reads a sample, with its fetched documents."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -52,7 +51,7 @@ def scope_of(source: Source, sample: Sample) -> Scope:
 
 
 def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report each path that is in none of the samples, because it is probably misspelled.
+    """Report paths that do not occur in any sample, because they are probably misspelled.
 
     Without a similar path in the samples, an optional field may be one that no sample has yet.
     """
@@ -67,15 +66,12 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
     found = {used.where for used in source.used_paths if used not in missing}
     for used in missing:
         suggestion = _suggestion(used.path.text, scopes)
-        is_needed = _is_needed(used.where) and used.where not in found
+        is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS
+        is_fallback = used.where[0] == "appointment" and used.where in found
         hint = suggestion or _hint(source, used)
         message = f"{used.path.text!r} is not in any sample payload{hint}"
-        warning = not (suggestion or is_needed)
+        warning = not suggestion and (is_fallback or not is_needed)
         document.add(used.where, message, field=used.field, warning=warning)
-
-
-def _is_needed(where: Sequence[str]) -> bool:
-    return where[0] in NEEDED or (where[0] == "appointment" and where[1] in NEEDED_FIELDS)
 
 
 def _hint(source: Source, used: UsedPath) -> str:
@@ -87,7 +83,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Suggest a similar path from the samples. The search is limited in size."""
+    """Return the end of a message that suggests a similar path from the samples, or ""."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -107,13 +103,13 @@ def _exists(used: UsedPath, scope: Scope) -> bool:
 
 
 def _is_unknown(used: UsedPath, scope: Scope) -> bool:
-    """Return True if the path reads headers or the query, and the test does not have them."""
+    """Return True if a path reads headers or a query string that the test does not include."""
     first = used.path.parts[0]
     return (first == "headers" and not scope.headers) or (first == "query" and not scope.query)
 
 
 def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
-    """Report lists without a value in any sample. Their 'by' or 'value' is probably wrong."""
+    """Report lists in ``read:`` that have no value in any sample."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         if not isinstance(reading.reader, ListReader):
             continue
@@ -128,7 +124,7 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn of lists with more items in a sample than the mapping reads."""
+    """Warn about lists that have more items in a sample than the mapping reads."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -165,7 +161,7 @@ def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool
 
 
 def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if the dedupe paths give no key for any sample that is a lead."""
+    """Warn if the dedupe paths produce no key for any lead in the samples."""
     if not source.compiled.dedupe or source.document.has_errors:
         return
     mapped = [source.compiled.apply(scope, None) for scope in scopes]
@@ -206,13 +202,13 @@ def _secrets_in(sample: Sample) -> Iterator[str]:
 
 
 def _is_random(text: str) -> bool:
-    """Return True for a text that is long enough for a secret, with letters and digits."""
+    """Return True if a text looks like a secret: long, with both letters and digits."""
     is_word = len(text) >= MIN_SECRET_LENGTH and text.isascii() and " " not in text
     return is_word and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
 
 
 def _warn_of_untested_cards(source: Source) -> None:
-    """Warn if nobody has looked at what ``without_time: prospect`` does."""
+    """Warn if a mapping creates guest cards without a test that shows one."""
     tests = source.sections.get("tests", [])
     if source.compiled.without_time is not WithoutTime.PROSPECT:
         return

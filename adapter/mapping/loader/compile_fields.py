@@ -208,7 +208,7 @@ class FieldCompiler:
         )
 
     def _label(self, target: Target) -> str:
-        """Return the label in the notes. Both ends of one budget have the same."""
+        """Return a field's label for notes. Both ends of a rent range share the label Rent."""
         section = self.document.data.get(SECTION, {})
         ends = [section.get(name) for name in RENT]
         both = [one.get("from") for one in ends if isinstance(one, Mapping)]

@@ -40,7 +40,7 @@ class PathRegistry:
         return path
 
     def reads(self) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
-        """Yield each path that reads data of a lead, its position, and those tried before it."""
+        """Yield each path that reads lead data, its position, and the paths tried before it."""
         before: dict[KeyPath, tuple[Path, ...]] = {}
         for one in self.used:
             if one.where[0] in NOT_DATA:

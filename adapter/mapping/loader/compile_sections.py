@@ -110,7 +110,7 @@ class SectionCompiler:
         return frozenset(key for key in keys if key is not None)
 
     def fetches(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile one name under ``fetch:``."""
+        """Compile an entry of the ``fetch:`` section to readers."""
         where: KeyPath = ("fetch", name, "get")
         token, basic = data.get("token"), tuple(data.get("basic", ()))
         for variable in filter(None, (token, *basic)):

@@ -265,7 +265,7 @@ class _Compiler:
 
 
 def check_and_test(source: Source, *, known_errors: bool = False) -> None:
-    """Check a compiled source against its samples, and run its tests.
+    """Check a compiled mapping against its samples, and run its tests.
 
     This one function finds what is wrong or doubtful, for ``check``, ``map``, the console and the
     release. It adds problems to the source's document. With ``known_errors``, tests do not run.
@@ -277,7 +277,7 @@ def check_and_test(source: Source, *, known_errors: bool = False) -> None:
 
 
 def problems_of_draft(source: Source) -> tuple[Problem, ...]:
-    """Return what the check of a draft's file would report."""
+    """Return the problems that a check of a draft would report."""
     document = dataclasses.replace(source.document, problems={})
     check_signature(document, source.signature)
     if not source.sections.get("tests"):
@@ -287,7 +287,7 @@ def problems_of_draft(source: Source) -> tuple[Problem, ...]:
 
 
 def _examples(source: Source) -> Mapping[str, Community]:
-    """Return the communities for the tests. Their problems are reported with the mapping's."""
+    """Return the example communities for a mapping's tests, and report their problems."""
     examples = examples_file(source.path)
     if not examples.exists():
         return {}
@@ -327,7 +327,7 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
 
 
 def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
-    """Return True if a lookup reads one of the names, or if ``names`` is None."""
+    """Return True if a lookup starts at one of ``names``, or if ``names`` is None."""
     return names is None or any(path.parts[0] in names for path in lookup.paths)
 
 

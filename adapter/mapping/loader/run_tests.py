@@ -1,4 +1,4 @@
-"""Run a mapping's tests."""
+"""Run the tests that are part of a mapping file, and report differences."""
 
 import dataclasses
 import datetime as dt
@@ -77,7 +77,7 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
 
 
 def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
-    """Return a test's sample as it is, and with the changes of the test."""
+    """Return a test's sample, without and with the test's changes."""
     try:
         return [sample, sample.changed(test.get("change", {}))]
     except (ValueError, Unreadable):  # reported when the test runs
@@ -85,7 +85,7 @@ def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
 
 
 def _require_expectation(source: Source) -> None:
-    """Require a test that shows what becomes of a lead.
+    """Require at least one test that shows what happens to a lead.
 
     A mapping without a booked tour may be right: some senders send only IDs, or no tour times.
     """
@@ -94,10 +94,10 @@ def _require_expectation(source: Source) -> None:
     if not tests or "without_time" in source.sections:
         return
     if not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
-        text = "no test shows what becomes of a lead: add one with 'expect', 'prospect' or 'held'"
+        text = "no test covers a lead: add one with 'expect', 'prospect' or 'held'"
         source.document.add(("tests",), text)
     elif not shown & {"expect", "expect_some"}:
-        text = "no test has 'expect', so no lead of this sender may ever be booked"
+        text = "no test has 'expect', so this mapping may never book a tour"
         source.document.add(("tests",), text, warning=True)
 
 

@@ -12,7 +12,7 @@ from adapter.mapping.engine import WithoutTime
 from adapter.mapping.engine.fields import OnUnreadable
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.mapping.problems import unknown
-from adapter.mapping.respond import SENTENCES
+from adapter.mapping.renter_language import LANGUAGE, SENTENCES
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
@@ -227,7 +227,7 @@ class ReadSection(StrictSchema):
 
 
 class FetchSection(StrictSchema):
-    """A name under ``fetch``: the URL of a JSON document and the credentials for it."""
+    """The schema of an entry under ``fetch``: a URL and the credentials for it."""
 
     get = fields.String(
         required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
@@ -261,13 +261,35 @@ class TemplateSection(StrictSchema):
     text = fields.String()
 
 
-class SaySection(StrictSchema.from_dict({name: fields.String() for name in SENTENCES})):  # type: ignore[misc]
+class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in SENTENCES})):  # type: ignore[misc]
     """The schema of ``say`` in the ``respond`` section."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012
         "type": "must be lines such as 'booked: See you then.'"
     }
+
+
+class SayTexts(fields.Field[Any]):
+    """A field for messages to renters, by outcome or by language and outcome."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValidationError(SaySection.error_messages["type"])
+        own = {name: texts for name, texts in value.items() if not LANGUAGE.match(name)}
+        loaded: dict[str, Any] = {}
+        problems: dict[str, Any] = {}
+        for name, texts in {"": own, **value}.items():
+            if name in own:
+                continue
+            try:
+                loaded[name] = SaySection().load(texts)
+            except ValidationError as exc:
+                messages: Any = exc.messages
+                problems |= {name: messages} if name else messages
+        if problems:
+            raise ValidationError(problems)
+        return {**loaded.pop(""), **loaded}
 
 
 def _seconds(pattern: str, message: str, **options: Any) -> fields.String:
@@ -286,8 +308,14 @@ class _RespondOptions(TemplateSection):
         "must be seconds, such as 10s",
         **described("How long the sender waits for a response, such as 10s."),
     )
-    say = fields.Nested(
-        SaySection, **described("Messages to the renter, by outcome. {say} inserts the message.")
+    language = PathList(
+        **described("The path of the renter's language, such as es, es-MX or Spanish.")
+    )
+    say = SayTexts(
+        **described(
+            "Messages to the renter, by outcome, or by language and outcome. {say} inserts the "
+            "message."
+        )
     )
 
 

@@ -15,7 +15,7 @@ WITH moved AS (
 )
 INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
 SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved
-RETURNING *
+RETURNING *, (SELECT event_id FROM moved) AS event_id
 
 -- name: accept_attempt
 -- Save that a POST was accepted, change its booking to submitted, and save the rate limit if Propexo

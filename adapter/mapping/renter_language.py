@@ -1,0 +1,98 @@
+"""Detect the renter's language, and write messages and tour times in that language."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from adapter.mapping.webhook_outcome import Outcome
+from adapter.models import BookingState
+
+ENGLISH: Final = "en"
+SPANISH: Final = "es"
+#: A key under ``say:`` that is a language.
+LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
+
+#: Messages to the renter, by outcome. They promise only what is certain.
+SENTENCES: Final[Mapping[str, str]] = {
+    Outcome.ACCEPTED: "We have your request and will confirm shortly.",
+    Outcome.BOOKED: "You are booked for {booking.starts_at}.",
+    Outcome.PROSPECT: "Thank you. Our team has your details and will be in touch.",
+    Outcome.HELD: "We have your request. Our team will review it and be in touch.",
+    Outcome.UNKNOWN: "We have your request and will confirm shortly.",
+    Outcome.FAILED: "We could not book that tour. Our team will look into it.",
+    Outcome.DUPLICATE: "We already have this request. There is no need to send it again.",
+    Outcome.IGNORED: "No tour was booked.",
+    BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
+    BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
+}
+#: The same in Spanish. The tour time is never last, because it ends with a period.
+IN_SPANISH: Final[Mapping[str, str]] = {
+    Outcome.ACCEPTED: "Recibimos su solicitud. En breve le enviaremos la confirmación.",
+    Outcome.BOOKED: "Su visita del {booking.starts_at} está confirmada.",
+    Outcome.PROSPECT: "Gracias. Nuestro equipo ya tiene sus datos y se comunicará con usted.",
+    Outcome.HELD: "Recibimos su solicitud. Nuestro equipo la revisará y se comunicará con usted.",
+    Outcome.UNKNOWN: "Recibimos su solicitud. En breve le enviaremos la confirmación.",
+    Outcome.FAILED: "No pudimos reservar esa visita. Nuestro equipo lo revisará.",
+    Outcome.DUPLICATE: "Ya recibimos esta solicitud. No hace falta que la envíe de nuevo.",
+    Outcome.IGNORED: "No se reservó ninguna visita.",
+    BookingState.EXPIRED: "Ese horario ya pasó o está demasiado próximo. Por favor, elija otro.",
+    BookingState.SUPERSEDED: "Después solicitó otra visita, que reemplazó a esta.",
+}
+BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {ENGLISH: SENTENCES, SPANISH: IN_SPANISH}
+
+#: The names that senders use for a language, besides its code.
+_NAMES: Final = {
+    "english": ENGLISH,
+    "inglés": ENGLISH,
+    "ingles": ENGLISH,
+    "eng": ENGLISH,
+    "spanish": SPANISH,
+    "español": SPANISH,
+    "espanol": SPANISH,
+    "castellano": SPANISH,
+    "spa": SPANISH,
+}
+_CODE: Final = re.compile(r"([a-z]{2})(?![a-z])")
+_WEEKDAYS: Final = ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo")
+_MONTHS: Final = (
+    *("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre"),
+    *("octubre", "noviembre", "diciembre"),
+)
+
+
+def language_from_text(text: str) -> str:
+    """Return the code of a language given as ``es-MX``, ``es_419`` or ``Spanish``."""
+    text = text.strip().lower()[:50]
+    code = _CODE.match(text)
+    return _NAMES.get(text) or (code[1] if code else ENGLISH)
+
+
+def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    """Return the messages by language and outcome, overridden by a mapping's own.
+
+    In a language without messages of ours, those that the mapping leaves out are in English.
+    """
+    written: dict[str, dict[str, str]] = {ENGLISH: {}}
+    for name, text in own.items():
+        if isinstance(text, Mapping):
+            written[name] = {**written.get(name, {}), **text}
+        else:
+            written[ENGLISH][name] = str(text)
+    return {
+        language: {**BY_LANGUAGE.get(language, SENTENCES), **written.get(language, {})}
+        for language in {*BY_LANGUAGE, *written}
+    }
+
+
+def local_time_in(language: str, local: dt.datetime) -> str:
+    """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
+    hour = local.hour % 12 or 12
+    if language == SPANISH:
+        day = f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
+        clock = f"{'la' if hour == 1 else 'las'} {hour}:{local:%M}"
+        return f"{day} a {clock} {'a. m.' if local.hour < 12 else 'p. m.'}"
+    clock = f"{hour}:{local:%M %p}"
+    if language == ENGLISH:
+        return f"{local:%A, %B} {local.day} at {clock}"
+    return f"{local:%Y-%m-%d}, {clock}"

@@ -1,0 +1,291 @@
+"""Describe the events in the log for docs/monitoring.md. Their levels are read from the code."""
+
+import ast
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from adapter.logs import LIBRARY_MESSAGE
+
+PACKAGE: Final = Path(__file__).parent.parent / "adapter"
+
+NOTHING: Final = "Nothing."
+REVIEW: Final = "Run `adapter show ID`, and fix or discard the lead."
+BUG: Final = "Report it with the line. `error` contains the type and the place in the code."
+
+#: The meaning of each event, and what to do.
+EVENTS: Final[Mapping[str, tuple[str, str]]] = {
+    "alarm_not_delivered": (
+        "A service in `ADAPTER_ALARMS` did not accept a message. `reason` says why.",
+        "Run `adapter alarms test`, and fix the URL.",
+    ),
+    "attempt_not_started": ("An error prevented a POST. The booking is held.", BUG),
+    "background_write_dropped": (
+        "More requests were rejected than can be saved. This one was counted, but not saved.",
+        NOTHING,
+    ),
+    "background_write_failed": (
+        "A rejected request or the use of a secret was not saved.",
+        "Nothing, unless it continues after `postgresql_available`.",
+    ),
+    "booking_booked": ("A tour or a guest card is booked in Knock.", NOTHING),
+    "booking_carried_out_late": (
+        "Propexo may have processed a booking after a newer one of the same person.",
+        REVIEW,
+    ),
+    "booking_expired": ("A lead could not be sent in time.", "Call the renter."),
+    "booking_failed": ("Propexo accepted a booking, but it failed in Knock.", REVIEW),
+    "booking_found": ("A booking with an unclear outcome was found in Propexo.", NOTHING),
+    "booking_held": ("Propexo accepts the API token, but not for this booking.", REVIEW),
+    "booking_not_checked": ("An error prevented a check. It is repeated in an hour.", BUG),
+    "booking_not_found": (
+        "The search for an unknown booking has ended without a result.",
+        "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
+    ),
+    "booking_postponed": (
+        "A booking could not be sent, and will be retried. `reason` says why.",
+        NOTHING,
+    ),
+    "booking_refused": ("Propexo rejected a booking.", REVIEW),
+    "booking_submitted": ("Propexo accepted a booking. The adapter now checks its job.", NOTHING),
+    "booking_unknown": (
+        "A POST got no clear response, so the booking may exist in Knock.",
+        "Nothing yet. The adapter searches for it, and logs `booking_not_found` if it fails.",
+    ),
+    "check_failed": ("A check of `adapter doctor` failed with an error.", BUG),
+    "clock_agrees": ("The clocks of this machine and of PostgreSQL agree again.", NOTHING),
+    "clock_differs": (
+        (
+            "The clocks of this machine and of PostgreSQL differ by `seconds`. "
+            "Beyond 30 seconds, this worker sends nothing."
+        ),
+        "Synchronize the clocks (NTP).",
+    ),
+    "clock_was_ahead": (
+        "A clock was ahead or has stepped back. Bookings that it postponed are due now.",
+        "Check the clocks if it happens again.",
+    ),
+    "console_failed": ("A page of the console failed with an error.", BUG),
+    "database_restored": (
+        "The database was restored or copied. Nothing is sent.",
+        "Run `adapter restored` ([after a restore](operations.md#after-a-restore)).",
+    ),
+    "database_unchecked": (
+        "Propexo's write log cannot be read, so nothing is sent yet.",
+        "Nothing, unless it lasts for more than five minutes.",
+    ),
+    "dedupe_key_failed": (
+        "The mapping's `dedupe` failed for a webhook. It counts as a new lead.",
+        BUG,
+    ),
+    "document_fetched": ("A document that a webhook refers to was fetched.", NOTHING),
+    "encryption_key_missing": (
+        "A stored request was encrypted with another key.",
+        "Add the key that `reason` names to `ADAPTER_ENCRYPTION_KEYS`.",
+    ),
+    "erased": ("Old personal data was deleted.", NOTHING),
+    "error_ignored": ("Python ignored an error while it cleaned up.", NOTHING),
+    "event_not_mapped": ("An error prevented mapping. The webhook is held.", BUG),
+    "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
+    "fetch_failed": (
+        "A document that a webhook refers to could not be fetched. `reason` says why.",
+        "Nothing at first, because it is tried again. If it lasts, check the token and the host.",
+    ),
+    "forced_stop": (
+        "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
+        NOTHING,
+    ),
+    "format_not_counted": (
+        "An error prevented counting the fields of a webhook. It is booked anyway.",
+        BUG,
+    ),
+    "handshake_answered": ("A sender's verification request was answered.", NOTHING),
+    "library_message": (
+        (
+            "A library has logged something. `logger` and `where` name the place. "
+            "Its text is left out, because it may contain personal data."
+        ),
+        "Nothing for a warning. For an error, report it with the lines around it.",
+    ),
+    "mapping_version_invalid": (
+        "A mapping that was put in place can no longer be loaded. The file is used instead.",
+        "Fix the mapping in the console, or roll it back.",
+    ),
+    "mappings_invalid": (
+        "The mapping files are invalid. The earlier mappings stay in use.",
+        "Run `adapter check`, fix the files, and reload.",
+    ),
+    "mappings_reloaded": ("New mappings are in use.", NOTHING),
+    "outcome_returned": ("A sender that waits for the outcome got its response.", NOTHING),
+    "outcome_waiter_disconnected": (
+        "The connection that waits for outcomes was lost. It is opened again.",
+        NOTHING,
+    ),
+    "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
+    "outcome_waiters_full": (
+        "Too many senders wait for an outcome. This one got its response at once.",
+        "If it happens often, raise `ADAPTER_WEB_THREADS`.",
+    ),
+    "person_erased": ("`adapter purge` deleted a renter's data.", NOTHING),
+    "postgresql_available": (
+        "PostgreSQL can be used again, after `seconds` and `failures`.",
+        NOTHING,
+    ),
+    "postgresql_unavailable": (
+        (
+            "PostgreSQL cannot be used. `reason` says why, and where it is. "
+            "It is logged at once as a warning, and then each minute as an error."
+        ),
+        "Fix PostgreSQL. The processes then resume automatically.",
+    ),
+    "problem_began": (
+        (
+            "A [problem](#problems) (`code`, `source`) began: "
+            "an error if it is broken, else a warning."
+        ),
+        "Do what the table of problems says.",
+    ),
+    "problem_over": ("A problem is over.", NOTHING),
+    "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
+    "process_is_stuck": (
+        "A worker hung and ended itself. Its supervisor restarts it.",
+        "If it happens again, report it with `part`.",
+    ),
+    "propexo_unreachable": (
+        "Propexo has been unreachable for five minutes. `reason` says why.",
+        "Check the network and Propexo's status.",
+    ),
+    "propexo_webhook_rejected": (
+        "A webhook from Propexo was rejected.",
+        "Compare `PROPEXO_WEBHOOK_SECRET` with Propexo's.",
+    ),
+    "proxy_not_trusted": (
+        "A request came through a proxy that is not in `ADAPTER_TRUSTED_PROXIES`.",
+        "Do what `todo` says.",
+    ),
+    "put_in_place_loaded": (
+        "Changes of mappings and names that were made in the console are in use.",
+        NOTHING,
+    ),
+    "reconcile_read_failed": ("A search in Propexo failed. It is repeated.", NOTHING),
+    "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
+    "restarting_with_new_secrets": ("A worker restarts, because a secret has changed.", NOTHING),
+    "restore_not_excluded": (
+        "Propexo's write log is not available, so a copied database cannot be recognized.",
+        "Make sure that no other installation uses a copy of this database.",
+    ),
+    "run_failed": ("An error interrupted a task. It is repeated.", BUG),
+    "run_postponed": ("A task waits for PostgreSQL.", NOTHING),
+    "secret_not_reloaded": (
+        "A file with a secret cannot be read. The earlier value stays in use.",
+        "Fix the file that `problem` names, and reload.",
+    ),
+    "secret_not_trimmed": (
+        "A secret has whitespace or quotes around its value.",
+        "Remove them where `variable` is set.",
+    ),
+    "sending_resumed": ("Propexo works again, and bookings are sent.", NOTHING),
+    "sending_still_stopped": ("A test of Propexo failed. It is repeated.", NOTHING),
+    "sending_stopped": (
+        (
+            "Propexo rejects the API token, or several POSTs in a row had no clear response. "
+            "If it cannot be reached, this is a warning."
+        ),
+        "See [sending is stopped](operations.md#sending-is-stopped).",
+    ),
+    "service_links_ignored": (
+        "Kubernetes has set variables that look like settings. They are ignored.",
+        "Set `enableServiceLinks: false`, or nothing.",
+    ),
+    "settings_invalid": (
+        "Settings or secrets are invalid at a reload. The earlier ones stay in use.",
+        "Fix what `problem` names, and reload.",
+    ),
+    "sign_in_refused": ("A wrong name or password was entered in the console.", NOTHING),
+    "source_is_open": (
+        "A source has no signature (`scheme: none`), so anyone can send leads.",
+        "Set a signature or a token in the mapping, if the sender can.",
+    ),
+    "start_failed": (
+        "Web or worker cannot start. There is one line for each reason.",
+        "Do what `problem` says.",
+    ),
+    "status_read_failed": ("A job's status could not be read. It is read again.", NOTHING),
+    "status_webhook_failed": (
+        "The receiver of status webhooks failed. They are sent again.",
+        "Check the receiver if it lasts.",
+    ),
+    "status_webhooks_given_up": (
+        "Status webhooks could not be delivered within three days.",
+        "Fix the receiver, and let it read the leads from `/api/leads`.",
+    ),
+    "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
+    "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),
+    "traces_not_delivered": (
+        "The collector at `ADAPTER_TRACES_URL` does not accept traces. Leads are not affected.",
+        "Check the collector.",
+    ),
+    "unexpected_error": ("A request failed with an error. Its sender got 503.", BUG),
+    "web_started": (
+        "The web process is running, with this version, these sources and this database.",
+        NOTHING,
+    ),
+    "webhook_duplicate": ("A webhook repeats an earlier one.", NOTHING),
+    "webhook_rejected": (
+        "A request was rejected. `reason` says why. `source` is empty if the URL names no source.",
+        "Nothing for strangers. For a sender, see `adapter rejections`.",
+    ),
+    "webhook_stored": ("A webhook was stored and acknowledged.", NOTHING),
+    "worker_part_failed": ("An error interrupted a part of a process. It is repeated.", BUG),
+    "worker_started": (
+        "A worker is running, with this version, these sources and this database.",
+        NOTHING,
+    ),
+    "workers_not_notified": (
+        "Workers were not notified of a new webhook. They find it within half a second.",
+        "Nothing for a warning. An error is a bug: report it.",
+    ),
+}
+
+#: The level of each logging function. The level of `log.log` depends on the case.
+LEVELS: Final = {"exception": ["error"], "log": ["warning", "error"]}
+
+
+def events_in_code() -> dict[str, set[str]]:
+    """Return the levels of each event that the code logs. Raise ValueError if one has no name."""
+    found: dict[str, set[str]] = defaultdict(set)
+    found[LIBRARY_MESSAGE] |= {"warning", "error"}
+    for file in PACKAGE.rglob("*.py"):
+        for function, name in _calls(ast.parse(file.read_text())):
+            found[name] |= set(LEVELS.get(function, [function]))
+    return found
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=function)):
+                message = node.args[1 if function == "log" else 0]
+                for name in _constants(message):
+                    yield function, name
+
+
+def _constants(message: ast.expr) -> list[str]:
+    match message:
+        case ast.Constant(value=str(name)):
+            return [name]
+        case ast.IfExp(body=first, orelse=second):
+            return _constants(first) + _constants(second)
+    raise ValueError(f"an event's name is not constant: {ast.unparse(message)}")
+
+
+def events_table() -> str:
+    """Return the table of events, by name."""
+    rows = ["| event | level | meaning | what to do |", "|---|---|---|---|"]
+    levels = events_in_code()
+    for name, (meaning, action) in sorted(EVENTS.items()):
+        ordered = sorted(levels[name], key=lambda one: logging.getLevelNamesMapping()[one.upper()])
+        rows.append(f"| `{name}` | {', '.join(ordered)} | {meaning} | {action} |")
+    return "\n".join(rows)

@@ -1,0 +1,29 @@
+"""Do something repeatedly in a thread while a block runs."""
+
+import threading
+from typing import Self
+
+
+class Background:
+    """Calls :meth:`step` at an interval, in one thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def step(self) -> None:
+        """Do it once."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._seconds):
+            self.step()
