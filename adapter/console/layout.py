@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from adapter.console import time_html, wording
 from adapter.console.context import bp, services
-from adapter.console.needs_you import review_groups
+from adapter.console.needs_you import leads_that_need_you
 from adapter.console.status_line import (
     current_verdict,
     problem_sentence,
@@ -106,7 +106,7 @@ def _community_name(key: str) -> str:
 
 def need_count(*, is_live: bool = False) -> Markup:
     """Render the number of leads that need a person. ``is_live`` replaces it in an open page."""
-    number = sum(not one for group in review_groups() for one in group.snoozed)
+    number = leads_that_need_you()
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
         " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"
