@@ -97,6 +97,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
         NOTHING,
     ),
+    "format_not_counted": (
+        "An error prevented counting the format of a webhook. Its lead is not affected.",
+        BUG,
+    ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "library_message": (
         (
