@@ -98,7 +98,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         NOTHING,
     ),
     "format_not_counted": (
-        "An error prevented counting the format of a webhook. Its lead is not affected.",
+        "An error prevented counting the fields of a webhook. It is booked anyway.",
         BUG,
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
@@ -110,8 +110,8 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing for a warning. For an error, report it with the lines around it.",
     ),
     "mapping_version_invalid": (
-        "A mapping in the database is invalid. The earlier one stays in use.",
-        "Fix the mapping in the console.",
+        "A mapping that was put in place can no longer be loaded. The file is used instead.",
+        "Fix the mapping in the console, or roll it back.",
     ),
     "mappings_invalid": (
         "The mapping files are invalid. The earlier mappings stay in use.",

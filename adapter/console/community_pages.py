@@ -50,6 +50,8 @@ class Unrecognized:
     value: str
     name: PropertyName | None
     leads: int
+    #: True if it has been assigned, but these leads were read before.
+    is_assigned: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,13 +95,7 @@ def communities() -> str:
     return flask.render_template(
         "console/communities.html",
         unrecognized=[
-            Unrecognized(
-                source=one.source,
-                value=one.value or "",
-                name=operation.property_of(one.source, one.value or ""),
-                leads=one.waiting,
-            )
-            for one in shown
+            _unrecognized(one.source, one.value or "", one.waiting, operation) for one in shown
         ],
         more=len(unknown) - len(shown),
         assigned=[(alias, live.status_of(alias)) for alias in reversed(live.overrides.aliases)],
@@ -108,11 +104,20 @@ def communities() -> str:
     )
 
 
+def _unrecognized(source: str, value: str, leads: int, operation: Aliases) -> Unrecognized:
+    name, loaded = operation.property_of(source, value), services.sources.get(source)
+    known = loaded.community_lookup.known if loaded is not None else {}
+    is_assigned = name is not None and name.key in known
+    return Unrecognized(source=source, value=value, name=name, leads=leads, is_assigned=is_assigned)
+
+
 @bp.get("/communities/pick")
 def pick_community() -> str:
     """Show the communities that a property may be, and what choosing one would do."""
     args = flask.request.args
     source, value, name = _property(args)
+    if name.key in services.sources[source].community_lookup.known:
+        return _book_assigned(source, value, name)
     chosen = _communities(source).get(args.get("community", ""))
     attribution = args.get("attribution", "").strip()
     needs_attribution = chosen is not None and not chosen.attributions.get(source)
@@ -135,6 +140,19 @@ def pick_community() -> str:
         choices=choices[:MOST_COMMUNITIES],
         more=max(0, len(choices) - MOST_COMMUNITIES),
         find=query,
+    )
+
+
+def _book_assigned(source: str, value: str, name: PropertyName) -> str:
+    """Offer to book leads that were read before their property was assigned."""
+    known = services.sources[source].community_lookup.known[name.key]
+    return flask.render_template(
+        "console/book_assigned.html",
+        source=source,
+        value=value,
+        name=name,
+        community=known,
+        leads=_waiting(source, value),
     )
 
 

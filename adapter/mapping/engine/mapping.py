@@ -256,6 +256,7 @@ class CompiledMapping:
             kind=kind,
             community=draft.community,
             starts_at=draft.starts_at,
+            wall_time=draft.wall_time,
             appointment=draft.appointment,
             reasons=tuple(draft.reasons),
             blocking_reasons=tuple(draft.blocking_reasons),
