@@ -97,6 +97,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A worker did not stop in time and was ended. What it was sending becomes `unknown`.",
         NOTHING,
     ),
+    "format_not_counted": (
+        "An error prevented counting a webhook's format. Its booking is not affected.",
+        BUG,
+    ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "library_message": (
         (
