@@ -1,14 +1,16 @@
-"""Lay out every page: the navigation, the status line, and what all templates may call."""
+"""Define the layout of every page: navigation, status line and template functions."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Final
 
 import flask
 from markupsafe import Markup
 
-from adapter.console import time_html
+from adapter.console import time_html, wording
 from adapter.console.context import bp, services
+from adapter.console.needs_you import review_groups
 from adapter.console.status_line import (
     current_verdict,
     problem_sentence,
@@ -20,7 +22,7 @@ from adapter.store import MOST_COUNTED
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NavigationItem:
-    """A page in the navigation."""
+    """A page in the console's navigation."""
 
     endpoint: str
     title: str
@@ -30,7 +32,7 @@ class NavigationItem:
 
     @property
     def is_current(self) -> bool:
-        """True on this page."""
+        """True if the navigation item belongs to the current page."""
         return flask.request.endpoint in (self.endpoint, *self.also)
 
 
@@ -58,15 +60,19 @@ NAVIGATION: Final = (
 )
 
 
+#: A tour within this time is marked.
+SOON_SECONDS: Final = 4 * 3600
+
+
 def navigation(part: int) -> Iterator[NavigationItem]:
-    """Yield the pages of a part of the navigation that exist."""
+    """Yield the navigation items of a part of the menu whose pages exist."""
     known = flask.current_app.view_functions
     return (item for item in NAVIGATION[part] if item.endpoint in known)
 
 
 @bp.app_context_processor
 def layout_helpers() -> dict[str, Any]:
-    """Return the functions for the layout and for times."""
+    """Return the template functions for the page layout and for times."""
     return {
         "navigation": navigation,
         "need_count": need_count,
@@ -78,13 +84,29 @@ def layout_helpers() -> dict[str, Any]:
         "time_ago": time_html.time_ago,
         "tour_html": time_html.tour_html,
         "exact": time_html.exact,
+        "hour_text": time_html.hour_text,
+        "now_at": services.now,
+        "soon": lambda epoch: 0 < epoch - services.now().timestamp() < SOON_SECONDS,
+        "time_ago_epoch": lambda epoch: time_html.time_ago(
+            dt.datetime.fromtimestamp(epoch, dt.UTC)
+        ),
+        "state_word": wording.state_word,
+        "phone_text": wording.phone_text,
+        "error_text": wording.error_text,
+        "community_name": _community_name,
+        "siblings": lambda views, booking: [
+            one.booking for one in views if one.booking.id != booking.id
+        ],
     }
+
+
+def _community_name(key: str) -> str:
+    return services.community_name(key)
 
 
 def need_count(*, is_live: bool = False) -> Markup:
     """Render the number of leads that need a person. ``is_live`` replaces it in an open page."""
-    with services.store.transaction() as tx:
-        number = tx.review_queue.count()
+    number = sum(not one for group in review_groups() for one in group.snoozed)
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
         " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"
@@ -93,5 +115,5 @@ def need_count(*, is_live: bool = False) -> Markup:
 
 @bp.get("/status")
 def status_line() -> str:
-    """Render the status line and the number of leads. Pages reload both every few seconds."""
+    """Render the status line and the number of leads, which pages reload every few seconds."""
     return flask.render_template("console/_live.html", now=current_verdict())

@@ -1,4 +1,4 @@
-"""Render times for people: local, 12-hour, and with the exact time in a tooltip."""
+"""Render times as local 12-hour times, with the exact time in a tooltip."""
 
 import datetime as dt
 import functools
@@ -20,7 +20,8 @@ _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2
 
 
 @functools.lru_cache(maxsize=200)
-def _zone(name: str) -> ZoneInfo | None:
+def zone_named(name: str) -> ZoneInfo | None:
+    """Return the time zone with this IANA name, or None."""
     if not _ZONE_NAME.fullmatch(name):
         return None
     try:
@@ -31,7 +32,7 @@ def _zone(name: str) -> ZoneInfo | None:
 
 def reader_zone() -> ZoneInfo:
     """Return the time zone of the reader's browser, else the one of most communities."""
-    known = _zone(flask.request.cookies.get(ZONE_COOKIE, ""))
+    known = zone_named(flask.request.cookies.get(ZONE_COOKIE, ""))
     if known is not None:
         return known
     zones = Counter(
@@ -42,13 +43,19 @@ def reader_zone() -> ZoneInfo:
     return ZoneInfo(zones.most_common(1)[0][0] if zones else "UTC")
 
 
-def clock(at: dt.datetime) -> str:
+def clock(at: dt.datetime | dt.time) -> str:
     """Format a local time of day, such as ``2:30 PM``."""
     return f"{at.hour % 12 or 12}:{at:%M %p}"
 
 
+def hour_text(at: dt.datetime) -> str:
+    """Name an hour in the reader's time zone, such as ``3 PM``."""
+    local = at.astimezone(reader_zone())
+    return f"{local.hour % 12 or 12} {local:%p}"
+
+
 def day_text(day: dt.date, today: dt.date) -> str:
-    """Name a day, such as ``Today``, ``Tomorrow`` or ``Fri, Nov 27``. Another year is added."""
+    """Return a day's display name, such as ``Today``, ``Tomorrow`` or ``Fri, Nov 27``."""
     words = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
     if (distance := (day - today).days) in words:
         return words[distance]
@@ -57,7 +64,7 @@ def day_text(day: dt.date, today: dt.date) -> str:
 
 
 def moment(at: dt.datetime | None) -> Markup:
-    """Render an instant in the reader's time zone, such as ``Yesterday 7:48 AM``."""
+    """Render a time in the user's time zone, such as ``Yesterday 7:48 AM``."""
     if at is None:
         return Markup("")
     local, now = at.astimezone(reader_zone()), services.now().astimezone(reader_zone())
@@ -66,12 +73,12 @@ def moment(at: dt.datetime | None) -> Markup:
 
 
 def time_ago(at: dt.datetime | None) -> Markup:
-    """Render an instant as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
+    """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
     return _element(at, serializers.ago(at, services.now())) if at is not None else Markup("")
 
 
 def exact(at: dt.datetime) -> str:
-    """Return an instant to the second in the reader's time zone."""
+    """Format a time to the second, in the user's time zone."""
     local = at.astimezone(reader_zone())
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M:%S %p %Z}"
 
@@ -91,4 +98,9 @@ def tour_html(booking: Booking) -> Markup:
         return _element(booking.starts_at, text)
     if booking.starts_at is not None:
         return moment(booking.starts_at)
+    if (wall := booking.wall_time) is not None:
+        today = services.now().astimezone(reader_zone()).date()
+        return Markup('{}, {} <span class="soft small">(zone not known)</span>').format(
+            day_text(wall.date(), today), clock(wall)
+        )
     return Markup('<span class="soft">No time</span>')

@@ -23,7 +23,7 @@ from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
-#: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
+#: A process counts as alive if its last heartbeat is newer than this. It sends one every five
 #: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
 #: How long no worker may check the queue. A worker checks it twice a second, and reports that with
