@@ -168,6 +168,7 @@ def test_each_problem_is_one_alarm_and_one_all_clear(data_folder: Path, tmp_path
             one.expect("BROKEN: no_worker")
         one.expect("OK: no_worker")
 
+        one.settle()  # until PostgreSQL has recorded the message, which would be sent again
         one.server.stop()
         one.expect("BROKEN: database_unreachable")
         one.server.start()
