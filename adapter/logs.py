@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> dict[str, str]:
-    """Return the name of our own event. Of a library's message, return only the code location.
+    """Return a log record's event name. For a library's record, return only its location.
 
     A driver's message may contain a row or a URL with a password.
     """
@@ -82,7 +82,7 @@ def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
 
 
 def log_crashes() -> None:
-    """Log errors that end this process or a thread as events, instead of printing tracebacks."""
+    """Log uncaught exceptions of this process and its threads, instead of printing tracebacks."""
 
     def crashed(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Send traces to an OpenTelemetry collector: one trace per lead, from the webhook to the tour.
+"""Send a trace of each lead to an OpenTelemetry collector, from the webhook to the booking.
 
 This needs the extra ``otel`` and ADAPTER_TRACES_URL. Otherwise, nothing is imported or recorded.
 All processes derive a lead's trace ID from the ID of its event, so nothing is stored for it. Spans
@@ -38,7 +38,7 @@ _traces: "Traces | None" = None
 
 
 def check(url: str | None) -> None:
-    """Raise ConfigurationError if traces are to be sent, but OpenTelemetry is not installed."""
+    """Raise ConfigurationError if traces are enabled but OpenTelemetry is not installed."""
     if url is not None and importlib.util.find_spec("opentelemetry") is None:
         raise ConfigurationError(
             "ADAPTER_TRACES_URL is set, but OpenTelemetry is not installed: "
@@ -47,7 +47,7 @@ def check(url: str | None) -> None:
 
 
 def configure(url: str | None, version: str) -> None:
-    """Send this process's traces to a collector, or nothing if ``url`` is None.
+    """Start sending this process's traces to a collector, unless ``url`` is None.
 
     Call this after a fork. Raise ConfigurationError if OpenTelemetry is not installed.
     """
@@ -57,37 +57,37 @@ def configure(url: str | None, version: str) -> None:
 
 
 def shut_down() -> None:
-    """Send what is left, unless this takes too long."""
+    """Send the remaining traces, with a time limit."""
     if _traces is not None:
         _traces.provider.force_flush(round(FLUSH_SECONDS * 1000))
 
 
 def received(key: bytes, event_id: int, seconds: float, *, is_first: bool, **facts: str) -> None:
-    """Record a webhook that was received ``seconds`` ago. The first one of an event is the root."""
+    """Record the receipt of a webhook. An event's first webhook starts its trace."""
     if _traces is not None:
         _traces.received(key, event_id, seconds, facts, is_first=is_first)
 
 
 def step(name: str, key: bytes, event_id: int | None, **facts: int) -> AbstractContextManager[None]:
-    """Return a block that is a step in an event's trace."""
+    """Return a context manager that records its block as a step in an event's trace."""
     if _traces is None or event_id is None:
         return _NOTHING
     return _traces.step(name, key, event_id, {**facts, "event": event_id})
 
 
 def call(name: str) -> AbstractContextManager[None]:
-    """Return a block that calls another system. It is recorded only within a step."""
+    """Return a context manager that records a call to another system within the current step."""
     return _NOTHING if _traces is None else _traces.call(name)
 
 
 def ids_of(key: bytes, event_id: int) -> tuple[int, int]:
-    """Return the IDs of an event's trace and of its root span. ``key``: the database's hash key."""
+    """Return the trace ID and the root span ID of an event, derived from the hash key."""
     digest = hashlib.blake2b(str(event_id).encode(), digest_size=24, key=key[:64], person=b"trace")
     return int.from_bytes(digest.digest()[:16]), int.from_bytes(digest.digest()[16:])
 
 
 class Traces:
-    """Records spans and sends them in the background."""
+    """Records spans, and sends them to the collector in the background."""
 
     def __init__(self, url: str, version: str) -> None:
         from opentelemetry import trace
@@ -115,7 +115,7 @@ class Traces:
     def received(
         self, key: bytes, event_id: int, seconds: float, facts: Facts, *, is_first: bool
     ) -> None:
-        """Record a webhook that has been stored. Only then is the ID of its event known."""
+        """Record a webhook after it has been stored, because only then its event ID is known."""
         ids = ids_of(key, event_id)
         parent = None if is_first else self._api.NonRecordingSpan(self._root(ids))
         token = _next_ids.set(ids if is_first else None)
@@ -133,14 +133,14 @@ class Traces:
 
     @contextlib.contextmanager
     def step(self, name: str, key: bytes, event_id: int, facts: Facts) -> Iterator[None]:
-        """Record a step under the root of an event's trace."""
+        """Record a step as a child of the root span of an event's trace."""
         root = self._api.NonRecordingSpan(self._root(ids_of(key, event_id)))
         with self._span(name, self._api.SpanKind.CONSUMER, facts, root):
             yield
 
     @contextlib.contextmanager
     def call(self, name: str) -> Iterator[None]:
-        """Record a call to another system within the current step, if there is one."""
+        """Record a call to another system as a child of the current step, if there is one."""
         if not self._api.get_current_span().is_recording():
             yield
             return
@@ -167,7 +167,7 @@ class Traces:
                 raise
 
     def _root(self, ids: tuple[int, int]) -> "SpanContext":
-        """Return the root of a trace, sampled as it was in the process that received it."""
+        """Return a trace's root span context, with the receiving process's sampling decision."""
         decision = self.provider.sampler.should_sample(None, ids[0], "webhook").decision
         flags = self._api.TraceFlags(decision is not self._dropped)
         return self._api.SpanContext(*ids, is_remote=True, trace_flags=flags)
@@ -178,7 +178,7 @@ def _named(facts: Facts) -> dict[str, str | int]:
 
 
 def _id_generator() -> "IdGenerator":
-    """Return a generator that uses the IDs in ``_next_ids``, and random ones if there are none."""
+    """Return an ID generator that uses the IDs in ``_next_ids`` before random ones."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class Generator(RandomIdGenerator):
@@ -197,7 +197,7 @@ def _id_generator() -> "IdGenerator":
 
 
 def _logged(exporter: "SpanExporter") -> "SpanExporter":
-    """Log when the collector begins to fail, and when it works again, instead of each failure."""
+    """Wrap an exporter to log when the collector begins to fail and when it recovers."""
     from opentelemetry.sdk.trace.export import SpanExportResult
 
     export, failing = exporter.export, False

@@ -175,7 +175,7 @@ def _check_public(host: str) -> None:
     """Raise OSError if any of a host's IP addresses is not public."""
     for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
         if not ipaddress.ip_address(address[0]).is_global:
-            message = "its address is private; to allow that, set ADAPTER_FETCH_PRIVATE=yes"
+            message = "the IP address is private; to allow it, set ADAPTER_FETCH_PRIVATE=yes"
             raise OSError(0, message)
 
 

@@ -1,4 +1,4 @@
-"""Define ``mappings``, which lists, shows, saves and rolls back what was put in place."""
+"""Define ``adapter mappings``, which manages the mappings that were edited in the console."""
 
 import contextlib
 import getpass
@@ -31,7 +31,7 @@ from adapter.settings import settings_from
 @as_json
 @click.pass_context
 def mappings(context: click.Context, as_json: bool) -> None:
-    """List which mappings were put in place in the console, and which are in use."""
+    """List all mappings, and whether their file or an edited version is in use."""
     if context.invoked_subcommand is not None:
         return
     with _opened() as (live, operation):
@@ -51,7 +51,7 @@ def mappings(context: click.Context, as_json: bool) -> None:
 @click.option("--version", type=int, help="Print this version's mapping instead of the history.")
 @as_json
 def show(source: str, version: int | None, as_json: bool) -> None:
-    """Show SOURCE's versions, or print one of them."""
+    """List the versions of a source's mapping, or print one of them."""
     with _opened() as (_, operation):
         versions = operation.versions(source)
     if version is None:
@@ -67,7 +67,7 @@ def show(source: str, version: int | None, as_json: bool) -> None:
 @click.argument("source", required=False)
 @as_json
 def pull(source: str | None, as_json: bool) -> None:
-    """Write the mappings in use to their files, for example to commit them.
+    """Write the mappings in use to their files, for example to commit them to git.
 
     Only files are changed whose source uses a version. After that, the file is in use.
     """
@@ -94,7 +94,7 @@ def pull(source: str | None, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Reason, which is kept in the history.")
 @as_json
 def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
-    """Use VERSION of SOURCE's mapping again, or the file if VERSION is 0.
+    """Use an earlier VERSION of a source's mapping again, or its file if VERSION is 0.
 
     The version is checked first. All processes use it within seconds.
     """
@@ -107,7 +107,7 @@ def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _opened() -> Iterator[tuple[LiveSources, MappingVersions]]:
-    """Yield the current sources and the operation on versions."""
+    """Open the database, and yield the current sources and the operations on mapping versions."""
     settings = settings_from()
     files = registry.load(settings.mappings_dir, settings.policy)
     with opened_store(settings) as store:
@@ -117,7 +117,7 @@ def _opened() -> Iterator[tuple[LiveSources, MappingVersions]]:
 
 
 def _number(live: LiveSources, name: str) -> int:
-    """Return the number of a source's newest version, or 0."""
+    """Return the number of a source's newest mapping version, or 0 if there is none."""
     version = live.overrides.versions.get(name)
     return version.number if version is not None else 0
 

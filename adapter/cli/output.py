@@ -25,7 +25,7 @@ def print_json(data: Any) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Yield a function that shows progress on standard error.
+    """Yield a function that shows progress messages on standard error.
 
     On a terminal, each text overwrites the one before. Elsewhere, such as in the log of a scheduled
     command, only the last one is printed.

@@ -99,7 +99,7 @@ def _makes_cards(template: Source) -> bool:
 
 
 def _choice(template: Source, given: str | None, *, asks: bool) -> str | None:
-    """Return what happens to leads without a tour time, or None if there is no choice.
+    """Return what to do with leads without a tour time, or None if they are always held.
 
     Ask if a person is at the terminal.
     """

@@ -1,4 +1,4 @@
-"""Serve the console's web pages: the leads that need review, and each lead's history.
+"""Serve the web console, in which users review leads and see their history.
 
 Each page and form corresponds to a command, and calls the same functions in
 :mod:`adapter.operations`. Nothing here decides what happens to a lead.
@@ -34,7 +34,7 @@ __all__ = ["add_console"]
 
 
 def add_console(app: flask.Flask, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
-    """Add the console under ``/console``. ``verifiers`` maps each source to its verifier."""
+    """Add the console to a Flask application, under ``/console``."""
     app.extensions["console"] = ConsoleServices(pipeline, verifiers)
     app.jinja_options = {**app.jinja_options, "finalize": render_value}
     access.init_access(app)

@@ -1,4 +1,4 @@
-"""Decide who may use the console: sessions, CSRF tokens, roles and security headers."""
+"""Control access to the console, with sessions, CSRF tokens, roles and security headers."""
 
 import functools
 import logging
@@ -68,12 +68,12 @@ _CLOSED: Final = (
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Flask's signed cookie sessions, for the console only. Webhooks need no session."""
+    """A Flask session interface that uses signed cookies for the console only."""
 
     def open_session(  # type: ignore[override]
         self, app: flask.Flask, request: flask.Request
     ) -> SessionMixin | None:
-        """Open the session. Use a null session outside the console or if PostgreSQL is down."""
+        """Open a session. Outside the console, or if PostgreSQL is down, return a null session."""
         if not request.path.startswith("/console"):
             return self.make_null_session(app)
         try:
@@ -83,12 +83,12 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def get_cookie_secure(self, app: flask.Flask) -> bool:  # noqa: ARG002 - Flask's
-        """Require TLS, except for browsers on this machine."""
+        """Return True if the session cookie must be sent over TLS only."""
         return _needs_tls()
 
 
 def init_access(app: flask.Flask) -> None:
-    """Configure the console's sessions."""
+    """Configure the console's session cookies in a Flask application."""
     app.session_interface = Sessions()
     app.config.update(
         SESSION_COOKIE_NAME="console",
@@ -102,7 +102,7 @@ def init_access(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Identify the user, and reject requests that the user may not make.
+    """Identify the user, and reject the request if the user is not allowed to make it.
 
     Before the user is known, only a short sign-in form is read.
     """
@@ -125,7 +125,7 @@ def check_access() -> Response | None:
 
 @bp.after_request
 def add_security_headers(response: Response) -> Response:
-    """Add headers that prevent framing, caching and third-party scripts."""
+    """Add HTTP headers that prevent framing, caching and third-party scripts."""
     response.headers.update(SECURITY_HEADERS)
     if _is_public_https():
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -136,13 +136,13 @@ def add_security_headers(response: Response) -> Response:
 
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
-    """Return what the templates need to know about the user."""
+    """Return the template variables for the signed-in user and the CSRF token."""
     return {"user": flask.g.get("user"), "csrf": csrf_token}
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Show the sign-in form, or check a sign-in attempt."""
+    """Show the sign-in form, or sign the user in if the form was submitted."""
     request = flask.request
     if request.method != "POST":  # HEAD does not count as an attempt
         return flask.render_template("console/sign_in.html", fault=None, next=_next_page(request))
@@ -162,7 +162,7 @@ def sign_in() -> Any:
 
 @bp.get("/open")
 def open_link() -> Any:
-    """Sign in with the one-time link that `adapter run` prints. It works only on this machine."""
+    """Sign in with the one-time link that `adapter run` prints. It works on this machine only."""
     if flask.request.method == "HEAD":  # a link preview must not use up the link
         raise MethodNotAllowed(["GET"])
     if not is_local_request(flask.request):
@@ -174,7 +174,7 @@ def open_link() -> Any:
 
 
 def _remember_browser(response: Response, user: User) -> Response:
-    """Set a cookie, so that failed sign-ins elsewhere do not lock out this browser."""
+    """Set a cookie that keeps other clients' failed sign-ins from locking out this browser."""
     response.set_cookie(
         BROWSER_COOKIE,
         services.sign_in.browser_mark(user),
@@ -188,7 +188,7 @@ def _remember_browser(response: Response, user: User) -> Response:
 
 
 def _needs_tls() -> bool:
-    """Return True if cookies require TLS: for a public HTTPS URL, and for remote browsers.
+    """Return True if cookies must be sent over TLS only, unless the browser is on this machine.
 
     A local host name does not prove that a request is local: nginx may have put it there.
     """
@@ -209,20 +209,20 @@ def _begin_session(user: User, next_page: str = "") -> Response:
 
 @bp.post("/sign-out")
 def sign_out() -> Any:
-    """End the session."""
+    """Sign the user out, and redirect to the sign-in page."""
     flask.session.clear()
     return flask.redirect(flask.url_for("console.sign_in"))
 
 
 def csrf_token() -> str:
-    """Return the session's CSRF token, which every form contains."""
+    """Return the session's CSRF token, which every form must contain."""
     if "form" not in flask.session:
         flask.session["form"] = secrets.token_urlsafe(24)
     return str(flask.session["form"])
 
 
 def _current_user(request: flask.Request) -> User | None:
-    """Return the signed-in user, or None. Raise Forbidden if there is no user who can sign in."""
+    """Return the signed-in user, or None. Raise Forbidden if no users are set up."""
     users = services.sign_in.users()
     user = _session_user(flask.session, users)
     can_sign_in = users.keys() - {LOCAL} or request.endpoint == "console.open_link"
@@ -246,7 +246,7 @@ def _require_operate() -> None:
 
 
 def _redirect_to_sign_in(request: flask.Request) -> Response:
-    """Ask the user to sign in, and lead them back to the page that they wanted."""
+    """Redirect to the sign-in page, which leads back to the requested page afterward."""
     if "HX-Request" in request.headers:
         # Only the status line is replaced, so that nothing on the page is lost.
         page = _console_path(request.headers.get("HX-Current-URL", ""))
@@ -263,12 +263,12 @@ def _redirect_to_sign_in(request: flask.Request) -> Response:
 
 
 def _next_page(request: flask.Request) -> str:
-    """Return the page of the console to open after sign-in, or "" for the first page."""
+    """Return the console page to open after sign-in, or "" for the default page."""
     return _console_path(request.form.get("next", "") or request.args.get("next", ""))
 
 
 def _console_path(url: str) -> str:
-    """Return a URL's path and query if it is a page of this console, else "".
+    """Return the path and query of a console URL, or "" for any other URL.
 
     The host is dropped, so that a link cannot lead to another site after sign-in.
     """
@@ -291,7 +291,7 @@ def _check_csrf(request: flask.Request) -> None:
 
 
 def _is_remote_http(request: flask.Request) -> bool:
-    """Return True if the browser is on another machine and uses plain HTTP."""
+    """Return True if the browser is on another machine and uses unencrypted HTTP."""
     is_http = request.headers.get("Origin", request.url_root).startswith("http://")
     return is_http and not is_loopback(host_of(request.host))
 
@@ -310,6 +310,6 @@ def _client_address(request: flask.Request) -> str | None:
 
 @functools.cache
 def warn_of_untrusted_proxy() -> None:
-    """Log once per process that a proxy hides the users' IP addresses."""
+    """Log a warning, once per process, that a proxy hides the users' IP addresses."""
     todo = "set ADAPTER_TRUSTED_PROXIES: sign-ins are counted only by name"
     log.warning("proxy_not_trusted", extra={"todo": todo})

@@ -25,7 +25,7 @@ MAX_ERRORS_SHOWN: Final = 10
 
 @bp.post("/leads/<int:number>/replay")
 def replay(number: int) -> Any:
-    """Map a stored webhook again, with the current mapping."""
+    """Remap a stored webhook with the current mapping."""
     difference = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
     if difference.refusal is not None:
         raise NotPossible(f"This message was not read again: {difference.refusal}.")
@@ -36,7 +36,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Remap a group's webhooks. The first click only previews the changes."""
+    """Remap the webhooks of a group of leads. The first click only previews the changes."""
     group = _group(key)
     _check_may_act_together(group)
     differences = list(_preview_replay(group))
@@ -76,14 +76,14 @@ def pause() -> Any:
 
 @bp.post("/resume")
 def resume() -> Any:
-    """End a pause."""
+    """End a pause, so that its bookings are sent."""
     _pauses().resume(**_scope())
     flask.flash("Sending was resumed.")
     return _back_from_pause()
 
 
 def _back_from_pause() -> Any:
-    """Return to the source's page if the form came from there, else to the overview."""
+    """Redirect to the source's page if the form was submitted there, or to the overview."""
     source = flask.request.form.get("back", "")
     if source in services.sources:
         return flask.redirect(flask.url_for("console.source", name=source))
@@ -95,13 +95,13 @@ def _pauses() -> Pauses:
 
 
 def _scope() -> dict[str, str]:
-    """Return what the form names: ``source NAME``, ``community NAME``, or nothing for all."""
+    """Return the source or community that the form selects, or nothing for all bookings."""
     kind, _, name = flask.request.form.get("scope", "").partition(" ")
     return {kind: name} if kind in ("source", "community") and name else {}
 
 
 def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Yield what remapping would change in each of the group's webhooks.
+    """Yield the changes that remapping would make to each webhook of a group.
 
     Stop after MAX_CHANGED webhooks that change. The next click continues from there.
     """
@@ -117,7 +117,7 @@ def _preview_replay(group: Group) -> Iterator[Difference]:
 
 
 def _check_may_act_together(group: Group) -> None:
-    """Raise NotPossible if the group's leads must be reviewed one by one."""
+    """Raise NotPossible if a group's leads must be reviewed one at a time."""
     issue = group.issue
     if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
         raise NotPossible("Each of these leads needs its own look. Open them one by one.")
@@ -150,14 +150,14 @@ def _group(key: str) -> Group:
 
 
 def _leads(group: Group) -> Sequence[Booking | Event]:
-    """Return the group's leads that the user saw, without those that arrived later."""
+    """Return the leads that were in a group when the user opened the page."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
 def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
-    """Apply an action to each lead. Return how many succeeded and why the others did not."""
+    """Apply an action to each lead of a group. Return the number of successes and the errors."""
     errors, leads = [], _leads(group)[:MAX_CHANGED]
     for lead in leads:
         try:

@@ -1,4 +1,4 @@
-"""Serve the page that shows what users did, in sentences."""
+"""Serve the activity page, which lists users' actions as sentences."""
 
 from typing import Final
 
@@ -45,7 +45,7 @@ SENTENCES: Final = {
 
 @bp.get("/audit")
 def audit() -> str:
-    """Show what users did, newest first. Views are shown only on request."""
+    """Show users' actions, newest first. Page views are listed only on request."""
     args = flask.request.args
     by, action = _known_name(args.get("by", "").strip()), args.get("action", "")
     lead_id, before = row_id_from(args.get("lead")), row_id_from(args.get("before"))
@@ -73,7 +73,7 @@ def audit() -> str:
 
 
 def sentence(entry: AuditEntry) -> Markup:
-    """Return what a user did, as the rest of a sentence that begins with their name."""
+    """Return a user's action as the rest of a sentence that begins with the user's name."""
     text = SENTENCES.get(entry.action)
     if text is None:
         text = entry.action.replace("_", " ") + (" {lead}" if entry.lead_id else "") + " {detail}"
@@ -89,7 +89,7 @@ def _link(lead_id: int | None) -> Markup | str:
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name as it is spelled, for a name in any case."""
+    """Return a user's name in its original spelling, given the name in any case."""
     names: dict[str, str] = {
         one.casefold(): one for one in services.sign_in.users() if one != LOCAL
     }

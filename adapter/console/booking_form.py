@@ -1,4 +1,4 @@
-"""Show a booking as a form and read the user's changes."""
+"""Build the form that edits a booking, and parse the user's changes."""
 
 import dataclasses
 from collections.abc import Container, Mapping, Sequence
@@ -39,7 +39,7 @@ _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FormField:
-    """One field of the form that edits a booking."""
+    """A field of the form that edits a booking."""
 
     name: str
     label: str
@@ -60,7 +60,7 @@ class FormField:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RefusedForm:
-    """A rejected form, which is shown again with the user's input and the reason."""
+    """A rejected form, which is shown again with the user's input and the errors."""
 
     booking_id: int
     typed: Mapping[str, str]
@@ -175,7 +175,7 @@ def typed_values(form: MultiDict[str, str]) -> dict[str, str]:
 
 
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that the user changed, with their new values.
+    """Return the fields that the user has changed in the form, with their new values.
 
     Raise NotPossible if the booking changed after the form was shown, or if the time was entered
     in a time zone other than the community's.
@@ -226,17 +226,17 @@ def _text(name: str, value: Any) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Return a field's value as a user would type it."""
+    """Return a field's value as the text that is shown in the form."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def zone_of(booking: Booking, community: str) -> str:
-    """Return the time zone of the chosen community, else the booking's, else ""."""
+    """Return the time zone of the chosen community, or of the booking if none is chosen."""
     source = services.sources.get(booking.source)
     chosen = source.communities.get(community) if source is not None else None
     return chosen.timezone.key if chosen is not None else booking.timezone or ""
 
 
 def version_of(booking: Booking) -> str:
-    """Return a value that changes with the booking, to detect conflicting edits."""
+    """Return a value that changes with each update of a booking, to detect conflicting edits."""
     return f"{booking.state} {booking.updated_at.isoformat()}"

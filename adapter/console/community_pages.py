@@ -1,4 +1,4 @@
-"""Serve the pages on which users say which community a property is."""
+"""Serve the pages on which users assign unrecognized properties to communities."""
 
 import contextlib
 import dataclasses
@@ -47,7 +47,7 @@ SIMILAR: Final = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Unrecognized:
-    """A property that no community is known by, and how many leads wait for it."""
+    """A property name that matches no community, with the number of leads that it holds up."""
 
     source: str
     value: str
@@ -59,7 +59,7 @@ class Unrecognized:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """A community that a user may choose."""
+    """A community that a user may choose for an unrecognized property."""
 
     community: Community
     is_similar: bool
@@ -67,30 +67,30 @@ class Choice:
 
 @bp.app_context_processor
 def community_helpers() -> dict[str, Any]:
-    """Return what the templates need to name communities and time zones."""
+    """Return the template functions that display communities and time zones."""
     return {"community_title": community_title, "zone_title": zone_title}
 
 
 def community_title(key: str | None) -> str:
-    """Return a community's name for users, or "" for None."""
+    """Return a community's display name, or an empty string if the key is None."""
     found = _communities().get(key or "")
     return found.title if found is not None else key or ""
 
 
 def zone_title(name: str) -> str:
-    """Return a time zone's name for users, such as ``Mountain time``."""
+    """Return a time zone's display name, such as ``Mountain time``."""
     return f"{ZONES[name]} time" if name in ZONES else name.replace("_", " ")
 
 
 def aliases() -> Aliases:
-    """Return the operation on assignments, on behalf of the user."""
+    """Return the operations on property assignments, on behalf of the signed-in user."""
     live = services.pipeline.live
     return Aliases(services.settings, services.store, live, services.now, flask.g.user.name)
 
 
 @bp.get("/communities")
 def communities() -> str:
-    """Show the properties that no community is known by, the assignments, and all communities."""
+    """Show the unrecognized properties, the assignments, and all communities."""
     with services.store.transaction() as tx:
         unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
@@ -131,7 +131,7 @@ def _unrecognized(unknown: UnknownCommunity, event: Event | None) -> Unrecognize
 
 @bp.get("/communities/pick")
 def pick_community() -> str:
-    """Show the communities that a property may be, and what choosing one would do."""
+    """Show the communities to choose from for a property, and preview the effect of a choice."""
     args = flask.request.args
     source, value, name = _property(args)
     if name.key in services.sources[source].community_lookup.known:
@@ -176,7 +176,7 @@ def _book_assigned(source: str, value: str, name: PropertyName) -> str:
 
 @bp.post("/communities/assign")
 def assign_community() -> Any:
-    """Remember which community a property is, and book the leads that wait for it."""
+    """Assign a property to a community, and book the leads that were waiting for it."""
     form = flask.request.form
     source, value, name = _property(form)
     operation = aliases()
@@ -188,7 +188,7 @@ def assign_community() -> Any:
 
 @bp.post("/communities/continue")
 def continue_assigned() -> Any:
-    """Book more of the leads of an assigned property."""
+    """Book more of the leads that were waiting for an assigned property."""
     source, value, name = _property(flask.request.form)
     changed, left = aliases().book_waiting(source, value)
     return _to_assigned(source, name.key, changed=changed, left=left)
@@ -196,7 +196,7 @@ def continue_assigned() -> Any:
 
 @bp.get("/communities/assigned")
 def assigned_community() -> str:
-    """Show an assignment that was just made, with its undo."""
+    """Show an assignment that was just made, with a button to undo it."""
     args = flask.request.args
     source, key = args.get("source", ""), args.get("key", "")
     found = services.pipeline.live.overrides.aliases
@@ -219,7 +219,7 @@ def assigned_community() -> str:
 
 @bp.post("/communities/undo")
 def undo_assignment() -> Any:
-    """Forget which community a property is, and hold its unsent leads again."""
+    """Undo the assignment of a property, and hold its unsent leads for review again."""
     form = flask.request.form
     taken = aliases().remove(form.get("source", ""), form.get("key", ""))
     leads = "1 lead waits" if taken.leads == 1 else f"{taken.leads} leads wait"
@@ -233,7 +233,7 @@ def undo_assignment() -> Any:
 
 @bp.get("/communities/new")
 def new_community() -> str:
-    """Show the communities that Propexo lists and that are not set up here."""
+    """Show the communities in Propexo that are not set up in the adapter yet."""
     try:
         listed, error = _unlisted(_directory()), ""
     except UpstreamError:
@@ -245,7 +245,7 @@ def new_community() -> str:
 
 @bp.post("/communities/new")
 def add_community() -> Any:
-    """Add a community from Propexo's list."""
+    """Add a community that the user selected from Propexo's list."""
     form, zone = flask.request.form, flask.request.form.get("timezone", "")
     chosen = form.get("listed", "")
     try:
@@ -290,7 +290,7 @@ def _query() -> dict[str, str]:
 
 
 def _property(values: Mapping[str, str]) -> tuple[str, str, PropertyName]:
-    """Return the source, the value and the name of the property in a query or form."""
+    """Return the source, value and name of the property that a query or form refers to."""
     source, value = values.get("source", ""), values.get("value", "")
     name = aliases().property_of(source, value)
     if name is None:
@@ -317,7 +317,7 @@ def _waiting(source: str, value: str) -> int:
 
 
 def _communities(source: str | None = None) -> Mapping[str, Community]:
-    """Return all communities by key, as one source knows them."""
+    """Return communities by key, either all of them or those of one source."""
     if source is not None and source in services.sources:
         return services.sources[source].communities
     return {
@@ -326,7 +326,7 @@ def _communities(source: str | None = None) -> Mapping[str, Community]:
 
 
 def _choices(name: PropertyName, query: str, known: Sequence[Community]) -> list[Choice]:
-    """Return the communities that match the search, those with similar names first."""
+    """Return the communities that match a search, with similar names first."""
     found = [one for one in known if query.casefold() in f"{one.title} {one.key}".casefold()]
     words = {one.key: _similarity(name, one) for one in found}
     ranked = sorted(
@@ -343,7 +343,7 @@ def _similarity(name: PropertyName, community: Community) -> float:
 
 
 def _attributions(community: Community) -> Mapping[str, str]:
-    """Return a community's attributions at Propexo, by ID, or none if they cannot be read."""
+    """Return a community's attributions by ID, or none if Propexo's list cannot be read."""
     try:
         return _directory().attributions(community.integration_id, community.community_id)
     except UpstreamError:
@@ -351,7 +351,7 @@ def _attributions(community: Community) -> Mapping[str, str]:
 
 
 def _unlisted(directory: Directory) -> list[tuple[str, str, str]]:
-    """Return the integration, ID and name of each community that is not set up yet."""
+    """Return the integration ID, community ID and name of each community not set up yet."""
     known = {one.community_id for one in _communities().values()}
     return [
         (integration, community_id, name)
@@ -362,6 +362,6 @@ def _unlisted(directory: Directory) -> list[tuple[str, str, str]]:
 
 
 def _directory() -> Directory:
-    """Return Propexo's lists, which are read within the rate limit."""
+    """Return a reader for Propexo's lists that observes the rate limit."""
     parts = (services.pipeline.propexo, services.settings, services.store, services.now)
     return Directory(RateLimitedReads(*parts, time.sleep).page)

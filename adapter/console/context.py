@@ -1,4 +1,4 @@
-"""Define the console's blueprint and the services for its views."""
+"""Define the console's Flask blueprint, and the services that its views use."""
 
 import contextlib
 import datetime as dt
@@ -35,7 +35,7 @@ _trials: Final = threading.BoundedSemaphore(2)
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Run the block when no other mapping is being tried. Abort with 429 if one already waits.
+    """Run a block while no other mapping is being tested, or abort the request with 429.
 
     Each takes up to half a second of CPU time.
     """
@@ -49,7 +49,7 @@ def trial() -> Iterator[None]:
 
 
 def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:
-    """Return an iterator over a backtest or export. Abort with 429 if another one is running.
+    """Wrap a backtest or export. Abort the request with 429 if another one is running.
 
     Each takes seconds of CPU time, and the same process receives webhooks.
     """
@@ -69,10 +69,10 @@ def _while_locked(items: Iterable[Any]) -> Iterator[Any]:
 
 
 class ConsoleServices:
-    """The services of one application: the store and the operator actions."""
+    """The services that the console's views use, such as the database and actions on leads."""
 
     def __init__(self, pipeline: Pipeline, verifiers: Mapping[str, Verifier]) -> None:
-        """Build the services for a pipeline. ``verifiers`` maps each source to its verifier."""
+        """Create the services for a pipeline. ``verifiers`` maps each source to its verifier."""
         self.pipeline, self.verifiers = pipeline, verifiers
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
         self.take_backs = TakeBacks(self.store, self.now)
@@ -91,11 +91,11 @@ class ConsoleServices:
 
     @property
     def replays(self) -> Replays:
-        """Return the action that maps leads again, with the current sources."""
+        """Return the operation that remaps webhooks, for the current sources."""
         return Replays(self.settings, self.store, self.sources, self.now)
 
     def mapping_text(self, name: str) -> str:
-        """Return the mapping that a source uses, or "" if there is none."""
+        """Return the text of a source's mapping, or an empty string if there is none."""
         return self.sources[name].text if name in self.sources else ""
 
     def community_name(self, key: str) -> str:
@@ -105,7 +105,7 @@ class ConsoleServices:
         return getattr(community, "name", "") or key.replace("-", " ").replace("_", " ").title()
 
     def communities(self) -> list[str]:
-        """Return the keys of all communities."""
+        """Return the keys of all communities, sorted."""
         return sorted({key for source in self.sources.values() for key in source.communities})
 
 

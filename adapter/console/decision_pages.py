@@ -1,4 +1,4 @@
-"""Show automatic decisions, and the leads decided by each rule."""
+"""Serve the pages about automatic decisions and the leads they affected."""
 
 import datetime as dt
 from typing import Final
@@ -34,7 +34,7 @@ def decisions() -> str:
 
 @bp.get("/decisions/<rule>")
 def decided(rule: str) -> str:
-    """List a source's leads that one rule decided, newest first."""
+    """List the leads that one rule decided, newest first."""
     if rule not in DECISIONS:
         raise NotFound("There is no rule with this name.")
     args, days = flask.request.args, _days()

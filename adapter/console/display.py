@@ -64,7 +64,7 @@ def tour_text(booking: Booking) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration in seconds or minutes, such as ``4.2 s``."""
+    """Format a duration in seconds or minutes, such as ``4.2 s`` or ``3 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
@@ -72,7 +72,7 @@ def duration(seconds: float) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PayloadLine:
-    """One line of a payload."""
+    """One line of a payload, as it is displayed."""
 
     depth: int
     key: str
@@ -85,12 +85,12 @@ class PayloadLine:
 
 
 def anchor_for(location: Location) -> str:
-    """Return the HTML ID for a payload value."""
+    """Return the HTML ID for the payload value at a location."""
     return "p" + hashlib.sha256(repr(location).encode("utf-8", "replace")).hexdigest()[:12]
 
 
 def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
-    """Return a payload's lines. If there are too many, the last line says that there are more.
+    """Return a payload's display lines. If there are too many, the last line says so.
 
     ``read`` contains the locations that the mapping reads, if the others are to be marked.
     """
@@ -127,7 +127,7 @@ def _children(value: Any) -> list[tuple[str | int, Any]] | None:
 
 
 def _scalar_text(value: Any) -> str:
-    """Format a scalar, or an empty object or list."""
+    """Return the display text of a scalar value, or of an empty object or list."""
     if isinstance(value, str):
         return escape_invisible(value)
     if value is None or isinstance(value, bool | Mapping | list):

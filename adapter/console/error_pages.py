@@ -1,4 +1,4 @@
-"""Render the console's errors as pages that tell users what to do."""
+"""Render errors in the console as pages that tell users what to do."""
 
 import logging
 from typing import Any
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @bp.errorhandler(HTTPException)
 def http_error(error: HTTPException) -> tuple[str, int]:
-    """Show an HTTP error, such as 404 or 403. On a page with a live result, only 429 is shown."""
+    """Show an HTTP error such as 404 or 403 as a page, or as a fragment for htmx and 429."""
     if error.code == 429 and "HX-Request" in flask.request.headers:
         return flask.render_template("console/_busy.html", text=error.description), 429
     return _page(error.name or "Error", error.description or "", error.code or 500)
@@ -22,27 +22,27 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
-    """Return 409 and show why an action is not possible."""
+    """Respond with 409 and the reason why an action is not possible."""
     return _page("This action is not possible", str(error), 409)
 
 
 @bp.errorhandler(StoreUnavailable)
 def store_unavailable(_error: StoreUnavailable) -> tuple[str, int]:
-    """Return 503 and show that PostgreSQL is unavailable. The reason is already logged."""
+    """Respond with 503 and a message that the database is unavailable."""
     text = "The database cannot be reached. Senders get an error and will retry their webhooks."
     return _page("Temporarily unavailable", text, 503)
 
 
 @bp.errorhandler(KeyMissing)
 def key_missing(error: KeyMissing) -> tuple[str, int]:
-    """Return 503 and show which encryption key is not set."""
+    """Respond with 503 and the ID of the encryption key that is not configured."""
     log.error("encryption_key_missing", extra={"reason": str(error)})
     return _page("This request is encrypted", f"An engineer must help: {error}.", 503)
 
 
 @bp.errorhandler(Exception)
 def unexpected_error(error: Exception) -> tuple[str, int]:
-    """Log an unexpected exception and return 503 without its details."""
+    """Log an unexpected exception, and respond with 503 without its details."""
     log.error("console_failed", exc_info=error)
     text = "This page could not be loaded. Please tell an engineer. The log has the details."
     return _page("Temporarily unavailable", text, 503)
@@ -50,7 +50,7 @@ def unexpected_error(error: Exception) -> tuple[str, int]:
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Return 404 as a page. Flask calls the blueprint's error handlers only for its own routes."""
+    """Respond with 404 to all other paths, so that the console's error page is used."""
     flask.abort(404, "This page does not exist.")
 
 

@@ -1,4 +1,4 @@
-"""Read browser input: form and query values, row IDs and list filters."""
+"""Parse browser input: form and query values, row IDs and list filters."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def _text(text: str) -> str:
 
 
 def row_id_from(text: str | None) -> int | None:
-    """Parse a row ID. Return None for any other string."""
+    """Parse a row ID. Return None if the text is not a valid ID."""
     digits = (text or "").strip()
     if not (digits.isascii() and digits.isdigit()) or len(digits) > len(str(LARGEST_NUMBER)):
         return None

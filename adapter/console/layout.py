@@ -1,4 +1,4 @@
-"""Lay out every page: the navigation, the status line, and what all templates may call."""
+"""Define the layout of every page: navigation, status line and template functions."""
 
 import dataclasses
 import datetime as dt
@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from adapter.console import time_html, wording
 from adapter.console.context import bp, services
-from adapter.console.needs_you import review_groups
+from adapter.console.needs_you import leads_that_need_you
 from adapter.console.status_line import (
     current_verdict,
     problem_sentence,
@@ -22,7 +22,7 @@ from adapter.store import MOST_COUNTED
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NavigationItem:
-    """A page in the navigation."""
+    """A page in the console's navigation."""
 
     endpoint: str
     title: str
@@ -32,7 +32,7 @@ class NavigationItem:
 
     @property
     def is_current(self) -> bool:
-        """True on this page."""
+        """True if the navigation item belongs to the current page."""
         return flask.request.endpoint in (self.endpoint, *self.also)
 
 
@@ -65,14 +65,14 @@ SOON_SECONDS: Final = 4 * 3600
 
 
 def navigation(part: int) -> Iterator[NavigationItem]:
-    """Yield the pages of a part of the navigation that exist."""
+    """Yield the navigation items of a part of the menu whose pages exist."""
     known = flask.current_app.view_functions
     return (item for item in NAVIGATION[part] if item.endpoint in known)
 
 
 @bp.app_context_processor
 def layout_helpers() -> dict[str, Any]:
-    """Return the functions for the layout and for times."""
+    """Return the template functions for the page layout and for times."""
     return {
         "navigation": navigation,
         "need_count": need_count,
@@ -106,7 +106,7 @@ def _community_name(key: str) -> str:
 
 def need_count(*, is_live: bool = False) -> Markup:
     """Render the number of leads that need a person. ``is_live`` replaces it in an open page."""
-    number = sum(not one for group in review_groups() for one in group.snoozed)
+    number = leads_that_need_you()
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
         " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"
@@ -115,5 +115,5 @@ def need_count(*, is_live: bool = False) -> Markup:
 
 @bp.get("/status")
 def status_line() -> str:
-    """Render the status line and the number of leads. Pages reload both every few seconds."""
+    """Render the status line and the number of leads, which pages reload every few seconds."""
     return flask.render_template("console/_live.html", now=current_verdict())

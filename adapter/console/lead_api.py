@@ -1,4 +1,4 @@
-"""``/api``: a read-only HTTP API over the queries of the console and the commands."""
+"""Serve ``/api``, a read-only HTTP API for leads."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ USER: Final = "(api)"
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the routes. They require the token, and are closed if no token is set."""
+    """Return the blueprint of the HTTP API. All routes require the API token."""
     routes = flask.Blueprint("api", __name__, url_prefix="/api")
 
     @routes.get("/leads", provide_automatic_options=False)
@@ -61,7 +61,7 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
 
 def list_leads(pipeline: Pipeline) -> Response:
-    """Return a page of the bookings that match the query."""
+    """Return a JSON page of the bookings that match the query parameters."""
     sent = flask.request.args.to_dict(flat=False)
     query = LeadQuery().load(
         {name: texts if name == "state" else texts[-1] for name, texts in sent.items()}
@@ -81,7 +81,7 @@ def list_leads(pipeline: Pipeline) -> Response:
 
 
 def get_lead(pipeline: Pipeline, key: str) -> Response:
-    """Return the history of an event, booking or Propexo job, as ``adapter show`` does."""
+    """Return the history of an event, booking or Propexo job as JSON."""
     now = pipeline.clock()
     why_unsent = verdict_of(pipeline.store, (), pipeline.settings, now).why_unsent
     with pipeline.store.transaction() as tx:

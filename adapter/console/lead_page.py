@@ -1,4 +1,4 @@
-"""Show one lead's history: the payload, the result, and the origin of each field."""
+"""Serve the page of one lead, with its payload, its result and the origin of each field."""
 
 import dataclasses
 import datetime as dt
@@ -47,7 +47,7 @@ from adapter.store import AuditEntry, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRow:
-    """One field of an appointment and its origin."""
+    """A row of the page's table of appointment fields, with the origin of the value."""
 
     name: str
     label: str
@@ -61,7 +61,7 @@ class FieldRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BookingView:
-    """One booking as the page shows it."""
+    """A booking as the lead's page displays it."""
 
     booking: Booking
     #: The problem and what to do about it, or None if the booking does not need review.
@@ -102,7 +102,7 @@ class BookingView:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TimelineEntry:
-    """One change of state, or one call to Propexo."""
+    """An entry of a lead's timeline: a change of state, or a request to Propexo."""
 
     at: dt.datetime
     title: str
@@ -117,7 +117,7 @@ class TimelineEntry:
 
 @bp.get("/leads/<key>", endpoint="lead")
 def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the lead of an event, booking or Propexo job. Return 409 after a rejected form."""
+    """Render a lead's page. Respond with 409 if it shows a rejected form."""
     story, replaced, audit_entries = _load(key)
     event, source = story.event, services.sources.get(story.event.source)
     payload, problem = _payload(source, story)
@@ -167,7 +167,7 @@ def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[s
 
 
 def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry]]:
-    """Load a lead, the replacements of its tours in Knock, and user actions. Record the view."""
+    """Load a lead with its replaced tours and user actions, and record that a user viewed it."""
     with services.store.transaction() as tx:
         story = tx.events.history(key)
         if story is None:
@@ -178,7 +178,7 @@ def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
-    """Return the payload's lines, or the reason why there are none."""
+    """Return the display lines of a lead's payload, or the reason why it cannot be shown."""
     if story.event.kept != "all":
         return [], "The original message was deleted."
     if source is None:
@@ -191,7 +191,7 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappedAgain:
-    """A stored webhook, remapped with the current mapping to find where each field came from."""
+    """A stored webhook, mapped again to find the origin of each field."""
 
     source: Source
     story: LeadHistory
@@ -201,7 +201,7 @@ class MappedAgain:
 
     @classmethod
     def of(cls, source: Source | None, story: LeadHistory) -> Self | None:
-        """Remap a webhook. Return None if there is no mapping, or the payload has been erased."""
+        """Remap a stored webhook. Return None if its mapping or payload no longer exists."""
         if source is None or story.event.kept != "all":
             return None
         delivery = story.event.request
@@ -214,7 +214,7 @@ class MappedAgain:
         )
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each field. Fields set by a user have none."""
+        """Return the origin of each field of a booking, except those that a user set."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}
@@ -227,13 +227,13 @@ class MappedAgain:
         }
 
     def line_at(self, at: str | None) -> str:
-        """Return the line of the mapping at ``file:line``."""
+        """Return the text of a mapping's line, given its position as ``file:line``."""
         number = int(at.rpartition(":")[2]) if at and ":" in at else 0
         is_there = 0 < number <= len(self.mapping_lines)
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the item that is most similar to the booking."""
+        """Return the index of the webhook's item that is most similar to a booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:
@@ -333,7 +333,7 @@ def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldR
 
 
 def timeline_of(story: LeadHistory) -> list[TimelineEntry]:
-    """Return every change of state and every POST with its response, oldest first."""
+    """Return a lead's changes of state and requests to Propexo, oldest first."""
     entries = [_change(change) for change in story.history]
     for attempts in story.attempts.values():
         entries += map(_attempt, attempts)

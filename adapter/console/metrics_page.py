@@ -1,4 +1,4 @@
-"""Serve metrics to Prometheus at ``GET /metrics``.
+"""Serve metrics for Prometheus at ``GET /metrics``.
 
 Each request reads them from PostgreSQL, so that all web processes return the same values. They
 contain no personal data.
@@ -62,7 +62,7 @@ Samples = Mapping[str, float]
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the blueprint. The route requires the token, and is closed if no token is set."""
+    """Return the blueprint of the metrics route, which requires the metrics token."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")
@@ -76,7 +76,7 @@ def blueprint(pipeline: Pipeline) -> flask.Blueprint:
 
 @bp.get("/metrics", endpoint="metrics")
 def figures_for_users() -> Response:
-    """Return the metrics to a console user, who needs no token."""
+    """Return the metrics to a signed-in user, without a token."""
     return figures(services.pipeline)
 
 
@@ -95,14 +95,14 @@ def _rejected(totals: Mapping[tuple[str, str], int]) -> dict[meter.Key, float]:
 
 
 class _OverviewCollector(Collector):
-    """Provides the overview as gauges, and counters and histograms from the database."""
+    """Exports the overview as gauges, and the stored counters and histograms."""
 
     def __init__(self, overview: Overview, values: Mapping[meter.Key, float]) -> None:
         self._overview = overview
         self._values = values
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric."""
+        """Yield all metrics for the Prometheus client."""
         one = self._overview
         yield from _verdict_gauges(one.verdict)
         pauses = [pause.since for pause in one.pauses]
@@ -124,7 +124,7 @@ class _OverviewCollector(Collector):
 def _counted(
     metric: meter.Metric, values: Mapping[meter.Key, float], sources: Iterable[str]
 ) -> Metric:
-    """Return a counter or a histogram, with 0 for all that has not happened yet.
+    """Return a counter or histogram that includes series with a value of zero.
 
     Prometheus would not notice the first event of a series that begins with 1.
     """
@@ -156,7 +156,7 @@ def _histogram(metric: meter.Metric, samples: Mapping[tuple[str, ...], Samples])
 
 
 def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
-    """Return each bucket with the number of durations up to its limit.
+    """Return the cumulative count of each histogram bucket, by upper limit.
 
     Numbers from an earlier version with other limits are in the next larger bucket.
     """
@@ -168,7 +168,7 @@ def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
 
 
 def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
-    """Yield the problems, and the facts for which a rule may need another limit."""
+    """Yield gauges for the current problems and the values they depend on."""
     problems = _family("problem")
     for problem in verdict.problems:
         problems.add_metric([problem.code, problem.source], 1)
@@ -185,7 +185,7 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges for each source."""
+    """Yield the gauges that have a value for each source."""
     events, quiet, last = (
         _family("events_24h"),
         _family("source_quiet"),

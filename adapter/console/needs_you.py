@@ -49,6 +49,14 @@ def review_groups() -> list[Group]:
     return groups
 
 
+def leads_that_need_you() -> int:
+    """Return the number of leads that need a person now."""
+    if "review_groups" in flask.g:
+        return sum(not one for group in review_groups() for one in group.snoozed)
+    with services.store.transaction() as tx:
+        return tx.review_queue.count(services.now())
+
+
 def selection_from(args: Mapping[str, str]) -> Selection:
     """Return which leads to list from query parameters. Unknown values are ignored."""
     todo = args.get("todo", "")

@@ -1,4 +1,4 @@
-"""Declare the HTTP API's queries and responses, and describe them in an OpenAPI document.
+"""Define the HTTP API's query parameters and responses, and generate its OpenAPI document.
 
 The queries validate requests. A test compares the responses with what the views return.
 """
@@ -32,7 +32,7 @@ def _enum(kind: type[BookingState | EventState | Kind | AttemptOutcome]) -> vali
 
 
 class LeadQuery(Schema):
-    """The query of a list of leads."""
+    """The query parameters of a request for a list of leads."""
 
     class Meta:
         """Reject unknown parameters, because a misspelled filter would return all leads."""
@@ -63,7 +63,7 @@ class LeadQuery(Schema):
 
 
 class Reason(Schema):
-    """Why a field could not be used as received."""
+    """The reason why a field could not be used as received."""
 
     field = _text("The field, or `event` for all of it.", required=True)
     reason = _text("A sentence.", required=True)
@@ -73,7 +73,7 @@ class Reason(Schema):
 
 
 class Lead(Schema):
-    """One appointment or guest card to create in Knock, made from one item of a webhook."""
+    """A booking: an appointment or guest card to be created in Knock."""
 
     id = fields.Integer(required=True, metadata=_about("The booking's ID."))
     event = fields.Integer(required=True, metadata=_about("The webhook's ID."))
@@ -101,14 +101,14 @@ class Lead(Schema):
 
 
 class LeadPage(Schema):
-    """One page of leads, newest first."""
+    """A page of leads, newest first."""
 
     leads = fields.List(fields.Nested(Lead), required=True)
     next_cursor = _text("Null on the last page.", required=True, allow_none=True)
 
 
 class Event(Schema):
-    """A stored webhook."""
+    """A webhook that was received and stored."""
 
     id = fields.Integer(required=True)
     source = _text(required=True)
@@ -123,7 +123,7 @@ class Event(Schema):
 
 
 class Attempt(Schema):
-    """One POST to Propexo."""
+    """A POST request to Propexo, with its response."""
 
     id = fields.Integer(required=True)
     booking = fields.Integer(required=True)
@@ -164,7 +164,7 @@ class Link(Schema):
 
 
 class Act(Schema):
-    """An action of a user."""
+    """A user's action, from the audit log."""
 
     id = fields.Integer(required=True)
     at = fields.DateTime(required=True)
@@ -192,7 +192,7 @@ class LeadHistory(Schema):
 
 
 class Error(Schema):
-    """Why a request failed."""
+    """An error response, with the reason why a request failed."""
 
     error = _text(required=True)
     faults = fields.Dict(keys=fields.String(), metadata=_about("Messages by parameter."))
@@ -250,7 +250,7 @@ OPERATIONS: Final[dict[str, dict[str, Any]]] = {
 
 @functools.cache
 def document() -> dict[str, Any]:
-    """Return the OpenAPI document."""
+    """Return the OpenAPI document of the HTTP API."""
     spec = APISpec(
         title="knock-lead-adapter",
         version=adapter.__version__,

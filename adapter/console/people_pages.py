@@ -1,4 +1,4 @@
-"""Serve the page on which people are added, and get roles and passwords."""
+"""Serve the page on which users are added and removed, and get roles and passwords."""
 
 from typing import Any, Final
 
@@ -15,13 +15,13 @@ ROLE_NAMES: Final = {"read": "View only", "operate": "Can edit"}
 
 @bp.app_context_processor
 def people_helpers() -> dict[str, Any]:
-    """Return what the templates need to name roles."""
+    """Return the template variables that display roles."""
     return {"role_names": ROLE_NAMES}
 
 
 @bp.get("/people")
 def people() -> str:
-    """Show who may use the console, with their roles and when they last did something."""
+    """Show the console's users, with their roles and the time of their last action."""
     known = [one for one in services.sign_in.users().values() if one.name != LOCAL]
     with services.store.transaction() as tx:
         seen = tx.audit.last_actions([one.name for one in known])
@@ -35,7 +35,7 @@ def people() -> str:
 
 @bp.post("/people/add")
 def add_person() -> Any:
-    """Add a person with a role and a password."""
+    """Add a user with the role and password from the form."""
     form = flask.request.form
     name, password = form.get("name", "").strip(), form.get("password", "")
     if name in services.sign_in.users():
@@ -48,7 +48,7 @@ def add_person() -> Any:
 
 @bp.post("/people/<name>/role")
 def change_role(name: str) -> Any:
-    """Give a person another role."""
+    """Change a user's role."""
     person, role = _person(name), flask.request.form.get("role", "")
     if role != "operate":
         _require_another_editor(person)
@@ -59,7 +59,7 @@ def change_role(name: str) -> Any:
 
 @bp.post("/people/<name>/password")
 def reset_password(name: str) -> Any:
-    """Give a person a new password, which ends their sessions."""
+    """Set a new password for a user, and end the user's sessions."""
     person, password = _person(name), flask.request.form.get("password", "")
     services.sign_in.add(name, password, person.role, by=flask.g.user.name)
     flask.flash(f"{name} has a new password and was signed out.", "good")
@@ -68,7 +68,7 @@ def reset_password(name: str) -> Any:
 
 @bp.post("/people/<name>/remove")
 def remove_person(name: str) -> Any:
-    """Remove a person and end their sessions."""
+    """Remove a user, and end the user's sessions."""
     _require_another_editor(_person(name))
     services.sign_in.remove(name, by=flask.g.user.name)
     flask.flash(f"Removed {name}.", "good")
@@ -77,7 +77,7 @@ def remove_person(name: str) -> Any:
 
 @bp.post("/password")
 def change_own_password() -> Any:
-    """Change the user's own password. They stay signed in; their other sessions end."""
+    """Change the signed-in user's own password, and end the user's other sessions."""
     form, user = flask.request.form, flask.g.user
     _person(user.name)
     if form.get("new", "") != form.get("again", ""):
@@ -90,7 +90,7 @@ def change_own_password() -> Any:
 
 
 def _person(name: str) -> User:
-    """Return a person who can be changed here. Raise NotFound or NotPossible otherwise."""
+    """Return a user who can be changed on this page. Raise NotFound or NotPossible otherwise."""
     known = services.sign_in.users().get(name)
     if known is None or name == LOCAL:
         raise NotFound("There is nobody with this name.")
@@ -100,7 +100,7 @@ def _person(name: str) -> User:
 
 
 def _require_another_editor(person: User) -> None:
-    """Raise NotPossible if the person is the last one who can edit."""
+    """Raise NotPossible if a user is the last one with the role ``operate``."""
     others = services.sign_in.users().values()
     if not any(one.role == "operate" and one.name not in (person.name, LOCAL) for one in others):
         raise NotPossible(f"{person.name} is the last person who can edit. Add another one first.")

@@ -1,4 +1,4 @@
-"""Edit a mapping: preview its result for a webhook, check it, and put it in place."""
+"""Serve the page on which users edit, test and activate a mapping."""
 
 import dataclasses
 import datetime as dt
@@ -44,7 +44,7 @@ NO_SAMPLE: Final = "The message cannot be kept as a sample: choose one that the 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PlaygroundInput:
-    """The values of the form."""
+    """The values that the user entered in the mapping editor."""
 
     name: str
     mapping: str
@@ -61,7 +61,7 @@ class PlaygroundInput:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PlaygroundResult:
-    """The result of mapping the webhook, or why it cannot be mapped."""
+    """The result of mapping a webhook, or the problems that prevented it."""
 
     problems: tuple[Problem, ...] = ()
     #: What ``adapter check`` would report for a mapping that can be tried.
@@ -98,7 +98,7 @@ def _checked_lines(folder: Path, states: object) -> Sequence[str]:  # noqa: ARG0
 
 @bp.get("/try")
 def playground() -> str:
-    """Show the form with a source's mapping and newest webhook."""
+    """Show the mapping editor with a source's mapping and its latest webhook."""
     args = flask.request.args
     name = args.get("source") or next(iter(sorted(services.sources)), DRAFT)
     number = row_id_from(args.get("version"))
@@ -115,7 +115,7 @@ def playground() -> str:
 
 @bp.post("/try/result")
 def playground_result() -> str:
-    """Show the result. Render part of the page for htmx, else the whole page."""
+    """Show the result of the edited mapping, as a fragment for htmx or as a whole page."""
     entered = _input_from_form()
     result = _map(entered)
     if flask.session.get("tried") != entered.event_id:
@@ -127,7 +127,7 @@ def playground_result() -> str:
 
 @bp.post("/try/backtest")
 def playground_backtest() -> str:
-    """Show what the mapping would change in the last stored webhooks."""
+    """Show how the edited mapping would change the results of recent webhooks."""
     entered = _input_from_form()
     try:
         with trial():
@@ -141,7 +141,7 @@ def playground_backtest() -> str:
 
 
 def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, int, bool]]:
-    """Return how many webhooks changed between which outcomes, and whether a booking was lost."""
+    """Count the webhooks by old and new outcome, and mark outcomes that lose a booking."""
     changed = Counter((one.before or "nothing", one.after) for one in compared if one.fields)
     booked = ("book", "prospect")
     rows = [
@@ -153,7 +153,7 @@ def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, int, bool]]:
 
 @bp.post("/try/check")
 def check_mapping() -> str:
-    """Show what `adapter check` would report. Render part of the page for htmx."""
+    """Show the problems that `adapter check` would report for the edited mapping."""
     entered = _input_from_form()
     with trial():
         checked = _versions().check(entered.name, entered.mapping)
@@ -164,7 +164,7 @@ def check_mapping() -> str:
 
 @bp.post("/try/put")
 def put_mapping_in_place() -> Any:
-    """Put the mapping in the form in place of the source's file."""
+    """Activate the edited mapping in place of the source's file."""
     entered, operation = _input_from_form(), _versions()
     try:
         with trial():
@@ -184,7 +184,7 @@ def put_mapping_in_place() -> Any:
 
 @bp.post("/try/roll-back")
 def roll_back_mapping() -> Any:
-    """Put an earlier version in place again, or the file."""
+    """Activate an earlier version of a mapping, or the mapping file."""
     form = flask.request.form
     name, number = form.get("source", ""), row_id_from(form.get("number")) or 0
     what = f"Rolled back to version {number}" if number else "Rolled back to the file"
@@ -198,7 +198,7 @@ def roll_back_mapping() -> Any:
 
 @bp.post("/try/sample")
 def save_sample() -> str:
-    """Add the chosen webhook as a test to the mapping, with personal data replaced."""
+    """Add a webhook to the mapping as a test, with personal data replaced."""
     entered = _input_from_form()
     try:
         delivery, now = _delivery(entered)
@@ -212,7 +212,7 @@ def save_sample() -> str:
 
 @bp.post("/try/file")
 def download_mapping() -> Any:
-    """Send the mapping in the form as a file."""
+    """Return the edited mapping as a file to download."""
     entered = _input_from_form()
     return download(f"{entered.name}.yaml", [entered.mapping], "application/yaml")
 
@@ -236,7 +236,7 @@ def _input_from_form() -> PlaygroundInput:
 
 
 def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
-    """Record that a stored webhook was viewed: once, not with every keystroke."""
+    """Record that a user viewed a stored webhook, but only once per webhook."""
     if entered.event_id is not None and result.mapped is not None:
         record_action("looked", lead_id=entered.event_id)
         flask.session["tried"] = entered.event_id
@@ -254,7 +254,7 @@ def _newest_version(name: str) -> int:
 
 
 def _version_text(name: str, number: int) -> str:
-    """Return the text of a version, or of the file for 0. Raise NotFound if it does not exist."""
+    """Return a mapping version's text. Version 0 is the file. Raise NotFound if missing."""
     file = services.pipeline.live.files.get(name)
     texts = {one.number: one.text for one in _versions().versions(name)}
     texts[0] = file_text(file) if file is not None else None
@@ -281,7 +281,7 @@ def _page(entered: PlaygroundInput, **more: Any) -> str:
 
 
 def _map(entered: PlaygroundInput) -> PlaygroundResult:
-    """Map the chosen webhook. Never raise for invalid input."""
+    """Map the selected webhook with the edited mapping. Never raise for invalid input."""
     with trial():
         return _mapped(entered)
 
@@ -317,7 +317,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
 
 
 def _message(source: Source, delivery: WebhookRequest) -> Sequence[PayloadLine]:
-    """Return the webhook's lines, or none if it cannot be read."""
+    """Return a webhook's display lines, or none if its body cannot be parsed."""
     try:
         payload = source.scope(delivery).payload
     except PayloadError:
@@ -331,12 +331,12 @@ def _patch(entered: PlaygroundInput) -> str:
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:
-    """Load the mapping in the form as it would be used. Raise MappingErrors if it has errors."""
+    """Load the edited mapping with users' communities. Raise MappingErrors if it is invalid."""
     return overlay.with_communities(_draft(entered), services.pipeline.live.overrides)
 
 
 def _draft(entered: PlaygroundInput) -> Source:
-    """Load the mapping in the form. Raise MappingErrors if it has errors."""
+    """Load the edited mapping. Raise MappingErrors if it is invalid."""
     settings = services.settings
     if len(entered.mapping) > MAX_TYPED_MAPPING:
         message = f"is longer than {MAX_TYPED_MAPPING // 1000} kB: shorten it to try it here"
@@ -345,7 +345,7 @@ def _draft(entered: PlaygroundInput) -> Source:
 
 
 def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
-    """Return the chosen webhook and when it arrived. Raise NotFound if it is not stored."""
+    """Return the selected webhook and its time of arrival. Raise NotFound if it is not stored."""
     if entered.event_id is None:
         body = entered.body.encode("utf-8", "replace")
         return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()

@@ -1,4 +1,4 @@
-"""Serve the pages about messages that failed verification."""
+"""Serve the pages about webhooks that failed verification."""
 
 import json
 from collections.abc import Iterator
@@ -63,13 +63,13 @@ OTHER_CAUSE: Final = (
 
 @bp.app_context_processor
 def rejection_helpers() -> dict[str, Any]:
-    """Return what the templates need to explain a rejection."""
+    """Return the template function that explains why a webhook was rejected."""
     return {"cause_of": lambda reason: CAUSES.get(reason, OTHER_CAUSE)}
 
 
 @bp.get("/rejections")
 def rejections() -> str:
-    """Show the messages that failed verification, optionally those that contain a text."""
+    """Show the webhooks that failed verification, optionally only those that contain a text."""
     args = flask.request.args
     source, text = args.get("source") or None, args.get("q", "").strip()[:100]
     with services.store.transaction() as tx:
@@ -86,7 +86,7 @@ def rejections() -> str:
 
 
 def _containing(text: str, sources: list[str]) -> Iterator[int]:
-    """Yield the IDs of the rejections whose body contains a text."""
+    """Yield the IDs of rejected webhooks whose bodies contain a text."""
     wanted = text.casefold()
     for source in sources:
         with services.store.transaction() as tx:
@@ -108,7 +108,7 @@ def _readable(text: str) -> str:
 
 @bp.get("/rejections/<int:number>")
 def rejection(number: int) -> str:
-    """Show one rejected message. The view is recorded."""
+    """Show a rejected webhook, and record that the user viewed it."""
     found = _rejection(number)
     record_action("looked_at_rejected", detail=f"{found.source} {number}")
     preview = _retry(found.source, dry_run=True, only=number) if found.can_retry else None
@@ -122,7 +122,7 @@ def rejection(number: int) -> str:
 
 @bp.post("/rejections/<int:number>/retry")
 def retry_one(number: int) -> Any:
-    """Verify one rejected message again, and accept it if it passes."""
+    """Verify a rejected webhook again, and accept it if it passes."""
     found = _rejection(number)
     result = _retry(found.source, dry_run=False, only=number)
     flask.flash(*_said(result))
@@ -131,7 +131,7 @@ def retry_one(number: int) -> Any:
 
 @bp.post("/rejections/<source>/retry")
 def retry(source: str) -> Any:
-    """Verify a source's rejected messages again. The first click only previews the result."""
+    """Verify a source's rejected webhooks again. The first click only previews the result."""
     is_preview = "now" not in flask.request.form
     result = _retry(source, dry_run=is_preview)
     if is_preview:
@@ -151,7 +151,7 @@ def _retry(source: str, *, dry_run: bool, only: int | None = None) -> Retried:
 
 
 def _said(result: Retried) -> tuple[str, str]:
-    """Return what happened, and whether it is good."""
+    """Return a message about the result of verifying webhooks again, and its category."""
     still = sum(result.refused.values()) + result.not_verifiable
     if not result.accepted and not result.repeated:
         return f"None were accepted. We still can't verify {still}.", "warn"

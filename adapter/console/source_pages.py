@@ -1,4 +1,4 @@
-"""Serve the list of lead sources, and one page for each."""
+"""Serve the list of lead sources and a page for each of them."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ SCHEMES: Final = {
 
 @bp.get("/sources")
 def sources() -> str:
-    """List the lead sources with today's messages compared with the usual number."""
+    """List the lead sources, comparing today's number of webhooks with the usual number."""
     names, now = sorted(services.sources), services.now()
     with services.store.transaction() as tx:
         activity = tx.stats.source_activity(names, now - DAY, now)
@@ -43,7 +43,7 @@ def sources() -> str:
 
 @bp.get("/sources/<name>")
 def source(name: str) -> str:
-    """Show one lead source: its address, its signature, and its newest messages."""
+    """Show a lead source's URL, signature and latest webhooks."""
     found = services.sources.get(name)
     if found is None:
         raise NotFound("There is no lead source with this name.")
@@ -72,7 +72,7 @@ def source(name: str) -> str:
 
 
 def _address(name: str) -> str:
-    """Return the URL to give to the sender."""
+    """Return the URL to which a source sends its webhooks."""
     return f"{services.settings.public_url or flask.request.host_url.rstrip('/')}/hooks/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Say in one line whether all is well. Every page of the console shows it."""
+"""Summarize the adapter's health in one line, which every console page shows."""
 
 import dataclasses
 import datetime as dt
@@ -18,7 +18,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "webhooks_not_mapped": "New leads are not being read{since}.{waiting}",
     "source_refused": "Messages from {source} are rejected{since}: we cannot verify the sender.",
     "source_silent": "{source} is quiet: it has sent nothing{since}.",
-    "format_changed": "{source} sends something different{since}. Some of it cannot be read.",
+    "format_changed": "{source} has been sending another format{since}. Some of it cannot be read.",
     "tour_soon": "A lead needs you soon: its tour starts within 4 hours.",
     "tours_expired": "Some tours could not be booked in time. Call these renters.",
     "bookings_unknown": "Some tours may or may not be in Knock. Check them.",
@@ -50,7 +50,7 @@ SILENT_AFTER: Final = dt.timedelta(seconds=9)
 
 
 def current_verdict() -> Verdict:
-    """Return the verdict on whether all is well. An early sign of a stopped worker counts."""
+    """Return the verdict on the adapter's health, including early signs of a stopped worker."""
     verdict = verdict_of(services.store, services.sources, services.settings, services.now())
     silent = _silence(verdict)
     if silent is None:
@@ -59,7 +59,7 @@ def current_verdict() -> Verdict:
 
 
 def _silence(verdict: Verdict) -> Problem | None:
-    """Return the problem that no worker has checked the queue for some seconds, or None."""
+    """Return a problem if no worker has checked the queue for several seconds, or None."""
     if verdict.facts is None or any(one.code == "no_worker" for one in verdict.problems):
         return None
     workers = [one for one in verdict.facts.processes if one.kind == "worker"]
@@ -70,14 +70,14 @@ def _silence(verdict: Verdict) -> Problem | None:
 
 
 def status_level(verdict: Verdict) -> Level:
-    """Return the level to show. A pause by a user is a warning, because bookings are waiting."""
+    """Return the severity to display. A user's pause counts as a warning."""
     if verdict.level is Level.OK and any(one.code == "paused" for one in verdict.problems):
         return Level.WARNING
     return verdict.level
 
 
 def status_sentence(verdict: Verdict | None) -> str:
-    """Return the worst problem, or the good news with the time of the last booking."""
+    """Return a sentence about the worst problem, or about the last booking if all is well."""
     if verdict is None:
         return "We cannot tell right now whether bookings go out."
     level = status_level(verdict)
@@ -92,7 +92,7 @@ def status_sentence(verdict: Verdict | None) -> str:
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:
-    """Return one problem in words for people who work with leads."""
+    """Return a problem's description for people who work with leads."""
     stopped = verdict.facts.queue.stopped_for if verdict.facts else None
     since = f" for {_duration(verdict.at - problem.since)}" if problem.since else ""
     return SENTENCES[problem.code].format(

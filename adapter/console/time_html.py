@@ -1,4 +1,4 @@
-"""Render times for people: local, 12-hour, and with the exact time in a tooltip."""
+"""Render times as local 12-hour times, with the exact time in a tooltip."""
 
 import datetime as dt
 import functools
@@ -55,7 +55,7 @@ def hour_text(at: dt.datetime) -> str:
 
 
 def day_text(day: dt.date, today: dt.date) -> str:
-    """Name a day, such as ``Today``, ``Tomorrow`` or ``Fri, Nov 27``. Another year is added."""
+    """Return a day's display name, such as ``Today``, ``Tomorrow`` or ``Fri, Nov 27``."""
     words = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
     if (distance := (day - today).days) in words:
         return words[distance]
@@ -64,7 +64,7 @@ def day_text(day: dt.date, today: dt.date) -> str:
 
 
 def moment(at: dt.datetime | None) -> Markup:
-    """Render an instant in the reader's time zone, such as ``Yesterday 7:48 AM``."""
+    """Render a time in the user's time zone, such as ``Yesterday 7:48 AM``."""
     if at is None:
         return Markup("")
     local, now = at.astimezone(reader_zone()), services.now().astimezone(reader_zone())
@@ -73,12 +73,12 @@ def moment(at: dt.datetime | None) -> Markup:
 
 
 def time_ago(at: dt.datetime | None) -> Markup:
-    """Render an instant as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
+    """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
     return _element(at, serializers.ago(at, services.now())) if at is not None else Markup("")
 
 
 def exact(at: dt.datetime) -> str:
-    """Return an instant to the second in the reader's time zone."""
+    """Format a time to the second, in the user's time zone."""
     local = at.astimezone(reader_zone())
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M:%S %p %Z}"
 

@@ -1,4 +1,4 @@
-"""Serve the overview, queue, search, rejected requests, audit log and exports."""
+"""Serve the overview, the queue, the lead search and the CSV exports."""
 
 import dataclasses
 import datetime as dt
@@ -39,7 +39,7 @@ bp.add_app_template_filter(duration)
 
 @bp.app_context_processor
 def template_helpers() -> dict[str, Any]:
-    """Return the functions that the templates call."""
+    """Return the functions that templates can call."""
     return {
         "utc": serializers.utc,
         "local": serializers.local,
@@ -149,19 +149,19 @@ def sums() -> Response:
 
 
 def _next_page(found: Sequence[Any]) -> int | None:
-    """Return the ID after which the next page starts, or None on the last page."""
+    """Return the ID from which the next page continues, or None on the last page."""
     return found[-1].id if len(found) == PAGE_SIZE else None
 
 
 def record_action(act: str, *, lead_id: int | None = None, detail: str = "") -> None:
-    """Record a user's action in the audit log. ``detail`` must contain no payload data."""
+    """Record a user's action in the audit log. ``detail`` must not contain payload data."""
     by, at = flask.g.user.name, services.now()
     with services.store.transaction() as tx:
         tx.audit.record(act, by=by, at=at, lead_id=lead_id, detail=detail)
 
 
 def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
-    """Return a response that browsers save as a file."""
+    """Return an HTTP response that browsers save as a file."""
     encoded = (piece.encode("utf-8", "replace") for piece in pieces)
     response = Response(encoded, mimetype=mimetype)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -170,7 +170,7 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
 
 @bp.get("/queue/<key>", endpoint="group")
 def group_page(key: str, **more: Any) -> Any:
-    """Render one group's leads. ``more`` is passed to the template."""
+    """Render the page of a group of leads. ``more`` is passed to the template."""
     after = row_id_from(flask.request.args.get("after")) or 0
     with services.store.transaction() as tx:
         group = tx.review_queue.group(key, services.now())

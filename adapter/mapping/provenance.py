@@ -70,7 +70,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 
 
 def read_locations(source: Source, request: WebhookRequest) -> frozenset[Location]:
-    """Return the locations in the payload that the mapping reads, even if only in some cases."""
+    """Return the payload locations that the mapping reads, even if only in some cases."""
     try:
         whole = source.scope(request)
     except PayloadError:

@@ -1,4 +1,4 @@
-"""The renter's language: its name in a webhook, the messages, and how a tour time is written."""
+"""Detect the renter's language, and write messages and tour times in that language."""
 
 import datetime as dt
 import re
@@ -62,14 +62,14 @@ _MONTHS: Final = (
 
 
 def language_from_text(text: str) -> str:
-    """Return the code of a language such as ``es-MX``, ``es_419`` or ``Spanish``, else English."""
+    """Return the code of a language given as ``es-MX``, ``es_419`` or ``Spanish``."""
     text = text.strip().lower()[:50]
     code = _CODE.match(text)
     return _NAMES.get(text) or (code[1] if code else ENGLISH)
 
 
 def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return the messages by language and outcome, with a mapping's ``own`` in place of ours.
+    """Return the messages by language and outcome, overridden by a mapping's own.
 
     In a language without messages of ours, those that the mapping leaves out are in English.
     """
@@ -86,7 +86,7 @@ def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 
 def local_time_in(language: str, local: dt.datetime) -> str:
-    """Return a local time as people write it: ``Saturday, March 14 at 2:30 PM``."""
+    """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
         day = f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"

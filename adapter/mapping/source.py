@@ -213,5 +213,5 @@ def _text_at(scope: Scope, path: str) -> str:
 
 
 def file_text(source: Source) -> str:
-    """Return the mapping in the source's file, even if a version is used instead."""
+    """Return the text of a source's mapping file, even if an edited version is in use."""
     return source.files[0].decode("utf-8-sig", "replace")

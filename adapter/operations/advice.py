@@ -246,7 +246,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",
-        "Send it to your admin, who can ask the sender or change the mapping.",
+        "Send it to your admin, who can ask the sender.",
     ),
     "is in the past": ("This tour was already in the past when it reached us.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time of day.", _CALL),

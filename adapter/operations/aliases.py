@@ -195,7 +195,7 @@ class Aliases:
             raise NotPossible(f"{alias.community} has no attribution for {alias.source}")
         with self._store.transaction() as tx:
             if not tx.overrides.add_alias(alias):
-                raise NotPossible("somebody else has just assigned this property")
+                raise NotPossible("another user has just assigned this property")
             self._record(tx, "property_assigned", alias)
         self._live.refresh()
 
@@ -203,7 +203,7 @@ class Aliases:
         """Add a community. Raise NotPossible if another community has the same key."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
-                raise NotPossible(f"there is already a community {added.key}")
+                raise NotPossible(f"there is already a community with the key {added.key}")
             tx.audit.record("community_added", by=self._by, at=self._clock(), detail=f"{added.key}")
         self._live.refresh()
 
@@ -242,7 +242,7 @@ class Aliases:
         with self._store.transaction() as tx:
             alias = tx.overrides.remove_alias(source, key)
             if alias is None:
-                raise NotPossible("this assignment was already taken back")
+                raise NotPossible("this assignment has already been undone")
             self._record(tx, "property_unassigned", alias)
         self._live.refresh()
         waiting = self._bookings_of(alias, REPLACEABLE)

@@ -68,7 +68,7 @@ def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[
 
 
 def receiver_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the receiver of status webhooks can be reached. Send it no webhook."""
+    """Check that the receiver of status webhooks can be reached, without sending any."""
     url = settings.status_webhook_url
     if url is None:
         return

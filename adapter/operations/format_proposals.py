@@ -215,10 +215,10 @@ def proposal_lines(one: ExplainedChange) -> Iterator[str]:
     if one.values:
         yield f"new value: {', '.join(json.dumps(v, ensure_ascii=False) for v in one.values[:5])}"
     events = ", ".join(map(str, one.events[:10])) + (", …" if len(one.events) > 10 else "")
-    yield f"affected events: {events or 'none that still has a payload'}"
+    yield f"affected events: {events or 'none of them still has a payload'}"
     proposal = one.proposal
     if proposal is None:
-        yield "no edit is proposed: compare one of them with the mapping (adapter show EVENT)"
+        yield "no edit is suggested: compare an event with the mapping (adapter show EVENT)"
         return
     yield "proposed edit:"
     yield from (f"  - {line.strip()}" for line in proposal.old.splitlines())

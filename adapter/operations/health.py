@@ -129,8 +129,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has checked the queue for 1 minute, because it has stopped, hung or is waiting",
-        "Webhooks are stored, but nothing is booked.",
+        "no worker has checked the queue for 1 minute",
+        "Each worker has stopped, hangs or is waiting. Webhooks are stored, but nothing is booked.",
         "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
         "is waiting for a database of its own version, restart it with the new version, or run "
         "`adapter migrate`.",

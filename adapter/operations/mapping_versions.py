@@ -1,4 +1,4 @@
-"""Put an edited mapping in place of a source's file, and roll it back."""
+"""Activate edited mappings, and roll them back."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ FILE_ONLY: Final = ("signature", "handshake", "fetch")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """What `adapter check` would report for a mapping."""
+    """The problems that `adapter check` would report for a mapping."""
 
     problems: tuple[Problem, ...]
     #: Warnings about the source's secrets.
@@ -29,12 +29,12 @@ class Checked:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that keep the mapping from being used."""
+        """The problems that prevent the mapping from being used."""
         return tuple(problem for problem in self.problems if not problem.warning)
 
 
 class MappingVersions:
-    """Changes the mappings in use on behalf of a user."""
+    """Checks, activates and rolls back mappings on behalf of a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
@@ -43,7 +43,7 @@ class MappingVersions:
         self._clock, self._by = clock, by
 
     def check(self, name: str, text: str) -> Checked:
-        """Check a mapping exactly as `adapter check` would if ``text`` were the file."""
+        """Check a mapping's text exactly as `adapter check` would if it were in the file."""
         source, settings = self._file(name), self._settings
         problems = registry.check_text(settings.mappings_dir, name, text, settings.policy)
         if not any(not problem.warning for problem in problems):
@@ -53,7 +53,7 @@ class MappingVersions:
         return Checked(problems=tuple(problems), warnings=tuple(warnings))
 
     def put_in_place(self, name: str, text: str, reason: str, *, seen: int) -> MappingVersion:
-        """Use a mapping instead of the source's file, in all processes within seconds.
+        """Activate an edited mapping in all processes, in place of the source's file.
 
         ``seen`` is the number of the version that the user has edited, or 0. Raise
         :class:`MappingErrors` if the checks fail, or :class:`NotPossible` if the mapping is already
@@ -68,7 +68,7 @@ class MappingVersions:
         return self._add(source, text, reason, seen)
 
     def roll_back(self, name: str, number: int, reason: str, *, seen: int) -> MappingVersion:
-        """Use an earlier version again, or the file if ``number`` is 0, as a new version.
+        """Activate an earlier version of a mapping, or the file if ``number`` is 0.
 
         Raise as :meth:`put_in_place` does.
         """
@@ -85,12 +85,12 @@ class MappingVersions:
         return self._add(source, text, reason, seen)
 
     def versions(self, name: str) -> list[MappingVersion]:
-        """Return a source's versions, newest first."""
+        """Return the versions of a source's mapping, newest first."""
         with self._store.transaction() as tx:
             return tx.overrides.versions(name)
 
     def status(self, name: str) -> str:
-        """Return which mapping of a source is in use, and why."""
+        """Return a phrase that names the mapping in use, and the reason."""
         source = self._file(name)
         version = self._live.overrides.versions.get(name)
         if version is None or version.text is None:
@@ -142,7 +142,7 @@ class MappingVersions:
 
 
 def patch_of(before: str, after: str, path: str) -> str:
-    """Return the changes as a patch for ``git apply``, or "" if there are none."""
+    """Return the changes between two texts as a patch for ``git apply``, or "" if equal."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True),
         after.splitlines(keepends=True),
@@ -161,7 +161,7 @@ def _newest_number(tx: Transaction, name: str) -> int:
 
 
 def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
-    """Return a problem for each section that only the file may change."""
+    """Return a problem for each edited section that can be changed in the file only."""
     return [
         Problem(
             file=str(file.path),

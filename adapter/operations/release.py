@@ -166,7 +166,7 @@ def _without_shared_contact(
     """Return the changes that let Knock distinguish the booking's person from the other lead's."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
-        raise NotPossible(f"booking {booking.id} was not mistaken for another person's: release it")
+        raise NotPossible(f"booking {booking.id} was not matched to another person: release it")
     return release_changes.changes_for_another_person(booking, other, changes)
 
 

@@ -100,8 +100,8 @@ def changes_for_another_person(
     if not shared or not any(appointment.get(name) for name in CONTACTS - still_shared):
         problem = "has no other email or phone than" if shared else "shares no email or phone with"
         raise NotPossible(
-            f"booking {booking.id} {problem} booking {other.id}, so Knock or the sender takes both "
-            "for one person. Enter another contact, or book it anyway (command: --anyway)"
+            f"booking {booking.id} {problem} booking {other.id}, so Knock or the sender treats "
+            "both as one person. Enter another contact, or book it anyway (command: --anyway)"
         )
     facts = [
         f"{fields.TARGETS[name].label} shared with someone else: {other.appointment[name]}"

@@ -161,8 +161,8 @@ class Restore:
             count = tx.identity.unmapped_events()
         if count:
             raise NotPossible(
-                f"{count} webhooks from before the restore are not mapped yet: start a worker, "
-                "which maps them, and see `adapter events --state received`; then run this again"
+                f"{count} webhooks from before the restore are not mapped yet: start a worker to "
+                "map them, check `adapter events --state received`, and run this command again"
             )
 
     def _record_all_possibly_sent(self, since: dt.datetime) -> None:

@@ -154,7 +154,7 @@ class SignIn:
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def set_role(self, name: str, role: str, *, by: str) -> None:
-        """Change a user's role. Raise :class:`NotPossible` if the user is not in the database."""
+        """Change a user's role. Raise NotPossible if the user is not in the database."""
         if role not in ROLES:
             raise NotPossible("the role must be one of " + ", ".join(ROLES))
         now = self._clock()
@@ -166,7 +166,7 @@ class SignIn:
             tx.audit.record("role_changed", by=by, at=now, detail=f"{name} {role}")
 
     def change_password(self, user: User, old: str, new: str) -> None:
-        """Change a user's own password. Raise :class:`NotPossible` if the old one is wrong."""
+        """Change a user's own password. Raise NotPossible if the old one is incorrect."""
         if not check_password_hash(user.password, old[:MAX_PASSWORD_LENGTH]):
             raise NotPossible("Your current password is wrong.")
         changed, now = new_user(user.name, new, user.role), self._clock()

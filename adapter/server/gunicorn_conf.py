@@ -53,7 +53,7 @@ _loaded: tuple[Settings, Mapping[str, Source]] | None = None
 
 
 def create_app() -> flask.Flask:
-    """Return a gunicorn worker's WSGI application. Log an error, which gunicorn would print."""
+    """Create a gunicorn worker's WSGI application, and log an error if that fails."""
     try:
         return _create_app()
     except Exception:
@@ -82,7 +82,7 @@ def _create_app() -> flask.Flask:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save the metrics of a gunicorn worker that ends, and send its traces. Gunicorn calls this."""
+    """Save the metrics and send the traces of a gunicorn worker before it exits."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):

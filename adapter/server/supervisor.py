@@ -239,9 +239,9 @@ def _lock_of(folder: Path) -> IO[bytes]:
     is_open = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
     if is_open or (os.geteuid() and found.st_uid not in (0, os.geteuid())):
         raise ConfigurationError(
-            f"other users may write to the data folder {folder}; set ADAPTER_DATA_DIR to a folder "
-            "of this user alone, or remove their permission: chmod go-w. In a container's own "
-            f"volume, use a folder that is created in it: ADAPTER_DATA_DIR={folder}/adapter"
+            f"other users can write to the data folder {folder}; set ADAPTER_DATA_DIR to a private "
+            "folder, or remove their permission with chmod go-w. If the folder is a container's "
+            f"volume, use a folder inside it: ADAPTER_DATA_DIR={folder}/adapter"
         )
     # Another account may have created the file, so do not follow a link, truncate or wait.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -118,7 +118,7 @@ def check_version(number: int) -> None:
     if number < OLDEST_POSTGRES * 10_000:
         raise ConfigurationError(
             f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is required; "
-            "upgrade it, or let DATABASE_URL name another"
+            "upgrade it, or set DATABASE_URL to another server"
         )
 
 

@@ -87,7 +87,7 @@ class EmbeddedServer:
             if run.returncode != 0:
                 raise ConfigurationError(
                     f"cannot create a PostgreSQL cluster in {self.folder}: {run.stderr.strip()}; "
-                    "set DATABASE_URL to use another one"
+                    "set DATABASE_URL to use another server"
                 )
             self.user.take_over(cluster)
             cluster.replace(self.folder)
@@ -107,7 +107,7 @@ class EmbeddedServer:
                 is_open = not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o022
                 if is_open or found.st_uid not in (os.geteuid(), self.user.uid):
                     raise ConfigurationError(
-                        f"{folder} is not a folder of this user alone: it belongs to user "
+                        f"{folder} must be private to this user, but it belongs to user ID "
                         f"{found.st_uid}, with mode {stat.filemode(found.st_mode)}; run as that "
                         "user, or set ADAPTER_DATA_DIR to another and shorter path"
                     )

@@ -44,7 +44,7 @@ class Metric:
     samples: tuple[str, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Format the limits only once, because each request is counted."""
+        """Format the bucket limits once, because they are needed for every request."""
         names = (*(f"{limit:g}" for limit in self.buckets), REST)
         object.__setattr__(self, "samples", names)
 

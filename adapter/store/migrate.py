@@ -66,11 +66,11 @@ class SchemaState:
         """The reason why this version cannot use the database, and how to fix it, or None."""
         if self.changed:
             return (
-                f"the database was migrated with another {', '.join(self.changed)} than this "
-                "version has: install the version that migrated it, or restore a backup"
+                f"the database was migrated with another {', '.join(self.changed)} than the one in "
+                "this version: install the version that migrated it, or restore a backup"
             )
         if self.missing:
-            steps = f"{len(self.missing)} step" + "s" * (len(self.missing) > 1)
+            steps = f"{len(self.missing)} migration" + "s" * (len(self.missing) > 1)
             return f"the database lacks {steps}: run adapter migrate"
         return None
 
@@ -240,7 +240,7 @@ def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> s
     if row is None or row["can_create"]:
         return f"cannot migrate: {exc.diag.message_primary}; run adapter migrate as its owner"
     return (
-        f"role {row['role']} may not create tables in schema {row['schema']} of database "
+        f"role {row['role']} cannot create tables in schema {row['schema']} of database "
         f"{row['database']}: GRANT USAGE, CREATE ON SCHEMA {row['schema']} TO {row['role']}"
     )
 

@@ -111,6 +111,11 @@ class ReviewQueue(Statements):
             for row in self._all("review_groups", limit=MOST_COUNTED, now=now)
         ]
 
+    def count(self, now: dt.datetime) -> int:
+        """Return the number of leads that need review now, up to :data:`MOST_COUNTED` a kind."""
+        row = self._one("review_count", now=now, limit=MOST_COUNTED)
+        return int(row["leads"]) if row else 0
+
     def group(self, key: str, now: dt.datetime) -> Group | None:
         """Return the review group with this key, or None if none of its leads need review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)

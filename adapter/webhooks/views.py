@@ -115,7 +115,7 @@ def receive(source: str) -> Answer | Response:
 
 
 def _record(database: Database, source: str, receipt: Receipt, seconds: float) -> None:
-    """Record a stored webhook for metrics and traces. A changed duplicate has its own trace."""
+    """Record a stored webhook in the metrics and traces."""
     database.meter.observe(ACKNOWLEDGE, seconds)
     tracing.received(
         database.hash_key(),

@@ -456,5 +456,5 @@ def test_names_are_assigned_listed_and_removed(run: Run, harness: Harness) -> No
     )
     assert "leads held again: 1" in run("aliases", "remove", "rentfeed", "20999").output
     assert json.loads(run("aliases", "--json").output) == {"aliases": []}
-    with pytest.raises(NotPossible, match="already taken back"):
+    with pytest.raises(NotPossible, match="already been undone"):
         run("aliases", "remove", "rentfeed", "20999")

@@ -141,7 +141,7 @@ def test_a_socket_folder_that_others_prepared_is_refused(
         os.chown(planted, STRANGER, STRANGER)
     before = state_of(elsewhere)
 
-    with pytest.raises(ConfigurationError, match="is not a folder of this user alone"):
+    with pytest.raises(ConfigurationError, match="must be private to this user"):
         EmbeddedServer(deep_folder)
 
     assert state_of(elsewhere) == before
@@ -151,7 +151,7 @@ def test_a_data_folder_that_others_may_write_to_is_refused(data_folder: Path) ->
     (data_folder / "postgres").mkdir()
     (data_folder / "postgres").chmod(0o777)
 
-    with pytest.raises(ConfigurationError, match="is not a folder of this user alone"):
+    with pytest.raises(ConfigurationError, match="must be private to this user"):
         EmbeddedServer(data_folder)
 
 

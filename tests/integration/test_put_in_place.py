@@ -107,7 +107,7 @@ def test_an_assignment_is_taken_back_with_what_was_not_sent(harness: Harness) ->
     assert {(one.state, one.community) for one in now} == {(HELD, None)}
     assert harness.state(other.id) is BOOKED
     assert harness.mapped("rentfeed", at_unknown(9))[0].state is HELD
-    with pytest.raises(NotPossible, match="already taken back"):
+    with pytest.raises(NotPossible, match="already been undone"):
         aliases.remove("rentfeed", "20999")
 
 

@@ -321,7 +321,7 @@ def test_a_held_lead_of_another_person_is_released_the_same_way(harness: Harness
     assert harness.state(held.id) is PENDING
 
     (alone,) = harness.mapped("rentfeed", lead(3, time="2:30 AM"))
-    with pytest.raises(NotPossible, match="was not mistaken for another person's"):
+    with pytest.raises(NotPossible, match="was not matched to another person"):
         repairs(harness).release(alone.id, {}, by="ana", is_another_person=True)
 
 
@@ -457,7 +457,7 @@ def test_a_booking_in_flight_is_not_replayed_even_by_force(
 def test_a_forced_replay_needs_a_reason() -> None:
     asked = CliRunner().invoke(commands, ["replay", "1001", "--force"])
     assert asked.exit_code == 2
-    assert "--force needs --reason" in asked.output
+    assert "--force requires --reason" in asked.output
 
 
 def test_of_two_tours_in_one_webhook_the_held_one_is_replayed(

@@ -215,7 +215,7 @@ def test_a_role_without_the_right_to_create_tables_is_named_with_the_grant(
 ) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"role other may not create tables in schema public of database test_\d+: "
+        match=r"role other cannot create tables in schema public of database test_\d+: "
         r"GRANT USAGE, CREATE ON SCHEMA public TO other",
     ):
         store.migrate(empty_database + other_role)

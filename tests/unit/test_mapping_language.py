@@ -168,7 +168,7 @@ def test_a_lookup_that_finds_two_or_none_is_held(tmp_path: Path) -> None:
     without = ACCOUNTS | {"emails": ACCOUNTS["emails"][1:]}
     _, second, _ = map_json(source, without).items
     assert second.outcome is Outcome.HELD
-    assert any("no item of the list has this value" in one.reason for one in second.reasons)
+    assert any("no item in the list has this value" in one.reason for one in second.reasons)
 
 
 def test_an_outer_item_without_inner_items_is_reported(tmp_path: Path) -> None:
@@ -519,13 +519,13 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             LEAD,
             {},
             {"tests": [{"payload": LEAD | {"email": ""}, "held": {"email_1": "email"}}]},
-            ["tests: warning: no test has 'expect', so no lead of this sender may ever be booked"],
+            ["tests: warning: no test has 'expect', so this mapping may never book a tour"],
         ),
         (
             LEAD,
             {},
             {"tests": [{"payload": LEAD | {"email": ""}, "ignored": True}]},
-            ["tests: no test shows what becomes of a lead: add one with 'expect', 'prospect' or"],
+            ["tests: no test covers a lead: add one with 'expect', 'prospect' or"],
         ),
         (
             LEAD,

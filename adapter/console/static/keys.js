@@ -82,11 +82,15 @@
     if (row && event.target.closest(".name")) select(row);
   });
 
+  const faultIn = (root) => root?.querySelector(
+    "input[aria-invalid], select[aria-invalid], textarea[aria-invalid], fieldset[aria-invalid] input[type=checkbox]"
+  ) || root?.querySelector("[role=alert]");
+
   // After a swap: focus the error, else the panel, and mark the row of the lead that is shown.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target?.id !== "panel") return;
     const panel = at("panel");
-    const fault = panel.querySelector("[aria-invalid], [role=alert]");
+    const fault = faultIn(panel);
     const lead = panel.querySelector("[data-panel]")?.dataset.panel;
     select(document.querySelector(`#leads [data-lead="${lead}"]`));
     if (fault) fault.focus();
@@ -96,6 +100,6 @@
   });
   document.addEventListener("DOMContentLoaded", () => {
     count();
-    document.querySelector(".lead-page [aria-invalid], .lead-page [role=alert]")?.focus();
+    faultIn(document.querySelector(".lead-page"))?.focus();
   });
 })();

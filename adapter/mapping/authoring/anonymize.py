@@ -1,4 +1,4 @@
-"""Replace personal data in a webhook, so that it can be kept as a sample."""
+"""Replace the personal data in a webhook, so that it can be kept as a sample."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -34,7 +34,7 @@ _PERSON: Final = {
 
 
 def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) -> Any:
-    """Return the request's payload without personal data.
+    """Return a request's payload without personal data.
 
     Values that the mapping does not read are removed. Of those that it reads, the renter's name,
     contacts and notes are replaced.
@@ -52,7 +52,7 @@ def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) ->
 
 
 def _names(mapped: Mapped) -> frozenset[str]:
-    """Return the words of the renters' names."""
+    """Return the words in the names of a webhook's renters."""
     fields = ("first_name", "last_name")
     texts = [str(item.appointment.get(field, "")) for item in mapped.items for field in fields]
     return frozenset(word for text in texts for word in text.split() if len(word) > 1)

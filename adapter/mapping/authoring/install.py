@@ -108,7 +108,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _without_cards(text: str) -> str:
-    """Return a mapping whose leads without a tour time are held, with its tests."""
+    """Return a mapping's text changed to hold leads without a tour time."""
     return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
 
 

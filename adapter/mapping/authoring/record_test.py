@@ -22,7 +22,7 @@ def payload_of(source: Source, file: Path, scope: Scope) -> Any:
 
 
 def with_sample(source: Source, text: str, request: WebhookRequest, now: dt.datetime) -> str:
-    """Return a mapping's text with the request as another test, with personal data replaced.
+    """Return a mapping's text with an anonymized request added as a test.
 
     Raise :class:`PayloadError` if the request cannot be read.
     """
@@ -39,7 +39,7 @@ def with_sample(source: Source, text: str, request: WebhookRequest, now: dt.date
 
 
 def _with_test(text: str, entry: str) -> str:
-    """Return the mapping with an entry at the end of ``tests:``, which is added if necessary."""
+    """Return a mapping's text with a test appended to its ``tests:`` section."""
     lines = text.rstrip("\n").split("\n")
     begin = next((n for n, line in enumerate(lines) if re.match(r"tests:\s*(#.*)?$", line)), None)
     if begin is None:

@@ -274,7 +274,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the values of the dedupe paths as strings, or None if there is no ID in them."""
+        """Return the strings at the dedupe paths, or None if they contain no ID."""
         parts = []
         for lookup in self.dedupe:
             try:
@@ -285,8 +285,10 @@ class CompiledMapping:
         return parts if any(parts[number] for number in self.identifying) else None
 
     def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
-        """Return a reason for each list that has items the mapping does not read."""
-        names = self.inner_names if self.partial_lists else ()
+        """Return a reason for each list with items that the mapping does not read."""
+        if not self.partial_lists:
+            return []
+        names = self.inner_names
         found = (
             one.reason(scope)
             for one in self.partial_lists

@@ -168,7 +168,7 @@ class ItemReader:
             return ReadResult(None, str(exc))
         items = scope.names.get(self.index) or {}
         if key not in items:
-            return ReadResult(None, "no item of the list has this value")
+            return ReadResult(None, "no item in the list has this value")
         return ReadResult(items[key])
 
 

@@ -42,7 +42,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return the scope for a test's payload and the documents that it fetches."""
+    """Return the scope in which the mapping reads a sample, with its fetched documents."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 

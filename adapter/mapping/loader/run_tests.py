@@ -94,10 +94,10 @@ def _require_expectation(source: Source) -> None:
     if not tests or "without_time" in source.sections:
         return
     if not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
-        text = "no test shows what becomes of a lead: add one with 'expect', 'prospect' or 'held'"
+        text = "no test covers a lead: add one with 'expect', 'prospect' or 'held'"
         source.document.add(("tests",), text)
     elif not shown & {"expect", "expect_some"}:
-        text = "no test has 'expect', so no lead of this sender may ever be booked"
+        text = "no test has 'expect', so this mapping may never book a tour"
         source.document.add(("tests",), text, warning=True)
 
 

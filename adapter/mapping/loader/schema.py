@@ -262,7 +262,7 @@ class TemplateSection(StrictSchema):
 
 
 class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in SENTENCES})):  # type: ignore[misc]
-    """The schema of ``say`` under ``respond``."""
+    """The schema of ``say`` in the ``respond`` section."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012
@@ -271,7 +271,7 @@ class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in 
 
 
 class SayTexts(fields.Field[Any]):
-    """Messages by outcome, and by language and outcome."""
+    """A field for messages to renters, by outcome or by language and outcome."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, Mapping):

@@ -27,9 +27,9 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "The numbers of bedrooms wanted, as a sorted list: 0 is a studio, 3 is three or more. The "
-        "value may be a string or a list. Unreadable list items go into the notes, and so does a "
-        "sentence in which bedrooms are found."
+        "A sorted list of the numbers of bedrooms that the renter wants. 0 is a studio, and 3 is "
+        "three or more. The value may be a string or a list. Unreadable list items go into the "
+        "notes, and so does a sentence in which bedrooms are found."
     ),
     examples=[
         Example(given="Studio", gives=[0]),

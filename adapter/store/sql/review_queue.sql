@@ -45,6 +45,13 @@ SELECT kind, source, state, code, is_looked_for,
 FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ORDER BY soonest_at NULLS LAST, oldest_at
 
+-- name: review_count
+-- Count the leads that need review and are not snoozed.
+SELECT (SELECT count(*) FROM (
+    SELECT FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND (snoozed_until > %(now)s) IS NOT TRUE LIMIT %(limit)s) b)
+    + (SELECT count(*) FROM (SELECT FROM events WHERE state = 'held' LIMIT %(limit)s) e) AS leads
+
 -- name: review_bookings
 -- Return the bookings in a group that follow this booking, soonest tour first.
 SELECT * FROM bookings

@@ -170,7 +170,11 @@ class Reader:
 @contextlib.contextmanager
 def open_browser(browser: Browser, site: Site) -> Iterator[Reader]:
     """Open a browser page without a session."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        color_scheme="light",
+        timezone_id="America/Denver",
+    )
     context.set_default_timeout(20_000)
     page, console_messages = context.new_page(), list[str]()
     page.on("console", lambda said: console_messages.append(f"{said.type}: {said.text}"))

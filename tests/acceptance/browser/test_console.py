@@ -34,7 +34,8 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     event_id = held_for_its_time(ana.site, 1)
     page = ana.page
     ana.go("/queue?todo=call")
-    row = page.locator(".lead", has_text="Outside tour hours").first
+    row = page.locator(".lead", has_text="(303) 555-0101")
+    expect(row).to_contain_text("Outside tour hours")
     row.get_by_role("link", name=re.compile("Dana Okafor")).click()
     panel = page.locator("#panel")
     expect(panel).to_contain_text("Tours run 7:00 AM to 9:00 PM.")
