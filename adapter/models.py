@@ -140,10 +140,11 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     ),
     BookingState.SENDING: frozenset({BookingState.PENDING}),
     # From these after an error that would block all others, if the token is rejected only for this
-    # booking, or if the lead that it was merged with ended without a tour.
+    # booking, if the lead that it was merged with ended without a tour, or if a user takes back a
+    # release or a dismissal. The last reason applies to failed, unknown and expired too.
     BookingState.HELD: frozenset(
         {BookingState.PENDING, BookingState.SENDING, BookingState.HELD}
-        | {BookingState.SUPERSEDED, BookingState.DUPLICATE}
+        | {BookingState.SUPERSEDED, BookingState.DUPLICATE, BookingState.DISCARDED}
     ),
     # From unknown, if a late response arrives.
     BookingState.SUBMITTED: frozenset({BookingState.SENDING, BookingState.UNKNOWN}),
@@ -154,9 +155,11 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
     ),
     BookingState.FAILED: frozenset(
         {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
+        | {BookingState.PENDING, BookingState.DISCARDED}
     ),
     BookingState.UNKNOWN: frozenset(
         {BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN}
+        | {BookingState.PENDING, BookingState.DISCARDED}
     ),
     BookingState.SUPERSEDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
@@ -167,7 +170,7 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED}
         | {BookingState.SUPERSEDED, BookingState.DUPLICATE, BookingState.UNKNOWN}
     ),
-    BookingState.EXPIRED: frozenset({BookingState.PENDING}),
+    BookingState.EXPIRED: frozenset({BookingState.PENDING, BookingState.DISCARDED}),
     BookingState.DISCARDED: frozenset(
         {BookingState.PENDING, BookingState.HELD, BookingState.FAILED, BookingState.UNKNOWN}
         # From these, only by an erasure.
@@ -308,6 +311,12 @@ class Booking:
     #: When a user reported that the booking no longer exists in Knock, or None.
     gone_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
+    #: The tour's local time as sent (naive), if its time zone is unknown.
+    wall_time: dt.datetime | None = None
+    #: The lead is hidden from the people who review leads until this time.
+    snoozed_until: dt.datetime | None = None
+    #: The name of the user who takes care of the lead.
+    assigned_to: str | None = None
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:

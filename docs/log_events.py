@@ -45,14 +45,14 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "booking_postponed": (
-        "A booking could not be sent, and is tried again. `reason` says why.",
+        "A booking could not be sent, and will be retried. `reason` says why.",
         NOTHING,
     ),
     "booking_refused": ("Propexo rejected a booking.", REVIEW),
-    "booking_submitted": ("Propexo accepted a booking. Its job is checked.", NOTHING),
+    "booking_submitted": ("Propexo accepted a booking. The adapter now checks its job.", NOTHING),
     "booking_unknown": (
         "A POST got no clear response, so the booking may exist in Knock.",
-        "Nothing yet. The adapter searches for it, and logs `booking_not_found` if in vain.",
+        "Nothing yet. The adapter searches for it, and logs `booking_not_found` if it fails.",
     ),
     "check_failed": ("A check of `adapter doctor` failed with an error.", BUG),
     "clock_agrees": ("The clocks of this machine and of PostgreSQL agree again.", NOTHING),
@@ -64,7 +64,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Synchronize the clocks (NTP).",
     ),
     "clock_was_ahead": (
-        "A clock was ahead or has stepped back. What it postponed is due now.",
+        "A clock was ahead or has stepped back. Bookings that it postponed are due now.",
         "Check the clocks if it happens again.",
     ),
     "console_failed": ("A page of the console failed with an error.", BUG),
@@ -85,7 +85,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A stored request was encrypted with another key.",
         "Add the key that `reason` names to `ADAPTER_ENCRYPTION_KEYS`.",
     ),
-    "erased": ("Old personal data were deleted.", NOTHING),
+    "erased": ("Old personal data was deleted.", NOTHING),
     "error_ignored": ("Python ignored an error while it cleaned up.", NOTHING),
     "event_not_mapped": ("An error prevented mapping. The webhook is held.", BUG),
     "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
@@ -94,8 +94,12 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing at first, because it is tried again. If it lasts, check the token and the host.",
     ),
     "forced_stop": (
-        "A worker did not stop in time and was ended. What it was sending becomes `unknown`.",
+        "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
         NOTHING,
+    ),
+    "format_not_counted": (
+        "An error prevented counting the fields of a webhook. It is booked anyway.",
+        BUG,
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "library_message": (
@@ -106,8 +110,8 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing for a warning. For an error, report it with the lines around it.",
     ),
     "mapping_version_invalid": (
-        "A mapping in the database is invalid. The earlier one stays in use.",
-        "Fix the mapping in the console.",
+        "A mapping that was put in place can no longer be loaded. The file is used instead.",
+        "Fix the mapping in the console, or roll it back.",
     ),
     "mappings_invalid": (
         "The mapping files are invalid. The earlier mappings stay in use.",
@@ -134,7 +138,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
             "PostgreSQL cannot be used. `reason` says why, and where it is. "
             "It is logged at once as a warning, and then each minute as an error."
         ),
-        "Fix PostgreSQL. The processes continue by themselves.",
+        "Fix PostgreSQL. The processes then resume automatically.",
     ),
     "problem_began": (
         (
@@ -146,7 +150,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "problem_over": ("A problem is over.", NOTHING),
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
     "process_is_stuck": (
-        "A worker hung and ended itself. It is started again.",
+        "A worker hung and ended itself. Its supervisor restarts it.",
         "If it happens again, report it with `part`.",
     ),
     "propexo_unreachable": (
@@ -155,7 +159,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "propexo_webhook_rejected": (
         "A webhook from Propexo was rejected.",
-        "Compare `ADAPTER_PROPEXO_WEBHOOK_SECRET` with Propexo's.",
+        "Compare `PROPEXO_WEBHOOK_SECRET` with Propexo's.",
     ),
     "proxy_not_trusted": (
         "A request came through a proxy that is not in `ADAPTER_TRUSTED_PROXIES`.",
@@ -230,7 +234,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "webhook_duplicate": ("A webhook repeats an earlier one.", NOTHING),
     "webhook_rejected": (
-        "A request was rejected. `reason` says why, and `source` is empty if it names none.",
+        "A request was rejected. `reason` says why. `source` is empty if the URL names no source.",
         "Nothing for strangers. For a sender, see `adapter rejections`.",
     ),
     "webhook_stored": ("A webhook was stored and acknowledged.", NOTHING),
@@ -240,7 +244,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         NOTHING,
     ),
     "workers_not_notified": (
-        "Workers were not told of a new webhook. They find it within half a second.",
+        "Workers were not notified of a new webhook. They find it within half a second.",
         "Nothing for a warning. An error is a bug: report it.",
     ),
 }

@@ -24,7 +24,8 @@ DOCS = Path(__file__).parent.parent / "docs"
 #: Name of a screenshot → its page. ``{held}`` is the ID of a held lead.
 PAGES = {
     "overview": "/",
-    "queue": "/queue",
+    "queue": "/queue?todo=call",
+    "phone": "/queue",
     "lead": "/leads/{held}",
     "try-out": "/try?source=rentfeed&event={held}",
 }
@@ -72,8 +73,14 @@ def send_leads(site: Site) -> int:
 def take(reader: Reader, held: int, folder: Path) -> Iterator[Path]:
     """Yield each screenshot once it is taken. Exit if a page shows an error."""
     for name, path in PAGES.items():
+        size = (390, 844) if name == "phone" else (1280, 900)
+        reader.page.set_viewport_size({"width": size[0], "height": size[1]})
         reader.go(path.format(held=held))
         expect(reader.page.locator("h1")).to_be_visible()
+        if name == "queue":
+            reader.page.keyboard.press("j")
+            reader.page.keyboard.press("Enter")
+            reader.page.locator("#panel [data-panel]").wait_for()
         file = folder / f"console-{name}.png"
         reader.page.screenshot(path=file)
         if reader.console_messages:

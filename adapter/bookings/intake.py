@@ -114,6 +114,7 @@ class BookingPlanner:
             community=community,
             timezone=item.community.timezone.key if item.community else None,
             starts_at=item.starts_at,
+            wall_time=item.wall_time,
             appointment=item.appointment,
             # Reasons that block the booking come first, because a user has to fix them.
             reasons=tuple(dict.fromkeys((*item.blocking_reasons, *item.reasons))),

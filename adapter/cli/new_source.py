@@ -89,9 +89,12 @@ def new(
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
     draft = draft_from_samples(name, [sample.payload for sample in samples])
-    written = _write_samples(folder / "samples", name, samples)
+    kept = list(_most_different(samples))
+    written = _write_samples(folder / "samples", name, kept)
     names = [f"samples/{one.name}" for one in written]
-    file.write_text(draft.text(*names, origin=_origin(samples, names)), encoding="utf-8")
+    payloads = [sample.payload for sample in kept]
+    text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
+    file.write_text(text, encoding="utf-8")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
     click.echo("\n".join(_next_steps(draft, folder, file)))
 
@@ -139,7 +142,7 @@ def _write_samples(folder: Path, name: str, samples: Sequence[Sample]) -> list[P
     """Write the most diverse samples to new files, with made-up people instead of renters."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for number, sample in enumerate(_most_different(samples)):
+    for number, sample in enumerate(samples):
         file = _free_file(folder, name, sample.suffix)
         file.write_bytes(redacted(sample.body, sample.payload, number))
         written.append(file)

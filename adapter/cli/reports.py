@@ -13,6 +13,7 @@ from adapter.cli import formatting, output, report_formatting
 from adapter.cli.help import examples
 from adapter.cli.leads import (
     as_json,
+    clock_of,
     filter_options,
     limit_option,
     opened_store,
@@ -120,7 +121,7 @@ def stats(is_check: bool, as_json: bool) -> None:
 def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
     try:
         with opened_store(settings) as store:
-            return verdict_of(store, names, settings, utc_now())
+            return verdict_of(store, names, settings, clock_of(store)())
     except StoreUnavailable as exc:
         return unreachable(str(exc), utc_now())
 

@@ -17,6 +17,8 @@ from adapter.console import (  # noqa: F401
     decision_pages,
     error_pages,
     layout,
+    lead_actions,
+    needs_you,
     people_pages,
     playground,
     rejection_pages,

@@ -257,7 +257,7 @@ def _redirect_to_sign_in(request: flask.Request) -> Response:
     start = flask.url_for("console.overview")
     page = _console_path(url) if url != start else ""
     query: dict[str, Any] = {"next": page} if page else {}
-    if "user" in flask.session:
+    if "user" in flask.session or request.method == "POST":
         query["ended"] = 1
     return flask.redirect(flask.url_for("console.sign_in", **query))
 

@@ -1,4 +1,4 @@
-"""Handle the forms that release, discard, confirm, remap or accept leads."""
+"""Handle the forms that change groups of leads, rejected requests and pauses."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -6,11 +6,11 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.console.booking_form import RefusedForm, form_changes
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
-from adapter.console.lead_page import lead_page
+from adapter.console.lead_actions import MAX_CHANGED, reason_from_form, release_unchanged
 from adapter.console.views import group_page
+from adapter.console.wording import plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations.allowed_actions import may_release_together
@@ -19,46 +19,8 @@ from adapter.operations.replay import Difference
 from adapter.store import Group
 
 #: Limits per click: how many of a group's leads are changed, and how many are examined.
-MAX_CHANGED: Final = 200
 MAX_EXAMINED: Final = 1000
 MAX_ERRORS_SHOWN: Final = 10
-MAX_REASON: Final = 500
-
-
-@bp.post("/leads/<int:number>/release")
-def release(number: int) -> Any:
-    """Release a booking, with the changes that the user entered in the form."""
-    form = flask.request.form
-    booking = _booking(number)
-    try:
-        services.repairs.release(
-            number,
-            form_changes(booking, form),
-            by=flask.g.user.name,
-            is_not_in_knock="not_in_knock" in form,
-            is_wanted_anyway="anyway" in form,
-            is_another_person="another_person" in form,
-            is_any_hour="any_hour" in form,
-        )
-    except NotPossible as exc:
-        return lead_page(str(number), RefusedForm(booking_id=number, typed=form, error=exc))
-    return _redirect_to_lead(number, f"Released booking {number}. It will be sent automatically.")
-
-
-@bp.post("/leads/<int:number>/confirm")
-def confirm(number: int) -> Any:
-    """Record that the user has seen a booking's tour in Knock."""
-    if "seen" not in flask.request.form:
-        raise NotPossible("Check the box to confirm that you saw the tour in Knock.")
-    services.repairs.confirm(number, by=flask.g.user.name)
-    return _redirect_to_lead(number, f"Marked booking {number} as booked.")
-
-
-@bp.post("/leads/<int:number>/discard")
-def discard(number: int) -> Any:
-    """Discard a booking or a held webhook."""
-    services.repairs.discard(number, _reason(), by=flask.g.user.name)
-    return _redirect_to_lead(number, f"Discarded {number}.")
 
 
 @bp.post("/leads/<int:number>/replay")
@@ -66,8 +28,10 @@ def replay(number: int) -> Any:
     """Remap a stored webhook with the current mapping."""
     difference = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
     if difference.refusal is not None:
-        raise NotPossible(f"Webhook {number} was not mapped again: {difference.refusal}.")
-    return _redirect_to_lead(number, f"Webhook {number} was mapped again.")
+        raise NotPossible(f"This message was not read again: {difference.refusal}.")
+    is_read = difference.outcome not in ("held", "unreadable")
+    text = "Read again." if is_read else "Read again, and it still needs review."
+    return _redirect_to_lead(number, text, "good" if is_read else "warn")
 
 
 @bp.post("/queue/<key>/replay")
@@ -81,31 +45,31 @@ def replay_group(key: str) -> Any:
     changed = [one for one in differences if one.refusal is None and one.fields]
     for one in changed:
         services.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
-    text = f"{len(changed)} of {len(differences)} webhooks were mapped again."
-    return _redirect_to_group(key, text)
+    text = f"{len(changed)} of {len(differences)} messages were read again."
+    return _redirect_to_group(key, text, (), len(changed))
 
 
 @bp.post("/queue/<key>/release")
 def release_group(key: str) -> Any:
-    """Release all bookings of a group of leads without changes."""
-    by, group = flask.g.user.name, _group(key)
+    """Release a group's bookings unchanged."""
+    group = _group(key)
     _check_may_act_together(group)
-    done, errors = _for_each(group, lambda number: services.repairs.release(number, {}, by=by))
-    return _redirect_to_group(key, f"Released: {done}.", errors)
+    done, errors = _for_each(group, release_unchanged)
+    return _redirect_to_group(key, _sum("booked", done, errors), errors, done)
 
 
 @bp.post("/queue/<key>/discard")
 def discard_group(key: str) -> Any:
-    """Discard all leads of a group, with the reason that the user entered."""
-    by, reason, group = flask.g.user.name, _reason(), _group(key)
+    """Discard a group's leads."""
+    by, reason, group = flask.g.user.name, reason_from_form(), _group(key)
     done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
-    return _redirect_to_group(key, f"Discarded: {done}.", errors)
+    return _redirect_to_group(key, _sum("dismissed", done, errors), errors, done)
 
 
 @bp.post("/pause")
 def pause() -> Any:
-    """Pause sending for everything, for a source, or for a community."""
-    _pauses().pause(_reason(), **_scope())
+    """Pause sending: everything, a source's bookings, or a community's."""
+    _pauses().pause(reason_from_form(), **_scope())
     flask.flash("Paused. Webhooks are still accepted. Nothing that is paused is sent.")
     return _back_from_pause()
 
@@ -156,31 +120,22 @@ def _check_may_act_together(group: Group) -> None:
     """Raise NotPossible if a group's leads must be reviewed one at a time."""
     issue = group.issue
     if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
-        raise NotPossible("Each of these leads needs its own review. Open them one by one.")
+        raise NotPossible("Each of these leads needs its own look. Open them one by one.")
 
 
-def _booking(number: int) -> Booking:
-    with services.store.transaction() as tx:
-        booking = tx.bookings.get(number)
-    if booking is None:
-        raise NotFound(f"There is no booking {number}.")
-    return booking
-
-
-def _reason() -> str:
-    reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
-    if not reason:
-        raise NotPossible("Enter a reason. It is kept in the history.")
-    return reason
-
-
-def _redirect_to_lead(number: int, message: str) -> Any:
-    flask.flash(message)
+def _redirect_to_lead(number: int, message: str, kind: str) -> Any:
+    flask.flash(message, kind)
     return flask.redirect(flask.url_for("console.lead", key=number))
 
 
-def _redirect_to_group(key: str, message: str, errors: Sequence[str] = ()) -> Any:
-    flask.flash(message)
+def _sum(did: str, done: int, errors: Sequence[str]) -> str:
+    if not errors:
+        return f"{done} {'lead was' if done == 1 else 'leads were'} {did}."
+    return f"{done or 'None'} of {done + len(errors)} leads were {did}."
+
+
+def _redirect_to_group(key: str, message: str, errors: Sequence[str], done: int) -> Any:
+    flask.flash(message, "good" if done else "bad")
     for error in errors[:MAX_ERRORS_SHOWN]:
         flask.flash(error, "bad")
     return flask.redirect(flask.url_for("console.group", key=key))
@@ -208,5 +163,5 @@ def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[
         try:
             action(lead.id)
         except NotPossible as exc:
-            errors.append(f"{lead.id}: {exc}")
+            errors.append(f"{lead.id}: {plain(str(exc))}")
     return len(leads) - len(errors), errors

@@ -1,21 +1,39 @@
 """Build the form that edits a booking, and parse the user's changes."""
 
 import dataclasses
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from werkzeug.datastructures import MultiDict
+
 from adapter.console.context import services
+from adapter.console.time_html import zone_named
+from adapter.console.wording import (
+    cents_from_dollars,
+    choice_word,
+    dollars,
+    fault_text,
+    state_word,
+)
 from adapter.exceptions import NotPossible
-from adapter.models import Booking
+from adapter.models import Booking, BookingState
+from adapter.operations import serializers
 from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
 
 #: The fields of an appointment that a user may set, in the order of the form.
 EDITABLE_FIELDS: Final = tuple(TRANSFORM_OF)
 #: The input types of fields other than text. ``area`` means a textarea.
-_INPUT_TYPES: Final = {"starts_at": "datetime-local", "move_in_date": "date", "notes": "area"}
+_INPUT_TYPES: Final = {
+    "starts_at": "datetime-local",
+    "move_in_date": "date",
+    "notes": "area",
+    "phone_1": "tel",
+    "email_1": "email",
+}
+#: A phone number is more useful than an email address, so it comes first.
+_IN_ORDER: Final = ("phone_1", "email_1", *(n for n in EDITABLE_FIELDS if n[-2:] != "_1"))
 _DATETIME_LOCAL: Final = "%Y-%m-%dT%H:%M"
 
 
@@ -26,13 +44,18 @@ class FormField:
     name: str
     label: str
     value: str
-    #: The options of a select, or empty for an input.
-    choices: Sequence[str]
+    #: The choices of a select or of check boxes, each with its words. Empty for an input.
+    choices: Sequence[tuple[str, str]]
     fault: str
-    #: The type of an HTML input, or ``area``.
+    #: The type of an HTML input, or ``area``, ``money``, ``select`` or ``checks``.
     type: str
-    #: True for the time, the community, and fields with problems, which are shown first.
+    #: True for the fields to fix, which are shown first.
     is_first: bool
+
+    @property
+    def values(self) -> Sequence[str]:
+        """The chosen values of check boxes."""
+        return [one for one in self.value.split(", ") if one]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,46 +67,111 @@ class RefusedForm:
     error: NotPossible
 
 
-def form_fields(
-    booking: Booking, refused: RefusedForm | None, wall_time: dt.datetime | None
-) -> list[FormField]:
-    """Return the fields of a booking's form, with the input and errors of a rejected form.
-
-    ``wall_time`` is the local start time as the sender wrote it, if the community is unknown.
-    """
+def form_fields(booking: Booking, refused: RefusedForm | None) -> list[FormField]:
+    """Return the fields of a booking's form, with the user's input and errors if it was refused."""
     values = current_values(booking)
-    if wall_time is not None:
-        values["starts_at"] = wall_time.strftime(_DATETIME_LOCAL)
+    if booking.starts_at is None and booking.wall_time is not None:
+        values["starts_at"] = booking.wall_time.strftime(_DATETIME_LOCAL)
     typed = refused.typed if refused else {}
     values |= {name: text for name, text in typed.items() if name in values}
     faults = refused.error.faults if refused else {}
-    first = {"starts_at", "community", *faults, *(reason.field for reason in booking.reasons)}
-    zone = zone_of(booking, typed.get("community", "")) or "the community's time zone"
-    labels = {"starts_at": f"Tour starts at ({zone})", "community": "Community"}
+    first = _first_fields(booking, faults)
+    zone = zone_of(booking, typed.get("community", ""))
     return [
         FormField(
             name=name,
-            label=labels.get(name) or TARGETS[name].label,
+            label=_label(name, zone),
             value=values[name],
             choices=_choices(name, values[name]),
-            fault=faults.get(name, ""),
-            type=_INPUT_TYPES.get(name, "text"),
+            fault=_fault(name, faults.get(name, "")),
+            type=_type(name),
             is_first=name in first,
         )
-        for name in (*labels, *EDITABLE_FIELDS)
+        for name in ("community", "starts_at", *_IN_ORDER)
     ]
 
 
-def _choices(name: str, value: str) -> Sequence[str]:
-    """Return the options for a field that is shown as a select, or an empty sequence."""
+def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]:
+    """Return the names of the fields that fix the booking."""
+    first = {*faults, *(reason.field for reason in booking.reasons if _blocks(booking))}
+    if "email_1" in first or "phone_1" in first:
+        first |= {"phone_1", "email_1"}
+    if "community" in first or booking.community is None:
+        first |= {"community", "starts_at"}
+    if booking.starts_at is None or booking.state in (BookingState.EXPIRED, BookingState.FAILED):
+        first.add("starts_at")
+    return first
+
+
+def _fault(name: str, text: str) -> str:
+    if text and name.endswith("_in_cents"):
+        return "Enter an amount in dollars, such as 1,500."
+    return fault_text(text) if text else ""
+
+
+def _blocks(booking: Booking) -> bool:
+    return booking.state in (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
+
+
+def _label(name: str, zone: str) -> str:
+    if name == "community":
+        return "Community"
+    if name == "starts_at":
+        letters = zone_letters(zone) if zone else ""
+        return f"Tour time ({letters})" if letters else "Tour time (at the community)"
+    label = TARGETS[name].label
+    return label.replace("Email 1", "Email").replace("Phone 1", "Phone").removesuffix(" in cents")
+
+
+def zone_letters(zone: str) -> str:
+    """Return a time zone's letters now, such as ``MST``, or its city if it has none."""
+    known = zone_named(zone)
+    letters = services.now().astimezone(known).strftime("%Z") if known else ""
+    return letters if letters.isalpha() else zone.rpartition("/")[2].replace("_", " ")
+
+
+def _type(name: str) -> str:
+    if name == "community":
+        return "select"
+    if TARGETS[name].many:
+        return "checks"
+    if name in NEUTRAL_WORDS:
+        return "select"
+    return "money" if name.endswith("_in_cents") else _INPUT_TYPES.get(name, "text")
+
+
+def _choices(name: str, value: str) -> Sequence[tuple[str, str]]:
+    """Return the choices of a select or of check boxes, or () for an input."""
     if name == "community":
         choices = ["", *services.communities()]
-    elif name in NEUTRAL_WORDS and not TARGETS[name].many:
-        choices = ["", *NEUTRAL_WORDS[name]]
+    elif name in NEUTRAL_WORDS:
+        choices = [*NEUTRAL_WORDS[name]] if TARGETS[name].many else ["", *NEUTRAL_WORDS[name]]
+    elif name == "desired_num_bedrooms":
+        choices = ["0", "1", "2", "3"]
     else:
         return ()
     # Keep the current value as a choice, even if it is no longer valid, so that it does not change.
-    return choices if value in choices else [*choices, value]
+    known = [one for one in ([value] if not _is_many(name) else value.split(", ")) if one]
+    choices += [one for one in known if one not in choices]
+    return [(one, _choice_words(name, one)) for one in choices]
+
+
+def _is_many(name: str) -> bool:
+    return name in TARGETS and TARGETS[name].many
+
+
+def _choice_words(name: str, choice: str) -> str:
+    if name == "community":
+        return services.community_name(choice) if choice else "Pick a community"
+    return choice_word(name, choice) if choice else "Not set"
+
+
+def typed_values(form: MultiDict[str, str]) -> dict[str, str]:
+    """Return the user's input by field. Several check boxes are joined."""
+    return {
+        name: ", ".join(one for one in form.getlist(name) if one) if _is_many(name) else form[name]
+        for name in form
+    }
 
 
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
@@ -93,30 +181,48 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
     in a time zone other than the community's.
     """
     if form.get("version", "") != version_of(booking):
-        raise NotPossible("This lead has changed since you opened the page. Review it again.")
+        raise NotPossible(_changed_by(booking))
     before = current_values(booking)
     shown_zone, zone = form.get("zone", ""), zone_of(booking, form.get("community", ""))
     if shown_zone and zone and shown_zone != zone:
-        text = f"Enter the time again, in {zone}. The form showed it in {shown_zone}."
+        shown, right = zone_letters(shown_zone), zone_letters(zone)
+        text = f"Check the time: it was shown in {shown}, and this community is in {right}."
         raise NotPossible(text, {"starts_at": text})
     if booking.timezone is not None and zone != booking.timezone:
         before["starts_at"] = ""  # in another zone, the same digits are a different time
     typed = {name: form[name].replace("\r\n", "\n") for name in before if name in form}
-    return {
-        name: text if name in ("community", "starts_at") else value_from_text(name, text)
-        for name, text in typed.items()
-        if text != before[name]
-    }
+    return {name: _value(name, text) for name, text in typed.items() if text != before[name]}
+
+
+def _value(name: str, text: str) -> Any:
+    if name in ("community", "starts_at"):
+        return text
+    return cents_from_dollars(text) if name.endswith("_in_cents") else value_from_text(name, text)
+
+
+def _changed_by(booking: Booking) -> str:
+    with services.store.transaction() as tx:
+        story = tx.events.history(str(booking.id))
+    changes = [one for one in story.history if one.booking_id == booking.id] if story else []
+    by = changes[-1].by if changes else "worker"
+    who = "" if by in ("worker", "web") else f" by {by}"
+    when = serializers.ago(booking.updated_at, services.now())
+    state = state_word(booking)
+    return f"This lead was changed{who} {when}, and is now “{state}”. Check it again."
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return a booking's current values as the unedited form would submit them."""
-    values = {name: text_of(booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
+    """Return the values of the unedited form, as strings by field."""
+    values = {name: _text(name, booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:
         local = booking.starts_at.astimezone(ZoneInfo(booking.timezone))
         values["starts_at"] = local.strftime(_DATETIME_LOCAL)
     return values
+
+
+def _text(name: str, value: Any) -> str:
+    return dollars(value) if name.endswith("_in_cents") else text_of(value)
 
 
 def text_of(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Serve the pages on which users assign unrecognized properties to communities."""
 
+import contextlib
 import dataclasses
 import difflib
 import time
@@ -11,21 +12,23 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
-from adapter.exceptions import NotPossible, UpstreamError
+from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
-from adapter.models import AddedCommunity, Alias
+from adapter.models import AddedCommunity, Alias, Event
 from adapter.operations.aliases import (
     UNDO_SECONDS,
     Aliases,
     PropertyName,
     community_key,
     key_of_value,
+    names_in,
     yaml_of,
 )
 from adapter.propexo.directory import Directory, RateLimitedReads
+from adapter.store import Transaction, UnknownCommunity
 
 #: Maximum numbers of properties and of communities on a page.
-MOST_PROPERTIES: Final = 50
+MOST_PROPERTIES: Final = 30
 MOST_COMMUNITIES: Final = 60
 #: The time zones of the United States, by the name that people use.
 ZONES: Final = {
@@ -50,6 +53,8 @@ class Unrecognized:
     value: str
     name: PropertyName | None
     leads: int
+    #: True if it has been assigned, but these leads were read before.
+    is_assigned: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,18 +93,13 @@ def communities() -> str:
     """Show the unrecognized properties, the assignments, and all communities."""
     with services.store.transaction() as tx:
         unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
-    live, operation = services.pipeline.live, aliases()
-    shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
+        shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
+        events = {one.event_id: _event(tx, one.event_id) for one in shown}
+    live = services.pipeline.live
     return flask.render_template(
         "console/communities.html",
         unrecognized=[
-            Unrecognized(
-                source=one.source,
-                value=one.value or "",
-                name=operation.property_of(one.source, one.value or ""),
-                leads=one.waiting,
-            )
-            for one in shown
+            _unrecognized(one, event) for one in shown for event in [events.get(one.event_id)]
         ],
         more=len(unknown) - len(shown),
         assigned=[(alias, live.status_of(alias)) for alias in reversed(live.overrides.aliases)],
@@ -108,11 +108,34 @@ def communities() -> str:
     )
 
 
+def _event(tx: Transaction, event_id: int) -> Event | None:
+    """Return an event, or None if it was encrypted with a key that is not set."""
+    with contextlib.suppress(KeyMissing):
+        return tx.events.get(event_id)
+    return None
+
+
+def _unrecognized(unknown: UnknownCommunity, event: Event | None) -> Unrecognized:
+    source, value = services.sources.get(unknown.source), unknown.value or ""
+    names = names_in(source, event) if source is not None and event is not None else []
+    name = next((one for one in names if one.value == value), None)
+    known = source.community_lookup.known if source is not None else {}
+    return Unrecognized(
+        source=unknown.source,
+        value=value,
+        name=name,
+        leads=unknown.waiting,
+        is_assigned=name is not None and name.key in known,
+    )
+
+
 @bp.get("/communities/pick")
 def pick_community() -> str:
     """Show the communities to choose from for a property, and preview the effect of a choice."""
     args = flask.request.args
     source, value, name = _property(args)
+    if name.key in services.sources[source].community_lookup.known:
+        return _book_assigned(source, value, name)
     chosen = _communities(source).get(args.get("community", ""))
     attribution = args.get("attribution", "").strip()
     needs_attribution = chosen is not None and not chosen.attributions.get(source)
@@ -135,6 +158,19 @@ def pick_community() -> str:
         choices=choices[:MOST_COMMUNITIES],
         more=max(0, len(choices) - MOST_COMMUNITIES),
         find=query,
+    )
+
+
+def _book_assigned(source: str, value: str, name: PropertyName) -> str:
+    """Offer to book leads that were read before their property was assigned."""
+    known = services.sources[source].community_lookup.known[name.key]
+    return flask.render_template(
+        "console/book_assigned.html",
+        source=source,
+        value=value,
+        name=name,
+        community=known,
+        leads=_waiting(source, value),
     )
 
 

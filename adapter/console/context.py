@@ -1,6 +1,7 @@
 """Define the console's Flask blueprint, and the services that its views use."""
 
 import contextlib
+import datetime as dt
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -13,6 +14,7 @@ from adapter.mapping.source import Source
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.sign_in import SignIn
+from adapter.operations.take_back import UNDO_SECONDS, TakeBacks
 from adapter.pipeline import Pipeline
 from adapter.signatures import Verifier
 
@@ -73,6 +75,7 @@ class ConsoleServices:
         """Create the services for a pipeline. ``verifiers`` maps each source to its verifier."""
         self.pipeline, self.verifiers = pipeline, verifiers
         self.settings, self.store, self.now = pipeline.settings, pipeline.store, pipeline.clock
+        self.take_backs = TakeBacks(self.store, self.now)
         self.sign_in = SignIn(self.settings, self.store, self.now)
 
     @property
@@ -82,8 +85,9 @@ class ConsoleServices:
 
     @property
     def repairs(self) -> Repairs:
-        """Return the operations that change leads, for the current sources."""
-        return Repairs(self.settings, self.store, self.sources, self.now)
+        """Return the actions on leads, with the current sources."""
+        hold_for = dt.timedelta(seconds=UNDO_SECONDS)
+        return Repairs(self.settings, self.store, self.sources, self.now, hold_for=hold_for)
 
     @property
     def replays(self) -> Replays:
@@ -93,6 +97,12 @@ class ConsoleServices:
     def mapping_text(self, name: str) -> str:
         """Return the text of a source's mapping, or an empty string if there is none."""
         return self.sources[name].text if name in self.sources else ""
+
+    def community_name(self, key: str) -> str:
+        """Return a community's name for people."""
+        known = (source.communities.get(key) for source in self.sources.values())
+        community = next(filter(None, known), None)
+        return getattr(community, "name", "") or key.replace("-", " ").replace("_", " ").title()
 
     def communities(self) -> list[str]:
         """Return the keys of all communities, sorted."""

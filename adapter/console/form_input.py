@@ -36,25 +36,28 @@ def row_id_from(text: str | None) -> int | None:
     return number if number <= LARGEST_NUMBER else None
 
 
-def filter_from(args: Mapping[str, str]) -> Filter:
-    """Return the lead filter from query parameters. Invalid dates are ignored."""
+def filter_from(args: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Filter:
+    """Return the filter from the query parameters, with days in ``zone``.
+
+    Invalid dates are ignored.
+    """
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),
         source=args.get("source") or None,
         community=args.get("community") or None,
-        since=_instant(args.get("since", "")),
-        until=_instant(args.get("until", ""), days=1),
+        since=_instant(args.get("since", ""), zone),
+        until=_instant(args.get("until", ""), zone, days=1),
         text=args.get("q", "")[:200],
     )
 
 
-def _instant(text: str, days: int = 0) -> dt.datetime | None:
-    """Parse a timestamp or date. For a date, return the start of the day ``days`` later."""
+def _instant(text: str, zone: dt.tzinfo, days: int = 0) -> dt.datetime | None:
+    """Parse an instant, by default in UTC. For a date, return its start in ``zone``, days later."""
     try:
         at = dt.datetime.fromisoformat(text)
         if len(text) == len("2026-03-14"):
-            at += dt.timedelta(days=days)
+            at = (at + dt.timedelta(days=days)).replace(tzinfo=zone)
         return at.astimezone(dt.UTC) if at.tzinfo else at.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
         return None

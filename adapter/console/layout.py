@@ -1,14 +1,16 @@
 """Define the layout of every page: navigation, status line and template functions."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Final
 
 import flask
 from markupsafe import Markup
 
-from adapter.console import time_html
+from adapter.console import time_html, wording
 from adapter.console.context import bp, services
+from adapter.console.needs_you import leads_that_need_you
 from adapter.console.status_line import (
     current_verdict,
     problem_sentence,
@@ -58,6 +60,10 @@ NAVIGATION: Final = (
 )
 
 
+#: A tour within this time is marked.
+SOON_SECONDS: Final = 4 * 3600
+
+
 def navigation(part: int) -> Iterator[NavigationItem]:
     """Yield the navigation items of a part of the menu whose pages exist."""
     known = flask.current_app.view_functions
@@ -78,13 +84,29 @@ def layout_helpers() -> dict[str, Any]:
         "time_ago": time_html.time_ago,
         "tour_html": time_html.tour_html,
         "exact": time_html.exact,
+        "hour_text": time_html.hour_text,
+        "now_at": services.now,
+        "soon": lambda epoch: 0 < epoch - services.now().timestamp() < SOON_SECONDS,
+        "time_ago_epoch": lambda epoch: time_html.time_ago(
+            dt.datetime.fromtimestamp(epoch, dt.UTC)
+        ),
+        "state_word": wording.state_word,
+        "phone_text": wording.phone_text,
+        "error_text": wording.error_text,
+        "community_name": _community_name,
+        "siblings": lambda views, booking: [
+            one.booking for one in views if one.booking.id != booking.id
+        ],
     }
 
 
+def _community_name(key: str) -> str:
+    return services.community_name(key)
+
+
 def need_count(*, is_live: bool = False) -> Markup:
-    """Render the number of leads that need review. ``is_live`` updates the open page."""
-    with services.store.transaction() as tx:
-        number = tx.review_queue.count()
+    """Render the number of leads that need a person. ``is_live`` replaces it in an open page."""
+    number = leads_that_need_you()
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
         " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"

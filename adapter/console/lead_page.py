@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -15,28 +16,32 @@ from adapter.console.booking_form import (
     FormField,
     RefusedForm,
     form_fields,
-    text_of,
     version_of,
     zone_of,
 )
 from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
-from adapter.exceptions import PayloadError
+from adapter.console.needs_you import neighbors_of
+from adapter.console.story import story_of
+from adapter.console.wording import answer_text, reason_text, shown_value
+from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
-from adapter.mapping.provenance import Provenance, provenance_of, wall_clock_time
+from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
-from adapter.models import Attempt, Booking, Change, LeadHistory
+from adapter.models import Attempt, Booking, BookingState, Change, LeadHistory
 from adapter.operations import serializers
-from adapter.operations.advice import Advice, advice_for, explanation_of, label_of
+from adapter.operations.advice import DECISIONS, Advice, advice_for, label_of
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     is_merged,
+    is_sent_guest_card,
     may_be_another_person,
     may_confirm,
     may_discard,
     why_not_release,
 )
 from adapter.operations.release_changes import CONTACTS, shared_contacts
+from adapter.operations.take_back import may_bring_back, may_undo, snooze_until
 from adapter.store import AuditEntry, Issue
 
 
@@ -61,6 +66,10 @@ class BookingView:
     booking: Booking
     #: The problem and what to do about it, or None if the booking does not need review.
     advice: Advice | None
+    #: What is wrong, in words, one sentence for each reason.
+    problems: Sequence[str]
+    #: Why the booking is in its state, in words, if it does not need review.
+    sentence: str
     #: The key of its group in the queue, or None.
     group: str | None
     fields: Sequence[FieldRow]
@@ -68,21 +77,27 @@ class BookingView:
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
-    #: The tour's local start if the community is not yet known, or None.
-    wall_time: dt.datetime | None
-    why_not_release: str | None
-    #: The other lead that caused this one's state, and the text before and after its name.
+    #: True if a user may send it, add a time to its guest card, or undo a decision.
+    may_release: bool
+    may_add_time: bool
+    is_merged: bool
+    #: The other lead that caused this one's state.
     other: Booking | None
-    sentence: tuple[str, str]
     #: The leads whose state this one caused.
     related: Sequence[Booking]
-    #: True if it was merged or replaced, which a user may undo.
-    is_merged: bool
     #: Labels of the contacts that it shares with the other lead, and whether it has others.
     shared: Sequence[str]
     has_own_contact: bool
     may_confirm: bool
     may_discard: bool
+    may_bring_back: bool
+    may_undo: bool
+    #: Until when the lead would be snoozed.
+    snooze_until: dt.datetime
+    #: When to ask whether a person wants the warnings ignored.
+    asks_any_hour: bool
+    asks_anyway: bool
+    error: NotPossible | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +109,8 @@ class TimelineEntry:
     text: str
     #: Propexo's response, or None.
     response: str | None = None
+    #: The body of the POST, or None.
+    request: str | None = None
     #: The other lead that caused the change, or None.
     because_of: int | None = None
 
@@ -106,21 +123,47 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     payload, problem = _payload(source, story)
     page = flask.render_template(
         "console/lead.html",
-        story=story,
-        event=event,
-        source=source,
-        views=list(_booking_views(source, story, refused)),
+        **_common(key, story, refused),
+        replaced=replaced,
         payload=payload,
         problem=problem,
         raw=event.body[:MAX_RAW_BODY].decode("utf-8", "replace"),
         is_cut=len(event.body) > MAX_RAW_BODY,
         timeline=timeline_of(story),
-        audit_entries=audit_entries,
-        replaced=replaced,
-        error=refused.error if refused else None,
+        audit_entries=[one for one in audit_entries if one.action != "looked"],
         is_same_mapping=source is not None and source.hash == event.mapping_hash,
     )
     return (page, 409) if refused else page
+
+
+@bp.get("/leads/<key>/panel")
+def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
+    """Render the part of a lead's page that a user acts on, for the panel beside the list."""
+    story, replaced, _ = _load(key)
+    common = _common(key, story, refused)
+    common["views"] = [
+        one for one in common["views"] if str(one.booking.id) == key or not key.isdigit()
+    ] or common["views"]
+    return flask.render_template("console/_panel.html", **common, replaced=replaced)
+
+
+def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[str, Any]:
+    """Return what the page and the panel show."""
+    source = services.sources.get(story.event.source)
+    number = int(key) if key.isascii() and key.isdigit() else story.event.id
+    views = list(_booking_views(source, story, refused))
+    ids = [one.booking.id for one in views]
+    return {
+        "key": key,
+        "story": story,
+        "event": story.event,
+        "source": source,
+        "views": views,
+        "lines": story_of(story),
+        "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
+        "advice": advice_for(Issue.of_event(story.event)),
+        "was_dismissed": story.event.state == "discarded" and story.event.kept == "all",
+    }
 
 
 def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry]]:
@@ -137,13 +180,13 @@ def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
     """Return the display lines of a lead's payload, or the reason why it cannot be shown."""
     if story.event.kept != "all":
-        return [], "The original webhook was deleted."
+        return [], "The original message was deleted."
     if source is None:
-        return [], "This source no longer has a mapping, so only the raw text is shown."
+        return [], "This lead source no longer has a mapping, so only the raw text is shown."
     try:
         return payload_lines(source.scope(story.event.request).payload), None
     except PayloadError as exc:
-        return [], f"This webhook cannot be read: {exc}. Only the raw text is shown."
+        return [], f"This message cannot be read: {exc}. Only the raw text is shown."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,13 +212,6 @@ class MappedAgain:
             provenance=provenance_of(source, delivery),
             mapping_lines=services.mapping_text(source.name).splitlines(),
         )
-
-    def wall_time(self, booking: Booking) -> dt.datetime | None:
-        """Return a tour's local time as the sender wrote it, or None if its time zone is known."""
-        if booking.starts_at is not None or booking.community is not None:
-            return None
-        delivery = self.story.event.request
-        return wall_clock_time(self.source, delivery, self._item_number(booking))
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
         """Return the origin of each field of a booking, except those that a user set."""
@@ -220,41 +256,61 @@ def _booking_views(
 def _booking_view(
     booking: Booking, story: LeadHistory, mapped: MappedAgain | None, refused: RefusedForm | None
 ) -> BookingView:
+    now = services.now()
     issue = Issue.of(booking) if booking.state in RELEASABLE else None
-    wall_time = mapped.wall_time(booking) if mapped else None
     other = story.others.get(booking.because_of or 0)
-    shared: frozenset[str] = frozenset()
-    if other is not None and may_be_another_person(booking):
-        shared = shared_contacts(booking.appointment, other)
+    shared = _shared(booking, other)
+    told = str(refused.error) if refused else ""
+    may_add_time = is_sent_guest_card(booking)
+    form = form_fields(booking, refused)
     return BookingView(
         booking=booking,
         advice=advice_for(issue) if issue else None,
+        problems=list(_problems(booking, story)) if issue else (),
+        sentence="" if issue else DECISIONS.get(booking.reason or "", ""),
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
-        form=form_fields(booking, refused, wall_time),
+        form=form,
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
-        wall_time=wall_time,
-        why_not_release=why_not_release(booking),
-        other=other,
-        sentence=_sentence_around(booking, other),
-        related=[one for one in story.related if one.because_of == booking.id],
+        may_release=why_not_release(booking) is None,
+        may_add_time=may_add_time,
         is_merged=is_merged(booking),
+        other=other,
+        related=[one for one in story.related if one.because_of == booking.id],
         shared=[label_of(name).lower() for name in sorted(shared)],
         has_own_contact=any(booking.appointment.get(name) for name in CONTACTS - shared),
         may_confirm=may_confirm(booking),
         may_discard=may_discard(booking),
+        may_bring_back=may_bring_back(booking),
+        may_undo=may_undo(booking, now),
+        snooze_until=snooze_until(booking, now),
+        asks_any_hour=_is_outside_hours(booking) or "--any-hour" in told,
+        asks_anyway="--anyway" in told,
+        error=refused.error if refused else None,
     )
 
 
-def _sentence_around(booking: Booking, other: Booking | None) -> tuple[str, str]:
-    """Return a decision's sentence in two parts, before and after the link to the other lead."""
-    if other is None:
-        return "", ""
-    texts = [reason.reason for reason in booking.reasons if reason.field == FIELD]
-    text = texts[-1] if texts else explanation_of(booking)
-    before, _, after = text.partition(f"booking {other.id}")
-    return f"{before[:1].upper()}{before[1:].rstrip()} ", after
+def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
+    if other is None or not may_be_another_person(booking):
+        return frozenset()
+    return shared_contacts(booking.appointment, other)
+
+
+def _is_outside_hours(booking: Booking) -> bool:
+    return any(reason.reason.startswith(("is at ", "is more than")) for reason in booking.reasons)
+
+
+def _problems(booking: Booking, story: LeadHistory) -> Iterator[str]:
+    """Yield what is wrong, in words. A booking that was sent has only its answer to show."""
+    if booking.state is BookingState.HELD and booking.reason == "held_by_mapping":
+        for reason in booking.reasons:
+            if reason.field != FIELD:
+                yield reason_text(reason, booking)
+    elif booking.state in (BookingState.FAILED, BookingState.HELD):
+        attempts = story.attempts.get(booking.id, ())
+        if attempts and (words := answer_text(attempts[-1].answer)):
+            yield f"Propexo said: {words}"
 
 
 def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldRow]:
@@ -266,7 +322,7 @@ def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldR
         yield FieldRow(
             name=name,
             label=label_of(name),
-            value=text_of(booking.appointment[name]),
+            value=shown_value(name, booking.appointment[name]),
             paths=[
                 (path, anchor_for(locations[0]) if locations else None)
                 for path, locations in (origin.places if origin else ())
@@ -299,4 +355,5 @@ def _attempt(attempt: Attempt) -> TimelineEntry:
         title=f"booking {attempt.booking_id}: posted to Propexo",
         text=f"{outcome}{status}; started {serializers.utc(attempt.started_at)}",
         response=attempt.answer,
+        request=json.dumps(dict(attempt.request), indent=2, ensure_ascii=False),
     )

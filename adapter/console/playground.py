@@ -2,9 +2,11 @@
 
 import dataclasses
 import datetime as dt
+import functools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import flask
@@ -72,6 +74,26 @@ class PlaygroundResult:
     message: Sequence[PayloadLine] = ()
     #: The mapping's changes, as a patch.
     patch: str = ""
+
+
+@bp.app_context_processor
+def mapping_helpers() -> dict[str, Any]:
+    """Return what the templates need to explain why a mapping is not in use."""
+    return {"mapping_check_lines": _check_lines}
+
+
+def _check_lines() -> Sequence[str]:
+    """Return the errors that `adapter check` reports for the files now."""
+    folder = services.settings.mappings_dir
+    states = tuple((file.name, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.y*ml")))
+    return _checked_lines(folder, states)
+
+
+@functools.lru_cache(maxsize=1)
+def _checked_lines(folder: Path, states: object) -> Sequence[str]:  # noqa: ARG001 - part of the key
+    """Check a folder's files, once for each of their ``states``, because it takes a second."""
+    problems = registry.check([folder], services.settings.policy)
+    return [str(one).removeprefix(f"{folder}/") for one in problems if not one.warning]
 
 
 @bp.get("/try")

@@ -1,5 +1,6 @@
 """Serve the pages about webhooks that failed verification."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -97,6 +98,14 @@ def _body_text(rejection: Rejection) -> str:
     return (rejection.body or b"").decode("utf-8", "replace")
 
 
+def _readable(text: str) -> str:
+    """Return JSON with indentation, and any other text unchanged."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
 @bp.get("/rejections/<int:number>")
 def rejection(number: int) -> str:
     """Show a rejected webhook, and record that the user viewed it."""
@@ -106,7 +115,7 @@ def rejection(number: int) -> str:
     return flask.render_template(
         "console/rejection.html",
         rejection=found,
-        body=_body_text(found)[:MAX_RAW_BODY],
+        body=_readable(_body_text(found)[:MAX_RAW_BODY]),
         is_accepted_now=preview is not None and bool(preview.accepted),
     )
 

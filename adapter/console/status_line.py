@@ -18,7 +18,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "webhooks_not_mapped": "New leads are not being read{since}.{waiting}",
     "source_refused": "Messages from {source} are rejected{since}: we cannot verify the sender.",
     "source_silent": "{source} is quiet: it has sent nothing{since}.",
-    "format_changed": "{source} sends something different{since}. Some of it cannot be read.",
+    "format_changed": "{source} has been sending another format{since}. Some of it cannot be read.",
     "tour_soon": "A lead needs you soon: its tour starts within 4 hours.",
     "tours_expired": "Some tours could not be booked in time. Call these renters.",
     "bookings_unknown": "Some tours may or may not be in Knock. Check them.",
@@ -79,7 +79,7 @@ def status_level(verdict: Verdict) -> Level:
 def status_sentence(verdict: Verdict | None) -> str:
     """Return a sentence about the worst problem, or about the last booking if all is well."""
     if verdict is None:
-        return "The database is down. Nothing is received or booked."
+        return "We cannot tell right now whether bookings go out."
     level = status_level(verdict)
     problems = [one for one in verdict.problems if one.level is level or one.code == "paused"]
     if level is not Level.OK and problems:

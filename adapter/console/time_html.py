@@ -20,7 +20,8 @@ _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2
 
 
 @functools.lru_cache(maxsize=200)
-def _zone(name: str) -> ZoneInfo | None:
+def zone_named(name: str) -> ZoneInfo | None:
+    """Return the time zone with this IANA name, or None."""
     if not _ZONE_NAME.fullmatch(name):
         return None
     try:
@@ -30,8 +31,8 @@ def _zone(name: str) -> ZoneInfo | None:
 
 
 def reader_zone() -> ZoneInfo:
-    """Return the time zone of the user's browser, or that of most communities if unknown."""
-    known = _zone(flask.request.cookies.get(ZONE_COOKIE, ""))
+    """Return the time zone of the reader's browser, else the one of most communities."""
+    known = zone_named(flask.request.cookies.get(ZONE_COOKIE, ""))
     if known is not None:
         return known
     zones = Counter(
@@ -42,9 +43,15 @@ def reader_zone() -> ZoneInfo:
     return ZoneInfo(zones.most_common(1)[0][0] if zones else "UTC")
 
 
-def clock(at: dt.datetime) -> str:
+def clock(at: dt.datetime | dt.time) -> str:
     """Format a local time of day, such as ``2:30 PM``."""
     return f"{at.hour % 12 or 12}:{at:%M %p}"
+
+
+def hour_text(at: dt.datetime) -> str:
+    """Name an hour in the reader's time zone, such as ``3 PM``."""
+    local = at.astimezone(reader_zone())
+    return f"{local.hour % 12 or 12} {local:%p}"
 
 
 def day_text(day: dt.date, today: dt.date) -> str:
@@ -91,4 +98,9 @@ def tour_html(booking: Booking) -> Markup:
         return _element(booking.starts_at, text)
     if booking.starts_at is not None:
         return moment(booking.starts_at)
+    if (wall := booking.wall_time) is not None:
+        today = services.now().astimezone(reader_zone()).date()
+        return Markup('{}, {} <span class="soft small">(zone not known)</span>').format(
+            day_text(wall.date(), today), clock(wall)
+        )
     return Markup('<span class="soft">No time</span>')

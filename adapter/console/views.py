@@ -2,7 +2,8 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -12,16 +13,21 @@ from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, tour_text
 from adapter.console.form_input import filter_from, row_id_from
+from adapter.console.time_html import reader_zone
 from adapter.mapping import registry
-from adapter.models import BookingState, EventState
+from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import advice_for, explanation_of, label_of
-from adapter.operations.allowed_actions import may_release_together
+from adapter.operations.advice import DECISIONS, advice_for, explanation_of, in_short, label_of
+from adapter.operations.allowed_actions import (
+    RELEASABLE,
+    can_be_booked_unchanged,
+    may_release_together,
+)
+from adapter.operations.health import Verdict
 from adapter.operations.serializers import ago
 from adapter.operations.status import OUTCOMES, outcome_of, overview_of
-from adapter.store import MOST_COUNTED
+from adapter.store import MOST_COUNTED, Issue
 
-MAX_GROUPS: Final = 100
 MAX_EXPORTED_BOOKINGS: Final = 100_000
 #: The counts cover this many days if the filter has no start.
 COUNTED_DAYS: Final = 31
@@ -46,6 +52,9 @@ def template_helpers() -> dict[str, Any]:
         "ago": lambda at: ago(at, services.now()),
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
+        "short_of": _short_of,
+        "bookings_are_stuck": _are_bookings_stuck,
+        "has_page": lambda endpoint: endpoint in flask.current_app.view_functions,
         "mappings_not_in_use": lambda: registry.changed_since_load(
             services.settings.mappings_dir, services.sources
         ),
@@ -53,34 +62,46 @@ def template_helpers() -> dict[str, Any]:
     }
 
 
+def _short_of(booking: Booking) -> str:
+    """Return in a few words why a booking is in its state, or ""."""
+    if booking.state in RELEASABLE:
+        return in_short(Issue.of(booking))
+    return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
+
+
+#: Problems because of which no booking goes out.
+STUCK: Final = frozenset(
+    {"database_unreachable", "no_worker", "nothing_sent", "sending_stopped", "webhooks_not_mapped"}
+)
+
+
+def _are_bookings_stuck(verdict: Verdict | None) -> bool:
+    return verdict is None or any(one.code in STUCK for one in verdict.problems)
+
+
+def median_of(values: Iterable[float]) -> float:
+    """Return the median of these values."""
+    return statistics.median(values)
+
+
+def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
+    """Return the sum of one count."""
+    return sum(one.get(name, 0) for one in counts)
+
+
+bp.add_app_template_filter(median_of)
+bp.add_app_template_filter(sum_of)
+
+
 @bp.get("/")
 def overview() -> str:
     """Show an overview of sources, sending and the leads that need review."""
     found = overview_of(services.store, services.sources, services.settings, services.now())
-    with services.store.transaction() as tx:
-        unknown = tx.stats.unknown_communities()
     return flask.render_template(
         "console/overview.html",
         overview=found,
-        verdict=lambda: found.verdict,
-        descriptions={name: source.description for name, source in services.sources.items()},
-        unknown=unknown[:MAX_GROUPS],
         communities=services.communities(),
         outcomes=list(OUTCOMES),
-    )
-
-
-@bp.get("/queue")
-def queue() -> str:
-    """Show the leads that need review, grouped by issue."""
-    with services.store.transaction() as tx:
-        groups = tx.review_queue.groups(services.now())
-        rejected = tx.rejections.counts()
-    return flask.render_template(
-        "console/queue.html",
-        groups=[(group, advice_for(group.issue)) for group in groups[:MAX_GROUPS]],
-        more=max(len(groups) - MAX_GROUPS, 0),
-        rejected=rejected,
     )
 
 
@@ -88,7 +109,7 @@ def queue() -> str:
 def leads() -> str:
     """List the bookings or webhooks that match a filter, newest first."""
     args = flask.request.args
-    which, before = filter_from(args), row_id_from(args.get("before"))
+    which, before = filter_from(args, reader_zone()), row_id_from(args.get("before"))
     is_webhooks = args.get("kind") == "webhooks"
     with services.store.transaction() as tx:
         search = tx.search.events if is_webhooks else tx.search.bookings
@@ -98,7 +119,6 @@ def leads() -> str:
         found=found,
         kind="webhooks" if is_webhooks else "bookings",
         query=args,
-        states=[str(state) for state in (EventState if is_webhooks else BookingState)],
         sources=sorted(services.sources),
         communities=services.communities(),
         next_before=_next_page(found),
@@ -108,7 +128,7 @@ def leads() -> str:
 @bp.get("/export.csv")
 def export() -> Response:
     """Export the bookings that match a filter as CSV."""
-    which = filter_from(flask.request.args)
+    which = filter_from(flask.request.args, reader_zone())
     lines = csv_export.bookings_csv(services.store, which, most=MAX_EXPORTED_BOOKINGS)
     lines = one_at_a_time(lines)
     record_action("exported", detail=csv_export.filter_text(which))
@@ -117,8 +137,8 @@ def export() -> Response:
 
 @bp.get("/sums.csv")
 def sums() -> Response:
-    """Export the numbers of bookings per source and community as CSV."""
-    which = filter_from(flask.request.args)
+    """Export the counts per source and community as CSV."""
+    which = filter_from(flask.request.args, reader_zone())
     if which.since is None:
         since = services.now() - dt.timedelta(days=COUNTED_DAYS)
         which = dataclasses.replace(which, since=since)
@@ -164,6 +184,7 @@ def group_page(key: str, **more: Any) -> Any:
         advice=advice_for(issue),
         found=found,
         is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
+        can_release=can_be_booked_unchanged(issue),
         next_after=_next_page(found),
         **more,
     )

@@ -80,7 +80,7 @@ class RequestValues:
 
 
 def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, str]:
-    """Return the text for every placeholder. It is "" for those that have no value yet."""
+    """Return the text for every placeholder, or "" for those that have no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -99,7 +99,7 @@ def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, st
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None, language: str = ENGLISH) -> str:
-    """Format an instant in local time, such as ``Saturday, March 14 at 2:30 PM``."""
+    """Format a time in a time zone, for example ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     return local_time_in(language, at.astimezone(ZoneInfo(timezone)))

@@ -1,6 +1,7 @@
 """Explain why a lead needs review and how to fix it, in sentences for leasing agents.
 
-The texts are for leasing agents who work through the queue and have not read the manual.
+The texts are for leasing agents who work through the queue and have not read the manual. They use
+the console's words: to book and to dismiss a lead are `adapter release` and `adapter discard`.
 """
 
 import dataclasses
@@ -22,148 +23,195 @@ class Advice:
     todo: str
 
 
-_RELEASE: Final = "Fix it and release the lead, or discard it with a reason."
-_CALL: Final = "Call or email the renter, agree on a time, and release the lead with that time."
-_CHECK_KNOCK: Final = "Check Knock. If the tour is there, confirm it; if not, release it."
+_BOOK: Final = "Fix it and book the tour, or dismiss the lead."
+_CALL: Final = "Call or text the renter, agree on a time, then book it."
+_CHECK_KNOCK: Final = "Look in Knock. Is it there? Mark it as booked. If not, book it again."
 _SEARCHING: Final = (
-    "The adapter keeps searching for it. If the tour is soon, check Knock and confirm it if it is "
-    "there."
+    "We keep checking every few minutes. If the tour is soon, look in Knock, and mark it as booked "
+    "if it is there."
 )
 
 #: What is wrong and what to do, by reason code.
 BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
-        "One webhook requests two tours for the same person here. Knock keeps only one.",
-        "Ask the renter which one to keep. Release that one and discard the other.",
+        "The renter asked for two tours here at once, and Knock keeps only one.",
+        "Ask which one they want. Book that one and dismiss the other.",
     ),
     "canceled_before": (
-        "The sender canceled this tour before requesting it.",
-        "Ask the renter. Release it if they want the tour; otherwise discard it.",
+        "This tour was canceled before it was requested.",
+        "Ask the renter. Book it if they want the tour; otherwise dismiss it.",
     ),
     "changed_after_first": (
-        "The sender changed the contact or community after the booking was sent, or just before.",
-        "If it is another person, release it. If not, fix the contact in Knock, then discard it.",
+        "The contact or community changed after the booking was sent, or just before.",
+        "Another person? Book this too. The same one? Fix the contact in Knock, then dismiss this.",
     ),
     "contact_changed": (
-        "The sender changed the email or phone after the booking was sent. Knock has the old one.",
-        "Correct the contact in Knock, and tell the renter the time. Then discard this lead.",
+        "The email or phone changed after the booking was sent. Knock has the old one.",
+        "Correct the contact in Knock, and tell the renter the time. Then dismiss this lead.",
     ),
     "two_cards": (
         "Knock may have this person twice, because the contacts differ from those used before.",
-        "Look in Knock for the other tour. Cancel it there if needed, then release this one.",
+        "Look in Knock for the other tour. Cancel it there if needed, then book this one.",
     ),
     "maybe_gone": (
         "The renter requested this tour before, but it may have been canceled in Knock.",
-        "Look in Knock. If the tour is there, discard this lead; if not, release it.",
+        "Look in Knock. If the tour is there, dismiss this lead; if not, book it.",
     ),
     "repeat_or_change": (
-        "The sender sent exactly this before, and then another request or a cancellation.",
-        "If the renter wants this, release it, or confirm it if Knock has it. If not, discard it.",
+        "The same request came before, and then another request or a cancellation.",
+        "Does the renter want this? Book it, or mark it as booked if Knock has it.",
     ),
     "after_restore": (
-        "The renter has another tour, and which of the two they requested last was lost.",
-        "Ask the renter. Release this one if they want it instead; otherwise discard it.",
+        "The renter has another tour, and we no longer know which of the two they want.",
+        "Ask the renter. Book this one if they want it instead; otherwise dismiss it.",
     ),
     "dismissed_before": (
-        "The same request was discarded here, and the renter has asked again since.",
-        "Look at the discarded lead. Release this one if the renter wants the tour.",
+        "The same request was dismissed here, and the renter has asked again since.",
+        "Look at the dismissed lead. Book this one if the renter wants the tour.",
     ),
     "another_person": (
         "Someone with another name uses the same email or phone. Knock may merge them.",
         "Find out who it is. If it is another person, choose “This is another person”.",
     ),
     "contact_of_many": (
-        "Hundreds of requests here use this email or phone, so Knock treats them as one person.",
-        "Enter the renter's own contact and release it, or ask an engineer to list it as shared.",
+        "Hundreds of requests use this email or phone, so Knock treats them as one person.",
+        "Enter the renter's own contact and book it, or ask an admin to list it as shared.",
     ),
     "not_proved": (
         "This would replace another source's request, and one of the two is not verified.",
-        "Ask the renter which request is right. Release this one if it is; otherwise discard it.",
+        "Ask the renter which request is right. Book this one if it is; otherwise dismiss it.",
     ),
     "original_canceled": (
-        "Another request covered this one too, and its sender then canceled it.",
-        "Ask the renter. Release it if they still want the tour; otherwise discard it.",
+        "Another request covered this one too, and was then canceled.",
+        "Ask the renter. Book it if they still want the tour; otherwise dismiss it.",
     ),
     "original_dismissed": (
-        "Another request covered this one too, and was then discarded.",
-        "Release it if the renter wants the tour; otherwise discard it too.",
+        "Another request covered this one too, and was then dismissed.",
+        "Book it if the renter wants the tour; otherwise dismiss it too.",
     ),
     "booked_after_cancellation": (
-        "Propexo booked this tour late, after its cancellation was done.",
-        "If Knock has it, cancel it there, then discard this lead. If it is wanted, confirm it.",
+        "This tour was booked late, after its cancellation was done.",
+        "If Knock has it, cancel it there, then dismiss this. Is it wanted? Mark it as booked.",
     ),
     "carried_out_late": (
-        "Propexo may have booked this after a newer request with the same email or phone.",
-        "Check Knock for both tours. Book what is wanted but missing, then discard this lead.",
+        "This may have been booked after a newer request with the same email or phone.",
+        "Look in Knock for both tours. Book what is missing, then dismiss this lead.",
     ),
     "original_changed": (
         "Another request covered this one too, and its person or community was then changed.",
-        "Release this one if this renter wants the tour; otherwise discard it.",
+        "Book this one if this renter wants the tour; otherwise dismiss it.",
     ),
     "cancellation_merged": (
         "The renter canceled one of two requests for the same tour.",
-        "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
+        "Ask the renter. If they do not want the tour, cancel it in Knock.",
     ),
     "cancellation_elsewhere": (
-        "The sender canceled an unknown request. The renter has a tour from another request.",
-        "Ask the renter. If they do not want the tour, cancel it in Knock. Then discard this lead.",
+        "A request that we do not know was canceled. The renter has a tour from another request.",
+        "Ask the renter. If they do not want the tour, cancel it in Knock.",
     ),
     "cancellation_unclear": (
-        "The sender canceled a tour, but its ID belongs to several people.",
-        "Find out who canceled, and cancel that tour in Knock. Then discard this lead.",
+        "A tour was canceled, but its ID belongs to several people.",
+        "Find out who canceled, and cancel that tour in Knock.",
     ),
     "cancellation": (
-        "The renter canceled, and Propexo cannot cancel anything in Knock.",
-        "Cancel the tour in Knock, or note it on the guest card. Then discard this lead.",
+        "The renter canceled this tour.",
+        "Cancel the tour in Knock, or note it on the guest card.",
     ),
     "not_authorized": (
-        "Propexo accepts our API token, but not for this booking.",
-        "Ask Propexo to allow the token to book for this community, then release the lead.",
+        "Our key may not book for this community.",
+        "Ask your admin to have Propexo allow it, then book it.",
     ),
     "internal_error": (
-        "The adapter failed with an unexpected error.",
-        "Ask an engineer to check the log. Then release the lead, or map it again.",
+        "Something went wrong on our side.",
+        "Tell your admin. Then book it again.",
     ),
     "refused": (
-        "Propexo rejected the booking. Nothing was booked in Knock.",
-        "The reason is below. " + _RELEASE,
+        "Not booked: Propexo rejected it. Nothing is in Knock.",
+        _BOOK,
     ),
     "job_failed": (
-        "Propexo accepted the booking but failed to write it to Knock.",
-        "Check Knock first. If the tour is not there, release it; if it is, confirm it.",
+        "Knock did not save this tour.",
+        _CHECK_KNOCK,
     ),
     "no_answer": (
-        "It was sent, but no clear response came back. It may be booked in Knock.",
+        "We sent this tour but never heard back. It may already be in Knock.",
         _SEARCHING,
     ),
     "sender_lost": (
-        "It was being sent when the adapter stopped. It may be booked in Knock.",
+        "We were interrupted while sending this tour. It may already be in Knock.",
         _SEARCHING,
     ),
     "partial_success": (
-        "Propexo reports that only part of it was written to Knock.",
+        "Only part of this tour was saved in Knock.",
         _CHECK_KNOCK,
     ),
     "no_final_status": (
-        "Propexo has not yet reported whether it was booked.",
+        "We do not know yet whether Knock saved this tour.",
         _CHECK_KNOCK,
     ),
     "restored": (
-        "It may have been booked before the database was restored from a backup.",
+        "This tour may have been booked before our database was restored.",
         _SEARCHING,
     ),
     "not_found": (
-        "It was sent, but the response was lost, and Propexo's lists do not show it.",
+        "We sent this tour but never heard back, and could not find it.",
         _CHECK_KNOCK,
     ),
     "waited_too_long": (
         "This lead has no tour time, and could not be sent to Knock for several days.",
-        "Call or email the renter. Release it when Propexo works again, or discard it.",
+        "Call or email the renter. Book it again, or dismiss it.",
     ),
     "tour_time_passed": (
         "The tour time passed before it could be booked.",
-        "Call the renter. Release it with another time, or discard it.",
+        "Call the renter, agree on another time and book it, or dismiss it.",
     ),
+    "brought_back": (
+        "This lead was dismissed, and then brought back.",
+        "Book it, or dismiss it again.",
+    ),
+    "undone": (
+        "This booking was taken back before it went out.",
+        "Book it, or dismiss it.",
+    ),
+}
+
+#: The problem in a few words, for lists, by reason code.
+IN_SHORT: Final[Mapping[str, str]] = {
+    "two_tours_at_once": "Asked for two tours at once",
+    "canceled_before": "Canceled before it was requested",
+    "changed_after_first": "Contact or community changed",
+    "contact_changed": "Contact changed after booking",
+    "two_cards": "May be in Knock twice",
+    "maybe_gone": "May be canceled in Knock",
+    "repeat_or_change": "Repeat of an earlier request",
+    "after_restore": "Has another tour",
+    "dismissed_before": "Asked again after a dismissal",
+    "another_person": "Same contact, another name",
+    "contact_of_many": "Contact used by many people",
+    "not_proved": "Two sources disagree",
+    "original_canceled": "The other request was canceled",
+    "original_dismissed": "The other request was dismissed",
+    "booked_after_cancellation": "Booked after its cancellation",
+    "carried_out_late": "May have replaced a newer tour",
+    "original_changed": "The other request has changed",
+    "cancellation_merged": "Canceled one of two requests",
+    "cancellation_elsewhere": "Canceled an unknown request",
+    "cancellation_unclear": "Canceled, but by whom?",
+    "cancellation": "The renter canceled",
+    "not_authorized": "Our key may not book here",
+    "internal_error": "Something went wrong",
+    "refused": "Propexo rejected it",
+    "job_failed": "Knock did not save it",
+    "no_answer": "Sent, but no answer",
+    "sender_lost": "Sent, but no answer",
+    "partial_success": "Knock saved only a part",
+    "no_final_status": "Not clear whether Knock saved it",
+    "restored": "May already be in Knock",
+    "not_found": "Sent, but not found",
+    "waited_too_long": "Could not be sent for days",
+    "tour_time_passed": "Tour time has passed",
+    "brought_back": "Brought back",
+    "undone": "Taken back",
 }
 
 #: Why a lead was merged, replaced or discarded automatically, by reason code.
@@ -171,7 +219,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "same_person_and_time": "The same person had already requested this tour.",
     "same_person_has_a_tour": "The same person has a tour, and the tour creates the guest card.",
     "same_person_asked_before": "The same person already has a guest card.",
-    "same_delivery": "The sender sent the same webhook again.",
+    "same_delivery": "The sender sent the same message again.",
     "item_seen_before": "The sender sent the same lead again, unchanged.",
     "newer_request": "A newer request from the same person replaced it.",
     "newer_request_came_first": "It arrived after a newer request from the same person.",
@@ -180,42 +228,72 @@ DECISIONS: Final[Mapping[str, str]] = {
     "taken_back": "A later request or a user took this cancellation back.",
     "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
     "asked_again": "It repeats the same person's latest request.",
-    IGNORED: "The mapping ignores this kind of webhook.",
+    IGNORED: "This kind of message is not a tour request.",
 }
 
 #: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
-    NO_TIME: ("This sender does not send a tour time.", _CALL),
+    NO_TIME: ("This source sends no tour time.", _CALL),
     NO_CONTACT: (
-        "There is no email address and no phone number.",
-        "Look for a contact in the original webhook. Add it and release the lead, or discard it.",
+        "No phone or email.",
+        "Look in the original message for a way to reach them. Add it and book, or dismiss this.",
     ),
     IDS_ONLY_REASON: (
-        "The webhook contains only IDs. The lead itself is in the sender's system.",
-        "Find the lead in the sender's system. Book it in Knock, or release it with the details.",
+        "The message contains only IDs. The lead itself is in the sender's system.",
+        "Find the lead there. Enter its details here and book it, or book it in Knock.",
     ),
-    "is at … in ": ("The tour is outside tour hours.", _CALL),
+    "is at … in ": ("The requested time is outside tour hours.", _CALL),
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
-        "The webhook is not JSON.",
-        "Tell the sender. If it sends another format on purpose, set body: in the mapping.",
+        "We can't read this message.",
+        "Send it to your admin, who can ask the sender.",
     ),
-    "is in the past": ("The tour time had already passed when the webhook arrived.", _CALL),
+    "is in the past": ("This tour was already in the past when it reached us.", _CALL),
+    "there is a date but no time of day": ("The message has a date but no time of day.", _CALL),
+    "the time does not exist": ("This time does not exist: clocks move forward that night.", _CALL),
+    "the time happens twice": ("This time happens twice: clocks move back that night.", _CALL),
 }
 
 #: What is wrong and what to do, by a reason's field.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
-    "starts_at": ("The tour time cannot be used: {message}.", _CALL),
+    "starts_at": ("We couldn't read the tour time.", _CALL),
     "community": (
-        "{source} uses a name for a community that is not set up here: {value}.",
-        "Add it to communities.yaml under known_as and map the group again, or release each lead.",
+        "{source} sent a property that we don't recognize: {value}.",
+        "Pick the community, then book it.",
     ),
     "attribution_id": (
-        "There is no attribution for this lead: {message}.",
-        "Add it to communities.yaml under attributions, and map the group again.",
+        "Knock needs to know where this lead came from, and that is not set up here.",
+        "Ask your admin to set up the attribution for {source}.",
     ),
-    "event": ("{message}.", "Check the webhook. Fix the mapping, and map the group again."),
+    "event": ("We can't read this message: {message}.", "Send it to your admin."),
 }
+#: The problem in a few words, by the beginning of a reason's message, and by its field.
+SHORT_MESSAGE: Final[Mapping[str, str]] = {
+    NO_TIME: "No tour time",
+    NO_CONTACT: "No phone or email",
+    IDS_ONLY_REASON: "Only IDs, no details",
+    "is at … in ": "Outside tour hours",
+    "is more than … days ahead": "Too far ahead",
+    "is in the past": "Tour time has passed",
+    "there is a date but no time of day": "No time of day",
+}
+SHORT_FIELD: Final[Mapping[str, str]] = {
+    "starts_at": "Tour time can't be read",
+    "community": "Property not recognized",
+    "attribution_id": "Lead source not set up in Knock",
+    "event": "Message can't be read",
+}
+
+
+def in_short(issue: Issue) -> str:
+    """Return an issue in a few words."""
+    if issue.code in IN_SHORT:
+        return IN_SHORT[issue.code]
+    for beginning, words in SHORT_MESSAGE.items():
+        if issue.message.startswith(beginning):
+            return words
+    label = label_of(issue.field) if issue.message else ""
+    return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
 
 
 def explanation_of(booking: Booking) -> str:
@@ -230,9 +308,9 @@ def advice_for(issue: Issue) -> Advice:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
     elif issue.message:
         label = label_of(issue.field)
-        wrong, todo = f"{label} cannot be used: {issue.message}.", _RELEASE
+        wrong, todo = f"{label} cannot be used: {issue.message}.", _BOOK
     else:
-        wrong, todo = f"It needs review: {issue.state}.", _RELEASE
+        wrong, todo = "This lead needs review.", _BOOK
     return Advice(wrong=wrong, todo=todo)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from adapter.bookings.person import MERGED, SENT
 from adapter.exceptions import NotPossible
 from adapter.models import MOVES, Booking, BookingState, Kind
+from adapter.store import Issue
 
 #: States from which a user may release a booking.
 RELEASABLE = (
@@ -90,10 +91,14 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
     The guest card is then kept, and the tour becomes a separate booking.
     """
+    return is_sent_guest_card(booking) and bool(str(changes.get("starts_at") or "").strip())
+
+
+def is_sent_guest_card(booking: Booking) -> bool:
+    """Return True for a guest card that was or will be sent, to which a tour may be added."""
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
-    has_time = bool(str(changes.get("starts_at") or "").strip())
-    return is_prospect and booking.state is not BookingState.UNKNOWN and has_time
+    return is_prospect and booking.state is not BookingState.UNKNOWN
 
 
 def may_confirm(booking: Booking) -> bool:
@@ -114,6 +119,12 @@ def check_confirm(booking: Booking) -> None:
 def may_release_together(state: str, code: str) -> bool:
     """Return True if leads with this state and reason code may be released as a group."""
     return code in GROUP_RELEASABLE.get(BookingState(state), ())
+
+
+def can_be_booked_unchanged(issue: Issue) -> bool:
+    """Return False for leads that lack something that they need, so that a release would fail."""
+    is_lacking = issue.field in ("community", "attribution_id", "starts_at", "email_1", "phone_1")
+    return not (issue.code == "held_by_mapping" and is_lacking) or "…" in issue.message
 
 
 def may_discard(booking: Booking) -> bool:

@@ -23,7 +23,7 @@ from adapter.store import Database, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
-#: A process counts as alive if its last heartbeat is newer than this. It sends one every ten
+#: A process counts as alive if its last heartbeat is newer than this. It sends one every five
 #: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
 #: How long no worker may check the queue. A worker checks it twice a second, and reports that with
@@ -129,8 +129,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "no_worker": Condition(
         Level.BROKEN,
-        "no worker has checked the queue for 1 minute, because it has stopped, hung or is waiting",
-        "Webhooks are stored, but nothing is booked.",
+        "no worker has checked the queue for 1 minute",
+        "Each worker has stopped, hangs or is waiting. Webhooks are stored, but nothing is booked.",
         "Start `adapter worker`, or restart it if it hangs. Its log says why it stopped. If it "
         "is waiting for a database of its own version, restart it with the new version, or run "
         "`adapter migrate`.",

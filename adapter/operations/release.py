@@ -35,8 +35,16 @@ class Repairs:
     """Performs a user's actions on bookings that need review."""
 
     def __init__(
-        self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
+        self,
+        settings: Settings,
+        store: Database,
+        sources: Mapping[str, Source],
+        clock: Clock,
+        *,
+        hold_for: dt.timedelta = dt.timedelta(),
     ) -> None:
+        """Take how long a released booking waits, so that the release can be taken back."""
+        self._hold_for = hold_for
         self._settings = settings
         self._store = store
         self._sources = sources
@@ -88,7 +96,7 @@ class Repairs:
                 is_confirmed = is_wanted_anyway or is_question
                 if booking.reason == "maybe_gone" and booking.because_of is not None:
                     tx.bookings.mark_gone([booking.because_of], now=now)
-                _send_again(tx, booking, edited, by, now, is_confirmed=is_confirmed)
+                _send_again(tx, booking, edited, by, now, self._hold_for, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
             confirmed = ["anyway"] * is_wanted_anyway + ["another_person"] * is_another_person
             detail = ", ".join((*confirmed, *sorted(changes)))
@@ -197,6 +205,7 @@ def _send_again(
     edited: Booking,
     by: str,
     now: dt.datetime,
+    hold_for: dt.timedelta,
     *,
     is_confirmed: bool,
 ) -> None:
@@ -204,7 +213,10 @@ def _send_again(
     tx.bookings.update(edited)
     if booking.state is BookingState.UNKNOWN:
         tx.attempts.deny(booking.id, now=now)
-    tx.bookings.move(booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=now)
+    due_at = now + hold_for
+    tx.bookings.move(
+        booking.id, BookingState.PENDING, why="released", now=now, by=by, due_at=due_at
+    )
     _hold_left_behind(tx, booking, edited, now)
 
 

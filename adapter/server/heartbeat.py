@@ -15,7 +15,7 @@ from adapter.store import DatabaseClock
 from adapter.store.monitoring import Heartbeat
 
 #: How often a process sends a heartbeat.
-HEARTBEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 5.0
 #: The latest writes are those of this time.
 WRITES_SECONDS = 120.0
 

@@ -64,6 +64,7 @@ class Bookings(Statements):
             content=new.content,
             is_cancellation=new.is_cancellation,
             because_of=new.because_of,
+            wall_time=new.wall_time,
         )
         assert row is not None  # noqa: S101 - RETURNING returns a row unless the statement fails
         return dataclasses.replace(new, id=int(row["booking_id"]), created_at=now, updated_at=now)
@@ -173,6 +174,19 @@ class Bookings(Statements):
             match_keys=list(booking.match_keys),
             asked_at=booking.asked_at,
         )
+
+    def snooze(self, booking_id: int, until: dt.datetime | None) -> bool:
+        """Hide a lead until a time, or show it again. Return False if it needs no review."""
+        return self._one("snooze", id=booking_id, until=until) is not None
+
+    def assign(self, booking_id: int, user: str | None) -> bool:
+        """Record which user takes care of a lead. Return False if there is no such booking."""
+        return self._one("assign", id=booking_id, user=user) is not None
+
+    def state_before(self, booking_id: int) -> tuple[str, str, str]:
+        """Return the state before the latest change, the state after it, and the earlier reason."""
+        row = self._one("state_before", id=booking_id) or {}
+        return row.get("from_state") or "", row.get("to_state") or "", row.get("why") or ""
 
     def repoint(self, from_id: int, to_id: int) -> None:
         """Replace ``from_id`` with ``to_id`` in leads that name it as the cause of their state."""

@@ -175,6 +175,10 @@ class Events(Statements):
         """Discard a held or received event. Return False if the event has another state."""
         return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
 
+    def bring_back(self, event_id: int, *, by: str, now: dt.datetime) -> bool:
+        """Return a discarded event to review. Return False for others, and for erased ones."""
+        return self._one("bring_back_event", id=event_id, by=by, at=now) is not None
+
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
         """Set an event's state back to ``received``. Return False if it already is."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None

@@ -88,6 +88,12 @@ class Group:
     oldest_at: dt.datetime
     #: ``file:line`` of the mapping where the issue was found, or None.
     at: str | None
+    #: All IDs, soonest tour first, and for each of them the tour's start in seconds since 1970 or
+    #: None, whether the lead is snoozed, and the user who takes care of it.
+    ids: Sequence[int] = ()
+    tours: Sequence[float | None] = ()
+    snoozed: Sequence[bool] = ()
+    assigned: Sequence[str | None] = ()
 
 
 class ReviewQueue(Statements):
@@ -105,9 +111,9 @@ class ReviewQueue(Statements):
             for row in self._all("review_groups", limit=MOST_COUNTED, now=now)
         ]
 
-    def count(self) -> int:
-        """Return the number of leads that need review, up to :data:`MOST_COUNTED` of each kind."""
-        row = self._one("review_count", limit=MOST_COUNTED)
+    def count(self, now: dt.datetime) -> int:
+        """Return the number of leads that need review now, up to :data:`MOST_COUNTED` a kind."""
+        row = self._one("review_count", now=now, limit=MOST_COUNTED)
         return int(row["leads"]) if row else 0
 
     def group(self, key: str, now: dt.datetime) -> Group | None:

@@ -54,6 +54,8 @@ class UnknownCommunity:
     #: The number of leads that are held because of it.
     waiting: int
     last_at: dt.datetime
+    #: The newest event with this name.
+    event_id: int
 
 
 class Stats(Statements):

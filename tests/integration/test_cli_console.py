@@ -380,7 +380,7 @@ def test_a_pause_names_something_that_exists(harness: Harness, shell: Shell) -> 
             shell("pause", f"--{kind}", name, *why)
     with pytest.raises(NotPossible, match="website is not paused"):
         shell("resume", "--source", "website")
-    assert "not both" in shell("pause", "--source", "a", "--community", "b", *why, exit_code=2)
+    assert "use only one" in shell("pause", "--source", "a", "--community", "b", *why, exit_code=2)
     shell("pause", "--source", "website", *why)
     shell("pause", "--community", "maple-court", *why)
 
@@ -394,7 +394,7 @@ def test_stats_say_why_sending_is_stopped(
     harness.send()
     why = "Propexo failed with 500"
     assert (
-        f"sending: stopped since 2026-03-02T18:00:00Z: Propexo gives no clear answers ({why}); "
+        f"sending: stopped since 2026-03-02T18:00:00Z: Propexo does not respond clearly ({why}); "
         "1 in the send queue"
     ) in shell("stats")
     sending = shell.json("stats")["sending"]

@@ -13,7 +13,7 @@ from adapter.app import create_app
 from adapter.models import BookingState
 from adapter.settings import Settings
 from tests.harness import SECRETS, Harness, load_cached, settle
-from tests.integration.test_put_in_place import at_unknown
+from tests.integration.test_put_in_place import alias, aliases_of, at_unknown
 from tests.paths import MAPPINGS
 from tests.users import PASSWORD, user
 
@@ -123,3 +123,18 @@ def test_a_reader_sees_the_choices_and_cannot_assign(harness: Harness, visit: Vi
 def test_a_lead_that_is_gone_is_said(visit: Visit) -> None:
     page = visit().page("/communities/pick?source=rentfeed&value=%221%22", 404)
     assert "No lead is waiting for this property anymore" in page
+
+
+def test_leads_that_were_read_before_an_assignment_are_booked_too(
+    harness: Harness, visit: Visit
+) -> None:
+    [held] = harness.mapped("rentfeed", at_unknown(1))
+    aliases_of(harness).add(alias(harness))
+    ana = visit()
+    page = ana.page("/communities")
+    assert "Assigned" in page
+    path = link_to(page, "The Residences")
+    assert "Book 1" in ana.page(path)
+    form = {name: text for name, [text] in parse_qs(urlsplit(path).query).items()}
+    assert ana.post("/communities/continue", **form).status_code == 302
+    assert harness.story(held.event_id).bookings[-1].state is PENDING

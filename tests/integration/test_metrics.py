@@ -186,6 +186,22 @@ def test_the_time_that_a_lead_was_reviewed_is_no_latency(
     assert found["adapter_time_to_booked_seconds_count", "rentfeed"] == 0
 
 
+def test_a_replayed_lead_is_no_latency(here: flask.testing.FlaskClient, harness: Harness) -> None:
+    event_id = harness.receive("rentfeed", lead(1)).event_id
+    with harness.pipeline.store.transaction() as tx:
+        assert tx.events.discard(event_id, why="test", by="ana", now=harness.clock())
+        assert tx.events.reopen(event_id, why="replayed", by="ana", now=harness.clock())
+    harness.clock.advance(3600)
+    harness.map_event(event_id)
+    settle(harness)
+
+    found = counted(here, harness)
+    assert found["adapter_events_total", "discarded", "rentfeed"] == 1
+    assert found["adapter_bookings_total", "rentfeed", "booked"] == 1
+    assert found["adapter_time_to_post_seconds_count", "rentfeed"] == 0
+    assert found["adapter_time_to_booked_seconds_count", "rentfeed"] == 0
+
+
 def test_what_propexo_answers_is_counted_and_a_retry_is_no_second_time_to_post(
     here: flask.testing.FlaskClient, harness: Harness, upstream: SandboxClient
 ) -> None:

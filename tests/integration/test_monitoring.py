@@ -209,6 +209,8 @@ def test_a_worker_that_waits_for_a_migration_does_not_seem_to_hang(
     with Database(fresh_database, size=8) as opened:
         harness = Harness(opened, upstream)
         with Worker(harness.pipeline).running():
+            looked = "SELECT id FROM processes WHERE looked_at IS NOT NULL"
+            wait_until(lambda: execute(harness, looked), "it has looked")
             run_sql(fresh_database, "INSERT INTO migrations (name) VALUES ('9999_newer.sql')")
             waiting = "SELECT id FROM processes WHERE is_waiting"
             wait_until(lambda: execute(harness, waiting), "its heartbeat says so")

@@ -652,6 +652,7 @@ def test_sources_tells_what_each_one_sent(desk: Desk, run: Any) -> None:
         "address": "https://leads.example.com/hooks/signed",
         "preset": None,
         "scheme": "hmac",
+        "format_changes": [],
         "is_open": False,
         "secrets": [
             {"name": "OLD_SECRET", "last_used_at": "2026-03-02T18:00:00Z"},

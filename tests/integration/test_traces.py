@@ -105,6 +105,7 @@ def test_an_error_is_marked_without_its_text_and_nothing_personal_is_sent(
     (booking,) = harness.story(failed_event(collector)).bookings
     for name in ("first_name", "last_name", "email_1", "notes"):
         assert str(booking.appointment[name]).encode() not in collector.text
+    assert b"exception" not in collector.text, "its text and traceback are not recorded"
 
 
 def failed_event(collector: Collector) -> int:

@@ -71,6 +71,7 @@ def test_a_web_process_that_cannot_start_logs_json_only() -> None:
         "ADAPTER_HOST": "127.0.0.1",
         "DATABASE_URL": "postgresql://127.0.0.1:1/none",
         "PORT": str(free_port()),
+        "WEB_CONCURRENCY": "1",
     }
     done = subprocess.run(
         [sys.executable, "-c", BROKEN_WEB],
@@ -83,6 +84,6 @@ def test_a_web_process_that_cannot_start_logs_json_only() -> None:
     )
     events = {json.loads(line)["event"] for line in done.stderr.splitlines()}
 
-    assert done.returncode == 3
+    assert done.returncode == 3, done.stderr
     assert events == {"web_started", "process_crashed", "library_message"}
     assert "secret" not in done.stderr

@@ -87,6 +87,8 @@ def test_the_type_of_an_object_is_not_a_condition(thing: str) -> None:
         ({"viewingTimes": [{"earliest": "2021-04-18T12:00:00Z"}]}, "viewingTimes.0.earliest"),
         ({"tour": {"window": {"from": "2021-04-18T12:00:00Z"}}}, "tour.window.from"),
         ({"tour": {"start": 1618747200}}, "tour.start"),
+        ({"tour": {"when": "2021-04-18T12:00:00Z"}}, "tour.when"),
+        ({"when": "2021-04-18T12:00:00Z"}, None),
         ({"message": {"from": "someone@example.com"}}, None),
     ],
 )
@@ -221,6 +223,15 @@ def test_several_samples_give_fallbacks_tables_formats_and_conditions() -> None:
     assert "{ from: tour.type, table: { onsite: in_person, Self guided: self_guided } }" in text
     assert "{ from: tour.start, format: DD/MM/YYYY h:mm A }" in text, "the one that fits both"
     assert "token:" not in text
+
+
+def test_the_tests_of_a_draft_expect_cancellations_and_test_webhooks() -> None:
+    samples = [lead(), lead(lead={"id": "A2"}, event="tour.canceled"), lead(is_test=True)]
+    text = draft_from_samples("acme", samples).text("a.json", "b.json", "c.json", payloads=samples)
+    tests = text.partition("\ntests:\n")[2]
+    assert "payload: a.json\n    expect_some: { last_name: TODO }" in tests
+    assert "payload: b.json\n    cancellation: true\n" in tests
+    assert "payload: c.json\n    ignored: true\n" in tests
 
 
 def test_a_value_that_no_table_covers_is_named() -> None:

@@ -15,4 +15,52 @@
       find.select();
     }
   });
+
+  // Drafts: what is typed into a lead's form survives a session that ends, until it is sent or the tab is closed.
+  const formKey = (form) => form.dataset.draft && `draft ${form.dataset.draft}`;
+  const versionOf = (form) => form.querySelector("[name=version]")?.value || "";
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-draft]");
+    if (!form) return;
+    const values = [...new FormData(form)].filter(([name]) => !["csrf", "version", "zone", "list"].includes(name));
+    sessionStorage.setItem(formKey(form), JSON.stringify({ version: versionOf(form), values }));
+  });
+  const restore = (root) => {
+    for (const form of root.querySelectorAll("form[data-draft]")) {
+      const saved = JSON.parse(sessionStorage.getItem(formKey(form)) || "null");
+      if (!saved || saved.version !== versionOf(form)) { sessionStorage.removeItem(formKey(form)); continue; }
+      let changed = false;
+      const names = new Set(saved.values.map(([name]) => name));
+      for (const field of form.elements) {
+        if (!field.name || field.type === "hidden" || field.tagName === "BUTTON") continue;
+        const values = saved.values.filter(([name]) => name === field.name).map(([, value]) => value);
+        if (field.type === "checkbox") {
+          if (field.checked !== values.includes(field.value)) { field.checked = !field.checked; changed = true; }
+        } else if (names.has(field.name) && field.value !== values[0]) { field.value = values[0]; changed = true; }
+      }
+      if (changed && !document.querySelector("main [role=alert]")) form.insertAdjacentHTML("afterbegin", '<p class="notice warn small" role="status">What you typed before is back.</p>');
+    }
+  };
+
+  // Toasts: a countdown on Undo, and no message stays for ever.
+  const countDown = () => {
+    for (const form of document.querySelectorAll("form[data-seconds]:not([data-running])")) {
+      form.dataset.running = "1";
+      let left = Number(form.dataset.seconds);
+      const tick = () => {
+        if (!form.isConnected) return;
+        if (left <= 0) { form.remove(); return; }
+        form.querySelector("[data-left]").textContent = ` (${left} s)`;
+        left -= 1;
+        setTimeout(tick, 1000);
+      };
+      tick();
+    }
+  };
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches(".who")) sessionStorage.clear();
+  });
+  const ready = () => { restore(document); countDown(); };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready); else ready();
+  document.addEventListener("htmx:load", (event) => { restore(event.detail.elt); countDown(); });
 })();

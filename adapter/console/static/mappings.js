@@ -24,8 +24,8 @@
     gutter.replaceChildren(...lines.map((_, at) => {
       const row = document.createElement("span");
       row.textContent = at + 1;
-      if (changed[at]) row.className = "changed";
-      if (errors.has(at + 1)) row.className = "error";
+      if (changed[at]) row.classList.add("changed");
+      if (errors.has(at + 1)) row.classList.add("error");
       return row;
     }));
     gutter.scrollTop = editor.scrollTop;

@@ -40,9 +40,9 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (
-        f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start)",
+        f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
         r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
-        r"newtime",
+        r"newtime|dateandtime|timeslot",
     ),
     "date": (f"({TOURS}|start|preferred)?(date|day)",),
     "time": (f"({TOURS}|start|preferred)?(time|hour|timefrom)",),

@@ -1,6 +1,7 @@
 """Draft a mapping from samples, based on guesses that the user must confirm."""
 
 import dataclasses
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any, Final
 from adapter import signatures
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import guess_paths, key_of, note_paths, request_ids
-from adapter.mapping.authoring.observe import Observed, observe, quoted
+from adapter.mapping.authoring.observe import Observed, observe, quoted, read
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_formats import compile_format
 
@@ -73,12 +74,30 @@ class Draft:
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
 
+    def _outcome(self, payload: Any) -> str:
+        """Return what a test of a payload expects, without the appointment itself."""
+        rows = observe([payload]).rows[:1] if payload is not None else ()
+        found = {
+            target: read(row, self.guesses[target][0])
+            for row in rows
+            for target in ("test", "accept")
+            if target in self.guesses
+        }
+        if str(found.get("test")).lower() in ("true", "1"):
+            return "ignored: true"
+        if CANCELED.search(str(found.get("accept"))):
+            return "cancellation: true"
+        return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
+
     def _first(self, paths: Sequence[str], row: int) -> Any:
         seen = self.observed
         return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
-    def text(self, *samples: str, origin: str = "") -> str:
-        """Return the draft as YAML, with a comment that names the samples."""
+    def text(self, *samples: str, origin: str = "", payloads: Sequence[Any] = ()) -> str:
+        """Return the mapping as YAML. ``samples`` are the names of the samples' files.
+
+        ``payloads`` are what they contain, from which the tests' outcomes are guessed.
+        """
         source = origin or ", ".join(samples)
         lines = [
             f"# {self.name}: drafted from {source}. Confirm each guess, and fill in each {TODO}.",
@@ -95,7 +114,11 @@ class Draft:
             *(f"  {line}" for line in self._appointment_lines()),
             "",
             "tests:",
-            *(line for sample in samples for line in _test_lines(sample)),
+            *(
+                line
+                for sample, payload in itertools.zip_longest(samples, payloads[: len(samples)])
+                for line in _test_lines(sample, self._outcome(payload))
+            ),
             "",
         ]
         return "\n".join(lines)
@@ -231,10 +254,10 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
     return Draft(name=name, observed=observed, guesses=guess_paths(observed))
 
 
-def _test_lines(sample: str) -> Iterator[str]:
+def _test_lines(sample: str, outcome: str) -> Iterator[str]:
     yield f"  - name: {sample.rsplit('/', 1)[-1].rsplit('.', 1)[0]}"
     yield f"    payload: {sample}"
-    yield f"    expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
+    yield f"    {outcome}"
 
 
 def _signature_line(name: str) -> str:

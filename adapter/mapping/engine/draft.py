@@ -21,6 +21,8 @@ class Draft:
     dedupe_key: str | None = None
     community: Community | None = None
     starts_at: dt.datetime | None = None
+    #: The local time as sent (naive), if its time zone is unknown.
+    wall_time: dt.datetime | None = None
     appointment: dict[str, Any] = dataclasses.field(default_factory=dict)
     #: Fields of the appointment that are already validated.
     checked: set[str] = dataclasses.field(default_factory=set)

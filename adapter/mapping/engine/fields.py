@@ -83,11 +83,13 @@ class PathLookup:
 
     places: tuple[Path | Template, ...]
     collect_all: bool = False
+    #: The paths, including those in templates.
+    paths: tuple[Path, ...] = dataclasses.field(init=False)
 
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The paths to read, including the paths in templates."""
-        return tuple(path for place in self.places for path in paths_of(place))
+    def __post_init__(self) -> None:
+        """Collect the paths once, because items are mapped more often than mappings load."""
+        paths = tuple(path for place in self.places for path in paths_of(place))
+        object.__setattr__(self, "paths", paths)
 
     @property
     def text(self) -> str:
@@ -100,7 +102,7 @@ class PathLookup:
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
         for place in self.places:
-            value = place.value(scope) if isinstance(place, Template) else scope.read(place)
+            value = scope.read(place) if isinstance(place, Path) else place.value(scope)
             if not scope.is_empty(value):
                 yield place, value
 

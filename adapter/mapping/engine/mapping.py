@@ -256,6 +256,7 @@ class CompiledMapping:
             kind=kind,
             community=draft.community,
             starts_at=draft.starts_at,
+            wall_time=draft.wall_time,
             appointment=draft.appointment,
             reasons=tuple(draft.reasons),
             blocking_reasons=tuple(draft.blocking_reasons),
@@ -284,8 +285,10 @@ class CompiledMapping:
         return parts if any(parts[number] for number in self.identifying) else None
 
     def _left_out(self, scope: Scope, *, is_item: bool) -> list[Reason]:
-        """Return a reason for each list that has items the mapping does not read."""
-        names = self.inner_names if self.partial_lists else ()
+        """Return a reason for each list with items that the mapping does not read."""
+        if not self.partial_lists:
+            return []
+        names = self.inner_names
         found = (
             one.reason(scope)
             for one in self.partial_lists

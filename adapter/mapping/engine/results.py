@@ -74,6 +74,8 @@ class Item:
     community: Community | None = None
     #: When the tour starts (aware, UTC).
     starts_at: dt.datetime | None = None
+    #: The tour's local time as sent (naive), if its time zone is unknown.
+    wall_time: dt.datetime | None = None
     #: Values, keyed by Propexo's field names. Enums use the adapter's own words.
     appointment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     reasons: tuple[Reason, ...] = ()

@@ -102,6 +102,7 @@ class TourTime:
             ignore_offset=self.ignore_offset,
         )
         if zone is None and instant.offset is None:
+            draft.wall_time = instant.local
             if problem:
                 raise Unreadable(problem)
             return  # the booking is already blocked by the unknown community

@@ -262,7 +262,7 @@ class TemplateSection(StrictSchema):
 
 
 class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in SENTENCES})):  # type: ignore[misc]
-    """The schema of ``say`` under ``respond``."""
+    """The schema of ``say`` in the ``respond`` section."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012

@@ -6,11 +6,12 @@ WITH booking AS (
     INSERT INTO bookings (
         event_id, item, source, kind, state, community, timezone, starts_at, appointment, reasons,
         due_at, created_at, updated_at, reason, asked_at, match_keys, item_key, content,
-        is_cancellation, because_of)
+        is_cancellation, because_of, wall_time)
     VALUES (
         %(event_id)s, %(item)s, %(source)s, %(kind)s, %(state)s, %(community)s, %(timezone)s,
         %(starts_at)s, %(appointment)s, %(reasons)s, %(due_at)s, %(at)s, %(at)s, %(reason)s,
-        %(asked_at)s, %(match_keys)s, %(item_key)s, %(content)s, %(is_cancellation)s, %(because_of)s)
+        %(asked_at)s, %(match_keys)s, %(item_key)s, %(content)s, %(is_cancellation)s, %(because_of)s,
+        %(wall_time)s)
     RETURNING id, event_id, state, source
 ), turn AS (
     INSERT INTO source_turns (source) SELECT source FROM booking ON CONFLICT DO NOTHING
@@ -107,6 +108,27 @@ UPDATE bookings SET
     kind = %(kind)s, appointment = %(appointment)s, community = %(community)s, timezone = %(timezone)s,
     starts_at = %(starts_at)s, match_keys = %(match_keys)s, asked_at = %(asked_at)s
 WHERE id = %(id)s
+
+-- name: snooze
+-- Hide a lead that needs review until a time, or show it again. Return no row in any other state.
+UPDATE bookings SET snoozed_until = %(until)s
+WHERE id = %(id)s AND state IN ('held', 'failed', 'unknown', 'expired') RETURNING id
+
+-- name: assign
+-- Record which user takes care of a lead, or that no user does.
+UPDATE bookings SET assigned_to = %(user)s WHERE id = %(id)s RETURNING id
+
+-- name: state_before
+-- Return the state in which a booking was before its latest change, and the reason for that state.
+SELECT last.from_state, last.to_state, (
+    SELECT why FROM history h
+    WHERE h.event_id = last.event_id AND h.booking_id = last.booking_id AND h.id < last.id
+        AND h.to_state = last.from_state
+    ORDER BY h.id DESC LIMIT 1) AS why
+FROM bookings b, LATERAL (
+    SELECT * FROM history h WHERE h.event_id = b.event_id AND h.booking_id = b.id
+    ORDER BY h.id DESC LIMIT 1) last
+WHERE b.id = %(id)s
 
 -- name: next_check
 -- Lock and return the submitted or unknown booking that has been due longest, whether more are due, and

@@ -93,6 +93,16 @@ INSERT INTO history (event_id, at, from_state, to_state, why, by)
 SELECT id, %(at)s, from_state, 'discarded', %(why)s, %(by)s FROM moved
 RETURNING event_id
 
+-- name: bring_back_event
+-- Return a discarded event to the leads that need review.
+WITH moved AS (
+    UPDATE events SET state = 'held' WHERE id = %(id)s AND state = 'discarded' AND kept = 'all'
+    RETURNING id
+)
+INSERT INTO history (event_id, at, from_state, to_state, why, by)
+SELECT id, %(at)s, 'discarded', 'held', 'brought_back', %(by)s FROM moved
+RETURNING event_id
+
 -- name: reopen_event
 -- Reset an event to received, so that it is mapped again.
 WITH moved AS (

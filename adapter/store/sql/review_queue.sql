@@ -11,7 +11,7 @@ WITH upcoming AS (
 ), timeless AS (
     SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
         AND starts_at IS NULL
-    ORDER BY id DESC LIMIT %(limit)s
+    ORDER BY wall_time, id LIMIT %(limit)s
 ), past AS (
     SELECT * FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
         AND starts_at <= %(now)s
@@ -19,12 +19,14 @@ WITH upcoming AS (
 ), events AS (
     SELECT * FROM events WHERE state = 'held' ORDER BY id DESC LIMIT %(limit)s
 ), waiting AS (
-    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS code, starts_at, created_at,
-        id, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first,
+    -- If the zone is unknown, the tour may start as early as in the easternmost one.
+    SELECT 'booking' AS kind, source, state, COALESCE(reason, '') AS code,
+        COALESCE(starts_at, wall_time AT TIME ZONE 'America/New_York') AS starts_at, created_at,
+        id, snoozed_until > %(now)s AS is_snoozed, assigned_to, due_at IS NOT NULL AS is_looked_for, reasons -> 0 AS first,
         concat_ws(' ', appointment ->> 'first_name', appointment ->> 'last_name') AS name
     FROM (TABLE upcoming UNION ALL TABLE timeless UNION ALL TABLE past) b
     UNION ALL
-    SELECT 'event', source, state, '', NULL, received_at, id, false, reasons -> 0, '' FROM events
+    SELECT 'event', source, state, '', NULL, received_at, id, false, NULL, false, reasons -> 0, '' FROM events
 )
 SELECT kind, source, state, code, is_looked_for,
     COALESCE(first ->> 'field', '') AS field,
@@ -33,16 +35,21 @@ SELECT kind, source, state, code, is_looked_for,
     COALESCE(CASE WHEN first ->> 'field' IN ('community', 'attribution_id') THEN first ->> 'value' END, '')
         AS value,
     max(first ->> 'at') AS at, count(*) AS leads, max(id) AS last_id,
+    -- Arrays in the same order, soonest tour first.
+    array_agg(id ORDER BY starts_at, id) AS ids,
+    array_agg(extract(epoch FROM starts_at)::float8 ORDER BY starts_at, id) AS tours,
+    array_agg(COALESCE(is_snoozed, false) ORDER BY starts_at, id) AS snoozed,
+    array_agg(assigned_to ORDER BY starts_at, id) AS assigned,
     (array_agg(name ORDER BY starts_at) FILTER (WHERE name <> ''))[1:3] AS names,
     min(starts_at) FILTER (WHERE starts_at > %(now)s) AS soonest_at, min(created_at) AS oldest_at
 FROM waiting GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
--- If the community is unknown, the time zone is unknown too, and its tour may be the soonest of all.
-ORDER BY COALESCE(first ->> 'field', '') <> 'community', soonest_at NULLS LAST, oldest_at
+ORDER BY soonest_at NULLS LAST, oldest_at
 
 -- name: review_count
--- Count the leads that need review.
+-- Count the leads that need review and are not snoozed.
 SELECT (SELECT count(*) FROM (
-    SELECT FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired') LIMIT %(limit)s) b)
+    SELECT FROM bookings WHERE state IN ('held', 'failed', 'unknown', 'expired')
+        AND (snoozed_until > %(now)s) IS NOT TRUE LIMIT %(limit)s) b)
     + (SELECT count(*) FROM (SELECT FROM events WHERE state = 'held' LIMIT %(limit)s) e) AS leads
 
 -- name: review_bookings

@@ -79,6 +79,12 @@ CREATE TABLE bookings (
     due_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
+    -- The tour's local time as sent, if its time zone is unknown.
+    wall_time timestamp,
+    -- The lead is not shown among those that need a person before this time.
+    snoozed_until timestamptz,
+    -- The user who takes care of the lead.
+    assigned_to text,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
     CONSTRAINT bookings_due CHECK (
         CASE WHEN state IN ('pending', 'submitted') THEN due_at IS NOT NULL
@@ -97,6 +103,9 @@ CREATE INDEX bookings_pending_by_tour ON bookings (starts_at, id)
     WHERE (state = 'pending') IS TRUE AND kind = 'appointment';
 CREATE INDEX bookings_pending_by_source ON bookings (source, starts_at, id)
     WHERE (state = 'pending') IS TRUE;
+-- Bookings that a user has released go first.
+CREATE INDEX bookings_pending_released ON bookings (due_at)
+    WHERE (state = 'pending') IS TRUE AND reason = 'released';
 CREATE INDEX bookings_pending_prospects ON bookings (GREATEST(created_at, asked_at))
     WHERE (state = 'pending') IS TRUE AND kind = 'prospect';
 -- With fastupdate, new entries would go to a list of up to 4 MB that each search reads completely.
@@ -109,6 +118,8 @@ CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
 -- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
+CREATE INDEX bookings_to_review_by_wall_time ON bookings (wall_time, id)
+    WHERE state IN ('held', 'failed', 'unknown', 'expired') AND starts_at IS NULL;
 -- Automatic decisions, by the lead that caused them, and by time for the report.
 CREATE INDEX bookings_by_other_lead ON bookings (because_of) WHERE because_of IS NOT NULL;
 CREATE INDEX bookings_decided ON bookings (updated_at)

@@ -27,9 +27,12 @@ WHERE SENDABLE AND kind = 'appointment' AND starts_at > %(late)s AND starts_at <
 ORDER BY starts_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 
 -- name: next_in_turn
--- Return the soonest tour from the source whose turn it is.
+-- Return the booking that a user released first, else the soonest tour from the source whose turn it is.
 -- Guest cards have no time. They follow after all tours, and their sources take turns too.
-WITH first AS (
+WITH released AS (
+    SELECT b.id FROM bookings b
+    WHERE SENDABLE AND reason = 'released' ORDER BY due_at LIMIT 1
+), first AS (
     SELECT b.id
     FROM source_turns t, rate_limit g, LATERAL (
         SELECT id, starts_at IS NULL AS can_wait FROM bookings b
@@ -37,7 +40,7 @@ WITH first AS (
         ORDER BY starts_at, id LIMIT 1) b
     ORDER BY b.can_wait, GREATEST(t.virtual_time, g.virtual_time), t.source LIMIT 1
 )
-SELECT * FROM bookings WHERE id = (SELECT id FROM first)
+SELECT * FROM bookings WHERE id = COALESCE((SELECT id FROM released), (SELECT id FROM first))
     -- The row may have changed since it was selected, so it is checked again once it is locked.
     AND state IS NOT DISTINCT FROM 'pending' AND (due_at <= %(now)s) IS TRUE
 FOR UPDATE SKIP LOCKED

@@ -85,7 +85,7 @@ SELECT source, name, used_at FROM secret_uses
 -- Return the unknown community names in each source's leads and how many leads are held because of each,
 -- most frequent first.
 SELECT b.source, why ->> 'value' AS value, why ->> 'path' AS path, count(*) AS waiting,
-    max(b.created_at) AS last_at
+    max(b.created_at) AS last_at, max(b.event_id) AS event_id
 FROM bookings b, jsonb_array_elements(b.reasons) AS why
 WHERE b.state = 'held' AND b.community IS NULL AND why ->> 'field' = 'community'
 GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2

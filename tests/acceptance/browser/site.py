@@ -99,7 +99,7 @@ def portal_lead(
     }
     payload["tour"] |= {"date": day.strftime("%m/%d/%Y"), "time": time}
     # Unique phones: leads with the same phone are one person, whose tours replace each other.
-    area = ("303", "970")[number // 100]
+    area = ("303", "970", "720")[number // 100]
     payload["contact"] |= {
         "email": f"renter{number}@example.com",
         "phone": f"({area}) 555-{100 + number % 100:04}",
@@ -157,6 +157,10 @@ class Reader:
 
     def sign_in(self, name: str) -> None:
         self.go("/")
+        self.submit_sign_in(name)
+
+    def submit_sign_in(self, name: str) -> None:
+        """Fill in the form to sign in."""
         self.page.get_by_label("Name", exact=True).fill(name)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
@@ -166,7 +170,11 @@ class Reader:
 @contextlib.contextmanager
 def open_browser(browser: Browser, site: Site) -> Iterator[Reader]:
     """Open a browser page without a session."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900},
+        color_scheme="light",
+        timezone_id="America/Denver",
+    )
     context.set_default_timeout(20_000)
     page, console_messages = context.new_page(), list[str]()
     page.on("console", lambda said: console_messages.append(f"{said.type}: {said.text}"))

@@ -1,0 +1,267 @@
+"""Handle the forms that act on leads: book, confirm, dismiss, snooze, assign, and taking back."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import flask
+from werkzeug.exceptions import NotFound
+
+from adapter.console.booking_form import RefusedForm, form_changes, typed_values
+from adapter.console.context import bp, services
+from adapter.console.form_input import row_id_from
+from adapter.console.lead_page import lead_page, lead_panel
+from adapter.console.needs_you import Neighbors, list_selection, neighbors_of, review_groups
+from adapter.console.time_html import exact
+from adapter.console.wording import error_text, plain
+from adapter.exceptions import NotPossible
+from adapter.models import Booking, BookingState, Kind
+from adapter.operations.take_back import UNDO_SECONDS
+from adapter.operations.todo import counts
+
+MAX_REASON: Final = 500
+#: Maximum number of leads that one click changes.
+MAX_CHANGED: Final = 200
+#: Why leads that were selected together were dismissed, if the user gives no reason.
+_SELECTED: Final = "Dismissed together with others"
+
+
+@bp.post("/leads/<int:number>/release")
+def release(number: int) -> Any:
+    """Release a booking with the changes made in the form."""
+    form = flask.request.form
+    booking = _booking(number)
+    try:
+        neighbors = neighbors_of(number)
+        released = services.repairs.release(
+            number,
+            form_changes(booking, typed_values(form)),
+            by=flask.g.user.name,
+            is_not_in_knock="not_in_knock" in form,
+            is_wanted_anyway="anyway" in form,
+            is_another_person="another_person" in form,
+            is_any_hour="any_hour" in form,
+        )
+    except NotPossible as exc:
+        refused = RefusedForm(booking_id=number, typed=typed_values(form), error=exc)
+        page = lead_panel if _is_panel() else lead_page
+        return page(str(number), refused)
+    undo = flask.url_for("console.undo", number=number) if released.id == number else ""
+    return _done(number, _booked_text(released), neighbors, undo=undo)
+
+
+def _booked_text(booking: Booking) -> str:
+    name = booking.appointment.get("first_name") or booking.appointment.get("last_name")
+    who = name or "the renter"
+    if booking.kind is Kind.PROSPECT:
+        return "The guest card goes out in a few seconds."
+    return f"Booked. Knock will email {who}."
+
+
+@bp.post("/leads/<int:number>/undo")
+def undo(number: int) -> Any:
+    """Take back a release that has not gone out yet."""
+    services.take_backs.undo_release(number, by=flask.g.user.name)
+    flask.flash("Undone. Nothing was sent. Your changes are kept.", "good")
+    return _show(number)
+
+
+@bp.post("/leads/<int:number>/bring-back")
+def bring_back(number: int) -> Any:
+    """Return a dismissed lead to those that need a person."""
+    services.take_backs.bring_back(number, by=flask.g.user.name)
+    flask.flash("The lead is back.", "good")
+    return _show(number)
+
+
+@bp.post("/leads/<int:number>/confirm")
+def confirm(number: int) -> Any:
+    """Record that the user has seen the tour in Knock."""
+    if "seen" not in flask.request.form:
+        raise NotPossible("Check the box to confirm that you saw the tour in Knock.")
+    neighbors = neighbors_of(number)
+    services.repairs.confirm(number, by=flask.g.user.name)
+    return _done(number, "Marked as booked.", neighbors)
+
+
+@bp.post("/leads/<int:number>/discard")
+def discard(number: int) -> Any:
+    """Discard a booking or a held webhook."""
+    neighbors, reason = neighbors_of(number), reason_from_form()
+    is_cancellation = _is_cancellation(number)
+    services.repairs.discard(number, reason, by=flask.g.user.name)
+    undo = "" if is_cancellation else flask.url_for("console.bring_back", number=number)
+    text = "Done. The tour is canceled." if is_cancellation else "Dismissed."
+    return _done(number, text, neighbors, undo=undo)
+
+
+@bp.post("/leads/<int:number>/snooze")
+def snooze(number: int) -> Any:
+    """Hide a lead until an hour before its tour."""
+    neighbors = neighbors_of(number)
+    until = services.take_backs.snooze(number, by=flask.g.user.name)
+    undo = flask.url_for("console.wake", number=number)
+    return _done(number, f"Snoozed until {exact(until)}.", neighbors, undo=undo)
+
+
+@bp.post("/leads/<int:number>/wake")
+def wake(number: int) -> Any:
+    """Show a snoozed lead again."""
+    services.take_backs.wake(number, by=flask.g.user.name)
+    flask.flash("The lead is back in the list.", "good")
+    return _show(number)
+
+
+@bp.post("/leads/<int:number>/assign")
+def assign(number: int) -> Any:
+    """Record which user takes care of a lead."""
+    user = flask.request.form.get("to", "").strip()[:100] or None
+    services.take_backs.assign(number, user, by=flask.g.user.name)
+    flask.flash(f"{user} takes care of this lead." if user else "No one takes care of this lead.")
+    return _show(number)
+
+
+@bp.post("/queue/act")
+def act_on_many() -> Any:
+    """Act on the selected leads. For more than one, the first click only asks."""
+    form = flask.request.form
+    act, ids = form.get("act", ""), _selected()
+    if act not in _ACTS:
+        raise NotFound("There is no such action.")
+    if not ids:
+        flask.flash("Select some leads first.", "warn")
+        return _to_list()
+    if len(ids) > 1 and "sure" not in form and act not in ("snooze", "assign"):
+        return flask.render_template(
+            "console/sure.html", act=act, ids=ids, list_query=form.get("list", "")
+        )
+    done, errors = _apply(_ACTS[act], ids)
+    _report(act, done, errors)
+    return _to_list()
+
+
+def _selected() -> list[int]:
+    found = (row_id_from(text) for text in flask.request.form.getlist("ids"))
+    return [number for number in dict.fromkeys(found) if number][:MAX_CHANGED]
+
+
+def release_unchanged(number: int) -> None:
+    """Release a booking as it is."""
+    services.repairs.release(number, {}, by=flask.g.user.name)
+
+
+def _discard_one(number: int) -> None:
+    reason = flask.request.form.get("reason", "").strip()[:MAX_REASON] or _SELECTED
+    services.repairs.discard(number, reason, by=flask.g.user.name)
+
+
+#: What may be done with several leads.
+_ACTS: Final[Mapping[str, Callable[[int], object]]] = {
+    "release": release_unchanged,
+    "discard": _discard_one,
+    "confirm": lambda number: services.repairs.confirm(number, by=flask.g.user.name),
+    "snooze": lambda number: services.take_backs.snooze(number, by=flask.g.user.name),
+    "assign": lambda number: services.take_backs.assign(
+        number, flask.g.user.name, by=flask.g.user.name
+    ),
+}
+_DID: Final = {
+    "release": ("Booked", "were not booked"),
+    "discard": ("Dismissed", "were not dismissed"),
+    "confirm": ("Marked as booked", "were not marked"),
+    "snooze": ("Snoozed", "cannot be snoozed"),
+    "assign": ("Assigned to you", "cannot be assigned"),
+}
+
+
+def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str, list[int]]]:
+    """Act on each lead. Return how many succeeded, and the others by reason."""
+    errors: dict[str, list[int]] = {}
+    for number in ids:
+        try:
+            act(number)
+        except NotPossible as exc:
+            errors.setdefault(plain(error_text(exc)), []).append(number)
+    return len(ids) - sum(map(len, errors.values())), errors
+
+
+def _report(act: str, done: int, errors: Mapping[str, list[int]]) -> None:
+    did, did_not = _DID[act]
+    failed = sum(map(len, errors.values()))
+    if done:
+        more = f" {failed} {did_not}, see below." if failed else ""
+        flask.flash(f"{did}: {done} {'lead' if done == 1 else 'leads'}.{more}", "good")
+    elif failed:
+        flask.flash(f"None of the {failed} leads {did_not.replace('not ', '')}.", "bad")
+    for text, numbers in [*errors.items()][:5]:
+        flask.flash(f"{len(numbers)} {'lead' if len(numbers) == 1 else 'leads'}: {text}", "bad")
+
+
+def _to_list() -> Any:
+    query = flask.request.form.get("list", "")[:500]
+    return flask.redirect(flask.url_for("console.queue") + (f"?{query}" if query else ""))
+
+
+def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
+    """Report an action, and lead on to the next lead."""
+    following = ""
+    if neighbors.next_id and not _is_panel():
+        following = flask.url_for("console.lead", key=neighbors.next_id, list=neighbors.list_query)
+    said = {"text": text, "undo": undo, "seconds": UNDO_SECONDS, "next": following}
+    flask.flash(said | {"list": neighbors.list_query}, "good")  # type: ignore[arg-type]
+    if not _is_panel():
+        return flask.redirect(
+            flask.url_for("console.lead", key=number, list=neighbors.list_query or None)
+        )
+    flask.g.pop("review_groups", None)
+    panel = ""
+    if neighbors.next_id:
+        panel = lead_panel(str(neighbors.next_id))
+    else:
+        panel = flask.render_template("console/_panel_empty.html")
+    return _after(panel, number)
+
+
+def _show(number: int) -> Any:
+    """Show a lead again, in the panel or on its page."""
+    if not _is_panel():
+        query = flask.request.form.get("list") or None
+        return flask.redirect(flask.url_for("console.lead", key=number, list=query))
+    panel = lead_panel(str(number))
+    return _after(panel, None)
+
+
+def _after(panel: str, done: int | None) -> str:
+    return flask.render_template(
+        "console/_after.html", panel=panel, done=done, todo_counts=_todo_counts
+    )
+
+
+def _todo_counts() -> dict[str, int]:
+    found = counts(review_groups(), list_selection())
+    return {"all": sum(found.values())} | {str(todo): number for todo, number in found.items()}
+
+
+def _is_panel() -> bool:
+    return flask.request.headers.get("HX-Target") == "panel"
+
+
+def _is_cancellation(number: int) -> bool:
+    with services.store.transaction() as tx:
+        booking = tx.bookings.get(number)
+    return booking is not None and booking.is_cancellation and booking.state is BookingState.HELD
+
+
+def _booking(number: int) -> Booking:
+    with services.store.transaction() as tx:
+        booking = tx.bookings.get(number)
+    if booking is None:
+        raise NotFound("There is no such lead.")
+    return booking
+
+
+def reason_from_form() -> str:
+    """Return the reason in the form. Raise NotPossible if there is none."""
+    reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
+    if not reason:
+        raise NotPossible("Enter a reason. It is kept in the history.")
+    return reason

@@ -1,0 +1,217 @@
+"""Serve "Needs you": the leads that need a person, soonest tour first."""
+
+import dataclasses
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import flask
+from werkzeug.datastructures import ImmutableMultiDict
+from werkzeug.exceptions import NotFound
+
+from adapter.console.context import bp, services
+from adapter.console.form_input import row_id_from
+from adapter.models import Booking, Event
+from adapter.operations.todo import Entry, Selection, Todo, counts, entries
+from adapter.store import MOST_COUNTED, Group
+
+PAGE_SIZE: Final = 50
+#: What to do about a lead, in the words of the tabs, and what it says when nothing is left.
+TABS: Final[Mapping[Todo, tuple[str, str]]] = {
+    Todo.CALL: ("Call the renter", "No calls to make."),
+    Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
+    Todo.COMMUNITY: ("Pick a community", "Every property is recognized."),
+    Todo.ADMIN: ("Ask an admin", "Nothing for your admin."),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """An entry with its first leads."""
+
+    entry: Entry
+    #: The first lead, and the first renters' names.
+    lead: Booking | Event
+    names: Sequence[str]
+
+    @property
+    def is_fold(self) -> bool:
+        """True for several leads with the same trouble."""
+        return len(self.entry.ids) > 1
+
+
+def review_groups() -> list[Group]:
+    """Return the groups of leads that need review. They are read once per request."""
+    if "review_groups" not in flask.g:
+        with services.store.transaction() as tx:
+            flask.g.review_groups = tx.review_queue.groups(services.now())
+    groups: list[Group] = flask.g.review_groups
+    return groups
+
+
+def leads_that_need_you() -> int:
+    """Return the number of leads that need a person now."""
+    if "review_groups" in flask.g:
+        return sum(not one for group in review_groups() for one in group.snoozed)
+    with services.store.transaction() as tx:
+        return tx.review_queue.count(services.now())
+
+
+def selection_from(args: Mapping[str, str]) -> Selection:
+    """Return which leads to list from query parameters. Unknown values are ignored."""
+    todo = args.get("todo", "")
+    return Selection(
+        todo=Todo(todo) if todo in [*Todo] else None,
+        source=args.get("source", ""),
+        assigned_to=flask.g.user.name if args.get("mine") else "",
+        is_snoozed=bool(args.get("snoozed")),
+    )
+
+
+def query_of(which: Selection, **changes: Any) -> dict[str, str]:
+    """Return the query parameters for a selection with changes."""
+    changed = dataclasses.replace(which, **changes)
+    values = {
+        "todo": changed.todo or "",
+        "source": changed.source,
+        "mine": "1" if changed.assigned_to else "",
+        "snoozed": "1" if changed.is_snoozed else "",
+    }
+    return {name: str(text) for name, text in values.items() if text}
+
+
+@bp.get("/queue")
+def queue() -> str:
+    """List the leads that need a person."""
+    which = selection_from(flask.request.args)
+    return _list_page(which, _rows_of(which), fold=None)
+
+
+@bp.get("/queue/more/<key>")
+def fold(key: str) -> str:
+    """List the leads that are folded into one row."""
+    which = selection_from(flask.request.args)
+    found = next((row for row in _rows_of(which) if row.key == key), None)
+    if found is None:
+        return _list_page(which, [], fold=key)
+    rows = [dataclasses.replace(found, ids=[number], key=str(number)) for number in found.ids]
+    return _list_page(which, rows, fold=key, of=found)
+
+
+@bp.get("/queue/news")
+def queue_news() -> str:
+    """Render the number of leads that came after a list was loaded, or nothing."""
+    which = selection_from(flask.request.args)
+    after = row_id_from(flask.request.args.get("after")) or 0
+    number = sum(identifier > after for row in _rows_of(which) for identifier in row.ids)
+    return flask.render_template("console/_news.html", number=number, query=query_of(which))
+
+
+def _rows_of(which: Selection) -> list[Entry]:
+    return entries(review_groups(), which, services.now().timestamp())
+
+
+def _list_page(
+    which: Selection, found: Sequence[Entry], *, fold: str | None, of: Entry | None = None
+) -> str:
+    page = max(row_id_from(flask.request.args.get("page")) or 1, 1)
+    shown = found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    groups = review_groups()
+    numbers = counts(groups, which)
+    return flask.render_template(
+        "console/queue.html",
+        which=which,
+        query_of=query_of,
+        tabs=TABS,
+        counts=numbers,
+        total=sum(numbers.values()),
+        snoozed=sum(sum(group.snoozed) for group in groups),
+        mine=sum(group.assigned.count(flask.g.user.name) for group in groups),
+        is_capped=any(group.leads >= MOST_COUNTED for group in groups),
+        sources=sorted({group.issue.source for group in groups}),
+        rows=rows_with_leads(shown),
+        found=len(found),
+        first=(page - 1) * PAGE_SIZE + 1,
+        page=page,
+        has_more=page * PAGE_SIZE < len(found),
+        newest=max((group.last_id for group in groups), default=0),
+        list_query=urllib.parse.urlencode(query_of(which)),
+        fold=fold,
+        of=of,
+        groups=[group for group in groups if of is not None and set(group.ids) & set(of.ids)],
+    )
+
+
+def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
+    """Load the first leads of these entries."""
+    ids = [number for entry in found for number in entry.ids[:3]]
+    with services.store.transaction() as tx:
+        bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
+        missing = [number for number in ids if number not in bookings]
+        events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
+    leads: dict[int, Booking | Event] = {**events, **bookings}
+    return [
+        Row(entry=entry, lead=leads[entry.ids[0]], names=_names(entry, bookings))
+        for entry in found
+        if entry.ids[0] in leads
+    ]
+
+
+def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
+    known = [bookings[number].appointment for number in entry.ids[:3] if number in bookings]
+    names = [" ".join(filter(None, (a.get("first_name"), a.get("last_name")))) for a in known]
+    return [name for name in names if name]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbors:
+    """A lead's place in the list from which it was opened."""
+
+    #: The IDs of the next and the previous lead, and the next one's name.
+    next_id: int | None = None
+    previous_id: int | None = None
+    next_name: str = ""
+    #: The list's query string.
+    list_query: str = ""
+
+
+def _list_text() -> str:
+    return flask.request.values.get("list", "")[:500]
+
+
+def list_selection() -> Selection:
+    """Return the selection of the list from which the user came."""
+    return selection_from(ImmutableMultiDict(urllib.parse.parse_qsl(_list_text())))
+
+
+def neighbors_of(number: int) -> Neighbors:
+    """Return the leads around one in the list that the request names in ``list``."""
+    ids = [one for row in _rows_of(list_selection()) for one in row.ids]
+    place = ids.index(number) if number in ids else -1
+    following = ids[place + 1] if place + 1 < len(ids) else None
+    return Neighbors(
+        next_id=following,
+        previous_id=ids[place - 1] if place > 0 else None,
+        next_name=_name_of(following) if following else "",
+        list_query=_list_text(),
+    )
+
+
+def _name_of(number: int) -> str:
+    with services.store.transaction() as tx:
+        booking = tx.bookings.get(number)
+    names = _names_in(booking) if booking else ""
+    return names or "the next one"
+
+
+def _names_in(booking: Booking) -> str:
+    parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
+    return " ".join(filter(None, parts))
+
+
+def entry_of(key: str) -> Entry:
+    """Return the folded row with this key. Raise NotFound if nothing is in it."""
+    for row in _rows_of(Selection()):
+        if row.key == key:
+            return row
+    raise NotFound("There are no more leads like this.")

@@ -1,0 +1,105 @@
+// Work through leads by keyboard, in a panel beside the list. Without script, links and forms do the same.
+(() => {
+  "use strict";
+  const at = (id) => document.getElementById(id);
+  const rows = () => [...document.querySelectorAll("#leads .lead")];
+  let current = null;
+
+  const select = (row) => {
+    if (!row) return;
+    rows().forEach((one) => one.classList.toggle("current", one === row));
+    current = row.id;
+    row.scrollIntoView({ block: "nearest" });
+  };
+  const selected = () => (current && at(current)) || null;
+  const move = (step) => {
+    const all = rows();
+    const place = all.indexOf(selected());
+    select(all[place < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(place + step, 0), all.length - 1)]);
+    selected()?.querySelector(".name")?.focus({ preventScroll: true });
+    if (document.querySelector("#panel [data-panel]")) open();
+  };
+  const open = () => selected()?.querySelector(".name")?.click();
+  const shown = () => document.querySelector("#panel [data-panel], .lead-page");
+  const press = (key) => {
+    const button = shown()?.querySelector(`[data-key="${key}"]`);
+    if (button) button.click();
+    else if (!shown()) open();
+  };
+  const dismiss = () => {
+    const box = shown()?.querySelector('[data-open="d"]');
+    if (!box) return;
+    box.open = true;
+    box.querySelector("input[name=reason]")?.focus();
+  };
+  const toggle = () => {
+    const box = selected()?.querySelector("input[type=checkbox]");
+    if (box) { box.checked = !box.checked; count(); }
+  };
+  const close = () => {
+    const panel = at("panel");
+    if (panel) panel.innerHTML = '<div class="panel-empty soft">Pick a lead to see it here.</div>';
+    selected()?.querySelector(".name")?.focus();
+  };
+
+  // Bulk selection.
+  const count = () => {
+    const bar = at("bulk-bar");
+    if (!bar) return;
+    const boxes = [...document.querySelectorAll("#leads input[name=ids]")];
+    const number = boxes.filter((box) => box.checked).length;
+    const all = at("all");
+    all.hidden = false;
+    all.checked = number > 0 && number === boxes.length;
+    all.indeterminate = number > 0 && number < boxes.length;
+    at("bulk-count").textContent = number ? `${number} selected` : `Select all ${boxes.length}`;
+    bar.classList.toggle("active", number > 0);
+    bar.querySelectorAll("button").forEach((button) => { button.hidden = !number; });
+  };
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "all") {
+      document.querySelectorAll("#leads input[name=ids]").forEach((box) => { box.checked = event.target.checked; });
+    }
+    if (event.target.id === "all" || event.target.name === "ids") count();
+  });
+
+  const keys = { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
+    b: () => press("b"), h: () => press("h"), a: () => press("a"), d: dismiss, x: toggle, Escape: close,
+    u: () => document.querySelector("[data-undo], [data-key=u]")?.click(), "?": () => at("keys")?.showModal() };
+  document.addEventListener("keydown", (event) => {
+    const target = event.target;
+    const typing = target.closest("input:not([type=checkbox]), textarea, select, dialog");
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape" && typing && shown()) { target.blur(); return; }
+    if (typing || !keys[event.key]) return;
+    if (event.key.startsWith("Arrow") && !at("leads")) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("#leads .lead");
+    if (row && event.target.closest(".name")) select(row);
+  });
+
+  const faultIn = (root) => root?.querySelector(
+    "input[aria-invalid], select[aria-invalid], textarea[aria-invalid], fieldset[aria-invalid] input[type=checkbox]"
+  ) || root?.querySelector("[role=alert]");
+
+  // After a swap: focus the error, else the panel, and mark the row of the lead that is shown.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target?.id !== "panel") return;
+    const panel = at("panel");
+    const fault = faultIn(panel);
+    const lead = panel.querySelector("[data-panel]")?.dataset.panel;
+    select(document.querySelector(`#leads [data-lead="${lead}"]`));
+    if (fault) fault.focus();
+    else panel.focus({ preventScroll: true });
+    panel.scrollTop = 0;
+    count();
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    count();
+    faultIn(document.querySelector(".lead-page"))?.focus();
+  });
+})();

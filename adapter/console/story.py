@@ -1,0 +1,97 @@
+"""Tell what happened to a lead, in sentences."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from adapter.console.wording import reason_text
+from adapter.models import Booking, BookingState, Change, LeadHistory
+from adapter.operations.advice import BY_CODE, DECISIONS, IN_SHORT, label_of
+
+#: What a change of state means, by the new state. ``{by}`` is the user's name.
+_STATES: Final[Mapping[str, str]] = {
+    "received": "The message was received.",
+    "mapped": "The message was read.",
+    "ignored": "The message is not a tour request.",
+    "pending": "Ready to send to Knock.",
+    "sending": "Sending to Knock.",
+    "submitted": "Propexo took the booking and is saving it in Knock.",
+    "booked": "Booked in Knock.",
+    "failed": "Not booked.",
+    "unknown": "No clear answer came back.",
+    "expired": "The tour time passed before it could be booked.",
+    "held": "Needs review.",
+    "superseded": "Replaced by a newer request.",
+    "duplicate": "Duplicate of another request.",
+    "discarded": "Dismissed.",
+}
+#: What a change means by its reason.
+_WHYS: Final[Mapping[str, str]] = {
+    "released": "{by} booked it.",
+    "time_given": "{by} added a tour time.",
+    "seen_in_knock": "{by} marked it as booked.",
+    "brought_back": "{by} brought it back.",
+    "rate_limited": "Propexo asked us to wait. We try again soon.",
+    "not_sent": "Propexo could not be reached. We try again soon.",
+    "job_succeeded": "Booked in Knock.",
+}
+_MACHINES: Final = frozenset({"worker", "web", "system"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StoryLine:
+    """One thing that happened."""
+
+    at: dt.datetime
+    text: str
+    #: The other lead that caused it, or None.
+    other: Booking | None = None
+
+
+def story_of(story: LeadHistory) -> list[StoryLine]:
+    """Return what happened, oldest first. Steps that mean nothing to people are left out."""
+    lines = [*_lines(story)]
+    return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
+
+
+def _lines(story: LeadHistory) -> Iterator[StoryLine]:
+    several = len(story.bookings) > 1
+    for change in sorted(story.history, key=lambda one: one.at):
+        if change.booking_id is None and change.to_state == "mapped":
+            continue
+        other = story.others.get(change.because_of or 0)
+        text = _sentence(change, story)
+        if several and change.booking_id:
+            numbers = [one.id for one in story.bookings]
+            text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
+        yield StoryLine(at=change.at, text=text, other=other)
+
+
+def _sentence(change: Change, story: LeadHistory) -> str:
+    by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
+    why = change.why
+    if change.to_state == "discarded" and by:
+        return f"{by} dismissed it: {why}"
+    if change.to_state == "pending" and why in _WHYS:
+        return _WHYS[why].format(by=by or "A user")
+    if change.from_state in ("pending", "discarded") and by and change.to_state == "held":
+        return f"{by} took it back." if change.from_state == "pending" else f"{by} brought it back."
+    text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
+    if text:
+        return text
+    return _state_sentence(change, story)
+
+
+def _state_sentence(change: Change, story: LeadHistory) -> str:
+    state, why = change.to_state, change.why
+    if state in ("held", "failed", "unknown", "expired") and why in BY_CODE:
+        more = IN_SHORT.get(why, "")
+        return f"{_STATES[state]} {more}." if more else BY_CODE[why][0]
+    booking = next((one for one in story.bookings if one.id == change.booking_id), None)
+    if state == BookingState.HELD and booking is not None and why == "held_by_mapping":
+        found = [one for one in booking.reasons if one.field != "decision"]
+        if found:
+            label = "Tour time" if found[0].field == "starts_at" else label_of(found[0].field)
+            return f"Needs review. {label}: {reason_text(found[0], booking)}"
+    return _STATES.get(state, state)

@@ -1,0 +1,218 @@
+"""Say things in the words of people who lease apartments. No code word of ours is shown to them."""
+
+import datetime as dt
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from adapter.console.time_html import clock
+from adapter.exceptions import NotPossible
+from adapter.models import Booking, BookingState, Reason
+from adapter.operations.advice import label_of
+from adapter.propexo.appointment import NO_CONTACT
+
+#: The states of bookings and messages.
+STATES: Final[Mapping[str, str]] = {
+    "received": "Just arrived",
+    "mapped": "Read",
+    "ignored": "Not a tour request",
+    "pending": "Waiting to send",
+    "held": "Needs review",
+    "sending": "Sending to Knock",
+    "submitted": "Sending to Knock",
+    "booked": "Booked",
+    "failed": "Not booked",
+    "unknown": "Check Knock",
+    "superseded": "Replaced by a newer request",
+    "duplicate": "Duplicate",
+    "expired": "Tour time passed",
+    "discarded": "Dismissed",
+}
+#: The values of enum fields.
+CHOICES: Final[Mapping[str, str]] = {
+    "in_person": "In person",
+    "self_guided": "Self-guided",
+    "video": "Video",
+    "internet": "Internet",
+    "chat": "Chat",
+    "call": "Call",
+    "email": "Email",
+    "sms": "Text message",
+    "cat": "Cat",
+    "small_dog": "Small dog",
+    "large_dog": "Large dog",
+}
+_BEDROOMS: Final = "desired_num_bedrooms"
+_IN_CENTS: Final = "_in_cents"
+_COMMAND: Final = re.compile(r"\s*\((?:command|adapter)[^)]*\)|, run: adapter [^\n]*|--[a-z-]+")
+_HOURS: Final = re.compile(
+    r"is at (\d\d):(\d\d) in [\w/+-]+, but tours start between (\d\d):(\d\d) and (\d\d):(\d\d)"
+)
+#: A fault's words by how its text begins.
+_FAULTS: Final[Mapping[str, str]] = {
+    "is missing: set it, for example": "Choose a date and time.",
+    "is missing: set it": "Pick a community.",
+    "has passed or is too soon": "That time has passed or is too soon to book.",
+    "write it as": "Choose a date and time.",
+    "has an impossible year": "Choose a date and time.",
+    "set the community too": "Pick a community too.",
+    "Missing data for required": "This is required.",
+    "Not a valid integer": "Enter a whole number.",
+    "Not a valid string": "Enter some text.",
+    "Not a valid email": "Enter a valid email address.",
+    "Must be one of": "Pick one of the choices.",
+    "not a name": "Enter a name.",
+    "not a date": "Choose a date.",
+    NO_CONTACT: "Add a phone number or an email.",
+    "the time does not exist": "This time does not exist: clocks move forward that night.",
+    "the time happens twice": "This time happens twice: clocks move back that night.",
+    "is in the past": "This time has passed.",
+}
+
+
+def state_word(booking_or_state: Booking | str) -> str:
+    """Return a state in words."""
+    if isinstance(booking_or_state, Booking):
+        if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
+            return "Canceled by the renter"
+        return STATES[booking_or_state.state]
+    return STATES.get(booking_or_state, booking_or_state)
+
+
+def phone_text(number: object) -> str:
+    """Format a phone number of North America, such as ``(303) 555-0142``."""
+    match = re.fullmatch(r"\+?1?(\d{3})(\d{3})(\d{4})", str(number or ""))
+    return "({}) {}-{}".format(*match.groups()) if match else str(number or "")
+
+
+def dollars(cents: object) -> str:
+    """Format cents as dollars, such as ``1,500`` or ``1,500.50``."""
+    if not isinstance(cents, int):
+        return str(cents)
+    return f"{cents // 100:,}" if cents % 100 == 0 else f"{cents / 100:,.2f}"
+
+
+def cents_from_dollars(text: str) -> int | str:
+    """Return an amount such as ``$1,500.50`` in cents, or the text if it is not an amount."""
+    match = re.fullmatch(
+        r"\$?\s*(\d{1,9}|\d{1,3}(?:,\d{3})+)(?:\.(\d\d?))?", text.strip(), re.ASCII
+    )
+    if match is None:
+        return text
+    return int(match[1].replace(",", "")) * 100 + int((match[2] or "").ljust(2, "0"))
+
+
+def shown_value(name: str, value: Any) -> str:
+    """Return a field's value as people read it."""
+    if isinstance(value, list):
+        return ", ".join(shown_value(name, one) for one in value)
+    if name.endswith(_IN_CENTS) and isinstance(value, int):
+        return f"${dollars(value)}"
+    if name == "lease_term_in_months":
+        return f"{value} {'month' if value == 1 else 'months'}"
+    if name == _BEDROOMS:
+        return choice_word(name, str(value))
+    if name.startswith("phone"):
+        return phone_text(value)
+    if name.endswith("_date"):
+        return date_text(str(value))
+    return choice_word(name, str(value))
+
+
+def choice_word(name: str, choice: str) -> str:
+    """Return a choice of a field in words."""
+    if name == _BEDROOMS:
+        return {"0": "Studio", "1": "1 bedroom"}.get(choice, f"{choice} bedrooms")
+    is_enum = name in ("tour_type", "first_contact_type", "pets")
+    return CHOICES.get(choice, choice) if is_enum else choice
+
+
+def date_text(text: str) -> str:
+    """Format a date, such as ``Feb 1, 2027``."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{day:%b} {day.day}, {day.year}"
+
+
+def value_text(reason: Reason) -> str:
+    """Return the value that a reason is about, without the quotes of JSON."""
+    return (reason.value or "").strip('"')
+
+
+def fault_text(text: str) -> str:
+    """Return why a field cannot be used, in words."""
+    for beginning, words in _FAULTS.items():
+        if text.startswith(beginning):
+            return words
+    if hours := _HOURS.search(text):
+        at, first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (1, 3, 5))
+        confirm = " If that is right, check the box below." if "--any-hour" in text else ""
+        return f"This is {at}. Tours run {first} to {last}.{confirm}"
+    return plain(text)
+
+
+def plain(text: str) -> str:
+    """Return an error's text as a sentence, without commands."""
+    cleaned = _COMMAND.sub("", text).strip().rstrip(";,. ")
+    cleaned = re.sub(r"\bbooking \d+ (is|was|has)\b", r"it \1", cleaned)
+    cleaned = cleaned.replace("released", "booked").replace("release", "book")
+    return f"{cleaned[:1].upper()}{cleaned[1:]}." if cleaned else "This is not possible."
+
+
+def error_text(error: NotPossible) -> str:
+    """Return why an action is not possible, in words."""
+    if error.faults:
+        fields = [label_of(name) if name != "starts_at" else "Tour time" for name in error.faults]
+        return f"Not booked yet. Please fix: {', '.join(fields)}."
+    return plain(str(error))
+
+
+def reason_text(reason: Reason, booking: Booking) -> str:
+    """Return what is wrong with a lead, in words."""
+    value = value_text(reason)
+    if reason.field == "starts_at" and "is not in the payload" in reason.reason:
+        return "No date was given. The sender may have changed its format."
+    if reason.field == "starts_at" and "is empty" in reason.reason:
+        return "No date was given."
+    if reason.field == "starts_at" and reason.reason.startswith("is more than"):
+        return f"The tour is too far ahead: {_local_date(booking)}."
+    text = fault_text(reason.reason)
+    if reason.field == "starts_at" and reason.reason.startswith("not written as"):
+        text = "We couldn't read the date"
+        return f"{text}: “{value}”." if value else f"{text}."
+    return text
+
+
+def _local_date(booking: Booking) -> str:
+    if booking.starts_at is None:
+        return "the date is unknown"
+    at = booking.starts_at.astimezone(ZoneInfo(booking.timezone or "UTC"))
+    return f"{at:%B} {at.day}, {at.year}"
+
+
+def answer_text(answer: str | None) -> str:
+    """Return the words in Propexo's answer, or "" if it has none."""
+    try:
+        data = json.loads(answer or "")
+    except ValueError:
+        return ""
+    found = [*_messages(data)]
+    return "; ".join(dict.fromkeys(found))[:300]
+
+
+def _messages(data: Any) -> Iterator[str]:
+    """Yield the texts under keys such as ``message`` and ``error``."""
+    if isinstance(data, list):
+        for one in data[:20]:
+            yield from _messages(one)
+    elif isinstance(data, dict):
+        for key, one in data.items():
+            is_text = isinstance(one, str) and key in ("message", "error", "detail", "reason")
+            if is_text and one.strip():
+                yield one.strip()
+            elif isinstance(one, dict | list):
+                yield from _messages(one)

@@ -1,0 +1,115 @@
+"""Take back what a user did to a lead, and plan who works on it and when."""
+
+import datetime as dt
+from typing import Final
+
+from adapter.bookings import reconcile
+from adapter.exceptions import NotPossible
+from adapter.models import Booking, BookingState, Clock
+from adapter.operations.allowed_actions import RELEASABLE
+from adapter.store import Database, Transaction
+
+#: A release from the console waits this long, so that it can be taken back.
+UNDO_SECONDS: Final = 10
+#: A lead is snoozed until this long before its tour, or for this long if its tour has no time.
+BEFORE_TOUR: Final = dt.timedelta(hours=1)
+WITHOUT_TOUR: Final = dt.timedelta(hours=12)
+#: Reasons of a dismissal that only the adapter gives.
+_AUTOMATIC: Final = frozenset({"cancelled_by_sender", "cancellation_done", "erased"})
+
+
+class TakeBacks:
+    """User actions that take back others, or plan the work. The audit log records all of them."""
+
+    def __init__(self, store: Database, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    def undo_release(self, booking_id: int, *, by: str) -> Booking:
+        """Return a released booking to its earlier state. Changed fields keep their new values.
+
+        Raise :class:`NotPossible` once its sending may have begun.
+        """
+        now = self._clock()
+        with self._store.transaction() as tx:
+            booking = _locked(tx, booking_id, now)
+            if not may_undo(booking, now):
+                raise NotPossible("It is too late to undo: this booking is already going out.")
+            _restore(tx, booking, "undone", by, now)
+        return booking
+
+    def bring_back(self, lead_id: int, *, by: str) -> None:
+        """Return a dismissed lead to the leads that need review. Raise NotPossible for others."""
+        now = self._clock()
+        with self._store.transaction() as tx:
+            if tx.bookings.get(lead_id) is not None:
+                booking = _locked(tx, lead_id, now)
+                if not may_bring_back(booking):
+                    raise NotPossible("This lead is not dismissed, or was dismissed automatically.")
+                _restore(tx, booking, "brought_back", by, now)
+            elif not tx.events.bring_back(lead_id, by=by, now=now):
+                raise NotPossible("This message is not dismissed.")
+            else:
+                tx.audit.record("brought_back", by=by, at=now, lead_id=lead_id)
+
+    def snooze(self, booking_id: int, *, by: str) -> dt.datetime:
+        """Hide a lead until an hour before its tour, or for half a day. Return the time."""
+        now = self._clock()
+        with self._store.transaction() as tx:
+            booking = tx.bookings.get(booking_id)
+            until = snooze_until(booking, now) if booking is not None else now
+            if not tx.bookings.snooze(booking_id, until):
+                raise NotPossible("Only leads that need you can be snoozed.")
+            tx.audit.record("snoozed", by=by, at=now, lead_id=booking_id)
+        return until
+
+    def wake(self, booking_id: int, *, by: str) -> None:
+        """Show a snoozed lead again."""
+        with self._store.transaction() as tx:
+            if not tx.bookings.snooze(booking_id, None):
+                raise NotPossible("This lead is not snoozed.")
+            tx.audit.record("unsnoozed", by=by, at=self._clock(), lead_id=booking_id)
+
+    def assign(self, booking_id: int, user: str | None, *, by: str) -> None:
+        """Record which user takes care of a lead, or that no user does."""
+        with self._store.transaction() as tx:
+            if not tx.bookings.assign(booking_id, user):
+                raise NotPossible("Only a lead that was read can be assigned.")
+            action = "assigned" if user else "unassigned"
+            tx.audit.record(action, by=by, at=self._clock(), lead_id=booking_id, detail=user or "")
+
+
+def may_undo(booking: Booking, now: dt.datetime) -> bool:
+    """Return True for a release that is still waiting to be sent."""
+    is_waiting = booking.due_at is not None and booking.due_at > now
+    return booking.state is BookingState.PENDING and booking.reason == "released" and is_waiting
+
+
+def may_bring_back(booking: Booking) -> bool:
+    """Return True for a lead that a user dismissed."""
+    return booking.state is BookingState.DISCARDED and booking.reason not in _AUTOMATIC
+
+
+def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
+    """Return when to show a snoozed lead again."""
+    if booking.starts_at is None or booking.starts_at <= now:
+        return now + WITHOUT_TOUR
+    # A tour that starts soon is shown again halfway to its start.
+    return max(booking.starts_at - BEFORE_TOUR, now + (booking.starts_at - now) / 2)
+
+
+def _locked(tx: Transaction, booking_id: int, now: dt.datetime) -> Booking:
+    booking = tx.bookings.get(booking_id)
+    if booking is not None:
+        tx.bookings.lock_related([booking], now)
+        booking = tx.bookings.get(booking_id, lock=True)
+    if booking is None:
+        raise NotPossible("There is no such lead.")
+    return booking
+
+
+def _restore(tx: Transaction, booking: Booking, action: str, by: str, now: dt.datetime) -> None:
+    before, _, why = tx.bookings.state_before(booking.id)
+    state = BookingState(before) if before in RELEASABLE else BookingState.HELD
+    tx.bookings.move(booking.id, state, why=why or action, now=now, by=by)
+    reconcile.reconcile(tx, booking, now)
+    tx.audit.record(action, by=by, at=now, lead_id=booking.id)

@@ -1,0 +1,128 @@
+"""Sort the leads that need a person by what to do, soonest tour first. All functions are pure."""
+
+import dataclasses
+import enum
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from adapter.operations.advice import in_short
+from adapter.store import Group, Issue
+
+
+class Todo(enum.StrEnum):
+    """What a person does about a lead."""
+
+    CALL = "call"
+    KNOCK = "knock"
+    COMMUNITY = "community"
+    ADMIN = "admin"
+
+
+#: Reason codes of leads that only a look into Knock settles.
+_IN_KNOCK = frozenset(
+    {"booked_after_cancellation", "cancellation", "cancellation_elsewhere", "cancellation_merged"}
+    | {"cancellation_unclear", "carried_out_late", "changed_after_first", "contact_changed"}
+    | {"job_failed", "maybe_gone", "no_answer", "no_final_status", "not_found", "partial_success"}
+    | {"restored", "sender_lost", "two_cards"}
+)
+_FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
+#: If this many leads of a source lack the same value, the sender has changed its messages.
+MANY = 3
+
+
+def todo_of(issue: Issue, leads: int) -> Todo:
+    """Return what to do about leads with this issue, of which there are ``leads``."""
+    if issue.code in _IN_KNOCK or issue.state == "unknown":
+        return Todo.KNOCK
+    if issue.kind == "event" or issue.code in _FOR_ADMINS or issue.field == "attribution_id":
+        return Todo.ADMIN
+    if issue.state == "held" and issue.field == "community":
+        return Todo.COMMUNITY
+    return Todo.ADMIN if is_renamed(issue, leads) else Todo.CALL
+
+
+def is_renamed(issue: Issue, leads: int) -> bool:
+    """Return True if the tour time is missing so often that the sender must have changed it."""
+    is_missing = issue.field == "starts_at" and issue.message.endswith("is not in the payload")
+    return is_missing and leads >= MANY
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A row in the list: one lead, or all leads with the same trouble."""
+
+    todo: Todo
+    issue: Issue
+    ids: Sequence[int]
+    #: The soonest tour's start in seconds since 1970, or None.
+    tour: float | None
+    #: The key under which the row unfolds.
+    key: str
+
+    @property
+    def short(self) -> str:
+        """The problem in a few words."""
+        return in_short(self.issue)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """Which leads to list."""
+
+    todo: Todo | None = None
+    source: str = ""
+    #: Only leads that this user takes care of.
+    assigned_to: str = ""
+    #: List the snoozed leads instead of the others.
+    is_snoozed: bool = False
+
+
+def entries(groups: Iterable[Group], which: Selection, now: float) -> list[Entry]:
+    """Return the rows, soonest tour first. Leads with the same trouble are one row."""
+    folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
+    for group in groups:
+        for todo, number, tour in _leads(group, which):
+            key = fold_key(group.issue, todo) or str(number)
+            folds.setdefault(key, []).append((todo, group.issue, number, tour))
+    rows = [_entry(key, found, now) for key, found in folds.items()]
+    return sorted(rows, key=lambda row: _urgency(row.tour, row.ids[0], now))
+
+
+def counts(groups: Iterable[Group], which: Selection) -> dict[Todo, int]:
+    """Return the number of leads for each thing to do, disregarding the chosen one."""
+    everything = dataclasses.replace(which, todo=None)
+    found = dict.fromkeys(Todo, 0)
+    for group in groups:
+        for todo, _, _ in _leads(group, everything):
+            found[todo] += 1
+    return found
+
+
+def fold_key(issue: Issue, todo: Todo) -> str:
+    """Return the key of the row into which leads with this issue are folded, or ""."""
+    if todo is Todo.COMMUNITY:
+        return hashlib.sha256(f"community {issue.source}".encode()).hexdigest()[:12]
+    return issue.key if todo is Todo.ADMIN else ""
+
+
+def _leads(group: Group, which: Selection) -> Iterator[tuple[Todo, int, float | None]]:
+    todo = todo_of(group.issue, group.leads)
+    if which.todo not in (None, todo) or which.source not in ("", group.issue.source):
+        return
+    rows = zip(group.ids, group.tours, group.snoozed, group.assigned, strict=True)
+    for number, tour, is_snoozed, user in rows:
+        if is_snoozed is which.is_snoozed and which.assigned_to in ("", user):
+            yield todo, number, tour
+
+
+def _entry(key: str, found: list[tuple[Todo, Issue, int, float | None]], now: float) -> Entry:
+    found.sort(key=lambda lead: _urgency(lead[3], lead[2], now))
+    todo, issue, _, tour = found[0]
+    return Entry(todo=todo, issue=issue, ids=[one[2] for one in found], tour=tour, key=key)
+
+
+def _urgency(tour: float | None, number: int, now: float) -> tuple[int, float, int]:
+    """Sort upcoming tours, soonest first, then leads without a time, then past tours."""
+    if tour is None:
+        return 1, 0, number
+    return (0, tour, number) if tour > now else (2, -tour, number)

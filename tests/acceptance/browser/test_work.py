@@ -1,0 +1,224 @@
+"""A day's work in the console, in a real Chromium over a running adapter."""
+
+import datetime as dt
+import re
+import time
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.acceptance.browser.site import Reader, Site, open_browser, portal_lead, running_site
+from tests.acceptance.browser.test_console import serious_faults
+
+pytestmark = pytest.mark.browser
+
+LONG_NAME = "Maximiliana-Alexandrina von Wolfenstein-Hohenschwangau-Sondershausen"
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """Run a site of its own, because these tests count its leads."""
+    with running_site() as one:
+        yield one
+
+
+@pytest.fixture
+def reader(browser: Browser, site: Site) -> Iterator[Reader]:
+    with open_browser(browser, site) as one:
+        yield one
+
+
+def night_leads(site: Site, numbers: range) -> list[int]:
+    ids = [site.send("rentfeed", portal_lead(number, time="11:55 PM")) for number in numbers]
+    site.settled(*ids)
+    return ids
+
+
+def unknown_properties(site: Site, numbers: range) -> None:
+    """Send leads of as many unknown properties, one of them with a tour in two hours."""
+    ids = []
+    for number in numbers:
+        payload = portal_lead(number, days=4)
+        payload["listing"] |= {"propertyId": str(60000 + number), "propertyName": "Elm Row"}
+        if number == numbers[-1]:
+            soon = dt.datetime.now(ZoneInfo("America/New_York")) + dt.timedelta(hours=2)
+            payload["tour"] |= {
+                "date": f"{soon:%m/%d/%Y}",
+                "time": f"{soon.hour % 12 or 12}:{soon:%M %p}",
+            }
+        ids.append(site.send("rentfeed", payload))
+    site.settled(*ids)
+
+
+def test_forty_leads_are_worked_by_keyboard(ana: Reader) -> None:
+    """Work forty leads without a mouse and without loading another page."""
+    night_leads(ana.site, range(1, 41))
+    page = ana.page
+    ana.go("/queue?todo=call")
+    page.locator("#leads .lead").nth(39).wait_for()
+    number = page.locator("#leads .lead").count()
+    page.evaluate("window.isSamePage = true")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    panel = page.locator("#panel [data-panel]")
+    for left in range(number - 1, number - 41, -1):
+        panel.wait_for()
+        shown = panel.get_attribute("data-panel")
+        if left % 2:
+            page.keyboard.press("d")
+            page.keyboard.type("No longer interested")
+            page.keyboard.press("Enter")
+        else:
+            time_field = page.locator("#panel [name=starts_at]")
+            day = time_field.input_value().partition("T")[0]
+            time_field.fill(f"{day}T10:{left:02}")
+            page.keyboard.press("Escape")
+            page.keyboard.press("b")
+        if left:
+            expect(page.locator(f"#panel [data-panel='{shown}']")).to_have_count(0)
+        expect(page.locator("#leads .lead")).to_have_count(left)
+        expect(page.locator("#count-call")).to_have_text(str(left))
+    assert page.evaluate("window.isSamePage")
+    assert not ana.console_messages
+
+
+def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
+    (event_id,) = night_leads(ana.site, range(50, 51))
+    page = ana.page
+    ana.go(f"/leads/{event_id}")
+    page.get_by_label(re.compile("outside tour hours")).first.check()
+    page.get_by_role("button", name="Book tour").click()
+    expect(page.locator(".toast")).to_contain_text("Undo")
+    page.keyboard.press("u")
+    expect(page.locator(".toast")).to_contain_text("Undone. Nothing was sent.")
+    expect(page.get_by_text("The requested time is outside tour hours.").first).to_be_visible()
+    people = [one["person"]["email_1"] for one in ana.site.running.upstream.appointments()]
+    assert "renter50@example.com" not in people
+
+    page.get_by_text("Dismiss", exact=True).click()
+    page.get_by_label(re.compile("Reason")).fill("a test")
+    page.get_by_role("button", name="Dismiss this lead").click()
+    expect(page.get_by_text("Dismissed: a test")).to_be_visible()
+    page.get_by_role("button", name="Bring back").click()
+    expect(page.get_by_text("The requested time is outside tour hours.").first).to_be_visible()
+
+
+def test_money_is_in_dollars(ana: Reader) -> None:
+    (event_id,) = night_leads(ana.site, range(51, 52))
+    page = ana.page
+    ana.go(f"/leads/{event_id}")
+    expect(page.locator("dd", has_text="$1,500").first).to_be_visible()
+    page.get_by_text("Change details").click()
+    assert page.get_by_label("Rent minimum").input_value() == "1,500"
+    page.get_by_label("Rent minimum").fill("$1,650")
+    page.get_by_label("Rent maximum").fill("cheap")
+    page.get_by_label(re.compile("outside tour hours")).first.check()
+    page.get_by_role("button", name="Book tour").click()
+    expect(page.locator(".fault")).to_have_text(re.compile("Enter an amount in dollars"))
+    page.get_by_label("Rent maximum").fill("2200.50")
+    page.get_by_label(re.compile("outside tour hours")).first.check()
+    page.get_by_role("button", name="Book tour").click()
+    expect(page.locator(".toast")).to_contain_text("Booked.")
+    expect(page.locator("dd", has_text="$1,650").first).to_be_visible()
+    expect(page.locator("dd", has_text="$2,200.50").first).to_be_visible()
+
+
+def test_150_unknown_properties_hide_nothing_and_the_soonest_tour_is_first(ana: Reader) -> None:
+    night_leads(ana.site, range(60, 61))
+    unknown_properties(ana.site, range(100, 250))
+    page = ana.page
+    ana.go("/queue")
+    first = page.locator("#leads .lead").first
+    expect(first).to_contain_text("150 leads: property not recognized")
+    expect(first).to_contain_text("zone not known")
+    expect(first.locator(".soon")).to_be_visible()
+    expect(page.locator("#leads")).to_contain_text("Outside tour hours")
+    expect(page.locator("#count-community")).to_have_text("150")
+    first.get_by_role("link").click()
+    expect(page.locator("#leads .lead")).to_have_count(50)
+    expect(page.locator("#leads .lead").first.locator(".soon")).to_be_visible()
+    for _ in range(2):
+        page.get_by_role("link", name="Next page").click()
+    expect(page.locator(".pages")).to_contain_text("50 of 150")
+
+
+def test_a_link_works_through_sign_in_and_an_ended_session_loses_nothing(reader: Reader) -> None:
+    (event_id,) = night_leads(reader.site, range(52, 53))
+    page = reader.page
+    reader.go(f"/leads/{event_id}")
+    reader.submit_sign_in("ana")
+    expect(page).to_have_url(re.compile(f"/leads/{event_id}$"))
+
+    field = page.get_by_label(re.compile("Tour time"))
+    day = field.input_value().partition("T")[0]
+    field.fill(f"{day}T11:15")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Book tour").click()
+    expect(page.get_by_text("You were signed out.")).to_be_visible()
+    reader.submit_sign_in("ana")
+    expect(page).to_have_url(re.compile(f"/leads/{event_id}$"))
+    expect(page.get_by_label(re.compile("Tour time"))).to_have_value(f"{day}T11:15")
+    expect(page.get_by_text("What you typed before is back.")).to_be_visible()
+    page.get_by_role("button", name="Book tour").click()
+    expect(page.locator(".toast")).to_contain_text("Booked.")
+
+
+def test_long_names_and_notes_fit_a_phone(ana: Reader) -> None:
+    payload = portal_lead(53, time="11:55 PM", name=LONG_NAME)
+    payload["comments"] = "We would like to see everything " * 60
+    event_id = ana.site.send("rentfeed", payload)
+    ana.site.settled(event_id)
+    page = ana.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in ("/queue", "/leads", f"/leads/{event_id}"):
+        ana.go(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    # Each label is on one line, so no word is broken.
+    for label in ("First name", "Move in date", "Number of occupants"):
+        box = page.locator("dt", has_text=label).first.bounding_box()
+        assert box is not None
+        assert box["height"] < 45, label
+    phone = page.locator(".contacts a").first
+    assert (phone.get_attribute("href") or "").startswith("tel:+1")
+    box = phone.bounding_box()
+    assert box is not None
+    assert box["y"] < 400
+
+
+def test_the_status_line_turns_red_when_the_worker_stops_and_green_again(ana: Reader) -> None:
+    """The page is not reloaded: it learns within 15 seconds."""
+    page = ana.page
+    ana.go("/leads")
+    status = page.locator("#status")
+    worker = ana.site.running.part("worker")
+    expect(status).not_to_have_class(re.compile("broken"), timeout=20_000)
+    stopped_at = time.monotonic()
+    worker.suspend()
+    try:
+        expect(status).to_have_class(re.compile("broken"), timeout=15_000)
+        assert time.monotonic() - stopped_at <= 15
+        expect(status).to_contain_text("Bookings are not going out")
+    finally:
+        worker.resume()
+    expect(status).not_to_have_class(re.compile("broken"), timeout=15_000)
+
+
+def test_the_list_and_the_panel_are_accessible(browser: Browser, site: Site) -> None:
+    night_leads(site, range(54, 56))
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True)
+    desk = Reader(context.new_page(), site, [])
+    desk.sign_in("ana")
+    desk.go("/queue?todo=call")
+    desk.page.keyboard.press("j")
+    desk.page.keyboard.press("Enter")
+    desk.page.locator("#panel [data-panel]").wait_for()
+    assert serious_faults(desk) == []
+    small = desk.page.evaluate(
+        "[...document.querySelectorAll('button, .button, nav a, input[type=checkbox]')].filter("
+        "e => e.checkVisibility() && e.offsetHeight < 24 && !e.closest('li, label'))"
+        ".map(e => e.outerHTML)"
+    )
+    assert small == []
+    context.close()

@@ -1,0 +1,109 @@
+"""Test how leads that need a person are sorted and folded, and the words for them."""
+
+import datetime as dt
+
+import pytest
+
+from adapter.console.wording import (
+    cents_from_dollars,
+    dollars,
+    fault_text,
+    phone_text,
+    plain,
+    shown_value,
+)
+from adapter.operations.todo import Selection, Todo, counts, entries, todo_of
+from adapter.store import Group, Issue
+
+NOW = 1_000_000.0
+AT = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
+
+
+def issue(code: str = "held_by_mapping", state: str = "held", **changes: object) -> Issue:
+    values = {"kind": "booking", "source": "rentfeed", "is_looked_for": False}
+    values |= {"field": "", "message": "", "value": ""} | changes
+    return Issue(code=code, state=state, **values)  # type: ignore[arg-type]
+
+
+def group(of: Issue, *tours: float | None, first: int = 1) -> Group:
+    ids = range(first, first + len(tours))
+    return Group(
+        issue=of,
+        leads=len(tours),
+        names=(),
+        last_id=ids[-1],
+        soonest_at=None,
+        oldest_at=AT,
+        at=None,
+        ids=list(ids),
+        tours=tours,
+        snoozed=[False] * len(tours),
+        assigned=[None] * len(tours),
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "leads", "todo"),
+    [
+        (issue(field="starts_at", message="is at … in America/Denver"), 1, Todo.CALL),
+        (issue(field="email_1", message="neither"), 40, Todo.CALL),
+        (issue(field="community", message="unknown"), 1, Todo.COMMUNITY),
+        (issue(field="attribution_id", message="unknown"), 1, Todo.ADMIN),
+        (issue("not_found", "unknown"), 1, Todo.KNOCK),
+        (issue("cancellation"), 1, Todo.KNOCK),
+        (issue("refused", "failed"), 1, Todo.CALL),
+        (issue("not_authorized"), 1, Todo.ADMIN),
+        (issue("", kind="event", field="event", message="not JSON"), 1, Todo.ADMIN),
+        # One date may be missing; if several are, the sender has renamed the field.
+        (issue(field="starts_at", message="tour.date is not in the payload"), 1, Todo.CALL),
+        (issue(field="starts_at", message="tour.date is not in the payload"), 12, Todo.ADMIN),
+    ],
+)
+def test_leads_are_sorted_by_what_to_do(of: Issue, leads: int, todo: Todo) -> None:
+    assert todo_of(of, leads) is todo
+
+
+def test_the_soonest_tour_is_first_and_the_same_trouble_is_one_row() -> None:
+    night = group(issue(field="starts_at", message="is at …"), NOW + 500, NOW - 5, None)
+    places = [
+        group(issue(field="community", message="no", value=f'"{n}"'), NOW + 900 - n, first=100 + n)
+        for n in range(150)
+    ]
+    found = entries([night, *places], Selection(), NOW)
+    assert [(row.ids[0], len(row.ids)) for row in found] == [(1, 1), (249, 150), (3, 1), (2, 1)]
+    assert found[1].tour == NOW + 900 - 149
+    numbers = counts([night, *places], Selection(todo=Todo.CALL))
+    assert numbers == {Todo.CALL: 3, Todo.KNOCK: 0, Todo.COMMUNITY: 150, Todo.ADMIN: 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "cents"),
+    [("1500", 150_000), ("$1,500", 150_000), ("1500.5", 150_050), ("0.05", 5), ("cheap", "cheap")],
+)
+def test_amounts_are_typed_in_dollars(text: str, cents: int | str) -> None:
+    assert cents_from_dollars(text) == cents
+    if isinstance(cents, int):
+        assert cents_from_dollars(dollars(cents)) == cents
+
+
+def test_values_are_shown_as_people_read_them() -> None:
+    assert phone_text("+13035550142") == "(303) 555-0142"
+    assert shown_value("rent_minimum_in_cents", 150_000) == "$1,500"
+    assert shown_value("pets", ["small_dog", "cat"]) == "Small dog, Cat"
+    assert shown_value("desired_num_bedrooms", [0, 2]) == "Studio, 2 bedrooms"
+    assert shown_value("move_in_date", "2027-02-01") == "Feb 1, 2027"
+
+
+def test_errors_name_no_command() -> None:
+    told = (
+        "is at 23:45 in America/Denver, but tours start between 07:00 and 21:00. If it is right, "
+    )
+    assert fault_text(f"{told}confirm it (command: --any-hour)") == (
+        "This is 11:45 PM. Tours run 7:00 AM to 9:00 PM. If that is right, check the box below."
+    )
+    assert (
+        fault_text("is missing: set it, for example 2026-03-14T14:30") == "Choose a date and time."
+    )
+    assert plain("booking 5 is unknown. Confirm that (command: --not-in-knock)") == (
+        "It is unknown. Confirm that."
+    )
