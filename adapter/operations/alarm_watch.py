@@ -60,7 +60,7 @@ class Watch:
         self._seen: Problems = {}
 
     def step(self) -> None:
-        """Check the health once, and notify people about changes. Raise StoreUnavailable."""
+        """Check the health, and notify people of changes. Raise StoreUnavailable on failure."""
         now = self._clock()
         try:
             if self._outage is not None:

@@ -36,7 +36,7 @@ class Issue:
 
     @classmethod
     def of(cls, booking: Booking) -> Self:
-        """Return the issue that holds up a booking, with digits masked so that issues can group."""
+        """Return the issue that holds up a booking. Digits are masked to group similar issues."""
         first = booking.reasons[0] if booking.reasons else None
         is_community = first is not None and first.field in ("community", "attribution_id")
         return cls(

@@ -51,7 +51,7 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return, for each row, True if the value at a path is not empty."""
+        """Return a list that says for each row whether the value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 

@@ -238,7 +238,7 @@ class Draft:
         return _fewest_formats(texts)
 
     def _table_lines(self, name: str) -> Iterator[str]:
-        """Yield the line of a field with a table that translates the values in the samples."""
+        """Yield a draft line whose table translates the values found in the samples."""
         values = self._values(name)
         rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
