@@ -178,7 +178,7 @@ def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: st
         empty_database, "UPDATE migrations SET sha256 = 'other' WHERE name = '0001_initial.sql'"
     )
 
-    with pytest.raises(ConfigurationError, match=r"with another 0001_initial\.sql than this"):
+    with pytest.raises(ConfigurationError, match=r"with another 0001_initial\.sql than the one"):
         store.migrate(empty_database)
     with Database(empty_database) as opened, pytest.raises(WrongSchema, match="another 0001"):
         opened.check_schema()
@@ -249,7 +249,7 @@ def test_a_migration_waits_a_limited_time_for_another_and_names_it(
 def test_an_unmigrated_database_is_reported(empty_database: str) -> None:
     with Database(empty_database) as opened:
         assert migrate.FIRST in opened.schema_state().missing
-        with pytest.raises(WrongSchema, match=r"lacks \d+ steps?: run adapter migrate"):
+        with pytest.raises(WrongSchema, match=r"lacks \d+ migrations?: run adapter migrate"):
             opened.check_schema()
 
 
