@@ -28,7 +28,7 @@ from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
-from adapter.models import Attempt, Booking, BookingState, Change, LeadHistory
+from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory
 from adapter.operations import serializers
 from adapter.operations.advice import DECISIONS, Advice, advice_for, label_of
 from adapter.operations.allowed_actions import (
@@ -145,6 +145,19 @@ def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
         one for one in common["views"] if str(one.booking.id) == key or not key.isdigit()
     ] or common["views"]
     return flask.render_template("console/_panel.html", **common, replaced=replaced)
+
+
+@bp.get("/leads/<int:number>/state")
+def lead_state(number: int) -> flask.Response:
+    """Render a booking's state while it is sent. The page is loaded again when that is over."""
+    with services.store.transaction() as tx:
+        booking = tx.bookings.get(number)
+    if booking is None:
+        raise NotFound("There is no such lead.")
+    answer = flask.make_response(flask.render_template("console/_state.html", booking=booking))
+    if booking.state in SETTLED:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
 
 
 def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[str, Any]:
