@@ -36,6 +36,8 @@ MAX_PER_RUN: Final = 10
 LEASE: Final = dt.timedelta(seconds=MAX_PER_RUN * TIMEOUT_SECONDS + 20)
 #: How long a failed request is retried. Then the lead needs review, so that a person can call.
 GIVE_UP_AFTER: Final = dt.timedelta(hours=1)
+#: An event that was received before an outage of the worker is tried this often too.
+MIN_ATTEMPTS: Final = 4
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(seconds=10)
 MAX_PAUSE: Final = dt.timedelta(minutes=10)
@@ -104,7 +106,8 @@ class Fetcher:
         stored = json.loads(event.fetched) if event.fetched else {}
         documents = dict(documents_from(stored))
         attempts, pause = stored.get("attempts", 0) + 1, dt.timedelta()
-        is_last_try |= self._clock() - event.received_at > GIVE_UP_AFTER
+        is_late = self._clock() - event.received_at > GIVE_UP_AFTER
+        is_last_try |= is_late and attempts >= MIN_ATTEMPTS
         for url, reader in list(wanted.items())[:MAX_PER_RUN]:
             found = self._document(source, url, reader)
             if not isinstance(found, _Failure):

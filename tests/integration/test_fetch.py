@@ -186,6 +186,18 @@ def test_after_an_hour_it_goes_to_a_person_and_a_replay_fetches_again(
     assert states == [BookingState.SUPERSEDED, BookingState.PENDING]
 
 
+def test_an_event_from_before_an_outage_is_tried_more_than_once(
+    thin: Harness, api: JsonApi
+) -> None:
+    api.answers = [500, 500]
+    event_id = thin.receive("thin", webhook(7)).event_id
+    thin.clock.advance(2 * 3600)
+    for _ in range(3):
+        map_until(thin, 601)
+
+    assert [one.state for one in thin.story(event_id).bookings] == [BookingState.PENDING]
+
+
 def test_the_document_is_encrypted_and_read_again(
     opened: Database, upstream: SandboxClient, tmp_path: Path, api: JsonApi
 ) -> None:
