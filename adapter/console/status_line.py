@@ -38,7 +38,7 @@ SENTENCES: Final[Mapping[str, str]] = {
 #: Why sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejected our key",
-    "no_clear_answer": "Propexo gives no clear answers",
+    "no_clear_answer": "Propexo does not respond clearly",
     "wrong_path": "Propexo's address is wrong",
     "unreachable": "Propexo cannot be reached",
     "unchecked": "past bookings are being checked first",

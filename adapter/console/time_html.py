@@ -89,13 +89,17 @@ def _element(at: dt.datetime, text: str) -> Markup:
     )
 
 
+def tour_time(at: dt.datetime, timezone: str) -> Markup:
+    """Render a tour's start in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
+    local = at.astimezone(ZoneInfo(timezone))
+    today = services.now().astimezone(local.tzinfo).date()
+    return _element(at, f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}")
+
+
 def tour_html(booking: Booking) -> Markup:
     """Render a tour's start in the community's time zone, or as the sender wrote it."""
     if booking.starts_at is not None and booking.timezone is not None:
-        local = booking.starts_at.astimezone(ZoneInfo(booking.timezone))
-        today = services.now().astimezone(local.tzinfo).date()
-        text = f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
-        return _element(booking.starts_at, text)
+        return tour_time(booking.starts_at, booking.timezone)
     if booking.starts_at is not None:
         return moment(booking.starts_at)
     if (wall := booking.wall_time) is not None:
