@@ -15,7 +15,7 @@ from adapter.app import create_app
 from adapter.exceptions import VerificationError
 from adapter.models import BookingState, WebhookRequest
 from adapter.operations.health import Problem, Verdict, read_facts, verdict_of
-from adapter.server.heartbeat import Heart
+from adapter.server.heartbeat import HEARTBEAT_SECONDS, WRITES_SECONDS, Heart
 from adapter.server.worker import Worker
 from adapter.settings import Settings
 from adapter.store import Database, DatabaseClock
@@ -175,10 +175,11 @@ def test_a_slow_database_is_reported_after_a_minute(
 ) -> None:
     monkeypatch.setattr("adapter.operations.health.SLOW_SECONDS", 0.2)
     heart = Heart(harness.pipeline, "worker")
+    half = round(WRITES_SECONDS / HEARTBEAT_SECONDS / 2)
     heart.beat()
     heart.looked()
     with locked_processes(database):
-        for _ in range(4):
+        for _ in range(half - 2):
             heart.beat()
     heart.beat()
     assert "database_slow" not in problems(harness), "there are too few writes"
@@ -187,7 +188,7 @@ def test_a_slow_database_is_reported_after_a_minute(
             heart.beat()
     heart.beat()
     assert problems(harness)["database_slow"].sentence.startswith("PostgreSQL needs 0.3 s to save")
-    for _ in range(12):
+    for _ in range(2 * half):
         heart.beat()
     assert "database_slow" not in problems(harness)
 

@@ -217,7 +217,7 @@ def test_a_cancellation_is_taken_back_only_by_a_user_who_says_so(player: Player)
     repairs = player.repairs()
     with pytest.raises(NotPossible, match=r"confirm that \(command: --anyway\)$"):
         repairs.release(booking.id, {}, by="ana")
-    with pytest.raises(NotPossible, match="for another person's: release it"):
+    with pytest.raises(NotPossible, match="matched to another person: release it"):
         repairs.release(booking.id, {}, by="ana", is_another_person=True)
 
 
