@@ -444,7 +444,7 @@ class Settings:
         "PORT, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
         "Bearer token for Propexo. If it is `sandbox`, `adapter run` books in its own sandbox. If "
-        "it is unset, `adapter run` does the same, provided that DATABASE_URL is unset and nothing "
+        "it is unset, `adapter run` does so too, as long as DATABASE_URL is unset and nothing "
         "was booked in Knock before.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,

@@ -226,7 +226,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the later cancellations of a request from the same sender with the same key."""
+    """Return the cancellations that came after a request, from its sender and with its key."""
     known = tuple(requests)
     return [
         one

@@ -62,7 +62,7 @@ def _catalog_from(file: Path) -> Catalog:
     "--slowdown-seconds",
     type=click.FloatRange(0, 600),
     default=0.0,
-    help="Delay of responses after 80% of the rate limit is used (Propexo: 2).",
+    help="Seconds to delay each response above 80% of the rate limit. Propexo uses 2.",
 )
 @click.option(
     "--enum",

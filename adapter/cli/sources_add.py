@@ -60,7 +60,7 @@ def _row(entry: Entry) -> list[str]:
     "--without-time",
     type=click.Choice([*CHOICES]),
     help="What happens to leads without a tour time: a guest card in Knock (prospect) or review by "
-    "a person (hold). By default, a terminal asks you.",
+    "a person (hold). Without this option, you are asked in a terminal.",
 )
 @mappings_option
 @as_json

@@ -156,7 +156,7 @@ def _histogram(metric: meter.Metric, samples: Mapping[tuple[str, ...], Samples])
 
 
 def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
-    """Return the cumulative count of each histogram bucket, by upper limit.
+    """Return the cumulative count of each histogram bucket, by upper bound.
 
     Numbers from an earlier version with other limits are in the next larger bucket.
     """

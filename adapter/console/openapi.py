@@ -192,7 +192,7 @@ class LeadHistory(Schema):
 
 
 class Error(Schema):
-    """An error response, with the reason why a request failed."""
+    """An error response, with the reason a request failed."""
 
     error = _text(required=True)
     faults = fields.Dict(keys=fields.String(), metadata=_about("Messages by parameter."))

@@ -122,7 +122,7 @@ def may_release_together(state: str, code: str) -> bool:
 
 
 def can_be_booked_unchanged(issue: Issue) -> bool:
-    """Return False for leads that lack something that they need, so that a release would fail."""
+    """Return False for leads that are missing a required field and cannot be released as is."""
     is_lacking = issue.field in ("community", "attribution_id", "starts_at", "email_1", "phone_1")
     return not (issue.code == "held_by_mapping" and is_lacking) or "…" in issue.message
 

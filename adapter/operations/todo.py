@@ -31,7 +31,7 @@ MANY = 3
 
 
 def todo_of(issue: Issue, leads: int) -> Todo:
-    """Return what to do about leads with this issue, of which there are ``leads``."""
+    """Return what to do about leads with this issue. ``leads`` is their number."""
     if issue.code in _IN_KNOCK or issue.state == "unknown":
         return Todo.KNOCK
     if issue.kind == "event" or issue.code in _FOR_ADMINS or issue.field == "attribution_id":

@@ -88,7 +88,7 @@ def exchange(
 
 
 def failure_text(exc: BaseException, url: str) -> str:
-    """Return the reason why a request failed, and the host, for an error message.
+    """Return the reason a request failed, and the host, for an error message.
 
     The text never contains anything from the request.
     """

@@ -136,7 +136,7 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
-    """Return one reason for each issue that Propexo found, or a general reason if it lists none.
+    """Return one reason for each issue that Propexo found, or a generic reason if it lists none.
 
     The issues are in ``error.details.issues`` or ``error.details.details.issues``.
     """

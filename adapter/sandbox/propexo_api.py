@@ -142,7 +142,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return records whose fields equal the query parameters with these names."""
+    """Return the records that match the query parameters in ``names``."""
     filters = {name: request.args[name] for name in names if name in request.args}
     return [
         record

@@ -60,7 +60,7 @@ def kill(process: "subprocess.Popen[Any]") -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask Linux to send this process SIGTERM when its parent dies. Other systems do nothing."""
+    """Ask Linux to send this process SIGTERM when its parent dies. Do nothing elsewhere."""
     if _prctl is None:
         return
     _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""Compute keyed hashes of dedupe keys, items and people, which cannot be reversed."""
+"""Compute irreversible keyed hashes of dedupe keys, items and people."""
 
 import json
 from collections.abc import Collection, Mapping

@@ -23,7 +23,7 @@ def wait_for_outcome(
     waiter: OutcomeWaiter,
     deadline: float,
 ) -> WebhookOutcome:
-    """Return a webhook's final outcome, or its outcome so far when the deadline has passed.
+    """Return a webhook's final outcome, or its outcome so far if the deadline passes first.
 
     A duplicate whose changes have no effect gets the first webhook's outcome, but not if the source
     is unsigned, because a stranger could then learn what someone else has sent.

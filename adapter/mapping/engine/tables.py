@@ -43,7 +43,7 @@ def key_from_value(value: object) -> str | None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table in a mapping, which translates a sender's words."""
+    """A lookup table that translates a sender's values into the adapter's."""
 
     rows: Mapping[str, Any]
     #: True if the target is a list. Its items are then looked up one by one.
