@@ -36,8 +36,6 @@ MAX_PER_RUN: Final = 10
 LEASE: Final = dt.timedelta(seconds=MAX_PER_RUN * TIMEOUT_SECONDS + 20)
 #: How long a failed request is retried. Then the lead needs review, so that a person can call.
 GIVE_UP_AFTER: Final = dt.timedelta(hours=1)
-#: An event that was received before an outage of the worker is tried this often too.
-MIN_ATTEMPTS: Final = 4
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(seconds=10)
 MAX_PAUSE: Final = dt.timedelta(minutes=10)
@@ -55,6 +53,8 @@ class _Failure:
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
+    #: True if the request was not made, because of our own limit.
+    is_postponed: bool = False
 
 
 class Fetcher:
@@ -103,20 +103,22 @@ class Fetcher:
         *,
         is_last_try: bool,
     ) -> None:
-        stored = json.loads(event.fetched) if event.fetched else {}
+        stored, now = json.loads(event.fetched) if event.fetched else {}, self._clock()
         documents = dict(documents_from(stored))
         attempts, pause = stored.get("attempts", 0) + 1, dt.timedelta()
-        is_late = self._clock() - event.received_at > GIVE_UP_AFTER
-        is_last_try |= is_late and attempts >= MIN_ATTEMPTS
+        # Not since it was received: after an outage of the worker, it is retried too.
+        since = dt.datetime.fromisoformat(stored.get("since", now.isoformat()))
+        is_last_try |= now - since > GIVE_UP_AFTER
         for url, reader in list(wanted.items())[:MAX_PER_RUN]:
             found = self._document(source, url, reader)
             if not isinstance(found, _Failure):
                 documents[url] = found
-            elif is_last_try:
+            elif is_last_try and not found.is_postponed:
                 documents[url] = {PROBLEM: found.reason}
             else:
                 pause = max(pause, found.pause, _pause_after(attempts))
-        fetched = json.dumps({"documents": documents, "attempts": attempts if pause else 0})
+        progress = {"attempts": attempts, "since": since.isoformat()} if pause else {}
+        fetched = json.dumps({"documents": documents, **progress})
         readable = delivery_headers(source.delivery_header)
         due_at = self._clock() + min(pause, MAX_PAUSE)
         with self._store.transaction() as tx:
@@ -130,7 +132,7 @@ class Fetcher:
             if not self._settings.environ.get(name, "").strip():
                 return {PROBLEM: f"{name} is not set"}
         if not self._take(host):
-            return _Failure("too many requests in a minute", BUSY_PAUSE)
+            return _Failure("too many requests in a minute", BUSY_PAUSE, is_postponed=True)
         try:
             if not self._settings.fetch_private:
                 _check_public(host)
