@@ -174,7 +174,8 @@ def _features(payload: Any) -> set[str]:
     paths = {path for path in values if observed.observed.filled(path)}
     targets = ("accept", "tour_type", "test")
     chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
-    return paths | {f"{path}={values[path][0]}" for path in chosen}
+    outcome = "a cancellation" if observed.canceled else "a booking"
+    return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:

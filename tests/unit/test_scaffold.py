@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapter import signatures
+from adapter.cli.new_source import Sample, _most_different
 from adapter.mapping.authoring.redact import redacted
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
@@ -232,6 +233,45 @@ def test_the_tests_of_a_draft_expect_cancellations_and_test_webhooks() -> None:
     assert "payload: a.json\n    expect_some: { last_name: TODO }" in tests
     assert "payload: b.json\n    cancellation: true\n" in tests
     assert "payload: c.json\n    ignored: true\n" in tests
+
+
+@pytest.mark.parametrize(
+    ("booked", "canceled", "line"),
+    [
+        ({"status": "booked"}, {"status": "cancelled"}, 'status: "cancelled"'),
+        ({"appointment_status": "new"}, {"appointment_status": "No Show"}, '"No Show"'),
+        ({"tour": {"state": "ok"}}, {"tour": {"state": "declined"}}, 'tour.state: "declined"'),
+        ({"isCanceled": False}, {"isCanceled": True}, "isCanceled: true"),
+        ({"canceled_at": None}, {"canceled_at": "2026-03-01"}, 'canceled_at: {"empty": false}'),
+    ],
+)
+def test_a_cancellation_is_recognized_by_any_value(
+    booked: dict[str, Any], canceled: dict[str, Any], line: str
+) -> None:
+    same = {"id": "A7", "email": "rosa@example.net", "createdAt": "2026-03-01T10:00:00Z"}
+    samples = [same | booked, same | canceled]
+    text = draft_from_samples("acme", samples).text("a.json", "b.json", payloads=samples)
+    assert line in text.partition("cancellation:\n")[2].partition("\ndedupe")[0]
+    assert "dedupe: id   " in text, "a cancellation has the ID of the booking"
+    tests = text.partition("\ntests:\n")[2]
+    assert "payload: a.json\n    expect_some:" in tests
+    assert "payload: b.json\n    cancellation: true\n" in tests
+    assert len(list(_most_different([Sample(b"", "", "", one) for one in samples]))) == 2
+
+
+def test_an_event_named_cancel_is_a_cancellation() -> None:
+    events = [{"EventType": "Show", "EventDate": "2026-03-01"}, {"EventType": "Other"}]
+    canceled = [*events, {"EventType": "Cancel", "EventDate": "2026-02-28"}]
+    text = mapping_from_sample("acme", "a.json", {"Events": events}, {"Events": canceled})
+    assert 'cancellation:\n  answers.Cancel: {"empty": false}' in text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"cancel_url": "https://example.com/cancel"}, {"message": "No cancel"}, {"canceled": "false"}],
+)
+def test_a_link_or_a_message_does_not_cancel(data: dict[str, Any]) -> None:
+    assert "cancellation:" not in mapping_from_sample("acme", "a.json", data)
 
 
 def test_a_value_that_no_table_covers_is_named() -> None:

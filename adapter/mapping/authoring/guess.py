@@ -10,6 +10,7 @@ from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.local_time import read_absolute_instant
+from adapter.parsing.paths import MISSING
 
 PLACES: Final = "location|form|calendar|agent|assistant|page|branch|vendor|eventtype|schedule"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
@@ -116,6 +117,15 @@ MOST_FALLBACKS: Final = 3
 MOST_NOTES: Final = 10
 SENTENCE: Final = 12
 
+#: Values that say that a tour was canceled, and keys that say so themselves.
+CANCELED: Final = re.compile(r"cancel|delete|decline|no[-_ ]?show", re.IGNORECASE)
+CANCELED_KEY: Final = re.compile(
+    r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
+)
+CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
+#: Longest value, in words, that can say that a tour was canceled.
+MOST_WORDS: Final = 3
+
 Guesses = Mapping[str, Sequence[str]]
 
 
@@ -129,6 +139,56 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
     return _consistent(guesses)
+
+
+def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
+    """Return the paths and values that tell cancellations from bookings.
+
+    A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
+    event's name, which is preferred.
+    """
+    found: dict[str, list[Any]] = {}
+    left = set(range(len(observed.rows)))
+    paths = sorted(observed.values, key=lambda path: path != accept)
+    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
+        rows = _canceled(best, observed) & left
+        if not rows:
+            return found
+        values = [_condition(best, observed.values[best][row]) for row in sorted(rows)]
+        found[best] = [one for n, one in enumerate(values) if one not in values[:n]]
+        left -= rows
+    return found
+
+
+def canceled_rows(observed: Observed) -> set[int]:
+    """Return the numbers of the rows in which any value says that the tour was canceled."""
+    return {row for path in observed.values for row in _canceled(path, observed)}
+
+
+def _canceled(path: str, observed: Observed) -> set[int]:
+    return {n for n, one in enumerate(observed.values[path]) if says_canceled(path, one)}
+
+
+def says_canceled(path: str, value: Any) -> bool:
+    """Return True if a value says that a tour was canceled, judged by its key if necessary."""
+    key, text = key_of(path), str(value).strip()
+    if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
+        return False
+    if CANCELED_KEY.fullmatch(key):
+        return isinstance(value, str | int)
+    if path.startswith("answers.") and CANCELED_ANSWER.fullmatch(key):
+        return True
+    is_word = isinstance(value, str) and len(text) <= 40 and len(text.split()) <= MOST_WORDS
+    is_text = re.fullmatch(NOTES, key) or UNREAD.search(key) or re.search(r"[/@]", text)
+    return is_word and not is_text and CANCELED.search(text) is not None
+
+
+def _condition(path: str, value: Any) -> Any:
+    """Return the value that a condition requires for a value that says that a tour was canceled."""
+    is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
+    is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
+    is_word = CANCELED.search(str(value))
+    return {"empty": False} if is_named and not is_flag and not is_word else value
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
@@ -219,8 +279,11 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     """Return True if a path contains IDs that identify requests and differ in all samples."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
-    is_unique = len({str(value) for value in filled}) == len(observed.rows)
-    if not is_unique or STAFF & {*_words(path)}:
+    # A cancellation has the ID of the booking.
+    booked = set(range(len(observed.rows))) - canceled_rows(observed)
+    of_bookings = [value for n, value in enumerate(observed.values[path]) if n in booked]
+    is_unique = len({str(value) for value in of_bookings}) == len(booked)
+    if not is_unique or len(filled) != len(observed.rows) or STAFF & {*_words(path)}:
         return False
     return _is_request_id(path) or (len(observed.rows) > 1 and _may_be_request_id(path))
 
