@@ -8,7 +8,7 @@ import pytest
 
 from adapter import signatures
 from adapter.cli.new_source import Sample, _most_different
-from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.redact import redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
@@ -349,3 +349,50 @@ def test_answers_and_json_in_text_are_made_up_too() -> None:
     made_up = redacted(json.dumps(data).encode(), data, 0).decode()
     assert not [text for text in ("Rosa", "Vale", "rosa@", "7205550188") if text in made_up]
     assert json.loads(json.loads(made_up)["raw"])["last_name"] == "Okafor"
+
+
+def made_up_sample(data: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the sample that `adapter new` writes, and the fields it says that it replaced."""
+    draft = draft_from_samples("acme", [data])
+    kept = [str(one) for one in draft.communities()]
+    changes = replacements(data, 0, draft.people(), kept)
+    text = redacted(json.dumps(data).encode(), data, 0, draft.people(), kept).decode()
+    return text, replaced_fields(data, changes)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"plain": "Name: Rosa Vale\nPhone Number: 7205550188\nMove in: May 1\nUnit: 4"},
+        {"text": "Hello,\nName: Rosa Vale\n"},
+        {"headers": {"from": "Rosa Vale <x@example.net>"}},
+        {"lead": {"name": {"given": "Rosa", "family": "Vale"}}},
+        {"form_fields": {"Your name": ["Rosa Vale"]}},
+        {"fields": {"Your name": "Rosa Vale", "email": "x@example.net"}},
+        {"lead": {"address": "12 Rosa Vale Street", "monthly_income": "4250"}},
+        {"contact": {"fullName": "Rosa Vale", "mobile": "720-555-0188"}, "note": "I am Rosa"},
+    ],
+)
+def test_whatever_a_draft_reads_about_a_renter_is_made_up(data: dict[str, Any]) -> None:
+    text, fields = made_up_sample(data)
+    assert not [one for one in (*PERSON, "7205550188", "4250") if one in text]
+    assert fields
+
+
+def test_addresses_of_a_community_and_of_a_sender_are_kept() -> None:
+    mail = {
+        "envelope": {"to": "rosa-court@leads.example.org", "from": "rosa@example.net"},
+        "headers": {
+            "message_id": "<rosa.7@mail.example.net>",
+            "from": "Portal <no-reply@example.net>",
+        },
+        "plain": "Name: Rosa Vale\nEmail: rosa@example.net\nPhone: 720-555-0188\n",
+    }
+    text, fields = made_up_sample(mail)
+    assert json.loads(text)["envelope"] == {
+        "to": "rosa-court@leads.example.org",
+        "from": "dana.okafor@example.com",
+    }
+    assert json.loads(text)["headers"] == mail["headers"]
+    assert "Rosa" not in text
+    assert fields == ["envelope.from", "plain"]

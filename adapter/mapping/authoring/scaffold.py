@@ -10,6 +10,7 @@ from typing import Any, Final
 from adapter import signatures
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import (
+    CONTACT,
     cancellations,
     guess_paths,
     key_of,
@@ -85,6 +86,15 @@ class Draft:
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
+
+    def people(self) -> dict[str, list[str]]:
+        """Return what the draft reads about renters in the samples, by field."""
+        fields = CONTACT & self.guesses.keys()
+        values = {
+            name: [one for path in self.guesses[name] for one in self.observed.filled(path)]
+            for name in fields
+        }
+        return {name: [str(one) for one in found] for name, found in sorted(values.items())}
 
     def _outcome(self, payload: Any) -> str:
         """Return what a test of a payload expects, without the appointment itself."""
