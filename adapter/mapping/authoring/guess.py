@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.observe import Observed, read
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.local_time import read_absolute_instant
@@ -85,6 +85,8 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
+#: Words in a path to the business's own number in a chat.
+BUSINESS: Final = frozenset({"context", "display"})
 #: Keys that usually contain the renter's data.
 RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
@@ -125,6 +127,15 @@ CANCELED_KEY: Final = re.compile(
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
 #: Longest value, in words, that can say that a tour was canceled.
 MOST_WORDS: Final = 3
+
+#: Parts of an event's name, such as ``tour.booked``.
+EVENT: Final = re.compile(
+    r"\w[.:/]\w|created|booked|scheduled|submitted|received|updated|completed|ended|added|requested"
+    r"|cancel|delete|decline|report|analyzed|^new|new$",
+    re.IGNORECASE,
+)
+#: Keys beside the type of a question in a form.
+ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers", "title"})
 
 Guesses = Mapping[str, Sequence[str]]
 
@@ -256,6 +267,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
     """Return True if all values at a path are plausible for a field."""
     if target == "dedupe":
         return _identifies(path, filled, observed)
+    if target == "accept" and not _are_events(path, filled, observed):
+        return False
     if target == "name" and any(key.endswith("email") for key in _beside(path, observed)):
         return all(isinstance(value, str) for value in filled)
     is_plausible = _PLAUSIBLE.get(target, _is_simple)
@@ -285,7 +298,16 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     is_unique = len({str(value) for value in of_bookings}) == len(booked)
     if not is_unique or len(filled) != len(observed.rows) or STAFF & {*_words(path)}:
         return False
+    if _is_of_batch(path, observed):
+        return False
     return _is_request_id(path) or (len(observed.rows) > 1 and _may_be_request_id(path))
+
+
+def _is_of_batch(path: str, observed: Observed) -> bool:
+    """Return True for the ID of a list's entry, which identifies the page that sent it."""
+    parent, _, key = path.rpartition(".")
+    is_entry = key == "id" and parent.endswith("entry")
+    return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
 
 
 def _beside(path: str, observed: Observed) -> list[str]:
@@ -295,7 +317,7 @@ def _beside(path: str, observed: Observed) -> list[str]:
 
 
 def _is_staffs(target: str, path: str) -> bool:
-    return target in CONTACT and bool(STAFF & {*_words(path)})
+    return target in CONTACT and bool((STAFF | BUSINESS) & {*_words(path)})
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
@@ -337,6 +359,17 @@ def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
 def _is_event_type(path: str, value: Any) -> bool:
     others = THINGS & {*_words(path)} or RENTER & {*_words_around(path)}
     return isinstance(value, str) and "@" not in path + value and not others
+
+
+def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
+    """Return True if values tell events apart: they differ, or look like the name of an event.
+
+    Otherwise, leads with another value would be ignored because of a single sample.
+    """
+    if ANSWER & {*_beside(path, observed)}:
+        return False
+    texts = {str(value) for value in filled}
+    return len(texts) > 1 or all(EVENT.search(text) for text in texts)
 
 
 def _is_test_flag(_: str, value: Any) -> bool:
@@ -434,7 +467,9 @@ def _id_owner(path: str) -> list[str]:
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
-    return names[-1][:-1] or (names[-2] if len(names) > 1 else [])
+    if names[-1][:-1] or len(names) == 1:
+        return names[-1][:-1]
+    return ["message" if word == "messages" else word for word in names[-2]]
 
 
 def key_of(path: str) -> str:
