@@ -5,6 +5,7 @@ import dataclasses
 import datetime as dt
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.mapping.loader.run_tests import format_reason
+from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
@@ -147,6 +149,9 @@ def _print_test(
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
     click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)
+    if request.fetched:
+        documents = {url: one[DOCUMENT] for url, one in request.fetched.items()}
+        click.echo(textwrap.indent(text_from_data({"fetched": documents}), "  "), nl=False)
     others = collections.Counter(
         item.outcome for item in mapped.items if item.outcome is not mapped.outcome
     )

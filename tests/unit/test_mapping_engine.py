@@ -1317,6 +1317,15 @@ def test_after_a_list_of_several_items_the_next_path_is_tried(
     assert item.appointment.get("notes") == notes
 
 
+def test_two_renters_are_not_only_ids(tmp_path: Path) -> None:
+    lead = LEAD | {"who": [{"name": "Dana Okafor"}]}
+    fields = {"name": "who.name", "email_1": "who.email", "starts_at": "who.at"}
+    source = source_of(tmp_path, lead | {"who": LEAD}, fields)
+    mapped = map_json(source, lead | {"who": [LEAD, LEAD | {"name": "Pat Lee"}]})
+    assert mapped.outcome is Outcome.HELD
+    assert "event" not in reasons(mapped)
+
+
 def test_a_required_value_is_never_replaced_by_the_next_path(tmp_path: Path) -> None:
     lead = LEAD | {"caller": "Dana Okafor"}
     source = source_of(tmp_path, lead, {"name": ["name", "caller"]})
