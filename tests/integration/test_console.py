@@ -1270,6 +1270,16 @@ def test_unknown_communities_are_shown_with_their_leads(ana: Reader) -> None:
     assert "2 leads for <bdi>30999</bdi>" in listed
 
 
+def test_each_lead_of_a_folded_row_shows_its_own_property(ana: Reader) -> None:
+    for number, (code, name) in enumerate([("30999", "Elm Row"), ("30888", "Oak Row")], start=1):
+        one = lead(number)
+        one["listing"] |= {"propertyId": code, "propertyName": name}
+        ana.harness.mapped("rentfeed", one)
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
+    places = re.findall(r'class="where[^"]*"><bdi>([^<]+)', ana.text(f"/queue/more/{key}"))
+    assert sorted(places) == ["Elm Row", "Oak Row"]
+
+
 def test_a_tour_at_night_is_released_only_after_confirmation(
     ana: Reader, upstream: SandboxClient
 ) -> None:
