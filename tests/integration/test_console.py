@@ -1346,6 +1346,26 @@ def test_a_group_is_released_or_discarded_together(
     assert ana.text(f"/queue/{key}").count("<h1>All done here") == 1
 
 
+def test_a_lead_that_was_read_again_is_one_lead(ana: Reader) -> None:
+    number = held(ana.harness)
+    event_id = ana.harness.booking(number).event_id
+    pipeline = ana.harness.pipeline
+    replays = Replays(ana.harness.settings, pipeline.store, pipeline.sources, ana.harness.clock)
+    for _ in range(2):
+        replays.replay(event_id, by="ana", dry_run=False)
+    page = ana.text(f"/leads/{event_id}")
+    assert "requests in one message" not in page
+    assert page.count('class="lead-box"') == 1
+    story = page.partition('class="story"')[2].partition("</ol>")[0]
+    assert "Replaced" not in story
+    assert story.count("The message was received.") == 1
+    assert "ana had it read again." in story
+    for text in ("Dana", str(event_id), str(number)):
+        found = ana.text(f"/leads?q={text}")
+        assert len(set(re.findall(r"/console/leads/([0-9]+)", found)) - {str(number)}) == 1, text
+        assert f"/console/leads/{number}" not in found
+
+
 def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:
     number = held(ana.harness)
     (key,) = ana.group_keys()
