@@ -248,8 +248,9 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return a list with the ID if the text is a number, or an empty list."""
-    return [int(text)] if text.isascii() and text.isdigit() and len(text) < 18 else []
+    """Return a list with the ID if the text is a number such as ``#1061``, or an empty list."""
+    digits = text.removeprefix("#")
+    return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
 
 
 def _is_within(at: dt.datetime, which: Filter) -> bool:
