@@ -11,7 +11,7 @@ import click
 from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.leads import as_json, by_option, clock_of, opened_store
-from adapter.exceptions import UpstreamError
+from adapter.exceptions import NotPossible, UpstreamError
 from adapter.mapping.registry import load
 from adapter.models import Booking
 from adapter.operations.restore import Restore, Survey
@@ -78,6 +78,7 @@ def restored(
         if nothing_lost:
             _accept(restore, by, is_confirmed=yes or dry_run, dry_run=dry_run)
             return
+        _require_terminal(is_needed=not dry_run and not yes)
         since = since or restore.since()
         if not dry_run:
             _wait(clock() - restore.stop(), settle_seconds)
@@ -90,6 +91,15 @@ def restored(
     data = _as_dict(survey, stored) | {"dry_run": dry_run}
     output.show(data, "\n".join(text), as_json=as_json)
     sys.exit(not survey.is_complete)
+
+
+def _require_terminal(*, is_needed: bool) -> None:
+    """Raise NotPossible before the wait rather than after it, if nobody can answer a question."""
+    if is_needed and not sys.stdin.isatty():
+        raise NotPossible(
+            "This command asks before it changes anything, and there is no terminal to ask in. "
+            "Look at the list with --dry-run, then run it with --yes."
+        )
 
 
 def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> None:

@@ -39,7 +39,7 @@ from tests.rows import whole_rejections
 from tests.wait import wait_until
 
 SECRET = "the-secret"
-SECRETS = {"SECRET": SECRET, "VERIFY_TOKEN": "vt-1", "PUBLIC_KEY": public_pem("ed25519")}
+SECRETS = {"SECRET": SECRET, "VERIFY_TOKEN": "vt-1", "PUBLIC_KEY": public_pem("ed25519").strip()}
 PUBLIC_URL = "https://leads.example.com"
 HMAC = {"scheme": "hmac", "header": "X-Signature", "secrets": ["SECRET"]}
 MAPPINGS: dict[str, dict[str, Any]] = {

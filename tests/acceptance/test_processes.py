@@ -378,7 +378,7 @@ def test_the_lock_follows_no_link_and_is_closed_to_others(tmp_path: Path) -> Non
         assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
     lock.parent.chmod(0o777)
-    with pytest.raises(ConfigurationError, match="other users may"), _locked(lock.parent):
+    with pytest.raises(ConfigurationError, match="other users can"), _locked(lock.parent):
         pass
 
 

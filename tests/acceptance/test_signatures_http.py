@@ -19,7 +19,7 @@ from tests.gunicorn_process import (
     target_of,
     write_mappings,
 )
-from tests.presets import NOW, SECRET, delivery, hostile_requests
+from tests.presets import NOW, delivery, hostile_requests, secret_of
 from tests.vectors import VECTORS, files
 
 needs_vectors = pytest.mark.skipif(not VECTORS.is_dir(), reason="../shared/vectors is not there")
@@ -96,10 +96,15 @@ def call(web: GunicornServer, vector: dict[str, Any]) -> HttpResponse:
 @pytest.fixture(scope="module")
 def web(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GunicornServer]:
     """Run web with a source for every vector and preset."""
-    environ: dict[str, Any] = UNLIMITED | {"PRESET_SECRET": SECRET}
-    preset = {"secrets": ["PRESET_SECRET"]}
+    variables = {name: f"SECRET_{number}" for number, name in enumerate(PRESETS)}
+    environ: dict[str, Any] = UNLIMITED | {
+        variable: secret_of(name) for name, variable in variables.items()
+    }
     mappings: dict[str, dict[str, Any]] = {
-        PUBLIC_URL: {f"preset-{name}": {"signature": {"preset": name} | preset} for name in PRESETS}
+        PUBLIC_URL: {
+            f"preset-{name}": {"signature": {"preset": name, "secrets": [variable]}}
+            for name, variable in variables.items()
+        }
     }
     for vector in [*ONCE.values(), *vectors("handshake")]:
         of_url = mappings.setdefault(target_of(vector["url"])[0], {})

@@ -8,6 +8,7 @@ request; everything else stays as it came.
 import datetime as dt
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def application() -> Wsgi:
     request = threading.local()
 
     def clock() -> dt.datetime:
-        return dt.datetime.fromtimestamp(request.now, dt.UTC)
+        return dt.datetime.fromtimestamp(getattr(request, "now", time.time()), dt.UTC)
 
     def app(number: int, url: str) -> Wsgi:
         folder = f"{os.environ['ADAPTER_MAPPINGS_DIR']}/{number}"
