@@ -81,7 +81,7 @@ WITH before AS (
 ), moved AS (
     UPDATE bookings SET
         state = %(to_state)s, reason = %(why)s, due_at = %(due_at)s, updated_at = %(at)s,
-        job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s,
+        job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s, snoozed_until = NULL,
         posted_at = CASE WHEN %(to_state)s = 'sending' THEN %(at)s
             ELSE COALESCE(%(posted_at)s, posted_at) END,
         gone_at = CASE WHEN %(to_state)s IN ('pending', 'booked')
