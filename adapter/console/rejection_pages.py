@@ -39,8 +39,8 @@ CAUSES: Final = {
         "The sender may not have the secret yet, or somebody else called this address.",
     ),
     "signature_mismatch": (
-        "Signed with a secret we don't have",
-        "Was the secret rotated? Compare it with the sender's.",
+        "The sender's secret does not match ours",
+        "The sender may have changed it. Ask your admin to compare the two.",
     ),
     "timestamp_outside_tolerance": (
         "Signed too long ago",

@@ -53,7 +53,7 @@ def test_a_rejected_message_is_found_read_and_accepted(
     number, other = rejected(harness), rejected(harness, leadId="RF-2", contact={"name": "Mia Lee"})
     ana = visit()
     page = ana.page("/rejections")
-    assert "Signed with a secret we don't have" in page
+    assert "The sender's secret does not match ours" in page
     assert "Okafor" not in page
     assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
     assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")
@@ -61,7 +61,7 @@ def test_a_rejected_message_is_found_read_and_accepted(
 
     page = ana.page(f"/rejections/{number}")
     assert "Dana Okafor" in page
-    assert "Was the secret rotated?" in page
+    assert "The sender may have changed it." in page
     assert "It would pass now." in page
     assert actions(harness)[0] == "looked_at_rejected"
 

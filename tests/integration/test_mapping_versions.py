@@ -1,6 +1,7 @@
 """Test putting mappings in place from the console, with real PostgreSQL."""
 
 import html
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -121,6 +122,8 @@ def test_a_field_that_only_the_chosen_message_has_offers_to_save_it_as_a_sample(
     [other] = harness.mapped("rentfeed", tour(leadId="RF-9"))
     ana = visit()
     offer = "A new field needs a sample."
+    page = ana.page(f"/try?source=rentfeed&event={held.event_id}")
+    assert re.search(rf"#{held.event_id}, [^<]+, read</option>", page)
     form = {"source": "rentfeed", "mapping": WITH_DAY}
     for path in ("/try/check", "/try/result"):
         page = html.unescape(ana.post(path, event=str(held.event_id), **form).text)

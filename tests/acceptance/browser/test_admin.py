@@ -102,7 +102,10 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
-    page.get_by_role("button", name="Roll back to the file").click()
+    confirm = page.get_by_role("button", name="Yes, roll back")
+    expect(confirm).to_be_hidden()
+    page.get_by_text("Roll back to the file", exact=True).click()
+    confirm.click()
     expect(page.locator("#toasts")).to_contain_text("Rolled back to the file")
     expect(page.get_by_text("The file is in use.")).to_be_visible()
     wait_until(lambda: not is_read(ana.site, renamed), "the worker uses the file", 20)
@@ -155,7 +158,7 @@ def test_a_rejected_message_is_read_and_rechecked(ana: Reader) -> None:
     page.get_by_role("button", name="Find").click()
     page.get_by_role("link", name=re.compile("Open")).click()
     expect(page.locator("pre")).to_contain_text("Wei Mitchell")
-    expect(page.get_by_text("Was the secret rotated?")).to_be_visible()
+    expect(page.get_by_text("The sender may have changed it.")).to_be_visible()
     ana.go("/rejections")
     page.get_by_role("button", name=re.compile("Recheck all")).first.click()
     expect(page.get_by_text("None would pass with the current secrets")).to_be_visible()
