@@ -179,6 +179,9 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
 }
 
 
+#: The reason code of bookings that were replaced when their event was mapped again.
+REPLAYED = "replayed"
+
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
@@ -376,6 +379,11 @@ class LeadHistory:
     others: Mapping[int, Booking]
     #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]
+
+    @property
+    def current(self) -> tuple[Booking, ...]:
+        """The bookings without those that were replaced when the event was mapped again."""
+        return tuple(booking for booking in self.bookings if booking.reason != REPLAYED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -70,6 +70,7 @@ class Harness:
             self.clock,
             pause=self.clock.advance,
         )
+        self.pipeline.mapper.fetcher.is_in_background = False
 
     def receive(self, name: str, payload: Any, *, query: str = "", **headers: str) -> Receipt:
         source = self.pipeline.sources[name]

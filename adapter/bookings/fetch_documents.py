@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from adapter.exceptions import PayloadError
+from adapter.exceptions import PayloadError, StoreUnavailable
 from adapter.mapping.engine.fetched import DOCUMENT, PROBLEM, FetchReader, documents_from
 from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState
@@ -36,11 +36,13 @@ MAX_PER_RUN: Final = 10
 LEASE: Final = dt.timedelta(seconds=MAX_PER_RUN * TIMEOUT_SECONDS + 20)
 #: How long a failed request is retried. Then the lead needs review, so that a person can call.
 GIVE_UP_AFTER: Final = dt.timedelta(hours=1)
-#: An event that was received before an outage of the worker is tried this often too.
-MIN_ATTEMPTS: Final = 4
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(seconds=10)
 MAX_PAUSE: Final = dt.timedelta(minutes=10)
+#: Maximum number of sources whose documents are fetched at the same time.
+MAX_THREADS: Final = 4
+#: Maximum size of an event's documents together, in characters of JSON.
+MAX_CHARACTERS: Final = 1024 * 1024
 #: Maximum number of requests to one host per minute and process.
 MAX_PER_MINUTE: Final = 60
 #: Pause of an event while another one is being fetched, or while the limit is reached.
@@ -55,6 +57,8 @@ class _Failure:
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
+    #: True if the request was not made, because of our own limit.
+    is_postponed: bool = False
 
 
 class Fetcher:
@@ -64,8 +68,47 @@ class Fetcher:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._busy = threading.Lock()
+        #: False in tests, which wait for the documents.
+        self.is_in_background = True
+        self._lock = threading.Lock()
+        #: The sources whose documents are being fetched, each by one thread.
+        self._running: set[str] = set()
+        #: When to try a source again after a failure, so that its other events do not wait for it.
+        self._blocked_until: dict[str, dt.datetime] = {}
         self._recent: dict[str, collections.deque[dt.datetime]] = {}
+
+    def start(self, source: Source, event: Event, wanted: Mapping[str, FetchReader]) -> None:
+        """Fetch what an event needs in a thread of its own, so that mapping does not wait.
+
+        If a document of this source is being fetched, or could not be fetched a moment ago, the
+        event waits. The process may end at any time, because the event is due again after
+        :data:`LEASE`.
+        """
+        now = self._clock()
+        blocked_until = self._blocked_until.get(source.name, now)
+        with self._lock:
+            is_free = blocked_until <= now and self._has_slot(source.name)
+            if is_free:
+                self._running.add(source.name)
+        if not is_free:
+            self._postpone(event, max(blocked_until, now + BUSY_PAUSE))
+        elif self.is_in_background:
+            arguments = (source, event, wanted)
+            threading.Thread(target=self._run_alone, args=arguments, daemon=True).start()
+        else:
+            self._run_alone(source, event, wanted)
+
+    def _has_slot(self, name: str) -> bool:
+        return name not in self._running and len(self._running) < MAX_THREADS
+
+    def _run_alone(self, source: Source, event: Event, wanted: Mapping[str, FetchReader]) -> None:
+        try:
+            self.run(source, event, wanted)
+        except StoreUnavailable:
+            log.warning("run_postponed", extra={"task": "fetch"})
+        finally:
+            with self._lock:
+                self._running.discard(source.name)
 
     def run(
         self,
@@ -82,45 +125,32 @@ class Fetcher:
         :meth:`~adapter.mapping.source.Source.to_fetch`. Never raise, except
         :class:`StoreUnavailable`.
         """
-        if not self._busy.acquire(blocking=False):
-            self._postpone(event)
-            return
-        try:
-            self._run(source, event, wanted, states, is_last_try=is_last_try)
-        finally:
-            self._busy.release()
-
-    def _postpone(self, event: Event) -> None:
-        with self._store.statement() as tx:
-            tx.events.postpone(event.id, self._clock() + BUSY_PAUSE)
-
-    def _run(
-        self,
-        source: Source,
-        event: Event,
-        wanted: Mapping[str, FetchReader],
-        states: tuple[EventState, ...],
-        *,
-        is_last_try: bool,
-    ) -> None:
-        stored = json.loads(event.fetched) if event.fetched else {}
+        stored, now = json.loads(event.fetched) if event.fetched else {}, self._clock()
         documents = dict(documents_from(stored))
         attempts, pause = stored.get("attempts", 0) + 1, dt.timedelta()
-        is_late = self._clock() - event.received_at > GIVE_UP_AFTER
-        is_last_try |= is_late and attempts >= MIN_ATTEMPTS
+        # Not since it was received: after an outage of the worker, it is retried too.
+        since = dt.datetime.fromisoformat(stored.get("since", now.isoformat()))
+        is_last_try |= now - since > GIVE_UP_AFTER
         for url, reader in list(wanted.items())[:MAX_PER_RUN]:
             found = self._document(source, url, reader)
             if not isinstance(found, _Failure):
-                documents[url] = found
-            elif is_last_try:
+                documents[url] = _limited(found, documents)
+            elif is_last_try and not found.is_postponed:
                 documents[url] = {PROBLEM: found.reason}
             else:
                 pause = max(pause, found.pause, _pause_after(attempts))
-        fetched = json.dumps({"documents": documents, "attempts": attempts if pause else 0})
+                self._blocked_until[source.name] = now + max(found.pause, FIRST_PAUSE)
+                break  # the host does not work, so do not wait for it again
+        progress = {"attempts": attempts, "since": since.isoformat()} if pause else {}
+        fetched = json.dumps({"documents": documents, **progress})
         readable = delivery_headers(source.delivery_header)
         due_at = self._clock() + min(pause, MAX_PAUSE)
         with self._store.transaction() as tx:
             tx.events.store_fetched(event.id, fetched, due_at, readable=readable, states=states)
+
+    def _postpone(self, event: Event, until: dt.datetime) -> None:
+        with self._store.statement() as tx:
+            tx.events.postpone(event.id, until)
 
     def _document(
         self, source: Source, url: str, reader: FetchReader
@@ -130,7 +160,7 @@ class Fetcher:
             if not self._settings.environ.get(name, "").strip():
                 return {PROBLEM: f"{name} is not set"}
         if not self._take(host):
-            return _Failure("too many requests in a minute", BUSY_PAUSE)
+            return _Failure("too many requests in a minute", BUSY_PAUSE, is_postponed=True)
         try:
             if not self._settings.fetch_private:
                 _check_public(host)
@@ -172,6 +202,12 @@ class Fetcher:
             text = base64.b64encode(":".join(values).encode()).decode()
             return {"Authorization": f"Basic {text}"}
         return {}
+
+
+def _limited(found: Mapping[str, Any], documents: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document, or the problem that it would make the event too large."""
+    size = sum(len(json.dumps(one)) for one in (found, *documents.values()))
+    return found if size <= MAX_CHARACTERS else {PROBLEM: "the documents are too large"}
 
 
 def _check_public(host: str) -> None:

@@ -92,7 +92,7 @@ class Mapper:
             self._hold(event.id, "mapping failed unexpectedly; see the log")
         if event is not None and wanted:
             with tracing.step("fetch", self.store.hash_key(), event.id):
-                self.fetcher.run(self.sources[event.source], event, wanted)
+                self.fetcher.start(self.sources[event.source], event, wanted)
         return has_more
 
     def map(self, tx: Transaction, event: Event) -> Mapping[str, FetchReader]:

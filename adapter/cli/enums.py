@@ -1,7 +1,6 @@
 """Define ``adapter enums``, which prints settings with Propexo's spelling of enum values."""
 
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from adapter.cli.help import examples
 from adapter.cli.leads import as_json
 from adapter.cli.mappings import read_file
 from adapter.exceptions import ConfigurationError
-from adapter.mapping.authoring.enum_page import VARIABLES, Enum, enums_in
+from adapter.mapping.authoring.enum_page import VARIABLES, Enum, enums_in, mistake_in
 from adapter.propexo.documentation import read_page
 
 
@@ -34,14 +33,21 @@ def pull(place: str, as_json: bool) -> None:
     FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. Check each line: a word that
     looks similar may mean something else. Without these settings, the values go into the notes.
     """
-    found = enums_in(_text(place))
+    text = _text(place)
+    found = enums_in(text)
     output.show({"enums": found}, "\n".join(_lines(found)), as_json=as_json)
-    if not found:
-        names = ", ".join(VARIABLES)
-        output.fail(
-            f"{place} lists no values of {names}; use the page of the request that has them"
-        )
-    sys.exit(len(found) < len(VARIABLES))
+    listed = {one.variable for one in found}
+    if missing := [field for field, variable in VARIABLES.items() if variable not in listed]:
+        output.fail(_missing(place, text, missing))
+
+
+def _missing(place: str, text: str, fields: Sequence[str]) -> str:
+    """Return the message for fields whose values a page or file does not list."""
+    if place.endswith((".yaml", ".yml", ".json")) and (mistake := mistake_in(text)):
+        return f"{place} is not YAML or JSON: {mistake}"
+    return (
+        f"{place} lists no values of {', '.join(fields)}; use the page of the request that has them"
+    )
 
 
 def _text(place: str) -> str:

@@ -37,8 +37,9 @@ def opened_store(settings: Settings) -> Iterator[Database]:
             server = EmbeddedServer(settings.data_dir)
             if not server.folder.exists():
                 raise ConfigurationError(
-                    f"there is no database yet in {server.folder}: name your settings with "
-                    "`adapter --env-file FILE`, or set DATABASE_URL or ADAPTER_DATA_DIR"
+                    f"there is no database yet in {server.folder}: `adapter run` creates it. If "
+                    "yours is elsewhere, name its settings with `adapter --env-file FILE`, or set "
+                    "DATABASE_URL or ADAPTER_DATA_DIR"
                 )
             url = stack.enter_context(server.running())
         check_reachable(url)

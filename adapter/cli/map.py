@@ -1,8 +1,11 @@
 """Define ``adapter map``, which shows the result of mapping a webhook's body."""
 
+import collections
+import dataclasses
 import datetime as dt
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +15,22 @@ import click
 from adapter.cli import output
 from adapter.cli.help import examples
 from adapter.cli.mappings import STDIN, mappings_option, read_file, source_named
+from adapter.exceptions import PayloadError
 from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
+from adapter.mapping.engine.fetched import DOCUMENT
 from adapter.mapping.loader.run_tests import format_reason
+from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import Reason, WebhookRequest
 from adapter.operations.serializers import dump
+from adapter.parsing import body
 from adapter.settings import settings_from
 
 NO_KEY = "(no dedupe key: only an identical body counts as a repeat)"
+TODO = "TODO"
 #: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",
@@ -35,6 +43,7 @@ REASON_TITLES = {
     epilog=examples(
         "adapter map rentfeed mappings/samples/rentfeed-tour.json",
         "adapter map rentfeed lead.json --as-test   # a test to paste into the mapping",
+        "adapter map acuity tour.json --fetched https://api.example.com/tours/7=document.json",
         "curl -s https://example.com/lead.json | adapter map rentfeed -",
     )
 )
@@ -45,6 +54,12 @@ REASON_TITLES = {
     "--content-type", help="Content type of the body. By default, it depends on the file extension."
 )
 @click.option("--now", help="Time at which the webhook was received (ISO 8601). Default: now.")
+@click.option(
+    "--fetched",
+    multiple=True,
+    metavar="URL=FILE",
+    help="Document for a URL under `fetch:` in the mapping, as a JSON file. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
 def map(
@@ -53,6 +68,7 @@ def map(
     folder: Path | None,
     content_type: str | None,
     now: str | None,
+    fetched: tuple[str, ...],
     as_json: bool,
     as_test: bool,
 ) -> None:
@@ -60,17 +76,22 @@ def map(
 
     SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
     The command does not use the network or the database, and works even if the mapping's tests
-    fail. The exit code is 0 only if an appointment would be booked or a guest card created.
+    fail. If the worker would fetch a document first, the command prints its URL: save the document
+    and name it with --fetched. The exit code is 0 only if an appointment would be booked or a guest
+    card created.
     """
     at = _instant(now) if now else None
     source = source_named(name, folder)
-    request = _request_from_file(source, file, content_type)
+    request = dataclasses.replace(
+        _request_from_file(source, file, content_type), fetched=_documents(fetched)
+    )
     if as_test:
         mapped = _print_test(source, file, request, at, content_type)
     else:
         mapped = source.map(request, now=at or dt.datetime.now(dt.UTC))
         text = "\n".join(mapped_as_text(source.name, mapped))
         output.show(mapped_as_dict(mapped), text, as_json=as_json)
+    _print_urls(source, request, mapped)
     _warn(source)
     sys.exit(0 if mapped.outcome in SENT_OUTCOMES else 1)
 
@@ -92,6 +113,30 @@ def _request_from_file(source: Source, file: Path, content_type: str | None) -> 
     return WebhookRequest.from_body(body, content_type=content_type)
 
 
+def _documents(given: Iterable[str]) -> dict[str, Any]:
+    """Read the documents of ``--fetched``, by URL."""
+    documents = {}
+    for text in given:
+        url, _, name = text.rpartition("=")
+        if not url or not name:
+            raise click.BadParameter(f"{text}: must be URL=FILE", param_hint="--fetched")
+        try:
+            documents[url] = {DOCUMENT: body.parse(read_file(Path(name)), "", kind="json")}
+        except PayloadError as exc:
+            raise click.BadParameter(f"{name}: {exc}", param_hint="--fetched") from None
+    return documents
+
+
+def _print_urls(source: Source, request: WebhookRequest, mapped: Mapped) -> None:
+    """Print the URLs that the worker would fetch before it books the webhook."""
+    wanted = source.to_fetch(request, mapped)
+    for url in wanted:
+        click.echo(f"would fetch {url}: save its document, and add --fetched URL=FILE", err=True)
+    for url in request.fetched if wanted else ():
+        if url not in wanted:
+            click.echo(f"given with --fetched: {url}", err=True)
+
+
 def _print_test(
     source: Source,
     file: Path,
@@ -104,6 +149,15 @@ def _print_test(
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)
     click.echo(entry_from_mapped(payload, mapped, now=at, content_type=content_type), nl=False)
+    if request.fetched:
+        documents = {url: one[DOCUMENT] for url, one in request.fetched.items()}
+        click.echo(textwrap.indent(text_from_data({"fetched": documents}), "  "), nl=False)
+    others = collections.Counter(
+        item.outcome for item in mapped.items if item.outcome is not mapped.outcome
+    )
+    if others:
+        left = ", ".join(f"{count} {outcome}" for outcome, count in others.items())
+        click.echo(f"this test does not check the other items of the webhook: {left}", err=True)
     return mapped
 
 
@@ -124,7 +178,9 @@ def mapped_as_dict(mapped: Mapped) -> dict[str, Any]:
 
 def mapped_as_text(name: str, mapped: Mapped) -> Iterator[str]:
     """Yield the result of a mapping as lines of text."""
-    yield f"{name} {mapped.dedupe_key or NO_KEY}: {mapped.outcome}"
+    # An ignored webhook never has a key.
+    no_key = "" if mapped.outcome is Outcome.IGNORED else f" {NO_KEY}"
+    yield f"{name}{f' {mapped.dedupe_key}' if mapped.dedupe_key else no_key}: {mapped.outcome}"
     yield from _reason_lines(REASON_TITLES.get(mapped.outcome, "because:"), mapped.reasons)
     for number, item in enumerate(mapped.items):
         if len(mapped.items) > 1:
@@ -148,10 +204,12 @@ def _item_lines(item: Item) -> Iterator[str]:
 
 
 def _reason_lines(title: str, reasons: Iterable[Reason]) -> Iterator[str]:
-    lines = [_reason_line(reason) for reason in reasons]
+    lines = dict.fromkeys(_reason_line(reason) for reason in reasons)
     yield from [f"  {title}", *lines] if lines else []
 
 
 def _reason_line(reason: Reason) -> str:
     location = f" ({reason.at})" if reason.at else ""
-    return f"    {reason.field}{location} {format_reason(reason)}"
+    is_todo = (reason.path or "").startswith(TODO)
+    text = f"this line of the mapping is still {TODO}" if is_todo else format_reason(reason)
+    return f"    {reason.field}{location} {text}"

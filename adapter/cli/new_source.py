@@ -12,7 +12,7 @@ from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
 from adapter.mapping.authoring.observe import quoted, with_query
-from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.redact import redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader.loader import NAME
@@ -90,13 +90,13 @@ def new(
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
     draft = draft_from_samples(name, [sample.payload for sample in samples])
     kept = list(_most_different(samples))
-    written = _write_samples(folder / "samples", name, kept)
+    written = _write_samples(folder / "samples", draft, kept)
     names = [f"samples/{one.name}" for one in written]
     payloads = [sample.payload for sample in kept]
     text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
     file.write_text(text, encoding="utf-8")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
-    click.echo("\n".join(_next_steps(draft, folder, file)))
+    click.echo("\n".join([*_replaced_lines(draft, kept), *_next_steps(draft, folder, file)]))
 
 
 def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
@@ -138,13 +138,14 @@ def _suffix(content_type: str) -> str:
     return suffixes.get(kind, ".json")
 
 
-def _write_samples(folder: Path, name: str, samples: Sequence[Sample]) -> list[Path]:
+def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> list[Path]:
     """Write the most diverse samples to new files, with made-up people instead of renters."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for number, sample in enumerate(samples):
-        file = _free_file(folder, name, sample.suffix)
-        file.write_bytes(redacted(sample.body, sample.payload, number))
+        file = _free_file(folder, draft.name, sample.suffix)
+        kept = [str(one) for one in draft.communities()]
+        file.write_bytes(redacted(sample.body, sample.payload, number, draft.people(), kept))
         written.append(file)
     return written
 
@@ -174,7 +175,19 @@ def _features(payload: Any) -> set[str]:
     paths = {path for path in values if observed.observed.filled(path)}
     targets = ("accept", "tour_type", "test")
     chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
-    return paths | {f"{path}={values[path][0]}" for path in chosen}
+    outcome = "a cancellation" if observed.canceled else "a booking"
+    return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
+
+
+def _replaced_lines(draft: Draft, samples: Sequence[Sample]) -> Iterator[str]:
+    """Yield a line that lists the fields in which people or secrets were replaced."""
+    kept = [str(one) for one in draft.communities()]
+    paths: dict[str, None] = {}
+    for number, sample in enumerate(samples):
+        changes = replacements(sample.payload, number, draft.people(), kept)
+        paths |= dict.fromkeys(replaced_fields(sample.payload, changes))
+    if paths:
+        yield f"Replaced in the samples: {', '.join(paths)}"
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Define ``adapter sources add`` and ``gallery``, which install mappings from the gallery."""
 
+import difflib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,19 +15,21 @@ from adapter.cli.help import examples
 from adapter.cli.leads import as_json
 from adapter.cli.mappings import mappings_option
 from adapter.cli.sources import source_url
+from adapter.exceptions import ConfigurationError
 from adapter.mapping.authoring.install import community_text, install_mapping
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import WithoutTime
 from adapter.mapping.gallery import Entry, entries, gallery_folder
 from adapter.mapping.loader.loader import NAME
-from adapter.mapping.registry import load_one
+from adapter.mapping.registry import load_one, names_in
 from adapter.mapping.source import Source
 from adapter.settings import Settings, settings_from
 from adapter.signatures.handshakes import handshake_from
 
 #: What happens to leads without a tour time.
 CHOICES: Final = {
-    "prospect": "each becomes a guest card in Knock. To hold them, use --without-time hold.",
+    "prospect": "each becomes a guest card in Knock. To hold them, delete {mapping} and repeat the "
+    "command with --without-time hold.",
     "hold": "each is held until a person has reviewed it.",
 }
 COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "what")
@@ -75,8 +78,8 @@ def add(
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
-    name = _checked_name(name or sender)
-    template = load_one(gallery_folder(folder), sender, settings.policy)
+    template = load_one(gallery_folder(folder), _checked_sender(folder, sender), settings.policy)
+    name = _checked_name(name or template.name)
     mapping = folder / f"{name}.yaml"
     choice = _choice(template, without_time, asks=not as_json)
     *beside, _ = install_mapping(template, mapping, holds_leads=choice == "hold")
@@ -99,21 +102,32 @@ def _makes_cards(template: Source) -> bool:
 
 
 def _choice(template: Source, given: str | None, *, asks: bool) -> str | None:
-    """Return what to do with leads without a tour time, or None if they are always held.
+    """Return what to do with leads without a tour time, or None if there is no choice.
 
     Ask if a person is at the terminal.
     """
     if not _makes_cards(template):
-        if given is not None:
+        if given == "prospect":
             message = "this sender's leads without a tour time are held"
             raise click.BadParameter(message, param_hint="--without-time")
-        return None
+        return given
     if given is None and asks and sys.stdin.isatty():
         click.echo("Some leads have no tour time. Choose what happens to them:")
         click.echo("  prospect: a guest card in Knock, so that an agent can follow up")
         click.echo("  hold: a person reviews each, and can set a time")
         given = click.prompt("Leads without a time", type=click.Choice([*CHOICES]))
     return given or "prospect"
+
+
+def _checked_sender(folder: Path, sender: str) -> str:
+    """Return a sender's name in the gallery. Raise ConfigurationError if there is none."""
+    names = names_in(gallery_folder(folder))
+    if (name := sender.strip().lower()) in names:
+        return name
+    near = difflib.get_close_matches(name[:60], names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    all_senders = "`adapter sources gallery` lists all senders"
+    raise ConfigurationError(f"the gallery has no {sender[:60]!r}; {hint}{all_senders}")
 
 
 def _checked_name(name: str) -> str:
@@ -151,7 +165,7 @@ def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:
     yield f"Compare {result['mapping']} with one of your real requests: adapter map {name} FILE"
     yield f"Check it: adapter check {name}"
     if result["without_time"] is not None:
-        yield f"Leads without a tour time: {CHOICES[result['without_time']]}"
+        yield f"Leads without a tour time: {CHOICES[result['without_time']].format_map(result)}"
     if result["variables"]:
         variables = ", ".join(result["variables"])
         yield f"Set {variables} in the environment, then restart web and worker."

@@ -12,6 +12,7 @@ import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
+from adapter.console.form_input import row_id_from
 from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
 from adapter.models import AddedCommunity, Alias, Event
@@ -30,6 +31,8 @@ from adapter.store import Transaction, UnknownCommunity
 #: Maximum numbers of properties and of communities on a page.
 MOST_PROPERTIES: Final = 30
 MOST_COMMUNITIES: Final = 60
+#: Maximum number of leads already in Knock to list after an assignment is taken back.
+MOST_SENT: Final = 50
 #: The time zones of the United States, by the name that people use.
 ZONES: Final = {
     "America/New_York": "Eastern",
@@ -95,6 +98,8 @@ def communities() -> str:
         unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
         events = {one.event_id: _event(tx, one.event_id) for one in shown}
+        numbers = map(row_id_from, flask.request.args.getlist("sent")[:MOST_SENT])
+        sent = [tx.bookings.get(number) for number in numbers if number is not None]
     live = services.pipeline.live
     return flask.render_template(
         "console/communities.html",
@@ -102,6 +107,7 @@ def communities() -> str:
             _unrecognized(one, event) for one in shown for event in [events.get(one.event_id)]
         ],
         more=len(unknown) - len(shown),
+        sent=[one for one in sent if one is not None],
         assigned=[(alias, live.status_of(alias)) for alias in reversed(live.overrides.aliases)],
         yaml=yaml_of(live.overrides.aliases),
         known=sorted(_communities().values(), key=lambda one: one.title),
@@ -213,6 +219,7 @@ def assigned_community() -> str:
         alias=alias,
         left_value=left,
         undo_seconds=UNDO_SECONDS,
+        may_undo=services.now().timestamp() < (row_id_from(args.get("until")) or 0),
         **{name: int(text) if text.isdigit() else 0 for name, text in counts.items()},
     )
 
@@ -224,11 +231,8 @@ def undo_assignment() -> Any:
     taken = aliases().remove(form.get("source", ""), form.get("key", ""))
     leads = "1 lead waits" if taken.leads == 1 else f"{taken.leads} leads wait"
     flask.flash(f"Taken back. {leads} for a community again.", "good")
-    if taken.sent:
-        numbers = ", ".join(f"#{booking.id}" for booking in taken.sent[:20])
-        count = "1 lead was" if len(taken.sent) == 1 else f"{len(taken.sent)} leads were"
-        flask.flash(f"{count} already sent to Knock. Check: {numbers}", "warn")
-    return flask.redirect(flask.url_for("console.communities"))
+    sent = [booking.id for booking in taken.sent[:MOST_SENT]]
+    return flask.redirect(flask.url_for("console.communities", sent=sent))
 
 
 @bp.get("/communities/new")
@@ -278,8 +282,14 @@ def add_community() -> Any:
 
 
 def _to_assigned(source: str, key: str, *, changed: int, left: int) -> Any:
+    until = int(services.now().timestamp()) + UNDO_SECONDS
     target = flask.url_for(
-        "console.assigned_community", source=source, key=key, changed=changed, left=left
+        "console.assigned_community",
+        source=source,
+        key=key,
+        changed=changed,
+        left=left,
+        until=until,
     )
     return flask.redirect(target)
 

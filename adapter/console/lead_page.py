@@ -261,7 +261,7 @@ def _booking_views(
     source: Source | None, story: LeadHistory, refused: RefusedForm | None
 ) -> Iterator[BookingView]:
     mapped = MappedAgain.of(source, story) if story.bookings else None
-    for booking in story.bookings:
+    for booking in story.current:
         is_refused = refused is not None and refused.booking_id == booking.id
         yield _booking_view(booking, story, mapped, refused if is_refused else None)
 

@@ -11,11 +11,15 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
+from adapter.exceptions import KeyMissing
 from adapter.models import Booking, Event
+from adapter.operations.aliases import names_in
 from adapter.operations.todo import Entry, Selection, Todo, counts, entries
-from adapter.store import MOST_COUNTED, Group
+from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
+#: Maximum number of messages to read for the names of properties that are not recognized.
+MOST_PLACES: Final = 12
 #: What to do about a lead, in the words of the tabs, and what it says when nothing is left.
 TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
@@ -33,6 +37,8 @@ class Row:
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
+    #: The property as the source names it, if it is not recognized, or "".
+    place: str = ""
 
     @property
     def is_fold(self) -> bool:
@@ -94,8 +100,21 @@ def fold(key: str) -> str:
     found = next((row for row in _rows_of(which) if row.key == key), None)
     if found is None:
         return _list_page(which, [], fold=key)
-    rows = [dataclasses.replace(found, ids=[number], key=str(number)) for number in found.ids]
-    return _list_page(which, rows, fold=key, of=found)
+    return _list_page(which, _unfolded(found), fold=key, of=found)
+
+
+def _unfolded(row: Entry) -> list[Entry]:
+    """Return a row for each lead of a folded row, with the lead's own issue and tour."""
+    own = {
+        number: (group.issue, tour)
+        for group in review_groups()
+        for number, tour in zip(group.ids, group.tours, strict=True)
+    }
+    rows = [(number, *own.get(number, (row.issue, None))) for number in row.ids]
+    return [
+        dataclasses.replace(row, ids=[number], key=str(number), issue=issue, tour=tour)
+        for number, issue, tour in rows
+    ]
 
 
 @bp.get("/queue/news")
@@ -149,12 +168,45 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
         missing = [number for number in ids if number not in bookings]
         events = {one.id: one for one in tx.search.events(ids=missing)} if missing else {}
+        places = _places(tx, found, bookings)
     leads: dict[int, Booking | Event] = {**events, **bookings}
     return [
-        Row(entry=entry, lead=leads[entry.ids[0]], names=_names(entry, bookings))
+        Row(
+            entry=entry,
+            lead=leads[entry.ids[0]],
+            names=_names(entry, bookings),
+            place=places.get(entry.issue, ""),
+        )
         for entry in found
         if entry.ids[0] in leads
     ]
+
+
+def _places(
+    tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
+) -> dict[Issue, str]:
+    """Return the names of the properties that are not recognized, for the first ones."""
+    firsts = {
+        entry.issue: bookings[entry.ids[0]]
+        for entry in reversed(found)
+        if entry.todo is Todo.COMMUNITY and entry.issue.value and entry.ids[0] in bookings
+    }
+    shown = [*firsts.items()][-MOST_PLACES:]
+    return {issue: _place(tx, issue, booking) for issue, booking in shown}
+
+
+def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
+    """Return the name of a lead's property, or what its source calls it."""
+    plain = issue.value.strip('"')
+    source = services.sources.get(issue.source)
+    try:
+        event = tx.events.get(booking.event_id)
+    except KeyMissing:
+        return plain
+    if source is None or event is None or event.kept != "all":
+        return plain
+    names = [one for one in names_in(source, event) if one.value == issue.value]
+    return names[0].title or names[0].name if names else plain
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:

@@ -26,7 +26,7 @@ from adapter.mapping.source import Source, file_text
 from adapter.models import WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
-from adapter.operations.mapping_versions import MappingVersions, patch_of
+from adapter.operations.mapping_versions import Checked, MappingVersions, patch_of
 
 #: Number of stored webhooks to choose from.
 RECENT_EVENTS: Final = 30
@@ -79,7 +79,7 @@ class PlaygroundResult:
 @bp.app_context_processor
 def mapping_helpers() -> dict[str, Any]:
     """Return what the templates need to explain why a mapping is not in use."""
-    return {"mapping_check_lines": _check_lines}
+    return {"mapping_check_lines": _check_lines, "has_new_fields": registry.has_new_fields}
 
 
 def _check_lines() -> Sequence[str]:
@@ -156,10 +156,21 @@ def check_mapping() -> str:
     """Show the problems that `adapter check` would report for the edited mapping."""
     entered = _input_from_form()
     with trial():
-        checked = _versions().check(entered.name, entered.mapping)
+        checked = _checked(entered)
     if "HX-Request" in flask.request.headers:
         return flask.render_template("console/_checks.html", checked=checked)
     return _page(entered, result=_map(entered), checked=checked)
+
+
+def _checked(entered: PlaygroundInput) -> Checked:
+    """Check the edited mapping, and recognize the fields that only the selected webhook has."""
+    checked = _versions().check(entered.name, entered.mapping)
+    try:
+        delivery, _ = _delivery(entered)
+        problems = registry.problems_for(_draft(entered), delivery, checked.problems)
+    except (MappingErrors, NotFound):
+        return checked
+    return dataclasses.replace(checked, problems=problems)
 
 
 @bp.post("/try/put")
@@ -172,8 +183,7 @@ def put_mapping_in_place() -> Any:
                 entered.name, entered.mapping, entered.reason, seen=entered.seen
             )
     except MappingErrors:
-        checked = operation.check(entered.name, entered.mapping)
-        return _page(entered, result=_map(entered), checked=checked), 409
+        return _page(entered, result=_map(entered), checked=_checked(entered)), 409
     except NotPossible as exc:
         return _page(entered, result=_map(entered), refusal=str(exc)), 409
     flask.flash(
@@ -312,7 +322,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
         changed=changed_fields(before, facts_of(mapped)),
         message=_message(edited, delivery),
         patch=patch,
-        checked=checked,
+        checked=registry.problems_for(edited, delivery, checked),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from adapter.console.wording import reason_text
-from adapter.models import Booking, BookingState, Change, LeadHistory
+from adapter.models import REPLAYED, Booking, BookingState, Change, LeadHistory
 from adapter.operations.advice import BY_CODE, DECISIONS, IN_SHORT, label_of
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
@@ -56,14 +56,16 @@ def story_of(story: LeadHistory) -> list[StoryLine]:
 
 
 def _lines(story: LeadHistory) -> Iterator[StoryLine]:
-    several = len(story.bookings) > 1
+    numbers = [one.id for one in story.current]
+    replaced = {one.id for one in story.bookings} - {*numbers}
     for change in sorted(story.history, key=lambda one: one.at):
         if change.booking_id is None and change.to_state == "mapped":
             continue
+        if change.booking_id in replaced and change.why == REPLAYED:
+            continue
         other = story.others.get(change.because_of or 0)
         text = _sentence(change, story)
-        if several and change.booking_id:
-            numbers = [one.id for one in story.bookings]
+        if len(numbers) > 1 and change.booking_id in numbers:
             text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
         yield StoryLine(at=change.at, text=text, other=other)
 
@@ -71,6 +73,8 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
 def _sentence(change: Change, story: LeadHistory) -> str:
     by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
     why = change.why
+    if change.to_state == "received" and change.from_state and why not in _WHYS:
+        return f"{by} had it read again." if by else "The message was read again."
     if change.to_state == "discarded" and by:
         return f"{by} dismissed it: {why}"
     if change.to_state == "pending" and why in _WHYS:

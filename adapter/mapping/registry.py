@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from adapter.exceptions import PayloadError
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader import loader
+from adapter.mapping.loader.check_samples import NEW_PATH, mark_new_paths
 from adapter.mapping.loader.loader import Loaded, load_files
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
 from adapter.settings import Policy
 
 #: More mappings than this are not listed in a message.
@@ -48,6 +51,21 @@ def load_text(
 def problems_of(draft: Source) -> tuple[Problem, ...]:
     """Return the problems that a check of a draft would report, including warnings."""
     return loader.problems_of_draft(draft)
+
+
+def problems_for(
+    draft: Source, request: WebhookRequest, problems: Sequence[Problem]
+) -> tuple[Problem, ...]:
+    """Return a draft's problems, with another message for fields that only this webhook has."""
+    try:
+        return mark_new_paths(draft, draft.scope(request), problems)
+    except PayloadError:
+        return tuple(problems)
+
+
+def has_new_fields(problems: Iterable[Problem]) -> bool:
+    """Return True if :func:`problems_for` found a field that only the webhook has."""
+    return any(one.message.endswith(NEW_PATH) for one in problems)
 
 
 def changed_since_load(folder: Path, sources: Mapping[str, Source]) -> list[str]:

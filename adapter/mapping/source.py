@@ -26,8 +26,8 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 
 log = logging.getLogger(__name__)
 
-#: Outcomes for which no document is fetched. ``BOOK`` means that the webhook itself has everything.
-NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE, Outcome.BOOK)
+#: Outcomes for which no document is fetched.
+NOT_FETCHED = (Outcome.IGNORED, Outcome.CANCELLATION, Outcome.UNREADABLE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,7 +202,9 @@ class Source:
         scopes = self.compiled.item_scopes(self.scope(request))
         if len(mapped.items) == len(scopes):
             pairs = zip(mapped.items, scopes, strict=True)
-            scopes = [scope for item, scope in pairs if item.outcome not in NOT_FETCHED]
+            # An item that would be booked needs nothing else.
+            done = (*NOT_FETCHED, Outcome.BOOK)
+            scopes = [scope for item, scope in pairs if item.outcome not in done]
         return requests_for(self.fetch_readers, scopes)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.exceptions import KeyMissing, Unreadable
 from adapter.mapping import transforms
-from adapter.models import Booking, BookingState, Clock, Event, EventState
+from adapter.models import REPLAYED, Booking, BookingState, Clock, Event, EventState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.health import Verdict, verdict_of
 from adapter.operations.lead_cause import (
@@ -139,7 +139,8 @@ class LeadFinder:
             bookings = tx.search.bookings(dataclasses.replace(which, text=text), limit=limit)
             events = tx.search.events(which, ids=ids, limit=limit + 1)
             of_events = (one for event in events for one in tx.bookings.of_event(event.id))
-            by_id = {one.id: one for one in (*bookings, *of_events)}
+            current = (one for one in of_events if one.reason != REPLAYED)
+            by_id = {one.id: one for one in (*bookings, *current)}
             unbooked = [one for one in events if one.state is not EventState.MAPPED]
             hits = [*self._hits(tx, by_id.values(), unbooked, rejections, verdict)]
             hits.sort(key=lambda hit: (hit.received_at, hit.id), reverse=True)
@@ -247,8 +248,9 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return a list with the ID if the text is a number, or an empty list."""
-    return [int(text)] if text.isascii() and text.isdigit() and len(text) < 18 else []
+    """Return a list with the ID if the text is a number such as ``#1061``, or an empty list."""
+    digits = text.removeprefix("#")
+    return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
 
 
 def _is_within(at: dt.datetime, which: Filter) -> bool:

@@ -12,11 +12,11 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, MappingVersion
 from adapter.operations.live_sources import LiveSources
 from adapter.settings import UNTRIMMED, Settings
-from adapter.store import Database, Transaction
+from adapter.store import Database
 from adapter.webhooks.endpoints import untrimmed_secrets
 
 #: Sections that only the file may change, because they decide who is trusted.
-FILE_ONLY: Final = ("signature", "handshake", "fetch")
+FILE_ONLY: Final = ("signature", "handshake", "strip", "fetch")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,12 +108,6 @@ class MappingVersions:
         if not reason.strip():
             raise NotPossible("Enter a reason. It is kept in the history.")
         with self._store.transaction() as tx:
-            number = _newest_number(tx, source.name)
-            if number != seen:
-                raise NotPossible(
-                    f"Somebody else has put version {number} in place in the meantime. "
-                    "Compare your changes with it."
-                )
             version = tx.overrides.add_version(
                 source.name,
                 text,
@@ -122,6 +116,12 @@ class MappingVersions:
                 by=self._by,
                 at=self._clock(),
             )
+            # Checked last, because adding a version waits for others that are being added.
+            if version.number != seen + 1:
+                raise NotPossible(
+                    f"Somebody else has put version {version.number - 1} in place in the meantime. "
+                    "Compare your changes with it."
+                )
             action = "mapping_put_in_place" if text is not None else "mapping_rolled_back"
             detail = f"{source.name} {version.number}"
             tx.audit.record(action, by=self._by, at=self._clock(), detail=detail)
@@ -153,11 +153,6 @@ def patch_of(before: str, after: str, path: str) -> str:
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
     return "".join(ended)
-
-
-def _newest_number(tx: Transaction, name: str) -> int:
-    versions = tx.overrides.versions(name)
-    return versions[0].number if versions else 0
 
 
 def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:

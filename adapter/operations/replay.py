@@ -156,7 +156,7 @@ def _pass_on(
         if successors and old.id not in kept:
             tx.bookings.repoint(old.id, successors[0].id)
         if len(successors) == 1 and old.id not in kept and old.state in REPLACEABLE:
-            tx.bookings.pass_on_plan(old.id, successors[0].id)
+            tx.bookings.pass_on_plan(old, successors[0].id)
 
 
 def _without_settled(

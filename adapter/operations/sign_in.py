@@ -1,6 +1,5 @@
 """Sign in console users with passwords or one-time links, and limit failed attempts."""
 
-import dataclasses
 import datetime as dt
 import functools
 import secrets
@@ -159,10 +158,8 @@ class SignIn:
             raise NotPossible("the role must be one of " + ", ".join(ROLES))
         now = self._clock()
         with self._store.transaction() as tx:
-            user = next((one for one in tx.users.all() if one.name == name), None)
-            if user is None:
+            if not tx.users.change_role(name, role):
                 raise NotPossible(f"there is no user {name} in the database")
-            tx.users.add(dataclasses.replace(user, role=role), now=now)
             tx.audit.record("role_changed", by=by, at=now, detail=f"{name} {role}")
 
     def change_password(self, user: User, old: str, new: str) -> None:
@@ -171,7 +168,9 @@ class SignIn:
             raise NotPossible("Your current password is wrong.")
         changed, now = new_user(user.name, new, user.role), self._clock()
         with self._store.transaction() as tx:
-            tx.users.add(changed, now=now)
+            # Hashing takes a while. In the meantime, the user may have been removed.
+            if not tx.users.change_password(user.name, user.password, changed.password):
+                raise NotPossible("Your account was changed in the meantime. Sign in again.")
             tx.audit.record("password_changed", by=user.name, at=now)
 
     def remove(self, name: str, *, by: str) -> bool:

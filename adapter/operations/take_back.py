@@ -2,6 +2,7 @@
 
 import datetime as dt
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from adapter.bookings import reconcile
 from adapter.exceptions import NotPossible
@@ -14,6 +15,8 @@ UNDO_SECONDS: Final = 10
 #: A lead is snoozed until this long before its tour, or for this long if its tour has no time.
 BEFORE_TOUR: Final = dt.timedelta(hours=1)
 WITHOUT_TOUR: Final = dt.timedelta(hours=12)
+#: The first zone of the mainland in which a wall time comes. It is used if the zone is unknown.
+EARLIEST_ZONE: Final = ZoneInfo("America/New_York")
 #: Reasons of a dismissal that only the adapter gives.
 _AUTOMATIC: Final = frozenset({"cancelled_by_sender", "cancellation_done", "erased"})
 
@@ -91,10 +94,13 @@ def may_bring_back(booking: Booking) -> bool:
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
     """Return when to show a snoozed lead again."""
-    if booking.starts_at is None or booking.starts_at <= now:
+    starts_at = booking.starts_at
+    if starts_at is None and booking.wall_time is not None:
+        starts_at = booking.wall_time.replace(tzinfo=EARLIEST_ZONE)
+    if starts_at is None or starts_at <= now:
         return now + WITHOUT_TOUR
     # A tour that starts soon is shown again halfway to its start.
-    return max(booking.starts_at - BEFORE_TOUR, now + (booking.starts_at - now) / 2)
+    return max(starts_at - BEFORE_TOUR, now + (starts_at - now) / 2)
 
 
 def _locked(tx: Transaction, booking_id: int, now: dt.datetime) -> Booking:

@@ -14,6 +14,7 @@ from adapter.models import WebhookRequest
 from adapter.settings import trimmed
 from adapter.signatures.config import Scheme, expand_preset, scheme_from_block
 from adapter.signatures.crypto import is_unguessable
+from adapter.signatures.hmac_scheme import Digest
 from adapter.signatures.ip_allowlist import Network, check_address, networks_from_block
 from adapter.signatures.signed_header import SignedHeaderScheme
 from adapter.signatures.token_scheme import BasicScheme, TokenScheme, without_copies
@@ -42,6 +43,13 @@ class Verifier:
         if self.networks:
             check_address(request.client, self.networks)
         return self.scheme.verified_by(self.keys, request, now) if self.scheme else None
+
+    @property
+    def is_cheap(self) -> bool:
+        """True if verifying takes microseconds, unlike with a public key."""
+        if not isinstance(self.scheme, SignedHeaderScheme):
+            return True
+        return isinstance(self.scheme.primitive, Digest)
 
     @property
     def is_open(self) -> bool:

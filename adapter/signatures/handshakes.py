@@ -42,6 +42,12 @@ class Handshake:
     #: For ``match``: the path to return as text, or paths to return in a JSON object, by name.
     respond: Path | Mapping[str, Path] | None = None
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names at the top of the body that the handshake reads."""
+        paths = self.respond.values() if isinstance(self.respond, Mapping) else [self.respond]
+        return frozenset(path.parts[0] for path in (self.match, *paths) if path)
+
 
 def handshake_from(block: object) -> Handshake | None:
     """Parse the ``handshake:`` setting of a mapping. Return None if there is none.
@@ -144,6 +150,8 @@ def matching_answer(handshake: Handshake, body: bytes) -> Answer | None:
     found = _value_at(handshake.match, document)
     if not found or handshake.value not in (None, found):
         return None
+    if handshake.value is None and not document.keys() <= handshake.names:
+        return None  # a lead may have an answer of this name
     if not isinstance(handshake.respond, Mapping):
         return _echo(_value_at(handshake.respond, document), _SAFE)
     values = {name: _value_at(path, document) for name, path in handshake.respond.items()}

@@ -29,6 +29,24 @@ MAX_RSA_BITS = 8192
 #: A key set with more keys is rejected, because a request may be verified with each of them.
 MAX_KEYS = 16
 
+#: More signatures in a header are not verified, because each costs up to 0.1 ms. Rotating a key
+#: needs two.
+MAX_SIGNATURES = 4
+#: Ed25519 keys with which anyone can sign, because their order is at most 8 (RFC 7748, section 6).
+_WEAK_ED25519 = frozenset(
+    bytes.fromhex(text)
+    for text in (
+        "01" + "00" * 31,
+        "ec" + "ff" * 30 + "7f",
+        "00" * 32,
+        "00" * 31 + "80",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    )
+)
+
 _ECDSA = ec.ECDSA(hashes.SHA256())
 _RSA = (padding.PKCS1v15(), hashes.SHA256())
 _FORMS = "PEM, base64-encoded DER or raw bytes, or a JSON Web Key Set"
@@ -108,7 +126,7 @@ class PublicKeySignature:
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
         """Return True if the public key verifies any of the signatures for the content."""
-        return any(self._is_valid(key, content, text) for text in signatures)
+        return any(self._is_valid(key, content, text) for text in signatures[:MAX_SIGNATURES])
 
     def signature(self, key: bytes, content: bytes) -> str:
         """Sign the content with a private key in PEM format, and return the signature."""
@@ -142,6 +160,8 @@ class PublicKeySignature:
             document = json.loads(text)
             found = document.get("keys", [document])
             keys = [_from_jwk(one) for one in found if self._fits(one)]
+        except ConfigurationError:
+            raise
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             raise ConfigurationError(f"cannot be read; it must be {_FORMS}") from None
         if not 0 < len(keys) <= MAX_KEYS:
@@ -151,14 +171,18 @@ class PublicKeySignature:
         return keys
 
     def _fits(self, jwk: Mapping[str, str]) -> bool:
+        if "d" in jwk:
+            raise ConfigurationError("contains a private key; ask the sender for its public key")
         kind, curve = ALGORITHMS[self.algorithm].jwk
         return (jwk["kty"], jwk.get("crv")) == (kind, curve) and jwk.get("use", "sig") == "sig"
 
 
 def _is_strong(key: PublicKey) -> bool:
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key.public_bytes_raw() not in _WEAK_ED25519
     if isinstance(key, rsa.RSAPublicKey):
         return MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS
-    return not isinstance(key, ec.EllipticCurvePublicKey) or isinstance(key.curve, ec.SECP256R1)
+    return isinstance(key.curve, ec.SECP256R1)
 
 
 def _public_key(text: str) -> Any:

@@ -53,6 +53,14 @@ class Users(Statements):
         """Add a console user, or update the password and role of an existing user."""
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
+    def change_password(self, name: str, old: str, new: str) -> bool:
+        """Replace a password hash. Return False if the user no longer has the old one."""
+        return self._one("change_password", name=name, old=old, password=new) is not None
+
+    def change_role(self, name: str, role: str) -> bool:
+        """Change a user's role. Return False if there is no such user."""
+        return self._one("change_role", name=name, role=role) is not None
+
     def remove(self, name: str) -> str | None:
         """Remove a console user. Return the user's role, or None if there is no such user."""
         row = self._one("remove_user", name=name)

@@ -456,7 +456,7 @@ def test_commands_that_read_leads_say_so_when_there_is_no_database(tmp_path: Pat
     ended = run_command(environment(tmp_path), "bookings")
 
     assert ended.returncode == WRONG_CONFIGURATION
-    assert f"there is no database yet in {tmp_path}/postgres: name your settings" in ended.stderr
+    assert f"there is no database yet in {tmp_path}/postgres: `adapter run` creates" in ended.stderr
 
 
 def test_leads_can_be_read_while_nothing_runs(

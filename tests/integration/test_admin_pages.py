@@ -186,3 +186,13 @@ def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: 
     assert "looked at" in ana.page("/audit?looks=1").split('class="feed"')[1]
     assert "signed in" in ana.page("/audit?by=ANA&action=signed_in").split('class="feed"')[1]
     assert "No activity yet" in ana.page("/audit?by=rob")
+
+
+def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    [booking] = harness.mapped("rentfeed", tour())
+    with harness.pipeline.store.transaction() as tx:
+        for action, detail in (("undone", ""), ("assigned", "maria")):
+            tx.audit.record(action, by="ana", at=harness.clock(), lead_id=booking.id, detail=detail)
+    feed = visit().page("/audit").split('class="feed"')[1]
+    assert f'undid the booking of <a href="/console/leads/{booking.id}">' in feed
+    assert f"#{booking.id}</a> to maria" in feed

@@ -11,6 +11,7 @@ import pytest
 
 from adapter.app import create_app
 from adapter.models import BookingState
+from adapter.operations.serializers import person
 from adapter.settings import Settings
 from tests.harness import SECRETS, Harness, load_cached, settle
 from tests.integration.test_put_in_place import alias, aliases_of, at_unknown
@@ -99,15 +100,26 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
 
 
 def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visit: Visit) -> None:
-    harness.mapped("rentfeed", at_unknown(1))
+    [held] = harness.mapped("rentfeed", at_unknown(1))
     ana = visit()
     chosen = link_to(ana.page(link_to(ana.page("/communities"), "The Residences")), "Maple Court")
     form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
-    ana.post("/communities/assign", **form)
+    answer = ana.post("/communities/assign", **form)
+    assigned = answer.location.removeprefix("/console")
+    page = ana.page(assigned)
+    assert "1 lead goes out in 10 seconds" in page
+    assert "Undo</button>" in page
     harness.clock.advance(11)
+    page = ana.page(assigned)
+    assert "1 lead is being booked" in page
+    assert "Undo</button>" not in page
     settle(harness)
-    ana.post("/communities/undo", source="rentfeed", key="20999")
-    assert "1 lead was already sent to Knock. Check" in ana.page("/communities")
+    booking = harness.story(held.event_id).bookings[-1]
+    answer = ana.post("/communities/undo", source="rentfeed", key="20999")
+    for _ in range(2):  # The list remains when the page is opened again.
+        page = ana.page(answer.location.removeprefix("/console"))
+        assert "This lead was already sent to Knock." in page
+        assert link_to(page, person(booking.appointment)) == f"/leads/{booking.id}"
 
 
 def test_a_reader_sees_the_choices_and_cannot_assign(harness: Harness, visit: Visit) -> None:

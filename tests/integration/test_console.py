@@ -1270,6 +1270,16 @@ def test_unknown_communities_are_shown_with_their_leads(ana: Reader) -> None:
     assert "2 leads for <bdi>30999</bdi>" in listed
 
 
+def test_each_lead_of_a_folded_row_shows_its_own_property(ana: Reader) -> None:
+    for number, (code, name) in enumerate([("30999", "Elm Row"), ("30888", "Oak Row")], start=1):
+        one = lead(number)
+        one["listing"] |= {"propertyId": code, "propertyName": name}
+        ana.harness.mapped("rentfeed", one)
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
+    places = re.findall(r'class="where[^"]*"><bdi>([^<]+)', ana.text(f"/queue/more/{key}"))
+    assert sorted(places) == ["Elm Row", "Oak Row"]
+
+
 def test_a_tour_at_night_is_released_only_after_confirmation(
     ana: Reader, upstream: SandboxClient
 ) -> None:
@@ -1334,6 +1344,26 @@ def test_a_group_is_released_or_discarded_together(
     ana.act_on_group(key, "discard", reason="a test")
     assert ana.harness.state(number) is DISCARDED
     assert ana.text(f"/queue/{key}").count("<h1>All done here") == 1
+
+
+def test_a_lead_that_was_read_again_is_one_lead(ana: Reader) -> None:
+    number = held(ana.harness)
+    event_id = ana.harness.booking(number).event_id
+    pipeline = ana.harness.pipeline
+    replays = Replays(ana.harness.settings, pipeline.store, pipeline.sources, ana.harness.clock)
+    for _ in range(2):
+        replays.replay(event_id, by="ana", dry_run=False)
+    page = ana.text(f"/leads/{event_id}")
+    assert "requests in one message" not in page
+    assert page.count('class="lead-box"') == 1
+    story = page.partition('class="story"')[2].partition("</ol>")[0]
+    assert "Replaced" not in story
+    assert story.count("The message was received.") == 1
+    assert "ana had it read again." in story
+    for text in ("Dana", str(event_id), str(number)):
+        found = ana.text(f"/leads?q={text}")
+        assert len(set(re.findall(r"/console/leads/([0-9]+)", found)) - {str(number)}) == 1, text
+        assert f"/console/leads/{number}" not in found
 
 
 def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> None:

@@ -264,3 +264,69 @@ def test_a_missing_token_is_named(thin: Harness, api: JsonApi) -> None:
     texts = [reason.reason for reason in booking.reasons]
     assert "127.0.0.1 did not return it: API_TOKEN is not set" in texts
     assert api.requests == []
+
+
+def test_each_missing_document_is_retried_even_if_another_item_is_complete(
+    thin: Harness, api: JsonApi
+) -> None:
+    renter = {"first": "Kim", "last": "Ito", "email": "kim@example.com"}
+    api.documents["/v1/tours/8"] = document(renter=renter)
+    api.answers = [200, 503]
+    event_id = thin.receive("thin", webhook(7, 8)).event_id
+    map_until(thin)
+    map_until(thin, 11)
+
+    states = [one.state for one in thin.story(event_id).bookings]
+    assert states == [BookingState.PENDING, BookingState.PENDING]
+
+
+def test_more_documents_than_one_run_fetches(thin: Harness, api: JsonApi) -> None:
+    for number in range(12):
+        renter = {"first": "Kim", "last": "Ito", "email": f"kim{number}@example.com"}
+        api.documents[f"/v1/tours/{number}"] = document(renter=renter)
+    event_id = thin.receive("thin", webhook(*range(12))).event_id
+    map_until(thin)
+
+    states = {one.state for one in thin.story(event_id).bookings}
+    assert states == {BookingState.PENDING}
+    assert len(api.requests) == 12
+
+
+def test_our_own_limit_is_never_a_reason_to_give_up(thin: Harness, api: JsonApi) -> None:
+    for number in range(70):
+        api.documents[f"/v1/tours/{number}"] = document()
+        thin.receive("thin", webhook(number))
+    thin.clock.advance(2 * 3600)
+    map_until(thin)
+    map_until(thin, 61)
+
+    for _ in range(80):
+        map_until(thin, 2)
+
+    assert len(api.requests) == 70
+
+
+def test_a_source_that_does_not_respond_does_not_hold_up_its_own_queue(
+    thin: Harness, api: JsonApi
+) -> None:
+    """After a failure, the source's other events wait without a request of their own."""
+    api.documents["/v1/tours/8"] = document()
+    api.answers = [503]
+    thin.receive("thin", webhook(7))
+    thin.receive("thin", webhook(8))
+    map_until(thin)
+    assert len(api.requests) == 1
+    map_until(thin, 11)
+
+    assert len(api.requests) == 3
+
+
+def test_documents_have_a_total_size(thin: Harness, api: JsonApi) -> None:
+    for number in range(3):
+        api.documents[f"/v1/tours/{number}"] = document(padding="x" * 500_000)
+    event_id = thin.receive("thin", webhook(0, 1, 2)).event_id
+    map_until(thin)
+
+    stored = thin.story(event_id).event.fetched or ""
+    assert len(stored) < 1_100_000
+    assert "the documents are too large" in stored

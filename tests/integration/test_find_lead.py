@@ -84,6 +84,7 @@ def test_a_booked_tour_is_found_with_its_local_time(harness: Harness, word: str)
         hit.cause == "the tour on Sat, Mar 14, 2026, 2:30 PM MDT at maple-court is booked in Knock"
     )
     assert only(harness, str(booking.id)) == only(harness, str(booking.event_id)) == hit
+    assert only(harness, f"#{booking.id}") == hit
     assert only(harness, harness.booking(booking.id).job_id or "") == hit
 
 

@@ -113,6 +113,25 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     assert "Version 3 is in use" in ana.page("/try?source=rentfeed")
 
 
+def test_a_field_that_only_the_chosen_message_has_offers_to_save_it_as_a_sample(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    [held] = harness.mapped("rentfeed", RENAMED)
+    [other] = harness.mapped("rentfeed", tour(leadId="RF-9"))
+    ana = visit()
+    offer = "A new field needs a sample."
+    form = {"source": "rentfeed", "mapping": WITH_DAY}
+    for path in ("/try/check", "/try/result"):
+        page = html.unescape(ana.post(path, event=str(held.event_id), **form).text)
+        assert "is new: this message has it, but no sample does" in page
+        assert offer in page
+        assert "did you mean" not in page
+    page = html.unescape(ana.post("/try/check", event=str(other.event_id), **form).text)
+    assert "is not in any sample payload" in page
+    assert offer not in page
+
+
 def test_a_sample_contains_no_personal_data(harness: Harness, visit: Visit) -> None:  # noqa: F811
     person = {
         "name": "Wilhelmina Stone",

@@ -140,3 +140,23 @@ def test_the_wall_time_of_an_unknown_property_is_kept(harness: Harness) -> None:
         (group,) = tx.review_queue.groups(harness.clock())
     # In the easternmost zone, which is the earliest that it may be.
     assert group.soonest_at == dt.datetime(2026, 3, 14, 18, 30, tzinfo=dt.UTC)
+
+
+def test_a_snoozed_lead_of_an_unknown_property_is_back_before_its_earliest_time(
+    harness: Harness,
+) -> None:
+    elm = lead(1)
+    elm["listing"] |= {"propertyId": "30999", "propertyName": "Elm Row"}
+    (booking,) = harness.mapped("rentfeed", elm)
+    booking = harness.booking(booking.id)
+    now = dt.datetime(2026, 3, 14, 12, 0, tzinfo=dt.UTC)
+    assert snooze_until(booking, now) == dt.datetime(2026, 3, 14, 17, 30, tzinfo=dt.UTC)
+
+
+def test_a_change_of_state_ends_the_snooze(harness: Harness) -> None:
+    booking = at_night(harness, 1)
+    take_backs(harness).snooze(booking.id, by="ana")
+    release(harness, booking)
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(booking.id, BookingState.FAILED, why="refused", now=harness.clock())
+    assert _snoozed(harness) == [False], "a new failure is not hidden"

@@ -7,9 +7,13 @@ from typing import Any
 
 import click.testing
 import pytest
+import yaml
 
 from adapter.cli import commands
+from adapter.cli.map import mapped_as_text
 from adapter.exceptions import ConfigurationError
+from adapter.mapping.engine import Item, Mapped, Outcome
+from adapter.models import Reason
 from tests.paths import ROOT
 
 SAMPLE = "mappings/samples/rentfeed-tour.json"
@@ -335,7 +339,12 @@ def test_a_printed_test_passes_as_it_is(
     head = file.read_text().partition("tests:\n")[0]
     indented = "".join(f"  {line}\n" for line in entry.splitlines())
     file.write_text(f"{head}without_time: hold\n\ntests:\n{indented}")
-    assert run("check", name).output == f"mappings/{name}.yaml: no errors\n", entry
+    checked = run("check", name)
+    assert checked.exit_code == 0, entry
+    # A mapping whose only test is an ignored lead may have no test for any lead by mistake.
+    assert ("all tests are ignored or cancellations" in checked.output) == (
+        "ignored: true" in entry
+    )
 
 
 def test_new_writes_a_draft_mapping(project: Path) -> None:
@@ -405,3 +414,107 @@ def test_new_overwrites_nothing(project: Path) -> None:
 
 def test_schema_prints_the_committed_schema() -> None:
     assert run("schema").output == (ROOT / "docs/mapping.schema.json").read_text()
+
+
+ACUITY_URL = "https://acuityscheduling.com/api/v1/appointments/700000001"
+
+
+def acuity(*options: str) -> click.testing.Result:
+    folder = ROOT / "mappings/gallery"
+    body = folder / "samples/acuity-scheduled.form"
+    now = ("--now", "2026-03-01T12:00:00Z")
+    return run("map", str(folder / "acuity.yaml"), str(body), *now, *options)
+
+
+def test_map_names_the_url_that_the_worker_would_fetch() -> None:
+    result = acuity()
+    assert result.exit_code == 1
+    assert f"would fetch {ACUITY_URL}" in result.stderr
+
+
+def test_map_reads_a_fetched_document() -> None:
+    document = ROOT / "mappings/gallery/samples/acuity-appointment.json"
+    result = acuity("--fetched", f"{ACUITY_URL}={document}")
+    assert "would fetch" not in result.stderr
+    assert "needs_enrichment" not in result.stdout
+    assert "appointment_time" in result.stdout
+    other = acuity("--fetched", f"https://example.com/?id=7={document}")
+    assert "given with --fetched: https://example.com/?id=7" in other.stderr
+    as_test = acuity("--fetched", f"{ACUITY_URL}={document}", "--as-test").stdout
+    assert ACUITY_URL in yaml.safe_load(as_test)[0]["fetched"]
+
+
+@pytest.mark.parametrize("given", ["document.json", "https://example.com/7=missing.json"])
+def test_map_refuses_a_document_that_it_cannot_read(given: str) -> None:
+    assert acuity("--fetched", given).exit_code == 2
+
+
+def test_map_prints_no_missing_key_for_an_ignored_lead(project: Path) -> None:
+    mapping = project / "mappings/rentfeed.yaml"
+    mapping.write_text(mapping.read_text() + "\nignore: { event.nothing: { empty: true } }\n")
+    result = run("map", "rentfeed", SAMPLE)
+    assert "rentfeed: ignored" in result.stdout
+    assert "no dedupe key" not in result.stdout
+
+
+def test_map_says_once_that_a_line_is_still_to_do() -> None:
+    reason = Reason(field="last_name", reason="TODO is not in the payload", at="a:1", path="TODO")
+    item = Item(outcome=Outcome.HELD, reasons=(reason,) * 2, blocking_reasons=(reason,) * 2)
+    lines = list(mapped_as_text("a", Mapped(outcome=Outcome.HELD, items=(item,))))
+    assert [line for line in lines if "TODO" in line] == [
+        "    last_name (a:1) this line of the mapping is still TODO"
+    ]
+
+
+def test_a_printed_test_names_the_items_that_it_does_not_check(project: Path) -> None:
+    lead = {"id": "1", "p": "Maple Court", "n": "Dana Okafor", "e": "dana@example.com"}
+    mapping = {
+        "signature": {"scheme": "none"},
+        "for_each": {"lead": "leads"},
+        "dedupe": "lead.id",
+        "community": {"always": "maple-court"},
+        "without_time": "hold",
+        "cancellation": {"lead.kind": "canceled"},
+        "ignore": {"lead.kind": "test"},
+        "appointment": {"name": "lead.n", "email_1": "lead.e"},
+        "tests": [{"name": "a", "payload": {"leads": [lead]}, "held": {}}],
+    }
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    given = (project / "mappings/communities.yaml").read_text()
+    known = given.replace("attributions: {", "attributions: { batch: att_batch,")
+    (project / "mappings/communities.yaml").write_text(known)
+    leads = [lead | {"id": str(number), "kind": "canceled"} for number in range(3)]
+    body = json.dumps({"leads": [*leads, lead | {"kind": "test"}]}).encode()
+    result = run("map", "batch", "-", "--as-test", stdin=body)
+    assert "does not check the other items of the webhook: 1 ignored" in result.stderr
+
+
+def test_an_object_with_numbers_as_keys_is_not_a_list_of_which_items_are_missing(
+    project: Path,
+) -> None:
+    rows = {"1": {"84": {"value": "Dana Okafor"}, "85": {"value": "dana@example.com"}}}
+    mapping = {
+        "signature": {"scheme": "none"},
+        "dedupe": "body",
+        "community": {"always": "maple-court"},
+        "without_time": "hold",
+        "appointment": {
+            "name": "rows.*.84.value",
+            "email_1": "rows.*.85.value",
+            "notes": "{rows.*.84.value}",
+        },
+        "tests": [{"name": "a", "payload": {"rows": rows}, "held": {}}],
+    }
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    communities = project / "mappings/communities.yaml"
+    text = communities.read_text()
+    communities.write_text(text.replace("attributions: {", "attributions: { batch: att_batch,"))
+    assert run("check", "batch").output == "mappings/batch.yaml: no errors\n"
+    assert (
+        "not read" not in run("map", "batch", "-", stdin=json.dumps({"rows": rows}).encode()).output
+    )
+    renters = [[{"value": "Dana"}, {"value": "Pat"}]]
+    mapping["appointment"] = {"name": "rows.*.0.value", "email_1": "mail"}
+    mapping["tests"] = [{"name": "a", "payload": {"rows": renters, "mail": "a@b.co"}, "held": {}}]
+    (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
+    assert "rows.* has 1 more item in a sample" in run("check", "batch").output

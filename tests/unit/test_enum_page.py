@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click.testing
 import pytest
 
+from adapter.cli import commands
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.authoring.enum_page import enums_in
 from adapter.settings import settings_from
@@ -122,3 +124,21 @@ def test_a_page_is_read_from_its_url(tmp_path: Path, site: str) -> None:
 def test_a_page_without_enums_fails(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("nothing")
     Shell()("enums", "pull", str(tmp_path / "page.md"), exit_code=1)
+
+
+def test_the_fields_that_a_page_does_not_list_are_named(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "page.md").write_text("`tour_type`: one of `IN_PERSON`, `SELF_GUIDED`")
+    said = click.testing.CliRunner().invoke(commands, ["enums", "pull", str(tmp_path / "page.md")])
+    assert said.exit_code == 1
+    assert "ADAPTER_TOUR_TYPES=" in said.stdout
+    assert "page.md lists no values of first_contact_type, pets; use" in said.stderr
+
+
+def test_broken_yaml_is_reported_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\npaths: [")
+    file = str(tmp_path / "openapi.yaml")
+    said = click.testing.CliRunner().invoke(commands, ["enums", "pull", file])
+    assert said.exit_code == 1
+    assert "openapi.yaml is not YAML or JSON: line 2: " in said.stderr

@@ -148,6 +148,7 @@ OBJECT = {"match": "challenge", "respond": {"challenge": "challenge", "plain": "
         (TEXT, {"type": "endpoint_check", "data": {"challenge": "a" * 1025}}, Answer(status=400)),
         (TEXT, {"type": "endpoint_check", "data": {"challenge": 7}}, Answer(status=400)),
         (OBJECT, {"challenge": ""}, None),
+        (OBJECT, {"challenge": "a", "data": {"plain": "b"}, "name": "Dana"}, None),
         (OBJECT, {"challenge": "a"}, Answer(status=400)),
         (
             OBJECT,

@@ -1253,6 +1253,85 @@ def test_each_guest_of_an_event_is_a_booking_and_read_as_the_one_who_booked() ->
     assert emails == ["dana.okafor@example.com", "pat.quinn@example.com"]
 
 
+@pytest.mark.parametrize(
+    ("second", "held"),
+    [
+        ({"at": "2026-03-15T14:30:00"}, True),
+        ({"at": "2026-03-14T14:30:00", "by": "Pat"}, False),
+        ({"at": "", "by": "Pat"}, False),
+    ],
+)
+def test_different_tour_times_under_a_repeated_key_are_held(
+    tmp_path: Path, second: dict[str, str], held: bool
+) -> None:
+    shows = [{"at": "2026-03-14T14:30:00"}, second]
+    lead = LEAD | {"events": [{"kind": "Show", "inner": one} for one in shows]}
+    read = {"event": {"list": "events", "by": "kind", "value": "inner"}}
+    source = source_of(tmp_path, lead, {"starts_at": "event.Show.at"}, read=read)
+    mapped = map_json(source, lead)
+    assert mapped.outcome is (Outcome.HELD if held else Outcome.BOOK)
+    if held:
+        assert "repeated with different values" in reasons(mapped)["starts_at"]
+
+
+def test_other_tour_times_are_held_in_answers_and_in_parts(tmp_path: Path) -> None:
+    answers = [{"k": "day", "v": "2026-03-14"}, {"k": "hour", "v": "14:30"}]
+    read = {"given": {"list": "answers", "by": "k", "value": "v"}}
+    start = {"date": "given.day", "time": "given.hour"}
+    lead = LEAD | {"answers": answers}
+    source = source_of(tmp_path, lead, {"starts_at": start}, read=read)
+    assert only_item(map_json(source, lead)).outcome is Outcome.BOOK
+    for more in ({"k": "hour", "v": "15:30"}, {"k": "day", "v": "2026-03-15"}):
+        item = only_item(map_json(source, lead | {"answers": [*answers, more]}))
+        assert item.outcome is Outcome.HELD
+        assert item.starts_at is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "phone", "notes"),
+    [
+        ({"phones": "(303) 555-0142"}, "+13035550142", None),
+        (
+            {"phones": ["(303) 555-0142", "(303) 555-0143"]},
+            "+17205550188",
+            "Phone: (303) 555-0142, (303) 555-0143",
+        ),
+        (
+            {"phones": [{"number": "(303) 555-0142"}, {"number": "(303) 555-0143"}]},
+            "+17205550188",
+            "Phone: (303) 555-0142, (303) 555-0143",
+        ),
+    ],
+)
+def test_after_a_list_of_several_items_the_next_path_is_tried(
+    tmp_path: Path, changes: dict[str, Any], phone: str, notes: str | None
+) -> None:
+    lead = LEAD | {"phones": "x", "other": "(720) 555-0188"}
+    path = "phones.0" if isinstance(changes["phones"], str) else "phones"
+    path = "phones.number" if "number" in str(changes) else path
+    shown = LEAD | changes | {"other": "(720) 555-0188"}
+    source = source_of(tmp_path, shown, {"phone_1": [path, "other"]})
+    item = only_item(map_json(source, lead | changes))
+    assert item.outcome is Outcome.BOOK
+    assert item.appointment["phone_1"] == phone
+    assert item.appointment.get("notes") == notes
+
+
+def test_two_renters_are_not_only_ids(tmp_path: Path) -> None:
+    lead = LEAD | {"who": [{"name": "Dana Okafor"}]}
+    fields = {"name": "who.name", "email_1": "who.email", "starts_at": "who.at"}
+    source = source_of(tmp_path, lead | {"who": LEAD}, fields)
+    mapped = map_json(source, lead | {"who": [LEAD, LEAD | {"name": "Pat Lee"}]})
+    assert mapped.outcome is Outcome.HELD
+    assert "event" not in reasons(mapped)
+
+
+def test_a_required_value_is_never_replaced_by_the_next_path(tmp_path: Path) -> None:
+    lead = LEAD | {"caller": "Dana Okafor"}
+    source = source_of(tmp_path, lead, {"name": ["name", "caller"]})
+    assert only_item(map_json(source, lead | {"name": "05/01/2026"})).outcome is Outcome.HELD
+
+
 def test_a_repeated_answer_that_is_not_used_is_not_noted(tmp_path: Path) -> None:
     answers = [{"k": "who", "v": "Dana Okafor"}, {"k": "x", "v": "1"}, {"k": "x", "v": "2"}]
     lead = LEAD | {"answers": answers}

@@ -191,3 +191,27 @@ def test_sign_prints_a_request_that_the_public_key_verifies(
     verifier({"preset": "gohighlevel"}, [public_pem("ed25519")]).verify(request, NOW)
     without = CliRunner().invoke(commands, ["sign", "rentfeed", str(lead)])
     assert "with --key" in str(without.exception)
+
+
+@pytest.mark.parametrize("key", ["00" * 32, "01" + "00" * 31, "ec" + "ff" * 30 + "7f"])
+def test_keys_with_which_anyone_can_sign_are_refused(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not an Ed25519 key"):
+        verifier(block("ed25519"), [key])
+
+
+def test_a_private_web_key_is_refused() -> None:
+    key = json.dumps({"kty": "OKP", "crv": "Ed25519", "x": "AA", "d": "AA"})
+    with pytest.raises(ConfigurationError, match="ask the sender for its public key"):
+        verifier(block("ed25519"), [key])
+
+
+def test_only_a_few_signatures_of_a_header_are_verified() -> None:
+    """Each costs a tenth of a millisecond, so many would let a stranger use up the processor."""
+    own = block("ed25519", separator=",")
+    (good,) = sign(own, private_pem("ed25519"), request_with({}), NOW).headers.values()
+    wrong = base64.b64encode(bytes(64)).decode()
+    found = verifier(own, [public_pem("ed25519")])
+    found.verify(request_with({"X-Signature": ",".join([*[wrong] * 3, good])}), NOW)
+    with pytest.raises(VerificationError, match="signature_mismatch"):
+        found.verify(request_with({"X-Signature": ",".join([*[wrong] * 4, good])}), NOW)
+    assert not found.is_cheap

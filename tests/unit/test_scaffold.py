@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from adapter import signatures
-from adapter.mapping.authoring.redact import redacted
+from adapter.cli.new_source import Sample, _most_different
+from adapter.mapping.authoring.redact import redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
@@ -35,7 +36,7 @@ def guess_paths(*samples: Any) -> dict[str, str]:
         ({"call": {"call_id": "1"}}, "call.call_id"),
         ({"calendar": {"appointmentId": "1"}}, "calendar.appointmentId"),
         ({"event": {"uuid": "1"}}, "event.uuid"),
-        ({"bookings": {"0": 1}, "booking": [{"uid": "1"}]}, "booking.0.uid"),
+        ({"bookings": {"0": 1}, "booking": [{"uid": "1"}]}, "booking.uid"),
         ({"location": {"id": "1"}}, None),
         ({"agentId": "1", "formId": "2", "pageId": "3", "accountId": "4", "propertyId": "5"}, None),
         ({"event": {"location": {"id": "1"}}, "eventTypeId": 7}, None),
@@ -78,13 +79,15 @@ def test_staff_contacts_are_never_taken_as_the_renters(whose: str) -> None:
 @pytest.mark.parametrize("thing", ["vehicle", "price", "attributes"])
 def test_the_type_of_an_object_is_not_a_condition(thing: str) -> None:
     assert "accept" not in guess_paths({"lead": {thing: {"type": "asking"}}})
-    assert guess_paths({"lead": {thing: {"type": "x"}}, "event": "tour"})["accept"] == "event"
+    assert (
+        guess_paths({"lead": {thing: {"type": "x"}}, "event": "tour.booked"})["accept"] == "event"
+    )
 
 
 @pytest.mark.parametrize(
     ("data", "path"),
     [
-        ({"viewingTimes": [{"earliest": "2021-04-18T12:00:00Z"}]}, "viewingTimes.0.earliest"),
+        ({"viewingTimes": [{"earliest": "2021-04-18T12:00:00Z"}]}, "viewingTimes.earliest"),
         ({"tour": {"window": {"from": "2021-04-18T12:00:00Z"}}}, "tour.window.from"),
         ({"tour": {"start": 1618747200}}, "tour.start"),
         ({"tour": {"when": "2021-04-18T12:00:00Z"}}, "tour.when"),
@@ -234,6 +237,45 @@ def test_the_tests_of_a_draft_expect_cancellations_and_test_webhooks() -> None:
     assert "payload: c.json\n    ignored: true\n" in tests
 
 
+@pytest.mark.parametrize(
+    ("booked", "canceled", "line"),
+    [
+        ({"status": "booked"}, {"status": "cancelled"}, 'status: "cancelled"'),
+        ({"appointment_status": "new"}, {"appointment_status": "No Show"}, '"No Show"'),
+        ({"tour": {"state": "ok"}}, {"tour": {"state": "declined"}}, 'tour.state: "declined"'),
+        ({"isCanceled": False}, {"isCanceled": True}, "isCanceled: true"),
+        ({"canceled_at": None}, {"canceled_at": "2026-03-01"}, 'canceled_at: {"empty": false}'),
+    ],
+)
+def test_a_cancellation_is_recognized_by_any_value(
+    booked: dict[str, Any], canceled: dict[str, Any], line: str
+) -> None:
+    same = {"id": "A7", "email": "rosa@example.net", "createdAt": "2026-03-01T10:00:00Z"}
+    samples = [same | booked, same | canceled]
+    text = draft_from_samples("acme", samples).text("a.json", "b.json", payloads=samples)
+    assert line in text.partition("cancellation:\n")[2].partition("\ndedupe")[0]
+    assert "dedupe: id   " in text, "a cancellation has the ID of the booking"
+    tests = text.partition("\ntests:\n")[2]
+    assert "payload: a.json\n    expect_some:" in tests
+    assert "payload: b.json\n    cancellation: true\n" in tests
+    assert len(list(_most_different([Sample(b"", "", "", one) for one in samples]))) == 2
+
+
+def test_an_event_named_cancel_is_a_cancellation() -> None:
+    events = [{"EventType": "Show", "EventDate": "2026-03-01"}, {"EventType": "Other"}]
+    canceled = [*events, {"EventType": "Cancel", "EventDate": "2026-02-28"}]
+    text = mapping_from_sample("acme", "a.json", {"Events": events}, {"Events": canceled})
+    assert 'cancellation:\n  answers.Cancel: {"empty": false}' in text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"cancel_url": "https://example.com/cancel"}, {"message": "No cancel"}, {"canceled": "false"}],
+)
+def test_a_link_or_a_message_does_not_cancel(data: dict[str, Any]) -> None:
+    assert "cancellation:" not in mapping_from_sample("acme", "a.json", data)
+
+
 def test_a_value_that_no_table_covers_is_named() -> None:
     text = mapping_from_sample("acme", "a.json", lead(tour={"type": "open house"}))
     assert "table: { TODO: in_person } }" in text
@@ -309,3 +351,107 @@ def test_answers_and_json_in_text_are_made_up_too() -> None:
     made_up = redacted(json.dumps(data).encode(), data, 0).decode()
     assert not [text for text in ("Rosa", "Vale", "rosa@", "7205550188") if text in made_up]
     assert json.loads(json.loads(made_up)["raw"])["last_name"] == "Okafor"
+
+
+def made_up_sample(data: dict[str, Any]) -> tuple[str, list[str]]:
+    """Return the sample that `adapter new` writes, and the fields it says that it replaced."""
+    draft = draft_from_samples("acme", [data])
+    kept = [str(one) for one in draft.communities()]
+    changes = replacements(data, 0, draft.people(), kept)
+    text = redacted(json.dumps(data).encode(), data, 0, draft.people(), kept).decode()
+    return text, replaced_fields(data, changes)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"plain": "Name: Rosa Vale\nPhone Number: 7205550188\nMove in: May 1\nUnit: 4"},
+        {"text": "Hello,\nName: Rosa Vale\n"},
+        {"headers": {"from": "Rosa Vale <x@example.net>"}},
+        {"lead": {"name": {"given": "Rosa", "family": "Vale"}}},
+        {"form_fields": {"Your name": ["Rosa Vale"]}},
+        {"fields": {"Your name": "Rosa Vale", "email": "x@example.net"}},
+        {"lead": {"address": "12 Rosa Vale Street", "monthly_income": "4250"}},
+        {"contact": {"fullName": "Rosa Vale", "mobile": "720-555-0188"}, "note": "I am Rosa"},
+    ],
+)
+def test_whatever_a_draft_reads_about_a_renter_is_made_up(data: dict[str, Any]) -> None:
+    text, fields = made_up_sample(data)
+    assert not [one for one in (*PERSON, "7205550188", "4250") if one in text]
+    assert fields
+
+
+def test_addresses_of_a_community_and_of_a_sender_are_kept() -> None:
+    mail = {
+        "envelope": {"to": "rosa-court@leads.example.org", "from": "rosa@example.net"},
+        "headers": {
+            "message_id": "<rosa.7@mail.example.net>",
+            "from": "Portal <no-reply@example.net>",
+        },
+        "plain": "Name: Rosa Vale\nEmail: rosa@example.net\nPhone: 720-555-0188\n",
+    }
+    text, fields = made_up_sample(mail)
+    assert json.loads(text)["envelope"] == {
+        "to": "rosa-court@leads.example.org",
+        "from": "dana.okafor@example.com",
+    }
+    assert json.loads(text)["headers"] == mail["headers"]
+    assert "Rosa" not in text
+    assert fields == ["envelope.from", "plain"]
+
+
+def test_a_list_with_one_item_gets_no_index_which_would_drop_the_others() -> None:
+    person = {"email": "r@example.net", "name": "Rosa Vale"}
+    text = mapping_from_sample("acme", "a.json", {"Prospects": {"Prospect": [person]}})
+    assert "  email_1: Prospects.Prospect.email   " in text
+    assert ".0" not in text
+    several = mapping_from_sample(
+        "acme", "a.json", *({"items": [{"contactEmail": "r@example.net"}] * n} for n in (1, 2))
+    )
+    assert "email_1: items.0.contactEmail" in several, "without an index, each is held"
+
+
+@pytest.mark.parametrize(
+    ("samples", "path"),
+    [
+        ([{"type": "WEB"}], None),
+        ([{"kind": "Conversation"}], None),
+        ([{"type": "WEB"}, {"type": "WEB"}], None),
+        ([{"type": "WEB"}, {"type": "PHONE"}], "type"),
+        ([{"event": "tour.booked"}], "event"),
+        ([{"type": "BOOKING_CREATED"}], "type"),
+        ([{"eventType": "tourScheduled"}], "eventType"),
+        ([{"submission": [{"type": "number", "value": 4}]}], None),
+        ([{"a": {"type": "short_text", "label": "Name", "value": "x"}}], None),
+    ],
+)
+def test_one_value_is_a_condition_only_if_it_names_an_event(
+    samples: list[Any], path: str | None
+) -> None:
+    assert guess_paths(*samples).get("accept") == path
+
+
+def test_a_condition_says_that_other_values_are_ignored() -> None:
+    text = mapping_from_sample("acme", "a.json", {"event": "tour.booked"})
+    assert '  event: "tour.booked"   # guessed from the name: confirm; any other value is' in text
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"entry": [{"id": "9", "changes": [{"value": {"leadgen_id": "1"}}]}]}, "leadgen_id"),
+        ({"entry": [{"id": "9", "changes": [{"messages": [{"id": "w1"}]}]}]}, "messages.id"),
+        ({"entry": [{"id": "9"}]}, None),
+        ({"entry": {"id": "9"}}, "entry.id"),
+    ],
+)
+def test_the_id_of_a_page_is_not_the_id_of_a_lead(data: dict[str, Any], path: str | None) -> None:
+    found = guess_paths(data).get("dedupe")
+    assert found == path if path is None or found is None else found.endswith(path)
+
+
+def test_the_phone_of_a_quoted_message_is_the_business() -> None:
+    message = {"from": "15550100188", "context": {"from": "15550100001"}}
+    value = {"metadata": {"display_phone_number": "15550100001"}, "messages": [message]}
+    found = guess_paths({"entry": [{"changes": [{"value": value}]}]})
+    assert found["phone_1"] == "entry.changes.value.messages.from"

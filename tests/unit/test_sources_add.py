@@ -180,7 +180,8 @@ def test_the_choice_is_a_step_and_is_refused_where_there_is_none() -> None:
 
 REFUSED = [
     (["add"], 2, "Missing argument 'SENDER'"),
-    (["add", "typefrom"], 1, "has no mapping typefrom.yaml; did you mean 'typeform'?"),
+    (["add", "typefrom"], 1, "the gallery has no 'typefrom'; did you mean 'typeform'? `"),
+    (["add", "zzzz"], 1, "no 'zzzz'; `adapter sources gallery` lists all senders"),
     (["add", "typeform", "--as", "Tours"], 2, "a to z"),
     (["add", "typeform", "--as", "communities"], 2, "a to z"),
 ]
@@ -227,3 +228,17 @@ def test_a_gallery_beside_the_mappings_comes_first(folder: Path) -> None:
 
     senders = json.loads(run("gallery", "--json").output)["gallery"]
     assert [sender["name"] for sender in senders] == ["typeform"]
+
+
+def test_capitals_and_the_usual_choice_are_accepted(folder: Path) -> None:
+    assert run("add", "Calendly", "--without-time", "hold").exit_code == 0
+    assert problems(folder) == []
+    assert (folder / "calendly.yaml").exists()
+
+
+def test_the_step_to_hold_leads_works_after_the_mapping_is_deleted(folder: Path) -> None:
+    file = folder / "jotform.yaml"
+    assert f"To hold them, delete {file} and repeat" in run("add", "jotform").output
+    file.unlink()
+    assert run("add", "jotform", "--without-time", "hold").exit_code == 0
+    assert problems(folder) == []

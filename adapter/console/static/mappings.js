@@ -34,10 +34,13 @@
   const isDirty = () => editor.value !== original;
   let isLeaving = false;
   editor.addEventListener("scroll", () => { gutter.scrollTop = editor.scrollTop; });
-  editor.addEventListener("input", () => {
-    draw();
+  const keep = () => {
     if (isDirty()) localStorage.setItem(key, editor.value);
     else localStorage.removeItem(key);
+  };
+  editor.addEventListener("input", () => {
+    draw();
+    keep();
   });
   document.body.addEventListener("htmx:afterSwap", draw);
   form.addEventListener("submit", () => { isLeaving = true; });
@@ -55,6 +58,8 @@
   });
 
   if (form.hasAttribute("data-done")) localStorage.removeItem(key);
+  // The answer to a form contains the text that was sent, which is newer than any draft.
+  if (form.hasAttribute("data-newer")) keep();
   const draft = localStorage.getItem(key), bar = document.getElementById("draft-bar");
   if (draft !== null && draft !== editor.value && draft !== original) {
     bar.hidden = false;

@@ -96,6 +96,18 @@ def _data(text: str) -> Iterator[Any]:
         yield data
 
 
+def mistake_in(text: str) -> str | None:
+    """Return what prevents a text from being parsed as YAML or JSON, with its line, or None."""
+    try:
+        yaml.safe_load(text)
+    except yaml.MarkedYAMLError as exc:
+        line = f"line {exc.problem_mark.line + 1}: " if exc.problem_mark else ""
+        return f"{line}{exc.problem}"
+    except (ValueError, yaml.YAMLError, RecursionError) as exc:
+        return type(exc).__name__
+    return None
+
+
 def _from_openapi(document: Any, field: str) -> Iterator[str]:
     """Yield the enum values of all properties and parameters with a field's name."""
     for schema in _schemas(document, field, 0):

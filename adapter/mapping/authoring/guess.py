@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.observe import Observed, read
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.local_time import read_absolute_instant
+from adapter.parsing.paths import MISSING
 
 PLACES: Final = "location|form|calendar|agent|assistant|page|branch|vendor|eventtype|schedule"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
@@ -84,6 +85,8 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
+#: Words in a path to the business's own number in a chat.
+BUSINESS: Final = frozenset({"context", "display"})
 #: Keys that usually contain the renter's data.
 RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
@@ -116,6 +119,24 @@ MOST_FALLBACKS: Final = 3
 MOST_NOTES: Final = 10
 SENTENCE: Final = 12
 
+#: Values that say that a tour was canceled, and keys that say so themselves.
+CANCELED: Final = re.compile(r"cancel|delete|decline|no[-_ ]?show", re.IGNORECASE)
+CANCELED_KEY: Final = re.compile(
+    r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
+)
+CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
+#: Longest value, in words, that can say that a tour was canceled.
+MOST_WORDS: Final = 3
+
+#: Parts of an event's name, such as ``tour.booked``.
+EVENT: Final = re.compile(
+    r"\w[.:/]\w|created|booked|scheduled|submitted|received|updated|completed|ended|added|requested"
+    r"|cancel|delete|decline|report|analyzed|^new|new$",
+    re.IGNORECASE,
+)
+#: Keys beside the type of a question in a form.
+ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers", "title"})
+
 Guesses = Mapping[str, Sequence[str]]
 
 
@@ -129,6 +150,56 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
     return _consistent(guesses)
+
+
+def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
+    """Return the paths and values that tell cancellations from bookings.
+
+    A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
+    event's name, which is preferred.
+    """
+    found: dict[str, list[Any]] = {}
+    left = set(range(len(observed.rows)))
+    paths = sorted(observed.values, key=lambda path: path != accept)
+    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
+        rows = _canceled(best, observed) & left
+        if not rows:
+            return found
+        values = [_condition(best, observed.values[best][row]) for row in sorted(rows)]
+        found[best] = [one for n, one in enumerate(values) if one not in values[:n]]
+        left -= rows
+    return found
+
+
+def canceled_rows(observed: Observed) -> set[int]:
+    """Return the numbers of the rows in which any value says that the tour was canceled."""
+    return {row for path in observed.values for row in _canceled(path, observed)}
+
+
+def _canceled(path: str, observed: Observed) -> set[int]:
+    return {n for n, one in enumerate(observed.values[path]) if says_canceled(path, one)}
+
+
+def says_canceled(path: str, value: Any) -> bool:
+    """Return True if a value says that a tour was canceled, judged by its key if necessary."""
+    key, text = key_of(path), str(value).strip()
+    if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
+        return False
+    if CANCELED_KEY.fullmatch(key):
+        return isinstance(value, str | int)
+    if path.startswith("answers.") and CANCELED_ANSWER.fullmatch(key):
+        return True
+    is_word = isinstance(value, str) and len(text) <= 40 and len(text.split()) <= MOST_WORDS
+    is_text = re.fullmatch(NOTES, key) or UNREAD.search(key) or re.search(r"[/@]", text)
+    return is_word and not is_text and CANCELED.search(text) is not None
+
+
+def _condition(path: str, value: Any) -> Any:
+    """Return the value that a condition requires for a value that says that a tour was canceled."""
+    is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
+    is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
+    is_word = CANCELED.search(str(value))
+    return {"empty": False} if is_named and not is_flag and not is_word else value
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
@@ -196,6 +267,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
     """Return True if all values at a path are plausible for a field."""
     if target == "dedupe":
         return _identifies(path, filled, observed)
+    if target == "accept" and not _are_events(path, filled, observed):
+        return False
     if target == "name" and any(key.endswith("email") for key in _beside(path, observed)):
         return all(isinstance(value, str) for value in filled)
     is_plausible = _PLAUSIBLE.get(target, _is_simple)
@@ -219,10 +292,22 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     """Return True if a path contains IDs that identify requests and differ in all samples."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
-    is_unique = len({str(value) for value in filled}) == len(observed.rows)
-    if not is_unique or STAFF & {*_words(path)}:
+    # A cancellation has the ID of the booking.
+    booked = set(range(len(observed.rows))) - canceled_rows(observed)
+    of_bookings = [value for n, value in enumerate(observed.values[path]) if n in booked]
+    is_unique = len({str(value) for value in of_bookings}) == len(booked)
+    if not is_unique or len(filled) != len(observed.rows) or STAFF & {*_words(path)}:
+        return False
+    if _is_of_batch(path, observed):
         return False
     return _is_request_id(path) or (len(observed.rows) > 1 and _may_be_request_id(path))
+
+
+def _is_of_batch(path: str, observed: Observed) -> bool:
+    """Return True for the ID of a list's entry, which identifies the page that sent it."""
+    parent, _, key = path.rpartition(".")
+    is_entry = key == "id" and parent.endswith("entry")
+    return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
 
 
 def _beside(path: str, observed: Observed) -> list[str]:
@@ -232,7 +317,7 @@ def _beside(path: str, observed: Observed) -> list[str]:
 
 
 def _is_staffs(target: str, path: str) -> bool:
-    return target in CONTACT and bool(STAFF & {*_words(path)})
+    return target in CONTACT and bool((STAFF | BUSINESS) & {*_words(path)})
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
@@ -274,6 +359,17 @@ def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
 def _is_event_type(path: str, value: Any) -> bool:
     others = THINGS & {*_words(path)} or RENTER & {*_words_around(path)}
     return isinstance(value, str) and "@" not in path + value and not others
+
+
+def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
+    """Return True if values tell events apart: they differ, or look like the name of an event.
+
+    Otherwise, leads with another value would be ignored because of a single sample.
+    """
+    if ANSWER & {*_beside(path, observed)}:
+        return False
+    texts = {str(value) for value in filled}
+    return len(texts) > 1 or all(EVENT.search(text) for text in texts)
 
 
 def _is_test_flag(_: str, value: Any) -> bool:
@@ -371,7 +467,9 @@ def _id_owner(path: str) -> list[str]:
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
-    return names[-1][:-1] or (names[-2] if len(names) > 1 else [])
+    if names[-1][:-1] or len(names) == 1:
+        return names[-1][:-1]
+    return ["message" if word == "messages" else word for word in names[-2]]
 
 
 def key_of(path: str) -> str:

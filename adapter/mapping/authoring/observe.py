@@ -133,8 +133,10 @@ def without(data: Any, path: str) -> dict[str, Any]:
 def _readers(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Any]]:
     """Return a line for ``read:`` and a function that reads its data, by name."""
     found: dict[str, tuple[str, Any]] = {}
+    lists = _lists(rows)
     for row in rows:
-        for path, value in walk(row):
+        for written, value in walk(row):
+            path = _without_indexes(written, lists)
             for name, line, reader in _readers_at(path, value):
                 if not any(line == known for known, _ in found.values()):
                     found.setdefault(_free_name(name, found, row), (line, reader))
@@ -209,27 +211,40 @@ def _line(text: Any, label: str) -> str | None:
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
     """Return the values at each path, one for each row. Values from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
+    several = _lists(rows)
     for number, row in enumerate(rows):
         ordered = {name: row[name] for name in names} | dict(row)
-        for path, value in leaves(ordered):
+        for written, value in leaves(ordered):
+            path = _without_indexes(written, several)
             column = values.setdefault(path, [MISSING] * len(rows))
             is_single = isinstance(value, list) and len(value) == 1
             column[number] = value[0] if is_single else value
-    return _with_lists(values)
+    return values
 
 
-def _with_lists(values: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Merge the values of a path such as ``a.b`` into those of ``a.0.b``, if both occur."""
-    merged = dict(values)
-    for path, column in values.items():
-        plain = path.replace(".0.", ".")
-        if plain != path and plain in merged:
-            others = merged.pop(plain)
-            merged[path] = [
-                other if value is MISSING else value
-                for value, other in zip(column, others, strict=True)
-            ]
-    return merged
+def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the most items of each list in the rows, by path."""
+    most: dict[str, int] = {}
+    for row in rows:
+        for path, value in walk(row):
+            if isinstance(value, list):
+                most[path] = max(len(value), most.get(path, 0))
+    return most
+
+
+def _without_indexes(path: str, lists: Mapping[str, int]) -> str:
+    """Return a path without the index of each list that has one item in all samples.
+
+    With the index, a mapping would drop the other items of a longer list. Without it, such a list
+    needs review. Notes take all items, so their index is kept.
+    """
+    parts = path.split(".")
+    kept = (
+        part
+        for number, part in enumerate(parts)
+        if part != "0" or path.endswith(".0.answer") or lists.get(".".join(parts[:number]), 2) > 1
+    )
+    return ".".join(kept)
 
 
 def quoted(text: str) -> str:

@@ -4,13 +4,24 @@ import html
 import json
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from adapter.mapping.authoring.observe import observe
 
+#: Texts of renters, by the field of an appointment.
+People = Mapping[str, Collection[str]]
+
 REMOVED: Final = "REMOVED"
 MAX_DEPTH: Final = 40
+#: A key that stands for each field of an appointment.
+_PEOPLES_KEYS: Final = {
+    "name": "fullname",
+    "first_name": "firstname",
+    "last_name": "lastname",
+    "email_1": "email",
+    "phone_1": "phone",
+}
 #: Keys of secrets, in lower case without separators.
 SECRET: Final = re.compile(
     r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
@@ -21,11 +32,23 @@ REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.to
 #: Keys of data that is nobody's business, whoever it belongs to.
 PRIVATE: Final = re.compile(
     r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
-    r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent)"
+    r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
+    r"|(annual|monthly|yearly|gross|net|household)*(income|salary)(amount)?)"
+)
+#: Keys of the renter's address.
+ADDRESS: Final = re.compile(
+    r"(street|home|mailing|current|previous|postal)*address(line)?(one|two)?|street(name)?"
+)
+#: Keys of IDs that look like email addresses.
+MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
+#: Names in addresses that belong to a sender instead of a person.
+ROLE: Final = re.compile(
+    r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
+    re.IGNORECASE,
 )
 PARTS: Final = {
-    "first": re.compile(r".*(first|given)name|first"),
-    "last": re.compile(r".*(last|family|sur)name|last"),
+    "first": re.compile(r".*(first|given)name|first|given"),
+    "last": re.compile(r".*(last|family|sur)name|last|family"),
     "name": re.compile(
         r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from)?name"
     ),
@@ -36,6 +59,11 @@ NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
     r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool"
 )
+#: Names that can only be a person's, so that the words around them do not matter.
+PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
+#: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
+LABELED: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
+SENDER: Final = re.compile(r"\"?([^\"<>@]+?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
 #: Made-up people. Their numbers are reserved for fiction.
@@ -52,12 +80,19 @@ def is_secret(path: str) -> bool:
     return SECRET.fullmatch(_key(path)) is not None
 
 
-def redacted(body: bytes, payload: Any, number: int) -> bytes:
+def redacted(
+    body: bytes,
+    payload: Any,
+    number: int,
+    people: People | None = None,
+    kept: Collection[str] = (),
+) -> bytes:
     """Return the body of a sample with made-up people, and without secrets.
 
-    ``payload`` is the parsed body. ``number`` chooses the made-up person of this sample.
+    ``payload`` is the parsed body. ``number`` chooses the made-up person of this sample. ``people``
+    contains what a draft reads about renters, and ``kept`` the names of communities.
     """
-    changes = replacements(payload, number)
+    changes = replacements(payload, number, people, kept)
     text = body.decode("utf-8", "surrogateescape")
     try:
         data = json.loads(text)
@@ -66,24 +101,50 @@ def redacted(body: bytes, payload: Any, number: int) -> bytes:
     return (json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def replacements(payload: Any, number: int) -> dict[str, str]:
+def replacements(
+    payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
+) -> dict[str, str]:
     """Return a replacement for each personal or secret text in a payload, longest first."""
     first, last = PEOPLE[number % len(PEOPLE)]
     made_up = _Person(first, last, number)
     changes: dict[str, str] = {}
-    for path, value in _leaves({"": payload, **_read_names(payload)}, "", 0):
+    for path, value in _texts(payload, people or {}):
+        changes |= dict(_changes_at(path, value, made_up))
+    kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
+    wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
+    # A kept text must survive the replacement of a word in it.
+    wanted |= {text: text for text in kept if any(old in text for old in wanted)}
+    return dict(sorted(wanted.items(), key=lambda change: -len(change[0])))
+
+
+def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
+    """Return the paths of the values in a payload that the replacements change."""
+    leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
+    paths = [path[1:] for path, text in leaves if _replaced(text, changes, is_raw=False) != text]
+    return list(dict.fromkeys(paths))
+
+
+def _kept_ids(payload: Any) -> Iterator[str]:
+    for path, value in _leaves(payload, "", 0):
+        if MESSAGE_IDS.fullmatch(_key(path)):
+            yield from EMAIL.findall(str(value))
+
+
+def _texts(payload: Any, people: People) -> Iterator[tuple[str, str]]:
+    """Yield the path and text of each value in a payload and of what a mapping would read in it."""
+    given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
+    yield from ((path, text.strip()) for path, texts in given.items() for text in texts)
+    for path, value in _leaves({"": payload, "read": _read_values(payload)}, "", 0):
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            changes |= dict(_changes_at(path, str(value).strip(), made_up))
-    kept = {text: new for text, new in changes.items() if len(text) > 1}
-    return dict(sorted(kept.items(), key=lambda change: -len(change[0])))
+            yield path, str(value).strip()
+            labeled = LABELED.findall(str(value))
+            yield from ((f".{label}", text.strip(" *\r")) for label, text in labeled)
 
 
-def _read_names(payload: Any) -> dict[str, Any]:
+def _read_values(payload: Any) -> list[dict[str, Any]]:
     """Return the values that ``read:`` would provide, such as answers by question."""
     observed = observe([payload])
-    return {
-        f"{name}{n}": row[name] for n, row in enumerate(observed.rows) for name in observed.readers
-    }
+    return [{name: row[name] for name in observed.readers} for row in observed.rows]
 
 
 def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -129,8 +190,15 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
     if is_secret(path) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
+    if ADDRESS.fullmatch(key) and "@" not in text and not NOT_PEOPLE.search(path.lower()):
+        yield text, REMOVED
+        return
     for email in EMAIL.findall(text):
-        yield email, person.email
+        if not ROLE.fullmatch(email.partition("@")[0]):
+            yield email, person.email
+    for name, mailbox in SENDER.findall(text[:1000]):
+        if not ROLE.fullmatch(mailbox) and name.strip()[:1].isalpha():
+            yield from _name_changes("name", name.strip(), person)
     for phone in PHONE.findall(text):
         yield phone, person.phone(phone)
     if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
@@ -142,7 +210,8 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 def _is_name(path: str, text: str) -> bool:
     is_named = any(PARTS[part].fullmatch(_key(path)) for part in ("first", "last", "name"))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
-    return is_named and is_short and not NOT_PEOPLE.search(path.lower())
+    is_others = NOT_PEOPLE.search(path.lower()) and not PERSONS.fullmatch(_key(path))
+    return is_named and is_short and not is_others
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:

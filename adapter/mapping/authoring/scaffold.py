@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from adapter import signatures
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import guess_paths, key_of, note_paths, request_ids
+from adapter.mapping.authoring.guess import (
+    CONTACT,
+    cancellations,
+    guess_paths,
+    key_of,
+    note_paths,
+    request_ids,
+    says_canceled,
+)
 from adapter.mapping.authoring.observe import Observed, observe, quoted, read
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_formats import compile_format
@@ -17,6 +25,7 @@ from adapter.parsing.date_formats import compile_format
 GUESS: Final = "# guessed from the name: confirm"
 UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
+OTHERS: Final = "any other value is ignored"
 TODO: Final = "TODO"
 
 #: Fields to add if the samples have them, each with the option that it needs.
@@ -54,7 +63,6 @@ CONTACT_TYPES: Final = (
 MESSAGES: Final = re.compile(
     r"comment|message|note|question|summary|answer|bio|body", re.IGNORECASE
 )
-CANCELED: Final = re.compile(r"cancel|delete|decline", re.IGNORECASE)
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
 
@@ -67,6 +75,11 @@ class Draft:
     observed: Observed
     guesses: Mapping[str, Sequence[str]]
 
+    @property
+    def canceled(self) -> dict[str, list[Any]]:
+        """The paths and values that tell cancellations from bookings."""
+        return cancellations(self.observed, self.guesses.get("accept", (None,))[0])
+
     def communities(self) -> list[Any]:
         """Return the communities' names that occur in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
@@ -74,18 +87,22 @@ class Draft:
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
 
+    def people(self) -> dict[str, list[str]]:
+        """Return what the draft reads about renters in the samples, by field."""
+        fields = CONTACT & self.guesses.keys()
+        values = {
+            name: [one for path in self.guesses[name] for one in self.observed.filled(path)]
+            for name in fields
+        }
+        return {name: [str(one) for one in found] for name, found in sorted(values.items())}
+
     def _outcome(self, payload: Any) -> str:
         """Return what a test of a payload expects, without the appointment itself."""
         rows = observe([payload]).rows[:1] if payload is not None else ()
-        found = {
-            target: read(row, self.guesses[target][0])
-            for row in rows
-            for target in ("test", "accept")
-            if target in self.guesses
-        }
-        if str(found.get("test")).lower() in ("true", "1"):
+        tests = [read(row, path) for row in rows for path in self.guesses.get("test", ())[:1]]
+        if any(str(value).lower() in ("true", "1") for value in tests):
             return "ignored: true"
-        if CANCELED.search(str(found.get("accept"))):
+        if any(says_canceled(path, read(row, path)) for row in rows for path in self.canceled):
             return "cancellation: true"
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
 
@@ -139,15 +156,19 @@ class Draft:
             yes = "1" if "0" in map(str, values) else yes
             path = quoted(self.guesses["test"][0])
             yield from ("ignore:", f"  {path}: {json.dumps(yes)}   {GUESS}")
+        canceled = self.canceled
+        if canceled:
+            yield "cancellation:"
+            start = "- " if len(canceled) > 1 else ""
+            for path, values in canceled.items():
+                yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}"
         if "accept" in self.guesses:
-            path, values = quoted(self.guesses["accept"][0]), self._values("accept")
-            canceled = [one for one in values if CANCELED.search(str(one))]
-            if canceled:
-                yield from ("cancellation:", f"  {path}: {_one_or_list(canceled)}   {GUESS}")
-            accepted = [one for one in values if one not in canceled]
+            path, values = self.guesses["accept"][0], self._values("accept")
+            accepted = [one for one in values if one not in canceled.get(path, ())]
             if accepted:
-                yield from ("accept:", f"  {path}: {_one_or_list(accepted)}   {GUESS}")
-        if {"test", "accept"} & self.guesses.keys():
+                yield "accept:"
+                yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {OTHERS}"
+        if canceled or {"test", "accept"} & self.guesses.keys():
             yield ""
 
     def _reading_lines(self) -> Iterator[str]:

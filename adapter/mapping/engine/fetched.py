@@ -55,11 +55,16 @@ class FetchReader:
             url += literal
             if path is not None:
                 value = _text(scope, path)
+                rest = _path_in(value.removeprefix(url)) if self._takes_url(url, value) else ""
                 if not value or value in (".", ".."):
                     return None
-                rest = value.removeprefix(url)
-                url += quote(value, safe="") if rest == value else _path_in(rest)
+                url += rest or quote(value, safe="")
         return url
+
+    def _takes_url(self, before: str, value: str) -> bool:
+        """Return True for a value that is the whole URL, where the mapping expects one."""
+        is_whole = len(self.pieces) == 2 and self.pieces[1] == ("", None)
+        return is_whole and before.count("/") == 3 and value.startswith(before)
 
     def read(self, scope: Scope) -> ReadResult:
         """Return the fetched document, or an empty one if fetching failed. Never raise."""

@@ -11,7 +11,7 @@ from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.engine.tables import NO_VALUE, text_from_value
 from adapter.mapping.transforms import EMPTY, Noted, Reader
-from adapter.parsing.paths import MISSING, Path, unwrap_single
+from adapter.parsing.paths import MISSING, SEVERAL, Path, read, unwrap_single
 from adapter.parsing.templates import parse_template
 
 
@@ -126,6 +126,44 @@ class PathLookup:
         return f"{self.text} is empty"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Unresolved:
+    """Stands in for the value of a path that leads through a list of several items."""
+
+    why: str
+    #: The values in the items of the list, or None.
+    items: Any
+
+
+def _value_at(scope: Scope, place: Path | Template) -> Any:
+    try:
+        return scope.read(place) if isinstance(place, Path) else place.value(scope)
+    except Unreadable as exc:
+        return _Unresolved(
+            str(exc), _inner_values(scope, place) if isinstance(place, Path) else None
+        )
+
+
+def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
+    """Return the values at the rest of a path, in the items of the list at its start."""
+    for number in range(len(path.parts) - 1, 0, -1):
+        try:
+            items = scope.read(Path(path.text, path.parts[:number], path.quoted))
+        except Unreadable:
+            continue
+        rest = frozenset(one - number for one in path.quoted)
+        values = (_read_inner(item, path.parts[number:], rest) for item in _as_list(items))
+        return [value for value in values if not scope.is_empty(value)]
+    return None
+
+
+def _read_inner(item: Any, parts: Sequence[str], quoted: frozenset[int]) -> Any:
+    try:
+        return read(item, parts, quoted)
+    except Unreadable:
+        return MISSING
+
+
 def paths_of(place: Path | Template) -> tuple[Path, ...]:
     """Return the paths of a template, or a path as a tuple with one item."""
     return place.paths if isinstance(place, Template) else (place,)
@@ -169,29 +207,52 @@ class Field:
         return self.lookup.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the field to the first value that is not empty, or to its default."""
-        for path, value in self._values(scope, draft):
+        """Set the field to the first value that is not empty, or to its default.
+
+        After a list of several items, try the next path, unless the field is required.
+        """
+        is_rejected = False
+        for path, value in self._values(scope):
             draft.found += 1
             try:
+                if isinstance(value, _Unresolved):
+                    raise Unreadable(value.why)
                 read = self.read(value if self.takes_lists else unwrap_single(value))
                 if read is EMPTY:
                     continue
                 self._put(read, draft)
             except Unreadable as exc:
-                self._reject(str(exc), path, value, draft)
+                raw = value.items if isinstance(value, _Unresolved) else value
+                self._reject(str(exc), path, raw, draft)
+                if str(exc) == SEVERAL and not self._is_blocking:
+                    is_rejected = True
+                    continue
             return
-        self._put_default(scope, draft)
+        if not is_rejected:
+            self._put_default(scope, draft)
 
-    def _values(self, scope: Scope, draft: Draft) -> Iterator[tuple[str, Any]]:
-        try:
-            found = [(place.text, value) for place, value in self.lookup.values(scope)]
-        except Unreadable as exc:
-            self._reject(str(exc), self.lookup.text, None, draft)
+    @property
+    def _is_blocking(self) -> bool:
+        return self.required or self.unreadable is OnUnreadable.HOLD
+
+    def _values(self, scope: Scope) -> Iterator[tuple[str, Any]]:
+        """Yield each path and its value, or why it cannot be resolved."""
+        if self.lookup.collect_all:
+            yield from self._all_values(scope)
             return
-        if self.lookup.collect_all and found:
-            yield self.lookup.text, [item for _, value in found for item in _as_list(value)]
-        elif found:
-            yield from found
+        for place in self.lookup.places:
+            value = _value_at(scope, place)
+            if isinstance(value, _Unresolved) or not scope.is_empty(value):
+                yield place.text, value
+
+    def _all_values(self, scope: Scope) -> Iterator[tuple[str, Any]]:
+        try:
+            found = [value for _, value in self.lookup.values(scope)]
+        except Unreadable as exc:
+            yield self.lookup.text, _Unresolved(str(exc), None)
+            return
+        if found:
+            yield self.lookup.text, [item for value in found for item in _as_list(value)]
 
     def _put(self, read: object, draft: Draft) -> None:
         value = read.value if isinstance(read, Noted) else read
@@ -217,7 +278,7 @@ class Field:
         reason = reason_for(self.name, why, at=self.at, path=path, value=value)
         text = text_from_value(value) if self.unreadable is OnUnreadable.NOTE else ""
         fact = f"{self.label}: {text}" if text else None
-        if self.required or self.unreadable is OnUnreadable.HOLD:
+        if self._is_blocking:
             draft.block(reason)
             draft.unread += [fact] if fact else []
             return

@@ -14,7 +14,7 @@ from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathL
 from adapter.mapping.engine.partial_lists import PartialList
 from adapter.mapping.engine.reshape import PayloadReader
 from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
-from adapter.mapping.engine.scope import Scope, reason_for
+from adapter.mapping.engine.scope import Scope, others_name, reason_for
 from adapter.mapping.transforms import clean_text
 from adapter.models import Kind, Reason
 from adapter.parsing.local_time import read_absolute_instant
@@ -148,6 +148,8 @@ class CompiledMapping:
         for reading in readers:
             result = reading.reader.read(scope)
             scope = scope.with_names({reading.name: result.value})
+            if result.others:
+                scope = scope.with_names({others_name(reading.name): result.others})
             if result.problem:
                 path = reading.reader.path.text
                 draft.note(

@@ -36,6 +36,16 @@ class PartialList:
             return ()
         if not isinstance(items, list):
             return ()
+        # At a `*`, the value is not the list itself but all items, which may be lists or objects.
+        lists = [one for one in items if isinstance(one, list)] if self._reads_each else [items]
+        return sorted({n for one in lists for n in self._left_in(one, scope)})
+
+    @property
+    def _reads_each(self) -> bool:
+        parts = enumerate(self.path.parts)
+        return any(part == EACH and number not in self.path.quoted for number, part in parts)
+
+    def _left_in(self, items: Sequence[object], scope: Scope) -> Sequence[int]:
         pairs = enumerate(items)
         return [n for n, item in pairs if n not in self.indexes and not scope.is_empty(item)]
 

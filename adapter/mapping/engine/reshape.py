@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from adapter.exceptions import PayloadError, Unreadable
@@ -16,6 +16,7 @@ from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, as_list, u
 
 #: Maximum length of an answer's key.
 CAP_KEY: Final = 500
+REPEATED: Final = "this answer is repeated; the first value was used"
 #: Maximum number of characters to search for labels in an email.
 CAP_MAIL: Final = 100_000
 #: Soft hyphens and zero-width characters, which mail programs insert.
@@ -30,6 +31,8 @@ class ReadResult:
     problem: str | None = None
     #: Text for the notes: anything the value leaves out.
     fact: str | None = None
+    #: The other values of repeated keys, which the value leaves out.
+    others: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
 
 
 class PayloadReader(Protocol):
@@ -118,7 +121,7 @@ class ListReader:
 
     def _collect(self, items: list[Any], scope: Scope) -> ReadResult:
         values: dict[str, Any] = {}
-        repeated: dict[str, Any] = {}
+        repeated: dict[str, list[Any]] = {}
         several: dict[str, list[Any]] = {}
         shared = self.labels.table(scope.read(self.labels.path)) if self.labels else {}
         for item in items:
@@ -135,11 +138,11 @@ class ListReader:
             elif self.keeps_all:
                 several.setdefault(key, [values[key]]).append(value)
             elif key in self.keys:
-                repeated.setdefault(key, value)
+                repeated.setdefault(key, []).append(value)
         if not repeated:
             return ReadResult(values | several)
-        fact = ", ".join(f"{key}: {text_from_value(value)}" for key, value in repeated.items())
-        return ReadResult(values, "this answer is repeated; the first value was used", fact[:300])
+        fact = ", ".join(f"{key}: {text_from_value(more[0])}" for key, more in repeated.items())
+        return ReadResult(values, REPEATED, fact[:300], repeated)
 
     def _value(self, item: object, scope: Scope) -> Any:
         if not self.values:

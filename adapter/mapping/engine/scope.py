@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.mapping.transforms import is_empty
@@ -12,6 +12,8 @@ from adapter.parsing.paths import MISSING, Path
 
 #: Maximum length of the value in a reason, in characters.
 MAX_PREVIEW: Final = 60
+#: The end of the names for the other values of repeated keys. No mapping can have such a name.
+_REPEATED: Final = "\0repeated"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +67,31 @@ class Scope:
             mails=self.mails,
         )
 
+    @property
+    def has_others(self) -> bool:
+        """True if a ``list … by`` has repeated keys with different values."""
+        return any(name.endswith(_REPEATED) for name in self.names)
+
+    def others(self, path: Path) -> Iterator[Any]:
+        """Yield the other values at a path if its key is repeated in a ``list … by``."""
+        repeated = self.names.get(others_name(path.parts[0]))
+        if not repeated or len(path.parts) < 2:
+            return
+        items = paths.read(repeated, path.parts[1:2], frozenset({0}))
+        quoted = frozenset(number - 2 for number in path.quoted)
+        for item in () if items is MISSING else items:
+            yield paths.read(item, path.parts[2:], quoted)
+
     def closest_key(self, path: Path) -> str | None:
         """Return a key in the payload that is similar to a missing path, or None."""
         first = path.parts[0]
         whole = {first: self.names[first]} if first in self.names else self.payload
         return paths.closest_key(whole, path)
+
+
+def others_name(name: str) -> str:
+    """Return the name under which the other values of a reader's repeated keys are stored."""
+    return name + _REPEATED
 
 
 def preview_from_value(value: object) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.engine.draft import Draft
-from adapter.mapping.engine.fields import PathLookup
+from adapter.mapping.engine.fields import PathLookup, paths_of
 from adapter.mapping.engine.results import Community
 from adapter.mapping.engine.scope import Scope, reason_for
 from adapter.mapping.transforms import Reader, clean_text
@@ -25,6 +25,9 @@ CAP_PART: Final = 100
 CAP_RANGE: Final = 200
 NO_TIME: Final = "this sender's webhooks have no tour time"
 TO_FETCH: Final = "needs_enrichment: the webhook has no tour time; fetch it with this ID or URL"
+SEVERAL_TIMES: Final = (
+    "this answer is repeated with different values, so the tour time is uncertain"
+)
 NO_TIME_OF_DAY: Final = "there is a date but no time of day"
 UTC_TIME_OF_DAY: Final = "a time of day in UTC, which may be a local time"
 EDGE_OF_DAY: Final = (
@@ -69,6 +72,8 @@ class TourTime:
         try:
             found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
             value = found if self.has_date else found[0]
+            if scope.has_others:
+                self._reject_repeated(scope)
             parts = [iso_from_parts(part) for part in found]
             draft.found += any(part is not None for part in parts)
             if parts[0] is None:
@@ -80,6 +85,19 @@ class TourTime:
             self._read(text, value, scope, draft)
         except Unreadable as exc:
             draft.block(self._reason(str(exc), value))
+
+    def _reject_repeated(self, scope: Scope) -> None:
+        """Raise :class:`Unreadable` if an answer with the time is repeated with another value."""
+        for lookup in self.lookups:
+            used = next((place for place, _ in lookup.values(scope)), None)
+            for place in lookup.places:
+                for path in paths_of(place):
+                    value = scope.read(path)
+                    others = (one for one in scope.others(path) if not scope.is_empty(one))
+                    if any(other != value for other in others):
+                        raise Unreadable(SEVERAL_TIMES)
+                if place is used:
+                    break
 
     def _block_without_time(self, parts: Sequence[Any], scope: Scope, draft: Draft) -> None:
         path, value = self.fetch_by.first(scope) if self.fetch_by else ("", None)

@@ -1,5 +1,6 @@
 """Check a mapping's paths against its sample payloads, and warn about doubtful lines."""
 
+import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -9,10 +10,14 @@ from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.engine import Outcome, Scope, WithoutTime
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
 from adapter.mapping.source import Source
 from adapter.parsing.paths import MISSING, leaves, path_from_text
 
+NOT_IN_SAMPLES: Final = "is not in any sample payload"
+#: Replaces it for a path that the chosen webhook has.
+NEW_PATH: Final = "is new: this message has it, but no sample does"
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
@@ -69,9 +74,27 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
         is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS
         is_fallback = used.where[0] == "appointment" and used.where in found
         hint = suggestion or _hint(source, used)
-        message = f"{used.path.text!r} is not in any sample payload{hint}"
+        message = f"{used.path.text!r} {NOT_IN_SAMPLES}{hint}"
         warning = not suggestion and (is_fallback or not is_needed)
         document.add(used.where, message, field=used.field, warning=warning)
+
+
+def mark_new_paths(
+    source: Source, scope: Scope, problems: Iterable[Problem]
+) -> tuple[Problem, ...]:
+    """Return the problems, with another message for paths that only this webhook has."""
+    scopes = source.compiled.item_scopes(scope)
+    found = tuple(
+        f"{used.path.text!r} {NOT_IN_SAMPLES}"
+        for used in source.used_paths
+        if any(_exists(used, one) for one in scopes)
+    )
+    return tuple(
+        dataclasses.replace(one, message=f"{one.message.partition(NOT_IN_SAMPLES)[0]}{NEW_PATH}")
+        if one.message.startswith(found)
+        else one
+        for one in problems
+    )
 
 
 def _hint(source: Source, used: UsedPath) -> str:

@@ -3,12 +3,12 @@
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.date_hints import hint
-from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome
+from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.community import CommunityLookup
 from adapter.mapping.loader.check_samples import check_samples, scope_of
 from adapter.mapping.loader.yaml_document import KeyPath
@@ -91,13 +91,26 @@ def _require_expectation(source: Source) -> None:
     """
     tests = source.sections.get("tests", [])
     shown = {kind for test in tests for kind in EXPECTATIONS if kind in test}
-    if not tests or "without_time" in source.sections:
+    if not tests:
         return
-    if not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
+    if "without_time" in source.sections:
+        _warn_without_lead(source, shown)
+    elif not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
         text = "no test covers a lead: add one with 'expect', 'prospect' or 'held'"
         source.document.add(("tests",), text)
     elif not shown & {"expect", "expect_some"}:
         text = "no test has 'expect', so this mapping may never book a tour"
+        source.document.add(("tests",), text, warning=True)
+
+
+def _warn_without_lead(source: Source, shown: Set[str]) -> None:
+    """Warn if every test of a mapping for leads without a tour time is ignored or a cancellation.
+
+    If the mapping ignores all leads, that is what its tests must show.
+    """
+    ignores_all = source.compiled.without_time is WithoutTime.IGNORE
+    if not ignores_all and not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
+        text = "all tests are ignored or cancellations: add one that shows what becomes of a lead"
         source.document.add(("tests",), text, warning=True)
 
 

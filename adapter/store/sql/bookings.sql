@@ -81,7 +81,7 @@ WITH before AS (
 ), moved AS (
     UPDATE bookings SET
         state = %(to_state)s, reason = %(why)s, due_at = %(due_at)s, updated_at = %(at)s,
-        job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s,
+        job_id = COALESCE(%(job_id)s, job_id), because_of = %(because_of)s, snoozed_until = NULL,
         posted_at = CASE WHEN %(to_state)s = 'sending' THEN %(at)s
             ELSE COALESCE(%(posted_at)s, posted_at) END,
         gone_at = CASE WHEN %(to_state)s IN ('pending', 'booked')
@@ -100,9 +100,9 @@ UPDATE bookings SET because_of = %(to_id)s WHERE because_of = %(from_id)s
 
 -- name: pass_on_plan
 -- Copy the user who takes care of a lead, and the time until which it is snoozed, to its replacement.
-UPDATE bookings SET assigned_to = COALESCE(bookings.assigned_to, old.assigned_to),
-    snoozed_until = COALESCE(bookings.snoozed_until, old.snoozed_until)
-FROM bookings old WHERE bookings.id = %(to_id)s AND old.id = %(from_id)s
+UPDATE bookings SET assigned_to = COALESCE(assigned_to, %(user)s),
+    snoozed_until = COALESCE(snoozed_until, %(until)s)
+WHERE id = %(id)s
 
 -- name: mark_gone
 -- Record that, according to a user, these bookings no longer exist in Knock.

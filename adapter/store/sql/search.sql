@@ -2,12 +2,16 @@
 
 -- name: search_bookings
 -- Return bookings that match all filters, newest first. A NULL filter does not restrict the result.
+-- A booking that was replaced when its event was mapped again is the same lead as its successor.
 SELECT * FROM bookings
 WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(source)s::text IS NULL OR source = %(source)s)
     AND (%(community)s::text IS NULL OR community = %(community)s)
     AND (%(since)s::timestamptz IS NULL OR (created_at >= %(since)s AND id >= %(first_id)s))
     AND (%(until)s::timestamptz IS NULL OR (created_at < %(until)s AND id <= %(last_id)s))
+    AND (reason IS DISTINCT FROM 'replayed' OR 'superseded' = ANY(%(states)s)
+        OR NOT EXISTS (SELECT FROM bookings newer WHERE newer.event_id = bookings.event_id
+            AND newer.reason IS DISTINCT FROM 'replayed'))
     AND (%(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s))
     AND (%(words)s::text IS NULL OR (appointment ? 'last_name' AND to_tsvector('simple',
         COALESCE(appointment ->> 'first_name', '') || ' '
@@ -85,8 +89,11 @@ SELECT id FROM bookings
 WHERE appointment ? 'phone_1' AND reverse(appointment ->> 'phone_1') LIKE %(text)s LIMIT %(limit)s
 
 -- name: find_by_id
--- Return bookings by their ID, their event's ID, or Propexo's job ID.
+-- Return bookings by their ID, their event's ID, or Propexo's job ID. A booking that was replaced when
+-- its event was mapped again leads to its successors.
 SELECT id FROM bookings WHERE id = %(number)s OR event_id = %(number)s OR job_id = %(text)s
+    OR event_id = ANY(ARRAY(SELECT event_id FROM bookings
+        WHERE (id = %(number)s OR job_id = %(text)s) AND reason = 'replayed'))
 
 -- name: lead_totals
 -- Count the leads of each source and community in a time range, in total and by state.

@@ -5,6 +5,14 @@
 INSERT INTO users (name, role, password, added_at) VALUES (%(name)s, %(role)s, %(password)s, %(at)s)
 ON CONFLICT (name) DO UPDATE SET role = EXCLUDED.role, password = EXCLUDED.password
 
+-- name: change_password
+-- Change a user's password, unless the user was removed or has another password by now.
+UPDATE users SET password = %(password)s WHERE name = %(name)s AND password = %(old)s RETURNING name
+
+-- name: change_role
+-- Change a user's role. Return no row if there is no such user.
+UPDATE users SET role = %(role)s WHERE name = %(name)s RETURNING name
+
 -- name: remove_user
 -- Remove a user.
 DELETE FROM users WHERE name = %(name)s RETURNING role
