@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
 #: Delay between attempts while the mapping or the encryption key is missing.
 RETRY_DELAY = dt.timedelta(seconds=30)
+#: Delay while this process has not loaded users' latest changes. It loads them every 2 seconds.
+RELOAD_DELAY = dt.timedelta(seconds=2)
 #: Delay before an event that failed is tried again if it could not be held.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 #: Maximum number of events that one run maps before it frees its thread.
@@ -103,6 +105,9 @@ class Mapper:
             # The web process may have loaded a mapping that this worker has not loaded yet.
             tx.events.postpone(event.id, now + RETRY_DELAY)
             return {}
+        if source and _is_outdated(tx, source) and now - event.received_at < MAX_WAIT_FOR_MAPPING:
+            tx.events.postpone(event.id, now + RELOAD_DELAY)
+            return {}
         planner = BookingPlanner(
             self.store.fingerprints(), self.settings.policy.shared_contacts, self.sources
         )
@@ -128,6 +133,11 @@ class Mapper:
                 mapping_hash=None,
                 now=now,
             )
+
+
+def _is_outdated(tx: Transaction, source: Source) -> bool:
+    """Return True if a name that a user assigned may have been unassigned since it was loaded."""
+    return source.changes is not None and tx.overrides.lock_changes() != source.changes
 
 
 def _no_mapping(event: Event) -> Mapped:

@@ -68,6 +68,7 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
         source,
         communities=communities,
         compiled=dataclasses.replace(source.compiled, fillers=fillers),
+        changes=overrides.changes,
         hash=hashlib.sha256(repr((source.hash, aliases, added)).encode()).hexdigest(),
     )
 

@@ -65,6 +65,9 @@ class Source:
     version: MappingVersion | None = dataclasses.field(default=None, repr=False)
     #: Why the newest version is not used, or none.
     version_problems: tuple[Problem, ...] = ()
+    #: The number of changes in the console when names or communities from there were added, or
+    #: None if there are none.
+    changes: int | None = None
 
     @property
     def text(self) -> str:

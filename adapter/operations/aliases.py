@@ -9,7 +9,7 @@ import datetime as dt
 import itertools
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import NotPossible, PayloadError, Unreadable
@@ -87,6 +87,14 @@ class TakenBack:
     leads: int
     #: The bookings that may already be in Knock.
     sent: tuple[Booking, ...]
+
+
+def _is_waiting(value: str) -> Callable[[Booking], bool]:
+    """Return a function that tells if a booking is held because this property name is unknown."""
+    return lambda booking: (
+        booking.state is BookingState.HELD
+        and any(why.field == "community" and why.value == value for why in booking.reasons)
+    )
 
 
 def names_in(source: Source, event: Event) -> list[PropertyName]:
@@ -169,11 +177,11 @@ class Aliases:
         zone = sources[source].communities[alias.community].timezone
         today = self._clock().astimezone(zone).date().isoformat()
         replays = Replays(self._settings, self._store, sources, self._clock)
-        events = self._waiting(source, value)
+        events, is_replaced = self._waiting(source, value), _is_waiting(value)
         counts = {"tours": 0, "today": 0, "guest_cards": 0, "others": 0}
         refused: dict[str, int] = {}
         for event in events[:MOST_LEADS]:
-            one = replays.replay(event.id, by=self._by, dry_run=True)
+            one = replays.replay(event.id, by=self._by, dry_run=True, is_replaced=is_replaced)
             if one.refusal is not None:
                 refused[one.refusal] = refused.get(one.refusal, 0) + 1
                 continue
@@ -210,13 +218,20 @@ class Aliases:
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
         """Map held leads again. Return how many of them have changed and how many remain.
 
-        New bookings are sent after :data:`UNDO_SECONDS`.
+        Other leads from the same webhooks are not changed, because users may have edited them. New
+        bookings are sent after :data:`UNDO_SECONDS`.
         """
         replays = Replays(self._settings, self._store, self._live.sources, self._clock)
         events = self._waiting(source, value)
         for event in events[:MOST_LEADS]:
             until = self._clock() + dt.timedelta(seconds=UNDO_SECONDS)
-            replays.replay(event.id, by=self._by, dry_run=False, send_after=until)
+            replays.replay(
+                event.id,
+                by=self._by,
+                dry_run=False,
+                send_after=until,
+                is_replaced=_is_waiting(value),
+            )
         left = len(self._waiting(source, value))
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
@@ -248,7 +263,7 @@ class Aliases:
         waiting = self._bookings_of(alias, REPLACEABLE)
         replays = Replays(self._settings, self._store, self._live.sources, self._clock)
         for event_id in dict.fromkeys(booking.event_id for booking in waiting):
-            replays.replay(event_id, by=self._by, dry_run=False)
+            self._hold_again(replays, event_id, alias)
         # Some may have been sent in the meantime.
         return TakenBack(
             alias=alias,
@@ -257,21 +272,42 @@ class Aliases:
         )
 
     def _bookings_of(self, alias: Alias, states: Sequence[BookingState]) -> list[Booking]:
-        """Return the bookings whose community was determined by an alias."""
-        source = self._live.files.get(alias.source)
-        if source is None:
-            return []
-        with self._store.transaction() as tx:
-            found = tx.overrides.bookings_since(
-                alias, alias.at, [str(state) for state in states], limit=MOST_LEADS
-            )
-            events = {one.event_id: tx.events.get(one.event_id) for one in found}
-        return [
-            booking
-            for booking in found
-            for event in [events[booking.event_id]]
-            if event is not None and alias.key in {one.key for one in names_in(source, event)}
-        ]
+        """Return the bookings whose community was determined by an alias, newest first."""
+        source, before, bookings = self._live.sources.get(alias.source), None, list[Booking]()
+        while source is not None:
+            with self._store.transaction() as tx:
+                found = tx.overrides.bookings_since(
+                    alias, [str(state) for state in states], before=before, limit=MOST_LEADS
+                )
+                events = {one.event_id: tx.events.get(one.event_id) for one in found}
+            named = {key for key, event in events.items() if self._is_named(alias, event)}
+            bookings += [one for one in found if one.event_id in named]
+            # Bookings that were sent are only listed. There may be very many.
+            if len(found) < MOST_LEADS or states is SENT:
+                break
+            before = found[-1].id
+        return bookings
+
+    def _is_named(self, alias: Alias, event: Event | None) -> bool:
+        """Return True if an event has an alias's name, as the current mapping or the file reads."""
+        sources = (self._live.sources[alias.source], self._live.files[alias.source])
+        return event is not None and any(
+            alias.key == one.key for source in sources for one in names_in(source, event)
+        )
+
+    def _hold_again(self, replays: Replays, event_id: int, alias: Alias) -> None:
+        """Map an event again without an alias. Keep its bookings at other communities if possible.
+
+        Otherwise, replace all of them, because none may be sent to the unassigned community.
+        """
+        done = replays.replay(
+            event_id,
+            by=self._by,
+            dry_run=False,
+            is_replaced=lambda booking: booking.community == alias.community,
+        )
+        if done.refusal is not None and done.refusal.startswith("its booking"):
+            replays.replay(event_id, by=self._by, dry_run=False)
 
     def _waiting(self, source: str, value: str, *, limit: int = MOST_LEADS + 1) -> list[Event]:
         """Return webhooks whose leads are held because of an unknown name, oldest first."""

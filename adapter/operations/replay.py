@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -60,6 +60,7 @@ class Replays:
         dry_run: bool,
         forced_because: str | None = None,
         send_after: dt.datetime | None = None,
+        is_replaced: Callable[[Booking], bool] | None = None,
     ) -> Difference:
         """Map an event again with the current mapping. ``dry_run`` only reports the changes.
 
@@ -67,7 +68,8 @@ class Replays:
         webhook are handled separately if the mapping gives each a dedupe key. With
         ``forced_because``, a reason for the history, only bookings in flight are not changed: a
         booked tour is booked again, and a past tour is held. New bookings are sent after
-        ``send_after``, if it is given.
+        ``send_after``, if it is given. If ``is_replaced`` is given, the bookings for which it
+        returns False are kept.
         """
         if not dry_run:
             self._fetch(event_id)
@@ -82,21 +84,23 @@ class Replays:
             if source is not None:
                 mapped = source.map(event.request, now=now)
             is_forced = forced_because is not None
+            kept = _kept(bookings, is_replaced)
             if not is_forced:
-                mapped = _without_settled(fingerprints, event, bookings, mapped)
-            refusal = _refusal(event, source, bookings, mapped, is_forced=is_forced)
+                mapped = _without_settled(fingerprints, event, bookings, mapped, kept)
+            refusal = _refusal(event, source, bookings, mapped, kept, is_forced=is_forced)
             if refusal is None and not is_forced and _is_past(mapped, now):
                 refusal = "its tour has passed"
-            difference = _difference(event, refusal, bookings, mapped, is_forced=is_forced)
+            replaced = tuple(booking for booking in bookings if booking.id not in kept)
+            difference = _difference(event, refusal, replaced, mapped, is_forced=is_forced)
             if refusal is None and source is not None and not dry_run:
                 planner.lock(tx, event, mapped, bookings, now)
-                for booking in bookings:
+                for booking in replaced:
                     tx.bookings.move(
                         booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by
                     )
                 tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
                 planner.apply(tx, event, mapped, source, now, is_forced=is_forced)
-                _pass_on_duplicates(tx, event_id, bookings)
+                _pass_on(tx, event_id, bookings, kept)
                 if send_after is not None:
                     tx.send_queue.delay(event_id, send_after)
                 action = "replayed_by_force" if is_forced else "replayed"
@@ -118,14 +122,41 @@ class Replays:
             fetcher.run(source, event, wanted, states=REFETCHED, is_last_try=True)
 
 
-def _pass_on_duplicates(tx: Transaction, event_id: int, replaced: tuple[Booking, ...]) -> None:
-    """Make leads that were merged with replaced bookings refer to the event's new bookings."""
-    known = {booking.id for booking in replaced}
+def _kept(
+    bookings: tuple[Booking, ...], is_replaced: Callable[[Booking], bool] | None
+) -> frozenset[int]:
+    """Return the IDs of the bookings that could be replaced but must be kept.
+
+    If there are any, bookings without an item's key are kept too, because nothing tells which item
+    replaces them.
+    """
+    replaceable = [booking for booking in bookings if booking.state in REPLACEABLE]
+    if is_replaced is None or all(map(is_replaced, replaceable)):
+        return frozenset()
+    return frozenset(
+        booking.id
+        for booking in replaceable
+        if booking.item_key is None or not is_replaced(booking)
+    )
+
+
+def _pass_on(
+    tx: Transaction, event_id: int, bookings: tuple[Booking, ...], kept: Collection[int]
+) -> None:
+    """Make leads that were merged with replaced bookings refer to the event's new bookings.
+
+    The new bookings also keep the user who takes care of a replaced one, and the time until which
+    it is snoozed.
+    """
+    known = {booking.id for booking in bookings}
     new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
-    for old in replaced:
+    for old in bookings:
         same = [booking for booking in new if booking.item_key == old.item_key]
-        if successors := same or new:
+        successors = same or new
+        if successors and old.id not in kept:
             tx.bookings.repoint(old.id, successors[0].id)
+        if len(successors) == 1 and old.id not in kept and old.state in REPLACEABLE:
+            tx.bookings.pass_on_plan(old, successors[0].id)
 
 
 def _without_settled(
@@ -133,11 +164,16 @@ def _without_settled(
     event: Event,
     bookings: tuple[Booking, ...],
     mapped: Mapped,
+    kept: Collection[int],
 ) -> Mapped:
-    """Return the mapping result without items whose bookings can no longer be replaced."""
-    if not any(map(_is_settled, bookings)):
+    """Return the mapping result without items whose bookings cannot be replaced or are kept."""
+    if not kept and not any(map(_is_settled, bookings)):
         return mapped
-    replaceable = {booking.item_key for booking in bookings if booking.state in REPLACEABLE}
+    replaceable = {
+        booking.item_key
+        for booking in bookings
+        if booking.state in REPLACEABLE and booking.id not in kept
+    }
 
     def is_replaceable(item: Item) -> bool:
         if item.dedupe_key is None:
@@ -152,6 +188,7 @@ def _refusal(
     source: Source | None,
     bookings: tuple[Booking, ...],
     mapped: Mapped,
+    kept: Collection[int],
     *,
     is_forced: bool,
 ) -> str | None:
@@ -166,7 +203,8 @@ def _refusal(
     if mapped.items and not is_forced:
         return None  # items that cannot be replaced are already left out
     for booking in bookings:
-        if booking.state in NOT_FORCEABLE if is_forced else _is_settled(booking):
+        is_settled = _is_settled(booking) or booking.id in kept
+        if booking.state in NOT_FORCEABLE if is_forced else is_settled:
             return f"its booking {booking.id} is {booking.state}"
     return None
 

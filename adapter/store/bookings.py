@@ -192,6 +192,10 @@ class Bookings(Statements):
         """Replace ``from_id`` with ``to_id`` in leads that name it as the cause of their state."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
+    def pass_on_plan(self, old: Booking, to_id: int) -> None:
+        """Copy a booking's user and the time until which it was snoozed to its replacement."""
+        self._run("pass_on_plan", user=old.assigned_to, until=old.snoozed_until, id=to_id)
+
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
         """Record a user's report that these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)

@@ -19,6 +19,11 @@ class OverridesTable(Statements):
         row = self._one("changes_in_place")
         return row["changes"] if row else 0
 
+    def lock_changes(self) -> int:
+        """Return the number of changes, and delay further ones until the transaction ends."""
+        row = self._one("lock_changes_in_place")
+        return row["changes"] if row else 0
+
     def all(self) -> Overrides:
         """Return all changes that are currently in effect."""
         return Overrides(
@@ -69,11 +74,14 @@ class OverridesTable(Statements):
         return MappingVersion(**row)
 
     def bookings_since(
-        self, alias: Alias, since: dt.datetime, states: Sequence[str], *, limit: int
+        self, alias: Alias, states: Sequence[str], *, before: int | None, limit: int
     ) -> list[Booking]:
-        """Return a source's bookings at an alias's community since a time, newest first."""
-        where = {"source": alias.source, "community": alias.community}
-        rows = self._all("bookings_at_alias", **where, since=since, states=states, limit=limit)
+        """Return a source's bookings at an alias's community since the alias, newest first.
+
+        If ``before`` is given, return only bookings with lower IDs.
+        """
+        where = {"source": alias.source, "community": alias.community, "since": alias.at}
+        rows = self._all("bookings_at_alias", **where, states=states, before=before, limit=limit)
         return [booking_from_row(row) for row in rows]
 
     def events_waiting(self, source: str, value: str, *, limit: int) -> list[int]:

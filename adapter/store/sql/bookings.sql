@@ -98,6 +98,12 @@ RETURNING booking_id, CASE WHEN %(is_settled)s THEN pg_notify('settled', event_i
 -- Make the leads that name one booking as the cause of their state name another one.
 UPDATE bookings SET because_of = %(to_id)s WHERE because_of = %(from_id)s
 
+-- name: pass_on_plan
+-- Copy the user who takes care of a lead, and the time until which it is snoozed, to its replacement.
+UPDATE bookings SET assigned_to = COALESCE(assigned_to, %(user)s),
+    snoozed_until = COALESCE(snoozed_until, %(until)s)
+WHERE id = %(id)s
+
 -- name: mark_gone
 -- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)

@@ -4,6 +4,10 @@
 -- Return the number of changes so far.
 SELECT changes FROM put_in_place
 
+-- name: lock_changes_in_place
+-- Return the number of changes so far, and lock it until the transaction ends.
+SELECT changes FROM put_in_place FOR SHARE
+
 -- name: count_change_in_place
 -- Count a change. This locks the row, so that changes take place one after another.
 INSERT INTO put_in_place (changes) VALUES (1)
@@ -56,7 +60,7 @@ RETURNING source, number, text, file_hash, reason, by, at
 -- Return a source's bookings at a community that were created since a time, newest first.
 SELECT * FROM bookings
 WHERE source = %(source)s AND community = %(community)s AND created_at >= %(since)s
-    AND state = ANY(%(states)s)
+    AND state = ANY(%(states)s) AND (id < %(before)s::bigint OR %(before)s::bigint IS NULL)
 ORDER BY id DESC LIMIT %(limit)s
 
 -- name: events_waiting
