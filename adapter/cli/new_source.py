@@ -25,6 +25,12 @@ from adapter.settings import settings_from
 #: Most samples to keep with the mapping. All are read for the draft.
 MOST_KEPT: Final = 5
 
+#: What to do about a file whose extension says nothing.
+CONTENT_TYPE_HINT: Final = (
+    "if it is not JSON, name its content type, such as --content-type "
+    "application/x-www-form-urlencoded"
+)
+
 
 class Sample(NamedTuple):
     """The body of a sample webhook, with its file extension and parsed payload."""
@@ -106,7 +112,11 @@ def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
 def _from_file(file: Path, content_type: str | None) -> Sample:
     body = read_file(file)
     kind = content_type or content_type_of(file, body)
-    return Sample(body, file.suffix or ".json", kind, parse(body, kind))
+    try:
+        return Sample(body, file.suffix or ".json", kind, parse(body, kind))
+    except PayloadError as exc:
+        hint = "" if content_type or file.suffix in CONTENT_TYPES else f"; {CONTENT_TYPE_HINT}"
+        raise PayloadError(f"{file}: {exc}{hint}") from None
 
 
 def _stored(name: str, last: int) -> list[Sample]:

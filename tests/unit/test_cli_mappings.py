@@ -11,7 +11,7 @@ import yaml
 
 from adapter.cli import commands
 from adapter.cli.map import mapped_as_text
-from adapter.exceptions import ConfigurationError
+from adapter.exceptions import ConfigurationError, PayloadError
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.models import Reason
 from tests.paths import ROOT
@@ -179,6 +179,18 @@ def test_map_shows_people_what_happens() -> None:
 )
 def test_wrong_usage_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
+
+
+def test_a_sample_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text("{}")
+    (tmp_path / "bad.txt").write_text("name=Rosa&unit=7")
+    files = [str(tmp_path / name) for name in ("good.json", "bad.txt")]
+    with pytest.raises(PayloadError, match=r"bad\.txt: not JSON.*--content-type application/x-"):
+        run("new", "acme", *files, "--mappings", str(tmp_path))
+    kind = "application/x-www-form-urlencoded"
+    made = run("new", "acme", files[1], "--mappings", str(tmp_path), "--content-type", kind)
+    assert made.exit_code == 0
+    assert "Replaced in the samples: name\n" in made.output
 
 
 def test_explain_shows_where_and_how_values_are_read() -> None:

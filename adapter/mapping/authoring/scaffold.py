@@ -27,6 +27,9 @@ UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignor
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 OTHERS: Final = "any other value is ignored"
 TODO: Final = "TODO"
+READ_HINT: Final = "to read a line or a phrase, see 'text' under 'read' in docs/mapping.md"
+#: Keys of a mail's or message's whole text.
+FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
 
 #: Fields to add if the samples have them, each with the option that it needs.
 OPTIONS: Final = {
@@ -231,9 +234,19 @@ class Draft:
                 yield _line(name, guesses[name], _format_option(self._formats(guesses[name])))
             elif name in OPTIONS and name in guesses:
                 yield _line(name, guesses[name], OPTIONS[name])
+        yield from self._free_text_lines()
         if notes := note_paths(self.observed, guesses):
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
+
+    def _free_text_lines(self) -> Iterator[str]:
+        """Yield a comment for each free text, such as a mail's, from which nothing is drafted."""
+        for path in self.observed.values:
+            texts = [one for one in self.observed.filled(path) if isinstance(one, str)]
+            name = quoted(path)
+            is_read = any(f"text: {name}," in one for one in self.observed.readers.values())
+            if FREE_TEXT.fullmatch(key_of(path)) and not is_read and any("\n" in x for x in texts):
+                yield f"# {name} is free text, from which only notes are drafted; {READ_HINT}"
 
     def _start_lines(self) -> Iterator[str]:
         if "starts_at" in self.guesses:
