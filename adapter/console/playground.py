@@ -1,5 +1,6 @@
 """Serve the page on which users edit, test and activate a mapping."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import functools
@@ -108,9 +109,8 @@ def playground() -> str:
         event_id=row_id_from(args.get("event")) or _newest_event(name),
         seen=_newest_version(name),
     )
-    result = _map(entered)
-    _record_view(entered, result)
-    return _page(entered, result=result)
+    flask.session.pop("tried", None)
+    return _page(entered, result=_map(entered))
 
 
 @bp.post("/try/result")
@@ -118,9 +118,8 @@ def playground_result() -> str:
     """Show the result of the edited mapping, as a fragment for htmx or as a whole page."""
     entered = _input_from_form()
     result = _map(entered)
-    if flask.session.get("tried") != entered.event_id:
-        _record_view(entered, result)
     if "HX-Request" in flask.request.headers:
+        _record_view(entered)
         return flask.render_template("console/_playground_result.html", result=result, is_live=True)
     return _page(entered, result=result)
 
@@ -158,6 +157,7 @@ def check_mapping() -> str:
     with trial():
         checked = _checked(entered)
     if "HX-Request" in flask.request.headers:
+        _record_view(entered)
         return flask.render_template("console/_checks.html", checked=checked)
     return _page(entered, result=_map(entered), checked=checked)
 
@@ -245,9 +245,12 @@ def _input_from_form() -> PlaygroundInput:
     )
 
 
-def _record_view(entered: PlaygroundInput, result: PlaygroundResult) -> None:
-    """Record that a user viewed a stored webhook, but only once per webhook."""
-    if entered.event_id is not None and result.mapped is not None:
+def _record_view(entered: PlaygroundInput) -> None:
+    """Record that a user viewed a stored webhook, but only once while the user edits a mapping."""
+    if entered.event_id is None or flask.session.get("tried") == entered.event_id:
+        return
+    with contextlib.suppress(NotFound):
+        _delivery(entered)
         record_action("looked", lead_id=entered.event_id)
         flask.session["tried"] = entered.event_id
 
@@ -274,6 +277,7 @@ def _version_text(name: str, number: int) -> str:
 
 
 def _page(entered: PlaygroundInput, **more: Any) -> str:
+    _record_view(entered)
     with services.store.transaction() as tx:
         events = tx.search.recent_events(entered.name, limit=RECENT_EVENTS)
     has_file = entered.name in services.pipeline.live.files

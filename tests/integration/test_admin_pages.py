@@ -196,3 +196,19 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
     feed = visit().page("/audit").split('class="feed"')[1]
     assert f'undid the booking of <a href="/console/leads/{booking.id}">' in feed
     assert f"#{booking.id}</a> to maria" in feed
+
+
+@pytest.mark.parametrize(
+    ("path", "mapping"),
+    [("try/check", ""), ("try/sample", ""), ("try/backtest", ""), ("try/result", "no mapping: [")],
+)
+def test_every_page_that_shows_a_stored_message_records_the_look(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+    path: str,
+    mapping: str,
+) -> None:
+    (booking,) = harness.mapped("rentfeed", tour())
+    text = mapping or harness.pipeline.sources["rentfeed"].text
+    visit().post(f"/{path}", source="rentfeed", mapping=text, event=str(booking.event_id))
+    assert actions(harness).count("looked") == 1
