@@ -22,6 +22,7 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, Event, EventState
 from adapter.parsing import body
 from adapter.propexo.http import Response, exchange, failure_text
+from adapter.propexo.responses import retry_after_seconds
 from adapter.settings import Settings
 from adapter.store import Database
 from adapter.store.rows import delivery_headers
@@ -43,6 +44,8 @@ MAX_PAUSE: Final = dt.timedelta(minutes=10)
 MAX_THREADS: Final = 4
 #: Maximum size of an event's documents together, in characters of JSON.
 MAX_CHARACTERS: Final = 1024 * 1024
+#: Stored instead of a document that would exceed this size.
+TOO_LARGE: Final = {PROBLEM: "the documents are too large"}
 #: Maximum number of requests to one host per minute and process.
 MAX_PER_MINUTE: Final = 60
 #: Pause of an event while another one is being fetched, or while the limit is reached.
@@ -131,10 +134,12 @@ class Fetcher:
         # Not since it was received: after an outage of the worker, it is retried too.
         since = dt.datetime.fromisoformat(stored.get("since", now.isoformat()))
         is_last_try |= now - since > GIVE_UP_AFTER
+        size = sum(len(json.dumps(one)) for one in documents.values())
         for url, reader in list(wanted.items())[:MAX_PER_RUN]:
             found = self._document(source, url, reader)
             if not isinstance(found, _Failure):
-                documents[url] = _limited(found, documents)
+                kept = found if size + len(json.dumps(found)) <= MAX_CHARACTERS else TOO_LARGE
+                documents[url], size = kept, size + len(json.dumps(kept))
             elif is_last_try and not found.is_postponed:
                 documents[url] = {PROBLEM: found.reason}
             else:
@@ -204,12 +209,6 @@ class Fetcher:
         return {}
 
 
-def _limited(found: Mapping[str, Any], documents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document, or the problem that it would make the event too large."""
-    size = sum(len(json.dumps(one)) for one in (found, *documents.values()))
-    return found if size <= MAX_CHARACTERS else {PROBLEM: "the documents are too large"}
-
-
 def _check_public(host: str) -> None:
     """Raise OSError if any of a host's IP addresses is not public."""
     for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
@@ -222,7 +221,8 @@ def _from_response(response: Response) -> Mapping[str, Any] | _Failure:
     if response.status in FINAL:
         return {PROBLEM: _status_text(response.status)}
     if response.status != http.HTTPStatus.OK:
-        return _Failure(_status_text(response.status), _retry_after(response))
+        pause = retry_after_seconds(response.headers.get("Retry-After")) or 0.0
+        return _Failure(_status_text(response.status), dt.timedelta(seconds=pause))
     try:
         return {DOCUMENT: body.parse(response.text.encode(), "application/json", kind="json")}
     except PayloadError:
@@ -232,12 +232,6 @@ def _from_response(response: Response) -> Mapping[str, Any] | _Failure:
 def _status_text(status: int) -> str:
     phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
     return f"HTTP {status} {phrase}".strip()
-
-
-def _retry_after(response: Response) -> dt.timedelta:
-    text = response.headers.get("Retry-After", "")
-    seconds = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    return dt.timedelta(seconds=seconds)
 
 
 def _pause_after(attempts: int) -> dt.timedelta:

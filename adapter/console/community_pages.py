@@ -17,7 +17,6 @@ from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
 from adapter.models import AddedCommunity, Alias, Event
 from adapter.operations.aliases import (
-    UNDO_SECONDS,
     Aliases,
     PropertyName,
     community_key,
@@ -25,6 +24,7 @@ from adapter.operations.aliases import (
     names_in,
     yaml_of,
 )
+from adapter.operations.take_back import UNDO_SECONDS
 from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.store import Transaction, UnknownCommunity
 

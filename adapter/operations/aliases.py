@@ -23,6 +23,7 @@ from adapter.mapping.source import Source
 from adapter.models import AddedCommunity, Alias, Booking, BookingState, Clock, Event
 from adapter.operations.live_sources import LiveSources
 from adapter.operations.replay import REPLACEABLE, Replays
+from adapter.operations.take_back import UNDO_SECONDS
 from adapter.parsing.paths import MISSING, Path, unwrap_single
 from adapter.parsing.text import clean_text
 from adapter.settings import Settings
@@ -30,8 +31,6 @@ from adapter.store import Database, Transaction
 
 #: Maximum number of leads that one call books or takes back.
 MOST_LEADS: Final = 200
-#: How long new bookings wait before they are sent, so that a user can undo them.
-UNDO_SECONDS: Final = 10
 #: Maximum length of a property's name.
 MAX_NAME: Final = 200
 #: States in which a booking may be in Knock.

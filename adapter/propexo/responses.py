@@ -113,7 +113,7 @@ def page(response: Response) -> Page:
 def error_from(response: Response) -> UpstreamError:
     """Return the exception that matches an unsuccessful response."""
     status = response.status
-    retry_after = _seconds(response.headers.get("retry-after"))
+    retry_after = retry_after_seconds(response.headers.get("retry-after"))
     facts: dict[str, Any] = {
         "status": status,
         "answer": response.text,
@@ -197,7 +197,7 @@ def rate_of(headers: Mapping[str, str]) -> Rate | None:
     return (int(limit), int(remaining)) if int(limit) > 0 else None
 
 
-def _seconds(header: str | None) -> float | None:
+def retry_after_seconds(header: str | None) -> float | None:
     """Parse a Retry-After header as seconds, at most an hour. Return None if it is no number."""
     text = (header or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 6:

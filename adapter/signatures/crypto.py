@@ -85,6 +85,11 @@ def _decoded(text: bytes, encoding: str) -> bytes:
     return bytes_from_base64(text) if encoding == "base64" else text
 
 
+def bytes_from_base64url(text: bytes) -> bytes:
+    """Decode base64 in either alphabet. Raise ValueError for invalid characters."""
+    return bytes_from_base64(text.translate(bytes.maketrans(b"-_", b"+/")))
+
+
 def bytes_from_base64(text: bytes) -> bytes:
     """Decode base64 with or without padding. Raise ValueError if it has invalid characters.
 

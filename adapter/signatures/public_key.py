@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from adapter.exceptions import ConfigurationError
-from adapter.signatures.crypto import ENCODINGS, bytes_from_base64
+from adapter.signatures.crypto import ENCODINGS, bytes_from_base64, bytes_from_base64url
 
 PublicKey: TypeAlias = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 PrivateKey: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -201,7 +201,7 @@ def _decoded(text: str) -> bytes:
     try:
         return binascii.unhexlify(compact)
     except ValueError:
-        return bytes_from_base64(compact.replace("-", "+").replace("_", "/").encode())
+        return bytes_from_base64url(compact.encode())
 
 
 def _from_bytes(content: bytes) -> Any:
@@ -214,7 +214,7 @@ def _from_bytes(content: bytes) -> Any:
 
 def _from_jwk(jwk: Mapping[str, str]) -> Any:
     if jwk["kty"] == "OKP":
-        return ed25519.Ed25519PublicKey.from_public_bytes(_decode_base64url(jwk["x"]))
+        return ed25519.Ed25519PublicKey.from_public_bytes(bytes_from_base64url(jwk["x"].encode()))
     if jwk["kty"] == "EC":
         x, y = _integer(jwk["x"]), _integer(jwk["y"])
         return ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
@@ -222,18 +222,13 @@ def _from_jwk(jwk: Mapping[str, str]) -> Any:
 
 
 def _integer(text: str) -> int:
-    return int.from_bytes(_decode_base64url(text), "big")
-
-
-def _decode_base64url(text: str | bytes) -> bytes:
-    content = text.encode() if isinstance(text, str) else text
-    return bytes_from_base64(content.replace(b"-", b"+").replace(b"_", b"/"))
+    return int.from_bytes(bytes_from_base64url(text.encode()), "big")
 
 
 _DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
     "hex": binascii.unhexlify,
     "base64": bytes_from_base64,
-    "base64url": _decode_base64url,
+    "base64url": bytes_from_base64url,
 }
 
 

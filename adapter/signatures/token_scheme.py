@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes, urlencode
 
 from adapter.exceptions import PayloadError, VerificationError
 from adapter.models import WebhookRequest
-from adapter.signatures.crypto import bytes_from_base64, is_equal, key_from_secret
+from adapter.signatures.crypto import bytes_from_base64url, is_equal, key_from_secret
 from adapter.signatures.request import (
     FORM_TYPE,
     MAX_FORM_FIELDS,
@@ -181,7 +181,7 @@ def _without_scheme(request: WebhookRequest, header: str, scheme: str) -> list[b
 def _login(text: bytes) -> bytes:
     """Decode Basic credentials from base64. Return an empty string if they are invalid."""
     try:
-        return bytes_from_base64(text.strip().translate(bytes.maketrans(b"-_", b"+/")))
+        return bytes_from_base64url(text.strip())
     except ValueError:
         return b""
 

@@ -111,7 +111,7 @@ class Drill:
         return sorted(part for title in titles for part in _parts(title))
 
     def expect(self, *messages: str) -> None:
-        """Wait until people are told exactly this, in one or several messages."""
+        """Wait until people are notified of exactly this, in one or several messages."""
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(self.messages()) >= len(messages), "alarms", SECONDS)
         assert self.messages() == sorted(messages)

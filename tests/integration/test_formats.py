@@ -1,4 +1,4 @@
-"""Test that a change of a sender's format is noticed, told to people, and mended by a proposal."""
+"""Test that a sender's new format is noticed and reported, with an edit of the mapping."""
 
 import datetime as dt
 from typing import Any
