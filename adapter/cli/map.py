@@ -20,6 +20,7 @@ from adapter.mapping import registry
 from adapter.mapping.authoring.record_test import entry_from_mapped, payload_of
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import DOCUMENT
+from adapter.mapping.loader.check_todos import TODO
 from adapter.mapping.loader.run_tests import format_reason
 from adapter.mapping.loader.yaml_document import text_from_data
 from adapter.mapping.samples import content_type_of
@@ -30,7 +31,6 @@ from adapter.parsing import body
 from adapter.settings import settings_from
 
 NO_KEY = "(no dedupe key: only an identical body counts as a repeat)"
-TODO = "TODO"
 #: Headings for the reasons of each outcome.
 REASON_TITLES = {
     Outcome.HELD: "held because:",

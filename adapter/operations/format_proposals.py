@@ -10,6 +10,7 @@ from adapter.mapping.authoring.scaffold import table_value
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.engine import SENT_OUTCOMES
 from adapter.mapping.format_profile import TableField, table_fields, values_at
+from adapter.mapping.loader.check_todos import TODO
 from adapter.mapping.problems import MappingErrors
 from adapter.mapping.registry import load_text
 from adapter.mapping.source import Source
@@ -26,7 +27,6 @@ MOST_AFFECTED: Final = 50
 BEFORE: Final = 20
 #: Start of the section that holds the mapping's own tests, which an edit leaves as they are.
 TESTS: Final = re.compile(r"^tests:", re.MULTILINE)
-TODO: Final = "TODO"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

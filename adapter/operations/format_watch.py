@@ -34,7 +34,7 @@ class FormatWatch:
     def run(self, sources: Mapping[str, Source]) -> None:
         """Count all webhooks that are not yet counted. Raise StoreUnavailable on failure."""
         fingerprints = self._store.fingerprints()
-        self._forget_mended(sources, fingerprints)
+        self._forget_fixed(sources, fingerprints)
         for _ in range(MOST_BATCHES):
             with self._store.transaction() as tx:
                 events = tx.formats.next_events(BATCH)
@@ -43,7 +43,7 @@ class FormatWatch:
             if events is None:
                 return
 
-    def _forget_mended(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
+    def _forget_fixed(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
         """Update the recorded changes of sources whose mappings were edited."""
         edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]
         if not edited:

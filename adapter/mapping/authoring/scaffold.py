@@ -20,13 +20,13 @@ from adapter.mapping.authoring.guess import (
 )
 from adapter.mapping.authoring.observe import Observed, observe, quoted, read
 from adapter.mapping.date_hints import format_from_text
+from adapter.mapping.loader.check_todos import TODO
 from adapter.parsing.date_formats import compile_format
 
 GUESS: Final = "# guessed from the name: confirm"
 UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 OTHERS: Final = "any other value is ignored"
-TODO: Final = "TODO"
 READ_HINT: Final = "to read a line or a phrase, see 'text' under 'read' in docs/mapping.md"
 #: Keys of a mail's or message's whole text.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 
-TODO: Final = re.compile(r"\bTODO\b")
+#: What a draft contains where a person has to fill in a value.
+TODO: Final = "TODO"
+_TODO: Final = re.compile(rf"\b{TODO}\b")
 #: Test keys whose values come from senders, and may legitimately contain "TODO".
 SAMPLES: Final = frozenset({"payload", "change"})
 
@@ -25,11 +27,11 @@ def check_todos(document: Document) -> None:
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
     """Yield the position of each key or string that contains TODO."""
     if isinstance(value, str):
-        if TODO.search(value):
+        if _TODO.search(value):
             yield where
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            if TODO.search(key):
+            if _TODO.search(key):
                 yield (*where, key)
             elif not (where[:1] == ("tests",) and key in SAMPLES):
                 yield from _todos(item, (*where, key))
