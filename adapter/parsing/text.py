@@ -56,13 +56,10 @@ def clean_text(value: object, cap: int) -> str:
         raise Unreadable(f"longer than {cap} characters")
     if is_escaped:
         text = _ESCAPED.sub(_unescaped, text)
-    if not text.isascii() and _MISREAD.search(text):
-        text = _reread(text)
-    if not text.isprintable():
-        text = "".join(_kept(text))
-    text = " ".join(text.split())
-    if not text.isascii() and len(text) <= 3 * cap:
-        text = unicodedata.normalize("NFC", "".join(_without_piled_marks(text)))
+    # A step can leave work for an earlier one: once a control character is dropped, its neighbors
+    # may turn out to be misread UTF-8.
+    while (tidied := _tidied(text, cap)) != text:
+        text = tidied
     if len(text) > cap:
         raise Unreadable(f"longer than {cap} characters")
     return text
@@ -134,6 +131,18 @@ def _unescaped(match: re.Match[str]) -> str:
         return quoted or chr(int(digits, 16))
     is_known = entity[0] == "#" or f"{entity};" in html.entities.html5
     return html.unescape(f"&{entity};") if is_known else match[0]
+
+
+def _tidied(text: str, cap: int) -> str:
+    """Run each step of :func:`clean_text` after unescaping once."""
+    if not text.isascii() and _MISREAD.search(text):
+        text = _reread(text)
+    if not text.isprintable():
+        text = "".join(_kept(text))
+    text = " ".join(text.split())
+    if not text.isascii() and len(text) <= 3 * cap:
+        text = unicodedata.normalize("NFC", "".join(_without_piled_marks(text)))
+    return text
 
 
 def _reread(text: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 from adapter.exceptions import NotPossible
 from adapter.mapping import overlay
 from adapter.models import Alias, BookingState
-from adapter.operations.aliases import UNDO_SECONDS, Aliases, names_in, yaml_of
+from adapter.operations.aliases import Aliases, names_in, yaml_of
+from adapter.operations.take_back import UNDO_SECONDS
 from adapter.pipeline import Pipeline
 from adapter.store import Database
 from tests.harness import Harness, settle

@@ -1,7 +1,7 @@
 """Test cleaning text, and detecting empty values."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapter.exceptions import Unreadable
@@ -106,6 +106,8 @@ def test_errors_never_quote_the_value() -> None:
 
 
 @settings(deadline=None)  # a busy machine is not a failure
+@example("\x80Â¡")  # without the control character, the rest looks like misread UTF-8
+@example("A\u0302¡")  # composed, it looks like misread UTF-8
 @given(st.text(max_size=300))
 def test_clean_text_can_be_stored_anywhere(text: str) -> None:
     clean = clean_text(text, 3000)
