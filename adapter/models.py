@@ -344,6 +344,11 @@ class Booking:
     #: Since when Knock's record has this status.
     knock_status_at: dt.datetime | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """True if the booking is no longer in Knock, according to a user or to Knock itself."""
+        return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
+
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
         """The keyed hashes of the renter's email address and phone number at this community."""
