@@ -320,6 +320,8 @@ class Booking:
     snoozed_until: dt.datetime | None = None
     #: The name of the user who takes care of the lead.
     assigned_to: str | None = None
+    #: Free times in Knock to offer (aware, UTC), if the tour's own time was not free.
+    free_times: tuple[dt.datetime, ...] = ()
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:

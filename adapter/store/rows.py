@@ -113,6 +113,7 @@ def booking_from_row(row: Row) -> Booking:
         "kind": Kind(row["kind"]),
         "reasons": _reasons(row["reasons"]),
         "match_keys": tuple(row["match_keys"]),
+        "free_times": tuple(row["free_times"]),
     }
     return Booking(**_known(Booking, row) | parsed)
 
