@@ -38,7 +38,7 @@ WITH erased AS (
     UPDATE events SET kept = 'nothing' WHERE id = ANY(%(ids)s)
 ), anonymized AS (
     UPDATE bookings SET appointment = (SELECT COALESCE(jsonb_object_agg(key, value), '{}')
-        FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s))
+        FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s)), prospect_id = NULL, tour_id = NULL
     WHERE event_id = ANY(%(ids)s)
 )
 UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-z_]+$'
