@@ -87,6 +87,17 @@ CREATE TABLE bookings (
     assigned_to text,
     -- Free times in Knock to offer, if the tour's time was not free.
     free_times timestamptz[] NOT NULL DEFAULT '{}',
+    -- Propexo's ID of the renter's guest card.
+    prospect_id text,
+    -- Propexo's ID of the tour's event record.
+    tour_id text,
+    -- When Knock's own records confirmed the tour.
+    confirmed_at timestamptz,
+    -- The tour's status in Knock, and since when its record has it.
+    knock_status text
+        CONSTRAINT bookings_knock_status CHECK (knock_status IN (
+            'waiting', 'booked', 'canceled', 'visited', 'no_show')),
+    knock_status_at timestamptz,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
     CONSTRAINT bookings_due CHECK (
         CASE WHEN state IN ('pending', 'submitted') THEN due_at IS NOT NULL
@@ -117,6 +128,9 @@ CREATE INDEX bookings_by_match_key ON bookings USING gin (match_keys) WITH (fast
 CREATE INDEX bookings_in_flight ON bookings (due_at, state)
     WHERE state IN ('sending', 'submitted', 'unknown');
 CREATE INDEX bookings_by_job ON bookings (job_id) WHERE job_id IS NOT NULL;
+-- Find the bookings that a record in Knock is about.
+CREATE INDEX bookings_by_prospect ON bookings (prospect_id) WHERE prospect_id IS NOT NULL;
+CREATE INDEX bookings_by_tour ON bookings (tour_id) WHERE tour_id IS NOT NULL;
 -- The review queue.
 CREATE INDEX bookings_to_review ON bookings (starts_at, id)
     WHERE state IN ('held', 'failed', 'unknown', 'expired');
@@ -271,6 +285,20 @@ FROM rate_limit r LEFT JOIN (
     SELECT seen_at, xmin = xid(written_by)
         AND COALESCE(identity = current_identity(), true) AS is_own
     FROM database_identity) i ON true;
+
+-- Whether Propexo lets us read Knock's tours and guest cards, by integration and model. The customer must
+-- enable each model. If one cannot be read, a search that finds nothing means nothing.
+CREATE TABLE crm_models (
+    integration_id text NOT NULL,
+    -- crm_events or crm_prospects.
+    model text NOT NULL,
+    -- readable: the list has records. empty: it never had any. off: Propexo rejects the request.
+    state text NOT NULL CONSTRAINT crm_models_state CHECK (state IN ('readable', 'empty', 'off')),
+    -- When Propexo last answered a request for the list, and last sent a webhook about a record.
+    checked_at timestamptz NOT NULL,
+    heard_at timestamptz,
+    PRIMARY KEY (integration_id, model)
+);
 
 -- Calls to Propexo in the last minute.
 CREATE TABLE calls (
