@@ -1,8 +1,9 @@
 """Detect the renter's language, and write messages and tour times in that language."""
 
 import datetime as dt
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from adapter.mapping.webhook_outcome import Outcome
@@ -12,6 +13,10 @@ ENGLISH: Final = "en"
 SPANISH: Final = "es"
 #: A key under ``say:`` that is a language.
 LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
+
+#: The message for a ``held`` outcome with free times to offer, as in
+#: :attr:`adapter.models.Booking.offered_times`.
+TIME_TAKEN: Final = "time_taken"
 
 #: Messages to the renter, by outcome. They promise only what is certain.
 SENTENCES: Final[Mapping[str, str]] = {
@@ -25,6 +30,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     Outcome.IGNORED: "No tour was booked.",
     BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
+    TIME_TAKEN: "That time is not available. Would one of these work: {booking.free_times}?",
 }
 #: The same in Spanish. The tour time is never last, because it ends with a period.
 IN_SPANISH: Final[Mapping[str, str]] = {
@@ -38,6 +44,7 @@ IN_SPANISH: Final[Mapping[str, str]] = {
     Outcome.IGNORED: "No se reservó ninguna visita.",
     BookingState.EXPIRED: "Ese horario ya pasó o está demasiado próximo. Por favor, elija otro.",
     BookingState.SUPERSEDED: "Después solicitó otra visita, que reemplazó a esta.",
+    TIME_TAKEN: "Ese horario no está disponible. ¿Le sirve alguno de estos: {booking.free_times}?",
 }
 BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {ENGLISH: SENTENCES, SPANISH: IN_SPANISH}
 
@@ -87,12 +94,34 @@ def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 def local_time_in(language: str, local: dt.datetime) -> str:
     """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
+    if language == SPANISH:
+        return f"{_day_in(language, local)} {_clock_in(language, local)}"
+    joint = " at" if language == ENGLISH else ","
+    return f"{_day_in(language, local)}{joint} {_clock_in(language, local)}"
+
+
+def local_times_in(language: str, locals_: Sequence[dt.datetime]) -> str:
+    """Format local times in ascending order, such as ``Friday, March 13 at 5:00 PM or 5:30 PM``."""
+    days = itertools.groupby(locals_, key=dt.datetime.date)
+    return "; ".join(_times_of_day(language, list(times)) for _, times in days)
+
+
+def _times_of_day(language: str, times: Sequence[dt.datetime]) -> str:
+    texts = [local_time_in(language, times[0])]
+    texts += [_clock_in(language, one) for one in times[1:]]
+    word = {ENGLISH: " or ", SPANISH: " o "}.get(language, ", ")
+    return word.join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def _day_in(language: str, local: dt.datetime) -> str:
+    if language == SPANISH:
+        return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
+    return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
+
+
+def _clock_in(language: str, local: dt.datetime) -> str:
     hour = local.hour % 12 or 12
     if language == SPANISH:
-        day = f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
-        clock = f"{'la' if hour == 1 else 'las'} {hour}:{local:%M}"
-        return f"{day} a {clock} {'a. m.' if local.hour < 12 else 'p. m.'}"
-    clock = f"{hour}:{local:%M %p}"
-    if language == ENGLISH:
-        return f"{local:%A, %B} {local.day} at {clock}"
-    return f"{local:%Y-%m-%d}, {clock}"
+        half = "a. m." if local.hour < 12 else "p. m."
+        return f"a {'la' if hour == 1 else 'las'} {hour}:{local:%M} {half}"
+    return f"{hour}:{local:%M %p}"
