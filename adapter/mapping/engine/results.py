@@ -25,6 +25,8 @@ class Community:
     known_as: Mapping[str, tuple[str, ...]]
     #: Its name for users, or "".
     name: str = ""
+    #: True if tours are booked only at times that are free in Knock, as far as that is known.
+    check_availability: bool = False
 
     @property
     def title(self) -> str:
