@@ -87,7 +87,8 @@ def _add_renter_pages(app: flask.Flask, pipeline: Pipeline) -> None:
     settings, store, clock = pipeline.settings, pipeline.store, pipeline.clock
     links = renter_links(settings, store, clock)
     if links is not None:
-        tours = RenterTours(settings, store, lambda: pipeline.sources, clock)
+        free, sources = pipeline.free_times, lambda: pipeline.sources
+        tours = RenterTours(settings, store, sources, free, clock)
         app.register_blueprint(renter_pages.blueprint(settings, tours, links, clock))
 
 

@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.calendar_check import CalendarCheck
 from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
 from adapter.bookings.free_times import FreeTimes
@@ -82,8 +83,9 @@ class Pipeline:
         self.free_times = FreeTimes(
             settings, store, propexo, clock, pause, lambda: self.live.sources
         )
+        check = CalendarCheck(settings, store, self.free_times, clock, lambda: self.live.sources)
         self.mapper = Mapper(settings, store, sources, clock)
-        self.sender = Sender(settings, store, propexo, clock, pause)
+        self.sender = Sender(settings, store, propexo, clock, pause, check)
         self.follower = Follower(settings, store, propexo, clock)
         self.erasure = Eraser(settings, store, clock)
         self.format_watch = FormatWatch(store)

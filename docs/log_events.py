@@ -243,6 +243,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Fix the receiver, and let it read the leads from `/api/leads`.",
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
+    "tour_time_taken": (
+        "A tour was held, because its time is not free in Knock's calendar.",
+        REVIEW,
+    ),
     "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),
     "traces_not_delivered": (
         "The collector at `ADAPTER_TRACES_URL` does not accept traces. Leads are not affected.",

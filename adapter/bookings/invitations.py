@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from adapter.bookings.calendar_check import checks_availability
 from adapter.mapping.engine import WithoutTime
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Kind
@@ -52,7 +53,9 @@ def is_invited(booking: Booking, source: Source | None) -> bool:
     if source is None or source.compiled.without_time is not WithoutTime.INVITE:
         return False
     community = source.communities.get(booking.community or "")
-    has_times = community is not None and bool(community.tour_hours)
+    has_times = community is not None and (
+        bool(community.tour_hours) or checks_availability(booking, source)
+    )
     return booking.kind is Kind.PROSPECT and booking.state in LIVE_CARD and has_times
 
 

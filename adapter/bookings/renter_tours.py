@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.bookings import reconcile
+from adapter.bookings.calendar_check import TAKEN, checks_availability
 from adapter.bookings.decisions import held
+from adapter.bookings.free_times import FreeTimes, calendar_key
 from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.invitations import LIVE_CARD, without_link
 from adapter.bookings.person import NEW, may_exist, order
@@ -108,8 +110,10 @@ class RenterTours:
         settings: Settings,
         store: Database,
         sources: Callable[[], Mapping[str, Source]],
+        free_times: FreeTimes,
         clock: Clock,
     ) -> None:
+        self._free_times = free_times
         self._settings = settings
         self._store = store
         self._sources = sources
@@ -185,7 +189,11 @@ class RenterTours:
     def _choices(self, view: RenterView) -> tuple[dt.datetime, ...]:
         if view.community is None or view.stage not in CHANGEABLE:
             return ()
-        found = tour_choices(view.community, self._settings, self._clock())
+        free = None
+        if checks_availability(view.booking, self._sources().get(view.booking.source)):
+            key = calendar_key(view.booking)
+            free = self._free_times.of(view.community.key, key.appointment_type)
+        found = tour_choices(view.community, self._settings, self._clock(), free)
         return tuple(at for at in found if view.tour is None or at != view.tour.starts_at)
 
     def _view(self, tx: Transaction, booking: Booking, now: dt.datetime) -> RenterView:
@@ -254,6 +262,7 @@ def _upcoming(
         and one.community == booking.community
         and one.gone_at is None
         and one.state in _STAGES
+        and not is_time_taken(one)
         and (one.id in own_ids or one.state is not BookingState.HELD)
     ]
     return max(live, key=order, default=None)
@@ -266,7 +275,7 @@ def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
         for one in own
         if one.kind is Kind.APPOINTMENT
         and not one.is_cancellation
-        and (one.state in _LOST or one.gone_at is not None)
+        and (one.state in _LOST or one.gone_at is not None or is_time_taken(one))
         and (tour is None or order(one) > order(tour))
     ]
     return max(lost, key=order, default=None)
@@ -287,7 +296,12 @@ def _stage(
     if booking.starts_at is None or booking.starts_at <= now:
         return Stage.PASSED
     is_lost = booking.state in _LOST or booking.gone_at is not None
-    return Stage.CHOOSE if is_lost else Stage.TEAM
+    return Stage.CHOOSE if is_lost or is_time_taken(booking) else Stage.TEAM
+
+
+def is_time_taken(booking: Booking) -> bool:
+    """Return True for a tour that is held only because its time is not free in Knock."""
+    return booking.state is BookingState.HELD and booking.reason == TAKEN
 
 
 def _tour_at(view: RenterView, at: dt.datetime, now: dt.datetime, name: str) -> Booking:

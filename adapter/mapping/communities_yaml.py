@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 
 from adapter.mapping.engine import Community
 from adapter.mapping.engine.tables import key_from_value
-from adapter.mapping.loader.schema import StrictSchema, Texts, ZoneName, load_into
+from adapter.mapping.loader.schema import StrictSchema, Texts, ZoneName, flag, load_into
 from adapter.mapping.loader.yaml_document import Document, document_from_file
 from adapter.mapping.problems import MappingErrors
 from adapter.mapping.tour_hours import TourHours
@@ -28,6 +28,7 @@ class CommunitySchema(StrictSchema):
     attributions = fields.Dict(keys=fields.String(), values=fields.Raw())
     known_as = fields.Dict(keys=fields.String(), values=Texts())
     tour_hours = TourHours()
+    check_availability = flag()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ def _community(document: Document, key: str, entry: Any) -> Community | None:
         known_as={source: tuple(names) for source, names in loaded.get("known_as", {}).items()},
         name=loaded.get("name", ""),
         tour_hours=loaded.get("tour_hours", {}),
+        check_availability=loaded.get("check_availability", False),
     )
 
 

@@ -117,6 +117,11 @@ class Source:
         return tuple(self.sections.get("strip", ()))
 
     @property
+    def checks_availability(self) -> bool:
+        """True if the mapping asks to check in Knock that a tour's time is free."""
+        return bool(self.sections.get("check_availability"))
+
+    @property
     def delivery_header(self) -> str | None:
         """The lower-case name of the header with the sender's delivery ID, or None."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")

@@ -131,8 +131,8 @@ class RenterPages:
         notice, lost = "", view.lost
         if lost is not None and lost.starts_at is not None and view.stage is not Stage.TEAM:
             lost_at = local_time_in(lang, lost.starts_at.astimezone(zone))
-            is_failed = lost.state in (BookingState.FAILED, BookingState.EXPIRED)
-            notice = _text(lang, "not_booked" if is_failed else "canceled", {"tour": lost_at})
+            is_canceled = lost.state is BookingState.DISCARDED or lost.gone_at is not None
+            notice = _text(lang, "canceled" if is_canceled else "not_booked", {"tour": lost_at})
         return flask.render_template(
             "renter/page.html",
             t=lambda name, **more: _text(lang, name, {**names, **more}),

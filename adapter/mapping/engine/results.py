@@ -27,6 +27,8 @@ class Community:
     name: str = ""
     #: The times between which its tours start, by weekday. Monday is 0. Empty if they are unknown.
     tour_hours: Mapping[int, tuple[dt.time, dt.time]] = dataclasses.field(default_factory=dict)
+    #: True if tours are booked only at times that are free in Knock, as far as that is known.
+    check_availability: bool = False
 
     @property
     def title(self) -> str:

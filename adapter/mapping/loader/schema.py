@@ -143,8 +143,9 @@ def _one_of(words: Iterable[str], **options: Any) -> fields.String:
     return fields.String(validate=validate.OneOf([*words]), **options)
 
 
-def _flag() -> fields.Boolean:
-    return fields.Boolean(truthy={True}, falsy={False})
+def flag(**options: Any) -> fields.Boolean:
+    """Return a field that is true or false, without other spellings of these words."""
+    return fields.Boolean(truthy={True}, falsy={False}, **options)
 
 
 class FromSchema(StrictSchema):
@@ -192,7 +193,7 @@ class StartSection(StrictSchema):
     format = Texts()
     timezone = ZoneSection()
     dst = _one_of(["earlier", "later"])
-    ignore_offset = _flag()
+    ignore_offset = flag()
     offset = _one_of(["trust", "must_agree", "own_clock"])
     take = _one_of(["start"], **described("Read the start of a range of times."))
     fetch_by = PathList()
@@ -354,8 +355,8 @@ class TestSection(StrictSchema):
     prospect = Appointments(**described("The whole guest card, exactly."))
     prospect_some = Appointments()
     held = _object(values=fields.String())
-    ignored = _flag()
-    cancellation = _flag()
+    ignored = flag()
+    cancellation = flag()
     received = fields.String(**described("The receipt time, such as 2026-03-01T12:00:00Z."))
     headers = _object(values=fields.String())
     query = fields.String()
@@ -446,6 +447,9 @@ class Sections(StrictSchema):
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()
     without_time = _one_of(WithoutTime)
+    check_availability = flag(
+        **described("Check in Knock's calendar that the time is free before booking a tour.")
+    )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
 
