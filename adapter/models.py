@@ -195,6 +195,12 @@ class KnockStatus(enum.StrEnum):
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
+#: The reason codes of a tour that the renter chose on our page, and of one canceled there.
+CHOSEN_BY_RENTER = "chosen_by_renter"
+CANCELED_BY_RENTER = "canceled_by_renter"
+#: The name in the history for changes that the renter made.
+RENTER = "renter"
+
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
@@ -383,7 +389,7 @@ class Change:
     to_state: str
     #: The reason code for the change.
     why: str
-    #: ``web``, ``worker``, or a user's name.
+    #: ``web``, ``worker``, ``renter``, or a user's name.
     by: str
     #: The ID of the other lead that caused the change, or None.
     because_of: int | None = None

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from adapter.console.wording import reason_text
-from adapter.models import REPLAYED, Booking, BookingState, Change, LeadHistory
+from adapter.models import (
+    CANCELED_BY_RENTER,
+    CHOSEN_BY_RENTER,
+    RENTER,
+    REPLAYED,
+    Booking,
+    BookingState,
+    Change,
+    LeadHistory,
+)
 from adapter.operations.advice import BY_CODE, DECISIONS, IN_SHORT, label_of
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
@@ -30,13 +39,15 @@ _STATES: Final[Mapping[str, str]] = {
 _WHYS: Final[Mapping[str, str]] = {
     "released": "{by} booked it.",
     "time_given": "{by} added a tour time.",
+    CHOSEN_BY_RENTER: "The renter chose this time.",
+    CANCELED_BY_RENTER: "The renter canceled it before it was sent.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Propexo asked us to wait. We try again soon.",
     "not_sent": "Propexo could not be reached. We try again soon.",
     "job_succeeded": "Booked in Knock.",
 }
-_MACHINES: Final = frozenset({"worker", "web", "system"})
+_MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

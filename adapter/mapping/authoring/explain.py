@@ -21,6 +21,7 @@ WITHOUT_TIME: Final = {
     WithoutTime.HOLD: "held until an agent picks a time",
     WithoutTime.IGNORE: "ignored",
     WithoutTime.PROSPECT: "creates a guest card (prospect) in Knock; no name is required",
+    WithoutTime.INVITE: "creates a guest card in Knock; the renter gets a link to choose a time",
 }
 
 #: Width of the output, and maximum width of its middle column.
