@@ -83,6 +83,11 @@ class Bookings(Statements):
         """Return an event's bookings in item order."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
+    def of_events(self, event_ids: Iterable[int]) -> tuple[Booking, ...]:
+        """Return the bookings of these events, in the order of events and items."""
+        rows = self._all("bookings_of_events", event_ids=list(event_ids))
+        return tuple(map(booking_from_row, rows))
+
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))

@@ -36,6 +36,10 @@ SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 -- Return an event's bookings, in item order.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
+-- name: bookings_of_events
+-- Return the bookings of these events, in the order of events and items.
+SELECT * FROM bookings WHERE event_id = ANY(%(event_ids)s::bigint[]) ORDER BY event_id, item
+
 -- name: bookings_of_ids
 -- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
