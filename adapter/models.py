@@ -179,6 +179,19 @@ MOVES: Mapping[BookingState, frozenset[BookingState]] = {
 }
 
 
+class KnockStatus(enum.StrEnum):
+    """The status of a tour in Knock, as Knock's own records report it."""
+
+    #: The community has not accepted the request yet.
+    WAITING = "waiting"
+    BOOKED = "booked"
+    #: Canceled by the renter, by the community, or because a newer tour replaced it.
+    CANCELED = "canceled"
+    VISITED = "visited"
+    #: The renter did not come.
+    NO_SHOW = "no_show"
+
+
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
@@ -320,6 +333,18 @@ class Booking:
     snoozed_until: dt.datetime | None = None
     #: The name of the user who takes care of the lead.
     assigned_to: str | None = None
+    #: Free times in Knock to offer (aware, UTC), if the tour's own time was not free.
+    free_times: tuple[dt.datetime, ...] = ()
+    #: Propexo's ID of the renter's guest card, or None if it is not known yet.
+    prospect_id: str | None = None
+    #: Propexo's ID of the tour's event record, or None if it is not known yet.
+    tour_id: str | None = None
+    #: When Knock's own records confirmed the tour, or None.
+    confirmed_at: dt.datetime | None = None
+    #: The tour's status in Knock, or None if it is not known.
+    knock_status: KnockStatus | None = None
+    #: Since when Knock's record has this status.
+    knock_status_at: dt.datetime | None = None
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from adapter.store.alarm_log import AlarmLog
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.calendars import FreeTimesTable
 from adapter.store.claims import Claims
 from adapter.store.decided import Decisions
 from adapter.store.encryption import Encryption
@@ -51,6 +52,7 @@ class Transaction(Statements):
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     formats = _lazy(Formats)
+    free_times = _lazy(FreeTimesTable)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
     metrics = _lazy(MetricValues)

@@ -28,13 +28,17 @@ WITH stripped AS (
 UPDATE attempts SET request = '{}', answer = NULL
 WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 
+-- name: erase_rare_keys
+-- Delete the names of rare keys that were first seen in these events. They may contain personal data.
+DELETE FROM format_features WHERE kind = 'leaf' AND seen < %(rare)s AND first_event = ANY(%(ids)s)
+
 -- name: erase_people
 -- Erase personal data. Keep only these appointment fields and the reason codes in the history.
 WITH erased AS (
     UPDATE events SET kept = 'nothing' WHERE id = ANY(%(ids)s)
 ), anonymized AS (
     UPDATE bookings SET appointment = (SELECT COALESCE(jsonb_object_agg(key, value), '{}')
-        FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s))
+        FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s)), prospect_id = NULL, tour_id = NULL
     WHERE event_id = ANY(%(ids)s)
 )
 UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-z_]+$'
