@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, job statuses, lists, or any of these.
-KINDS = ("create", "status", "list", "any")
+#: The requests to which a fault may apply: creates, events, job statuses, lists, or any of these.
+KINDS = ("create", "event", "status", "list", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
 DROPS = ("before", "after", "during")
