@@ -54,6 +54,14 @@ class Postponed:
     free_times: Sequence[dt.datetime] = ()
 
 
+def checks_availability(booking: Booking, source: Source | None) -> bool:
+    """Return True if a booking's mapping or community asks to check that its time is free."""
+    if source is None:
+        return False
+    community = source.communities.get(booking.community or "")
+    return source.checks_availability or (community is not None and community.check_availability)
+
+
 class CalendarCheck:
     """Checks bookings of the mappings and communities with ``check_availability: true``."""
 
@@ -75,13 +83,9 @@ class CalendarCheck:
 
     def is_wanted(self, booking: Booking) -> bool:
         """Return True if a booking's mapping or community asks for the check."""
-        source = self._sources().get(booking.source)
-        if booking.kind is not Kind.APPOINTMENT or source is None or booking.timezone is None:
+        if booking.kind is not Kind.APPOINTMENT or booking.timezone is None:
             return False
-        community = source.communities.get(booking.community or "")
-        return source.checks_availability or (
-            community is not None and community.check_availability
-        )
+        return checks_availability(booking, self._sources().get(booking.source))
 
     def look(
         self,

@@ -12,6 +12,7 @@ from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.schema import StrictSchema, Texts, ZoneName, flag, load_into
 from adapter.mapping.loader.yaml_document import Document, document_from_file
 from adapter.mapping.problems import MappingErrors
+from adapter.mapping.tour_hours import TourHours
 
 FILE: Final = "communities.yaml"
 
@@ -26,6 +27,7 @@ class CommunitySchema(StrictSchema):
     timezone = ZoneName(required=True)
     attributions = fields.Dict(keys=fields.String(), values=fields.Raw())
     known_as = fields.Dict(keys=fields.String(), values=Texts())
+    tour_hours = TourHours()
     check_availability = flag()
 
 
@@ -89,6 +91,7 @@ def _community(document: Document, key: str, entry: Any) -> Community | None:
         attributions=dict(_attributions(document, key, loaded.get("attributions", {}))),
         known_as={source: tuple(names) for source, names in loaded.get("known_as", {}).items()},
         name=loaded.get("name", ""),
+        tour_hours=loaded.get("tour_hours", {}),
         check_availability=loaded.get("check_availability", False),
     )
 

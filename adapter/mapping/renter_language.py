@@ -18,6 +18,9 @@ LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
 #: :attr:`adapter.models.Booking.offered_times`.
 TIME_TAKEN: Final = "time_taken"
 
+#: The message for a lead whose renter gets a link to choose a tour time.
+INVITED: Final = "invited"
+
 #: Messages to the renter, by outcome. They promise only what is certain.
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
@@ -28,6 +31,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     Outcome.FAILED: "We could not book that tour. Our team will look into it.",
     Outcome.DUPLICATE: "We already have this request. There is no need to send it again.",
     Outcome.IGNORED: "No tour was booked.",
+    INVITED: "Thank you. Choose a time for your tour here: {booking.invitation}",
     BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
     TIME_TAKEN: "That time is not available. Would one of these work: {booking.free_times}?",
@@ -42,6 +46,7 @@ IN_SPANISH: Final[Mapping[str, str]] = {
     Outcome.FAILED: "No pudimos reservar esa visita. Nuestro equipo lo revisará.",
     Outcome.DUPLICATE: "Ya recibimos esta solicitud. No hace falta que la envíe de nuevo.",
     Outcome.IGNORED: "No se reservó ninguna visita.",
+    INVITED: "Gracias. Elija aquí el horario de su visita: {booking.invitation}",
     BookingState.EXPIRED: "Ese horario ya pasó o está demasiado próximo. Por favor, elija otro.",
     BookingState.SUPERSEDED: "Después solicitó otra visita, que reemplazó a esta.",
     TIME_TAKEN: "Ese horario no está disponible. ¿Le sirve alguno de estos: {booking.free_times}?",
@@ -94,10 +99,8 @@ def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 def local_time_in(language: str, local: dt.datetime) -> str:
     """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
-    if language == SPANISH:
-        return f"{_day_in(language, local)} {_clock_in(language, local)}"
-    joint = " at" if language == ENGLISH else ","
-    return f"{_day_in(language, local)}{joint} {_clock_in(language, local)}"
+    day, clock = day_in(language, local), _spoken_clock(language, local)
+    return f"{day}, {clock}" if language not in (ENGLISH, SPANISH) else f"{day} {clock}"
 
 
 def local_times_in(language: str, locals_: Sequence[dt.datetime]) -> str:
@@ -107,21 +110,31 @@ def local_times_in(language: str, locals_: Sequence[dt.datetime]) -> str:
 
 
 def _times_of_day(language: str, times: Sequence[dt.datetime]) -> str:
+    later = clock_in if language != SPANISH else _spoken_clock
     texts = [local_time_in(language, times[0])]
-    texts += [_clock_in(language, one) for one in times[1:]]
+    texts += [later(language, one) for one in times[1:]]
     word = {ENGLISH: " or ", SPANISH: " o "}.get(language, ", ")
     return word.join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
 
 
-def _day_in(language: str, local: dt.datetime) -> str:
+def _spoken_clock(language: str, local: dt.datetime) -> str:
+    """Return the time of day with its preposition, such as ``at 2:30 PM``."""
+    clock = clock_in(language, local)
+    if language == SPANISH:
+        return f"a {'la' if local.hour in (1, 13) else 'las'} {clock}"
+    return f"at {clock}" if language == ENGLISH else clock
+
+
+def day_in(language: str, local: dt.datetime) -> str:
+    """Format the day of a local time, such as ``Saturday, March 14``, in a language."""
     if language == SPANISH:
         return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
     return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
 
 
-def _clock_in(language: str, local: dt.datetime) -> str:
+def clock_in(language: str, local: dt.datetime) -> str:
+    """Format the time of day of a local time, such as ``2:30 PM``, in a language."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
-        half = "a. m." if local.hour < 12 else "p. m."
-        return f"a {'la' if hour == 1 else 'las'} {hour}:{local:%M} {half}"
+        return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"
     return f"{hour}:{local:%M %p}"

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.mapping.renter_language import (
     ENGLISH,
+    INVITED,
     SENTENCES,
     TIME_TAKEN,
     language_from_text,
@@ -53,6 +54,7 @@ def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES)
 #: The names allowed in ``{booking.…}`` placeholders.
 BOOKING_FIELDS: Final = (
     *("state", "kind", "community", "starts_at", "starts_at_utc", "reason", "free_times"),
+    *("invitation", "change_link"),
     *AppointmentSchema().fields,
 )
 
@@ -73,6 +75,9 @@ EACH_FREE_TIME: Final = "each_free_time"
 #: The placeholders under it: the time as spoken, in local time, and in UTC.
 FREE_TIME_NAMES: Final = ("free_time", "free_time_local", "free_time_utc")
 
+#: A function that returns a booking's links in a language, by the names of their placeholders.
+Links = Callable[[Booking, str], Mapping[str, str]]
+
 #: A function that returns the text for a placeholder or a path in the webhook, or "".
 Reader = Callable[[str], str]
 
@@ -92,7 +97,14 @@ class RequestValues:
         return language_from_text(next(filter(None, found), ENGLISH))
 
 
-def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, str]:
+def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
+    """Return no links."""
+    return {}
+
+
+def values_from(
+    result: WebhookOutcome, language: str = ENGLISH, links: Links = no_links
+) -> dict[str, str]:
     """Return the text for every placeholder, or "" for those that have no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
@@ -107,6 +119,7 @@ def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, st
             "starts_at_utc": f"{booking.starts_at:{_UTC}}" if booking.starts_at else "",
             "free_times": local_times_in(language, local_free_times(booking)),
         }
+        fields |= links(booking, language)
     if result.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
         fields["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in result.reasons))
     return values | {f"booking.{name}": text for name, text in fields.items()}
@@ -156,18 +169,21 @@ class TemplateContext:
     language_paths: Sequence[str] = ()
     #: The local free time that ``{free_time}`` inserts, under ``each_free_time``.
     free_time: dt.datetime | None = None
+    links: Links = no_links
 
     def reader(self) -> Reader:
         """Return a function that returns the text for a placeholder."""
         language = self.request.language(self.language_paths)
-        values = values_from(self.result, language)
+        values = values_from(self.result, language, self.links)
         if self.free_time is not None:
             values |= _free_time_values(self.free_time, language)
 
         def read(name: str) -> str:
             if name == SAY:
                 sentences = self.sentences.get(language, self.sentences[ENGLISH])
-                sentence = sentences[sentence_name(self.result, sentences)]
+                is_invited = values["booking.invitation"]
+                name = INVITED if is_invited else sentence_name(self.result, sentences)
+                sentence = sentences[name]
                 return " ".join(_render(sentence, read).split())
             if name.startswith(REQUEST):
                 return self.request.read(name.removeprefix(REQUEST))
@@ -285,7 +301,9 @@ class Respond:
             language_paths=tuple(section.get("language", ())),
         )
 
-    def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
+    def reply(
+        self, result: WebhookOutcome, request: RequestValues, links: Links = no_links
+    ) -> Reply:
         """Render the response to a result. Without a template, it is a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
@@ -296,6 +314,7 @@ class Respond:
             request=request,
             sentences=self.sentences,
             language_paths=self.language_paths,
+            links=links,
         )
         return Reply(body=template.render(context), mimetype=KINDS[template.kind])
 

@@ -18,6 +18,7 @@ from adapter.store.events import Events
 from adapter.store.formats import Formats
 from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
+from adapter.store.messages import Messages
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
@@ -55,6 +56,7 @@ class Transaction(Statements):
     free_times = _lazy(FreeTimesTable)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
+    messages = _lazy(Messages)
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)

@@ -235,8 +235,8 @@ def taken(**changes: Any) -> WebhookOutcome:
         (
             "es",
             (
-                "Ese horario no está disponible. ¿Le sirve alguno de estos: viernes 13 de marzo a las "
-                "6:30 p. m.; sábado 14 de marzo a la 1:30 p. m. o a las 3:30 p. m.?"
+                "Ese horario no está disponible. ¿Le sirve alguno de estos: viernes 13 de marzo a "
+                "las 6:30 p. m.; sábado 14 de marzo a la 1:30 p. m. o a las 3:30 p. m.?"
             ),
         ),
         (
