@@ -112,6 +112,10 @@ WHERE id = %(id)s
 -- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
 
+-- name: record_prospect
+-- Save Propexo's ID of the guest card that a booking created, if it is not known yet.
+UPDATE bookings SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND prospect_id IS NULL
+
 -- name: update_booking
 -- Save a user's changes to a booking.
 UPDATE bookings SET
