@@ -10,7 +10,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from adapter.models import Attempt
+from adapter.models import Attempt, Booking
 from adapter.propexo.data_webhooks import Model
 
 WRITE_LOG = "/v1/admin/logs/writes/"
@@ -50,6 +50,17 @@ def prospects_query(attempt: Attempt) -> dict[str, str]:
         "community_id": str(attempt.request["community_id"]),
         "updated_at_gte": (attempt.started_at - SKEW).isoformat(),
         "order-by": "updated_at:desc",
+        "limit": "250",
+    }
+
+
+def cards_query(card: Booking) -> dict[str, str]:
+    """Return the query for a community's prospects that changed since a booking was sent."""
+    return {
+        "integration_id": str(card.appointment["integration_id"]),
+        "community_id": str(card.appointment["community_id"]),
+        "updated_at_gte": ((card.posted_at or card.created_at) - SKEW).isoformat(),
+        "order-by": "updated_at:asc",
         "limit": "250",
     }
 

@@ -6,8 +6,25 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from adapter.console.wording import reason_text
-from adapter.models import REPLAYED, Booking, BookingState, Change, LeadHistory
-from adapter.operations.advice import BY_CODE, DECISIONS, IN_SHORT, label_of
+from adapter.models import (
+    CANCELED_BY_RENTER,
+    CHOSEN_BY_RENTER,
+    RENTER,
+    REPLAYED,
+    Booking,
+    BookingState,
+    Change,
+    LeadHistory,
+    Message,
+)
+from adapter.operations.advice import (
+    BY_CODE,
+    DECISIONS,
+    IN_SHORT,
+    NOTE_WAITS,
+    NOTES,
+    label_of,
+)
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
 _STATES: Final[Mapping[str, str]] = {
@@ -30,6 +47,8 @@ _STATES: Final[Mapping[str, str]] = {
 _WHYS: Final[Mapping[str, str]] = {
     "released": "{by} booked it.",
     "time_given": "{by} added a tour time.",
+    CHOSEN_BY_RENTER: "The renter chose this time.",
+    CANCELED_BY_RENTER: "The renter canceled it before it was sent.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Propexo asked us to wait. We try again soon.",
@@ -42,8 +61,16 @@ _WHYS: Final[Mapping[str, str]] = {
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter did not come to the tour.",
     "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
+    "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
+    "calendar_no_answer": "We could not check Knock's calendar: no answer. Sending to Knock.",
+    "calendar_rejected": "We could not check Knock's calendar: Propexo refused. Sending to Knock.",
+    "calendar_busy": "We could not check Knock's calendar: too many requests. Sending to Knock.",
+    "calendar_unreadable": (
+        "We could not check Knock's calendar: its answer shows no times. Sending to Knock."
+    ),
+    "calendar_too_short": "Knock's calendar does not show this time yet. Sending to Knock.",
 }
-_MACHINES: Final = frozenset({"worker", "web", "system"})
+_MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +85,8 @@ class StoryLine:
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return what happened, oldest first. Steps that mean nothing to people are left out."""
-    lines = [*_lines(story)]
+    lines = [*_lines(story), *map(_note_line, story.messages)]
+    lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
 
@@ -75,6 +103,13 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
         if len(numbers) > 1 and change.booking_id in numbers:
             text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
         yield StoryLine(at=change.at, text=text, other=other)
+
+
+def _note_line(message: Message) -> StoryLine:
+    """Return what became of words that the renter wrote later."""
+    said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
+    words = f": “{message.text}”" if message.text else "."
+    return StoryLine(at=message.updated_at, text=said + words)
 
 
 def _sentence(change: Change, story: LeadHistory) -> str:

@@ -121,6 +121,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Our key may not book for this community.",
         "Ask your admin to have Propexo allow it, then book it.",
     ),
+    "time_taken": (
+        "This time is not free in Knock.",
+        "Agree on a free time with the renter. Then book it.",
+    ),
     "internal_error": (
         "Something went wrong on our side.",
         "Tell your admin. Then book it again.",
@@ -207,6 +211,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_unclear": "Canceled, but by whom?",
     "cancellation": "The renter canceled",
     "not_authorized": "Our key may not book here",
+    "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
     "refused": "Propexo rejected it",
     "job_failed": "Knock did not save it",
@@ -240,6 +245,21 @@ DECISIONS: Final[Mapping[str, str]] = {
     "asked_again": "It repeats the same person's latest request.",
     IGNORED: "This kind of message is not a tour request.",
 }
+
+#: What became of a note with a renter's later words, by reason code. None of them was sent twice.
+NOTES: Final[Mapping[str | None, str]] = {
+    "note_sent": "Sent to Knock as a note",
+    "note_unclear": "Sent to Knock as a note, but no clear answer came back. Look at the guest "
+    "card, and add this there if it is missing",
+    "note_refused": "Knock did not take this note. Add it to the guest card",
+    "note_failed": "Knock did not save this note. Add it to the guest card",
+    "note_without_card": "The guest card was not found in Knock. Find it there, and add this",
+    "note_waited_too_long": "This was not sent to Knock in time. Add it to the guest card",
+    "note_restored": "This may already be on the guest card as a note. Add it there if it is "
+    "missing",
+}
+#: What is said of a note that is still to be sent.
+NOTE_WAITS: Final = "Will be sent to Knock as a note"
 
 #: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
