@@ -13,18 +13,18 @@ from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, tour_text
 from adapter.console.form_input import filter_from, row_id_from
-from adapter.console.time_html import reader_zone
+from adapter.console.problem_text import agent_advice
+from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, advice_for, explanation_of, in_short, label_of
+from adapter.operations.advice import DECISIONS, explanation_of, in_short, label_of
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
     may_release_together,
 )
 from adapter.operations.health import Verdict
-from adapter.operations.serializers import ago
 from adapter.operations.status import OUTCOMES, outcome_of, overview_of
 from adapter.store import MOST_COUNTED, Issue
 
@@ -49,7 +49,7 @@ def template_helpers() -> dict[str, Any]:
         "tour_text": tour_text,
         "person": serializers.person,
         "text_of": text_of,
-        "ago": lambda at: ago(at, services.now()),
+        "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
         "short_of": _short_of,
@@ -181,7 +181,7 @@ def group_page(key: str, **more: Any) -> Any:
     return flask.render_template(
         "console/group.html",
         group=group,
-        advice=advice_for(issue),
+        advice=agent_advice(issue),
         found=found,
         is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         can_release=can_be_booked_unchanged(issue),
