@@ -7,8 +7,24 @@ from typing import Final
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.problem_text import problem_sentence
-from adapter.models import REPLAYED, Booking, BookingState, Change, LeadHistory
-from adapter.operations.advice import BY_CODE, DECISIONS, IN_SHORT
+from adapter.models import (
+    CANCELED_BY_RENTER,
+    CHOSEN_BY_RENTER,
+    RENTER,
+    REPLAYED,
+    Booking,
+    BookingState,
+    Change,
+    LeadHistory,
+    Message,
+)
+from adapter.operations.advice import (
+    BY_CODE,
+    DECISIONS,
+    IN_SHORT,
+    NOTE_WAITS,
+    NOTES,
+)
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
 _STATES: Final[Mapping[str, str]] = {
@@ -31,13 +47,15 @@ _STATES: Final[Mapping[str, str]] = {
 _WHYS: Final[Mapping[str, str]] = {
     "released": "{by} booked it.",
     "time_given": "{by} added a tour time.",
+    CHOSEN_BY_RENTER: "The renter chose this time.",
+    CANCELED_BY_RENTER: "The renter canceled it before it was sent.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Waiting for our turn to send. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
     "job_succeeded": "Booked in Knock.",
 }
-_MACHINES: Final = frozenset({"worker", "web", "system"})
+_MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +70,8 @@ class StoryLine:
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return what happened, oldest first. Steps that mean nothing to people are left out."""
-    lines = [*_lines(story)]
+    lines = [*_lines(story), *map(_note_line, story.messages)]
+    lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
 
@@ -69,6 +88,13 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
         if len(numbers) > 1 and change.booking_id in numbers:
             text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
         yield StoryLine(at=change.at, text=text, other=other)
+
+
+def _note_line(message: Message) -> StoryLine:
+    """Return what became of words that the renter wrote later."""
+    said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
+    words = f": “{message.text}”" if message.text else "."
+    return StoryLine(at=message.updated_at, text=said + words)
 
 
 def _sentence(change: Change, story: LeadHistory) -> str:

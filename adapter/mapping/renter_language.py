@@ -13,6 +13,9 @@ SPANISH: Final = "es"
 #: A key under ``say:`` that is a language.
 LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
 
+#: The message for a lead whose renter gets a link to choose a tour time.
+INVITED: Final = "invited"
+
 #: Messages to the renter, by outcome. They promise only what is certain.
 SENTENCES: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "We have your request and will confirm shortly.",
@@ -23,6 +26,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     Outcome.FAILED: "We could not book that tour. Our team will look into it.",
     Outcome.DUPLICATE: "We already have this request. There is no need to send it again.",
     Outcome.IGNORED: "No tour was booked.",
+    INVITED: "Thank you. Choose a time for your tour here: {booking.invitation}",
     BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
 }
@@ -36,6 +40,7 @@ IN_SPANISH: Final[Mapping[str, str]] = {
     Outcome.FAILED: "No pudimos reservar esa visita. Nuestro equipo lo revisará.",
     Outcome.DUPLICATE: "Ya recibimos esta solicitud. No hace falta que la envíe de nuevo.",
     Outcome.IGNORED: "No se reservó ninguna visita.",
+    INVITED: "Gracias. Elija aquí el horario de su visita: {booking.invitation}",
     BookingState.EXPIRED: "Ese horario ya pasó o está demasiado próximo. Por favor, elija otro.",
     BookingState.SUPERSEDED: "Después solicitó otra visita, que reemplazó a esta.",
 }
@@ -87,12 +92,22 @@ def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 def local_time_in(language: str, local: dt.datetime) -> str:
     """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
+    day, clock = day_in(language, local), clock_in(language, local)
+    if language == SPANISH:
+        return f"{day} a {'la' if local.hour in (1, 13) else 'las'} {clock}"
+    return f"{day} at {clock}" if language == ENGLISH else f"{day}, {clock}"
+
+
+def day_in(language: str, local: dt.datetime) -> str:
+    """Format the day of a local time, such as ``Saturday, March 14``, in a language."""
+    if language == SPANISH:
+        return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
+    return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
+
+
+def clock_in(language: str, local: dt.datetime) -> str:
+    """Format the time of day of a local time, such as ``2:30 PM``, in a language."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
-        day = f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
-        clock = f"{'la' if hour == 1 else 'las'} {hour}:{local:%M}"
-        return f"{day} a {clock} {'a. m.' if local.hour < 12 else 'p. m.'}"
-    clock = f"{hour}:{local:%M %p}"
-    if language == ENGLISH:
-        return f"{local:%A, %B} {local.day} at {clock}"
-    return f"{local:%Y-%m-%d}, {clock}"
+        return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"
+    return f"{hour}:{local:%M %p}"

@@ -10,13 +10,14 @@ from zoneinfo import ZoneInfo
 
 from adapter.mapping.renter_language import (
     ENGLISH,
+    INVITED,
     SENTENCES,
     language_from_text,
     local_time_in,
     sentences_in,
 )
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
-from adapter.models import BookingState, Kind
+from adapter.models import Booking, BookingState, Kind
 from adapter.parsing.templates import parse_template
 from adapter.propexo.appointment import AppointmentSchema
 
@@ -46,6 +47,7 @@ def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES)
 #: The names allowed in ``{booking.…}`` placeholders.
 BOOKING_FIELDS: Final = (
     *("state", "kind", "community", "starts_at", "starts_at_utc", "reason"),
+    *("invitation", "change_link"),
     *AppointmentSchema().fields,
 )
 
@@ -59,6 +61,9 @@ REQUEST: Final = "request."
 
 #: In a JSON template, the key of a list item that is repeated for each item in the webhook.
 EACH: Final = "each"
+
+#: A function that returns a booking's links in a language, by the names of their placeholders.
+Links = Callable[[Booking, str], Mapping[str, str]]
 
 #: A function that returns the text for a placeholder or a path in the webhook, or "".
 Reader = Callable[[str], str]
@@ -79,7 +84,14 @@ class RequestValues:
         return language_from_text(next(filter(None, found), ENGLISH))
 
 
-def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, str]:
+def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
+    """Return no links."""
+    return {}
+
+
+def values_from(
+    result: WebhookOutcome, language: str = ENGLISH, links: Links = no_links
+) -> dict[str, str]:
     """Return the text for every placeholder, or "" for those that have no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
@@ -93,6 +105,7 @@ def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, st
             "starts_at": format_tour_time(booking.starts_at, booking.timezone, language),
             "starts_at_utc": f"{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}" if booking.starts_at else "",
         }
+        fields |= links(booking, language)
     if result.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
         fields["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in result.reasons))
     return values | {f"booking.{name}": text for name, text in fields.items()}
@@ -122,16 +135,19 @@ class TemplateContext:
     sentences: Mapping[str, Mapping[str, str]]
     #: The paths that name the renter's language.
     language_paths: Sequence[str] = ()
+    links: Links = no_links
 
     def reader(self) -> Reader:
         """Return a function that returns the text for a placeholder."""
         language = self.request.language(self.language_paths)
-        values = values_from(self.result, language)
+        values = values_from(self.result, language, self.links)
 
         def read(name: str) -> str:
             if name == SAY:
                 sentences = self.sentences.get(language, self.sentences[ENGLISH])
-                sentence = sentences[sentence_name(self.result, sentences)]
+                is_invited = values["booking.invitation"]
+                name = INVITED if is_invited else sentence_name(self.result, sentences)
+                sentence = sentences[name]
                 return " ".join(_render(sentence, read).split())
             if name.startswith(REQUEST):
                 return self.request.read(name.removeprefix(REQUEST))
@@ -241,7 +257,9 @@ class Respond:
             language_paths=tuple(section.get("language", ())),
         )
 
-    def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
+    def reply(
+        self, result: WebhookOutcome, request: RequestValues, links: Links = no_links
+    ) -> Reply:
         """Render the response to a result. Without a template, it is a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
@@ -252,6 +270,7 @@ class Respond:
             request=request,
             sentences=self.sentences,
             language_paths=self.language_paths,
+            links=links,
         )
         return Reply(body=template.render(context), mimetype=KINDS[template.kind])
 

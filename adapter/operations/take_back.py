@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.bookings import reconcile
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Clock
+from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Clock
 from adapter.operations.advice import open_reasons
 from adapter.operations.allowed_actions import RELEASABLE
 from adapter.store import Database, Transaction
@@ -24,7 +24,9 @@ MORNING_HOUR: Final = 9
 #: The first zone of the mainland in which a wall time comes. It is used if the zone is unknown.
 EARLIEST_ZONE: Final = ZoneInfo("America/New_York")
 #: Reasons of a dismissal that only the adapter gives.
-_AUTOMATIC: Final = frozenset({"cancelled_by_sender", "cancellation_done", "erased"})
+_AUTOMATIC: Final = frozenset(
+    {"cancelled_by_sender", CANCELED_BY_RENTER, "cancellation_done", "erased"}
+)
 
 
 class Snooze(enum.StrEnum):
