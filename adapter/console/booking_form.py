@@ -19,7 +19,7 @@ from adapter.console.wording import (
 )
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
-from adapter.operations.advice import open_reasons
+from adapter.operations.advice import label_of, open_reasons
 from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
 
@@ -124,8 +124,7 @@ def _label(name: str, zone: str) -> str:
     if name == "starts_at":
         letters = zone_letters(zone) if zone else ""
         return f"Tour time ({letters})" if letters else "Tour time (at the community)"
-    label = TARGETS[name].label
-    return label.removesuffix(" in cents")
+    return label_of(name)
 
 
 def zone_letters(zone: str) -> str:

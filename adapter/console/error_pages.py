@@ -7,6 +7,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from adapter.console.context import bp
+from adapter.console.wording import refusal_text
 from adapter.exceptions import KeyMissing, NotPossible, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
     """Respond with 409 and the reason why an action is not possible."""
-    return _page("This action is not possible", str(error), 409)
+    text = str(error)
+    return _page("This action is not possible", refusal_text(text) or text, 409)
 
 
 @bp.errorhandler(StoreUnavailable)

@@ -30,7 +30,7 @@ from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
-from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory
+from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory, Reason
 from adapter.operations import serializers
 from adapter.operations.advice import DECISIONS, Advice, label_of, open_reasons
 from adapter.operations.allowed_actions import (
@@ -302,7 +302,7 @@ def _booking_view(
         booking=booking,
         advice=advice,
         problems=problems,
-        unused=unused_values(booking.reasons),
+        unused=unused_values(_notes_reasons(booking)),
         trouble=trouble,
         sentence="" if issue else DECISIONS.get(booking.reason or "", ""),
         group=issue.key if issue else None,
@@ -332,6 +332,11 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
     if other is None or not may_be_another_person(booking):
         return frozenset()
     return shared_contacts(booking.appointment, other)
+
+
+def _notes_reasons(booking: Booking) -> Sequence[Reason]:
+    """Return the reasons that did not hold the booking up. If it was held, the first one did."""
+    return booking.reasons[booking.reason == "held_by_mapping" :]
 
 
 def _is_outside_hours(booking: Booking, now: dt.datetime) -> bool:

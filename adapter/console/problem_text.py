@@ -162,5 +162,5 @@ def _local_date(booking: Booking) -> str:
 def unused_values(reasons: Sequence[Reason]) -> list[tuple[str, str]]:
     """Return the labels and values of optional fields that could not be used."""
     special = REQUIRED | {FIELD, "event", "for_each"}
-    optional = (one for one in reasons[1:] if one.field not in special)
+    optional = (one for one in reasons if one.field not in special)
     return [(label_of(one.field), value) for one in optional if (value := value_text(one))]

@@ -78,6 +78,50 @@ _FAULTS: Final[Mapping[str, str]] = {
 }
 
 
+#: Why an action on a lead is not possible, by a part of the error's text.
+_REFUSALS: Final[Mapping[str, str]] = {
+    " because of booking ": "This lead was merged with another one. To book it anyway, open it and "
+    "choose “Book it anyway”.",
+    "there is nothing to release": "This lead can't be booked now. Its status has changed.",
+    "cancel the tour in Knock, then discard": "The renter canceled. Cancel the tour in Knock, then "
+    "click “I canceled it in Knock”.",
+    "is unknown: it may exist in Knock": "This tour may already be in Knock. Look there first. If "
+    "it isn't there, open this lead, check the box and book it again.",
+    "there is nothing to confirm": "This lead can't be marked as booked. Its status has changed.",
+    "has no tour to confirm": "This lead has no tour that could be in Knock.",
+    "has just changed": "Someone has just changed this lead. Check it again.",
+    "and cannot be discarded": "This lead can't be dismissed now. Its status has changed.",
+    "is neither a booking nor": "This message can't be dismissed now. Its status has changed.",
+    "was not matched to another person": "This lead is not merged with another person's. Book it.",
+    "has no other email or phone than": "Both leads have the same email and phone, so Knock would "
+    "treat them as one person. Enter this renter's own email or phone, or book it anyway.",
+    "shares no email or phone with": "This lead no longer shares an email or phone with the other "
+    "one. Book it.",
+    "which would be replaced by this one": "This renter has a newer request, and this one would "
+    "replace it. If this one is right, check the box below.",
+    "has a newer pending request": "This renter has a newer request, which is about to be sent. "
+    "Dismiss that one first.",
+    "Booking it again would email": "This renter already has this tour. Booking it again would "
+    "email them again.",
+    "someone with another name": "Someone with a different name has the same email or phone. If "
+    "this is another person, choose “This is another person”.",
+    "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
+    "box below.",
+    "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
+    "to set up the attribution.",
+    "there is no booking": "There is no such lead.",
+}
+
+
+#: Why a message is not read again.
+_REPLAY_REFUSALS: Final[Mapping[str, str]] = {
+    "its tour has passed": "the tour time has passed",
+    "it is not mapped yet": "it has only just arrived",
+    "its payload was erased": "the message was deleted",
+    "it was discarded": "it was dismissed",
+}
+
+
 def state_word(booking_or_state: Booking | str) -> str:
     """Return a state in words."""
     if isinstance(booking_or_state, Booking):
@@ -181,11 +225,24 @@ def hours_text(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return an error's text as a sentence, without commands."""
+    if known := refusal_text(text):
+        return known
     cleaned = _COMMAND.sub("", text).strip().rstrip(";,. ")
     cleaned = re.sub(r"\bbooking \d+ (is|was|has)\b", r"it \1", cleaned)
-    cleaned = re.sub(r",? booking \d+", "", cleaned)
     cleaned = cleaned.replace("released", "booked").replace("release", "book")
     return f"{cleaned[:1].upper()}{cleaned[1:]}." if cleaned else "This is not possible."
+
+
+def refusal_text(text: str) -> str:
+    """Return why an action on a lead is not possible, or "" if the error is about another thing."""
+    return next((words for part, words in _REFUSALS.items() if part in text), "")
+
+
+def replay_refusal(text: str) -> str:
+    """Return why a message is not read again, in words that follow a colon."""
+    if match := re.match(r"its booking \d+ is (\w+)", text):
+        return f"its status is “{STATES.get(match[1], match[1])}”"
+    return _REPLAY_REFUSALS.get(text, text)
 
 
 def error_text(error: NotPossible) -> str:

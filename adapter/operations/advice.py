@@ -387,6 +387,18 @@ def _values(issue: Issue) -> dict[str, str]:
     }
 
 
+#: Labels of fields for leasing agents, if they differ from those in notes.
+_LABELS: Final[Mapping[str, str]] = {
+    "first_contact_type": "First contact",
+    "move_in_date": "Move-in date",
+    "number_of_occupants": "Occupants",
+    "rent_minimum_in_cents": "Minimum rent",
+    "rent_maximum_in_cents": "Maximum rent",
+}
+
+
 def label_of(field: str) -> str:
-    """Return a field's label for users, such as ``Move in date``."""
+    """Return a field's label for users, such as ``Move-in date``."""
+    if field in _LABELS:
+        return _LABELS[field]
     return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()

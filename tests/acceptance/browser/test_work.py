@@ -111,13 +111,13 @@ def test_money_is_in_dollars(ana: Reader) -> None:
     ana.go(f"/leads/{event_id}")
     expect(page.locator("dd", has_text="$1,500").first).to_be_visible()
     page.get_by_text("Change details").click()
-    assert page.get_by_label("Rent minimum").input_value() == "1,500"
-    page.get_by_label("Rent minimum").fill("$1,650")
-    page.get_by_label("Rent maximum").fill("cheap")
+    assert page.get_by_label("Minimum rent").input_value() == "1,500"
+    page.get_by_label("Minimum rent").fill("$1,650")
+    page.get_by_label("Maximum rent").fill("cheap")
     page.get_by_label(re.compile("outside tour hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".fault")).to_have_text(re.compile("Enter an amount in dollars"))
-    page.get_by_label("Rent maximum").fill("2200.50")
+    page.get_by_label("Maximum rent").fill("2200.50")
     page.get_by_label(re.compile("outside tour hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("will be sent to Knock")
@@ -176,7 +176,7 @@ def test_long_names_and_notes_fit_a_phone(ana: Reader) -> None:
         ana.go(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
     # Each label is on one line, so no word is broken.
-    for label in ("First name", "Move in date", "Number of occupants"):
+    for label in ("First name", "Move-in date", "Occupants"):
         box = page.locator("dt", has_text=label).first.bounding_box()
         assert box is not None
         assert box["height"] < 45, label
