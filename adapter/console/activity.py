@@ -28,6 +28,7 @@ SENTENCES: Final = {
     "assigned": "assigned {lead} to {detail}",
     "unassigned": "removed the person from {lead}",
     "exported": "exported leads: {detail}",
+    "reconciled": "compared a portal's list with the leads: {detail}",
     "searched": "searched for a lead",
     "searched_rejected": "searched the rejected messages {detail}",
     "signed_in": "signed in",
