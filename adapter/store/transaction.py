@@ -23,6 +23,7 @@ from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
 from adapter.store.overrides import OverridesTable
+from adapter.store.portal_leads import PortalLeads
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -61,6 +62,7 @@ class Transaction(Statements):
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
     overrides = _lazy(OverridesTable)
+    portal_leads = _lazy(PortalLeads)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)
