@@ -378,6 +378,50 @@ class Attempt:
     event_id: int | None = dataclasses.field(default=None, compare=False)
 
 
+class MessageState(enum.StrEnum):
+    """The state of a message, which adds a renter's later words to their guest card."""
+
+    #: Waiting until the guest card is known and no booking has to be sent.
+    WAITING = "waiting"
+    #: The POST may be in flight. This state is committed before the first byte is sent.
+    SENDING = "sending"
+    #: Propexo accepted it and returned a job ID.
+    SUBMITTED = "submitted"
+    #: Propexo reports that the job succeeded.
+    SENT = "sent"
+    #: Sent, but the outcome is unknown. Never sent again.
+    UNCLEAR = "unclear"
+    #: Not sent, or rejected.
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """What a renter wrote after their guest card or tour existed, to be sent as a note."""
+
+    id: int
+    #: The request whose words are sent, or None if its webhook was lost in a restore.
+    booking_id: int | None
+    state: MessageState
+    #: The reason code for the state, or None.
+    reason: str | None
+    #: When the renter wrote it.
+    asked_at: dt.datetime
+    #: The words, or None while it is not decided which are new, and after they were erased.
+    text: str | None
+    #: Propexo's IDs of the guest card, and of the job that added the note.
+    prospect_id: str | None
+    job_id: str | None
+    #: How often it was sent. Only attempts that certainly failed are repeated.
+    tries: int
+    #: When to try or check it next, or None in a final state.
+    due_at: dt.datetime | None
+    created_at: dt.datetime
+    #: When its state last changed.
+    updated_at: dt.datetime
+    posted_at: dt.datetime | None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A change of state, as recorded in a lead's history."""
@@ -410,6 +454,8 @@ class LeadHistory:
     others: Mapping[int, Booking]
     #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]
+    #: Notes for guest cards in Knock with words of these bookings.
+    messages: tuple[Message, ...] = ()
 
     @property
     def current(self) -> tuple[Booking, ...]:

@@ -9,6 +9,7 @@
    ``bookings/transitions.py`` records the outcome.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
+   ``bookings/messenger.py`` sends what renters write later, as notes on their guest cards.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
 state and ``due_at`` are its entry in a queue, and workers process the rows that are due. Each step
@@ -33,6 +34,7 @@ from adapter.bookings.follow_up import Follower
 from adapter.bookings.free_times import FreeTimes
 from adapter.bookings.invitations import renter_links
 from adapter.bookings.map_event import Mapper
+from adapter.bookings.messenger import Messenger
 from adapter.bookings.sender import Sender
 from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
@@ -60,7 +62,8 @@ SEND_SLOTS = 6
 def slots_of(concurrency: int) -> dict[Task, int]:
     """Return the number of a worker's threads that may run each task at the same time."""
     others = concurrency - SEND_SLOTS
-    return {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
+    slots = {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
+    return slots | {Task.MESSAGE: 1}
 
 
 class Pipeline:
@@ -89,6 +92,7 @@ class Pipeline:
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause, check)
         self.follower = Follower(settings, store, propexo, clock)
+        self.messenger = Messenger(settings, store, propexo, clock, pause)
         self.erasure = Eraser(settings, store, clock)
         self.format_watch = FormatWatch(store)
         #: Reports leads' states to another system, if that is set up.
@@ -102,7 +106,8 @@ class Pipeline:
             if settings.smtp_url and links
             else None
         )
-        self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
+        parts = (self.mapper, self.sender, self.follower, self.messenger)
+        self._stopping = [one.stopping for one in parts]
         self._stopping += [one.stopping for one in (self.notifier, self.mailer) if one is not None]
         reads = RateLimitedReads(propexo, settings, store, clock, pause)
         self.database_check = DatabaseCheck(store, WriteLog(store, reads, clock), clock)
@@ -112,6 +117,7 @@ class Pipeline:
             Task.MAP: self.mapper.map_due,
             Task.SEND: self.sender.send_due,
             Task.CHECK: self.follower.check_due,
+            Task.MESSAGE: self.messenger.send_due,
         }
         self.slots = slots_of(settings.worker_concurrency)
         self._running = Counter[Task]()
@@ -228,6 +234,7 @@ class Pipeline:
             if tx.rate_limit.repair_clock(now):
                 tx.attempts.shorten_leases(now + self.sender.lease)
                 tx.send_queue.bring_forward(now)
+                tx.messages.bring_forward(now + self.messenger.lease)
                 log.warning("clock_was_ahead")
 
     def sync_clock(self) -> None:

@@ -141,6 +141,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Too many senders wait for an outcome. This one got its response at once.",
         "If it happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
+    "note_not_sent": (
+        "A renter's later words are not in Knock, or it is not certain. `why` is the reason code.",
+        "Run `adapter show ID`, and add the words to the guest card in Knock.",
+    ),
+    "note_sent": ("A renter's later words were added to their guest card.", NOTHING),
     "person_erased": ("`adapter purge` deleted a renter's data.", NOTHING),
     "postgresql_available": (
         "PostgreSQL can be used again, after `seconds` and `failures`.",

@@ -30,6 +30,10 @@ class SandboxClient:
         found: list[dict[str, Any]] = self._get("prospects")["prospects"]
         return found
 
+    def notes(self) -> list[dict[str, Any]]:
+        """Return the requests of the notes on guest cards, in order."""
+        return [note["request"] for note in self._get("notes")["notes"]]
+
     def calls(self) -> list[dict[str, Any]]:
         """Return every request, in order."""
         found: list[dict[str, Any]] = self._get("requests")["requests"]

@@ -297,6 +297,8 @@ def _store(
     if decision is not None:
         draft = decision.applied_to(draft)
     stored = tx.bookings.insert(draft, number, now=now, by=by)
+    if decision is not None:
+        reconcile.keep_words(tx, stored, decision, related.same, now)
     decisions = precedence.plan((*related.same, stored), now)
     reconcile.apply(tx, stored, related, decisions, now)
     return stored

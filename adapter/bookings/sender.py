@@ -222,24 +222,7 @@ class Sender:
         transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
         write: Callable[[Transaction], None],
     ) -> None:
-        """Commit an outcome, and retry for two minutes while PostgreSQL is unavailable.
-
-        If PostgreSQL stays unavailable, recovery later finds the unfinished attempt and marks the
-        booking unknown.
-        """
-        deadline = time.monotonic() + RECORD_RETRY_SECONDS
-        delay = 0.1
-        while True:
-            try:
-                with transaction() as tx:
-                    write(tx)
-            except StoreUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-                self.pause(delay)
-                delay = min(delay * 2, 5.0)
-            else:
-                return
+        record_patiently(transaction, write, self.pause)
 
     def try_resume_sending(self) -> None:
         """Resume sending if a cheap API call shows that Propexo works and accepts the token."""
@@ -264,6 +247,31 @@ class Sender:
         with self.store.transaction() as tx:
             tx.rate_limit.resume()
         log.warning("sending_resumed", extra={"stopped_for": stop.stopped_for})
+
+
+def record_patiently(
+    transaction: Callable[[], contextlib.AbstractContextManager[Transaction]],
+    write: Callable[[Transaction], None],
+    pause: Callable[[float], object],
+) -> None:
+    """Commit the outcome of a POST, and retry for two minutes while PostgreSQL is unavailable.
+
+    If PostgreSQL stays unavailable, recovery later finds the unfinished attempt and marks its
+    outcome as unknown.
+    """
+    deadline = time.monotonic() + RECORD_RETRY_SECONDS
+    delay = 0.1
+    while True:
+        try:
+            with transaction() as tx:
+                write(tx)
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            pause(delay)
+            delay = min(delay * 2, 5.0)
+        else:
+            return
 
 
 def _shows_that_it_works(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:

@@ -70,7 +70,7 @@ def discard_group(key: str) -> Any:
 def pause() -> Any:
     """Pause sending: everything, a source's bookings, or a community's."""
     _pauses().pause(reason_from_form(), **_scope())
-    flask.flash("Paused. Webhooks are still accepted. Nothing that is paused is sent.")
+    flask.flash("Paused. New leads still come in, but wait.", "good")
     return _back_from_pause()
 
 
@@ -78,7 +78,7 @@ def pause() -> Any:
 def resume() -> Any:
     """End a pause, so that its bookings are sent."""
     _pauses().resume(**_scope())
-    flask.flash("Sending was resumed.")
+    flask.flash("Resumed. The bookings that waited go out now.", "good")
     return _back_from_pause()
 
 

@@ -55,6 +55,12 @@ def form_value(value: str) -> Markup:
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
+def renter_name(booking: Booking) -> str:
+    """Return the renter's full name, or ``No name`` if it is unknown or was erased."""
+    parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
+    return " ".join(filter(None, parts)) or "No name"
+
+
 def tour_text(booking: Booking) -> str:
     """Format a tour's start, such as ``Saturday, March 14 at 2:30 PM MDT``."""
     text = format_tour_time(booking.starts_at, booking.timezone)

@@ -15,8 +15,16 @@ from adapter.models import (
     BookingState,
     Change,
     LeadHistory,
+    Message,
 )
-from adapter.operations.advice import BY_CODE, DECISIONS, IN_SHORT, label_of
+from adapter.operations.advice import (
+    BY_CODE,
+    DECISIONS,
+    IN_SHORT,
+    NOTE_WAITS,
+    NOTES,
+    label_of,
+)
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
 _STATES: Final[Mapping[str, str]] = {
@@ -62,7 +70,8 @@ class StoryLine:
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return what happened, oldest first. Steps that mean nothing to people are left out."""
-    lines = [*_lines(story)]
+    lines = [*_lines(story), *map(_note_line, story.messages)]
+    lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
 
@@ -79,6 +88,13 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
         if len(numbers) > 1 and change.booking_id in numbers:
             text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
         yield StoryLine(at=change.at, text=text, other=other)
+
+
+def _note_line(message: Message) -> StoryLine:
+    """Return what became of words that the renter wrote later."""
+    said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
+    words = f": “{message.text}”" if message.text else "."
+    return StoryLine(at=message.updated_at, text=said + words)
 
 
 def _sentence(change: Change, story: LeadHistory) -> str:

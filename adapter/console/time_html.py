@@ -74,7 +74,17 @@ def moment(at: dt.datetime | None) -> Markup:
 
 def time_ago(at: dt.datetime | None) -> Markup:
     """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
-    return _element(at, serializers.ago(at, services.now())) if at is not None else Markup("")
+    return _element(at, ago_text(at)) if at is not None else Markup("")
+
+
+def ago_text(at: dt.datetime) -> str:
+    """Describe a time as ``just now``, ``4 min ago`` or ``in 2 h``."""
+    now = services.now()
+    if abs(now - at) < dt.timedelta(minutes=1):
+        return "just now" if at <= now else "in a moment"
+    if abs(now - at) < dt.timedelta(minutes=2):
+        return "1 min ago" if at <= now else "in 1 min"
+    return serializers.ago(at, now)
 
 
 def exact(at: dt.datetime) -> str:

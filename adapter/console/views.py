@@ -1,4 +1,4 @@
-"""Serve the overview, the queue, the lead search and the CSV exports."""
+"""Serve the lead search, the pages of groups of leads, and the CSV exports."""
 
 import dataclasses
 import datetime as dt
@@ -11,9 +11,9 @@ from werkzeug.wrappers import Response
 
 from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
-from adapter.console.display import duration, form_value, tour_text
+from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
-from adapter.console.time_html import reader_zone
+from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
@@ -24,8 +24,7 @@ from adapter.operations.allowed_actions import (
     may_release_together,
 )
 from adapter.operations.health import Verdict
-from adapter.operations.serializers import ago
-from adapter.operations.status import OUTCOMES, outcome_of, overview_of
+from adapter.operations.status import outcome_of
 from adapter.store import MOST_COUNTED, Issue
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
@@ -48,8 +47,9 @@ def template_helpers() -> dict[str, Any]:
         "outcome_of": outcome_of,
         "tour_text": tour_text,
         "person": serializers.person,
+        "renter_name": renter_name,
         "text_of": text_of,
-        "ago": lambda at: ago(at, services.now()),
+        "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
         "short_of": _short_of,
@@ -91,18 +91,6 @@ def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
 
 bp.add_app_template_filter(median_of)
 bp.add_app_template_filter(sum_of)
-
-
-@bp.get("/")
-def overview() -> str:
-    """Show an overview of sources, sending and the leads that need review."""
-    found = overview_of(services.store, services.sources, services.settings, services.now())
-    return flask.render_template(
-        "console/overview.html",
-        overview=found,
-        communities=services.communities(),
-        outcomes=list(OUTCOMES),
-    )
 
 
 @bp.get("/leads")

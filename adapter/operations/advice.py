@@ -231,6 +231,21 @@ DECISIONS: Final[Mapping[str, str]] = {
     IGNORED: "This kind of message is not a tour request.",
 }
 
+#: What became of a note with a renter's later words, by reason code. None of them was sent twice.
+NOTES: Final[Mapping[str | None, str]] = {
+    "note_sent": "Sent to Knock as a note",
+    "note_unclear": "Sent to Knock as a note, but no clear answer came back. Look at the guest "
+    "card, and add this there if it is missing",
+    "note_refused": "Knock did not take this note. Add it to the guest card",
+    "note_failed": "Knock did not save this note. Add it to the guest card",
+    "note_without_card": "The guest card was not found in Knock. Find it there, and add this",
+    "note_waited_too_long": "This was not sent to Knock in time. Add it to the guest card",
+    "note_restored": "This may already be on the guest card as a note. Add it there if it is "
+    "missing",
+}
+#: What is said of a note that is still to be sent.
+NOTE_WAITS: Final = "Will be sent to Knock as a note"
+
 #: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("This source sends no tour time.", _CALL),

@@ -34,6 +34,9 @@ CREATE_PATHS: Mapping[Kind, str] = {
     Kind.PROSPECT: "/crm/v1/prospects/knock",
 }
 
+#: Adds a note to a guest card.
+NOTE_PATH = "/crm/v1/events/knock/"
+
 STATUS_PATH = "/v1/admin/write-status/"
 
 INTEGRATIONS_PATH = "/v1/admin/integrations/"
@@ -77,14 +80,22 @@ class Propexo:
         if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
         """
         with self._measured(f"create_{attempt.kind}"):
-            return responses.accepted(self._post(attempt))
+            return responses.accepted(self._post(CREATE_PATHS[attempt.kind], attempt.request))
 
-    def _post(self, attempt: Attempt) -> Response:
-        body = Body(json.dumps(dict(attempt.request)).encode())
+    def add_note(self, request: Mapping[str, Any]) -> Accepted:
+        """Post one note for a guest card to Propexo. Never retry.
+
+        Raise the same errors as :meth:`create`.
+        """
+        with self._measured("create_note"):
+            return responses.accepted(self._post(NOTE_PATH, request))
+
+    def _post(self, path: str, request: Mapping[str, Any]) -> Response:
+        body = Body(json.dumps(dict(request)).encode())
         try:
             return exchange(
                 "POST",
-                self.base_url + CREATE_PATHS[attempt.kind],
+                self.base_url + path,
                 headers=self._headers,
                 body=body,
                 timeout_seconds=self.timeout_seconds,

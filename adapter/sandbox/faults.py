@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, job statuses, lists, questions about free
-#: times, or any of these.
-KINDS = ("create", "status", "list", "availability", "any")
+#: The requests to which a fault may apply: creates, events, job statuses, lists, questions about
+#: free times, or any of these.
+KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
 DROPS = ("before", "after", "during")

@@ -20,7 +20,7 @@ class Job:
     """A write job, whose status depends only on the current time."""
 
     id: str
-    #: The kind of write: ``appointment`` or ``prospect``.
+    #: The kind of write: ``appointment``, ``prospect`` or ``event``.
     kind: str
     request: Mapping[str, Any]
     created_at: dt.datetime
@@ -218,6 +218,8 @@ class State:
     def _execute(self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime) -> str:
         if kind == "appointment":
             return self.knock.book(request, job_id=job_id, now=now).id
+        if kind == "event":
+            return self.knock.add_note(request, job_id=job_id, now=now).id
         return self.knock.inquire(request, job_id=job_id, now=now).id
 
 

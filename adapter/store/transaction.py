@@ -19,6 +19,7 @@ from adapter.store.formats import Formats
 from adapter.store.identity import Identity
 from adapter.store.invitation_mails import InvitationMails
 from adapter.store.jobs import Jobs
+from adapter.store.messages import Messages
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
@@ -57,6 +58,7 @@ class Transaction(Statements):
     identity = _lazy(Identity)
     invitation_mails = _lazy(InvitationMails)
     jobs = _lazy(Jobs)
+    messages = _lazy(Messages)
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)

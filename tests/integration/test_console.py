@@ -849,14 +849,14 @@ def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
     for path in ("/", "/queue", "/leads", "/nowhere"):
         page = ana.get(path).text
         assert '<div id="status" class="status broken"' in page
-        assert "the sending program has been silent" in page
+        assert "Bookings have stopped. Tell your admin." in page
     heart = Heart(ana.harness.pipeline, "worker")
     heart.looked()
     heart.beat()
     line = ana.text("/status")
     assert '<div id="status" class="status warning"' in line
     assert "clock is wrong" in line
-    assert "silent" not in line
+    assert "stopped" not in line
 
 
 def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
@@ -1000,7 +1000,7 @@ def test_views_and_changes_are_audited(ana: Reader) -> None:
     ana.post(f"/leads/{number}/discard", reason="a test of dana@example.com")
     ana.text("/export.csv")
     page = ana.text("/audit?looks=1")
-    lead_link = f'<a href="/console/leads/{number}">#{number}</a>'
+    lead_link = f'<a href="/console/leads/{number}"><bdi>Dana'
     for act in ("signed in", "looked at <a ", f"dismissed {lead_link}", "exported leads"):
         assert f"<b>ana</b> {act}" in page
     assert "looked at <a " not in ana.text("/audit"), "not by default"
@@ -1638,7 +1638,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
     assert "No leads were decided" in ana.text("/decisions")
-    assert "another_person, notes, phone_1" in ana.text("/audit")
+    assert "booked it, because this is another person" in ana.text("/audit")
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
@@ -1744,7 +1744,7 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
         ("\0", "", "<b>1 problem</b>"),
         ("x: " + "[" * 500, "", "<b>1 problem</b>"),
         (text.replace("leadId", "lead id"), "", "It would be booked"),
-        (text.replace("leadId", "lead id"), "", "The check of the mapping reports"),
+        (text.replace("leadId", "lead id"), "", "<h3>Checks</h3>"),
         (text.replace('"{comments}"', "comments"), "", "is text for the notes"),
     ):
         page = ana.post("/try/result", source="rentfeed", mapping=mapping, event=event, body=body)
@@ -1753,7 +1753,7 @@ def test_no_input_breaks_the_playground(ana: Reader) -> None:
     pasted = ana.post("/try/result", source="rentfeed", mapping=text, event="", body="{")
     assert "It cannot be read" in pasted.text
     missing = ana.post("/try/result", source="rentfeed", mapping=text, event="999999")
-    assert "There is no stored webhook 999999" in missing.text
+    assert "Message 999999 was deleted" in missing.text
     assert ana.post("/try/result", source="../etc/passwd", mapping=text).status_code == 409
     assert len(ana.harness.story(booking.event_id).bookings) == 1
 
@@ -1775,7 +1775,7 @@ def test_a_backtest_shows_what_would_change(ana: Reader) -> None:
         ana.harness.mapped("rentfeed", lead(number))
     text = (MAPPINGS / "rentfeed.yaml").read_text()
     same = ana.post("/try/backtest", source="rentfeed", mapping=text, last="20").text
-    assert "0 of the last 2 messages would change" in same
+    assert "Nothing would change for the last 2 messages" in same
     edited = text.replace("email_1: contact.email", "email_1: contact.mail")
     other = ana.post("/try/backtest", source="rentfeed", mapping=edited, last="20").text
     assert "2 of the last 2 messages would change" in other
@@ -1918,8 +1918,9 @@ def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: Sandb
     upstream.fault({"status": 401})
     ana.harness.send()
     page = ana.text("/")
-    assert "Propexo rejected our key. 1 lead is waiting. No leads are lost." in page
-    assert "Bookings are not going out" in page
+    assert "Bookings stopped because Propexo rejected our key. Tell your admin." in page
+    assert "1 lead is waiting. No leads are lost." in page
+    assert "Bookings have stopped" in page
 
 
 def test_a_silent_source_is_shown_as_quiet(ana: Reader) -> None:
@@ -1984,7 +1985,7 @@ def test_the_overview_pauses_and_resumes(
 ) -> None:
     harness.mapped("rentfeed", lead(1))
     ana.post("/pause", scope="source rentfeed", reason="wrong times")
-    assert "ana paused sending for source rentfeed" in ana.text("/")
+    assert "ana paused bookings for rentfeed" in ana.text("/")
     settle(harness)
     assert upstream.posts() == []
     ana.post("/resume", scope="source rentfeed")

@@ -69,6 +69,19 @@ def test_each_mapping_for_guest_cards_tests_one(file: Path) -> None:
     assert shows_one is (data.get("without_time") == "prospect")
 
 
+@pytest.mark.parametrize("kind", ["lead-mail", "renter-mail"])
+def test_all_inbound_services_read_the_same_labels(kind: str) -> None:
+    labels = []
+    for file in (one for one in FILES if one.stem.startswith(kind)):
+        read = document_from_file(file)[0].data["read"]
+        words = [one.get("line") or one.get("after") or one.get("before") for one in read.values()]
+        headers = ("Message-ID:", "Reply-To:", "Auto-Submitted:", "<", "@")
+        labels.append([one for one in words if one and one not in headers])
+
+    assert len(labels) == 4
+    assert labels == labels[:1] * 4
+
+
 def test_the_gallery_is_not_in_use() -> None:
     in_use = registry.load(GALLERY.parent, Policy())
 

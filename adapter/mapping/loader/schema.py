@@ -200,8 +200,9 @@ class StartSection(StrictSchema):
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
-def _label(description: str) -> fields.String:
-    return fields.String(validate=validate.Length(1, 100), **described(description))
+def _label(description: str) -> Texts:
+    checks = fields.List(fields.String(validate=validate.Length(1, 100)))
+    return Texts(validate=checks.deserialize, **described(description))
 
 
 class LabelsSection(StrictSchema):
@@ -225,9 +226,11 @@ class ReadSection(StrictSchema):
     text = PathList(
         **described("The path of an email, or paths of which the first with text counts.")
     )
-    line = _label("The text after this label, which starts a line.")
+    line = _label(
+        "The text after this label, which starts a line, or after the first one of a list."
+    )
     after = _label("The text after this label, to the end of the line or to 'before'.")
-    before = _label("The text up to this label.")
+    before = _label("The text up to this label, or up to the first one of a list.")
     without = _one_of(["quotes"], **described("The email without the emails that it quotes."))
     subject = fields.String(
         **described("The path of the subject, which says whether the email is forwarded.")

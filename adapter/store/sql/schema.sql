@@ -157,6 +157,40 @@ CREATE INDEX bookings_by_name ON bookings USING gin (to_tsvector('simple',
     COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
     WHERE appointment ? 'last_name';
 
+-- What a renter writes after their guest card or tour exists. It is sent to Knock as a note on the card.
+CREATE TABLE messages (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The request whose words are sent, which was merged with a booking or replaced by it. NULL: its webhook
+    -- was lost in a restore.
+    booking_id bigint REFERENCES bookings,
+    state text NOT NULL DEFAULT 'waiting'
+        CONSTRAINT messages_state CHECK (state IN (
+            'waiting', 'sending', 'submitted', 'sent', 'unclear', 'failed')),
+    -- Why it is in that state: a reason code.
+    reason text,
+    -- When the renter wrote it. A person's messages are sent in this order.
+    asked_at timestamptz NOT NULL,
+    -- The words. NULL until it is decided which of them are new, and after they were erased.
+    body bytea,
+    -- ID of the key that encrypted `body`. NULL: not encrypted.
+    encryption_key text,
+    -- Propexo's ID of the guest card, and of the job that added the note.
+    prospect_id text,
+    job_id text,
+    tries integer NOT NULL DEFAULT 0,
+    -- When to try or check it next. While it is being sent, when its process counts as dead.
+    due_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    -- When the last POST began.
+    posted_at timestamptz,
+    CONSTRAINT messages_due CHECK ((due_at IS NOT NULL) = (state IN ('waiting', 'sending', 'submitted')))
+);
+CREATE INDEX messages_due ON messages (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX messages_by_booking ON messages (booking_id, id);
+CREATE INDEX messages_by_prospect ON messages (prospect_id) WHERE prospect_id IS NOT NULL;
+CREATE INDEX messages_by_job ON messages (job_id) WHERE job_id IS NOT NULL;
+
 -- A POST to Propexo, committed before its first byte is sent.
 CREATE TABLE attempts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

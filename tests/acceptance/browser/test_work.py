@@ -199,7 +199,7 @@ def test_the_status_line_turns_red_when_the_worker_stops_and_green_again(ana: Re
     try:
         expect(status).to_have_class(re.compile("broken"), timeout=15_000)
         assert time.monotonic() - stopped_at <= 15
-        expect(status).to_contain_text("Bookings are not going out")
+        expect(status).to_contain_text("Bookings have stopped")
     finally:
         worker.resume()
     expect(status).not_to_have_class(re.compile("broken"), timeout=15_000)
