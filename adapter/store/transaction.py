@@ -17,6 +17,7 @@ from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.formats import Formats
 from adapter.store.identity import Identity
+from adapter.store.invitation_mails import InvitationMails
 from adapter.store.jobs import Jobs
 from adapter.store.messages import Messages
 from adapter.store.meter import MetricValues
@@ -56,6 +57,7 @@ class Transaction(Statements):
     formats = _lazy(Formats)
     free_times = _lazy(FreeTimesTable)
     identity = _lazy(Identity)
+    invitation_mails = _lazy(InvitationMails)
     jobs = _lazy(Jobs)
     messages = _lazy(Messages)
     metrics = _lazy(MetricValues)
