@@ -18,6 +18,7 @@ from adapter.console import (  # noqa: F401
     error_pages,
     layout,
     lead_actions,
+    ledger_pages,
     needs_you,
     people_pages,
     playground,
