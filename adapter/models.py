@@ -195,6 +195,12 @@ class KnockStatus(enum.StrEnum):
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
+#: The reason codes of a tour that the renter chose on our page, and of one canceled there.
+CHOSEN_BY_RENTER = "chosen_by_renter"
+CANCELED_BY_RENTER = "canceled_by_renter"
+#: The name in the history for changes that the renter made.
+RENTER = "renter"
+
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
@@ -333,6 +339,8 @@ class Booking:
     snoozed_until: dt.datetime | None = None
     #: The name of the user who takes care of the lead.
     assigned_to: str | None = None
+    #: Free times in Knock to offer (aware, UTC), if the tour's own time was not free.
+    free_times: tuple[dt.datetime, ...] = ()
     #: Propexo's ID of the renter's guest card, or None if it is not known yet.
     prospect_id: str | None = None
     #: Propexo's ID of the tour's event record, or None if it is not known yet.
@@ -343,6 +351,12 @@ class Booking:
     knock_status: KnockStatus | None = None
     #: Since when Knock's record has this status.
     knock_status_at: dt.datetime | None = None
+
+    @property
+    def offered_times(self) -> tuple[dt.datetime, ...]:
+        """The free times to offer while the lead is held because its own time is not free."""
+        is_taken = self.state is BookingState.HELD and self.reason == "time_taken"
+        return self.free_times if is_taken else ()
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
@@ -370,6 +384,50 @@ class Attempt:
     event_id: int | None = dataclasses.field(default=None, compare=False)
 
 
+class MessageState(enum.StrEnum):
+    """The state of a message, which adds a renter's later words to their guest card."""
+
+    #: Waiting until the guest card is known and no booking has to be sent.
+    WAITING = "waiting"
+    #: The POST may be in flight. This state is committed before the first byte is sent.
+    SENDING = "sending"
+    #: Propexo accepted it and returned a job ID.
+    SUBMITTED = "submitted"
+    #: Propexo reports that the job succeeded.
+    SENT = "sent"
+    #: Sent, but the outcome is unknown. Never sent again.
+    UNCLEAR = "unclear"
+    #: Not sent, or rejected.
+    FAILED = "failed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """What a renter wrote after their guest card or tour existed, to be sent as a note."""
+
+    id: int
+    #: The request whose words are sent, or None if its webhook was lost in a restore.
+    booking_id: int | None
+    state: MessageState
+    #: The reason code for the state, or None.
+    reason: str | None
+    #: When the renter wrote it.
+    asked_at: dt.datetime
+    #: The words, or None while it is not decided which are new, and after they were erased.
+    text: str | None
+    #: Propexo's IDs of the guest card, and of the job that added the note.
+    prospect_id: str | None
+    job_id: str | None
+    #: How often it was sent. Only attempts that certainly failed are repeated.
+    tries: int
+    #: When to try or check it next, or None in a final state.
+    due_at: dt.datetime | None
+    created_at: dt.datetime
+    #: When its state last changed.
+    updated_at: dt.datetime
+    posted_at: dt.datetime | None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A change of state, as recorded in a lead's history."""
@@ -381,7 +439,7 @@ class Change:
     to_state: str
     #: The reason code for the change.
     why: str
-    #: ``web``, ``worker``, or a user's name.
+    #: ``web``, ``worker``, ``renter``, or a user's name.
     by: str
     #: The ID of the other lead that caused the change, or None.
     because_of: int | None = None
@@ -402,6 +460,8 @@ class LeadHistory:
     others: Mapping[int, Booking]
     #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]
+    #: Notes for guest cards in Knock with words of these bookings.
+    messages: tuple[Message, ...] = ()
 
     @property
     def current(self) -> tuple[Booking, ...]:

@@ -9,6 +9,7 @@
    ``bookings/transitions.py`` records the outcome.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
+   ``bookings/messenger.py`` sends what renters write later, as notes on their guest cards.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's
 state and ``due_at`` are its entry in a queue, and workers process the rows that are due. Each step
@@ -27,9 +28,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.calendar_check import CalendarCheck
 from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
+from adapter.bookings.free_times import FreeTimes
 from adapter.bookings.map_event import Mapper
+from adapter.bookings.messenger import Messenger
 from adapter.bookings.sender import Sender
 from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
@@ -56,7 +60,8 @@ SEND_SLOTS = 6
 def slots_of(concurrency: int) -> dict[Task, int]:
     """Return the number of a worker's threads that may run each task at the same time."""
     others = concurrency - SEND_SLOTS
-    return {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
+    slots = {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
+    return slots | {Task.MESSAGE: 1}
 
 
 class Pipeline:
@@ -77,16 +82,23 @@ class Pipeline:
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
         self.live = LiveSources(settings, store, sources)
+        #: Knock's free times. Web processes use them too.
+        self.free_times = FreeTimes(
+            settings, store, propexo, clock, pause, lambda: self.live.sources
+        )
+        check = CalendarCheck(settings, store, self.free_times, clock, lambda: self.live.sources)
         self.mapper = Mapper(settings, store, sources, clock)
-        self.sender = Sender(settings, store, propexo, clock, pause)
+        self.sender = Sender(settings, store, propexo, clock, pause, check)
         self.follower = Follower(settings, store, propexo, clock)
+        self.messenger = Messenger(settings, store, propexo, clock, pause)
         self.erasure = Eraser(settings, store, clock)
         self.format_watch = FormatWatch(store)
         #: Reports leads' states to another system, if that is set up.
         self.notifier = (
             StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
         )
-        self._stopping = [one.stopping for one in (self.mapper, self.sender, self.follower)]
+        parts = (self.mapper, self.sender, self.follower, self.messenger)
+        self._stopping = [one.stopping for one in parts]
         if self.notifier is not None:
             self._stopping.append(self.notifier.stopping)
         reads = RateLimitedReads(propexo, settings, store, clock, pause)
@@ -97,6 +109,7 @@ class Pipeline:
             Task.MAP: self.mapper.map_due,
             Task.SEND: self.sender.send_due,
             Task.CHECK: self.follower.check_due,
+            Task.MESSAGE: self.messenger.send_due,
         }
         self.slots = slots_of(settings.worker_concurrency)
         self._running = Counter[Task]()
@@ -213,6 +226,7 @@ class Pipeline:
             if tx.rate_limit.repair_clock(now):
                 tx.attempts.shorten_leases(now + self.sender.lease)
                 tx.send_queue.bring_forward(now)
+                tx.messages.bring_forward(now + self.messenger.lease)
                 log.warning("clock_was_ahead")
 
     def sync_clock(self) -> None:

@@ -101,6 +101,14 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "An error prevented counting the fields of a webhook. It is booked anyway.",
         BUG,
     ),
+    "free_times_not_parsed": (
+        "Propexo's response about Knock's calendar caused an error. Tours are booked unchecked.",
+        BUG,
+    ),
+    "free_times_unknown": (
+        "Propexo did not tell which times are free. Tours are booked unchecked.",
+        "Nothing, unless it continues. `reason` says why.",
+    ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "library_message": (
         (
@@ -128,6 +136,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Too many senders wait for an outcome. This one got its response at once.",
         "If it happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
+    "note_not_sent": (
+        "A renter's later words are not in Knock, or it is not certain. `why` is the reason code.",
+        "Run `adapter show ID`, and add the words to the guest card in Knock.",
+    ),
+    "note_sent": ("A renter's later words were added to their guest card.", NOTHING),
     "person_erased": ("`adapter purge` deleted a renter's data.", NOTHING),
     "postgresql_available": (
         "PostgreSQL can be used again, after `seconds` and `failures`.",
@@ -172,6 +185,19 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "reconcile_read_failed": ("A search in Propexo failed. It is repeated.", NOTHING),
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
     "restarting_with_new_secrets": ("A worker restarts, because a secret has changed.", NOTHING),
+    "renter_form_accepted": (
+        "A renter chose, moved or canceled a tour with the link.",
+        NOTHING,
+    ),
+    "renter_form_refused": (
+        "What a renter chose could not be done. `reason` says why. The renter saw a page.",
+        NOTHING,
+    ),
+    "renter_link_refused": (
+        "A renter's link is old, changed or closed (`reason`). The renter saw a page.",
+        NOTHING,
+    ),
+    "renter_page_failed": ("A page for renters failed with an error.", BUG),
     "restore_not_excluded": (
         "Propexo's write log is not available, so a copied database cannot be recognized.",
         "Make sure that no other installation uses a copy of this database.",
@@ -222,6 +248,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Fix the receiver, and let it read the leads from `/api/leads`.",
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
+    "tour_time_taken": (
+        "A tour was held, because its time is not free in Knock's calendar.",
+        REVIEW,
+    ),
     "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),
     "traces_not_delivered": (
         "The collector at `ADAPTER_TRACES_URL` does not accept traces. Leads are not affected.",

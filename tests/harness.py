@@ -10,7 +10,7 @@ from typing import Any
 from adapter import signatures
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, EventState, LeadHistory, WebhookRequest
+from adapter.models import Booking, BookingState, EventState, LeadHistory, Message, WebhookRequest
 from adapter.pipeline import Pipeline
 from adapter.propexo.client import Propexo
 from adapter.settings import Policy, Settings
@@ -117,6 +117,18 @@ class Harness:
     def check(self) -> None:
         """Check every submitted and unknown booking that is due."""
         self.pipeline.follower.check_due()
+
+    def send_messages(self) -> None:
+        """Send the messages that are due, and follow their jobs to the end."""
+        for _ in range(8):
+            self.pipeline.messenger.send_due()
+            self.clock.advance(3)
+
+    def messages(self) -> list[Message]:
+        """Return all messages, oldest first."""
+        with self.pipeline.store.transaction() as tx:
+            rows = tx.connection.execute("SELECT id FROM messages ORDER BY id").fetchall()
+            return [one for row in rows if (one := tx.messages.lock(row["id"]))]
 
     def state(self, booking_id: int) -> BookingState:
         return self.booking(booking_id).state

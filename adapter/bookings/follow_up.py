@@ -152,6 +152,8 @@ class Follower:
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:
             booking = tx.bookings.of_job(job_id)
+            if booking is None:
+                tx.messages.check_job(job_id, self.clock())
             if booking is None or booking.state is not BookingState.SUBMITTED:
                 return
             others = lock_others(tx, booking, self.clock())

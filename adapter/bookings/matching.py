@@ -51,6 +51,17 @@ def prospects_query(attempt: Attempt) -> dict[str, str]:
     }
 
 
+def cards_query(card: Booking) -> dict[str, str]:
+    """Return the query for a community's prospects that changed since a booking was sent."""
+    return {
+        "integration_id": str(card.appointment["integration_id"]),
+        "community_id": str(card.appointment["community_id"]),
+        "updated_at_gte": ((card.posted_at or card.created_at) - SKEW).isoformat(),
+        "order-by": "updated_at:asc",
+        "limit": "250",
+    }
+
+
 def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
     """Return the query for the tours of one prospect."""
     return {
@@ -106,19 +117,21 @@ def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list
 
 
 def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
-    """Return True if one of the prospects is the guest card that an attempt created.
+    """Return True if one of the prospects is the guest card that an attempt created."""
+    return any(is_card_of(record, attempt.request) for record in records)
+
+
+def is_card_of(record: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
+    """Return True if a prospect is the guest card that a request created.
 
     One matching contact is not enough, because roommates may share a phone. All contacts that were
     sent must match, and so must the last name.
     """
-    contacts = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
-    last_name = str(attempt.request.get("last_name") or "").casefold()
-    for record in records:
-        texts = [value for value in record.values() if isinstance(value, str)]
-        has_name = not last_name or any(last_name in text.casefold() for text in texts)
-        if contacts <= {_normalize_contact(text) for text in texts} and has_name:
-            return True
-    return False
+    contacts = {_normalize_contact(request.get(name)) for name in CONTACTS} - {""}
+    last_name = str(request.get("last_name") or "").casefold()
+    texts = [value for value in record.values() if isinstance(value, str)]
+    has_name = not last_name or any(last_name in text.casefold() for text in texts)
+    return contacts <= {_normalize_contact(text) for text in texts} and has_name
 
 
 def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:

@@ -27,7 +27,7 @@ WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
 #: Reason codes of requests that were ready to be sent before they were held.
-_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error"})
+_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error", "time_taken"})
 
 #: Reason codes of decisions that may change when the other lead changes.
 _REVISABLE = frozenset(

@@ -11,9 +11,11 @@ from typing import Self
 
 from adapter.bookings import knock_cards, precedence
 from adapter.bookings.decisions import Decision
+from adapter.bookings.later_words import new_lines, said_in
 from adapter.bookings.new_request import held_person
 from adapter.bookings.person import (
     CANCELABLE,
+    MERGED,
     SENT,
     are_versions,
     posted,
@@ -209,10 +211,30 @@ def apply(
     """Store decisions on a person's requests, and update other people who are affected."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
-        move(tx, row, _checked(tx, row, decisions[row.id], now), now)
+        decision = _checked(tx, row, decisions[row.id], now)
+        move(tx, row, decision, now)
+        keep_words(tx, row, decision, (*related.same, booking), now)
     for row in changed:
         if steps and not {*row.match_keys} <= {*booking.match_keys}:
             reconcile(tx, row, now, steps=steps - 1)
+
+
+def keep_words(
+    tx: Transaction,
+    booking: Booking,
+    decision: Decision,
+    others: Iterable[Booking],
+    now: dt.datetime,
+) -> None:
+    """Store a message if a request is merged or replaced but says more than the other one.
+
+    What is new is decided when the message is sent. ``others`` contains the person's requests.
+    """
+    if decision.state not in MERGED or booking.is_cancellation:
+        return
+    said = [said_in(one) for one in others if one.id == decision.because_of]
+    if new_lines(booking, said):
+        tx.messages.add(booking, now)
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:

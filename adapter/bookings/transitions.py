@@ -49,7 +49,7 @@ def record_accepted(
     if tx.attempts.accept(
         attempt.id,
         now=now,
-        due_at=backoff.next_status_read(now, now=now, chance=_jitter()),
+        due_at=backoff.next_status_read(now, now=now, chance=jitter()),
         job_id=accepted.job_id,
         status=accepted.status,
         answer=accepted.answer,
@@ -71,7 +71,7 @@ def record_failure(
         _refused(tx, attempt, error, now)
         reconcile(tx, booking, now)
         return
-    _count(tx, error, now)
+    count_response(tx, error, now)
     if isinstance(error, WrongPath) or backoff.is_safe_to_repeat(outcome):
         _retry_or_hold(tx, attempt, error, now)
     elif isinstance(error, Refused):
@@ -92,7 +92,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
     return is_repeated and tx.attempts.has_accepted_since(wrong[0].id)
 
 
-def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
+def count_response(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
     """Stop sending if several POSTs in a row got no clear response.
 
     Any other response shows that Propexo works.
@@ -138,7 +138,7 @@ def _retry_or_hold(
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
     tries = sum(map(backoff.is_safe_to_repeat, outcomes))
-    due_at = backoff.next_try(error, tries=tries, now=now, chance=_jitter())
+    due_at = backoff.next_try(error, tries=tries, now=now, chance=jitter())
     if isinstance(error, NotAuthorized):
         # Every other booking would get the same response, so sending is suspended until the token
         # works.
@@ -264,7 +264,7 @@ def record_job_status(
         _mark_unknown(tx, booking.id, "no_final_status", now, reasons)
     else:
         # The last update of a submitted booking was its submission.
-        due_at = backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
+        due_at = backoff.next_status_read(booking.updated_at, now=now, chance=jitter())
         tx.bookings.reschedule(booking, due_at)
 
 
@@ -286,7 +286,7 @@ def record_status_error(
         _mark_unknown(tx, booking.id, "no_final_status", now)
         return
     tx.bookings.reschedule(
-        booking, backoff.next_status_read(booking.updated_at, now=now, chance=_jitter())
+        booking, backoff.next_status_read(booking.updated_at, now=now, chance=jitter())
     )
 
 
@@ -303,7 +303,7 @@ def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) 
     limiter = tx.rate_limit
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
-        limiter.pause(backoff.next_try(error, tries=1, now=now, chance=_jitter()))
+        limiter.pause(backoff.next_try(error, tries=1, now=now, chance=jitter()))
     elif isinstance(error, NotAuthorized) and limiter.suspend("not_authorized", now):
         log.error("sending_stopped", extra={"why": "not_authorized", "status": error.status})
 
@@ -368,7 +368,7 @@ def _record_ambiguous_tour(
 
 
 def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    due_at = backoff.next_search(booking.updated_at, now=now, chance=_jitter())
+    due_at = backoff.next_search(booking.updated_at, now=now, chance=jitter())
     tx.bookings.reschedule(booking, due_at)
 
 
@@ -405,7 +405,7 @@ def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
     """Mark a booking as unknown and schedule a search. It may be in Knock, so never resend it."""
-    due_at = backoff.next_search(now, now=now, chance=_jitter())
+    due_at = backoff.next_search(now, now=now, chance=jitter())
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
     )
@@ -416,5 +416,6 @@ def _facts(attempt: Attempt, **more: object) -> dict[str, object]:
     return {"booking_id": attempt.booking_id, "attempt_id": attempt.id, **more}
 
 
-def _jitter() -> float:
+def jitter() -> float:
+    """Return a random number from 0 to 1, which spreads retries over time."""
     return random.random()  # noqa: S311 - spreads load; not for security

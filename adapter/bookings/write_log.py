@@ -49,6 +49,11 @@ class Job:
         return Kind.APPOINTMENT if has_time else Kind.PROSPECT
 
     @property
+    def is_note(self) -> bool:
+        """True if the job added a note to a guest card."""
+        return "event_name" in self.parameters
+
+    @property
     def starts_at(self) -> dt.datetime | None:
         """The time of the tour in UTC, or None for a guest card."""
         date, time = (self.parameters.get(f"appointment_{part}") for part in ("date", "time"))

@@ -5,7 +5,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapter.models import Attempt, Booking, BookingState, Change, Event, Kind, LeadHistory, Reason
+from adapter.models import (
+    Attempt,
+    Booking,
+    BookingState,
+    Change,
+    Event,
+    Kind,
+    LeadHistory,
+    Message,
+    Reason,
+)
 from adapter.operations.serializers import dump, local, person, utc
 from adapter.store import AuditEntry, Undecryptable
 
@@ -135,6 +145,7 @@ def story_text(
         if why_unsent is not None and booking.state is BookingState.PENDING:
             lines.append(f"  not sent yet: {why_unsent}")
         lines += [f"  {line}" for line in _link_lines(booking, story)]
+        lines += [f"  {_note_line(one)}" for one in story.messages if one.booking_id == booking.id]
         if later := replaced.get(booking.id):
             lines.append(f"  Knock canceled this tour when it booked booking {later.id}")
     lines += ["", "history"]
@@ -144,6 +155,12 @@ def story_text(
     ]
     lines += ["", "user actions", *done] if done else []
     return "\n".join(lines)
+
+
+def _note_line(message: Message) -> str:
+    why = f" ({message.reason})" if message.reason else ""
+    at = utc(message.updated_at)
+    return f"note for the guest card: {message.state}{why} since {at}: {_cell(message.text or '')}"
 
 
 def _detail(act: AuditEntry) -> str:
@@ -163,6 +180,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     if booking.job_id:
         lines.append(f"  Propexo job {booking.job_id}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
+    lines += [f"  free in Knock: {local(at, booking.timezone)}" for at in booking.offered_times]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
     return lines
 

@@ -16,6 +16,7 @@ from adapter.console import (  # noqa: F401
     community_pages,
     decision_pages,
     error_pages,
+    health_page,
     layout,
     lead_actions,
     ledger_pages,

@@ -94,6 +94,7 @@ def layout_helpers() -> dict[str, Any]:
             dt.datetime.fromtimestamp(epoch, dt.UTC)
         ),
         "state_word": wording.state_word,
+        "replay_refusal": wording.replay_refusal,
         "phone_text": wording.phone_text,
         "error_text": wording.error_text,
         "community_name": _community_name,

@@ -7,6 +7,7 @@ from werkzeug.exceptions import NotFound
 
 from adapter import signatures
 from adapter.console.context import bp, services
+from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
 from adapter.operations.status import DAY
 from adapter.store import Filter
@@ -16,10 +17,10 @@ from adapter.webhooks.endpoints import secret_names
 NEWEST: Final = 10
 #: How a sender proves who it is, by scheme.
 SCHEMES: Final = {
-    "hmac": "Each message is signed with a shared secret.",
-    "token": "Each message contains a secret token.",
-    "basic": "Each message contains a user name and a password.",
-    "none": "Not verified: anyone who knows the address can send messages.",
+    "hmac": "The sender signs each message with a secret that only they and we know.",
+    "token": "The sender adds a secret token to each message.",
+    "basic": "The sender adds a user name and a password to each message.",
+    "none": "We can't be sure. Anyone who knows the address can send messages.",
 }
 
 
@@ -51,19 +52,19 @@ def source(name: str) -> str:
     with services.store.transaction() as tx:
         [activity] = tx.stats.source_activity([name], now - DAY, now)
         uses, rejected = tx.stats.secret_uses(), tx.rejections.counts().get(name, 0)
-        events = tx.search.events(Filter(source=name), limit=NEWEST)
+        messages = messages_of(tx, tx.search.events(Filter(source=name), limit=NEWEST))
         pause = next((one for one in tx.send_queue.pauses() if one.source == name), None)
     scheme = signatures.scheme_of(found.signature)
     return flask.render_template(
         "console/source.html",
         source=found,
         address=_address(name),
-        proof=SCHEMES.get(scheme, "Each message is verified."),
+        proof=SCHEMES.get(scheme, "The sender signs each message."),
         preset=found.signature.get("preset"),
         secrets=[_secret(secret, uses.get((name, secret))) for secret in secrets],
         activity=activity,
         rejected=rejected,
-        events=events,
+        messages=messages,
         pause=pause,
         is_quiet=any(
             one.source == name and one.code == "source_silent" for one in current_verdict().problems

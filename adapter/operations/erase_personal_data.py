@@ -181,6 +181,8 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
         or (booking.state in MERGED and is_current(booking, now))
     ]
     tx.bookings.lock_related(waiting, now)
+    if not tx.messages.delete_waiting(list(states)):
+        raise NotPossible("a note for the guest card is being sent")
     for booking in waiting:
         current = tx.bookings.get(booking.id, lock=True) or booking
         is_searched_for = current.state is BookingState.UNKNOWN and current.due_at is not None

@@ -16,7 +16,7 @@ from adapter.bookings.reconcile import reconcile
 from adapter.bookings.write_log import Job, Owner, WriteLog
 from adapter.exceptions import NotPossible
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, Clock
+from adapter.models import Booking, BookingState, Clock, MessageState
 from adapter.propexo.appointment import FILLED_BY, TARGETS, request_from
 from adapter.propexo.client import Propexo
 from adapter.propexo.directory import RateLimitedReads
@@ -49,6 +49,8 @@ class Survey:
     lost: Sequence[tuple[Job, Owner]]
     #: Bookings that are not in the write log.
     pending: Sequence[Booking]
+    #: Notes that were added to guest cards, known or not.
+    notes: Sequence[Job]
     #: Jobs from before the backup that the log should list, and how many it lists.
     expected: int
     listed: int
@@ -124,6 +126,7 @@ class Restore:
             pending=[
                 one for one in bookings if one.state is BookingState.PENDING and one.id not in known
             ],
+            notes=[job for job in rest if job.is_success and job.is_note],
             expected=len(expected),
             listed=sum(job.id in expected for job in jobs),
             senders=sorted({owner.source for owner in self._owners.values()} & {*senders}),
@@ -142,6 +145,7 @@ class Restore:
         stored = [self._store_lost(job, owner) for job, owner in survey.lost]
         if not survey.is_complete:
             self._record_all_possibly_sent(survey.since)
+        self._record_notes(survey.notes)
         self.resume(by=by, detail=f"since {survey.since:%Y-%m-%dT%H:%M:%SZ}")
         return stored
 
@@ -173,6 +177,16 @@ class Restore:
             if booking.state is BookingState.PENDING:
                 with self._store.transaction() as tx:
                     self._record_possibly_sent(tx, booking, since)
+
+    def _record_notes(self, notes: Sequence[Job]) -> None:
+        """Store lost notes, and leave those that may have been sent since the backup to people."""
+        now = self._clock()
+        with self._store.transaction() as tx:
+            for message in tx.messages.possibly_sent():
+                tx.messages.move(message.id, MessageState.UNCLEAR, why="note_restored", now=now)
+            for job in notes:
+                card, text = job.parameters.get("prospect_id"), job.parameters.get("notes")
+                tx.messages.add_lost(job.id, str(card), str(text or ""), job.created_at, now)
 
     def _record_sent(self, tx: Transaction, booking: Booking, job: Job) -> None:
         now = self._clock()

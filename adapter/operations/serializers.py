@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from adapter.models import Attempt, Booking, Change, Event, LeadHistory
+from adapter.models import Attempt, Booking, Change, Event, LeadHistory, Message
 
 
 def utc(at: dt.datetime | None) -> str | None:
@@ -46,9 +46,12 @@ _FIELDS: Final[Mapping[type, str]] = {
     Event: "id source state received_at content_type bytes=size mapping_hash kept reasons",
     Booking: (
         "id event=event_id source kind state reason community starts_at timezone appointment "
-        "reasons because_of job_id due_at created_at updated_at"
+        "free_times=offered_times reasons because_of job_id due_at created_at updated_at"
     ),
     Attempt: "id booking=booking_id kind started_at finished_at outcome status request answer",
+    Message: (
+        "id booking=booking_id state reason asked_at text prospect_id job_id posted_at updated_at"
+    ),
     Change: "at booking=booking_id from=from_state to=to_state why because_of by",
 }
 
@@ -86,6 +89,7 @@ def story_as_dict(story: LeadHistory, replaced: Mapping[int, Booking]) -> dict[s
         "bookings": story.bookings,
         "attempts": [one for booking in story.bookings for one in story.attempts[booking.id]],
         "history": story.history,
+        "messages": story.messages,
         "because_of": [_link(one) for one in story.others.values()],
         "related": [_link(one) for one in story.related],
         "replaced_in_knock": {id_: _link(one) for id_, one in replaced.items()},

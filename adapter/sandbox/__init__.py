@@ -11,8 +11,8 @@ or train users. The tests call it over real HTTP. It behaves as follows:
 - Knock identifies a person at a community by email or phone, overwrites the card with the latest
   data, cancels the upcoming tour when another is booked, and emails a confirmation for each. Two
   people with the same email or phone therefore share one card. See ``docs/knock.md``.
-- ``/_sandbox/…`` lists appointments, guest cards and requests, and injects faults into the next
-  requests.
+- ``/_sandbox/…`` lists appointments, guest cards, notes and requests, and injects faults into the
+  next requests.
 
 All data is kept in memory and lost when the process ends.
 """

@@ -1,5 +1,6 @@
 """Serve the sandbox's own endpoints, which list its data, inject faults and reset it."""
 
+import dataclasses
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
@@ -51,6 +52,14 @@ def list_prospects() -> Response:
     state = current_state()
     with state.lock:
         return jsonify({"prospects": [_prospect(one) for one in state.knock.prospects]})
+
+
+@control.get("/_sandbox/notes")
+def list_notes() -> Response:
+    """List all notes on guest cards, in the order in which they were added."""
+    state = current_state()
+    with state.lock:
+        return jsonify({"notes": [dataclasses.asdict(one) for one in state.knock.notes]})
 
 
 @control.get("/_sandbox/requests")

@@ -35,6 +35,16 @@ class Inquiry:
     created_at: dt.datetime
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """An activity on a guest card, for example what a renter wrote later."""
+
+    id: str
+    job_id: str
+    request: Mapping[str, Any]
+    created_at: dt.datetime
+
+
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
     """A guest card, which represents one person at one community."""
@@ -78,11 +88,12 @@ class Appointment:
 
 
 class Knock:
-    """All guest cards and tours, oldest first. The caller must hold the lock."""
+    """All guest cards, tours and notes, oldest first. The caller must hold the lock."""
 
     def __init__(self) -> None:
         self.prospects: list[Prospect] = []
         self.appointments: list[Appointment] = []
+        self.notes: list[Note] = []
         #: The latest prospect for each integration, community, field and normalized contact.
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}
 
@@ -111,6 +122,21 @@ class Knock:
         prospect = self.find_or_create(request, now)
         prospect.inquiries.append(Inquiry(job_id=job_id, request=request, created_at=now))
         return prospect
+
+    def has_prospect(self, request: Mapping[str, Any]) -> bool:
+        """Return True if the community has the guest card that a request names."""
+        names = ("integration_id", "community_id")
+        return any(
+            one.id == request["prospect_id"]
+            and all(getattr(one, name) == request[name] for name in names)
+            for one in self.prospects
+        )
+
+    def add_note(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Note:
+        """Add a note to an existing guest card."""
+        note = Note(id=str(uuid.uuid4()), job_id=job_id, request=request, created_at=now)
+        self.notes.append(note)
+        return note
 
     def find_or_create(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
         """Find a guest card by email or phone, or create one, and update its fields."""

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 
 from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import ATTRIBUTIONS, COMMUNITIES, INTEGRATIONS
-from adapter.sandbox.knock import Appointment, Prospect, Status
+from adapter.sandbox.knock import Appointment, Note, Prospect, Status
 from adapter.sandbox.request_body import json_from
 from adapter.sandbox.state import current_state
 from adapter.sandbox.validation import issues_of
@@ -26,16 +26,17 @@ _RANGES = {
 @api.post("/crm/v1/appointments/knock")
 def create_appointment() -> Response:
     """Book a tour in the simulated Knock, and return the job."""
-    return _write("appointment")
+    return write("appointment")
 
 
 @api.post("/crm/v1/prospects/knock")
 def create_prospect() -> Response:
     """Create or update a guest card in the simulated Knock, and return the job."""
-    return _write("prospect")
+    return write("prospect")
 
 
-def _write(kind: str) -> Response:
+def write(kind: str) -> Response:
+    """Validate the request body, execute the write, and return its job."""
     state = current_state()
     if not request.is_json:
         return propexo_responses.error(
@@ -87,10 +88,11 @@ def list_prospects() -> Response:
 
 @api.get("/crm/v1/events/")
 def list_events() -> Response:
-    """List tours as events. Apart from the documented core fields, the names are a guess."""
+    """List tours and notes. Apart from the documented core fields, the names are a guess."""
     state = current_state()
     with state.lock:
         records = [_event_record(appointment) for appointment in state.knock.appointments]
+        records += [_note_record(note) for note in state.knock.notes]
     return _page(_matching(records, "integration_id", "community_id", "prospect_id"))
 
 
@@ -182,4 +184,11 @@ def _event_record(one: Appointment) -> dict[str, Any]:
         "event_datetime": one.starts_at,
         "is_cancelled": one.status is Status.CANCELLED,
         "notes": one.request.get("notes"),
+    }
+
+
+def _note_record(one: Note) -> dict[str, Any]:
+    return {
+        **_record(one.id, one.request["integration_id"], one.created_at, one.created_at),
+        **one.request,
     }

@@ -20,7 +20,7 @@ class Job:
     """A write job, whose status depends only on the current time."""
 
     id: str
-    #: The kind of write: ``appointment`` or ``prospect``.
+    #: The kind of write: ``appointment``, ``prospect`` or ``event``.
     kind: str
     request: Mapping[str, Any]
     created_at: dt.datetime
@@ -135,6 +135,8 @@ class State:
         #: Delayed writes: the time to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
+        #: The only free times of a community, if they were set.
+        self.chosen_times: dict[str, list[dt.datetime]] = {}
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
@@ -198,6 +200,10 @@ class State:
                 self._late.append((job.created_at + dt.timedelta(seconds=fault.book_after), job_id))
             return job
 
+    def new_id(self) -> str:
+        """Return a new ID for a job or a record."""
+        return str(uuid.uuid4())
+
     def carry_out_late(self) -> None:
         """Execute all delayed writes that are due, oldest first."""
         with self.lock:
@@ -212,6 +218,8 @@ class State:
     def _execute(self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime) -> str:
         if kind == "appointment":
             return self.knock.book(request, job_id=job_id, now=now).id
+        if kind == "event":
+            return self.knock.add_note(request, job_id=job_id, now=now).id
         return self.knock.inquire(request, job_id=job_id, now=now).id
 
 

@@ -83,6 +83,11 @@ class Bookings(Statements):
         """Return an event's bookings in item order."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
+    def of_events(self, event_ids: Iterable[int]) -> tuple[Booking, ...]:
+        """Return the bookings of these events, in the order of events and items."""
+        rows = self._all("bookings_of_events", event_ids=list(event_ids))
+        return tuple(map(booking_from_row, rows))
+
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
@@ -160,6 +165,10 @@ class Bookings(Statements):
             by=by,
         )
         return lambda: rows.fetchone() is not None
+
+    def record_prospect(self, booking_id: int, prospect_id: str) -> None:
+        """Save Propexo's ID of the guest card that a booking created, if it is not known yet."""
+        self._run("record_prospect", id=booking_id, prospect_id=storable(prospect_id))
 
     def update(self, booking: Booking) -> None:
         """Save the fields that users can edit: kind, appointment, community, time and person."""

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from adapter.store.queries import Statements
 
 #: The kinds of stored requests, as named in the SQL statements.
-KINDS = ("event", "rejection")
+KINDS = ("event", "rejection", "message")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +48,7 @@ class Encryption(Statements):
         """Return the IDs of stored requests whose encryption keys are not configured."""
         rows = self._all("undecryptable_requests", keys=self.connection.cipher.key_ids)
         events, rejections = (
-            tuple(row["id"] for row in rows if row["kind"] == kind) for kind in KINDS
+            tuple(row["id"] for row in rows if row["kind"] == kind)
+            for kind in ("event", "rejection")
         )
         return Undecryptable(events=events, rejections=rejections)

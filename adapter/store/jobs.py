@@ -16,6 +16,8 @@ class Task(enum.StrEnum):
     SEND = "send"
     #: Read the status of submitted bookings, and search for unknown ones.
     CHECK = "check"
+    #: Send what renters write later, as notes. This gives way to bookings.
+    MESSAGE = "message"
 
 
 class Jobs(Statements):
@@ -31,4 +33,5 @@ class Jobs(Statements):
         """
         limits = {str(task): count for task, count in slots.items()}
         row = self._one("due_rows", now=now, late=late, **limits)
-        return {task: row[task] if row else 0 for task in Task}
+        due = {task: row[task] if row else 0 for task in Task}
+        return due | ({Task.MESSAGE: 0} if due[Task.SEND] else {})

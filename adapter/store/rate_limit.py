@@ -167,8 +167,9 @@ class RateLimiter(Statements):
         source: str | None = None,
         weight: int = 1,
         lease_until: dt.datetime | None = None,
+        is_read: bool | None = None,
     ) -> None:
-        """Count a call to Propexo: a POST if ``source`` is given, otherwise a read.
+        """Count a call to Propexo. By default, it is a POST if ``source`` is given, else a read.
 
         ``limit`` is the configured number of calls per minute. After failures, one POST at a time
         is tried, so the next one waits for its outcome, until ``lease_until``.
@@ -177,7 +178,7 @@ class RateLimiter(Statements):
         self._run(
             "count_call",
             at=now,
-            is_read=source is None,
+            is_read=source is None if is_read is None else is_read,
             theoretical_arrival_at=next_arrival(rate_state, now, limit),
             since=now - WINDOW - CLOCK_LAG,
             source=source,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from adapter.store.alarm_log import AlarmLog
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.calendars import FreeTimesTable
 from adapter.store.claims import Claims
 from adapter.store.decided import Decisions
 from adapter.store.encryption import Encryption
@@ -17,6 +18,7 @@ from adapter.store.events import Events
 from adapter.store.formats import Formats
 from adapter.store.identity import Identity
 from adapter.store.jobs import Jobs
+from adapter.store.messages import Messages
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
@@ -52,8 +54,10 @@ class Transaction(Statements):
     erasure = _lazy(Erasure)
     events = _lazy(Events)
     formats = _lazy(Formats)
+    free_times = _lazy(FreeTimesTable)
     identity = _lazy(Identity)
     jobs = _lazy(Jobs)
+    messages = _lazy(Messages)
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)

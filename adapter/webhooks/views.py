@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from adapter import tracing
+from adapter.bookings.invitations import renter_links
 from adapter.exceptions import LimitReached, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
@@ -111,7 +112,8 @@ def receive(source: str) -> Answer | Response:
     deadline = started_at + endpoint.respond.wait_seconds
     database = services.receiver.database
     outcome = wait_for_outcome(receipt, endpoint, database, services.waiter, deadline)
-    return render_response(endpoint, outcome, verified.request)
+    links = renter_links(services.receiver.settings, database, services.receiver.clock)
+    return render_response(endpoint, outcome, verified.request, links)
 
 
 def _record(database: Database, source: str, receipt: Receipt, seconds: float) -> None:

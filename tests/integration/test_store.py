@@ -484,7 +484,7 @@ def test_a_postponed_event_is_not_due_and_does_not_block_others(opened: Database
         assert found[0].id == second, "the one that has been due longer"
 
 
-SLOTS = {Task.MAP: 2, Task.SEND: 2, Task.CHECK: 2}
+SLOTS = {Task.MAP: 2, Task.SEND: 2, Task.CHECK: 2, Task.MESSAGE: 1}
 
 
 def due(opened: Database, now: dt.datetime = NOW, late: dt.datetime = NOW) -> list[int]:
@@ -493,28 +493,31 @@ def due(opened: Database, now: dt.datetime = NOW, late: dt.datetime = NOW) -> li
 
 
 def test_due_rows_are_counted_for_each_task_up_to_its_slots(opened: Database) -> None:
-    assert due(opened) == [0, 0, 0]
+    assert due(opened) == [0, 0, 0, 0]
     for number in range(3):
         insert_event(opened, b"%d" % number)
-    assert due(opened) == [2, 0, 0]
+    assert due(opened) == [2, 0, 0, 0]
     booking_id = insert_booking(opened)
-    assert due(opened) == [2, 1, 0]
-    assert due(opened, NOW - dt.timedelta(seconds=1)) == [2, 0, 0], "it is not due yet"
-    assert due(opened, late=NOW + dt.timedelta(days=365)) == [2, 0, 0], "it can only expire"
+    assert due(opened) == [2, 1, 0, 0]
+    assert due(opened, NOW - dt.timedelta(seconds=1)) == [2, 0, 0, 0], "it is not due yet"
+    assert due(opened, late=NOW + dt.timedelta(days=365)) == [2, 0, 0, 0], "it can only expire"
     with opened.transaction() as tx:
         tx.connection.execute(
             "UPDATE bookings SET state = 'submitted', job_id = 'j', due_at = %s", [NOW]
         )
-    assert due(opened) == [2, 0, 1]
+    assert due(opened) == [2, 0, 1, 0]
     with opened.transaction() as tx:
         assert tx.rate_limit.suspend("not_authorized", NOW)
-    assert due(opened) == [2, 0, 0], "nothing is sent or read while sending is suspended"
+    assert due(opened) == [2, 0, 0, 0], "nothing is sent or read while sending is suspended"
     with opened.transaction() as tx:
         tx.rate_limit.resume()
         booking = tx.bookings.get(booking_id)
         assert booking is not None
         tx.bookings.reschedule(booking, LATER)
-    assert due(opened) == [2, 0, 0]
+        tx.messages.add(booking, NOW)
+    assert due(opened) == [2, 0, 0, 1]
+    insert_booking(opened)
+    assert due(opened) == [2, 1, 0, 0], "messages wait until no booking has to be sent"
 
 
 def test_an_expired_attempt_is_found_after_its_lease(opened: Database) -> None:

@@ -36,6 +36,10 @@ SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 -- Return an event's bookings, in item order.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
+-- name: bookings_of_events
+-- Return the bookings of these events, in the order of events and items.
+SELECT * FROM bookings WHERE event_id = ANY(%(event_ids)s::bigint[]) ORDER BY event_id, item
+
 -- name: bookings_of_ids
 -- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
@@ -107,6 +111,10 @@ WHERE id = %(id)s
 -- name: mark_gone
 -- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
+
+-- name: record_prospect
+-- Save Propexo's ID of the guest card that a booking created, if it is not known yet.
+UPDATE bookings SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND prospect_id IS NULL
 
 -- name: update_booking
 -- Save a user's changes to a booking.

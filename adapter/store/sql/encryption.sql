@@ -27,11 +27,24 @@ UPDATE rejections SET headers = %(headers)s, url = %(url)s, body = %(body)s,
     encryption_key = %(encryption_key)s
 WHERE id = %(id)s
 
+-- name: messages_to_encrypt
+-- Lock and return messages in the same way. They have no headers.
+SELECT id, '{}'::jsonb AS headers, body, encryption_key FROM messages
+WHERE id > %(after)s AND body IS NOT NULL AND encryption_key IS DISTINCT FROM %(key)s
+    AND (encryption_key IS NULL OR encryption_key = ANY(%(keys)s::text[]))
+ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: encrypt_message
+-- Replace the words of a message.
+UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
+
 -- name: requests_to_encrypt
--- Count the requests that are not encrypted with this key or, if it is NULL, that are encrypted.
+-- Count the requests and messages that are not encrypted with this key or, if it is NULL, that are encrypted.
 SELECT (SELECT count(*) FROM events
         WHERE kept = 'all' AND encryption_key IS DISTINCT FROM %(key)s)
-    + (SELECT count(*) FROM rejections WHERE encryption_key IS DISTINCT FROM %(key)s) AS requests
+    + (SELECT count(*) FROM rejections WHERE encryption_key IS DISTINCT FROM %(key)s)
+    + (SELECT count(*) FROM messages
+        WHERE body IS NOT NULL AND encryption_key IS DISTINCT FROM %(key)s) AS requests
 
 -- name: undecryptable_requests
 -- Return the requests that none of these keys decrypts.

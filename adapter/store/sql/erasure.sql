@@ -9,7 +9,9 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
     AND NOT EXISTS (
     SELECT FROM bookings b WHERE b.event_id = e.id
         AND (b.state IN ('pending', 'sending', 'submitted') OR b.due_at IS NOT NULL
-            OR b.starts_at > %(now)s))
+            OR b.starts_at > %(now)s OR EXISTS (
+            SELECT FROM messages m
+            WHERE m.booking_id = b.id AND m.state IN ('sending', 'submitted'))))
 ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: erase_payloads
@@ -28,6 +30,10 @@ WITH stripped AS (
 UPDATE attempts SET request = '{}', answer = NULL
 WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 
+-- name: erase_rare_keys
+-- Delete the names of rare keys that were first seen in these events. They may contain personal data.
+DELETE FROM format_features WHERE kind = 'leaf' AND seen < %(rare)s AND first_event = ANY(%(ids)s)
+
 -- name: erase_people
 -- Erase personal data. Keep only these appointment fields and the reason codes in the history.
 WITH erased AS (
@@ -36,6 +42,9 @@ WITH erased AS (
     UPDATE bookings SET appointment = (SELECT COALESCE(jsonb_object_agg(key, value), '{}')
         FROM jsonb_each(appointment) WHERE key = ANY(%(fields)s)), prospect_id = NULL, tour_id = NULL
     WHERE event_id = ANY(%(ids)s)
+), detached AS (
+    UPDATE messages SET prospect_id = NULL
+    WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 )
 UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-z_]+$'
 

@@ -11,7 +11,10 @@ SELECT
         ORDER BY source, starts_at, id LIMIT %(send)s * is_open) p) AS send,
     (SELECT count(*) FROM (
         SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
-        ORDER BY due_at LIMIT %(check)s * is_readable) c) AS check
+        ORDER BY due_at LIMIT %(check)s * is_readable) c) AS check,
+    (SELECT count(*) FROM (
+        SELECT FROM messages WHERE due_at <= %(now)s
+        ORDER BY due_at, id LIMIT %(message)s * is_open) m) AS message
 FROM (
     SELECT (stopped_for IS NULL AND NOT is_unchecked)::int AS is_open,
         (stopped_for IS DISTINCT FROM 'not_authorized')::int AS is_readable

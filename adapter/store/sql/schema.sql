@@ -85,6 +85,8 @@ CREATE TABLE bookings (
     snoozed_until timestamptz,
     -- The user who takes care of the lead.
     assigned_to text,
+    -- Free times in Knock to offer, if the tour's time was not free.
+    free_times timestamptz[] NOT NULL DEFAULT '{}',
     -- Propexo's ID of the renter's guest card.
     prospect_id text,
     -- Propexo's ID of the tour's event record.
@@ -154,6 +156,40 @@ CREATE INDEX bookings_by_phone ON bookings (reverse(appointment ->> 'phone_1') t
 CREATE INDEX bookings_by_name ON bookings USING gin (to_tsvector('simple',
     COALESCE(appointment ->> 'first_name', '') || ' ' || COALESCE(appointment ->> 'last_name', '')))
     WHERE appointment ? 'last_name';
+
+-- What a renter writes after their guest card or tour exists. It is sent to Knock as a note on the card.
+CREATE TABLE messages (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The request whose words are sent, which was merged with a booking or replaced by it. NULL: its webhook
+    -- was lost in a restore.
+    booking_id bigint REFERENCES bookings,
+    state text NOT NULL DEFAULT 'waiting'
+        CONSTRAINT messages_state CHECK (state IN (
+            'waiting', 'sending', 'submitted', 'sent', 'unclear', 'failed')),
+    -- Why it is in that state: a reason code.
+    reason text,
+    -- When the renter wrote it. A person's messages are sent in this order.
+    asked_at timestamptz NOT NULL,
+    -- The words. NULL until it is decided which of them are new, and after they were erased.
+    body bytea,
+    -- ID of the key that encrypted `body`. NULL: not encrypted.
+    encryption_key text,
+    -- Propexo's ID of the guest card, and of the job that added the note.
+    prospect_id text,
+    job_id text,
+    tries integer NOT NULL DEFAULT 0,
+    -- When to try or check it next. While it is being sent, when its process counts as dead.
+    due_at timestamptz,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    -- When the last POST began.
+    posted_at timestamptz,
+    CONSTRAINT messages_due CHECK ((due_at IS NOT NULL) = (state IN ('waiting', 'sending', 'submitted')))
+);
+CREATE INDEX messages_due ON messages (due_at, id) WHERE due_at IS NOT NULL;
+CREATE INDEX messages_by_booking ON messages (booking_id, id);
+CREATE INDEX messages_by_prospect ON messages (prospect_id) WHERE prospect_id IS NOT NULL;
+CREATE INDEX messages_by_job ON messages (job_id) WHERE job_id IS NOT NULL;
 
 -- A POST to Propexo, committed before its first byte is sent.
 CREATE TABLE attempts (
@@ -305,6 +341,27 @@ CREATE TABLE calls (
     is_read boolean NOT NULL
 );
 CREATE INDEX calls_at ON calls (at);
+
+-- The free times in Knock that Propexo last reported for a community. All processes use them for a minute.
+CREATE TABLE free_times (
+    integration_id text NOT NULL,
+    community_id text NOT NULL,
+    -- APPOINTMENT or SELF_GUIDED_TOUR.
+    appointment_type text NOT NULL,
+    -- When the last question began. Other processes wait a few seconds for its answer.
+    asked_at timestamptz NOT NULL,
+    -- When it was answered. NULL: no answer yet, or a booking has been sent since.
+    answered_at timestamptz,
+    times timestamptz[] NOT NULL DEFAULT '{}',
+    -- True if a time that is not listed is not free.
+    is_complete boolean NOT NULL DEFAULT false,
+    -- Why the last answer told nothing, as a code, or NULL.
+    problem text,
+    -- The keys and types in the last response, without values, and when it arrived.
+    shape text,
+    shape_at timestamptz,
+    PRIMARY KEY (integration_id, community_id, appointment_type)
+);
 
 -- Weighted fair queuing. The source with the smallest virtual time is served next.
 CREATE TABLE source_turns (

@@ -1,0 +1,422 @@
+"""Send what renters write later to Knock, as notes on their guest cards.
+
+Like bookings, a message is posted once, between two commits. The first stores its words and the
+state ``sending``, the second stores the outcome. Without a clear response, it is never sent again.
+A person's messages are sent in the order in which they were written, and only while no booking
+waits for the rate limit.
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from adapter.bookings import backoff, later_words, matching, reconcile, transitions
+from adapter.bookings.later_words import Said
+from adapter.bookings.person import MERGED, SENT, Person
+from adapter.bookings.sender import LEASE_MARGIN_SECONDS, record_patiently
+from adapter.exceptions import (
+    KeyMissing,
+    NotSent,
+    OutcomeUnknown,
+    Refused,
+    UpstreamError,
+    WrongPath,
+)
+from adapter.models import REPLAYED, Booking, BookingState, Clock, Message, MessageState
+from adapter.propexo.client import Propexo
+from adapter.propexo.directory import PAGE_SIZE
+from adapter.propexo.responses import Accepted, WriteStatus
+from adapter.settings import Settings
+from adapter.store import Database, Transaction, rate_limit
+
+log = logging.getLogger(__name__)
+
+#: Maximum number of messages that one run processes before it frees its thread.
+MOST_MESSAGES: Final = 10
+#: How long a message waits for its person's booking.
+LONGEST_WAIT: Final = dt.timedelta(days=30)
+#: Maximum number of pages of the list of prospects that are searched for a guest card.
+MOST_PAGES: Final = 4
+#: Delay after an error in this program, or while a key is missing.
+RETRY_DELAY: Final = dt.timedelta(minutes=5)
+#: Delay while an earlier message of the same person is on its way.
+ORDER_DELAY: Final = dt.timedelta(seconds=1)
+#: States of a message whose words Knock has or may have.
+_POSTED: Final = frozenset(MessageState) - {MessageState.WAITING, MessageState.FAILED}
+_IN_FLIGHT: Final = (MessageState.SENDING, MessageState.SUBMITTED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Draft:
+    """A message that is ready to be sent, as soon as its guest card is known."""
+
+    message: Message
+    lead: Booking
+    #: The booking with which the lead was merged. It created the guest card.
+    card: Booking
+    texts: Sequence[str]
+    prospect_id: str | None
+
+
+class Messenger:
+    """Sends messages that are due, one POST at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Database,
+        propexo: Propexo,
+        clock: Clock,
+        pause: Callable[[float], object],
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.propexo = propexo
+        self.clock = clock
+        self.pause = pause
+        #: How long a message may take before this process counts as dead.
+        self.lease = dt.timedelta(seconds=propexo.timeout_seconds + LEASE_MARGIN_SECONDS)
+        #: Set when this process must stop. After that, no more messages are sent.
+        self.stopping = threading.Event()
+
+    def send_due(self) -> None:
+        """Send or check the messages that are due, until a booking must be sent."""
+        for _ in range(MOST_MESSAGES):
+            message = None if self.stopping.is_set() else self._claim()
+            if message is None:
+                return
+            try:
+                is_done = self._process(message)
+            except KeyMissing as exc:
+                self._postpone_unreadable(exc, message.id)
+            else:
+                if not is_done:
+                    return
+
+    def _claim(self) -> Message | None:
+        """Return the message that has been due longest, or None."""
+        now = self.clock()
+        try:
+            with self.store.statement() as tx:
+                return tx.messages.claim(now, now + self.lease)
+        except KeyMissing as exc:
+            self._postpone_unreadable(exc, exc.row_id)
+            return None
+
+    def _postpone_unreadable(self, exc: KeyMissing, message_id: int) -> None:
+        log.error("encryption_key_missing", extra={"reason": str(exc)})
+        with self.store.statement() as tx:
+            tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
+
+    def _process(self, message: Message) -> bool:
+        """Take the next step for a message. Return False if no call to Propexo is allowed now."""
+        if message.state is MessageState.SENDING:
+            self._move(message, MessageState.UNCLEAR, "note_unclear")
+            return True
+        if message.state is MessageState.SUBMITTED:
+            return self._follow_up(message)
+        draft = self._drafted(message)
+        if draft is None:
+            return True
+        if draft.prospect_id is None:
+            return self._search(draft)
+        return self._send(draft)
+
+    # --- what to send
+
+    def _drafted(self, message: Message) -> _Draft | None:
+        """Return the draft of a message, or None if it waits or contains nothing new."""
+        with self.store.transaction() as tx:
+            return self._draft(tx, message)
+
+    def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
+        """Decide what is new in a lead, while its person is locked."""
+        now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
+        if lead is None:
+            tx.messages.delete(claimed.id)
+            return None
+        tx.bookings.lock_related([lead], now)
+        message, lead = tx.messages.lock(claimed.id), tx.bookings.get(lead.id) or lead
+        if message is None or message.state is not MessageState.WAITING:
+            return None
+        if lead.state not in MERGED or lead.reason == REPLAYED:
+            tx.messages.delete(message.id)  # its own booking contains its words
+            return None
+        related = reconcile.load(tx, lead, now)
+        person = Person((*related.same, lead), now)
+        others = tx.messages.of_bookings(person.requests)
+        if (turn := _turn(message, others)) is not None:
+            tx.messages.postpone(message.id, max(turn, now + ORDER_DELAY))
+            return None
+        card = person.end_of(lead)
+        if card.state is not BookingState.BOOKED:
+            self._wait_for_booking(tx, message, now)
+            return None
+        texts = _texts(message, lead, person, others)
+        if not texts:
+            tx.messages.delete(message.id)
+            return None
+        prospect_id = _prospect_of(card, person) or tx.messages.known_prospect(
+            [one for one in person.requests if one.community == card.community]
+        )
+        return _Draft(message=message, lead=lead, card=card, texts=texts, prospect_id=prospect_id)
+
+    def _wait_for_booking(self, tx: Transaction, message: Message, now: dt.datetime) -> None:
+        if now > message.created_at + LONGEST_WAIT:
+            _fail(tx, message, "note_waited_too_long", now)
+            return
+        chance = transitions.jitter()
+        due_at = backoff.next_status_read(message.created_at, now=now, chance=chance)
+        tx.messages.postpone(message.id, due_at)
+
+    # --- the guest card
+
+    def _search(self, draft: _Draft) -> bool:
+        """Search Propexo's list for the guest card, and make the message due again."""
+        try:
+            found = self._cards(draft.card)
+        except NotSent:
+            return self._postpone(draft.message, ORDER_DELAY)
+        except UpstreamError as exc:
+            with self.store.transaction() as tx:
+                transitions.apply_rate_headers(tx, exc, self.clock())
+            found = []
+        now = self.clock()
+        with self.store.transaction() as tx:
+            if len(found) == 1:
+                tx.bookings.record_prospect(draft.card.id, found[0])
+                tx.messages.postpone(draft.message.id, now)
+                return True
+            since = max(draft.card.updated_at, draft.message.created_at)
+            if now > since + dt.timedelta(hours=self.settings.sync_lag_hours):
+                tx.messages.save_text(draft.message, "\n".join(draft.texts))
+                _fail(tx, draft.message, "note_without_card", now)
+            else:
+                due_at = backoff.next_search(since, now=now, chance=transitions.jitter())
+                tx.messages.postpone(draft.message.id, due_at)
+        return True
+
+    def _cards(self, card: Booking) -> list[str]:
+        """Return the IDs of the guest cards in Propexo's list that a booking created."""
+        found = []
+        for number in range(MOST_PAGES):
+            with self.store.transaction() as tx:
+                now, limit = self.clock(), self.settings.rate_per_minute
+                if tx.rate_limit.try_read(now, limit) is not None:
+                    raise NotSent("the rate limit does not allow another call now")
+            query = matching.cards_query(card) | {"offset": str(number * PAGE_SIZE)}
+            page = self.propexo.page(matching.PROSPECTS, query)
+            found += [
+                str(record["id"])
+                for record in page.records
+                if record.get("id") and matching.is_card_of(record, card.appointment)
+            ]
+            if not page.has_more:
+                break
+        return found
+
+    # --- the POST
+
+    def _send(self, draft: _Draft) -> bool:
+        """Send a message. Return False if no call is allowed now."""
+        message = self._begin(draft)
+        if message is None:
+            return False
+        request = _request_of(draft, message)
+        error: UpstreamError | None = None
+        try:
+            if self.clock() - (message.posted_at or self.clock()) > rate_limit.CLOCK_LAG:
+                raise NotSent("the process was suspended between the first commit and the request")
+            accepted = self.propexo.add_note(request)
+        except UpstreamError as exc:
+            error = exc
+        self._record(
+            lambda tx: (
+                self._record_error(tx, message, error)
+                if error
+                else self._record_accepted(tx, message, accepted)
+            )
+        )
+        return True
+
+    def _begin(self, draft: _Draft) -> Message | None:
+        """Reserve a call and store the message's words, in one commit."""
+        now, limit = self.clock(), self.settings.rate_per_minute
+        until = now + self.lease
+        with self.store.transaction() as tx:
+            # The person is locked, so that the words are still new.
+            tx.bookings.lock_related([draft.lead], now)
+            state = tx.rate_limit.lock(now)
+            at = rate_limit.next_call(state, now, limit, is_read=False)
+            if state.stopped_for or state.failures or state.waiting or at > now:
+                tx.messages.postpone(draft.message.id, max(at, now + ORDER_DELAY))
+                return None
+            tx.rate_limit.count_call(state, now, limit, is_read=False)
+            first, *rest = draft.texts
+            assert draft.prospect_id is not None  # noqa: S101 - the caller has checked it
+            begun = tx.messages.begin(
+                draft.message, first, draft.prospect_id, now=now, lease_until=until
+            )
+            for text in rest if begun else ():
+                tx.messages.add(draft.lead, now, text)
+            return begun
+
+    def _record(self, write: Any) -> None:
+        record_patiently(self.store.transaction, write, self.pause)
+
+    def _record_accepted(self, tx: Transaction, message: Message, accepted: Accepted) -> None:
+        now = self.clock()
+        due_at = backoff.next_status_read(now, now=now, chance=transitions.jitter())
+        tx.messages.move(
+            message.id,
+            MessageState.SUBMITTED,
+            why="accepted",
+            now=now,
+            due_at=due_at,
+            job_id=accepted.job_id,
+        )
+        tx.rate_limit.save_limit(accepted.rate, now)
+
+    def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
+        """Record a failed POST: retry it later, or leave it to a person."""
+        now = self.clock()
+        transitions.count_response(tx, error, now)
+        if isinstance(error, OutcomeUnknown):
+            self._move_in(tx, message, MessageState.UNCLEAR, "note_unclear")
+        elif isinstance(error, Refused) and not isinstance(error, WrongPath):
+            _fail(tx, message, "note_refused", now)
+        elif now > message.created_at + LONGEST_WAIT:
+            _fail(tx, message, "note_waited_too_long", now)
+        else:
+            transitions.apply_rate_headers(tx, error, now)
+            due_at = backoff.next_try(
+                error, tries=message.tries, now=now, chance=transitions.jitter()
+            )
+            tx.messages.move(
+                message.id, MessageState.WAITING, why="postponed", now=now, due_at=due_at
+            )
+
+    # --- the job
+
+    def _follow_up(self, message: Message) -> bool:
+        """Read the status of a message's job. Return False if no call is allowed now."""
+        with self.store.transaction() as tx:
+            now = self.clock()
+            if tx.rate_limit.try_read(now, self.settings.rate_per_minute) is not None:
+                tx.messages.postpone(message.id, now + ORDER_DELAY)
+                return False
+        try:
+            status = self.propexo.write_status(message.job_id or "").status
+        except UpstreamError as exc:
+            with self.store.transaction() as tx:
+                transitions.apply_rate_headers(tx, exc, self.clock())
+            status = WriteStatus.PENDING
+        self.record_status(message, status)
+        return True
+
+    def record_status(self, message: Message, status: WriteStatus) -> None:
+        """Record the status of a message's job."""
+        now, posted_at = self.clock(), message.posted_at or message.created_at
+        deadline = dt.timedelta(hours=self.settings.sync_lag_hours)
+        if status is WriteStatus.SUCCESS:
+            self._move(message, MessageState.SENT, "note_sent")
+        elif status is WriteStatus.FAILURE:
+            self._move(message, MessageState.FAILED, "note_failed")
+        elif status is WriteStatus.PARTIAL_SUCCESS or now > posted_at + deadline:
+            self._move(message, MessageState.UNCLEAR, "note_unclear")
+        else:
+            due_at = backoff.next_status_read(posted_at, now=now, chance=transitions.jitter())
+            with self.store.statement() as tx:
+                tx.messages.postpone(message.id, due_at)
+
+    def _postpone(self, message: Message, delay: dt.timedelta) -> bool:
+        with self.store.statement() as tx:
+            tx.messages.postpone(message.id, self.clock() + delay)
+        return False
+
+    def _move(self, message: Message, to: MessageState, why: str) -> None:
+        with self.store.statement() as tx:
+            self._move_in(tx, message, to, why)
+
+    def _move_in(self, tx: Transaction, message: Message, to: MessageState, why: str) -> None:
+        if tx.messages.move(message.id, to, why=why, now=self.clock()):
+            if to is MessageState.SENT:
+                log.info("note_sent", extra=_facts(message))
+            else:
+                log.error("note_not_sent", extra=_facts(message, why=why))
+
+
+def _facts(message: Message, **more: object) -> dict[str, object]:
+    return {"message_id": message.id, "booking_id": message.booking_id, **more}
+
+
+def _fail(tx: Transaction, message: Message, why: str, now: dt.datetime) -> None:
+    """Leave a message to a person. It is certainly not in Knock."""
+    if tx.messages.move(message.id, MessageState.FAILED, why=why, now=now):
+        log.error("note_not_sent", extra=_facts(message, why=why))
+
+
+def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
+    """Return when an earlier message of the person may be done, or None if there is none."""
+    before = [
+        one
+        for one in others
+        if one.id != message.id
+        and (
+            one.state in _IN_FLIGHT
+            or (one.state is MessageState.WAITING and _place(one) < _place(message))
+        )
+    ]
+    return max((one.due_at for one in before if one.due_at), default=None)
+
+
+def _place(message: Message) -> tuple[dt.datetime, int, int]:
+    """Return the sort key for a person's messages. Several may have the words of one lead."""
+    return *_order(message), message.id
+
+
+def _order(message: Message) -> tuple[dt.datetime, int]:
+    return message.asked_at, message.booking_id or 0
+
+
+def _texts(
+    message: Message, lead: Booking, person: Person, others: Sequence[Message]
+) -> Sequence[str]:
+    """Return the texts of the notes to send, which contain only what Knock does not have."""
+    if message.text is not None:
+        return [message.text]  # it is sent again, or is the rest of a lead that is too long
+    posted = {one.booking_id for one in others if one.state in _POSTED}
+    said = [
+        later_words.said_in(one)
+        for one in person.requests
+        if one.state in (BookingState.PENDING, *SENT) or one.id in posted - {lead.id}
+    ]
+    said += [
+        Said(order=_order(one), lines=one.text.splitlines())
+        for one in others
+        if one.state in _POSTED and one.text is not None
+    ]
+    return later_words.texts_of(later_words.new_lines(lead, said))
+
+
+def _prospect_of(card: Booking, person: Person) -> str | None:
+    """Return the ID of the guest card of a booking, or of one that Knock merged with it."""
+    if card.prospect_id is not None:
+        return card.prospect_id
+    same = [one for one in person.requests if one.prospect_id and one.community == card.community]
+    ids = {one.prospect_id for one in same if one.person_keys == card.person_keys}
+    return ids.pop() if len(ids) == 1 else None
+
+
+def _request_of(draft: _Draft, message: Message) -> dict[str, Any]:
+    return {
+        "integration_id": draft.card.appointment["integration_id"],
+        "prospect_id": message.prospect_id,
+        "community_id": draft.card.appointment["community_id"],
+        "event_name": "ACTIVITY",
+        "notes": message.text,
+        "event_datetime": message.asked_at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }

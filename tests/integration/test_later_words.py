@@ -1,0 +1,280 @@
+"""Test that what a renter writes later reaches their guest card once and in order."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from adapter.console.story import story_of
+from adapter.models import BookingState, MessageState
+from adapter.operations.contact_matcher import Contact
+from adapter.operations.erase_personal_data import Eraser
+from adapter.store import Task
+from tests.harness import Harness, settle
+from tests.leads import lead, same_person
+from tests.sandbox_client import SandboxClient
+
+PREFERENCES = {
+    "bedrooms": "1-2",
+    "minRent": "$1,500",
+    "maxRent": "$2,150.00",
+    "moveIn": "05/01/2026",
+    "occupants": "2",
+    "leaseTerm": "12 months",
+    "pets": ["Small Dog"],
+}
+
+
+def writes(number: int, comments: str, **preferences: Any) -> Any:
+    """Return a request for the same tour by the same renter, with other words."""
+    lead = same_person(number)
+    return lead | {"comments": comments, "preferences": PREFERENCES | preferences}
+
+
+def texts(upstream: SandboxClient) -> list[str]:
+    return [note["notes"] for note in upstream.notes()]
+
+
+def states(harness: Harness) -> list[tuple[str, str | None]]:
+    return [(one.state, one.text) for one in harness.messages()]
+
+
+@pytest.fixture
+def booked(harness: Harness) -> Harness:
+    """Return a harness with a booked tour."""
+    (booking,) = harness.mapped("rentfeed", writes(1, "Is there covered parking?"))
+    settle(harness)
+    assert harness.state(booking.id) is BookingState.BOOKED
+    harness.clock.advance(60)
+    return harness
+
+
+def test_later_words_become_a_note_on_the_guest_card(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    words = "Is there covered parking?\nMay I bring my cat?"
+    (later,) = booked.mapped("rentfeed", writes(2, words, moveIn="06/01/2026"))
+    assert (later.state, later.reason) == (BookingState.DUPLICATE, "same_person_and_time")
+    booked.send_messages()
+
+    (card,) = upstream.prospects()
+    (note,) = upstream.notes()
+    assert note == {
+        "integration_id": "int_7Qm2",
+        "prospect_id": card["id"],
+        "community_id": "com_maple",
+        "event_name": "ACTIVITY",
+        "notes": "May I bring my cat?\nMove-in date: June 1, 2026",
+        "event_datetime": "2026-03-02T18:01:10Z",
+    }
+    assert [one.state for one in booked.messages()] == [MessageState.SENT]
+    lines = [line.text for line in story_of(booked.story(later.id))]
+    assert lines[-1] == f"Sent to Knock as a note: “{note['notes']}”"
+
+
+def test_the_same_words_are_not_sent_again(booked: Harness, upstream: SandboxClient) -> None:
+    booked.mapped("rentfeed", writes(2, "is there  covered PARKING?"))
+    booked.mapped("rentfeed", writes(3, "May I bring my cat?"))
+    booked.mapped("rentfeed", writes(4, "May I bring my cat?"))
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+    assert len(booked.messages()) == 1
+
+
+def test_words_wait_until_the_tour_is_booked(harness: Harness, upstream: SandboxClient) -> None:
+    harness.mapped("rentfeed", writes(1, "Is there covered parking?"))
+    harness.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    harness.pipeline.messenger.send_due()
+    assert states(harness) == [("waiting", None)]
+    settle(harness)
+    harness.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
+def test_words_of_a_request_that_was_replaced_reach_the_new_one(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    first = writes(1, "Is there covered parking?", moveIn="06/01/2026")
+    (replaced,) = harness.mapped("rentfeed", first)
+    harness.clock.advance(1)
+    new = same_person(2, time="4:00 PM") | {"comments": "", "preferences": PREFERENCES}
+    harness.mapped("rentfeed", new)
+    settle(harness)
+    harness.send_messages()
+    assert harness.state(replaced.id) is BookingState.SUPERSEDED
+    assert texts(upstream) == ["Is there covered parking?"], "the move-in date has changed since"
+
+
+def test_a_persons_words_are_sent_in_order(booked: Harness, upstream: SandboxClient) -> None:
+    upstream.fault({"on": "event", "status": 429, "headers": {"Retry-After": "5"}})
+    for number, words in enumerate(("first words", "second words", "third words"), 2):
+        booked.mapped("rentfeed", writes(number, words))
+        booked.clock.advance(1)
+        booked.pipeline.messenger.send_due()
+    assert texts(upstream) == []
+    booked.clock.advance(120)
+    for _ in range(4):
+        booked.send_messages()
+    assert texts(upstream) == ["first words", "second words", "third words"]
+
+
+def test_words_without_a_clear_answer_are_never_sent_again(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault({"on": "event", "drop": "after"})
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    booked.mapped("rentfeed", writes(3, "May I bring my cat?"))
+    booked.clock.advance(86400)
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+    assert states(booked) == [("unclear", "May I bring my cat?")]
+    line = story_of(booked.story(later.id))[-1].text
+    assert line.startswith("Sent to Knock as a note, but no clear answer came back.")
+    assert line.endswith("“May I bring my cat?”")
+
+
+def test_a_process_that_dies_while_sending_leaves_the_words_unclear(
+    booked: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    messenger = booked.pipeline.messenger
+    with monkeypatch.context() as patched:
+        patched.setattr(messenger, "_record", lambda _: None)  # it dies before the second commit
+        messenger.send_due()
+        messenger.send_due()
+    assert [one.state for one in booked.messages()] == [MessageState.SENDING]
+    booked.clock.advance(messenger.lease.total_seconds() + 1)
+    booked.send_messages()
+    assert [one.state for one in booked.messages()] == [MessageState.UNCLEAR]
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
+EMPTY = {"status": 200, "body": {"meta": {"orderBy": []}, "results": []}, "on": "list"}
+
+
+def test_words_wait_for_a_guest_card_that_is_listed_late(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault(*[EMPTY] * 3)
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    reads = []
+    for _ in range(60):
+        booked.pipeline.messenger.send_due()
+        reads.append(sum(call["path"] == "/crm/v1/prospects/" for call in upstream.calls()))
+        booked.clock.advance(20)
+    assert texts(upstream) == ["May I bring my cat?"]
+    found = [number for number, (one, two) in enumerate(itertools.pairwise(reads)) if one < two]
+    assert reads[-1] == 4
+    assert found[2] - found[1] > found[1] - found[0], "the pauses grow"
+
+
+def test_words_without_a_guest_card_go_to_a_person(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault(*[EMPTY] * 40)
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    for _ in range(60):
+        booked.pipeline.messenger.send_due()
+        booked.clock.advance(1800)
+    (message,) = booked.messages()
+    assert (message.state, message.reason) == (MessageState.FAILED, "note_without_card")
+    assert story_of(booked.story(later.id))[-1].text.endswith("“May I bring my cat?”")
+    assert texts(upstream) == []
+
+
+def test_the_known_guest_card_is_not_searched_for(booked: Harness, upstream: SandboxClient) -> None:
+    booked.mapped("rentfeed", writes(2, "first words"))
+    booked.send_messages()
+    booked.mapped("rentfeed", writes(3, "second words"))
+    booked.send_messages()
+    assert texts(upstream) == ["first words", "second words"]
+    assert sum(call["path"] == "/crm/v1/prospects/" for call in upstream.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [({"status": 400}, "note_refused"), ({"job": "FAILURE"}, "note_failed")],
+)
+def test_a_rejected_note_is_shown_with_its_words(
+    booked: Harness, upstream: SandboxClient, fault: dict[str, Any], reason: str
+) -> None:
+    upstream.fault({"on": "event"} | fault)
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.mapped("rentfeed", writes(3, "second words"))
+    for _ in range(3):
+        booked.send_messages()
+    assert [(one.state, one.reason) for one in booked.messages()] == [
+        (MessageState.FAILED, reason),
+        (MessageState.SENT, "note_sent"),
+    ]
+    assert story_of(booked.story(later.id))[-1].text.endswith("“May I bring my cat?”")
+
+
+def test_words_give_way_to_bookings(booked: Harness, upstream: SandboxClient) -> None:
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    assert booked.pipeline.due()[Task.MESSAGE] == 1
+    booked.mapped("rentfeed", lead(7))
+    assert booked.pipeline.due()[Task.MESSAGE] == 0
+    booked.pipeline.messenger.send_due()
+    booked.pipeline.messenger.send_due()
+    assert texts(upstream) == []
+    settle(booked)
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
+def test_words_that_do_not_fit_into_one_note_are_sent_in_two(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    words = " ".join(f"word{number}" for number in range(130))
+    booked.mapped("rentfeed", writes(2, words, moveIn="06/01/2026"))
+    for _ in range(3):
+        booked.send_messages()
+    sent = texts(upstream)
+    assert len(sent) >= 1
+    assert "\n".join(sent).split() == [*words.split(), *["Move-in", "date:", "June", "1,", "2026"]]
+    booked.mapped("rentfeed", writes(3, words, moveIn="06/01/2026"))
+    booked.send_messages()
+    assert texts(upstream) == sent
+
+
+def test_a_lead_that_is_booked_itself_sends_no_note(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    assert len(booked.messages()) == 1
+    with booked.pipeline.store.transaction() as tx:
+        now = booked.clock()
+        tx.bookings.move(later.id, BookingState.PENDING, why="released", now=now, due_at=now)
+    booked.send_messages()
+    settle(booked)
+    booked.send_messages()
+    assert booked.messages() == []
+    assert texts(upstream) == []
+
+
+def test_erased_words_are_not_sent_and_sent_ones_are_erased(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    (sent,) = booked.mapped("rentfeed", writes(2, "first words"))
+    booked.send_messages()
+    (waiting,) = booked.mapped("rentfeed", writes(3, "second words"))
+    eraser = Eraser(booked.settings, booked.pipeline.store, booked.clock)
+    found = eraser.find(Contact.from_email("dana@example.com"), lambda *_: None)
+    assert {sent.event_id, waiting.event_id} <= {*found.events}
+    assert eraser.erase(found, by="ana") == []
+    booked.send_messages()
+    assert texts(upstream) == ["first words"]
+    assert [(one.state, one.text, one.prospect_id) for one in booked.messages()] == [
+        (MessageState.SENT, None, None)
+    ]
+
+
+def test_words_on_their_way_are_erased_later(booked: Harness, upstream: SandboxClient) -> None:
+    upstream.fault({"on": "event", "job": "PENDING", "job_seconds": 600})
+    (later,) = booked.mapped("rentfeed", writes(2, "first words"))
+    booked.send_messages()
+    eraser = Eraser(booked.settings, booked.pipeline.store, booked.clock)
+    found = eraser.find(Contact.from_email("dana@example.com"), lambda *_: None)
+    assert eraser.erase(found, by="ana") == [later.event_id]
