@@ -162,7 +162,7 @@ def _reading_lines(ledger: Ledger) -> Iterator[str]:
     for field in dict.fromkeys(unreadable):
         yield f"  {field}: {_count(unreadable.count(field))} with a value that cannot be read"
     if not file.has_amounts:
-        yield "  no amounts: set 'price' in a file for --columns to see dollars"
+        yield "  no amounts: set 'price' in the portal's file (--columns) to see dollars"
 
 
 def _total_rows(ledger: Ledger) -> Iterator[Sequence[str]]:
@@ -189,7 +189,7 @@ def _count(lines: int) -> str:
 
 
 def _section(verdict: Verdict, ledger: Ledger, limit: int) -> Iterator[str]:
-    found = [one for one in ledger.lines if one.verdict is verdict]
+    found = ledger.of(verdict)
     if not found or not limit:
         return
     yield f"\n{LABELS[verdict]}"
@@ -213,11 +213,11 @@ def _next_lines(ledger: Ledger, csv_file: Path | None) -> Iterator[str]:
         yield f"wrote {csv_file}"
     elif ledger.claims:
         yield "next: add --csv claims.csv, and send that file to the portal"
-    doubtful = [one for one in ledger.lines if one.verdict is Verdict.DOUBTFUL]
+    doubtful = ledger.of(Verdict.DOUBTFUL)
     if sum("the portal's date" in one.why for one in doubtful) * 2 > len(ledger.lines):
         yield (
             "Most leads arrived on other days than the portal's dates. If those are the dates of "
-            "the bill, set 'match_days: 31' in a file for --columns"
+            "the bill, set 'match_days: 31' in the portal's file (--columns)"
         )
     if not any(one.verdict in (*CLAIMS, Verdict.DOUBTFUL) for one in ledger.lines):
         yield "Everything that was charged has arrived once."

@@ -42,7 +42,7 @@ NAVIGATION: Final = (
     (
         NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),
         NavigationItem("console.leads", "Leads", "list", ("console.lead", "console.decisions")),
-        NavigationItem("console.sources", "Sources", "plug", ("console.source",)),
+        NavigationItem("console.sources", "Sources", "plug", ("console.source", "console.invoice")),
         NavigationItem("console.overview", "Health", "pulse"),
     ),
     (

@@ -56,7 +56,11 @@ class Ledger:
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
         """The number and cost of the lines with each verdict."""
-        return {one: sum_of(line for line in self.lines if line.verdict is one) for one in Verdict}
+        return {one: sum_of(self.of(one)) for one in Verdict}
+
+    def of(self, verdict: Verdict) -> list[Judged]:
+        """Return the lines with one verdict."""
+        return [one for one in self.lines if one.verdict is verdict]
 
     @property
     def claims(self) -> list[Judged]:
@@ -74,7 +78,7 @@ def is_late(one: Judged, today: dt.date) -> bool:
     return one.ask_by is not None and one.ask_by < today
 
 
-def sum_of(lines: Iterator[Judged] | Sequence[Judged]) -> Sum:
+def sum_of(lines: Sequence[Judged]) -> Sum:
     """Return the number of lines, and the sum of their amounts."""
     cents = [one.line.cents or 0 for one in lines]
     return Sum(lines=len(cents), cents=sum(cents))
@@ -307,8 +311,9 @@ def _period(
     first, last = since or min(days, default=None), until or max(days, default=None)
     if first is None or last is None or first > last:
         raise NotPossible(
-            "the file has no dates that can be read: name their column in a file for --columns, or "
-            "give the first and last day of the billing period with --since and --until"
+            "the file has no dates that can be read: name their column in the portal's file "
+            "(--columns), or give the first and last day of the billing period with --since and "
+            "--until"
         )
     return first, last
 

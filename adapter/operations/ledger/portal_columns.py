@@ -104,4 +104,4 @@ def _recognized(cells: Sequence[str], rules: PortalRules) -> dict[str, int]:
 
 def _found_text(cells: Sequence[str]) -> str:
     names = ", ".join(cell[:40] for cell in cells if cell) or "none"
-    return f"the columns found are: {names}. Name them in a file for --columns"
+    return f"the columns found are: {names}. Name them in the portal's file (--columns)"

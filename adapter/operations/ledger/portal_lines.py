@@ -239,8 +239,8 @@ def date_from(text: str) -> dt.date:
 def _date_from_parts(year: str, month: str, day: str) -> dt.date:
     if month.isdigit() and 12 < int(month) <= 31 and 1 <= int(day) <= 12 and len(month) < 4:
         raise PayloadError(
-            "some dates have the day before the month: write 'date_format: DD/MM/YYYY' in a file "
-            "for --columns"
+            "some dates have the day before the month: write 'date_format: DD/MM/YYYY' in the "
+            "portal's file (--columns)"
         )
     number = int(month) if month.isdigit() else _month(month)
     try:

@@ -318,7 +318,8 @@ def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> J
     if not in_knock(end):
         states: Mapping[str, str] = _STATES if end.is_booking else _MESSAGES  # type: ignore[assignment]
         text = f"{when}, but it {states.get(end.state, 'is not in Knock')}."
-        return Judged(line=line, verdict=Verdict.NOT_IN_KNOCK, why=text, lead=lead.id)
+        known_lead = None if end.state == "rejected" else lead.id
+        return Judged(line=line, verdict=Verdict.NOT_IN_KNOCK, why=text, lead=known_lead)
     if end.knock_status == "visited":
         return Judged(line=line, verdict=Verdict.TOURED, why=f"{when}; toured.", lead=lead.id)
     more = {"no_show": "; the renter did not come"}.get(end.knock_status or "", "")
