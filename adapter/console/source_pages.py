@@ -1,18 +1,25 @@
 """Serve the list of lead sources and a page for each of them."""
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import flask
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, TooManyRequests
 
 from adapter import signatures
 from adapter.console.context import bp, services
 from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
+from adapter.console.views import record_action
+from adapter.exceptions import NotPossible
+from adapter.operations import trial_message
 from adapter.operations.status import DAY
 from adapter.store import Filter
 from adapter.webhooks.endpoints import secret_names
 
+_sending: Final = threading.Lock()
 #: Number of a source's newest messages on its page.
 NEWEST: Final = 10
 #: How a sender proves who it is, by scheme.
@@ -66,10 +73,42 @@ def source(name: str) -> str:
         rejected=rejected,
         messages=messages,
         pause=pause,
+        has_sample=trial_message.may_sign(found) and trial_message.sample_of(found) is not None,
         is_quiet=any(
             one.source == name and one.code == "source_silent" for one in current_verdict().problems
         ),
     )
+
+
+@bp.post("/sources/<name>/test")
+def send_test_message(name: str) -> Any:
+    """Send a signed sample to the source's own URL, which is verified and then dropped."""
+    found = services.sources.get(name)
+    if found is None:
+        raise NotFound("There is no lead source with this name.")
+    record_action("test_sent", detail=name)
+    try:
+        with one_trial_message():
+            trial_message.send(found, services.settings, services.store, services.now)
+    except NotPossible as exc:
+        flask.flash(str(exc), "bad")
+    else:
+        flask.flash("The test message arrived and was accepted. Nothing was booked.", "good")
+    return flask.redirect(flask.url_for("console.source", name=name))
+
+
+@contextlib.contextmanager
+def one_trial_message() -> Iterator[None]:
+    """Abort the request with 429 if this process is sending another test message.
+
+    Each of them keeps two of the process's threads busy.
+    """
+    if not _sending.acquire(blocking=False):
+        raise TooManyRequests("Another test message is being sent. Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        _sending.release()
 
 
 def _address(name: str) -> str:

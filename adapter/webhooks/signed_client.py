@@ -44,15 +44,18 @@ def sign_webhook(
     return signatures.sign(source.signature, secret, request, clock().timestamp())
 
 
-def send(request: WebhookRequest) -> Answer:
-    """Send a webhook and return the response. Raise :class:`ConfigurationError` if that fails."""
+def send(request: WebhookRequest, *, timeout: float = TIMEOUT_SECONDS) -> Answer:
+    """Send a webhook and return the response. Raise :class:`ConfigurationError` if that fails.
+
+    ``timeout`` is in seconds.
+    """
     if not request.url.startswith(("http://", "https://")):
         raise ConfigurationError("the URL must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above
         request.url, data=request.body, headers=dict(request.headers), method=request.method
     )
     try:
-        with urllib.request.urlopen(message, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+        with urllib.request.urlopen(message, timeout=timeout) as response:  # noqa: S310
             return Answer(status=response.status, body=_parse_json(response.read()))
     except urllib.error.HTTPError as error:
         with error:
