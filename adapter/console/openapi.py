@@ -90,6 +90,11 @@ class Lead(Schema):
         required=True,
         metadata=_about("Propexo's fields. They contain the renter's name and contact."),
     )
+    free_times = fields.List(
+        fields.DateTime(),
+        required=True,
+        metadata=_about("Free times in Knock to offer, if the lead's own time is not free."),
+    )
     reasons = fields.List(fields.Nested(Reason), required=True)
     because_of = fields.Integer(
         required=True, allow_none=True, metadata=_about("The other lead that caused the state.")

@@ -54,6 +54,14 @@ _WHYS: Final[Mapping[str, str]] = {
     "rate_limited": "Propexo asked us to wait. We try again soon.",
     "not_sent": "Propexo could not be reached. We try again soon.",
     "job_succeeded": "Booked in Knock.",
+    "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
+    "calendar_no_answer": "We could not check Knock's calendar: no answer. Sending to Knock.",
+    "calendar_rejected": "We could not check Knock's calendar: Propexo refused. Sending to Knock.",
+    "calendar_busy": "We could not check Knock's calendar: too many requests. Sending to Knock.",
+    "calendar_unreadable": (
+        "We could not check Knock's calendar: its answer shows no times. Sending to Knock."
+    ),
+    "calendar_too_short": "Knock's calendar does not show this time yet. Sending to Knock.",
 }
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 

@@ -121,6 +121,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Our key may not book for this community.",
         "Ask your admin to have Propexo allow it, then book it.",
     ),
+    "time_taken": (
+        "This time is not free in Knock.",
+        "Agree on a free time with the renter. Then book it.",
+    ),
     "internal_error": (
         "Something went wrong on our side.",
         "Tell your admin. Then book it again.",
@@ -199,6 +203,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_unclear": "Canceled, but by whom?",
     "cancellation": "The renter canceled",
     "not_authorized": "Our key may not book here",
+    "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
     "refused": "Propexo rejected it",
     "job_failed": "Knock did not save it",
