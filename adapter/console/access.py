@@ -48,6 +48,7 @@ READ_ONLY_FORMS: Final = frozenset(
         "console.check_mapping",
         "console.save_sample",
         "console.change_own_password",
+        "console.choose_times",
     }
 )
 

@@ -1,6 +1,7 @@
 """Serve the list of lead sources and a page for each of them."""
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,11 +15,15 @@ from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
 from adapter.console.views import record_action
 from adapter.exceptions import NotPossible
+from adapter.models import WebhookRequest
 from adapter.operations import trial_message
 from adapter.operations.status import DAY
 from adapter.store import Filter
+from adapter.webhooks import signed_client
 from adapter.webhooks.endpoints import secret_names
 
+#: Maximum size of a message that is shown as a curl command.
+MAX_CURL_BYTES: Final = 20_000
 _sending: Final = threading.Lock()
 #: Number of a source's newest messages on its page.
 NEWEST: Final = 10
@@ -29,6 +34,24 @@ SCHEMES: Final = {
     "basic": "The sender adds a user name and a password to each message.",
     "none": "We can't be sure. Anyone who knows the address can send messages.",
 }
+
+
+@bp.app_context_processor
+def source_helpers() -> dict[str, Any]:
+    """Return the template function that shows a message as a curl command."""
+    return {"curl_of": curl_of}
+
+
+def curl_of(name: str, request: WebhookRequest) -> str:
+    """Return a curl command that sends a message again, or "" if the message is too long.
+
+    It is not signed, because the credentials of a message are not stored.
+    """
+    if len(request.body) > MAX_CURL_BYTES:
+        return ""
+    query = request.url.partition("?")[2]
+    url = _address(name) + (f"?{query}" if query else "")
+    return signed_client.curl(dataclasses.replace(request, method="POST", url=url))
 
 
 @bp.get("/sources")

@@ -65,13 +65,15 @@ def send(request: WebhookRequest, *, timeout: float = TIMEOUT_SECONDS) -> Answer
         raise ConfigurationError(f"cannot send to {request.url}: {reason}") from error
 
 
-def curl(request: WebhookRequest, file: str) -> str:
-    """Return a curl command that sends the request, with the body read from ``file``."""
+def curl(request: WebhookRequest, file: str = "") -> str:
+    """Return a curl command that sends the request, with its body or with one from ``file``."""
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     words = ["curl", "-sS", "-X", request.method, request.url]
     for header in headers:
         words += ["-H", header]
-    return shlex.join([*words, "--data-binary", f"@{file}"])
+    body = f"@{file}" if file else request.body.decode("utf-8", "replace")
+    # --data-raw does not read a body that begins with "@" as a file's name.
+    return shlex.join([*words, "--data-binary" if file else "--data-raw", body])
 
 
 def _parse_json(content: bytes) -> Any:
