@@ -98,6 +98,8 @@ def layout_helpers() -> dict[str, Any]:
         ),
         "state_word": wording.state_word,
         "replay_refusal": wording.replay_refusal,
+        "state_class": wording.state_class,
+        "in_knock_sentence": wording.in_knock_sentence,
         "phone_text": wording.phone_text,
         "error_text": wording.error_text,
         "community_name": _community_name,

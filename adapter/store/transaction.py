@@ -11,6 +11,7 @@ from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.calendars import FreeTimesTable
 from adapter.store.claims import Claims
+from adapter.store.crm_models import CrmModels
 from adapter.store.decided import Decisions
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
@@ -50,6 +51,7 @@ class Transaction(Statements):
     audit = _lazy(AuditLog)
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
+    crm_models = _lazy(CrmModels)
     decisions = _lazy(Decisions)
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
