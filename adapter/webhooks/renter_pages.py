@@ -129,7 +129,7 @@ class RenterPages:
         notice, lost = "", view.lost
         if lost is not None and lost.starts_at is not None and view.stage is not Stage.TEAM:
             lost_at = local_time_in(lang, lost.starts_at.astimezone(zone))
-            is_canceled = lost.state is BookingState.DISCARDED or lost.gone_at is not None
+            is_canceled = lost.state is BookingState.DISCARDED or lost.is_gone
             notice = _text(lang, "canceled" if is_canceled else "not_booked", {"tour": lost_at})
         return flask.render_template(
             "renter/page.html",
