@@ -50,6 +50,7 @@ READ_ONLY_FORMS: Final = frozenset(
         "console.change_own_password",
         "console.compare_invoice",
         "console.claims_file",
+        "console.choose_times",
     }
 )
 

@@ -166,6 +166,14 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "We sent this tour but never heard back, and we can't find it.",
         _CHECK_KNOCK,
     ),
+    "not_readable": (
+        "We sent this tour but never heard back, and Propexo does not let us look in Knock.",
+        _CHECK_KNOCK,
+    ),
+    "maybe_found": (
+        "We sent this tour but never heard back. Knock has a guest card that may be this renter's.",
+        _CHECK_KNOCK,
+    ),
     "waited_too_long": (
         "This lead has no tour time, and we couldn't send it to Knock for several days.",
         "Call or email the renter. Book it again, or dismiss it.",
@@ -218,6 +226,8 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "no_final_status": "Not clear if Knock saved it",
     "restored": "May already be in Knock",
     "not_found": "Sent, but not found",
+    "not_readable": "Sent, but we can't look it up",
+    "maybe_found": "Sent, and maybe in Knock",
     "waited_too_long": "Couldn't be sent for days",
     "tour_time_passed": "Tour time has passed",
     "brought_back": "Brought back",

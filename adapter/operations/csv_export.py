@@ -37,11 +37,13 @@ COLUMNS: Final = (
     "phone",
     "attribution_id",
     "job_id",
+    "in_knock",
+    "confirmed_at",
 )
 #: Columns that are attributes of a booking. The others are fields of its appointment.
 _FROM_BOOKING: Final = (
     "booking=id event=event_id kind source community received_at=created_at state why=reason "
-    "tour_at=starts_at job_id"
+    "tour_at=starts_at job_id confirmed_at"
 )
 SUMS: Final = (
     *("source", "community", "received", "booked"),
@@ -72,6 +74,7 @@ def _row(booking: Booking) -> Iterable[object]:
         "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
         "email": booking.appointment.get("email_1"),
         "phone": booking.appointment.get("phone_1"),
+        "in_knock": "canceled" if booking.is_gone else booking.knock_status,
     }
     return [values.get(name, booking.appointment.get(name)) for name in COLUMNS]
 
