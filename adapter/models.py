@@ -352,6 +352,17 @@ class Booking:
     #: Since when Knock's record has this status.
     knock_status_at: dt.datetime | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """True if the booking is no longer in Knock, according to a user or to Knock itself."""
+        return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
+
+    @property
+    def offered_times(self) -> tuple[dt.datetime, ...]:
+        """The free times to offer while the lead is held because its own time is not free."""
+        is_taken = self.state is BookingState.HELD and self.reason == "time_taken"
+        return self.free_times if is_taken else ()
+
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
         """The keyed hashes of the renter's email address and phone number at this community."""

@@ -1,6 +1,7 @@
 """Build the form that edits a booking, and parse the user's changes."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -68,9 +69,35 @@ class RefusedForm:
     error: NotPossible
 
 
-def form_fields(booking: Booking, refused: RefusedForm | None) -> list[FormField]:
-    """Return the fields of a booking's form, with the user's input and errors if it was refused."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FreeTime:
+    """A free time that a user may choose instead of the tour's own time."""
+
+    at: dt.datetime
+    #: The value for the form's tour time.
+    value: str
+
+
+def free_times(booking: Booking) -> list[FreeTime]:
+    """Return the upcoming free times that a held booking offers."""
+    if booking.timezone is None:
+        return []
+    zone = ZoneInfo(booking.timezone)
+    return [
+        FreeTime(at=one, value=one.astimezone(zone).strftime(_DATETIME_LOCAL))
+        for one in booking.offered_times
+        if one > services.now()
+    ]
+
+
+def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "") -> list[FormField]:
+    """Return the fields of a booking's form, with the user's input and errors if it was refused.
+
+    ``chosen`` is the free time that the user has chosen, as in the form.
+    """
     values = current_values(booking)
+    if any(one.value == chosen for one in free_times(booking)):
+        values["starts_at"] = chosen
     if booking.starts_at is None and booking.wall_time is not None:
         values["starts_at"] = booking.wall_time.strftime(_DATETIME_LOCAL)
     typed = refused.typed if refused else {}

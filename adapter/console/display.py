@@ -70,10 +70,12 @@ def tour_text(booking: Booking) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration in seconds or minutes, such as ``4.2 s`` or ``3 min``."""
+    """Format a duration, such as ``4.2 s``, ``3 min`` or ``4 h``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

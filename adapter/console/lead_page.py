@@ -14,8 +14,10 @@ from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
+    FreeTime,
     RefusedForm,
     form_fields,
+    free_times,
     version_of,
     zone_of,
 )
@@ -92,6 +94,8 @@ class BookingView:
     group: str | None
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
+    #: Free times in Knock to choose instead of the tour's time, which is not free.
+    free_times: Sequence[FreeTime]
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
@@ -293,7 +297,7 @@ def _booking_view(
     shared = _shared(booking, other)
     told = str(refused.error) if refused else ""
     may_add_time = is_sent_guest_card(booking)
-    form = form_fields(booking, refused)
+    form = form_fields(booking, refused, flask.request.args.get("time", ""))
     trouble = (
         format_trouble_of(booking.id) if issue and booking.state is BookingState.HELD else None
     )
@@ -308,6 +312,7 @@ def _booking_view(
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
         form=form,
+        free_times=free_times(booking),
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
         may_release=why_not_release(booking) is None,

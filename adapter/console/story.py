@@ -54,6 +54,21 @@ _WHYS: Final[Mapping[str, str]] = {
     "rate_limited": "Waiting for our turn to send. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
     "job_succeeded": "Booked in Knock.",
+    "confirmed_in_knock": "Knock confirmed it.",
+    "canceled_in_knock": "Someone canceled the tour in Knock.",
+    "replaced_in_knock": "Knock canceled it when it booked a newer tour:",
+    "booked_again_in_knock": "The tour is booked in Knock again.",
+    "visited_in_knock": "The renter came to the tour.",
+    "no_show_in_knock": "The renter did not come to the tour.",
+    "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
+    "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
+    "calendar_no_answer": "We could not check Knock's calendar: no answer. Sending to Knock.",
+    "calendar_rejected": "We could not check Knock's calendar: Propexo refused. Sending to Knock.",
+    "calendar_busy": "We could not check Knock's calendar: too many requests. Sending to Knock.",
+    "calendar_unreadable": (
+        "We could not check Knock's calendar: its answer shows no times. Sending to Knock."
+    ),
+    "calendar_too_short": "Knock's calendar does not show this time yet. Sending to Knock.",
 }
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
@@ -104,6 +119,8 @@ def _sentence(change: Change, story: LeadHistory) -> str:
         return f"{by} had the message read again." if by else "The message was read again."
     if change.to_state == "discarded" and by:
         return f"{by} dismissed it: {why.rstrip('.')}."
+    if why == "seen_in_knock" and not by:
+        return "Found in Knock."
     if change.to_state == "pending" and why in _WHYS:
         return _WHYS[why].format(by=by or "A user")
     if change.from_state in ("pending", "discarded") and by and change.to_state == "held":

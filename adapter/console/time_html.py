@@ -16,6 +16,8 @@ from adapter.operations import serializers
 
 #: The cookie in which console.js reports the reader's time zone.
 ZONE_COOKIE: Final = "console_zone"
+#: The cookie of a reader who wants all times in UTC.
+UTC_COOKIE: Final = "console_utc"
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
 
@@ -31,7 +33,12 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 
 def reader_zone() -> ZoneInfo:
-    """Return the time zone of the reader's browser, else the one of most communities."""
+    """Return the time zone of the reader's browser, else the one of most communities.
+
+    Engineers may choose UTC instead.
+    """
+    if is_utc_chosen():
+        return ZoneInfo("UTC")
     known = zone_named(flask.request.cookies.get(ZONE_COOKIE, ""))
     if known is not None:
         return known
@@ -41,6 +48,11 @@ def reader_zone() -> ZoneInfo:
         for community in source.communities.values()
     )
     return ZoneInfo(zones.most_common(1)[0][0] if zones else "UTC")
+
+
+def is_utc_chosen() -> bool:
+    """Return True if the reader wants all times in UTC."""
+    return flask.request.cookies.get(UTC_COOKIE) == "1"
 
 
 def clock(at: dt.datetime | dt.time) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.console.time_html import clock
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Reason
+from adapter.models import Booking, BookingState, Kind, KnockStatus, Reason
 from adapter.operations.advice import label_of
 from adapter.propexo.appointment import NO_CONTACT
 
@@ -28,6 +28,13 @@ STATES: Final[Mapping[str, str]] = {
     "duplicate": "Duplicate",
     "expired": "Tour time passed",
     "discarded": "Dismissed",
+}
+#: The state of a booked tour that Knock reports as anything but booked, and its looks.
+_IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
+    KnockStatus.WAITING: ("Waiting in Knock", "pending"),
+    KnockStatus.CANCELED: ("Canceled in Knock", "discarded"),
+    KnockStatus.VISITED: ("Visited", "booked"),
+    KnockStatus.NO_SHOW: ("No-show", "expired"),
 }
 #: The values of enum fields.
 CHOICES: Final[Mapping[str, str]] = {
@@ -127,8 +134,36 @@ def state_word(booking_or_state: Booking | str) -> str:
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
-        return STATES[booking_or_state.state]
+        known = _in_knock(booking_or_state)
+        return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
+
+
+def state_class(booking: Booking) -> str:
+    """Return the CSS class for the state of a booking. A tour that is gone is not green."""
+    known = _in_knock(booking)
+    return known[1] if known else booking.state
+
+
+def _in_knock(booking: Booking) -> tuple[str, str] | None:
+    """Return the words and the CSS class for what Knock says about a tour that we booked."""
+    if booking.state is not BookingState.BOOKED:
+        return None
+    status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
+    return _IN_KNOCK.get(status) if status is not None else None
+
+
+def in_knock_sentence(booking: Booking) -> str:
+    """Return a sentence that says what Knock has for a booked tour or guest card."""
+    if booking.kind is Kind.PROSPECT:
+        return "The guest card is in Knock."
+    if booking.is_gone:
+        return "This tour is no longer in Knock."
+    return {
+        KnockStatus.WAITING: "The community has not accepted this tour in Knock yet.",
+        KnockStatus.VISITED: "The renter came to this tour.",
+        KnockStatus.NO_SHOW: "The renter did not come to this tour.",
+    }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")
 
 
 def phone_text(number: object) -> str:

@@ -126,6 +126,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "We don't have permission to book at this community.",
         "An admin can ask Propexo for permission. Then book it.",
     ),
+    "time_taken": (
+        "This time is not free in Knock.",
+        "Agree on a free time with the renter. Then book it.",
+    ),
     "internal_error": (
         "Something went wrong on our side.",
         "Tell an admin. Then book it again.",
@@ -160,6 +164,14 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "not_found": (
         "We sent this tour but never heard back, and we can't find it.",
+        _CHECK_KNOCK,
+    ),
+    "not_readable": (
+        "We sent this tour but never heard back, and Propexo does not let us look in Knock.",
+        _CHECK_KNOCK,
+    ),
+    "maybe_found": (
+        "We sent this tour but never heard back. Knock has a guest card that may be this renter's.",
         _CHECK_KNOCK,
     ),
     "waited_too_long": (
@@ -204,6 +216,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_unclear": "Unclear who canceled",
     "cancellation": "The renter canceled",
     "not_authorized": "No permission to book here",
+    "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
     "refused": "Rejected",
     "job_failed": "Knock didn't save it",
@@ -213,6 +226,8 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "no_final_status": "Not clear if Knock saved it",
     "restored": "May already be in Knock",
     "not_found": "Sent, but not found",
+    "not_readable": "Sent, but we can't look it up",
+    "maybe_found": "Sent, and maybe in Knock",
     "waited_too_long": "Couldn't be sent for days",
     "tour_time_passed": "Tour time has passed",
     "brought_back": "Brought back",

@@ -265,7 +265,12 @@ def _reconcile_with(
     user knows that someone else has the same contact.
     """
     ready = dataclasses.replace(
-        booking, state=BookingState.PENDING, reason=None, because_of=None, gone_at=None
+        booking,
+        state=BookingState.PENDING,
+        reason=None,
+        because_of=None,
+        gone_at=None,
+        knock_status=None,
     )
     related = reconcile.load(tx, ready, now)
     decisions = precedence.plan((*related.same, ready), now)

@@ -2,15 +2,19 @@
 
 import json
 import re
+import shlex
+import threading
 from typing import Any
 
 import pytest
 
 from adapter import signatures
 from adapter.console import activity
+from adapter.exceptions import NotPossible
 from adapter.models import WebhookRequest
 from adapter.operations.erase_personal_data import Eraser, Found
-from adapter.operations.sign_in import MIN_PASSWORD_LENGTH
+from adapter.operations.sign_in import MAX_FAILURES_OF_BOTH, MIN_PASSWORD_LENGTH, SignIn
+from adapter.settings import Settings
 from adapter.store import NewRejection
 from tests.harness import SECRETS, Harness, tour
 from tests.integration.test_community_pages import Visit, Visitor, link_to, visit  # noqa: F401 - a fixture
@@ -66,6 +70,9 @@ def test_a_rejected_message_is_found_read_and_accepted(
     page = ana.page(f"/rejections/{number}")
     assert "Dana Okafor" in page
     assert "It passes now." in page
+    assert "curl -sS -X POST http://localhost/hooks/rentfeed -H" in page
+    command = next(one for one in re.findall("<bdi>(curl .*?)</bdi>", page, re.DOTALL))
+    assert json.loads(shlex.split(command)[-1])["contact"]["name"] == "Dana Okafor"
     assert actions(harness)[0] == "looked_at_rejected"
 
     assert ana.post(f"/rejections/{number}/retry").status_code == 302
@@ -134,7 +141,7 @@ def test_people_are_added_changed_and_removed(
     assert {"user_added", "role_changed", "user_removed"} <= set(actions(harness))
     assert ana.post("/people/nobody/role", role="read").status_code == 404
     again = ana.post("/people/add", name="ana", role="read", password=PASSWORD)
-    assert "already somebody" in again.text
+    assert "already someone" in again.text
     short = ana.post("/people/add", name="bob", role="read", password="x" * 9)
     assert f"{MIN_PASSWORD_LENGTH} to" in short.text
 
@@ -147,10 +154,58 @@ def test_users_change_their_own_password(harness: Harness, visit: Visit) -> None
     wrong = rob.post("/password", old="nope", new=new, again=new)
     assert "current password is wrong" in wrong.get_data(as_text=True)
     differ = rob.post("/password", old=PASSWORD, new=new, again="x")
-    assert "differ" in differ.get_data(as_text=True)
+    assert "are not the same" in differ.get_data(as_text=True)
     assert rob.post("/password", old=PASSWORD, new=new, again=new).status_code == 302
     assert "Your password was changed" in rob.page("/people"), "still signed in"
     assert rob.post("/sign-in", name="rob", password=new).status_code == 302
+
+
+def test_guesses_of_the_current_password_are_limited_and_recorded(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    with harness.pipeline.store.transaction() as tx:
+        tx.users.add(user("rob", "read"), now=harness.clock())
+    rob = visit("rob", users={})
+    new = "a quite different one"
+    for _ in range(MAX_FAILURES_OF_BOTH):
+        assert (
+            "current password is wrong" in rob.post("/password", old="x", new=new, again=new).text
+        )
+    late = rob.post("/password", old=PASSWORD, new=new, again=new)
+    assert late.status_code == 409
+    assert "Too many attempts. Try again in 15 minutes." in late.text
+    assert actions(harness).count("password_refused") == MAX_FAILURES_OF_BOTH
+    harness.clock.advance(15 * 60)
+    assert rob.post("/password", old=PASSWORD, new=new, again=new).status_code == 302
+
+
+def test_editors_who_remove_each_other_at_the_same_moment_leave_one(harness: Harness) -> None:
+    settings = Settings(database_url=harness.pipeline.store.url)
+    sign_in, errors = SignIn(settings, harness.pipeline.store, harness.clock), []
+    names = ("ana", "bob")
+
+    def remove(name: str, other: str, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            sign_in.remove(other, by=name, keeps_editor=True)
+        except NotPossible as exc:
+            errors.append(str(exc))
+
+    for _ in range(5):
+        with harness.pipeline.store.transaction() as tx:
+            for name in names:
+                tx.users.add(user(name), now=harness.clock())
+        together = threading.Barrier(2)
+        pairs = (names, names[::-1])
+        threads = [threading.Thread(target=remove, args=(*pair, together)) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(sign_in.users()) == 1
+    assert len(errors) == 5
+    assert "is the last person who can edit" in errors[0]
 
 
 def test_users_of_the_setting_are_not_changed_here(visit: Visit) -> None:  # noqa: F811
@@ -212,7 +267,7 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
     for sentence in (
         "ana assigned Dana Okafor to maria",
         "ana changed the phone and the tour time of Dana Okafor and booked it, because this is",
-        "ana could not take back Dana Okafor, lead #999, because the tours are in Knock already",
+        "ana could not take back Dana Okafor, lead #999, because the tours are already in Knock",
         "ana put version 3 of the rentfeed mapping in place",
         "ana changed maria's access to “can edit”",
         "ana paused bookings at Maple Court. Reason: a fire drill",

@@ -52,7 +52,7 @@ from adapter.operations.take_back import UNDO_SECONDS
 from adapter.server.heartbeat import Heart
 from adapter.settings import Policy, Settings
 from adapter.store import IGNORED, SIGN_IN_WINDOW, Database, Issue, review_queue
-from tests.harness import SECRETS, Harness, load_cached, sample
+from tests.harness import SECRETS, START, Harness, load_cached, sample
 from tests.harness import settle as settle_now
 from tests.leads import lead
 from tests.paths import GALLERY, MAPPINGS
@@ -157,6 +157,30 @@ def held(harness: Harness, number: int = 1) -> int:
     (booking,) = harness.mapped("rentfeed", lead(number, time="2:30 AM"))
     assert booking.state is HELD
     return booking.id
+
+
+def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
+    """Each choice fills in the tour time. Without script, it is a link to the filled form."""
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    assert booking.starts_at is not None
+    offered = booking.starts_at - dt.timedelta(hours=1)
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.move(booking.id, HELD, why="time_taken", now=harness.clock())
+        tx.free_times.offer(booking.id, [START, offered])
+    page = ana.text(f"/leads/{booking.id}/panel")
+    assert "This time is not free in Knock." in page
+    links = re.findall(r'<a [^>]*href="([^"]*)"[^>]* data-value="([^"]*)">(.*?)</a>', page)
+    ((href, value, words),) = links
+    assert value == "2026-03-14T13:30"
+    assert "Sat, Mar 14, 1:30 PM MDT" in words
+    filled = ana.client.get(html.unescape(href)).text
+    assert 'name="starts_at" type="datetime-local" value="2026-03-14T13:30"' in filled
+    other = ana.text(f"/leads/{booking.id}?time=2026-03-14T03:00")
+    assert 'name="starts_at" type="datetime-local" value="2026-03-14T14:30"' in other
+    ana.release(booking.id, starts_at=value)
+    assert harness.booking(booking.id).starts_at == offered
+    story = ana.text(f"/leads/{booking.id}")
+    assert "Free in Knock" not in story
 
 
 # --- doors

@@ -37,6 +37,15 @@ def test_every_mapping_finds_its_community_in_the_webhook(file: Path) -> None:
     assert "always" not in said
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_mapping_has_two_samples(file: Path) -> None:
+    payloads = [test["payload"] for test in document_from_file(file)[0].data["tests"]]
+    files = {one for one in payloads if isinstance(one, str)}
+    bodies = {(GALLERY / one).read_bytes() for one in files}
+
+    assert len(bodies) >= 2
+
+
 def test_every_sample_belongs_to_a_mapping() -> None:
     said = "".join(file.read_text() for file in FILES)
 

@@ -42,6 +42,17 @@
     }
   };
 
+  // Free times: a click fills in the date and time. Without script, the link loads the page with them.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-fill]");
+    const field = link && document.getElementById(link.dataset.fill);
+    if (!field || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    field.value = link.dataset.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  });
+
   // Toasts: a countdown on Undo. Good news goes by itself; anything else stays until it is closed.
   const READ_SECONDS = 8;
   const countDown = () => {

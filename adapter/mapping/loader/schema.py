@@ -403,6 +403,7 @@ class AboutSection(StrictSchema):
     family = _one_of(FAMILIES)
     switch_on = _prose("How to turn on its webhook.")
     signs = _prose("How it signs webhooks.")
+    success = _prose("Which response it treats as success.")
     retries = _prose("How it retries failed deliveries.")
     cannot = _prose("What its webhooks cannot do.")
     shape = _one_of(SHAPES, **described("Where the samples come from: documentation or traffic."))
