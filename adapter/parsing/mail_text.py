@@ -1,4 +1,4 @@
-"""Read what the author of an email wrote: without quoted emails, and the times that it mentions."""
+"""Read what the author of an email wrote: without quoted emails, and sentences about a time."""
 
 import re
 from typing import Final
@@ -54,6 +54,15 @@ _TIME: Final = re.compile(
     r"apr\u00e8s-midi|soir)\b)",
     re.IGNORECASE,
 )
+#: Words that ask to cancel or move a tour.
+_CHANGE: Final = re.compile(
+    r"\b(?:cancel(?:l?ed|l?ing)?|re-?schedul(?:e|ed|ing)|postpone"
+    r"|(?:cannot|can['\u2019]t|won['\u2019]t|unable to) (?:make it|come|attend)"
+    r"|cancelar(?:la|lo)?|reprogramar(?:la|lo)?|annuler|d\u00e9caler)\b",
+    re.IGNORECASE,
+)
+#: What ``find:`` can look for.
+MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
@@ -75,10 +84,10 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
     return "\n".join(kept).strip() if is_left else text
 
 
-def sentence_with_time(text: str) -> str | None:
-    """Return the first sentence that mentions a time of day, on one line, or None."""
+def sentence_with(mention: str, text: str) -> str | None:
+    """Return the first sentence that mentions one of :data:`MENTIONS`, on one line, or None."""
     text = plain_text(text)
-    found = _TIME.search(text)
+    found = MENTIONS[mention].search(text)
     if not found:
         return None
     before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]

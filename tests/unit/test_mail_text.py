@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with_time
+from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
 
 LEAD = "Name: Dana Okafor\nEmail: dana.okafor@example.com\nTour: 03/14/2026 2:30 PM"
 QUOTED = "\n".join(f"> {line}" for line in LEAD.splitlines())
@@ -171,11 +171,29 @@ def test_the_subject_of_a_forwarded_email(subject: str, forwarded: bool) -> None
     ],
 )
 def test_the_sentence_with_a_time(text: str, sentence: str | None) -> None:
-    assert sentence_with_time(text) == sentence
+    assert sentence_with("time", text) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "Hi. I need to cancel my tour on Saturday. Sorry!",
+            "I need to cancel my tour on Saturday.",
+        ),
+        ("Sorry, I can't make it", "Sorry, I can't make it"),
+        ("Could we re-schedule?", "Could we re-schedule?"),
+        ("Necesito cancelar la visita.", "Necesito cancelar la visita."),
+        ("Je dois annuler la visite.", "Je dois annuler la visite."),
+        ("What is your cancellation policy? Can you come?", None),
+    ],
+)
+def test_the_sentence_that_cancels_or_moves_a_tour(text: str, sentence: str | None) -> None:
+    assert sentence_with("change", text) == sentence
 
 
 def test_a_sentence_is_shortened() -> None:
-    found = sentence_with_time(f"{'word ' * 1000} 2 PM {'word ' * 1000}")
+    found = sentence_with("time", f"{'word ' * 1000} 2 PM {'word ' * 1000}")
     assert found is not None
     assert "2 PM" in found
     assert len(found) < 420
@@ -184,14 +202,16 @@ def test_a_sentence_is_shortened() -> None:
 @pytest.mark.parametrize(
     "line",
     ["On 1\n", "From: a\n", "From: a\nSent: b,\nTo: c,\n", "> ", ">\n", "Forwarded message\n> \n",
-     "-----Original Message-----\n", "Le 1 <\n", "saturday ", "a las ", "1:", "<p>", "\n"],
+     "-----Original Message-----\n", "Le 1 <\n", "saturday ", "can't ", "a las ", "1:", "<p>",
+     "\n"],
 )  # fmt: skip
 def test_hostile_emails_take_linear_time(line: str) -> None:
     def seconds(length: int) -> float:
         text = (line * length)[: 20 * length]
         started = time.thread_time()
         own_text(text)
-        sentence_with_time(text)
+        sentence_with("time", text)
+        sentence_with("change", text)
         return time.thread_time() - started
 
     short = min(seconds(1250) for _ in range(3))
