@@ -11,6 +11,7 @@ from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY
 from adapter.console.form_input import row_id_from
 from adapter.console.views import record_action
+from adapter.models import WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.readmit import Retried
 from adapter.store import Rejection
@@ -115,6 +116,7 @@ def rejection(number: int) -> str:
     return flask.render_template(
         "console/rejection.html",
         rejection=found,
+        as_request=WebhookRequest("POST", found.url, found.headers, found.body or b""),
         body=_readable(_body_text(found)[:MAX_RAW_BODY]),
         is_accepted_now=preview is not None and bool(preview.accepted),
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import threading
 from typing import Any
 
@@ -69,6 +70,9 @@ def test_a_rejected_message_is_found_read_and_accepted(
     page = ana.page(f"/rejections/{number}")
     assert "Dana Okafor" in page
     assert "It passes now." in page
+    assert "curl -sS -X POST http://localhost/hooks/rentfeed -H" in page
+    command = next(one for one in re.findall("<bdi>(curl .*?)</bdi>", page, re.DOTALL))
+    assert json.loads(shlex.split(command)[-1])["contact"]["name"] == "Dana Okafor"
     assert actions(harness)[0] == "looked_at_rejected"
 
     assert ana.post(f"/rejections/{number}/retry").status_code == 302

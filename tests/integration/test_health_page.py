@@ -81,6 +81,20 @@ def test_the_chart_covers_a_day_a_week_or_a_month(
     assert 'viewBox="0 0 24' in ana.page("/?days=9000")
 
 
+def test_engineers_may_read_all_times_in_utc(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    harness.mapped("rentfeed", lead(1))
+    rob = visit("rob")
+    rob.client.set_cookie("console_zone", "America/Denver")
+    here = "11:00 AM"
+    assert here in rob.page("/audit")
+    rob.post("/times", utc="1")
+    assert here not in rob.page("/audit")
+    assert "6:00 PM" in rob.page("/audit")
+    assert "Show local times" in rob.page("/")
+    rob.post("/times")
+    assert here in rob.page("/audit")
+
+
 def test_a_mapping_that_a_deploy_replaced_is_a_warning(
     harness: Harness,
     visit: Visit,  # noqa: F811
