@@ -5,6 +5,8 @@ from typing import Final
 
 from adapter.parsing.html_text import plain_text
 
+#: Marks that mail programs put around lines.
+_INVISIBLE: Final = "\u200b\u200e\u200f\ufeff"
 #: Maximum number of lines of the sentence above a quoted email, and of the headers in front of it.
 MAX_INTRO: Final = 3
 MAX_HEADERS: Final = 12
@@ -101,7 +103,8 @@ class _OwnLines:
     """The lines of an email, of which only those that the author wrote are kept."""
 
     def __init__(self, lines: list[str], *, forwarded: bool) -> None:
-        self._lines = [line.strip() for line in lines]
+        # The French put a no-break space in front of a colon.
+        self._lines = [" ".join(line.strip(_INVISIBLE).split()) for line in lines]
         self._forwarded = forwarded
         #: The number of ``>`` in front of the lines of a forwarded email.
         self._depth = 0

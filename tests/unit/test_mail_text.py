@@ -24,6 +24,9 @@ REPLIES = {
     "Gmail, French": f"Le lun. 2 mars 2026 à 11:04, Leasing <l@example.com> a écrit :\n{QUOTED}",
     "Gmail, Spanish": f"El lun, 2 mar 2026 a las 11:04, Leasing (<l@x.com>) escribió:\n{QUOTED}",
     "Apple Mail": f"On Mar 2, 2026, at 11:04 AM, Leasing <l@example.com> wrote:\n\n{QUOTED}",
+    "Gmail, no-break spaces": (
+        f"\u200eLe lun. 2 mars 2026 à 11:04\u202fAM, Leasing a écrit\u00a0:\n{QUOTED}"
+    ),
     "Apple Mail, French": f"Le 2 mars 2026 à 11:04, Leasing a écrit :\n\n{QUOTED}",
     "Apple Mail, Spanish": f"El 2 mar 2026, a las 11:04, Leasing escribió:\n\n{QUOTED}",
     "Outlook": f"{OUTLOOK}\nSubject: Your tour\n\n{LEAD}",
