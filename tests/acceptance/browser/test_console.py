@@ -75,7 +75,7 @@ def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> Non
         ana.site.settled(numbers[-1])
     page = ana.page
     ana.go("/")
-    page.get_by_role("link", name="Leads that were decided automatically").click()
+    page.get_by_role("link", name="Leads that were handled automatically").click()
     row = page.locator("tr", has_text="The same person had already requested this tour.")
     row.locator("td.number").get_by_role("link").click()
     page.get_by_role("link", name=re.compile("June Vale")).click()
