@@ -353,6 +353,11 @@ class Booking:
     knock_status_at: dt.datetime | None = None
 
     @property
+    def is_gone(self) -> bool:
+        """True if the booking is no longer in Knock, according to a user or to Knock itself."""
+        return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
+
+    @property
     def offered_times(self) -> tuple[dt.datetime, ...]:
         """The free times to offer while the lead is held because its own time is not free."""
         is_taken = self.state is BookingState.HELD and self.reason == "time_taken"

@@ -41,7 +41,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "booking_held": ("Propexo accepts the API token, but not for this booking.", REVIEW),
     "booking_not_checked": ("An error prevented a check. It is repeated in an hour.", BUG),
     "booking_not_found": (
-        "The search for an unknown booking has ended without a result.",
+        "The search for an unknown booking has ended without a result. `why` says why.",
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "booking_postponed": (
@@ -68,6 +68,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Check the clocks if it happens again.",
     ),
     "console_failed": ("A page of the console failed with an error.", BUG),
+    "crm_model_not_readable": (
+        "Propexo rejects a request for tours or guest cards, so unknown bookings cannot be found.",
+        "Ask Propexo to enable the `model`.",
+    ),
     "database_restored": (
         "The database was restored or copied. Nothing is sent.",
         "Run `adapter restored` ([after a restore](operations.md#after-a-restore)).",
@@ -110,6 +114,12 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing, unless it continues. `reason` says why.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
+    "invitation_mailed": ("A renter was emailed the link to choose a tour time.", NOTHING),
+    "invitation_not_mailed": (
+        "The link to choose a tour time could not be emailed. `reason` says why.",
+        "Nothing if `will_retry` is true. Otherwise, run `adapter doctor`.",
+    ),
+    "knock_status_changed": ("Knock reports a new `status` of a booked tour.", NOTHING),
     "library_message": (
         (
             "A library has logged something. `logger` and `where` name the place. "

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from adapter.bookings import backoff, later_words, matching, reconcile, transitions
+from adapter.bookings.knock_records import is_complete_card
 from adapter.bookings.later_words import Said
 from adapter.bookings.person import MERGED, SENT, Person
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS, record_patiently
@@ -27,6 +28,7 @@ from adapter.exceptions import (
 )
 from adapter.models import REPLAYED, Booking, BookingState, Clock, Message, MessageState
 from adapter.propexo.client import Propexo
+from adapter.propexo.data_webhooks import KnockRecord, Model
 from adapter.propexo.directory import PAGE_SIZE
 from adapter.propexo.responses import Accepted, WriteStatus
 from adapter.settings import Settings
@@ -208,11 +210,12 @@ class Messenger:
                 if tx.rate_limit.try_read(now, limit) is not None:
                     raise NotSent("the rate limit does not allow another call now")
             query = matching.cards_query(card) | {"offset": str(number * PAGE_SIZE)}
-            page = self.propexo.page(matching.PROSPECTS, query)
+            page = self.propexo.page(matching.LISTS[Model.PROSPECTS], query)
+            records = (KnockRecord.listed(Model.PROSPECTS, one) for one in page.records)
             found += [
-                str(record["id"])
-                for record in page.records
-                if record.get("id") and matching.is_card_of(record, card.appointment)
+                record.id
+                for record in records
+                if record is not None and is_complete_card(record, card.appointment)
             ]
             if not page.has_more:
                 break

@@ -307,7 +307,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
         and is_tour_or_unsent
         and not one.is_cancellation
         and one.community == new.community
-        and one.gone_at is None
+        and not one.is_gone
         and one.state in (*SENT, *CANCELABLE)
         and is_current(one, now)
     )

@@ -162,7 +162,7 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
     if canceled is not None and not may_exist(other):
         is_later = order(request) > order(canceled)
         return again if is_later else held("original_canceled", other)
-    if other.state in WAITING or other.gone_at is not None:
+    if other.state in WAITING or other.is_gone:
         return None
     if other.state is not BookingState.DISCARDED:
         return again

@@ -38,9 +38,6 @@ from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.fingerprints import lock_key
 
-#: How long a link to choose a tour works.
-LINK_DAYS: Final = 30
-
 
 class Stage(enum.StrEnum):
     """What the renter can do or must know."""
@@ -260,7 +257,7 @@ def _upcoming(
         for one in known
         if _is_upcoming_tour(one, now)
         and one.community == booking.community
-        and one.gone_at is None
+        and not one.is_gone
         and one.state in _STAGES
         and not is_time_taken(one)
         and (one.id in own_ids or one.state is not BookingState.HELD)
@@ -275,7 +272,7 @@ def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
         for one in own
         if one.kind is Kind.APPOINTMENT
         and not one.is_cancellation
-        and (one.state in _LOST or one.gone_at is not None or is_time_taken(one))
+        and (one.state in _LOST or one.is_gone or is_time_taken(one))
         and (tour is None or order(one) > order(tour))
     ]
     return max(lost, key=order, default=None)
@@ -295,7 +292,7 @@ def _stage(
         return Stage.CHOOSE if booking.state in LIVE_CARD else Stage.TEAM
     if booking.starts_at is None or booking.starts_at <= now:
         return Stage.PASSED
-    is_lost = booking.state in _LOST or booking.gone_at is not None
+    is_lost = booking.state in _LOST or booking.is_gone
     return Stage.CHOOSE if is_lost or is_time_taken(booking) else Stage.TEAM
 
 
@@ -339,6 +336,10 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "posted_at": None,
     "job_id": None,
     "gone_at": None,
+    "tour_id": None,
+    "confirmed_at": None,
+    "knock_status": None,
+    "knock_status_at": None,
     "snoozed_until": None,
     "assigned_to": None,
 }

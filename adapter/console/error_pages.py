@@ -28,7 +28,7 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
     """Respond with 409 and the reason why an action is not possible."""
-    return _page("This is not possible", plain(str(error)), 409)
+    return _page("This action is not possible", plain(str(error)), 409)
 
 
 @bp.errorhandler(StoreUnavailable)

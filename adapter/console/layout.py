@@ -42,7 +42,7 @@ NAVIGATION: Final = (
     (
         NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),
         NavigationItem("console.leads", "Leads", "list", ("console.lead", "console.decisions")),
-        NavigationItem("console.sources", "Sources", "plug", ("console.source",)),
+        NavigationItem("console.sources", "Sources", "plug", ("console.source", "console.invoice")),
         NavigationItem("console.overview", "Health", "pulse"),
     ),
     (
@@ -97,6 +97,9 @@ def layout_helpers() -> dict[str, Any]:
             dt.datetime.fromtimestamp(epoch, dt.UTC)
         ),
         "state_word": wording.state_word,
+        "replay_refusal": wording.replay_refusal,
+        "state_class": wording.state_class,
+        "in_knock_sentence": wording.in_knock_sentence,
         "phone_text": wording.phone_text,
         "error_text": wording.error_text,
         "community_name": _community_name,

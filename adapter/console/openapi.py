@@ -11,7 +11,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import RAISE, Schema, fields, validate
 
 import adapter
-from adapter.models import AttemptOutcome, BookingState, EventState, Kind
+from adapter.models import AttemptOutcome, BookingState, EventState, Kind, KnockStatus
 
 PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 200
@@ -27,7 +27,9 @@ def _text(about: str = "", **options: Any) -> fields.String:
     return fields.String(metadata=_about(about) if about else {}, **options)
 
 
-def _enum(kind: type[BookingState | EventState | Kind | AttemptOutcome]) -> validate.OneOf:
+def _enum(
+    kind: type[BookingState | EventState | Kind | KnockStatus | AttemptOutcome],
+) -> validate.OneOf:
     return validate.OneOf([str(value) for value in kind])
 
 
@@ -103,6 +105,25 @@ class Lead(Schema):
     due_at = fields.DateTime(required=True, allow_none=True)
     created_at = fields.DateTime(required=True)
     updated_at = fields.DateTime(required=True)
+    prospect_id = _text("Propexo's ID of the guest card.", required=True, allow_none=True)
+    tour_id = _text("Propexo's ID of the tour's event.", required=True, allow_none=True)
+    confirmed_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("When Knock's own records confirmed the booking."),
+    )
+    knock_status = _text(
+        "The tour's status in Knock, if it is known. A canceled tour keeps the state `booked`.",
+        required=True,
+        allow_none=True,
+        validate=_enum(KnockStatus),
+    )
+    knock_status_at = fields.DateTime(required=True, allow_none=True)
+    gone_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("When a user reported that the booking is no longer in Knock."),
+    )
 
 
 class LeadPage(Schema):

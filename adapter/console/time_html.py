@@ -113,9 +113,14 @@ def _element(at: dt.datetime, text: str) -> Markup:
 
 def tour_time(at: dt.datetime, timezone: str) -> Markup:
     """Render a tour's start in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
-    local = at.astimezone(ZoneInfo(timezone))
-    today = services.now().astimezone(local.tzinfo).date()
-    return _element(at, f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}")
+    return _element(at, local_text(at, ZoneInfo(timezone)))
+
+
+def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
+    """Format a time in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
+    local = at.astimezone(zone)
+    today = services.now().astimezone(zone).date()
+    return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
 
 
 def tour_html(booking: Booking) -> Markup:
@@ -126,7 +131,5 @@ def tour_html(booking: Booking) -> Markup:
         return moment(booking.starts_at)
     if (wall := booking.wall_time) is not None:
         today = services.now().astimezone(reader_zone()).date()
-        return Markup('{}, {} <span class="soft small">(zone not known)</span>').format(
-            day_text(wall.date(), today), clock(wall)
-        )
+        return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))
     return Markup('<span class="soft">No time</span>')

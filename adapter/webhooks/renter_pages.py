@@ -15,7 +15,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from adapter.bookings.renter_tours import LINK_DAYS, RenterTours, RenterView, Stage
+from adapter.bookings.renter_tours import RenterTours, RenterView, Stage
 from adapter.exceptions import LimitReached, LinkRefused, StoreUnavailable
 from adapter.mapping.renter_language import (
     ENGLISH,
@@ -25,7 +25,7 @@ from adapter.mapping.renter_language import (
 )
 from adapter.models import BookingState, Clock, Kind
 from adapter.settings import Settings
-from adapter.signatures.renter_links import RenterLinks
+from adapter.signatures.renter_links import LINK_DAYS, RenterLinks
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.http_request import client_ip_of_request
 from adapter.webhooks.limits import RequestLimit
@@ -131,7 +131,7 @@ class RenterPages:
         notice, lost = "", view.lost
         if lost is not None and lost.starts_at is not None and view.stage is not Stage.TEAM:
             lost_at = local_time_in(lang, lost.starts_at.astimezone(zone))
-            is_canceled = lost.state is BookingState.DISCARDED or lost.gone_at is not None
+            is_canceled = lost.state is BookingState.DISCARDED or lost.is_gone
             notice = _text(lang, "canceled" if is_canceled else "not_booked", {"tour": lost_at})
         return flask.render_template(
             "renter/page.html",
