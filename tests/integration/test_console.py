@@ -1025,9 +1025,9 @@ def test_views_and_changes_are_audited(ana: Reader) -> None:
     ana.text("/export.csv")
     page = ana.text("/audit?looks=1")
     lead_link = f'<a href="/console/leads/{number}"><bdi>Dana'
-    for act in ("signed in", "looked at <a ", f"dismissed {lead_link}", "exported leads"):
+    for act in ("signed in", "opened <a ", f"dismissed {lead_link}", "exported leads"):
         assert f"<b>ana</b> {act}" in page
-    assert "looked at <a " not in ana.text("/audit"), "not by default"
+    assert "opened <a " not in ana.text("/audit"), "not by default"
     assert "dana@example.com" not in page
 
 
@@ -1737,7 +1737,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
     assert "No leads were handled automatically" in ana.text("/decisions")
-    assert "booked it, because this is another person" in ana.text("/audit")
+    assert "booked the lead, because this is another person" in ana.text("/audit")
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
