@@ -1731,7 +1731,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "we move the shared phone to the notes" in shown
     answer = ana.release(second, anyway="1")
     assert answer.status_code == 409
-    assert "ooking it again would email the renter again" in answer.text
+    assert "Booking it again would email them again" in answer.text
     assert "adapter replay" not in answer.text.partition("Technical")[0]
     ana.release(second, another_person="1")
     settle(ana.harness)
