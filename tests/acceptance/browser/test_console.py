@@ -75,11 +75,11 @@ def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> Non
         ana.site.settled(numbers[-1])
     page = ana.page
     ana.go("/")
-    page.get_by_role("link", name="Leads that were decided automatically").click()
+    page.get_by_role("link", name="Leads that were handled automatically").click()
     row = page.locator("tr", has_text="This renter had already asked for the same tour.")
     row.locator("td.number").get_by_role("link").click()
     page.get_by_role("link", name=re.compile("June Vale")).click()
-    expect(page.get_by_text("The same person had already requested").first).to_be_visible()
+    expect(page.get_by_text("This renter had already asked for the same tour").first).to_be_visible()
     page.get_by_role("button", name="This is another person").click()
     expect(page.locator(".toast")).to_contain_text("will be sent to Knock")
     ana.site.settled(numbers[1])
