@@ -114,6 +114,11 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing, unless it continues. `reason` says why.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
+    "invitation_mailed": ("A renter was emailed the link to choose a tour time.", NOTHING),
+    "invitation_not_mailed": (
+        "The link to choose a tour time could not be emailed. `reason` says why.",
+        "Nothing if `will_retry` is true. Otherwise, run `adapter doctor`.",
+    ),
     "knock_status_changed": ("Knock reports a new `status` of a booked tour.", NOTHING),
     "library_message": (
         (

@@ -41,9 +41,12 @@ class BookingPlanner:
         shared_contacts: Collection[str],
         sources: Mapping[str, Source],
         links: RenterLinks | None = None,
+        *,
+        sends_mail: bool = False,
     ) -> None:
         """Take the parts. Without ``links``, renters are not invited to choose a time."""
         self._links = links
+        self._sends_mail = sends_mail
         self._fingerprints = fingerprints
         self._shared = shared_contacts
         self._sources = sources
@@ -78,7 +81,7 @@ class BookingPlanner:
                 new = draft
                 decision = _item_twice(new, stored) or self._decide(tx, source, item, related, new)
             stored.append(_store(tx, new, decision, number + len(stored), related, now))
-        self._invite(tx, event, stored, source)
+        self._invite(tx, event, stored, source, now)
         state = event_state(mapped)
         tx.events.settle(
             event.id,
@@ -91,15 +94,23 @@ class BookingPlanner:
         log.info("event_settled", extra={"event_id": event.id, "state": state})
 
     def _invite(
-        self, tx: Transaction, event: Event, stored: Iterable[Booking], source: Source | None
+        self,
+        tx: Transaction,
+        event: Event,
+        stored: Iterable[Booking],
+        source: Source | None,
+        now: dt.datetime,
     ) -> None:
         """Add the link to choose a tour time to the notes of each guest card that will be sent."""
         for booking in stored:
             is_sent = booking.state is BookingState.PENDING and is_invited(booking, source)
             if self._links is not None and source is not None and is_sent:
-                url = self._links.url(booking.id, source.language_of(event.request))
+                language = source.language_of(event.request)
+                url = self._links.url(booking.id, language)
                 appointment = with_link(booking.appointment, url)
                 tx.bookings.update(dataclasses.replace(booking, appointment=appointment))
+                if self._sends_mail and "email_1" in appointment:
+                    tx.invitation_mails.queue(booking.id, language, now)
 
     def add_chosen(self, tx: Transaction, tour: Booking, now: dt.datetime) -> Booking:
         """Decide on a tour that the renter chose on our page, and store it with its decision."""

@@ -114,6 +114,7 @@ class Mapper:
             self.settings.policy.shared_contacts,
             self.sources,
             renter_links(self.settings, self.store, self.clock),
+            sends_mail=self.settings.smtp_url is not None,
         )
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
         if source and (wanted := source.to_fetch(event.request, mapped)):

@@ -38,9 +38,6 @@ from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.fingerprints import lock_key
 
-#: How long a link to choose a tour works.
-LINK_DAYS: Final = 30
-
 
 class Stage(enum.StrEnum):
     """What the renter can do or must know."""
@@ -345,6 +342,8 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "knock_status_at": None,
     "snoozed_until": None,
     "assigned_to": None,
+    "free_times": (),
+    "prospect_id": None,
 }
 
 

@@ -19,6 +19,7 @@ from adapter.console import (  # noqa: F401
     health_page,
     layout,
     lead_actions,
+    ledger_pages,
     needs_you,
     people_pages,
     playground,

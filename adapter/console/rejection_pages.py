@@ -11,6 +11,7 @@ from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY
 from adapter.console.form_input import row_id_from
 from adapter.console.views import record_action
+from adapter.models import WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.readmit import Retried
 from adapter.store import Rejection
@@ -32,7 +33,7 @@ CAUSES: Final = {
     ),
     "credentials_mismatch": (
         "The sender's user name or password no longer matches ours.",
-        "Ask your admin.",
+        "Ask your admin to fix it.",
     ),
     "header_missing": (
         "There is no signature.",
@@ -40,7 +41,7 @@ CAUSES: Final = {
     ),
     "signature_mismatch": (
         "The sender's password no longer matches ours.",
-        "Ask your admin.",
+        "Ask your admin to fix it.",
     ),
     "timestamp_outside_tolerance": (
         "The signature is too old.",
@@ -48,7 +49,7 @@ CAUSES: Final = {
     ),
     "token_mismatch": (
         "The sender's token no longer matches ours.",
-        "Ask your admin.",
+        "Ask your admin to fix it.",
     ),
     "token_missing": (
         "There is no token.",
@@ -115,6 +116,7 @@ def rejection(number: int) -> str:
     return flask.render_template(
         "console/rejection.html",
         rejection=found,
+        as_request=WebhookRequest("POST", found.url, found.headers, found.body or b""),
         body=_readable(_body_text(found)[:MAX_RAW_BODY]),
         is_accepted_now=preview is not None and bool(preview.accepted),
     )

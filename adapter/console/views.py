@@ -13,11 +13,13 @@ from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
+from adapter.console.problem_text import agent_advice
+from adapter.console.renters import names_of
 from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, advice_for, explanation_of, in_short, label_of
+from adapter.operations.advice import DECISIONS, explanation_of, in_short, label_of
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -166,13 +168,16 @@ def group_page(key: str, **more: Any) -> Any:
             return flask.render_template("console/group_empty.html", **more)
         issue = group.issue
         found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
+        previewed = [one.event_id for one in more.get("preview", ())]
+        names = names_of(tx, previewed) if previewed else {}
     return flask.render_template(
         "console/group.html",
         group=group,
-        advice=advice_for(issue),
+        advice=agent_advice(issue),
         found=found,
         is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         can_release=can_be_booked_unchanged(issue),
         next_after=_next_page(found),
+        preview_names=names,
         **more,
     )

@@ -103,6 +103,13 @@ class Repairs:
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
+    def check_unchanged(self, booking_id: int) -> None:
+        """Raise :class:`NotPossible` if a booking cannot be released without a change."""
+        with self._store.transaction() as tx:
+            booking = _booking(tx, booking_id)
+        check_release(booking, is_not_in_knock=False)
+        release_changes.check(booking, self._settings, self._clock(), is_any_hour=False)
+
     def _edited(
         self, booking: Booking, changes: Mapping[str, Any], fingerprints: Fingerprints
     ) -> Booking:

@@ -80,6 +80,7 @@ class Replays:
             self._settings.policy.shared_contacts,
             self._sources,
             renter_links(self._settings, self._store, self._clock),
+            sends_mail=self._settings.smtp_url is not None,
         )
         with self._store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)

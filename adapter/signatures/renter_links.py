@@ -17,6 +17,8 @@ from adapter.signatures.crypto import keyed_hash
 
 #: The path of the pages for renters.
 PATH: Final = "/tour/"
+#: How long a link to choose a tour works.
+LINK_DAYS: Final = 30
 #: How long a form can be submitted after its page was loaded.
 FORM_SECONDS: Final = 3 * 3600
 

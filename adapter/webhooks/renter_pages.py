@@ -15,7 +15,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from adapter.bookings.renter_tours import LINK_DAYS, RenterTours, RenterView, Stage
+from adapter.bookings.renter_tours import RenterTours, RenterView, Stage
 from adapter.exceptions import LimitReached, LinkRefused, StoreUnavailable
 from adapter.mapping.renter_language import (
     ENGLISH,
@@ -25,7 +25,7 @@ from adapter.mapping.renter_language import (
 )
 from adapter.models import BookingState, Clock, Kind
 from adapter.settings import Settings
-from adapter.signatures.renter_links import RenterLinks
+from adapter.signatures.renter_links import LINK_DAYS, RenterLinks
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.http_request import client_ip_of_request
 from adapter.webhooks.limits import RequestLimit
@@ -37,12 +37,10 @@ log = logging.getLogger(__name__)
 LINK_LIMIT_PER_MINUTE: Final = 30
 MAX_FORM_BYTES: Final = 4 * 1024
 MAX_NAME_LENGTH: Final = 80
-#: How often the page of a tour that is being booked is loaded again, in seconds.
-REFRESH_SECONDS: Final = 10
 HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -146,7 +144,6 @@ class RenterPages:
             problem=problem and _text(lang, problem, names),
             notice="" if problem or step in ("confirm", "cancel") else notice,
             form_token=self._links.form_token(view.booking.id, view.tour_id),
-            refresh=REFRESH_SECONDS if view.stage is Stage.WAITING and not step else None,
         )
 
 

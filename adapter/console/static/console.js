@@ -53,8 +53,16 @@
     field.focus();
   });
 
-  // Toasts: a countdown on Undo, and no message stays for ever.
+  // Toasts: a countdown on Undo. Good news goes by itself; anything else stays until it is closed.
+  const READ_SECONDS = 8;
   const countDown = () => {
+    for (const toast of document.querySelectorAll(".toast:not([data-shown])")) {
+      toast.dataset.shown = "1";
+      const seconds = Number(toast.querySelector("form[data-seconds]")?.dataset.seconds || 0);
+      if (toast.matches(".good")) { setTimeout(() => toast.remove(), (Math.max(seconds, READ_SECONDS) + 2) * 1000); continue; }
+      toast.insertAdjacentHTML("beforeend", '<button class="bare" type="button" aria-label="Close">✕</button>');
+      toast.lastElementChild.addEventListener("click", () => toast.remove());
+    }
     for (const form of document.querySelectorAll("form[data-seconds]:not([data-running])")) {
       form.dataset.running = "1";
       let left = Number(form.dataset.seconds);
