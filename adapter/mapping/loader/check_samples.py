@@ -11,6 +11,7 @@ from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
 from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
@@ -275,10 +276,21 @@ def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample])
     tests = source.sections.get("tests", [])
     for number, sample in samples.items():
         kind = next((one for one in BOOKED if one in tests[number]), None)
-        path = next((one for one, value in leaves(sample.payload) if says_canceled(one, value)), "")
+        path = next(_canceled_paths(source, sample), None)
         if kind and path:
             message = (
                 f"{path} seems to say that this tour was canceled, but the test books it: "
                 "put the value under 'cancellation' or 'ignore'"
             )
             source.document.add(("tests", str(number), kind), message, warning=True)
+
+
+def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
+    """Yield the paths that say that the tour was canceled, unless ``accept`` lists the value."""
+    compiled = source.compiled
+    accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
+    for path, value in leaves(sample.payload):
+        if says_canceled(path, value) and not any(
+            one.path.text == path and key_from_value(value) in one.values for one in accepted
+        ):
+            yield path
