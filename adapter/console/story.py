@@ -59,16 +59,14 @@ _WHYS: Final[Mapping[str, str]] = {
     "replaced_in_knock": "Knock canceled it when it booked a newer tour:",
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
-    "no_show_in_knock": "The renter did not come to the tour.",
+    "no_show_in_knock": "The renter didn't come to the tour.",
     "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
-    "calendar_no_answer": "We could not check Knock's calendar: no answer. Sending to Knock.",
-    "calendar_rejected": "We could not check Knock's calendar: Propexo refused. Sending to Knock.",
-    "calendar_busy": "We could not check Knock's calendar: too many requests. Sending to Knock.",
-    "calendar_unreadable": (
-        "We could not check Knock's calendar: its answer shows no times. Sending to Knock."
-    ),
-    "calendar_too_short": "Knock's calendar does not show this time yet. Sending to Knock.",
+    "calendar_no_answer": "Knock's calendar didn't answer. Sending to Knock anyway.",
+    "calendar_rejected": "We aren't allowed to see Knock's calendar. Sending to Knock anyway.",
+    "calendar_busy": "We were too busy to check Knock's calendar. Sending to Knock anyway.",
+    "calendar_unreadable": ("Knock's calendar showed no times. Sending to Knock anyway."),
+    "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 

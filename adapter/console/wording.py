@@ -99,11 +99,11 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "has just changed": "Someone has just changed this lead. Check it again.",
     "and cannot be discarded": "This lead can't be dismissed now. Its status has changed.",
     "is neither a booking nor": "This message can't be dismissed now. Its status has changed.",
-    "was not matched to another person": "This lead is not merged with another person's. Book it.",
+    "was not matched to another person": "This lead isn't linked to another person. Just book it.",
     "has no other email or phone than": "Both leads have the same email and phone, so Knock would "
     "treat them as one person. Enter this renter's own email or phone, or book it anyway.",
-    "shares no email or phone with": "This lead no longer shares an email or phone with the other "
-    "one. Book it.",
+    "shares no email or phone with": "This lead no longer has the other lead's email or phone. "
+    "Just book it.",
     "which would be replaced by this one": "This renter has a newer request, and this one would "
     "replace it. If this one is right, check the box below.",
     "has a newer pending request": "This renter has a newer request, which is about to be sent. "
@@ -123,7 +123,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
 #: Why a message is not read again.
 _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
     "its tour has passed": "the tour time has passed",
-    "it is not mapped yet": "it has only just arrived",
+    "it is not mapped yet": "it just arrived",
     "its payload was erased": "the message was deleted",
     "it was discarded": "it was dismissed",
 }
