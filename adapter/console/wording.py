@@ -64,6 +64,7 @@ _FAULTS: Final[Mapping[str, str]] = {
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",
     "set the community too": "Pick a community too.",
+    "communities.yaml has no community with this name": "We don't recognize this property.",
     "Missing data for required": "This is required.",
     "Not a valid integer": "Enter a whole number.",
     "Not a valid string": "Enter some text.",
@@ -162,7 +163,7 @@ def in_knock_sentence(booking: Booking) -> str:
     return {
         KnockStatus.WAITING: "The community has not accepted this tour in Knock yet.",
         KnockStatus.VISITED: "The renter came to this tour.",
-        KnockStatus.NO_SHOW: "The renter did not come to this tour.",
+        KnockStatus.NO_SHOW: "The renter didn't come to this tour.",
     }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")
 
 

@@ -259,7 +259,7 @@ NOTES: Final[Mapping[str | None, str]] = {
     "note_refused": "Knock didn't accept this note. Add it to the guest card yourself",
     "note_failed": "Knock didn't save this note. Add it to the guest card yourself",
     "note_without_card": "We couldn't find the guest card in Knock. Find it there, and add this",
-    "note_waited_too_long": "We couldn't send this note to Knock in time. Add it to the guest card yourself",
+    "note_waited_too_long": "We couldn't send this note in time. Add it to the guest card yourself",
     "note_restored": "This note may already be on the guest card. Add it if it is missing",
 }
 #: What is said of a note that is still to be sent.
