@@ -1,10 +1,12 @@
-"""Read what the author of an email wrote: without quoted emails, and the times that it mentions."""
+"""Read what the author of an email wrote: without quoted emails, and sentences about a time."""
 
 import re
 from typing import Final
 
 from adapter.parsing.html_text import plain_text
 
+#: Marks that mail programs put around lines.
+_INVISIBLE: Final = "\u200b\u200e\u200f\ufeff"
 #: Maximum number of lines of the sentence above a quoted email, and of the headers in front of it.
 MAX_INTRO: Final = 3
 MAX_HEADERS: Final = 12
@@ -54,6 +56,15 @@ _TIME: Final = re.compile(
     r"apr\u00e8s-midi|soir)\b)",
     re.IGNORECASE,
 )
+#: Words that ask to cancel or move a tour.
+_CHANGE: Final = re.compile(
+    r"\b(?:cancel(?:l?ed|l?ing)?|re-?schedul(?:e|ed|ing)|postpone"
+    r"|(?:cannot|can['\u2019]t|won['\u2019]t|unable to) (?:make it|come|attend)"
+    r"|cancelar(?:la|lo)?|reprogramar(?:la|lo)?|annuler|d\u00e9caler)\b",
+    re.IGNORECASE,
+)
+#: What ``find:`` can look for.
+MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
@@ -75,10 +86,10 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
     return "\n".join(kept).strip() if is_left else text
 
 
-def sentence_with_time(text: str) -> str | None:
-    """Return the first sentence that mentions a time of day, on one line, or None."""
+def sentence_with(mention: str, text: str) -> str | None:
+    """Return the first sentence that mentions one of :data:`MENTIONS`, on one line, or None."""
     text = plain_text(text)
-    found = _TIME.search(text)
+    found = MENTIONS[mention].search(text)
     if not found:
         return None
     before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
@@ -92,7 +103,8 @@ class _OwnLines:
     """The lines of an email, of which only those that the author wrote are kept."""
 
     def __init__(self, lines: list[str], *, forwarded: bool) -> None:
-        self._lines = [line.strip() for line in lines]
+        # The French put a no-break space in front of a colon.
+        self._lines = [" ".join(line.strip(_INVISIBLE).split()) for line in lines]
         self._forwarded = forwarded
         #: The number of ``>`` in front of the lines of a forwarded email.
         self._depth = 0

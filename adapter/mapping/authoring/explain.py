@@ -98,7 +98,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
         if "without" in reader:
             how["text"] = "the email without the emails that it quotes"
         if "find" in reader:
-            how["text"] = "the first sentence that mentions a time of day"
+            how["text"] = f"the first sentence that mentions a {reader['find']}"
         yield Row(f"read {name}", _paths(reader[kind]), how[kind])
     for name, path in data.get("for_each", {}).items():
         yield Row(f"for each {name}", path, "one appointment per item, at most 50")
