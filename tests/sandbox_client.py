@@ -69,6 +69,11 @@ class SandboxClient:
         answer = requests.post(self.url + "/_sandbox/faults", json={"next": faults}, timeout=5)
         assert answer.ok, answer.text
 
+    def clear_faults(self) -> None:
+        """Delete the faults that no request has taken."""
+        answer = requests.delete(self.url + "/_sandbox/faults", timeout=5)
+        assert answer.ok, answer.text
+
     def set_free_times(self, community_id: str, times: list[dt.datetime] | None) -> None:
         """Set the only free times of a community in Knock, or restore its opening hours."""
         texts = None if times is None else [one.isoformat() for one in times]

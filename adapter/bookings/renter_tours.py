@@ -342,6 +342,12 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "knock_status_at": None,
     "snoozed_until": None,
     "assigned_to": None,
+    "free_times": (),
+    "prospect_id": None,
+    "tour_id": None,
+    "confirmed_at": None,
+    "knock_status": None,
+    "knock_status_at": None,
 }
 
 

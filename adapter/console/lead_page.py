@@ -44,6 +44,7 @@ from adapter.operations.allowed_actions import (
     may_discard,
     why_not_release,
 )
+from adapter.operations.pms_hint import pms_hint
 from adapter.operations.release_changes import CONTACTS, shared_contacts
 from adapter.operations.take_back import Snooze, may_bring_back, may_undo, snooze_choices
 from adapter.store import AuditEntry, Issue
@@ -119,6 +120,8 @@ class BookingView:
     #: When to ask whether a person wants the warnings ignored.
     asks_any_hour: bool
     asks_anyway: bool
+    #: What Knock needs to pass the guest card on, or None.
+    hint: str | None
     error: NotPossible | None
 
 
@@ -329,8 +332,14 @@ def _booking_view(
         snoozes=list(_snoozes(booking, now)),
         asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
         asks_anyway="--anyway" in told,
+        hint=_hint(booking),
         error=refused.error if refused else None,
     )
+
+
+def _hint(booking: Booking) -> str | None:
+    source = services.sources.get(booking.source)
+    return pms_hint(booking, source.communities.get(booking.community or "") if source else None)
 
 
 def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:

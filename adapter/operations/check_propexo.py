@@ -34,6 +34,19 @@ SECONDS: Final = 5.0
 DATE_SECONDS: Final = 1.0
 
 
+#: Why free times are not known, by the code of the problem.
+PROBLEMS: Final = {
+    "no_answer": "Propexo did not answer",
+    "rejected": "Propexo rejected the question",
+    "busy": "the rate limit allowed no question",
+}
+UNCHECKED: Final = "tours are booked unchecked until Propexo answers; ask Propexo if it continues"
+REPORT: Final = (
+    "tours are booked unchecked, unless their time is listed; report this format, which contains "
+    "no values"
+)
+
+
 class _TooManyReads(UpstreamError):
     """Raised if comparing all IDs would take too many API calls."""
 
@@ -67,6 +80,23 @@ def propexo_findings(
             return
         yield from _integrations(page.records, settings)
         yield from _ids(settings, reads)
+        if store is not None:
+            yield from _calendars(store)
+
+
+def _calendars(store: Database) -> Iterator[Finding]:
+    """Check that the last answers about free times could be read, and show their format."""
+    with store.transaction() as tx:
+        calendars = tx.free_times.all()
+    for one in calendars:
+        name = f"free times of {one.key.community_id} ({one.key.appointment_type})"
+        shape = f": {one.shape}" if one.shape else ""
+        if one.problem is None and one.is_complete:
+            yield ok(AREA, f"{name} were read ({len(one.times)}){shape}")
+        elif one.problem in (None, "unreadable"):
+            yield warning(AREA, f"{name} cannot all be read{shape}", REPORT)
+        else:
+            yield warning(AREA, f"{name} are not known: {PROBLEMS[one.problem]}", UNCHECKED)
 
 
 def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:

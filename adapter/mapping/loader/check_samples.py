@@ -8,7 +8,8 @@ from typing import Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import says_canceled
 from adapter.mapping.authoring.redact import is_secret
-from adapter.mapping.engine import Outcome, Scope
+from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.engine import Community, Outcome, Scope
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
@@ -48,6 +49,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
+    _warn_of_missing_move_in_dates(source)
     _warn_of_booked_cancellations(source, {number: one[-1] for number, one in samples.items()})
 
 
@@ -246,6 +248,27 @@ def _warn_of_untested_cards(source: Source) -> None:
             "or write 'hold' if leads without a time need review first"
         )
         source.document.add(("without_time",), message, warning=True)
+
+
+def _warn_of_missing_move_in_dates(source: Source) -> None:
+    """Warn if a mapping never sets the move-in date for communities that export to Yardi."""
+    if "move_in_date" in source.sections.get("appointment", {}):
+        return
+    keys = [
+        one.key
+        for one in source.communities.values()
+        if one.pms == "yardi" and (one.known_as.get(source.name) or one is _always(source))
+    ]
+    if keys:
+        message = (
+            "never sets move_in_date, and Knock does not pass guest cards to Yardi without it "
+            f"(pms: yardi for {', '.join(sorted(keys))} in {FILE})"
+        )
+        source.document.add(("appointment",), message, warning=True)
+
+
+def _always(source: Source) -> Community | None:
+    return source.community_lookup.always
 
 
 def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:

@@ -38,7 +38,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     expect(row).to_contain_text("Outside tour hours")
     row.get_by_role("link", name=re.compile("Dana Okafor")).click()
     panel = page.locator("#panel")
-    expect(panel).to_contain_text("Tours run 7:00 AM to 9:00 PM.")
+    expect(panel).to_contain_text("11:55 PM is outside tour hours (7:00 AM to 9:00 PM).")
 
     ana.go(f"/leads/{event_id}")
     starts_at = page.get_by_label(re.compile("Tour time"))
@@ -76,7 +76,7 @@ def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> Non
     page = ana.page
     ana.go("/")
     page.get_by_role("link", name="Leads that were decided automatically").click()
-    row = page.locator("tr", has_text="The same person had already requested this tour.")
+    row = page.locator("tr", has_text="This renter had already asked for the same tour.")
     row.locator("td.number").get_by_role("link").click()
     page.get_by_role("link", name=re.compile("June Vale")).click()
     expect(page.get_by_text("The same person had already requested").first).to_be_visible()
@@ -96,7 +96,7 @@ def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:
     page = ana.page
     ana.go("/queue?todo=community")
     page.get_by_role("link", name="leads: property not recognized").click()
-    expect(page.get_by_role("link", name="3 leads for 30999")).to_be_visible()
+    expect(page.get_by_role("link", name="3 leads at Elm Row")).to_be_visible()
     ana.go(f"/leads/{numbers[0]}")
     page.get_by_text("Technical").click()
     page.get_by_role("link", name="all leads with this problem").click()
@@ -123,7 +123,7 @@ def test_the_read_role_cannot_change(reader: Reader) -> None:
     event_id = held_for_its_time(reader.site, 3)
     reader.sign_in("rob")
     reader.go(f"/leads/{event_id}")
-    expect(reader.page.get_by_text("What Knock gets")).to_be_visible()
+    expect(reader.page.get_by_text("What Knock will get")).to_be_visible()
     assert (
         reader.page.get_by_role(
             "button", name=re.compile("Book|Dismiss|Mark|Snooze|Assign")
