@@ -333,6 +333,8 @@ class Booking:
     snoozed_until: dt.datetime | None = None
     #: The name of the user who takes care of the lead.
     assigned_to: str | None = None
+    #: Free times in Knock to offer (aware, UTC), if the tour's own time was not free.
+    free_times: tuple[dt.datetime, ...] = ()
     #: Propexo's ID of the renter's guest card, or None if it is not known yet.
     prospect_id: str | None = None
     #: Propexo's ID of the tour's event record, or None if it is not known yet.

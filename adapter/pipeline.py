@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from adapter.bookings import transitions
 from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
+from adapter.bookings.free_times import FreeTimes
 from adapter.bookings.map_event import Mapper
 from adapter.bookings.messenger import Messenger
 from adapter.bookings.sender import Sender
@@ -80,6 +81,10 @@ class Pipeline:
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
         self.live = LiveSources(settings, store, sources)
+        #: Knock's free times. Web processes use them too.
+        self.free_times = FreeTimes(
+            settings, store, propexo, clock, pause, lambda: self.live.sources
+        )
         self.mapper = Mapper(settings, store, sources, clock)
         self.sender = Sender(settings, store, propexo, clock, pause)
         self.follower = Follower(settings, store, propexo, clock)

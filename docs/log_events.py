@@ -101,6 +101,14 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "An error prevented counting the fields of a webhook. It is booked anyway.",
         BUG,
     ),
+    "free_times_not_parsed": (
+        "Propexo's response about Knock's calendar caused an error. Tours are booked unchecked.",
+        BUG,
+    ),
+    "free_times_unknown": (
+        "Propexo did not tell which times are free. Tours are booked unchecked.",
+        "Nothing, unless it continues. `reason` says why.",
+    ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
     "library_message": (
         (

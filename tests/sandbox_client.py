@@ -1,6 +1,7 @@
 """Run the sandbox over real HTTP, and servers with canned or blocked responses."""
 
 import contextlib
+import datetime as dt
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import requests
 
 from adapter import sandbox
 from adapter.models import Kind
-from adapter.propexo.client import CREATE_PATHS
+from adapter.propexo.client import AVAILABILITY_PATH, CREATE_PATHS
 
 
 class SandboxClient:
@@ -67,6 +68,21 @@ class SandboxClient:
         """Inject faults into the next requests."""
         answer = requests.post(self.url + "/_sandbox/faults", json={"next": faults}, timeout=5)
         assert answer.ok, answer.text
+
+    def set_free_times(self, community_id: str, times: list[dt.datetime] | None) -> None:
+        """Set the only free times of a community in Knock, or restore its opening hours."""
+        texts = None if times is None else [one.isoformat() for one in times]
+        body = {"community_id": community_id, "times": texts}
+        answer = requests.put(self.url + "/_sandbox/free-times", json=body, timeout=5)
+        assert answer.ok, answer.text
+
+    def questions(self) -> list[dict[str, Any]]:
+        """Return the bodies of all received questions about free times, in order."""
+        return self._bodies(AVAILABILITY_PATH)
+
+    def clear_faults(self) -> None:
+        """Remove the faults that no request has met."""
+        requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
 
     def _get(self, what: str) -> Any:
         answer = requests.get(f"{self.url}/_sandbox/{what}", timeout=5)

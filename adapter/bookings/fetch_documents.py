@@ -8,7 +8,6 @@ import http
 import ipaddress
 import json
 import logging
-import socket
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
@@ -167,14 +166,13 @@ class Fetcher:
         if not self._take(host):
             return _Failure("too many requests in a minute", BUSY_PAUSE, is_postponed=True)
         try:
-            if not self._settings.fetch_private:
-                _check_public(host)
             response = exchange(
                 "GET",
                 url,
                 headers={"Accept": "application/json", **self._authorization(reader)},
                 body=None,
                 timeout_seconds=TIMEOUT_SECONDS,
+                check_address=None if self._settings.fetch_private else _check_public,
             )
         except (requests.RequestException, OSError, ValueError) as exc:
             failure = _Failure(failure_text(exc, url))
@@ -209,12 +207,11 @@ class Fetcher:
         return {}
 
 
-def _check_public(host: str) -> None:
-    """Raise OSError if any of a host's IP addresses is not public."""
-    for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-        if not ipaddress.ip_address(address[0]).is_global:
-            message = "the IP address is private; to allow it, set ADAPTER_FETCH_PRIVATE=yes"
-            raise OSError(0, message)
+def _check_public(address: str) -> None:
+    """Raise OSError if an IP address is not public."""
+    if not ipaddress.ip_address(address.partition("%")[0]).is_global:
+        message = "the IP address is private; to allow it, set ADAPTER_FETCH_PRIVATE=yes"
+        raise OSError(0, message)
 
 
 def _from_response(response: Response) -> Mapping[str, Any] | _Failure:

@@ -131,7 +131,8 @@ def is_card_of(record: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
     last_name = str(request.get("last_name") or "").casefold()
     texts = [value for value in record.values() if isinstance(value, str)]
     has_name = not last_name or any(last_name in text.casefold() for text in texts)
-    return contacts <= {_normalize_contact(text) for text in texts} and has_name
+    has_contacts = bool(contacts) and contacts <= {_normalize_contact(text) for text in texts}
+    return has_contacts and has_name
 
 
 def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:

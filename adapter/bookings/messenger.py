@@ -16,7 +16,7 @@ from typing import Any, Final
 from adapter.bookings import backoff, later_words, matching, reconcile, transitions
 from adapter.bookings.later_words import Said
 from adapter.bookings.person import MERGED, SENT, Person
-from adapter.bookings.sender import LEASE_MARGIN_SECONDS, record_patiently
+from adapter.bookings.sender import LEASE_MARGIN_SECONDS, MAX_RUN_SECONDS, record_patiently
 from adapter.exceptions import (
     KeyMissing,
     NotSent,
@@ -42,6 +42,8 @@ LONGEST_WAIT: Final = dt.timedelta(days=30)
 MOST_PAGES: Final = 4
 #: Delay after an error in this program, or while a key is missing.
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
+#: Delay while a user has paused the lead's source or community.
+PAUSE_DELAY: Final = dt.timedelta(minutes=1)
 #: Delay while an earlier message of the same person is on its way.
 ORDER_DELAY: Final = dt.timedelta(seconds=1)
 #: States of a message whose words Knock has or may have.
@@ -84,8 +86,10 @@ class Messenger:
 
     def send_due(self) -> None:
         """Send or check the messages that are due, until a booking must be sent."""
+        started_at = self.clock()
         for _ in range(MOST_MESSAGES):
-            message = None if self.stopping.is_set() else self._claim()
+            is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
+            message = None if self.stopping.is_set() or is_long else self._claim()
             if message is None:
                 return
             try:
@@ -154,6 +158,9 @@ class Messenger:
         card = person.end_of(lead)
         if card.state is not BookingState.BOOKED:
             self._wait_for_booking(tx, message, now)
+            return None
+        if tx.send_queue.is_paused(lead.source, card.community or ""):
+            tx.messages.postpone(message.id, now + PAUSE_DELAY)
             return None
         texts = _texts(message, lead, person, others)
         if not texts:

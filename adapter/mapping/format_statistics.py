@@ -28,7 +28,8 @@ SHARE_NEW: Final = 0.05
 CHANCE_NEW: Final = 1e-5
 #: Fewest webhooks before a value counts as new.
 FEWEST_BEFORE: Final = 30
-#: Most features of one source to keep, for kinds whose number depends on the sender.
+#: Most features of one source to keep, for kinds whose number depends on the sender. For each
+#: feature above that, a rare one is forgotten.
 MOST_FEATURES: Final = {FormatKind.LEAF: 300, FormatKind.VALUE: 200}
 MOST_REPLACEMENTS: Final = 3
 
@@ -63,6 +64,8 @@ class FormatStatistics:
     counts: dict[Feature, Count] = dataclasses.field(default_factory=dict)
     #: Features that changed since they were loaded.
     changed: set[Feature] = dataclasses.field(default_factory=set)
+    #: Features that were forgotten since they were loaded.
+    forgotten: set[Feature] = dataclasses.field(default_factory=set)
 
     def add(self, features: Collection[Feature], event: int, at: dt.datetime) -> None:
         """Count a webhook with the given features."""
@@ -81,7 +84,7 @@ class FormatStatistics:
     ) -> None:
         count = self.counts.get(feature)
         if count is None:
-            if not is_in or self._is_full(feature.kind):
+            if not is_in or not self._has_room(feature.kind):
                 return
             count = self.counts[feature] = Count(first=number, first_at=at, first_event=event)
             count.last = number - 1
@@ -96,9 +99,22 @@ class FormatStatistics:
             return
         self.changed.add(feature)
 
-    def _is_full(self, kind: FormatKind) -> bool:
-        most = MOST_FEATURES.get(kind)
-        return most is not None and sum(one.kind is kind for one in self.counts) >= most
+    def _has_room(self, kind: FormatKind) -> bool:
+        """Return True if a feature can be added, and forget the longest unseen rare one if needed.
+
+        Otherwise, a sender with a few hundred different keys would hide all later changes.
+        """
+        of_kind = [one for one in self.counts if one.kind is kind]
+        if len(of_kind) < MOST_FEATURES.get(kind, len(of_kind) + 1):
+            return True
+        rare = (one for one in of_kind if self.counts[one].seen < FEWEST_SEEN)
+        oldest = min(rare, key=lambda one: self.counts[one].last, default=None)
+        if oldest is None or self.counts[oldest].last >= self.number(kind):
+            return False
+        del self.counts[oldest]
+        self.changed.discard(oldest)
+        self.forgotten.add(oldest)
+        return True
 
     def number(self, kind: FormatKind) -> int:
         """Return the number of webhooks that could have had a feature of this kind."""

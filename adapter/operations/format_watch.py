@@ -81,6 +81,7 @@ def _count(
             accepted=statistics.accepted,
             mapping_hash=source.hash,
             features=[_row(one, statistics.counts[one]) for one in sorted(statistics.changed)],
+            forgotten=[_names(one) for one in sorted(statistics.forgotten)],
         )
         _save_changes(tx, statistics, source, fingerprints)
 
@@ -102,7 +103,11 @@ def _loaded(tx: Transaction, names: Sequence[str]) -> dict[str, FormatStatistics
 
 
 def _row(feature: Feature, count: Count) -> dict[str, Any]:
-    return {**feature._asdict(), "name": storable(feature.name), **_json(dataclasses.asdict(count))}
+    return {**_names(feature), **_json(dataclasses.asdict(count))}
+
+
+def _names(feature: Feature) -> dict[str, Any]:
+    return {**feature._asdict(), "name": storable(feature.name)}
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:

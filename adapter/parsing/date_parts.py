@@ -38,6 +38,18 @@ _CLOCK: Final = re.compile(r"([0-9]{1,2})(?::([0-9]{2}))?(?: ?([aApP])\.?[mM]\.?
 UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, AM or PM, and zone"
 
 
+def date_part_kinds(value: Any) -> frozenset[str]:
+    """Return ``date``, ``time`` or both for an object of date parts. Return none for other values.
+
+    A date has at least a year, and a time has at least an hour.
+    """
+    parts = [_meaning(name) for name in value] if isinstance(value, Mapping) else []
+    if None in parts or len(parts) < 2:
+        return frozenset()
+    kinds = {"year": "date", "hour": "time"}
+    return frozenset(kind for part, kind in kinds.items() if part in parts)
+
+
 def iso_from_parts(value: Any) -> Any:
     """Convert an object with date parts to an ISO 8601 string, or to None if all are empty.
 
@@ -50,11 +62,15 @@ def iso_from_parts(value: Any) -> Any:
         return None
     parts: dict[str, Any] = {}
     for name, part in value.items():
-        meaning = PARTS.get(str(name)[:20].lower().replace("_", "").replace("-", ""))
+        meaning = _meaning(name)
         if meaning is None or (meaning in parts and meaning != "ignored"):
             raise Unreadable(UNKNOWN_PART)
         parts[meaning] = part
     return _with_zone(" ".join(filter(None, (_date(parts), _clock(parts)))), parts)
+
+
+def _meaning(name: object) -> str | None:
+    return PARTS.get(str(name)[:20].lower().replace("_", "").replace("-", ""))
 
 
 def start_of_range(text: str) -> str:

@@ -4,10 +4,10 @@ A body that cannot be parsed may contain a secret too. Every pattern takes linea
 """
 
 import functools
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
-from urllib.parse import quote_plus
 
 #: Replaces a value.
 REMOVED: Final = b"[removed]"
@@ -15,14 +15,26 @@ REMOVED: Final = b"[removed]"
 #: The rest of a CDATA section of XML, and of the head of a part of a multipart body.
 _CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
 _PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
+#: A value in a form or a query, which may be in a string or in XML.
+_FORM_VALUE: Final = rb"[^&\s\"'<>\\#]*"
 
 
 def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
     """Return the body with the values of all fields with these names replaced.
 
-    The body may be JSON (also inside a string), a form, a query, XML or multipart. A value that is
-    an object or a list is kept.
+    The body may be JSON (also inside a string), a form, a query, XML or multipart, in UTF-8, UTF-16
+    or UTF-32. Names may be escaped as the format allows. A value that is an object or a list is
+    kept.
     """
+    encoding = json.detect_encoding(body)
+    if not encoding.startswith(("utf-16", "utf-32")):
+        return _without_values(body, names)
+    plain = body.decode(encoding, "replace").encode()
+    left = _without_values(plain, names)
+    return body if left == plain else left.decode().encode(encoding)
+
+
+def _without_values(body: bytes, names: tuple[str, ...]) -> bytes:
     for pattern, replacement in _patterns(names):
         body = pattern.sub(replacement, body)
     return body
@@ -31,16 +43,16 @@ def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
 @functools.lru_cache(maxsize=64)  # a source always has the same names
 def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes]]:
     """Return the regular expressions for all body formats, each with its replacement."""
-    plain = b"(?:" + b"|".join(re.escape(name.encode()) for name in names) + b")"
-    quoted = b"(?:" + b"|".join(re.escape(quote_plus(name).encode()) for name in names) + b")"
+    plain = _any_of(names, lambda character: re.escape(character.encode()))
+    in_json, in_form = _any_of(names, _in_json), _any_of(names, _in_form)
     shapes = (
         # JSON, where a string may end with the body.
         (
-            rb'("NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',
+            rb'("JSON_NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',
             rb'\1"REMOVED"',
         ),
         # JSON in a JSON string, where quotes are escaped.
-        (rb'(\\{1,7}"NAME\\{1,7}"\s{0,20}:\s{0,20}\\{1,7}")[^"\\]*', rb"\1REMOVED"),
+        (rb'(\\{1,7}"JSON_NAME\\{1,7}"\s{0,20}:\s{0,20}\\{1,7}")[^"\\]*', rb"\1REMOVED"),
         # An element of XML, and an attribute.
         (
             rb"(<(?:[\w-]{1,50}:)?NAME(?:\s[^<>]*)?>)(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+",
@@ -49,12 +61,47 @@ def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes
         (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"'),
         # A part of a multipart body.
         (
-            rb'(\sname="?NAME"?' + _PART_HEAD + rb")(?:[^\r\n]|\r?\n(?!--))*+",
+            rb'(\sname="?(?:[^"\r\n]{0,60}\[)?NAME\]?"?'
+            + _PART_HEAD
+            + rb")(?:[^\r\n]|\r?\n(?!--))*+",
+            rb"\1REMOVED",
+        ),
+        # A form or a query, where the field may be inside another: lead[name].
+        (
+            rb"((?:\A|[&?])(?:[^&=?\s]{0,200}(?:\[|%5[Bb]))?FORM_NAME(?:\]|%5[Dd])?=)"
+            + _FORM_VALUE,
             rb"\1REMOVED",
         ),
     )
-    found = [(shape.replace(b"NAME", plain), text) for shape, text in shapes]
-    found.append((rb"((?:\A|[&?])" + quoted + rb"=)[^&\s\"'<>\\#]*", rb"\1REMOVED"))
+    found = [
+        (
+            shape.replace(b"JSON_NAME", in_json)
+            .replace(b"FORM_NAME", in_form)
+            .replace(b"NAME", plain),
+            text,
+        )
+        for shape, text in shapes
+    ]
     return [
         (re.compile(shape, re.DOTALL), text.replace(b"REMOVED", REMOVED)) for shape, text in found
     ]
+
+
+def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
+    """Return a regular expression for any of the names, from each character's spellings."""
+    return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
+
+
+def _in_json(character: str) -> bytes:
+    """Return a regular expression for a character in a JSON string, possibly escaped."""
+    units = character.encode("utf-16-be")
+    codes = (units[at : at + 2].hex().encode() for at in range(0, len(units), 2))
+    escaped = b"".join(rb"\\{1,8}u(?i:%b)" % code for code in codes)
+    return b"(?:" + re.escape(character.encode()) + b"|" + escaped + b")"
+
+
+def _in_form(character: str) -> bytes:
+    """Return a regular expression for a character in a form or query, possibly percent-encoded."""
+    plain, encoded = character.encode(), "".join(f"%{byte:02x}" for byte in character.encode())
+    options = [re.escape(plain), b"(?i:%b)" % encoded.encode()]
+    return b"(?:" + b"|".join(options + ([rb"\+"] if character == " " else [])) + b")"

@@ -26,7 +26,7 @@ from adapter.exceptions import (
 from adapter.models import Attempt, Kind
 from adapter.propexo import responses
 from adapter.propexo.http import Body, Response, exchange, failure_text
-from adapter.propexo.responses import Accepted, JobReport, Page
+from adapter.propexo.responses import Accepted, FreeTimesResponse, JobReport, Page
 from adapter.store.meter import REQUEST_SECONDS, REQUESTS, Meter
 
 CREATE_PATHS: Mapping[Kind, str] = {
@@ -40,6 +40,11 @@ NOTE_PATH = "/crm/v1/events/knock/"
 STATUS_PATH = "/v1/admin/write-status/"
 
 INTEGRATIONS_PATH = "/v1/admin/integrations/"
+
+AVAILABILITY_PATH = "/crm/v1/appointment-availability/knock/"
+
+#: Maximum time for a response about free times, because a booking waits for it.
+AVAILABILITY_SECONDS = 3.0
 
 #: The result of a request in the metrics. All other errors are ``no_clear_answer``.
 RESULTS: Mapping[type[UpstreamError], str] = {
@@ -102,6 +107,23 @@ class Propexo:
                 raise OutcomeUnknown(f"there was no response: {why}") from exc
             raise Unreachable(f"Propexo could not be reached: {why}", answer=why) from exc
 
+    def free_times(
+        self, integration_id: str, community_id: str, appointment_type: str
+    ) -> FreeTimesResponse:
+        """Return Propexo's response about the free times of a community in Knock.
+
+        ``appointment_type`` is ``APPOINTMENT`` or ``SELF_GUIDED_TOUR``. Raise
+        :class:`UpstreamError` if there is no JSON within three seconds. The call changes nothing.
+        """
+        body = {
+            "integration_id": integration_id,
+            "community_id": community_id,
+            "appointment_type": appointment_type,
+        }
+        seconds = min(AVAILABILITY_SECONDS, self.timeout_seconds)
+        with self._measured("read_availability"):
+            return responses.free_times(self._read("POST", AVAILABILITY_PATH, body, seconds))
+
     def write_status(self, job_id: str) -> JobReport:
         """Return the status of a job at Propexo.
 
@@ -153,13 +175,18 @@ class Propexo:
             self._meter.observe(REQUEST_SECONDS, time.monotonic() - started_at, operation)
 
     def _get(self, path: str) -> Response:
+        return self._read("GET", path, None, self.timeout_seconds)
+
+    def _read(
+        self, method: str, path: str, body: Mapping[str, str] | None, seconds: float
+    ) -> Response:
         try:
             return exchange(
-                "GET",
+                method,
                 self.base_url + path,
                 headers=self._headers,
-                body=None,
-                timeout_seconds=self.timeout_seconds,
+                body=None if body is None else Body(json.dumps(dict(body)).encode()),
+                timeout_seconds=seconds,
             )
         except Exception as exc:
             why = failure_text(exc, self.base_url)

@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,13 +55,24 @@ class Body(io.BytesIO):
         return super().read(size)
 
 
+#: Checks the IP address to which a connection was made. Raises OSError if it is not allowed.
+AddressCheck = Callable[[str], object]
+
+
 def exchange(
-    method: str, url: str, *, headers: Mapping[str, str], body: Body | None, timeout_seconds: float
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: Body | None,
+    timeout_seconds: float,
+    check_address: AddressCheck | None = None,
 ) -> Response:
     """Send one request on a new connection, because a reused connection may be stale.
 
     Redirects are not followed, because a redirected POST would become a GET. Errors are raised
-    unchanged: the caller can tell from ``body`` whether the request was sent.
+    unchanged: the caller can tell from ``body`` whether the request was sent. Nothing is sent to an
+    IP address that ``check_address`` rejects, except through a proxy, which connects by itself.
     """
 
     def add_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -71,7 +82,7 @@ def exchange(
 
     if body is not None:
         body.send_deadline = time.monotonic() + timeout_seconds
-    with _closed_after(timeout_seconds) as adapter, requests.Session() as session:
+    with _closed_after(timeout_seconds, check_address) as adapter, requests.Session() as session:
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         response = session.request(
@@ -125,9 +136,9 @@ def _text(response: requests.Response) -> str:
 
 
 @contextlib.contextmanager
-def _closed_after(seconds: float) -> Iterator["_Adapter"]:
+def _closed_after(seconds: float, check_address: AddressCheck | None) -> Iterator["_Adapter"]:
     """Yield an HTTP adapter whose connections are closed after ``seconds``."""
-    adapter = _Adapter()
+    adapter = _Adapter(check_address)
     timer = threading.Timer(seconds, adapter.close_connections)
     timer.daemon = True
     timer.start()
@@ -141,7 +152,8 @@ def _closed_after(seconds: float) -> Iterator["_Adapter"]:
 class _Adapter(requests.adapters.HTTPAdapter):
     """An HTTP adapter whose connections can be closed by another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, check_address: AddressCheck | None) -> None:
+        self._check_address = check_address
         self._handles: list[socket.socket] = []
         self._is_closed = False
         super().__init__()
@@ -150,12 +162,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """Return the connection pool for a URL, and register the sockets of its connections."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         handles, adapter = self._handles, self
+        check = None if pool.proxy else self._check_address
 
         class Registered(pool.ConnectionCls):  # type: ignore[misc] # it depends on the scheme
             def _new_conn(self) -> socket.socket:
                 if adapter._is_closed:
                     raise TimeoutError("the request timed out")
                 connection: socket.socket = super()._new_conn()
+                if check is not None:
+                    with contextlib.ExitStack() as refused:
+                        refused.callback(connection.close)
+                        check(connection.getpeername()[0])
+                        refused.pop_all()
                 handles.append(connection.dup())
                 if adapter._is_closed:
                     adapter.close_connections()

@@ -68,6 +68,24 @@ class Page:
     has_more: bool
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FreeTimesResponse:
+    """Propexo's response about a community's free times, as parsed JSON."""
+
+    data: Any
+    rate: Rate | None = None
+
+
+def free_times(response: Response) -> FreeTimesResponse:
+    """Parse a response about free times. Raise :class:`UpstreamError` if it is not JSON."""
+    if response.status != http.HTTPStatus.OK:
+        raise error_from(response)
+    rate, data = rate_of(response.headers), _json(response.text)
+    if data is None:
+        raise UpstreamError("Propexo's response is not JSON", status=200, rate=rate)
+    return FreeTimesResponse(data=data, rate=rate)
+
+
 def accepted(response: Response) -> Accepted:
     """Return the job of an accepted booking. Raise the matching error for other responses."""
     if not 200 <= response.status < 300:

@@ -15,6 +15,8 @@ from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import NOTHING, Catalog
 from adapter.sandbox.control_api import control
 from adapter.sandbox.crm_events import CREATE_PATH, events
+from adapter.sandbox.knock_calendar import PATH as AVAILABILITY
+from adapter.sandbox.knock_calendar import availability
 from adapter.sandbox.propexo_api import api
 from adapter.sandbox.request_body import body_of, json_from
 from adapter.sandbox.state import Clock, State, current_state
@@ -56,6 +58,7 @@ def create_app(
         catalog=catalog,
     )
     app.register_blueprint(api)
+    app.register_blueprint(availability)
     app.register_blueprint(control)
     app.register_blueprint(events)
     app.before_request(_begin)
@@ -138,9 +141,11 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the kind of request (such as create or list), which determines the faults it gets."""
+    """Return the kind of request, such as create or status, which determines its faults."""
     if request.path == CREATE_PATH:
         return "event"
+    if request.path == AVAILABILITY:
+        return "availability"
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"

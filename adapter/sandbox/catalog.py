@@ -17,6 +17,8 @@ BUNDLED: Final = Path(__file__).with_name("catalog.json")
 INTEGRATIONS: Final = "/v1/admin/integrations/"
 COMMUNITIES: Final = "/crm/v1/communities/"
 ATTRIBUTIONS: Final = "/crm/v1/attributions/"
+#: Not a list of Propexo's: the time zone of each community, which decides when it is open.
+ZONES: Final = "timezones"
 #: Fields that all integrations have.
 _KNOCK: Final = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_authenticate": True}
 
@@ -24,10 +26,10 @@ _KNOCK: Final = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_au
 def catalog_from(data: Any) -> Catalog:
     """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
 
-    We assume that Propexo's communities and attributions have names. Raise
-    :class:`ConfigurationError` for data in any other shape.
+    A community may also have a ``timezone``. We assume that Propexo's communities and attributions
+    have names. Raise :class:`ConfigurationError` for data in any other shape.
     """
-    integrations, communities, attributions = [], [], []
+    integrations, communities, attributions, zones = [], [], [], []
     try:
         for integration_id, details in data.items():
             core = {"integration_id": integration_id}
@@ -35,6 +37,8 @@ def catalog_from(data: Any) -> Catalog:
             integrations.append({"id": integration_id, "name": name, **core, **_KNOCK})
             for community_id, community in details["communities"].items():
                 communities.append({"id": community_id, "name": str(community["name"]), **core})
+                if "timezone" in community:
+                    zones.append({"id": community_id, "timezone": str(community["timezone"])})
                 attributions += [
                     {"id": one, "name": str(name), "community_id": community_id, **core}
                     for one, name in community["attributions"].items()
@@ -44,7 +48,12 @@ def catalog_from(data: Any) -> Catalog:
             "a catalog must be {integration: {name, communities: "
             "{id: {name, attributions: {id: name}}}}}"
         ) from None
-    return {INTEGRATIONS: integrations, COMMUNITIES: communities, ATTRIBUTIONS: attributions}
+    return {
+        INTEGRATIONS: integrations,
+        COMMUNITIES: communities,
+        ATTRIBUTIONS: attributions,
+        ZONES: zones,
+    }
 
 
 NOTHING: Final = catalog_from({})

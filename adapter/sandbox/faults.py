@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, events, job statuses, lists, or any of these.
-KINDS = ("create", "event", "status", "list", "any")
+#: The requests to which a fault may apply: creates, events, job statuses, lists, questions about
+#: free times, or any of these.
+KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
 DROPS = ("before", "after", "during")
@@ -125,7 +126,7 @@ def _fault_from(item: Any, location: str) -> Fault:
         fits, meaning = _KEYS[key]
         if not fits(value):
             raise BadFault(f"{location}: {key!r} must be {meaning}")
-    if item.get("on") in ("status", "list"):
+    if item.get("on", "create") not in ("create", "event", "any"):
         for key in _OF_CREATES & item.keys():
             raise BadFault(f'{location}: {key!r} needs a create request, not "on": {item["on"]!r}')
     errors = {"errors": tuple(item["errors"])} if "errors" in item else {}

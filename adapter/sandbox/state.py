@@ -135,6 +135,8 @@ class State:
         #: Delayed writes: the time to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
+        #: The only free times of a community, if they were set.
+        self.chosen_times: dict[str, list[dt.datetime]] = {}
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
@@ -197,6 +199,10 @@ class State:
             if fault.is_booking and not is_now:
                 self._late.append((job.created_at + dt.timedelta(seconds=fault.book_after), job_id))
             return job
+
+    def new_id(self) -> str:
+        """Return a new ID for a job or a record."""
+        return str(uuid.uuid4())
 
     def carry_out_late(self) -> None:
         """Execute all delayed writes that are due, oldest first."""

@@ -14,6 +14,8 @@ KEPT_FIELDS = (
     "appointment_time",
     "tour_type",
 )
+#: A key in fewer webhooks of a source than this may be a value, such as a name.
+RARE_KEY = 20
 
 
 class Erasure(Statements):
@@ -39,6 +41,7 @@ class Erasure(Statements):
         """Erase webhook payloads and POST bodies of these events, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
         self._run("erase_messages", ids=list(ids))
+        self._run("erase_rare_keys", ids=list(ids), rare=RARE_KEY)
 
     def erase_people(self, ids: Sequence[int]) -> None:
         """Erase the payloads and all personal data of these events."""

@@ -57,8 +57,9 @@ class Formats(Statements):
         accepted: int,
         mapping_hash: str,
         features: Sequence[Row],
+        forgotten: Sequence[Row],
     ) -> None:
-        """Store a source's counts of webhooks, and the features whose counts have changed."""
+        """Store a source's counts, update the changed features, and delete the forgotten ones."""
         self._run(
             "save_format_counts",
             source=source,
@@ -66,6 +67,8 @@ class Formats(Statements):
             accepted=accepted,
             mapping_hash=mapping_hash,
         )
+        if forgotten:
+            self._run("delete_format_features", source=source, features=Jsonb(list(forgotten)))
         if features:
             self._run("save_format_features", source=source, features=Jsonb(list(features)))
 

@@ -114,6 +114,7 @@ def booking_from_row(row: Row) -> Booking:
         "kind": Kind(row["kind"]),
         "reasons": _reasons(row["reasons"]),
         "match_keys": tuple(row["match_keys"]),
+        "free_times": tuple(row["free_times"]),
         "knock_status": KnockStatus(row["knock_status"]) if row["knock_status"] else None,
     }
     return Booking(**_known(Booking, row) | parsed)

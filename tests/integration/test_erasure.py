@@ -99,6 +99,18 @@ def test_a_renters_data_is_deleted_everywhere_on_request(
     assert traces(harness) == []
 
 
+def test_a_rare_key_is_erased_with_its_webhook(harness: Harness) -> None:
+    for number in range(25):
+        harness.receive("rentfeed", lead(number))
+    event_id = harness.receive("rentfeed", lead(90) | {"for": {"Dana Okafor": 1}}).event_id
+    harness.pipeline.count_formats()
+    with harness.pipeline.store.transaction() as tx:
+        before = {row["name"] for row in tx.formats.counts(["rentfeed"])[1]}
+        tx.erasure.erase_payloads([event_id])
+        after = {row["name"] for row in tx.formats.counts(["rentfeed"])[1]}
+    assert before - after == {"for.Dana Okafor"}
+
+
 def test_an_erased_lead_is_not_replayed(harness: Harness) -> None:
     (waits,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     erasure(harness).erase(find(harness, Contact.from_email(EMAIL)), by="ana")

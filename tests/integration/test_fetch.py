@@ -217,13 +217,19 @@ def test_the_document_is_encrypted_and_read_again(
 
 
 def test_private_hosts_are_refused_unless_the_setting_allows_them(
-    opened: Database, upstream: SandboxClient, tmp_path: Path, api: JsonApi
+    opened: Database,
+    upstream: SandboxClient,
+    tmp_path: Path,
+    api: JsonApi,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     thin = harness_for(opened, upstream, tmp_path, api, fetch_private=False)
     thin.receive("thin", webhook(7))
     map_until(thin)
 
     assert api.requests == []
+    (record,) = [one for one in caplog.records if one.message == "fetch_failed"]
+    assert "set ADAPTER_FETCH_PRIVATE=yes" in record.__dict__["reason"]
 
 
 @pytest.mark.parametrize(

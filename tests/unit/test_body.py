@@ -651,6 +651,11 @@ NAMES = ("apiToken", "pass word")
         f"<a><apiToken x='1'><![CDATA[<{SECRET}]]></apiToken></a>",
         f'--B\r\nContent-Disposition: form-data; name="apiToken"\r\n\r\n{SECRET}\r\n--B--\r\n',
         f"--B\r\nContent-Disposition: form-data; name=apiToken\r\nX:y\r\n\r\n{SECRET}\r\n2\r\n--B",
+        f'--B\r\nContent-Disposition: form-data; name="a[apiToken]"\r\n\r\n{SECRET}\r\n--B--\r\n',
+        f"a=1&%61piToken={SECRET}&pass%20word={SECRET}&b=2",
+        f"lead[apiToken]={SECRET}&lead%5Ba%5d%5bpass+word%5D={SECRET}",
+        f'{{"api\\u0054oken": "{SECRET}", "pass\\u0020word": "{SECRET}"}}',
+        json.dumps({"lead": f'{{"\\u0061piToken": "{SECRET}"}}'}),
     ],
 )
 def test_named_values_are_removed_wherever_they_are(body: str) -> None:
@@ -669,6 +674,14 @@ def test_named_values_are_removed_wherever_they_are(body: str) -> None:
 )
 def test_similar_names_are_kept(body: str) -> None:
     assert without_values(body.encode(), NAMES) == body.encode()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_named_values_are_removed_in_any_unicode_encoding(encoding: str) -> None:
+    left = without_values(f'{{"apiToken": "{SECRET}", "a": "é"}}'.encode(encoding), NAMES)
+    assert json.loads(left) == {"apiToken": "[removed]", "a": "é"}
+    damaged = '{"a": 1}'.encode(encoding)[:-1]
+    assert without_values(damaged, NAMES) == damaged
 
 
 def test_the_rest_of_a_body_still_parses() -> None:
@@ -690,6 +703,10 @@ def test_the_rest_of_a_body_still_parses() -> None:
         b'\nContent-Disposition: form-data; name="apiToken"\n',
         b' name="apiToken"\n\n',
         b"&apiToken=",
+        b"?a[",
+        b"&a%5B" * 30,
+        b" name=a[",
+        b'"\\\\\\\\u0061',
     ],
 )
 def test_removing_takes_linear_time(piece: bytes) -> None:

@@ -193,6 +193,8 @@ def test_a_sender_with_ever_new_keys_and_values_fills_no_table() -> None:
         renamed(body)
         traffic.send(body)
     assert "tour.time" in [one.name for one in traffic.changes()]
+    (change,) = [one for one in traffic.changes() if one.name == "tour.time"]
+    assert change.new_paths, "a new path is counted although there were too many others"
 
 
 @pytest.mark.parametrize(

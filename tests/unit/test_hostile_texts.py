@@ -25,11 +25,13 @@ from adapter.parsing.text import clean_text
 from adapter.settings import Policy
 from adapter.signatures.request import FORM_TYPE, fields_from_form
 from tests.cpu_time import at_most
-from tests.paths import GALLERY
+from tests.harness import load_cached
+from tests.paths import GALLERY, MAPPINGS
 
 pytestmark = pytest.mark.timed
 
 MULTIPART = "multipart/form-data; boundary=b"
+NOW = dt.datetime(2027, 3, 1, tzinfo=dt.UTC)
 SIZE = 100_000
 LIMIT = 0.5
 PIECES = [
@@ -144,6 +146,14 @@ def test_a_megabyte_of_mistakes_in_xml_takes_little_time(piece: bytes) -> None:
     assert seconds(lambda: parse(body, "text/xml")) < at_most(0.3)
     few = b"<a>" + piece * 1_000 + b"</a>"
     assert isinstance(parse(few, "text/xml"), dict), "some mistakes are corrected"
+
+
+def test_a_long_list_in_place_of_one_object_takes_little_time() -> None:
+    payload = json.loads((MAPPINGS / "samples/rentfeed-tour.json").read_bytes())
+    body = json.dumps({**payload, "preferences": ["2B"] * 160_000}).encode()
+    source = load_cached(MAPPINGS)["rentfeed"]
+    delivery = WebhookRequest.from_body(body, content_type="application/json")
+    assert seconds(lambda: source.map(delivery, now=NOW)) < at_most(0.3)
 
 
 @settings(deadline=None)  # a busy machine is not a failure

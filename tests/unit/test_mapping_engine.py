@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fields import Field
-from adapter.mapping.engine.reshape import TextReader
+from adapter.mapping.engine.mail_readers import TextReader
 from adapter.mapping.engine.scope import Scope
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,87 @@ def test_text_after_or_between_labels(
     assert source.compiled.scopes(source.scope(delivery))[0].names["found"] == text
 
 
+REPLY = "Sunday at 2, please.\n\nOn Mar 2, 2026, at 9:00 AM, Sam wrote:\n> Phone: 303-555-0142"
+FORWARDED = (
+    "FYI\n\nFrom: Portal\nSent: Monday 11:04\nTo: Leasing\nSubject: Lead\n\nPhone: 303-555-0142"
+)
+
+
+def names_read(tmp_path: Path, lead: dict[str, Any], **read: Any) -> Mapping[str, Any]:
+    """Return the values of the names under ``read:``."""
+    source = source_of(tmp_path, LEAD | lead, {}, read=read)
+    delivery = WebhookRequest.from_body(json.dumps(LEAD | lead).encode())
+    return source.compiled.scopes(source.scope(delivery))[0].names
+
+
+@pytest.mark.parametrize(
+    ("mail", "subject", "phone"),
+    [
+        (REPLY, "Re: Your tour", None),
+        (FORWARDED, "RE: Lead", None),
+        (FORWARDED, "FW: Lead", "303-555-0142"),
+        (f"---------- Forwarded message ---------\n{FORWARDED}", "Fwd: Lead", "303-555-0142"),
+        (f"<p>{REPLY}</p>".replace("\n", "<br>").replace("> ", "&gt; "), "", None),
+        ("> Phone: 303-555-0142", "", "303-555-0142"),
+    ],
+)
+def test_labels_are_not_read_from_quoted_emails(
+    tmp_path: Path, mail: str, subject: str, phone: str | None
+) -> None:
+    read = {
+        "message": {"text": ["mail", "html"], "without": "quotes", "subject": "subject"},
+        "phone": {"text": "message", "line": "Phone:"},
+    }
+    for lead in ({"mail": mail, "html": "<p>Phone: x"}, {"mail": " \n", "html": mail}):
+        assert names_read(tmp_path, {"subject": subject, **lead}, **read)["phone"] == phone
+
+
+def test_a_lead_whose_prose_mentions_a_time_is_held_with_the_sentence(tmp_path: Path) -> None:
+    source = source_of(
+        tmp_path,
+        LEAD | {"tour": "2026-03-14T14:30", "mail": REPLY},
+        {"starts_at": ["tour", "asked"]},
+        read={"asked": {"text": "mail", "find": "time"}},
+        without_time="prospect",
+    )
+    booked = only_item(map_json(source, LEAD | {"tour": "2026-03-14T14:30", "mail": REPLY}))
+    assert booked.outcome is Outcome.BOOK
+    held = only_item(map_json(source, LEAD | {"tour": "", "mail": REPLY}))
+    assert held.outcome is Outcome.HELD
+    assert any("Sunday at 2, please." in (one.value or "") for one in held.reasons)
+    card = only_item(map_json(source, LEAD | {"tour": "", "mail": "Is it available?"}))
+    assert card.outcome is Outcome.PROSPECT
+
+
+@pytest.mark.parametrize(
+    ("mail", "value"),
+    [
+        ("<lead><id>7</id></lead>", {"lead": {"id": "7"}}),
+        (
+            "New lead:\n\n<?xml version='1.0'?><lead><id>7</id></lead>\n-- \nBye",
+            {"lead": {"id": "7"}},
+        ),
+        ('<?ADF VERSION="1.0"?>\n<adf><id>A & B</id></adf>', {"adf": {"id": "A & B"}}),
+        ("Is 2 < 3 and 3 > 2?", {}),
+        ("<!doctype html><html><body>Hi</body></html>", {}),
+        ("<html><p>Hi</html>", {}),
+        ("<?xml <lead>", {}),
+        ("", {}),
+        (7, {}),
+    ],
+)
+def test_xml_inside_a_text(tmp_path: Path, mail: Any, value: Any) -> None:
+    assert names_read(tmp_path, {"mail": mail}, found={"xml": "mail"})["found"] == value
+
+
+def test_broken_xml_in_a_text_does_not_cost_the_lead(tmp_path: Path) -> None:
+    lead = LEAD | {"mail": "<?xml version='1.0'?><lead><id>7</lead>"}
+    source = source_of(tmp_path, lead, {}, read={"found": {"xml": "mail"}})
+    item = only_item(map_json(source, lead))
+    assert item.outcome is Outcome.BOOK
+    assert any(one.field == "found" and "not XML" in one.reason for one in item.reasons)
+
+
 # --- bodies
 
 
@@ -468,6 +550,36 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             {},
             {"without_time": "prospect"},
             ["without_time: warning: no test shows the guest card of a lead without a tour"],
+        ),
+        (
+            LEAD | {"tour": {"status": "Cancelled"}},
+            {},
+            {},
+            ["tests.0.expect_some: warning: tour.status seems to say that this tour was canceled"],
+        ),
+        (
+            LEAD | {"canceled_at": "2026-03-02T11:04:09Z"},
+            {},
+            {},
+            ["tests.0.expect_some: warning: canceled_at seems to say that this tour was canceled"],
+        ),
+        (
+            LEAD | {"canceled_at": None, "comment": "I canceled my lease", "avoid": "noise"},
+            {},
+            {},
+            [],
+        ),
+        (
+            LEAD | {"status": "VOID"},
+            {},
+            {
+                "cancellation": {"status": "void"},
+                "tests": [
+                    {"payload": LEAD | {"status": "VOID"}, "cancellation": True},
+                    {"payload": LEAD, "expect_some": {"last_name": "Okafor"}},
+                ],
+            },
+            [],
         ),
         (
             LEAD,

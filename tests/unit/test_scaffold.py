@@ -462,3 +462,27 @@ def test_a_draft_says_that_nothing_was_drafted_from_free_text() -> None:
     assert "# plain is free text, from which only" in mapping_from_sample("acme", "a.json", mail)
     labeled = {"plain": "Name: Rosa\nEmail: rosa@example.net\nPhone: 720-555-0188"}
     assert "free text" not in mapping_from_sample("acme", "a.json", labeled)
+
+
+DAY = {"year": "2026", "month": "3", "day": "14"}
+HOUR = {"hourSelect": "2", "minuteSelect": "30", "ampm": "PM"}
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"tourDate": DAY, "tourTime": HOUR}, "{ date: tourDate, time: tourTime }"),
+        (
+            {"tourDate": "03/14/2026", "tourTime": HOUR},
+            "{ date: { from: tourDate, format: MM/DD/YYYY }, time: tourTime }",
+        ),
+        (
+            {"tourDate": DAY, "tourTime": "2:30 PM"},
+            "{ date: tourDate, time: tourTime, format: h:mm A }",
+        ),
+        ({"appointment": {**DAY, "hour": 14, "min": 30}}, "appointment"),
+    ],
+)
+def test_a_date_in_parts_is_drafted(data: dict[str, Any], line: str) -> None:
+    text = draft_from_samples("forms", [{"name": "Dana Okafor", **data}]).text("sample.json")
+    assert f"  starts_at: {line}   " in text

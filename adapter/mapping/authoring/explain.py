@@ -85,15 +85,20 @@ def _values(value: Any) -> str:
 
 def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
     for name, reader in data.get("read", {}).items():
-        kind = next(key for key in ("json", "list", "text") if key in reader)
+        kind = next(key for key in ("json", "xml", "list", "text") if key in reader)
         how = {
             "json": "the JSON in the text",
+            "xml": "the XML in the text",
             "list": f"values, keyed by {reader.get('by')}",
             "text": f"the text after {reader.get('line') or reader.get('after')!r}",
         }
         if "equals" in reader:
             how["list"] = f"the item whose {reader['by']} equals {reader['equals']}"
-        yield Row(f"read {name}", reader[kind], how[kind])
+        if "without" in reader:
+            how["text"] = "the email without the emails that it quotes"
+        if "find" in reader:
+            how["text"] = "the first sentence that mentions a time of day"
+        yield Row(f"read {name}", _paths(reader[kind]), how[kind])
     for name, path in data.get("for_each", {}).items():
         yield Row(f"for each {name}", path, "one appointment per item, at most 50")
     keys = data["dedupe"] if isinstance(data["dedupe"], list) else [data["dedupe"]]

@@ -9,6 +9,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed, read
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.date_hints import format_from_text
+from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING
 
@@ -120,7 +121,7 @@ MOST_NOTES: Final = 10
 SENTENCE: Final = 12
 
 #: Values that say that a tour was canceled, and keys that say so themselves.
-CANCELED: Final = re.compile(r"cancel|delete|decline|no[-_ ]?show", re.IGNORECASE)
+CANCELED: Final = re.compile(r"cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE)
 CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
@@ -386,6 +387,8 @@ def _is_renters_name(path: str, value: Any) -> bool:
 def _is_start(path: str, value: Any) -> bool:
     """Return True if a value may be the start of a tour, judged by its path and format."""
     is_tours = key_of(path) not in STARTS or VISITS & {*_words_around(path)}
+    if isinstance(value, Mapping):
+        return bool(is_tours) and {"date", "time"} <= date_part_kinds(value)
     return bool(is_tours) and _has_date(value) and not _is_date_alone(value)
 
 
@@ -404,10 +407,14 @@ def _is_date_alone(value: Any) -> bool:
 
 
 def _is_date(_: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "date" in date_part_kinds(value)
     return isinstance(value, str | int) and sum(map(str.isdigit, str(value))) >= 4
 
 
 def _is_time(_: str, value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return date_part_kinds(value) == {"time"}
     text = str(value)
     return bool(re.search(r"\d", text)) and (len(text) < 20) and not re.search(r"\d{4}-", text)
 

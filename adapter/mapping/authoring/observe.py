@@ -9,6 +9,7 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.transforms import is_empty
 from adapter.parsing import forms
+from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
 
 #: Key and value paths in the lists of answers that form builders send.
@@ -43,7 +44,7 @@ class Observed:
     readers: Mapping[str, str]
     #: The data of each lead, in which the names of ``each`` and ``readers`` are keys.
     rows: Sequence[Mapping[str, Any]]
-    #: All paths with a single value, shallowest first, and their values in each row.
+    #: All paths with a single value or a date in parts, and their values in each row.
     values: Mapping[str, Sequence[Any]]
 
     def filled(self, path: str) -> list[Any]:
@@ -214,12 +215,20 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
     several = _lists(rows)
     for number, row in enumerate(rows):
         ordered = {name: row[name] for name in names} | dict(row)
-        for written, value in leaves(ordered):
+        for written, value in _leaves(ordered):
             path = _without_indexes(written, several)
             column = values.setdefault(path, [MISSING] * len(rows))
             is_single = isinstance(value, list) and len(value) == 1
             column[number] = value[0] if is_single else value
     return values
+
+
+def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield all paths with a single value. An object of date parts counts as a value."""
+    dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
+    yield from dates.items()
+    inside = tuple(f"{path}." for path in dates)
+    yield from ((path, value) for path, value in leaves(row) if not path.startswith(inside))
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -256,16 +256,27 @@ class Draft:
             is_utc = any(re.search(r"\d(?:Z|[+-]00:?00)$", str(value)) for value in values)
             yield f"{line} {UTC_HINT}" if is_utc else line
         elif self._has_time():
-            date, time = self.guesses["date"], self.guesses["time"]
-            pairs = zip(self._texts(date[0]), self._texts(time[0]), strict=False)
-            formats = _fewest_formats([(date_text, time_text) for date_text, time_text in pairs])
-            paths = f"date: {_paths(date)}, time: {_paths(time)}"
-            yield f"starts_at: {{ {paths}, {_format_option(formats, TODO)} }}   {GUESS}"
+            yield f"starts_at: {{ {', '.join(self._date_and_time())} }}   {GUESS}"
         else:
             yield f"starts_at: {TODO}   # or remove this line and add 'without_time: …' at the top"
 
+    def _date_and_time(self) -> Iterator[str]:
+        """Yield the options of ``starts_at`` for a date and a time, each as text or in parts."""
+        date, time = self.guesses["date"], self.guesses["time"]
+        dates, times = self._texts(date[0]), self._texts(time[0])
+        if dates and times:
+            option = _format_option(_fewest_formats([*zip(dates, times, strict=False)]), TODO)
+            yield from (f"date: {_paths(date)}", f"time: {_paths(time)}", option)
+            return
+        own = _format_option(self._formats(date))
+        yield f"date: {{ from: {_paths(date)}, {own} }}" if own else f"date: {_paths(date)}"
+        yield f"time: {_paths(time)}"
+        if times:
+            yield _format_option(self._formats(time), TODO)
+
     def _texts(self, path: str) -> list[str]:
-        return [str(value) for value in self.observed.filled(path)]
+        """Return the values at a path as text, without objects of date parts."""
+        return [str(one) for one in self.observed.filled(path) if not isinstance(one, dict)]
 
     def _formats(self, paths: Sequence[str]) -> list[str]:
         texts = [(text,) for path in paths for text in self._texts(path)]

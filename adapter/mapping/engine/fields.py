@@ -13,6 +13,7 @@ from adapter.mapping.engine.tables import NO_VALUE, text_from_value
 from adapter.mapping.transforms import EMPTY, Noted, Reader
 from adapter.parsing.paths import MISSING, SEVERAL, Path, read, unwrap_single
 from adapter.parsing.templates import parse_template
+from adapter.parsing.text import CAP_ITEMS
 
 
 class OnUnreadable(enum.StrEnum):
@@ -145,14 +146,15 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values at the rest of a path, in the items of the list at its start."""
+    """Return the values at the rest of a path, in the first 50 items of the list at its start."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
         except Unreadable:
             continue
         rest = frozenset(one - number for one in path.quoted)
-        values = (_read_inner(item, path.parts[number:], rest) for item in _as_list(items))
+        first = _as_list(items)[:CAP_ITEMS]
+        values = (_read_inner(item, path.parts[number:], rest) for item in first)
         return [value for value in values if not scope.is_empty(value)]
     return None
 

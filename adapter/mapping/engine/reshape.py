@@ -1,7 +1,6 @@
-"""Read named values for ``read:`` from JSON strings, lists of answers, and emails."""
+"""Read named values for ``read:`` from JSON and XML in texts, and from lists of answers."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -11,7 +10,6 @@ from adapter.mapping.engine.scope import Scope
 from adapter.mapping.engine.tables import key_from_value, text_from_value
 from adapter.mapping.transforms import clean_text, is_empty
 from adapter.parsing import body
-from adapter.parsing.html_text import plain_text
 from adapter.parsing.paths import MAX_ITEMS, MISSING, TOO_MANY, Path, as_list, unwrap_single
 
 #: Maximum length of an answer's key.
@@ -19,8 +17,8 @@ CAP_KEY: Final = 500
 REPEATED: Final = "this answer is repeated; the first value was used"
 #: Maximum number of characters to search for labels in an email.
 CAP_MAIL: Final = 100_000
-#: Soft hyphens and zero-width characters, which mail programs insert.
-_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+#: The start of an XML document in a text: a declaration such as ``<?xml``, or the first element.
+_XML_START: Final = re.compile(r"<\?[a-z]|\A\s*<(?!!|html\b)", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +65,27 @@ class JsonReader:
         except PayloadError:
             return ReadResult({}, "not JSON", text_from_value(text))
         except Unreadable as exc:
+            return ReadResult({}, str(exc))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class XmlReader:
+    """Reads ``xml: …``, a text that contains an XML document, such as an email with a lead."""
+
+    path: Path
+
+    def read(self, scope: Scope) -> ReadResult:
+        """Parse the XML document in the text. Text without one is empty."""
+        try:
+            text = unwrap_single(scope.read(self.path))
+            start = _XML_START.search(text[:CAP_MAIL]) if isinstance(text, str) else None
+            if not start:
+                return ReadResult({})
+            repairs: list[str] = []
+            document = text[start.start() : text.rfind(">") + 1].encode("utf-8", "replace")
+            value = body.parse(document, "text/xml; charset=utf-8", kind="xml", repairs=repairs)
+            return ReadResult(value, "; ".join(repairs) or None)
+        except (PayloadError, Unreadable) as exc:
             return ReadResult({}, str(exc))
 
 
@@ -197,68 +216,3 @@ def _key(item: object, by: Path) -> str | None:
         return None if is_empty(value) or value is MISSING else clean_text(value, CAP_KEY)
     except Unreadable:
         return None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TextReader:
-    """Reads ``text: …``, the text next to a label, as in leads that are sent by email."""
-
-    path: Path
-    #: A label at the start of a line, with its colon if it has one: ``Name:``.
-    line: str = ""
-    #: A label anywhere.
-    after: str = ""
-    #: The label that ends the text. Without one, the end of the line does.
-    before: str = ""
-
-    def read(self, scope: Scope) -> ReadResult:
-        """Return the text after the first occurrence of the label, or None."""
-        try:
-            text = unwrap_single(scope.read(self.path))
-        except Unreadable as exc:
-            return ReadResult(None, str(exc))
-        if not isinstance(text, str):
-            return ReadResult(None)
-        if text not in scope.mails:
-            scope.mails[text] = _lines(text[:CAP_MAIL])
-        return ReadResult(self._found_in(scope.mails[text]))
-
-    def _found_in(self, mail: str) -> str | None:
-        if self.line:
-            found = _label_pattern(self.line).search(mail)
-            return found[1].rstrip("*| ") if found else None
-        start = _words_pattern(self.after).search(mail)
-        if not start:
-            return None
-        rest = mail[start.end() :]
-        if not self.before:
-            return rest.partition("\n")[0].strip("*| ")
-        end = _words_pattern(self.before).search(rest)
-        return " ".join(rest[: end.start()].split()).strip("*| ") if end else None
-
-
-def _lines(text: str) -> str:
-    """Return the text of an email without empty lines and repeated spaces."""
-    text = _INVISIBLE.sub("", plain_text(text))
-    lines = (" ".join(line.split()) for line in text.splitlines())
-    return "\n".join(filter(None, lines))
-
-
-@functools.cache  # has one entry per label in the mappings
-def _words_pattern(label: str) -> re.Pattern[str]:
-    """Return a regular expression that finds a label anywhere, even across two lines."""
-    words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
-    colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
-    start = r"(?<!\w)" if label[0].isalnum() else ""
-    end = r"(?!\w)" if label[-1].isalnum() else ""
-    return re.compile(rf"{start}{words}{colon}{end}", re.IGNORECASE)
-
-
-@functools.cache  # has one entry per label in the mappings
-def _label_pattern(line: str) -> re.Pattern[str]:
-    """Return a regular expression for a line that starts with a label."""
-    stem = line.removesuffix(":").rstrip()
-    colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
-    return re.compile(
-        rf"^[> *_|•·-]*{re.escape(stem)}{colon}[*| ]*+(\S.*)", re.IGNORECASE | re.MULTILINE
-    )

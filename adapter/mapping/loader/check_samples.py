@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from adapter.exceptions import Unreadable
+from adapter.mapping.authoring.guess import says_canceled
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.engine import Outcome, Scope, WithoutTime
 from adapter.mapping.engine.reshape import ListReader
@@ -23,6 +24,8 @@ MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
 #: Shorter texts are not secrets, but names of tokens and the like.
 MIN_SECRET_LENGTH: Final = 16
+#: The expectations of tests in which a lead is booked or becomes a guest card.
+BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
 #: Fields without which nothing is booked.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
@@ -44,6 +47,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
+    _warn_of_booked_cancellations(source, {number: one[-1] for number, one in samples.items()})
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
@@ -241,3 +245,17 @@ def _warn_of_untested_cards(source: Source) -> None:
             "or write 'hold' if leads without a time need review first"
         )
         source.document.add(("without_time",), message, warning=True)
+
+
+def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
+    """Warn if a test books a tour from a sample that says that the tour was canceled."""
+    tests = source.sections.get("tests", [])
+    for number, sample in samples.items():
+        kind = next((one for one in BOOKED if one in tests[number]), None)
+        path = next((one for one, value in leaves(sample.payload) if says_canceled(one, value)), "")
+        if kind and path:
+            message = (
+                f"{path} seems to say that this tour was canceled, but the test books it: "
+                "put the value under 'cancellation' or 'ignore'"
+            )
+            source.document.add(("tests", str(number), kind), message, warning=True)

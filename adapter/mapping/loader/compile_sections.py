@@ -9,6 +9,7 @@ from adapter.mapping.engine import Community
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.conditions import Condition, Filter
 from adapter.mapping.engine.fetched import FetchReader
+from adapter.mapping.engine.mail_readers import OwnTextReader, TextReader, TimeReader
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.reshape import (
     ItemReader,
@@ -16,7 +17,7 @@ from adapter.mapping.engine.reshape import (
     Labels,
     ListReader,
     PayloadReader,
-    TextReader,
+    XmlReader,
 )
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.check_endpoint import NOT_A_VARIABLE_NAME, VARIABLE
@@ -33,8 +34,11 @@ READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("json",), ()),
     (("list", "by", "equals"), ("value",)),
     (("list", "by", "value"), ("labels",)),
+    (("xml",), ()),
     (("text", "line"), ()),
     (("text", "after"), ("before",)),
+    (("text", "without"), ("subject",)),
+    (("text", "find"), ()),
 )
 #: The literal start of a URL under ``fetch:``. Only tests use http, with a server of their own.
 URL_START: Final = re.compile(r"(?:https://[A-Za-z0-9.-]+(?::\d+)?|http://127\.0\.0\.1:\d+)/")
@@ -43,8 +47,9 @@ NOT_A_FETCH: Final = (
     "as https://api.example.com/tours/{id}"
 )
 NOT_A_READER: Final = (
-    "must be { json: … }, { list: …, by: …, value: … }, { list: …, by: …, equals: … }, "
-    "{ text: …, line: … } or { text: …, after: … }"
+    "must be { json: … }, { xml: … }, { list: …, by: …, value: … }, { list: …, by: …, equals: … }, "
+    "{ text: …, line: … }, { text: …, after: … }, { text: …, without: quotes } or "
+    "{ text: …, find: time }"
 )
 
 
@@ -149,14 +154,13 @@ class SectionCompiler:
     def _readers(
         self, name: str, needed: Sequence[str], data: Mapping[str, Any], where: KeyPath
     ) -> Mapping[str, PayloadReader]:
+        if needed[0] == "text":
+            return self._mail_reader(name, data, where)
         path = self.paths.path(data[needed[0]], (*where, needed[0]))
         if path is None:
             return {}
-        if needed[0] == "json":
-            return {name: JsonReader(path=path)}
-        if needed[0] == "text":
-            given = {key: data[key] for key in ("line", "after", "before") if key in data}
-            return {name: TextReader(path=path, **given)}
+        if needed[0] in ("json", "xml"):
+            return {name: JsonReader(path=path) if needed[0] == "json" else XmlReader(path=path)}
         items = self._list(path, data, where)
         if items is None or "equals" not in needed:
             return {name: items} if items else {}
@@ -165,6 +169,23 @@ class SectionCompiler:
         if equals is None:
             return {}
         return {index: items, name: ItemReader(path=equals, index=index)}
+
+    def _mail_reader(
+        self, name: str, data: Mapping[str, Any], where: KeyPath
+    ) -> Mapping[str, PayloadReader]:
+        read = (self.paths.path(text, (*where, "text")) for text in data["text"])
+        texts = [path for path in read if path]
+        if not texts:
+            return {}
+        given: dict[str, Any] = {"path": texts[0], "fallbacks": tuple(texts[1:])}
+        if "find" in data:
+            return {name: TimeReader(**given)}
+        if "without" in data:
+            said = data.get("subject")
+            subject = self.paths.path(said, (*where, "subject")) if said else None
+            return {name: OwnTextReader(**given, subject=subject)}
+        labels = {key: data[key] for key in ("line", "after", "before") if key in data}
+        return {name: TextReader(**given, **labels)}
 
     def _list(self, path: Path, data: Mapping[str, Any], where: KeyPath) -> ListReader | None:
         by = self._inner(data["by"], (*where, "by"))

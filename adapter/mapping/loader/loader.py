@@ -15,7 +15,6 @@ from adapter.mapping.communities_yaml import (
     examples_file,
 )
 from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
-from adapter.mapping.engine.fetched import FetchReader
 from adapter.mapping.engine.fields import FieldFiller, PathLookup
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.partial_lists import partial_lists_from
@@ -344,11 +343,9 @@ def _nested(
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
         reader = reading.reader
-        needed = {reader.path.parts[0]}
+        needed = {path.parts[0] for path in getattr(reader, "paths", (reader.path,))}
         if isinstance(reader, ItemReader):
             needed.add(reader.index)
-        if isinstance(reader, FetchReader):
-            needed |= {path.parts[0] for path in reader.paths}
         depth = max(depths.get(name, 0) for name in needed)
         at_depth[depth].append(reading)
         depths[reading.name] = depth

@@ -30,6 +30,9 @@ OUTCOME_BY_EXPECTATION: Final = {
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
 #: Words for an outcome in messages such as "expected 2 booked".
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
+#: Appointment fields that depend on the community.
+COMMUNITY_FIELDS: Final = ("integration_id", "community_id", "attribution_id")
+COMMUNITY_HINT: Final = "; if you changed 'community' or its IDs, change the test too"
 #: Appointment fields that are filled by a line with another name.
 FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
@@ -177,7 +180,8 @@ def _differing_fields(want: Mapping[str, Any], item: Item, *, whole: bool) -> It
     for name in dict.fromkeys(names):
         wanted, got = want.get(name, MISSING), item.appointment.get(name, MISSING)
         if wanted is MISSING or got is MISSING or wanted != got:
-            yield f"{name}: expected {_value_text(wanted)}, got {_value_text(got)}"
+            more = COMMUNITY_HINT if name in COMMUNITY_FIELDS else ""
+            yield f"{name}: expected {_value_text(wanted)}, got {_value_text(got)}{more}"
 
 
 def _value_text(value: Any) -> str:

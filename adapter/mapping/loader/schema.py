@@ -212,18 +212,26 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """The schema of a name under ``read``, with exactly one of ``json``, ``list`` or ``text``."""
+    """The schema of a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
 
     json = fields.String()
+    xml = fields.String(**described("The path of a text that contains an XML document."))
     list = fields.String()
     by = fields.String(**described("The path of an item's key."))
     value = PathList()
     equals = fields.String(**described("Find the item whose key equals the value at this path."))
     labels = fields.Nested(LabelsSection)
-    text = fields.String()
+    text = PathList(
+        **described("The path of an email, or paths of which the first with text counts.")
+    )
     line = _label("The text after this label, which starts a line.")
     after = _label("The text after this label, to the end of the line or to 'before'.")
     before = _label("The text up to this label.")
+    without = _one_of(["quotes"], **described("The email without the emails that it quotes."))
+    subject = fields.String(
+        **described("The path of the subject, which says whether the email is forwarded.")
+    )
+    find = _one_of(["time"], **described("The sentence that mentions a time of day."))
 
 
 class FetchSection(StrictSchema):

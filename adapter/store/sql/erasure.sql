@@ -30,6 +30,10 @@ WITH stripped AS (
 UPDATE attempts SET request = '{}', answer = NULL
 WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 
+-- name: erase_rare_keys
+-- Delete the names of rare keys that were first seen in these events. They may contain personal data.
+DELETE FROM format_features WHERE kind = 'leaf' AND seen < %(rare)s AND first_event = ANY(%(ids)s)
+
 -- name: erase_people
 -- Erase personal data. Keep only these appointment fields and the reason codes in the history.
 WITH erased AS (

@@ -42,6 +42,12 @@ ON CONFLICT (source, kind, name, value) DO UPDATE SET seen = EXCLUDED.seen, last
     longest_gap = EXCLUDED.longest_gap, missed_at = EXCLUDED.missed_at,
     missed_event = EXCLUDED.missed_event
 
+-- name: delete_format_features
+-- Delete features of a source.
+DELETE FROM format_features f
+USING jsonb_to_recordset(%(features)s) AS d (kind text, name text, value text)
+WHERE f.source = %(source)s AND f.kind = d.kind AND f.name = d.name AND f.value = d.value
+
 -- name: delete_format_changes
 -- Delete a source's changes of format, before the current ones are stored.
 DELETE FROM format_changes WHERE source = %(source)s

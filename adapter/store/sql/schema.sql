@@ -85,6 +85,8 @@ CREATE TABLE bookings (
     snoozed_until timestamptz,
     -- The user who takes care of the lead.
     assigned_to text,
+    -- Free times in Knock to offer, if the tour's time was not free.
+    free_times timestamptz[] NOT NULL DEFAULT '{}',
     -- Propexo's ID of the renter's guest card.
     prospect_id text,
     -- Propexo's ID of the tour's event record.
@@ -339,6 +341,27 @@ CREATE TABLE calls (
     is_read boolean NOT NULL
 );
 CREATE INDEX calls_at ON calls (at);
+
+-- The free times in Knock that Propexo last reported for a community. All processes use them for a minute.
+CREATE TABLE free_times (
+    integration_id text NOT NULL,
+    community_id text NOT NULL,
+    -- APPOINTMENT or SELF_GUIDED_TOUR.
+    appointment_type text NOT NULL,
+    -- When the last question began. Other processes wait a few seconds for its answer.
+    asked_at timestamptz NOT NULL,
+    -- When it was answered. NULL: no answer yet, or a booking has been sent since.
+    answered_at timestamptz,
+    times timestamptz[] NOT NULL DEFAULT '{}',
+    -- True if a time that is not listed is not free.
+    is_complete boolean NOT NULL DEFAULT false,
+    -- Why the last answer told nothing, as a code, or NULL.
+    problem text,
+    -- The keys and types in the last response, without values, and when it arrived.
+    shape text,
+    shape_at timestamptz,
+    PRIMARY KEY (integration_id, community_id, appointment_type)
+);
 
 -- Weighted fair queuing. The source with the smallest virtual time is served next.
 CREATE TABLE source_turns (

@@ -1,0 +1,221 @@
+"""Ask Knock's calendar, through Propexo, which times are free for a tour.
+
+An answer is shared by all processes for a minute. Each question counts as a read in the rate limit,
+so it gives way to bookings. Whatever goes wrong, the free times are unknown, and nothing waits
+longer than three seconds.
+"""
+
+import dataclasses
+import datetime as dt
+import http
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from adapter.exceptions import NotSent, OutcomeUnknown, RateLimited, UpstreamError
+from adapter.mapping.engine import Community
+from adapter.mapping.source import Source
+from adapter.models import Booking, Clock
+from adapter.propexo.availability import Calendar, calendar_from, shape_of
+from adapter.propexo.client import AVAILABILITY_SECONDS, Propexo
+from adapter.settings import Settings
+from adapter.store import Database, Transaction, rate_limit
+from adapter.store.calendars import CalendarKey, StoredTimes
+from adapter.store.rate_limit import RateState
+
+log = logging.getLogger(__name__)
+
+#: How long an answer is used.
+LIFETIME: Final = dt.timedelta(seconds=60)
+#: How long other processes leave a question to the one that asks it.
+QUESTION_TIME: Final = dt.timedelta(seconds=AVAILABILITY_SECONDS + 1.0)
+#: How often they check for the answer.
+RECHECK: Final = dt.timedelta(seconds=0.25)
+#: The appointment types of Propexo.
+TOUR: Final = "APPOINTMENT"
+SELF_GUIDED: Final = "SELF_GUIDED_TOUR"
+#: How many free times are offered instead of one that is not free.
+OFFERED: Final = 3
+
+
+NOTHING: Final = Calendar()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What Knock's calendar shows, or why that is not known."""
+
+    calendar: Calendar = NOTHING
+    #: ``no_answer``, ``rejected``, ``busy`` or ``unreadable``, or None if the calendar was read.
+    problem: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A question about a calendar that this process has reserved a call for."""
+
+    key: CalendarKey
+    zone: ZoneInfo
+    asked_at: dt.datetime
+
+
+def calendar_key(booking: Booking) -> CalendarKey:
+    """Return the calendar in which a booking's tour takes place."""
+    is_self_guided = booking.appointment.get("tour_type") == "self_guided"
+    return CalendarKey(
+        integration_id=str(booking.appointment["integration_id"]),
+        community_id=str(booking.appointment["community_id"]),
+        appointment_type=SELF_GUIDED if is_self_guided else TOUR,
+    )
+
+
+def nearest(times: Sequence[dt.datetime], to: dt.datetime) -> tuple[dt.datetime, ...]:
+    """Return the three free times that are nearest to a time, in ascending order."""
+    return tuple(sorted(sorted(times, key=lambda one: (abs(one - to), one))[:OFFERED]))
+
+
+class FreeTimes:
+    """Knock's free times, by community. It is thread-safe."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Database,
+        propexo: Propexo,
+        clock: Clock,
+        pause: Callable[[float], object],
+        sources: Callable[[], Mapping[str, Source]],
+    ) -> None:
+        """Take a function that returns the current sources, from which communities are read."""
+        self._settings = settings
+        self._store = store
+        self._propexo = propexo
+        self._clock = clock
+        self._pause = pause
+        self._sources = sources
+
+    def of(
+        self, community_key: str, appointment_type: str = TOUR
+    ) -> tuple[dt.datetime, ...] | None:
+        """Return when a tour may start at a community, in ascending order, or None if unknown.
+
+        Times that start too soon to be booked are left out. The call takes at most a few seconds.
+        Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached.
+        """
+        community = self._community(community_key)
+        if community is None:
+            return None
+        key = CalendarKey(
+            integration_id=community.integration_id,
+            community_id=community.community_id,
+            appointment_type=appointment_type,
+        )
+        answer = self._wait_for(key, community.timezone)
+        if answer.problem is not None:
+            return None
+        earliest = self._clock() + dt.timedelta(minutes=self._settings.notice_minutes)
+        return tuple(one for one in answer.calendar.times if one > earliest)
+
+    def _community(self, key: str) -> Community | None:
+        sources = self._sources().values()
+        return next((one.communities[key] for one in sources if key in one.communities), None)
+
+    def _wait_for(self, key: CalendarKey, zone: ZoneInfo) -> Answer:
+        until = self._clock() + QUESTION_TIME
+        while self._clock() < until:
+            with self._store.transaction() as tx:
+                now = self._clock()
+                found = self.look(tx, key, zone, tx.rate_limit.lock(now), now)
+            if isinstance(found, Answer):
+                return found
+            if isinstance(found, Question):
+                return self.ask(found)
+            self._pause((found - now).total_seconds())
+        return Answer(problem="no_answer")
+
+    def look(
+        self, tx: Transaction, key: CalendarKey, zone: ZoneInfo, rate: RateState, now: dt.datetime
+    ) -> Answer | Question | dt.datetime:
+        """Return what is known about a calendar, or what to do to know it. ``rate`` is locked.
+
+        That is a question to :meth:`ask` after the transaction, or the time at which to look again
+        because another process asks.
+        """
+        stored = tx.free_times.read(key, now - LIFETIME)
+        if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
+            return _answer_from(stored)
+        if stored.is_down:
+            return Answer(problem="no_answer")
+        if _is_asked_elsewhere(stored, now):
+            return now + RECHECK
+        limit = self._settings.rate_per_minute
+        is_stopped = rate.stopped_for is not None
+        if is_stopped or rate_limit.next_call(rate, now, limit, is_read=True) > now:
+            return Answer(problem="busy")
+        tx.rate_limit.count_call(rate, now, limit)
+        tx.free_times.begin(key, now)
+        return Question(key=key, zone=zone, asked_at=now)
+
+    def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
+        """Ask Propexo, and save and return the answer. Any error means that nothing is known.
+
+        If ``then`` is given, it runs in the transaction that saves the answer.
+        """
+        answer, shape, rate = self._ask(question)
+        now = self._clock()
+        with self._store.transaction() as tx:
+            tx.rate_limit.save_limit(rate, now)
+            tx.free_times.end(
+                question.key,
+                question.asked_at,
+                now,
+                times=answer.calendar.times,
+                is_complete=answer.calendar.is_complete,
+                problem=answer.problem,
+                shape=shape,
+            )
+            if then is not None:
+                then(tx)
+        return answer
+
+    def _ask(self, question: Question) -> tuple[Answer, str | None, tuple[int, int] | None]:
+        """Return the answer, the response's shape, and the reported rate limit."""
+        if self._clock() - question.asked_at > rate_limit.CLOCK_LAG:
+            return Answer(problem="busy"), None, None  # the reserved call has expired
+        try:
+            response = self._propexo.free_times(**dataclasses.asdict(question.key))
+        except UpstreamError as exc:
+            extra = {"status": exc.status, "reason": str(exc)}
+            log.warning("free_times_unknown", extra=extra)
+            return Answer(problem=_problem_of(exc)), None, exc.rate
+        return _answer_of(response.data, question.zone), shape_of(response.data), response.rate
+
+
+def _answer_of(data: object, zone: ZoneInfo) -> Answer:
+    try:
+        calendar = calendar_from(data, zone)
+    except Exception:
+        # Nobody knows all shapes, and a booking must not wait for a shape that cannot be read.
+        log.exception("free_times_not_parsed")
+        return Answer(problem="unreadable")
+    return Answer(calendar=calendar, problem=None if calendar.times else "unreadable")
+
+
+def _is_asked_elsewhere(stored: StoredTimes, now: dt.datetime) -> bool:
+    if stored.asked_at is None or stored.answered_at is not None:
+        return False
+    return now - QUESTION_TIME < stored.asked_at <= now
+
+
+def _problem_of(error: UpstreamError) -> str:
+    if isinstance(error, RateLimited) and error.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+        return "busy"
+    if isinstance(error, NotSent | OutcomeUnknown | RateLimited):
+        return "no_answer"
+    return "unreadable" if error.status == 200 else "rejected"
+
+
+def _answer_from(stored: StoredTimes) -> Answer:
+    calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
+    return Answer(calendar=calendar, problem=stored.problem)

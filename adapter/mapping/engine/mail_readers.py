@@ -1,0 +1,128 @@
+"""Read named values for ``read:`` from emails, such as the text after a label."""
+
+import dataclasses
+import functools
+import re
+from typing import Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.engine.reshape import CAP_MAIL, ReadResult
+from adapter.mapping.engine.scope import Scope
+from adapter.parsing.html_text import plain_text
+from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with_time
+from adapter.parsing.paths import Path, unwrap_single
+
+#: Soft hyphens and zero-width characters, which mail programs insert.
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _MailReader:
+    """Reads ``text: …``, the first path that is not empty."""
+
+    path: Path
+    #: The paths that are tried if the first one is empty, such as that of the HTML.
+    fallbacks: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths that this reader reads."""
+        return (self.path, *self.fallbacks)
+
+    def read(self, scope: Scope) -> ReadResult:
+        """Return what the text contains, or None."""
+        try:
+            text = self._text(scope)
+            return ReadResult(None if text is None else self._found(text, scope))
+        except Unreadable as exc:
+            return ReadResult(None, str(exc))
+
+    def _text(self, scope: Scope) -> str | None:
+        values = (unwrap_single(scope.read(path)) for path in (self.path, *self.fallbacks))
+        return next((one for one in values if isinstance(one, str) and one.strip()), None)
+
+    def _found(self, text: str, scope: Scope) -> str | None:
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextReader(_MailReader):
+    """Reads the text next to a label, as in leads that are sent by email."""
+
+    #: A label at the start of a line, with its colon if it has one: ``Name:``.
+    line: str = ""
+    #: A label anywhere.
+    after: str = ""
+    #: The label that ends the text. Without one, the end of the line does.
+    before: str = ""
+
+    def _found(self, text: str, scope: Scope) -> str | None:
+        if text not in scope.mails:
+            scope.mails[text] = _lines(text[:CAP_MAIL])
+        return self._found_in(scope.mails[text])
+
+    def _found_in(self, mail: str) -> str | None:
+        if self.line:
+            found = _label_pattern(self.line).search(mail)
+            return found[1].rstrip("*| ") if found else None
+        start = _words_pattern(self.after).search(mail)
+        if not start:
+            return None
+        rest = mail[start.end() :]
+        if not self.before:
+            return rest.partition("\n")[0].strip("*| ")
+        end = _words_pattern(self.before).search(rest)
+        return " ".join(rest[: end.start()].split()).strip("*| ") if end else None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OwnTextReader(_MailReader):
+    """Reads ``without: quotes``, an email without the emails that it quotes."""
+
+    #: The path of the subject, which says whether the email is a forwarded one.
+    subject: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths that this reader reads."""
+        return (self.path, *self.fallbacks, *((self.subject,) if self.subject else ()))
+
+    def _found(self, text: str, scope: Scope) -> str:
+        subject = unwrap_single(scope.read(self.subject)) if self.subject else None
+        forwarded = isinstance(subject, str) and is_forwarded(subject)
+        return own_text(text[:CAP_MAIL], forwarded=forwarded)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TimeReader(_MailReader):
+    """Reads ``find: time``, the sentence in which a renter mentions a time."""
+
+    def _found(self, text: str, _scope: Scope) -> str | None:
+        return sentence_with_time(text[:CAP_MAIL])
+
+
+def _lines(text: str) -> str:
+    """Return the text of an email without empty lines and repeated spaces."""
+    text = _INVISIBLE.sub("", plain_text(text))
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(filter(None, lines))
+
+
+@functools.cache  # has one entry per label in the mappings
+def _words_pattern(label: str) -> re.Pattern[str]:
+    """Return a regular expression that finds a label anywhere, even across two lines."""
+    words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
+    colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
+    start = r"(?<!\w)" if label[0].isalnum() else ""
+    end = r"(?!\w)" if label[-1].isalnum() else ""
+    return re.compile(rf"{start}{words}{colon}{end}", re.IGNORECASE)
+
+
+@functools.cache  # has one entry per label in the mappings
+def _label_pattern(line: str) -> re.Pattern[str]:
+    """Return a regular expression for a line that starts with a label."""
+    stem = line.removesuffix(":").rstrip()
+    colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
+    return re.compile(
+        rf"^[> *_|•·-]*{re.escape(stem)}{colon}[*| ]*+(\S.*)", re.IGNORECASE | re.MULTILINE
+    )

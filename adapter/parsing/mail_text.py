@@ -1,0 +1,172 @@
+"""Read what the author of an email wrote: without quoted emails, and the times that it mentions."""
+
+import re
+from typing import Final
+
+from adapter.parsing.html_text import plain_text
+
+#: Maximum number of lines of the sentence above a quoted email, and of the headers in front of it.
+MAX_INTRO: Final = 3
+MAX_HEADERS: Final = 12
+#: Maximum number of characters around a mentioned time.
+MAX_SENTENCE: Final = 200
+
+#: The line above a forwarded email, in English, French and Spanish.
+_FORWARD: Final = re.compile(
+    r"[-_ ]*(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
+    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*:?[-_ ]*",
+    re.IGNORECASE,
+)
+#: The line above a quoted email in Outlook.
+_ORIGINAL: Final = re.compile(
+    r"-{2,} ?(?:original message|message (?:d['\u2019]origine|original)|mensaje original) ?-{2,}",
+    re.IGNORECASE,
+)
+#: The sentence above a quoted email: "On Mar 2, 2026, at 11:04 AM, Dana wrote:".
+_INTRO: Final = re.compile(r"(?:on|le|el)\b[^\d]{0,40}\d", re.IGNORECASE)
+_INTRO_END: Final = re.compile(r"\b(?:wrote|a \u00e9crit|escribi\u00f3) ?:\Z", re.IGNORECASE)
+#: A header of a quoted or forwarded email, in bold or not.
+_HEADER: Final = re.compile(
+    r"[*_]*(?:(?P<sender>from|de)|(?P<date>sent|date|envoy\u00e9(?: le)?|enviado(?: el)?|fecha)"
+    r"|(?P<rest>to|cc|bcc|reply-to|subject|para|\u00e0|objet|asunto|cci))[*_]* ?:[*_]*(?: |\Z)",
+    re.IGNORECASE,
+)
+#: The start of the subject of a forwarded email.
+_FORWARDED: Final = re.compile(r"\s*(?:fwd?|tr|rv)\s?:", re.IGNORECASE)
+#: A line that mail programs add by themselves.
+_ADDED: Final = re.compile(
+    r"(?:sent from (?:my|mail for)|get outlook for|envoy\u00e9 de mon|enviado desde mi) .*|[-_ ]*",
+    re.IGNORECASE,
+)
+_DAY: Final = (
+    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|tomorrow|today|(?:lunes|martes|mi\u00e9rcoles|"
+    r"jueves|viernes|s\u00e1bado|domingo|ma\u00f1ana)|(?:lundi|mardi|mercredi|jeudi|vendredi|samedi|"
+    r"dimanche|demain))"
+)
+#: A time of day: "2 PM", "14:30", "noon", "Saturday at 2", "Saturday morning", "a las 2", "14h30".
+_TIME: Final = re.compile(
+    r"(?<![\w.:/])(?:"
+    r"\d{1,2}(?::[0-5]\d)? ?[ap]\.? ?m\b\.?"
+    r"|(?:[01]?\d|2[0-3]):[0-5]\d(?![\w:/])|(?:[01]?\d|2[0-3]) ?h(?: ?[0-5]\d)?\b"
+    r"|noon\b|midday\b|\d{1,2} o['\u2019]clock\b|mediod\u00eda\b|a las? \d{1,2}\b"
+    rf"|{_DAY}\b[^.!?\n]{{0,20}}?\b(?:at|around|after|before|between) \d{{1,2}}\b"
+    rf"|{_DAY} (?:morning|afternoon|evening|(?:por|en) la (?:ma\u00f1ana|tarde|noche)|matin|"
+    r"apr\u00e8s-midi|soir)\b)",
+    re.IGNORECASE,
+)
+_SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
+
+
+def is_forwarded(subject: str) -> bool:
+    """Return True if an email with this subject is a forwarded one."""
+    return bool(_FORWARDED.match(subject))
+
+
+def own_text(mail: str, *, forwarded: bool = False) -> str:
+    """Return an email as plain text without the emails that it quotes.
+
+    A forwarded email is kept without its headers, because it is what the author sends. With
+    ``forwarded``, the first email that Outlook quotes counts as forwarded. If nothing else is
+    left, the whole text is returned: a lead must not be lost.
+    """
+    text = plain_text(mail)
+    kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()
+    is_left = any(not _ADDED.fullmatch(line.strip()) for line in kept)
+    return "\n".join(kept).strip() if is_left else text
+
+
+def sentence_with_time(text: str) -> str | None:
+    """Return the first sentence that mentions a time of day, on one line, or None."""
+    text = plain_text(text)
+    found = _TIME.search(text)
+    if not found:
+        return None
+    before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
+    after = text[found.end() : found.end() + MAX_SENTENCE]
+    end = _SENTENCE_END.search(after)
+    start = max((one.end() for one in _SENTENCE_END.finditer(before)), default=0)
+    return " ".join((before[start:] + found[0] + (after[: end.end()] if end else after)).split())
+
+
+class _OwnLines:
+    """The lines of an email, of which only those that the author wrote are kept."""
+
+    def __init__(self, lines: list[str], *, forwarded: bool) -> None:
+        self._lines = [line.strip() for line in lines]
+        self._forwarded = forwarded
+        #: The number of ``>`` in front of the lines of a forwarded email.
+        self._depth = 0
+
+    def kept(self) -> list[str]:
+        """Return the author's lines."""
+        kept: list[str] = []
+        number = 0
+        while number < len(self._lines):
+            line = self._line(number)
+            if _FORWARD.fullmatch(line):
+                number = self._forwarded_text(number + 1)
+            elif end := self._quote_header(number):
+                if self._forwarded:
+                    self._forwarded, number = False, end
+                    continue
+                number = self._after_blanks(end)
+                if not self._line(number).startswith(">"):
+                    break  # the rest is the quoted email
+            else:
+                kept += [] if line.startswith(">") else [line]
+                number += 1
+        return kept
+
+    def _line(self, number: int) -> str:
+        """Return a line without the marks of the forwarded email, or "" after the end."""
+        line = self._lines[number] if number < len(self._lines) else ""
+        for _ in range(self._depth):
+            line = line.removeprefix(">").lstrip()
+        return line
+
+    def _after_blanks(self, number: int) -> int:
+        while number < len(self._lines) and not self._line(number):
+            number += 1
+        return number
+
+    def _forwarded_text(self, number: int) -> int:
+        """Return the number of the first line of a forwarded email after its headers."""
+        number = self._after_blanks(number)
+        self._depth += self._line(number).startswith(">")
+        return self._headers(number)[0]
+
+    def _quote_header(self, number: int) -> int:
+        """Return the number of the line after the header of a quoted email, or 0."""
+        line = self._line(number)
+        if _ORIGINAL.fullmatch(line):
+            return self._headers(self._after_blanks(number + 1))[0]
+        if _INTRO.match(line):
+            return self._intro(number)
+        if (found := _HEADER.match(line)) and found["sender"]:
+            end, kinds = self._headers(number)
+            return end if kinds >= {"sender", "date", "rest"} else 0
+        return 0
+
+    def _intro(self, number: int) -> int:
+        joined = ""
+        for end in range(number, number + MAX_INTRO):
+            line = self._line(end)
+            joined = f"{joined} {line}".lstrip()
+            if _INTRO_END.search(joined):
+                return end + 1
+            if not line:
+                break
+        return 0
+
+    def _headers(self, number: int) -> tuple[int, set[str | None]]:
+        """Return the number of the line after the headers, and which kinds of headers there are."""
+        kinds: set[str | None] = set()
+        end = number
+        for _ in range(MAX_HEADERS):
+            found = _HEADER.match(self._line(end))
+            is_more = self._line(end).startswith("<") or self._line(end - 1).endswith(",")
+            if not found and not (kinds and is_more):
+                break
+            kinds |= {found.lastgroup} if found else set()
+            end += 1
+        return end, kinds

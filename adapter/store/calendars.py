@@ -1,0 +1,103 @@
+"""Store the free times in Knock that Propexo last reported, for all processes."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Sequence
+
+from adapter.store.queries import Statements
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CalendarKey:
+    """Which calendar in Knock is meant, by Propexo's names."""
+
+    integration_id: str
+    community_id: str
+    #: ``APPOINTMENT`` or ``SELF_GUIDED_TOUR``.
+    appointment_type: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StoredTimes:
+    """What is stored about a calendar in Knock."""
+
+    key: CalendarKey
+    #: When the last question began, or None if there was none.
+    asked_at: dt.datetime | None
+    #: When it was answered. None: it has no answer yet, or the answer was dropped.
+    answered_at: dt.datetime | None
+    times: Sequence[dt.datetime]
+    #: True if a time that is not listed is not free.
+    is_complete: bool
+    #: Why the last answer told nothing, as a code of :mod:`adapter.bookings.free_times`, or None.
+    problem: str | None
+    #: The keys and types in the last response, and when it arrived.
+    shape: str | None
+    shape_at: dt.datetime | None
+    #: True if a recent question about any calendar got no answer.
+    is_down: bool = False
+
+
+class FreeTimesTable(Statements):
+    """Reads and writes free times within a transaction."""
+
+    def read(self, key: CalendarKey, since: dt.datetime) -> StoredTimes:
+        """Return what is stored about a calendar. ``since`` is when a failure counts as recent."""
+        row = self._one("read_free_times", since=since, **dataclasses.asdict(key))
+        assert row is not None  # noqa: S101 - there is always one row
+        return _stored({**row, **dataclasses.asdict(key)})
+
+    def begin(self, key: CalendarKey, asked_at: dt.datetime) -> None:
+        """Record that this process asks for a calendar's free times."""
+        self._run("begin_question", asked_at=asked_at, **dataclasses.asdict(key))
+
+    def end(
+        self,
+        key: CalendarKey,
+        asked_at: dt.datetime,
+        now: dt.datetime,
+        *,
+        times: Iterable[dt.datetime],
+        is_complete: bool,
+        problem: str | None,
+        shape: str | None,
+    ) -> None:
+        """Save an answer. It is not used if the free times were dropped since ``asked_at``."""
+        self._run(
+            "end_question",
+            asked_at=asked_at,
+            now=now,
+            times=list(times),
+            is_complete=is_complete,
+            problem=problem,
+            shape=shape,
+            **dataclasses.asdict(key),
+        )
+
+    def drop(self, integration_id: str, community_id: str) -> None:
+        """Forget a community's free times, because a booking may have taken one of them."""
+        self._run("drop_free_times", integration_id=integration_id, community_id=community_id)
+
+    def all(self) -> list[StoredTimes]:
+        """Return what is stored about every calendar."""
+        return [_stored(row) for row in self._all("all_free_times")]
+
+    def end_postponement(self, booking_id: int, until: dt.datetime, now: dt.datetime) -> None:
+        """Make a pending booking due now, if it was postponed until exactly ``until``."""
+        self._run("end_postponement", id=booking_id, until=until, now=now)
+
+    def offer(self, booking_id: int, times: Iterable[dt.datetime]) -> None:
+        """Save the free times to offer instead of a booking's time."""
+        self._run("offer_times", id=booking_id, times=list(times))
+
+    def was_released(self, booking_id: int) -> bool:
+        """Return True if a user has released this booking."""
+        return self._one("was_released", id=booking_id) is not None
+
+
+def _stored(row: dict[str, object]) -> StoredTimes:
+    names = [field.name for field in dataclasses.fields(StoredTimes) if field.name != "key"]
+    values = {name: row[name] for name in names if name in row}
+    values |= {"times": values["times"] or (), "is_complete": bool(values["is_complete"])}
+    key = {field.name: row[field.name] for field in dataclasses.fields(CalendarKey)}
+    return StoredTimes(key=CalendarKey(**key), **values)  # type: ignore[arg-type] # columns

@@ -1,0 +1,49 @@
+-- Free times in Knock, as Propexo last reported them.
+
+-- name: read_free_times
+-- Return what is known about a community's calendar, and whether any call since a time got no answer. Return
+-- one row, even if nothing is known.
+SELECT f.*, EXISTS (
+    SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down
+FROM (SELECT) one LEFT JOIN free_times f ON integration_id = %(integration_id)s
+    AND community_id = %(community_id)s AND appointment_type = %(appointment_type)s
+
+-- name: begin_question
+-- Record that a process asks for a community's free times, so that others do not.
+INSERT INTO free_times (integration_id, community_id, appointment_type, asked_at)
+VALUES (%(integration_id)s, %(community_id)s, %(appointment_type)s, %(asked_at)s)
+ON CONFLICT (integration_id, community_id, appointment_type) DO UPDATE
+SET asked_at = EXCLUDED.asked_at, answered_at = NULL
+
+-- name: end_question
+-- Save the answer, unless the free times have been dropped since the question.
+UPDATE free_times SET
+    answered_at = CASE WHEN asked_at = %(asked_at)s THEN %(now)s END,
+    times = %(times)s, is_complete = %(is_complete)s, problem = %(problem)s,
+    shape = COALESCE(%(shape)s, shape),
+    shape_at = CASE WHEN %(shape)s::text IS NULL THEN shape_at ELSE %(now)s END
+WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s
+    AND appointment_type = %(appointment_type)s
+
+-- name: drop_free_times
+-- Forget a community's free times, because a booking may have taken one. Keep the shape and the problem.
+UPDATE free_times SET asked_at = 'epoch', answered_at = NULL
+WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s AND problem IS NULL
+
+-- name: all_free_times
+-- Return the last answer about each calendar.
+SELECT * FROM free_times ORDER BY integration_id, community_id, appointment_type
+
+-- name: end_postponement
+-- Make a pending booking due that was postponed until a time.
+UPDATE bookings SET due_at = %(now)s
+WHERE id = %(id)s AND state = 'pending' AND due_at = %(until)s
+
+-- name: offer_times
+-- Save the free times to offer instead of a tour's time.
+UPDATE bookings SET free_times = %(times)s WHERE id = %(id)s
+
+-- name: was_released
+-- Return a row if a user has released the booking.
+SELECT FROM history h JOIN bookings b ON b.event_id = h.event_id AND b.id = h.booking_id
+WHERE b.id = %(id)s AND h.why = 'released' LIMIT 1
