@@ -11,6 +11,8 @@ from typing import Any
 import flask
 
 from adapter import console, logs
+from adapter.bookings.invitations import renter_links
+from adapter.bookings.renter_tours import RenterTours
 from adapter.console import lead_api, metrics_page
 from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping.source import Source
@@ -20,7 +22,7 @@ from adapter.pipeline import Pipeline
 from adapter.services import pipeline_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database, listen_for_settled_events
-from adapter.webhooks import error_handlers, propexo_views, self_check, views
+from adapter.webhooks import error_handlers, propexo_views, renter_pages, self_check, views
 from adapter.webhooks.endpoints import build_endpoints, unsigned_sources
 from adapter.webhooks.http_request import tolerate_paths
 from adapter.webhooks.outcome_waiter import OutcomeWaiter
@@ -69,6 +71,7 @@ def create_app(
         app.register_blueprint(
             propexo_views.blueprint(pipeline.follower, settings.propexo_webhook_secret)
         )
+    _add_renter_pages(app, pipeline)
     for name in unsigned_sources(pipeline.sources):
         log.warning("source_is_open", extra={"source": name})
     _add_health(app, settings, store, clock)
@@ -77,6 +80,16 @@ def create_app(
     app.register_blueprint(metrics_page.blueprint(pipeline))
     app.register_blueprint(lead_api.blueprint(pipeline))
     return app
+
+
+def _add_renter_pages(app: flask.Flask, pipeline: Pipeline) -> None:
+    """Add the pages for renters, if the URL at which they can be reached is known."""
+    settings, store, clock = pipeline.settings, pipeline.store, pipeline.clock
+    links = renter_links(settings, store, clock)
+    if links is not None:
+        free, sources = pipeline.free_times, lambda: pipeline.sources
+        tours = RenterTours(settings, store, sources, free, clock)
+        app.register_blueprint(renter_pages.blueprint(settings, tours, links, clock))
 
 
 def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None:

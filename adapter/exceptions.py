@@ -10,6 +10,7 @@ AdapterError
 ├── StoreUnavailable       PostgreSQL cannot be reached: 503, the sender retries
 │   └── WrongSchema        the database was migrated by another version: the worker waits
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
+├── LinkRefused            invalid or outdated link of a renter: a page that explains it
 ├── SignInRefused          incorrect user name or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
@@ -101,6 +102,17 @@ class NotPossible(AdapterError):
     def __init__(self, message: str, faults: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.faults = faults or {}
+
+
+class LinkRefused(AdapterError):
+    """Raised if a renter's link or form cannot be used."""
+
+    #: The name of the message that explains it to the renter.
+    code: str
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class SignInRefused(AdapterError):

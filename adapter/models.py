@@ -195,6 +195,12 @@ class KnockStatus(enum.StrEnum):
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
+#: The reason codes of a tour that the renter chose on our page, and of one canceled there.
+CHOSEN_BY_RENTER = "chosen_by_renter"
+CANCELED_BY_RENTER = "canceled_by_renter"
+#: The name in the history for changes that the renter made.
+RENTER = "renter"
+
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
@@ -346,6 +352,17 @@ class Booking:
     #: Since when Knock's record has this status.
     knock_status_at: dt.datetime | None = None
 
+    @property
+    def is_gone(self) -> bool:
+        """True if the booking is no longer in Knock, according to a user or to Knock itself."""
+        return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
+
+    @property
+    def offered_times(self) -> tuple[dt.datetime, ...]:
+        """The free times to offer while the lead is held because its own time is not free."""
+        is_taken = self.state is BookingState.HELD and self.reason == "time_taken"
+        return self.free_times if is_taken else ()
+
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
         """The keyed hashes of the renter's email address and phone number at this community."""
@@ -427,7 +444,7 @@ class Change:
     to_state: str
     #: The reason code for the change.
     why: str
-    #: ``web``, ``worker``, or a user's name.
+    #: ``web``, ``worker``, ``renter``, or a user's name.
     by: str
     #: The ID of the other lead that caused the change, or None.
     because_of: int | None = None

@@ -28,9 +28,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from adapter.bookings import transitions
+from adapter.bookings.calendar_check import CalendarCheck
 from adapter.bookings.database_check import DatabaseCheck
 from adapter.bookings.follow_up import Follower
 from adapter.bookings.free_times import FreeTimes
+from adapter.bookings.invitations import renter_links
 from adapter.bookings.map_event import Mapper
 from adapter.bookings.messenger import Messenger
 from adapter.bookings.sender import Sender
@@ -39,6 +41,7 @@ from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
 from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.format_watch import FormatWatch
+from adapter.operations.invitation_mailer import InvitationMailer
 from adapter.operations.live_sources import LiveSources
 from adapter.operations.status_webhooks import StatusNotifier
 from adapter.propexo.client import Propexo
@@ -85,8 +88,9 @@ class Pipeline:
         self.free_times = FreeTimes(
             settings, store, propexo, clock, pause, lambda: self.live.sources
         )
+        check = CalendarCheck(settings, store, self.free_times, clock, lambda: self.live.sources)
         self.mapper = Mapper(settings, store, sources, clock)
-        self.sender = Sender(settings, store, propexo, clock, pause)
+        self.sender = Sender(settings, store, propexo, clock, pause, check)
         self.follower = Follower(settings, store, propexo, clock)
         self.messenger = Messenger(settings, store, propexo, clock, pause)
         self.erasure = Eraser(settings, store, clock)
@@ -95,10 +99,16 @@ class Pipeline:
         self.notifier = (
             StatusNotifier(settings, store, clock) if settings.status_webhook_url else None
         )
+        links = renter_links(settings, store, clock)
+        #: Emails renters the link to choose a tour time, if that is set up.
+        self.mailer = (
+            InvitationMailer(settings, store, clock, links, lambda: self.sources)
+            if settings.smtp_url and links
+            else None
+        )
         parts = (self.mapper, self.sender, self.follower, self.messenger)
         self._stopping = [one.stopping for one in parts]
-        if self.notifier is not None:
-            self._stopping.append(self.notifier.stopping)
+        self._stopping += [one.stopping for one in (self.notifier, self.mailer) if one is not None]
         reads = RateLimitedReads(propexo, settings, store, clock, pause)
         self.database_check = DatabaseCheck(store, WriteLog(store, reads, clock), clock)
         self._history_end = HistoryEnd()

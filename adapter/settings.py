@@ -336,6 +336,17 @@ def read_alarm_urls(text: str) -> tuple[str, ...]:
     return urls
 
 
+def read_smtp_url(text: str) -> str:
+    """Parse the URL of an SMTP server, with the address that emails are sent from."""
+    parts = urllib.parse.urlsplit(text)
+    sender = urllib.parse.parse_qs(parts.query).get("from", [""])[0]
+    is_address = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", sender)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or not is_address:
+        raise ValueError("must be smtps://USER:PASSWORD@HOST?from=ADDRESS, or smtp:// for STARTTLS")
+    _ = parts.port  # it raises ValueError if it is not a number
+    return text
+
+
 def _is_key(text: str) -> bool:
     return _size_of(text, altchars="-_") == 32
 
@@ -541,6 +552,11 @@ class Settings:
     alarms: tuple[str, ...] = setting("ADAPTER_ALARMS", (), read_alarm_urls,
         "Comma-separated Apprise URLs of the services that notify people of problems, such as "
         "mailtos://…, slack://… or pagerduty://…. If unset, no one is notified.",
+        secret=True)
+    smtp_url: str | None = setting("ADAPTER_SMTP_URL", None, read_smtp_url,
+        "SMTP server that emails renters the link to choose a tour time (`without_time: invite`): "
+        "`smtps://USER:PASSWORD@HOST?from=ADDRESS`, or `smtp://…` for STARTTLS, which is required "
+        "except on this machine. It needs ADAPTER_PUBLIC_URL. If unset, no emails are sent.",
         secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
         "Set `yes` after a rollback to let this version's worker use a database that a newer "

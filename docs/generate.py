@@ -178,6 +178,7 @@ def _sender(entry: Entry) -> str:
             "",
             f"- Setup: {about['switch_on']}",
             f"- Signature: {about['signs']}",
+            f"- Success: {about['success']}",
             f"- Retries: {about['retries']}",
             f"- Limits: {about['cannot']}",
         ]

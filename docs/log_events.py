@@ -41,7 +41,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "booking_held": ("Propexo accepts the API token, but not for this booking.", REVIEW),
     "booking_not_checked": ("An error prevented a check. It is repeated in an hour.", BUG),
     "booking_not_found": (
-        "The search for an unknown booking has ended without a result.",
+        "The search for an unknown booking has ended without a result. `why` says why.",
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "booking_postponed": (
@@ -68,6 +68,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Check the clocks if it happens again.",
     ),
     "console_failed": ("A page of the console failed with an error.", BUG),
+    "crm_model_not_readable": (
+        "Propexo rejects a request for tours or guest cards, so unknown bookings cannot be found.",
+        "Ask Propexo to enable the `model`.",
+    ),
     "database_restored": (
         "The database was restored or copied. Nothing is sent.",
         "Run `adapter restored` ([after a restore](operations.md#after-a-restore)).",
@@ -110,6 +114,12 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing, unless it continues. `reason` says why.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
+    "invitation_mailed": ("A renter was emailed the link to choose a tour time.", NOTHING),
+    "invitation_not_mailed": (
+        "The link to choose a tour time could not be emailed. `reason` says why.",
+        "Nothing if `will_retry` is true. Otherwise, run `adapter doctor`.",
+    ),
+    "knock_status_changed": ("Knock reports a new `status` of a booked tour.", NOTHING),
     "library_message": (
         (
             "A library has logged something. `logger` and `where` name the place. "
@@ -185,6 +195,19 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "reconcile_read_failed": ("A search in Propexo failed. It is repeated.", NOTHING),
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
     "restarting_with_new_secrets": ("A worker restarts, because a secret has changed.", NOTHING),
+    "renter_form_accepted": (
+        "A renter chose, moved or canceled a tour with the link.",
+        NOTHING,
+    ),
+    "renter_form_refused": (
+        "What a renter chose could not be done. `reason` says why. The renter saw a page.",
+        NOTHING,
+    ),
+    "renter_link_refused": (
+        "A renter's link is old, changed or closed (`reason`). The renter saw a page.",
+        NOTHING,
+    ),
+    "renter_page_failed": ("A page for renters failed with an error.", BUG),
     "restore_not_excluded": (
         "Propexo's write log is not available, so a copied database cannot be recognized.",
         "Make sure that no other installation uses a copy of this database.",
@@ -235,6 +258,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Fix the receiver, and let it read the leads from `/api/leads`.",
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
+    "tour_time_taken": (
+        "A tour was held, because its time is not free in Knock's calendar.",
+        REVIEW,
+    ),
     "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),
     "traces_not_delivered": (
         "The collector at `ADAPTER_TRACES_URL` does not accept traces. Leads are not affected.",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from adapter import tracing
 from adapter.bookings import backoff, transitions
+from adapter.bookings.confirm import Confirmer
 from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.settle_unknown import UnknownSettler
 from adapter.exceptions import StoreUnavailable, UpstreamError
@@ -38,6 +39,7 @@ class Follower:
         self.propexo = propexo
         self.clock = clock
         self.unknown = UnknownSettler(settings, store, propexo, clock)
+        self.confirmer = Confirmer(settings, store, clock)
         #: Set when this process must stop. After that, no more bookings are checked.
         self.stopping = threading.Event()
 

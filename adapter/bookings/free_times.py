@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import http
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 LIFETIME: Final = dt.timedelta(seconds=60)
 #: How long other processes leave a question to the one that asks it.
 QUESTION_TIME: Final = dt.timedelta(seconds=AVAILABILITY_SECONDS + 1.0)
+#: A longer question is slow.
+SLOW_SECONDS: Final = 1.0
 #: How often they check for the answer.
 RECHECK: Final = dt.timedelta(seconds=0.25)
 #: The appointment types of Propexo.
@@ -94,6 +97,8 @@ class FreeTimes:
         self._clock = clock
         self._pause = pause
         self._sources = sources
+        #: True if Propexo took long for the last answer, so that a queue of bookings would wait.
+        self.is_slow = False
 
     def of(
         self, community_key: str, appointment_type: str = TOUR
@@ -135,7 +140,14 @@ class FreeTimes:
         return Answer(problem="no_answer")
 
     def look(
-        self, tx: Transaction, key: CalendarKey, zone: ZoneInfo, rate: RateState, now: dt.datetime
+        self,
+        tx: Transaction,
+        key: CalendarKey,
+        zone: ZoneInfo,
+        rate: RateState,
+        now: dt.datetime,
+        *,
+        may_ask: bool = True,
     ) -> Answer | Question | dt.datetime:
         """Return what is known about a calendar, or what to do to know it. ``rate`` is locked.
 
@@ -145,12 +157,12 @@ class FreeTimes:
         stored = tx.free_times.read(key, now - LIFETIME)
         if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
             return _answer_from(stored)
-        if stored.is_down:
+        if stored.is_down or _is_lost(stored, now):
             return Answer(problem="no_answer")
         if _is_asked_elsewhere(stored, now):
             return now + RECHECK
         limit = self._settings.rate_per_minute
-        is_stopped = rate.stopped_for is not None
+        is_stopped = rate.stopped_for is not None or not may_ask
         if is_stopped or rate_limit.next_call(rate, now, limit, is_read=True) > now:
             return Answer(problem="busy")
         tx.rate_limit.count_call(rate, now, limit)
@@ -162,10 +174,14 @@ class FreeTimes:
 
         If ``then`` is given, it runs in the transaction that saves the answer.
         """
+        started_at = time.monotonic()
         answer, shape, rate = self._ask(question)
+        self.is_slow = time.monotonic() - started_at > SLOW_SECONDS
         now = self._clock()
         with self._store.transaction() as tx:
             tx.rate_limit.save_limit(rate, now)
+            if then is not None:
+                then(tx)
             tx.free_times.end(
                 question.key,
                 question.asked_at,
@@ -175,8 +191,6 @@ class FreeTimes:
                 problem=answer.problem,
                 shape=shape,
             )
-            if then is not None:
-                then(tx)
         return answer
 
     def _ask(self, question: Question) -> tuple[Answer, str | None, tuple[int, int] | None]:
@@ -206,6 +220,13 @@ def _is_asked_elsewhere(stored: StoredTimes, now: dt.datetime) -> bool:
     if stored.asked_at is None or stored.answered_at is not None:
         return False
     return now - QUESTION_TIME < stored.asked_at <= now
+
+
+def _is_lost(stored: StoredTimes, now: dt.datetime) -> bool:
+    """Return True if the process that asked last has died, so that nothing waits for it again."""
+    if stored.asked_at is None or stored.answered_at is not None:
+        return False
+    return now - LIFETIME < stored.asked_at <= now - QUESTION_TIME
 
 
 def _problem_of(error: UpstreamError) -> str:

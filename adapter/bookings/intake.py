@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from adapter.bookings import precedence, reconcile
 from adapter.bookings.decisions import Decision, seen_before
+from adapter.bookings.invitations import is_invited, with_link
 from adapter.bookings.new_request import (
     Repeat,
+    decide_chosen,
     decide_new,
     held_twins,
     repeated_cancellation,
@@ -22,7 +24,8 @@ from adapter.bookings.reconcile import Related
 from adapter.bookings.same_person import Relation, relation
 from adapter.mapping.engine import SENT_OUTCOMES, Item, Mapped, Outcome
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, Event, EventState, Reason
+from adapter.models import RENTER, Booking, BookingState, Event, EventState, Reason
+from adapter.signatures.renter_links import RenterLinks
 from adapter.store import Transaction
 from adapter.store.fingerprints import Fingerprints, lock_key
 
@@ -37,7 +40,13 @@ class BookingPlanner:
         fingerprints: Fingerprints,
         shared_contacts: Collection[str],
         sources: Mapping[str, Source],
+        links: RenterLinks | None = None,
+        *,
+        sends_mail: bool = False,
     ) -> None:
+        """Take the parts. Without ``links``, renters are not invited to choose a time."""
+        self._links = links
+        self._sends_mail = sends_mail
         self._fingerprints = fingerprints
         self._shared = shared_contacts
         self._sources = sources
@@ -72,6 +81,7 @@ class BookingPlanner:
                 new = draft
                 decision = _item_twice(new, stored) or self._decide(tx, source, item, related, new)
             stored.append(_store(tx, new, decision, number + len(stored), related, now))
+        self._invite(tx, event, stored, source, now)
         state = event_state(mapped)
         tx.events.settle(
             event.id,
@@ -82,6 +92,41 @@ class BookingPlanner:
             now=now,
         )
         log.info("event_settled", extra={"event_id": event.id, "state": state})
+
+    def _invite(
+        self,
+        tx: Transaction,
+        event: Event,
+        stored: Iterable[Booking],
+        source: Source | None,
+        now: dt.datetime,
+    ) -> None:
+        """Add the link to choose a tour time to the notes of each guest card that will be sent."""
+        for booking in stored:
+            is_sent = booking.state is BookingState.PENDING and is_invited(booking, source)
+            if self._links is not None and source is not None and is_sent:
+                language = source.language_of(event.request)
+                url = self._links.url(booking.id, language)
+                appointment = with_link(booking.appointment, url)
+                tx.bookings.update(dataclasses.replace(booking, appointment=appointment))
+                if self._sends_mail and "email_1" in appointment:
+                    tx.invitation_mails.queue(booking.id, language, now)
+
+    def add_chosen(self, tx: Transaction, tour: Booking, now: dt.datetime) -> Booking:
+        """Decide on a tour that the renter chose on our page, and store it with its decision."""
+        crowded = tx.bookings.lock_related([tour], now)
+        related = dataclasses.replace(reconcile.load(tx, tour, now), crowded=crowded())
+        decision = decide_chosen(
+            tour,
+            related.same,
+            related.unclear,
+            now,
+            nearby=related.nearby,
+            open_sources=self._open_among((*related.same, tour)),
+            is_contact_of_many=bool(tour.person_keys & related.crowded),
+        )
+        number = len(tx.bookings.of_event(tour.event_id))
+        return _store(tx, tour, decision, number, related, now, by=RENTER)
 
     def lock(
         self,
@@ -130,8 +175,10 @@ class BookingPlanner:
             updated_at=now,
         )
 
-    def _is_open(self, name: str) -> bool:
-        return name in self._sources and self._sources[name].is_open
+    def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
+        """Return the sources of these bookings to which anyone can send."""
+        names = {booking.source for booking in bookings}
+        return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
     def _decide(
         self,
@@ -162,9 +209,7 @@ class BookingPlanner:
             repeat=repeat,
             has_sent_at=has_sent_at,
             is_contact_of_many=bool(draft.person_keys & related.crowded),
-            open_sources={
-                one.source for one in (*related.same, draft) if self._is_open(one.source)
-            },
+            open_sources=self._open_among((*related.same, draft)),
         )
 
 
@@ -241,6 +286,8 @@ def _store(
     number: int,
     related: Related,
     now: dt.datetime,
+    *,
+    by: str = "worker",
 ) -> Booking:
     """Store a new booking with its decision, and update the same person's other requests."""
     if draft.item_key in related.crowded or any(
@@ -249,7 +296,7 @@ def _store(
         draft = dataclasses.replace(draft, reasons=(*draft.reasons, _KEY_IS_NOT_UNIQUE))
     if decision is not None:
         draft = decision.applied_to(draft)
-    stored = tx.bookings.insert(draft, number, now=now)
+    stored = tx.bookings.insert(draft, number, now=now, by=by)
     if decision is not None:
         reconcile.keep_words(tx, stored, decision, related.same, now)
     decisions = precedence.plan((*related.same, stored), now)

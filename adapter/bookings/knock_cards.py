@@ -60,7 +60,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
         if one.kind is Kind.APPOINTMENT and one.state is BookingState.BOOKED:
             gone |= {other.id: one for other in card.bookings}
             card.bookings.clear()
-        if one.gone_at is None:
+        if not one.is_gone:
             card.bookings.append(one)
         if len(one.person_keys) > 1 or not card.contacts:
             card.former |= card.contacts

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from adapter import tracing
 from adapter.bookings.fetch_documents import LEASE, Fetcher
 from adapter.bookings.intake import BookingPlanner
+from adapter.bookings.invitations import renter_links
 from adapter.exceptions import KeyMissing, StoreUnavailable
 from adapter.mapping.engine import Mapped, Outcome
 from adapter.mapping.engine.fetched import FetchReader
@@ -109,7 +110,11 @@ class Mapper:
             tx.events.postpone(event.id, now + RELOAD_DELAY)
             return {}
         planner = BookingPlanner(
-            self.store.fingerprints(), self.settings.policy.shared_contacts, self.sources
+            self.store.fingerprints(),
+            self.settings.policy.shared_contacts,
+            self.sources,
+            renter_links(self.settings, self.store, self.clock),
+            sends_mail=self.settings.smtp_url is not None,
         )
         mapped = source.map(event.request, now=now) if source else _no_mapping(event)
         if source and (wanted := source.to_fetch(event.request, mapped)):

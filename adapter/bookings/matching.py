@@ -1,4 +1,4 @@
-"""Build queries for Propexo's lists, and find an unknown booking in the results.
+"""Build queries for Propexo's lists, and find an unknown booking's job in the write log.
 
 After a POST without a response, three of Propexo's lists may contain the booking: the write log (a
 job with these parameters), the prospects (this person) and their events (a tour at this instant).
@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.models import Attempt, Booking
+from adapter.propexo.data_webhooks import Model
 
 WRITE_LOG = "/v1/admin/logs/writes/"
-PROSPECTS = "/crm/v1/prospects/"
-EVENTS = "/crm/v1/events/"
+LISTS: Mapping[Model, str] = {
+    Model.PROSPECTS: "/crm/v1/prospects/",
+    Model.EVENTS: "/crm/v1/events/",
+}
 
 #: Maximum clock difference between two machines.
 SKEW = dt.timedelta(seconds=30)
@@ -104,50 +107,7 @@ def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return all(one.get(name) == other.get(name) for name in (*IDENTIFYING, *CONTACTS))
 
 
-def prospects_in(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> list[str]:
-    """Return the IDs of prospects with the same email or phone as an attempt."""
-    wanted = {_normalize_contact(attempt.request.get(name)) for name in CONTACTS} - {""}
-    return [
-        record["id"]
-        for record in records
-        if isinstance(record.get("id"), str)
-        and wanted
-        & {_normalize_contact(value) for value in record.values() if isinstance(value, str)}
-    ]
-
-
-def has_prospect(records: Iterable[Mapping[str, Any]], attempt: Attempt) -> bool:
-    """Return True if one of the prospects is the guest card that an attempt created."""
-    return any(is_card_of(record, attempt.request) for record in records)
-
-
-def is_card_of(record: Mapping[str, Any], request: Mapping[str, Any]) -> bool:
-    """Return True if a prospect is the guest card that a request created.
-
-    One matching contact is not enough, because roommates may share a phone. All contacts that were
-    sent must match, and so must the last name.
-    """
-    contacts = {_normalize_contact(request.get(name)) for name in CONTACTS} - {""}
-    last_name = str(request.get("last_name") or "").casefold()
-    texts = [value for value in record.values() if isinstance(value, str)]
-    has_name = not last_name or any(last_name in text.casefold() for text in texts)
-    has_contacts = bool(contacts) and contacts <= {_normalize_contact(text) for text in texts}
-    return has_contacts and has_name
-
-
-def has_tour(records: Iterable[Mapping[str, Any]], booking: Booking) -> bool:
-    """Return True if the list of events contains the booking's tour and it is not canceled.
-
-    Propexo does not document an event's fields, so any field may contain the instant.
-    """
-    return any(
-        not record.get("is_cancelled")
-        and booking.starts_at in {parse_instant(value) for value in record.values()}
-        for record in records
-    )
-
-
-def _normalize_contact(value: object) -> str:
+def normalize_contact(value: object) -> str:
     """Return a lower-case email, the last ten digits of a phone number, or "" for other text."""
     text = str(value or "").strip().lower()
     if "@" in text:
@@ -162,6 +122,6 @@ def parse_instant(value: object) -> dt.datetime | None:
         return None
     try:
         at = dt.datetime.fromisoformat(value)
-    except ValueError:
+        return at.astimezone(dt.UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(dt.UTC) if at.tzinfo else None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from adapter.bookings import backoff, later_words, matching, reconcile, transitions
+from adapter.bookings.knock_records import is_complete_card, shares_contact
 from adapter.bookings.later_words import Said
 from adapter.bookings.person import MERGED, SENT, Person
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS, MAX_RUN_SECONDS, record_patiently
@@ -27,6 +28,7 @@ from adapter.exceptions import (
 )
 from adapter.models import REPLAYED, Booking, BookingState, Clock, Message, MessageState
 from adapter.propexo.client import Propexo
+from adapter.propexo.data_webhooks import KnockRecord, Model
 from adapter.propexo.directory import PAGE_SIZE
 from adapter.propexo.responses import Accepted, WriteStatus
 from adapter.settings import Settings
@@ -184,13 +186,14 @@ class Messenger:
     def _search(self, draft: _Draft) -> bool:
         """Search Propexo's list for the guest card, and make the message due again."""
         try:
-            found = self._cards(draft.card)
+            found, is_readable = self._cards(draft.card), True
         except NotSent:
             return self._postpone(draft.message, ORDER_DELAY)
         except UpstreamError as exc:
             with self.store.transaction() as tx:
                 transitions.apply_rate_headers(tx, exc, self.clock())
-            found = []
+            # The list may not be enabled. Otherwise, it will be read again.
+            found, is_readable = [], not (isinstance(exc, Refused) or exc.status == 403)
         now = self.clock()
         with self.store.transaction() as tx:
             if len(found) == 1:
@@ -198,7 +201,8 @@ class Messenger:
                 tx.messages.postpone(draft.message.id, now)
                 return True
             since = max(draft.card.updated_at, draft.message.created_at)
-            if now > since + dt.timedelta(hours=self.settings.sync_lag_hours):
+            is_over = now > since + dt.timedelta(hours=self.settings.sync_lag_hours)
+            if is_over or not is_readable:
                 tx.messages.save_text(draft.message, "\n".join(draft.texts))
                 _fail(tx, draft.message, "note_without_card", now)
             else:
@@ -215,12 +219,9 @@ class Messenger:
                 if tx.rate_limit.try_read(now, limit) is not None:
                     raise NotSent("the rate limit does not allow another call now")
             query = matching.cards_query(card) | {"offset": str(number * PAGE_SIZE)}
-            page = self.propexo.page(matching.PROSPECTS, query)
-            found += [
-                str(record["id"])
-                for record in page.records
-                if record.get("id") and matching.is_card_of(record, card.appointment)
-            ]
+            page = self.propexo.page(matching.LISTS[Model.PROSPECTS], query)
+            records = [KnockRecord.listed(Model.PROSPECTS, one) for one in page.records]
+            found += [one.id for one in records if one is not None and _is_card(one, card)]
             if not page.has_more:
                 break
         return found
@@ -407,6 +408,12 @@ def _texts(
         if one.state in _POSTED and one.text is not None
     ]
     return later_words.texts_of(later_words.new_lines(lead, said))
+
+
+def _is_card(record: KnockRecord, card: Booking) -> bool:
+    """Return True if a booking created this guest card. An erased booking matches none."""
+    request = card.appointment
+    return shares_contact(record, request) and is_complete_card(record, request)
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:

@@ -98,14 +98,47 @@ def decide_new(
         or _held_unproved(new, same, planned, now, open_sources)
         or planned
         or _held_canceled(new, same, has_sent_at=has_sent_at)
-        or held_person(new, unclear, now)
-        or _held_beside(new, same, nearby, now)
-        or (
-            Decision(state=BookingState.HELD, code="contact_of_many")
-            if is_contact_of_many
-            else None
-        )
+        or _held_beside_others(new, same, unclear, nearby, now, is_of_many=is_contact_of_many)
     )
+
+
+def decide_chosen(
+    new: Booking,
+    same: Sequence[Booking],
+    unclear: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    nearby: Sequence[Booking],
+    open_sources: Collection[str],
+    is_contact_of_many: bool,
+) -> Decision | None:
+    """Return the decision on a tour that the renter chose on our page, or None to send it.
+
+    The renter has just chosen it, so it is neither a repeat nor an older version. Everything else
+    is decided as for a request from a sender.
+    """
+    planned = plan((*same, new), now).get(new.id)
+    if planned is not None and planned.state is not BookingState.SUPERSEDED:
+        return _held_doubtful(new, same, planned, now) or planned
+    return (
+        _held_unproved(new, same, planned, now, open_sources)
+        or planned
+        or _held_beside_others(new, same, unclear, nearby, now, is_of_many=is_contact_of_many)
+    )
+
+
+def _held_beside_others(
+    new: Booking,
+    same: Sequence[Booking],
+    unclear: Sequence[Booking],
+    nearby: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    is_of_many: bool,
+) -> Decision | None:
+    """Hold a request if Knock might mix it up with someone else's."""
+    of_many = Decision(state=BookingState.HELD, code="contact_of_many") if is_of_many else None
+    return held_person(new, unclear, now) or _held_beside(new, same, nearby, now) or of_many
 
 
 def _held_after_restore(
@@ -274,7 +307,7 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
         and is_tour_or_unsent
         and not one.is_cancellation
         and one.community == new.community
-        and one.gone_at is None
+        and not one.is_gone
         and one.state in (*SENT, *CANCELABLE)
         and is_current(one, now)
     )

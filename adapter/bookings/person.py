@@ -27,7 +27,7 @@ WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
 #: Reason codes of requests that were ready to be sent before they were held.
-_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error"})
+_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error", "time_taken"})
 
 #: Reason codes of decisions that may change when the other lead changes.
 _REVISABLE = frozenset(
@@ -63,7 +63,7 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
 
 def may_exist(booking: Booking) -> bool:
     """Return True if the booking is in Knock, may be in Knock, or is being sent."""
-    return booking.state in SENT and booking.gone_at is None
+    return booking.state in SENT and not booking.is_gone
 
 
 def may_replace(kind: Kind, other: Kind) -> bool:
@@ -103,7 +103,7 @@ class Person:
         return frozenset(one.id for one in self.wanted)
 
     def _counts(self, request: Booking) -> bool:
-        if request.is_cancellation or request.gone_at is not None:
+        if request.is_cancellation or request.is_gone:
             return False
         if request.state in SENT:
             return True
@@ -126,7 +126,7 @@ class Person:
         if end.state is BookingState.HELD and end.id not in self.cancellations:
             return False  # the request that it depends on needs review
         is_same_tour = request.starts_at == other.starts_at
-        is_known = is_current(other, self.now) and (other.gone_at is None or is_same_tour)
+        is_known = is_current(other, self.now) and (not other.is_gone or is_same_tour)
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:

@@ -32,7 +32,7 @@ from adapter.bookings.person import (
     order,
     posting_order,
 )
-from adapter.models import Booking, BookingState, Kind
+from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Kind
 
 #: Maximum number of rounds until no decision changes another one.
 MOST_ROUNDS = 5
@@ -156,10 +156,13 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
     other = person.end_of(request)
     canceled = person.cancellations.get(other.id)
     again = Decision(state=BookingState.PENDING, code="asked_again", because_of=other.id)
+    if other.reason == CANCELED_BY_RENTER:
+        # The renter wants no tour, but the lead still needs a guest card.
+        return again if request.kind is Kind.PROSPECT else None
     if canceled is not None and not may_exist(other):
         is_later = order(request) > order(canceled)
         return again if is_later else held("original_canceled", other)
-    if other.state in WAITING or other.gone_at is not None:
+    if other.state in WAITING or other.is_gone:
         return None
     if other.state is not BookingState.DISCARDED:
         return again

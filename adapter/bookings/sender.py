@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 
 from adapter import tracing
 from adapter.bookings import transitions
+from adapter.bookings.calendar_check import Answered, CalendarCheck, Postponed
 from adapter.exceptions import NotSent, StoreUnavailable, UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock
 from adapter.propexo.appointment import request_from
@@ -53,7 +54,9 @@ class Sender:
         propexo: Propexo,
         clock: Clock,
         pause: Callable[[float], object],
+        check: CalendarCheck,
     ) -> None:
+        self.check = check
         self.settings = settings
         self.store = store
         self.propexo = propexo
@@ -72,27 +75,30 @@ class Sender:
 
         Stop if no booking is pending, or if the rate limit requires a long wait.
         """
-        started_at = self.clock()
+        started_at, answered = self.clock(), None
         for _ in range(MAX_BOOKINGS_PER_RUN):
             is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
             if self.stopping.is_set() or is_long or not self.is_allowed:
                 return
-            attempt_or_time, has_more = self._next()
-            if isinstance(attempt_or_time, Attempt):
-                self._send_traced(attempt_or_time)
-            elif attempt_or_time is not None:
-                seconds = (attempt_or_time - self.clock()).total_seconds()
+            step, has_more = self._next(answered)
+            answered = self.check.finish(step) if isinstance(step, Postponed) else None
+            if isinstance(step, Attempt):
+                self._send_traced(step)
+            elif isinstance(step, dt.datetime):
+                seconds = (step - self.clock()).total_seconds()
                 if seconds > MAX_WAIT_IN_RUN_SECONDS:
                     return
                 self.pause(max(seconds, 0.0))
             if not has_more:
                 return
 
-    def _next(self) -> tuple[Attempt | dt.datetime | None, bool]:
+    def _next(
+        self, answered: Answered | None = None
+    ) -> tuple[Attempt | Postponed | dt.datetime | None, bool]:
         """Reserve an API call and store an attempt for the most urgent booking, in one commit.
 
-        Return two values: the stored attempt, the time of the next allowed call, or None if no
-        booking can be sent; and whether to continue.
+        Return two values: the stored attempt, a booking whose time must be checked first, the time
+        of the next allowed call, or None if no booking can be sent; and whether to continue.
         """
         booking = None
         try:
@@ -108,8 +114,14 @@ class Sender:
                     return at, True
                 if rate_state.failures >= MOST_FAILURES:
                     booking = tx.send_queue.longest_due(now, self._late(now)) or booking
-                attempt = self._begin(tx, booking, rate_state, now)
-            return attempt(), rate_state.waiting > 1
+                why, is_checked = "sending", self.check.is_wanted(booking)
+                if is_checked:
+                    found = self.check.look(tx, booking, rate_state, now, answered)
+                    if not isinstance(found, str):
+                        return found, True
+                    why = found
+                begin = self._begin(tx, booking, rate_state, now, why)
+            attempt = begin()
         except StoreUnavailable:
             raise
         except Exception as exc:
@@ -118,6 +130,9 @@ class Sender:
             log.exception("attempt_not_started", extra={"booking_id": booking.id}, exc_info=exc)
             self._hold(booking)
             return None, True
+        if is_checked:
+            self.check.began(attempt)
+        return attempt, rate_state.waiting > 1
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
         """Lock and return the most urgent booking, with the state of the rate limit."""
@@ -134,7 +149,7 @@ class Sender:
         return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(
-        self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime
+        self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime, why: str
     ) -> Callable[[], Attempt]:
         """Count an API call and store the attempt. Return a function that returns the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
@@ -144,7 +159,7 @@ class Sender:
         tx.rate_limit.count_call(
             rate_state, now, limit, source=booking.source, weight=weight, lease_until=until
         )
-        return tx.attempts.begin(booking.id, request, now=now, lease_until=until)
+        return tx.attempts.begin(booking.id, request, now=now, lease_until=until, why=why)
 
     def _hold(self, booking: Booking) -> None:
         """Hold a booking that cannot be sent, so that it does not block the send queue.
@@ -179,6 +194,7 @@ class Sender:
                 lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock()),
             )
             self._record_host()
+            self.check.ended(attempt)
 
     def _record_host(self) -> None:
         """Record, once per process, which host this database uses to book in Knock."""

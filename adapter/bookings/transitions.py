@@ -7,6 +7,7 @@ recovery marked unknown.
 
 import dataclasses
 import datetime as dt
+import enum
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from adapter.propexo.responses import (
     reasons_from,
 )
 from adapter.store import Transaction
+from adapter.store.crm_models import Reading
 from adapter.store.rate_limit import MOST_FAILURES
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,23 @@ class UnknownMatch:
     job_id: str | None
     #: When Propexo accepted the job, if the write log contains the time.
     accepted_at: dt.datetime | None = None
+
+
+#: The reason codes of unknown bookings whose users are told to wait for a search.
+SEARCHED = frozenset({"no_answer", "sender_lost", "restored"})
+
+
+class Unfound(enum.Enum):
+    """What it means that a search for an unknown booking found nothing."""
+
+    #: The lists do not contain it, or not yet.
+    ABSENT = enum.auto()
+    #: A guest card without any contact may be the renter's.
+    INCOMPLETE = enum.auto()
+    #: The list of guest cards has always been empty, so Propexo may not synchronize it.
+    EMPTY = enum.auto()
+    #: The lists cannot be read, so only a user can look in Knock.
+    NOT_READABLE = enum.auto()
 
 
 def record_accepted(
@@ -251,7 +270,7 @@ def record_job_status(
     if report.status is WriteStatus.SUCCESS and newer is not None:
         _leave_to_person(tx, booking, newer, now)
     elif report.status is WriteStatus.SUCCESS:
-        _record_booked(tx, booking, "job_succeeded", now)
+        record_booked(tx, booking, "job_succeeded", now)
     elif report.status is WriteStatus.FAILURE:
         tx.attempts.fail_job(booking.id)
         tx.bookings.move(
@@ -316,6 +335,7 @@ def record_search(
     now: dt.datetime,
     until: dt.datetime,
     others: Sequence[Booking] = (),
+    unfound: Unfound = Unfound.ABSENT,
 ) -> None:
     """Record the result of a search for an unknown booking.
 
@@ -340,12 +360,35 @@ def record_search(
         )
         log.info("booking_found", extra={"booking_id": booking.id, "job_id": match.job_id})
     elif match is not None:
-        _record_booked(tx, booking, "seen_in_knock", now)
-    elif now >= until:
-        tx.bookings.stop_reconciling(booking, why="not_found", now=now)
-        log.error("booking_not_found", extra={"booking_id": booking.id})
+        record_booked(tx, booking, "seen_in_knock", now)
+    else:
+        _record_unfound(tx, booking, unfound, now, until)
+
+
+def _record_unfound(
+    tx: Transaction, booking: Booking, unfound: Unfound, now: dt.datetime, until: dt.datetime
+) -> None:
+    """Schedule another search, or leave the booking to a user if no search can find it."""
+    is_unreadable = unfound in (Unfound.EMPTY, Unfound.NOT_READABLE)
+    is_hopeless = unfound is Unfound.NOT_READABLE and booking.job_id is None
+    if is_hopeless or now >= until:
+        if is_unreadable:
+            tx.bookings.stop_reconciling(booking, why="not_readable", now=now)
+        elif unfound is Unfound.INCOMPLETE:
+            tx.bookings.stop_reconciling(booking, why="maybe_found", now=now)
+        else:
+            tx.bookings.stop_reconciling(booking, why="not_found", now=now)
+        log.error("booking_not_found", extra={"booking_id": booking.id, "why": unfound.name})
+    elif is_unreadable and booking.reason in SEARCHED:
+        _tell_not_readable(tx, booking, now)
     else:
         _search_again(tx, booking, now)
+
+
+def _tell_not_readable(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
+    """Ask users to look in Knock, and search again in case the write log or a list has it later."""
+    due_at = backoff.next_search(now, now=now, chance=jitter())
+    tx.bookings.move(booking.id, BookingState.UNKNOWN, why="not_readable", now=now, due_at=due_at)
 
 
 def _record_ambiguous_tour(
@@ -372,7 +415,7 @@ def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
     tx.bookings.reschedule(booking, due_at)
 
 
-def _record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime) -> None:
+def record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime) -> None:
     """Mark a booking as booked, or for review if a user had reported it as canceled."""
     if booking.gone_at is None:
         tx.bookings.move(booking.id, BookingState.BOOKED, why=how, now=now)
@@ -404,12 +447,29 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
 def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    """Mark a booking as unknown and schedule a search. It may be in Knock, so never resend it."""
+    """Mark a booking as unknown and schedule a search. It may be in Knock, so never resend it.
+
+    If Propexo does not let us read Knock's records, users are told at once to look there.
+    """
+    booking = tx.bookings.get(booking_id)
     due_at = backoff.next_search(now, now=now, chance=jitter())
+    if booking is not None and booking.tour_id is not None:
+        due_at = now  # Knock has reported the tour already
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
     )
     log.warning("booking_unknown", extra={"booking_id": booking_id, "why": why})
+    if booking is None or booking.tour_id is not None or why not in SEARCHED:
+        return
+    if _is_unreadable(tx, booking):
+        _tell_not_readable(tx, booking, now)
+
+
+def _is_unreadable(tx: Transaction, booking: Booking) -> bool:
+    """Return True if Propexo rejects reading tours or guest cards, and there is no job to read."""
+    integration_id = booking.appointment.get("integration_id")
+    known = [one for one in tx.crm_models.all() if one.integration_id == integration_id]
+    return booking.job_id is None and any(one.state is Reading.OFF for one in known)
 
 
 def _facts(attempt: Attempt, **more: object) -> dict[str, object]:

@@ -36,6 +36,7 @@ WITHOUT_ENV_FILE = ("demo", "init")
         "map": "map",
         "mappings": "check explain schema",
         "new_source": "new",
+        "portal_ledger": "reconcile",
         "purge": "purge",
         "rejections": "rejections",
         "reports": "audit backtest decisions export queue stats",

@@ -180,6 +180,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     if booking.job_id:
         lines.append(f"  Propexo job {booking.job_id}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
+    lines += [f"  free in Knock: {local(at, booking.timezone)}" for at in booking.offered_times]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
     return lines
 

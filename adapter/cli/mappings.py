@@ -16,7 +16,7 @@ from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.source import Source
 from adapter.settings import UNTRIMMED, Settings, settings_from
-from adapter.webhooks.endpoints import untrimmed_secrets
+from adapter.webhooks.endpoints import invitation_problems, untrimmed_secrets
 
 STDIN = Path("-")
 
@@ -62,15 +62,23 @@ def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: boo
     folder = settings.mappings_dir
     checked = [_mapping_path(path, folder) for path in paths] or [folder]
     problems = registry.check(checked, settings.policy)
-    untrimmed = _untrimmed(checked, settings)
+    loaded = _loaded(checked, settings)
+    untrimmed = untrimmed_secrets(loaded, settings)
+    uninvited = invitation_problems(loaded, settings)
     named = list(map(str, problems))
     faults = [one for one in _faults(settings) if one not in named] if environment else []
     has_errors = bool(faults) or any(not problem.warning for problem in problems)
-    lines = [*named, *(f"warning: {name} {UNTRIMMED}" for name in untrimmed), *faults]
+    warned = [*(f"{name} {UNTRIMMED}" for name in untrimmed), *uninvited]
+    lines = [*named, *(f"warning: {text}" for text in warned), *faults]
     warnings = len(lines)
     names = ", ".join(map(_display_name, checked))
     lines += [] if has_errors else [f"{names}: no errors{_count(warnings)}"]
-    data = {"problems": problems, "untrimmed_secrets": untrimmed, "environment": faults}
+    data = {
+        "problems": problems,
+        "untrimmed_secrets": untrimmed,
+        "invitations": uninvited,
+        "environment": faults,
+    }
     output.show(data, "\n".join(lines), as_json=as_json)
     sys.exit(has_errors or (strict and warnings > 0))
 
@@ -85,14 +93,15 @@ def _faults(settings: Settings) -> list[str]:
     return environment_faults(settings)
 
 
-def _untrimmed(paths: list[Path], settings: Settings) -> list[str]:
+def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
+    """Return the mappings among these paths that can be loaded, by name."""
     sources: dict[str, Source] = {}
     for path in paths:
         with contextlib.suppress(ConfigurationError):
             folder = path if path.is_dir() else path.parent
             loaded = registry.load(folder, settings.policy)
             sources |= {name: one for name, one in loaded.items() if path in (folder, one.path)}
-    return untrimmed_secrets(sources, settings)
+    return sources
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:

@@ -48,6 +48,9 @@ READ_ONLY_FORMS: Final = frozenset(
         "console.check_mapping",
         "console.save_sample",
         "console.change_own_password",
+        "console.compare_invoice",
+        "console.claims_file",
+        "console.choose_times",
     }
 )
 

@@ -10,7 +10,7 @@ from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
 from adapter.console.lead_actions import MAX_CHANGED, reason_from_form, release_unchanged
 from adapter.console.views import group_page
-from adapter.console.wording import plain
+from adapter.console.wording import plain, replay_refusal
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations.allowed_actions import may_release_together
@@ -28,7 +28,7 @@ def replay(number: int) -> Any:
     """Remap a stored webhook with the current mapping."""
     difference = services.replays.replay(number, by=flask.g.user.name, dry_run=False)
     if difference.refusal is not None:
-        raise NotPossible(f"This message was not read again: {difference.refusal}.")
+        raise NotPossible(f"This message was not read again: {replay_refusal(difference.refusal)}.")
     is_read = difference.outcome not in ("held", "unreadable")
     text = "Read again." if is_read else "Read again, and it still needs review."
     return _redirect_to_lead(number, text, "good" if is_read else "warn")
@@ -70,7 +70,7 @@ def discard_group(key: str) -> Any:
 def pause() -> Any:
     """Pause sending: everything, a source's bookings, or a community's."""
     _pauses().pause(reason_from_form(), **_scope())
-    flask.flash("Paused. Webhooks are still accepted. Nothing that is paused is sent.")
+    flask.flash("Paused. New leads still come in, but wait.", "good")
     return _back_from_pause()
 
 
@@ -78,7 +78,7 @@ def pause() -> Any:
 def resume() -> Any:
     """End a pause, so that its bookings are sent."""
     _pauses().resume(**_scope())
-    flask.flash("Sending was resumed.")
+    flask.flash("Resumed. The bookings that waited go out now.", "good")
     return _back_from_pause()
 
 
@@ -120,7 +120,7 @@ def _check_may_act_together(group: Group) -> None:
     """Raise NotPossible if a group's leads must be reviewed one at a time."""
     issue = group.issue
     if issue.kind == "booking" and not may_release_together(issue.state, issue.code):
-        raise NotPossible("Each of these leads needs its own look. Open them one by one.")
+        raise NotPossible("Check these leads one by one.")
 
 
 def _redirect_to_lead(number: int, message: str, kind: str) -> Any:

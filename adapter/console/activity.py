@@ -1,6 +1,8 @@
 """Serve the activity page, which lists users' actions as sentences."""
 
-from typing import Final
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import flask
 from markupsafe import Markup, escape
@@ -8,45 +10,111 @@ from markupsafe import Markup, escape
 from adapter.console.context import bp, services
 from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
+from adapter.console.people_pages import ROLE_NAMES
+from adapter.console.renters import names_of
+from adapter.operations.advice import label_of
 from adapter.operations.sign_in import LOCAL
 from adapter.store import AuditEntry
 
 PAGE_SIZE: Final = 50
-#: What a user did, by action. ``{lead}`` is a link, and ``{detail}`` comes from the audit log.
-SENTENCES: Final = {
+#: What a user did, by action, as the rest of a sentence that begins with the user's name.
+#: ``{lead}`` is a link with the renter's name. The other values come from the entry's detail.
+SENTENCES: Final[Mapping[str, str]] = {
     "looked": "looked at {lead}",
-    "looked_at_rejected": "looked at a rejected message: {detail}",
-    "released": "booked {lead} {detail}",
+    "looked_at_rejected": "read a rejected message from {first}",
+    "released": "booked {lead}{anyway}",
+    "edited_and_released": "changed {fields} of {lead} and booked it{anyway}",
+    "time_given": "added a tour time to {lead} and booked it",
     "confirmed": "marked {lead} as already in Knock",
-    "discarded": "dismissed {lead} {detail}",
+    "discarded": "dismissed {lead}",
     "replayed": "had {lead} read again with the current settings",
-    "replayed_by_force": "booked {lead} again",
+    "replayed_by_force": "had {lead} read again although it was closed",
     "undone": "undid the booking of {lead}",
     "brought_back": "brought {lead} back",
     "snoozed": "snoozed {lead}",
-    "unsnoozed": "showed {lead} again",
+    "unsnoozed": "ended the snooze of {lead}",
     "assigned": "assigned {lead} to {detail}",
-    "unassigned": "removed the person from {lead}",
-    "exported": "exported leads: {detail}",
-    "searched": "searched for a lead",
-    "searched_rejected": "searched the rejected messages {detail}",
+    "unassigned": "removed the person who takes care of {lead}",
+    "exported": "exported leads{filter}",
+    "reconciled": "compared an invoice from a portal with the leads",
+    "searched": "searched for a renter",
+    "searched_rejected": "searched the rejected messages{of_detail}",
     "signed_in": "signed in",
-    "let_in": "rechecked rejected messages: {detail}",
-    "backtested": "tested a changed mapping: {detail}",
-    "user_added": "added a person or set a password: {detail}",
-    "user_removed": "removed a person: {detail}",
-    "role_changed": "changed a role: {detail}",
-    "password_changed": "changed their password",
+    "let_in": "rechecked the rejected messages from {detail}",
+    "backtested": "tested a change of the {detail} mapping",
+    "drafted": "drafted a mapping for {detail}",
+    "test_sent": "sent a test message as {detail}",
+    "user_added": "gave {first} access ({role})",
+    "user_removed": "removed {first}",
+    "role_changed": "changed {first}'s access to “{role}”",
+    "password_set": "set a new password for {first}",
+    "password_changed": "changed their own password",
+    "password_refused": "entered a wrong password while changing their own",
     "unlocked": "unlocked all sign-ins",
-    "paused": "paused sending: {detail}",
-    "resumed": "resumed sending: {detail}",
-    "restored": "resumed sending after a restore: {detail}",
-    "property_assigned": "assigned a property: {detail}",
-    "property_unassigned": "took an assigned property back: {detail}",
-    "community_added": "added a community: {detail}",
-    "mapping_put_in_place": "put a mapping in place: {detail}",
-    "mapping_rolled_back": "rolled a mapping back: {detail}",
+    "paused": "paused {paused}. Reason: {reason}",
+    "resumed": "resumed {paused}",
+    "restored": "resumed bookings after a restored backup",
+    "property_assigned": "assigned a property from {before} to {community}",
+    "property_unassigned": "took back a property from {before} that was assigned to {community}",
+    "not_taken_back": "could not take back {sent}, because the tours are already in Knock",
+    "community_added": "added the community {community}",
+    "mapping_put_in_place": "put version {last} of the {first} mapping in place",
+    "mapping_rolled_back": "rolled the {first} mapping back (version {last})",
+    "alarm_acknowledged": "acknowledged an alarm: {detail}",
+    "alarm_snoozed": "snoozed an alarm: {detail}",
 }
+#: Each action as it is named in the filter.
+NAMES: Final[Mapping[str, str]] = {
+    "looked": "Looked at a lead",
+    "looked_at_rejected": "Read a rejected message",
+    "released": "Booked a lead",
+    "edited_and_released": "Changed and booked a lead",
+    "time_given": "Added a tour time",
+    "confirmed": "Marked a lead as in Knock",
+    "discarded": "Dismissed a lead",
+    "replayed": "Had a message read again",
+    "replayed_by_force": "Had a closed message read again",
+    "undone": "Undid a booking",
+    "brought_back": "Brought a lead back",
+    "snoozed": "Snoozed a lead",
+    "unsnoozed": "Ended a snooze",
+    "assigned": "Assigned a lead",
+    "unassigned": "Unassigned a lead",
+    "exported": "Exported leads",
+    "reconciled": "Compared an invoice",
+    "searched": "Searched for a renter",
+    "searched_rejected": "Searched rejected messages",
+    "signed_in": "Signed in",
+    "let_in": "Rechecked rejected messages",
+    "backtested": "Tested a mapping",
+    "drafted": "Drafted a mapping",
+    "test_sent": "Sent a test message",
+    "user_added": "Added a person",
+    "user_removed": "Removed a person",
+    "role_changed": "Changed a person's access",
+    "password_set": "Set a person's password",
+    "password_changed": "Changed their own password",
+    "password_refused": "Entered a wrong password",
+    "unlocked": "Unlocked sign-ins",
+    "paused": "Paused bookings",
+    "resumed": "Resumed bookings",
+    "restored": "Resumed after a restore",
+    "property_assigned": "Assigned a property",
+    "property_unassigned": "Took a property back",
+    "not_taken_back": "Could not take leads back",
+    "community_added": "Added a community",
+    "mapping_put_in_place": "Put a mapping in place",
+    "mapping_rolled_back": "Rolled a mapping back",
+    "alarm_acknowledged": "Acknowledged an alarm",
+    "alarm_snoozed": "Snoozed an alarm",
+}
+#: What a user confirmed when booking a lead.
+CONFIRMED: Final = {
+    "anyway": "even though there was a similar or newer request",
+    "another_person": "because this is another person",
+}
+#: The ID of a lead in a detail that lists leads.
+_NUMBER: Final = re.compile(r"\d+")
 
 
 @bp.get("/audit")
@@ -54,44 +122,105 @@ def audit() -> str:
     """Show users' actions, newest first. Page views are listed only on request."""
     args = flask.request.args
     by, action = _known_name(args.get("by", "").strip()), args.get("action", "")
-    lead_id, before = row_id_from(args.get("lead")), row_id_from(args.get("before"))
+    lead_id, before = row_id_from(args.get("lead", "").removeprefix("#")), args.get("before")
     hidden = None if args.get("looks") or action else "looked"
     with services.store.transaction() as tx:
         entries = tx.audit.entries(
             by=by or None,
             action=action or None,
             lead_id=lead_id,
-            before=before,
+            before=row_id_from(before),
             limit=PAGE_SIZE,
             except_action=hidden,
         )
+        names = names_of(tx, (one for entry in entries for one in _leads_in(entry)))
     query = {name: args[name] for name in ("by", "action", "lead", "looks") if args.get(name)}
     return flask.render_template(
         "console/audit.html",
-        entries=[(entry, sentence(entry)) for entry in entries],
+        entries=[(entry, sentence(entry, names)) for entry in entries],
         query=query,
-        actions={
-            one: text.partition(":")[0].replace("{lead}", "a lead").partition(" {")[0]
-            for one, text in SENTENCES.items()
-        },
+        actions=NAMES,
         next_before=entries[-1].id if len(entries) == PAGE_SIZE else None,
     )
 
 
-def sentence(entry: AuditEntry) -> Markup:
+def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Return a user's action as the rest of a sentence that begins with the user's name."""
     text = SENTENCES.get(entry.action)
     if text is None:
-        text = entry.action.replace("_", " ") + (" {lead}" if entry.lead_id else "") + " {detail}"
-    escaped = Markup(escape(text))  # noqa: S704 - it is escaped
-    return escaped.format(lead=_link(entry.lead_id), detail=escape_invisible(entry.detail))
+        text = entry.action.replace("_", " ") + " {lead}" * bool(entry.lead_id) + " {detail}"
+    values = {name: value(entry, names) for name, value in _VALUES.items() if f"{{{name}}}" in text}
+    return Markup(escape(text)).format(**values)  # noqa: S704 - it is escaped
 
 
-def _link(lead_id: int | None) -> Markup | str:
+def _leads_in(entry: AuditEntry) -> list[int]:
+    """Return the IDs of the leads that an entry is about."""
+    if entry.action == "not_taken_back":
+        return [int(one) for one in _NUMBER.findall(entry.detail)]
+    return [entry.lead_id] if entry.lead_id is not None else []
+
+
+def _link(lead_id: int | None, names: Mapping[int, str]) -> Markup:
     if lead_id is None:
-        return "a lead"
+        return Markup("a lead")
     address = flask.url_for("console.lead", key=lead_id)
-    return Markup('<a href="{}">#{}</a>').format(address, lead_id)
+    name = names.get(lead_id) or f"lead #{lead_id}"
+    return Markup('<a href="{}"><bdi>{}</bdi></a>').format(address, escape_invisible(name))
+
+
+def _fields(detail: str) -> str:
+    """Return the labels of changed fields, such as ``the phone and the tour time``."""
+    found = [one for one in detail.split(", ") if one and one not in CONFIRMED]
+    labels = [f"the {label_of(one).lower()}" for one in found]
+    return " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:]))) or "some details"
+
+
+def _anyway(detail: str) -> str:
+    return "".join(f", {text}" for one, text in CONFIRMED.items() if one in detail.split(", "))
+
+
+def _paused(detail: str) -> str:
+    """Return which bookings are paused, such as ``bookings from rentfeed``."""
+    kind, _, name = detail.partition(":")[0].partition(" ")
+    if kind == "source":
+        return f"bookings from {name}"
+    return f"bookings at {services.community_name(name)}" if kind == "community" else "all bookings"
+
+
+def _filter(detail: str) -> str:
+    """Return which leads were exported, such as `` from rentfeed``."""
+    parts = dict(part.partition("=")[::2] for part in detail.split())
+    texts = [f" from {parts['source']}"] if "source" in parts else []
+    texts += [f" of {services.community_name(parts['community'])}"] if "community" in parts else []
+    return "".join(texts)
+
+
+def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
+    """Return the leads that were already in Knock when a property was taken back."""
+    return Markup(", ").join(_link(one, names) for one in _leads_in(entry))
+
+
+def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[int, str]], Any]:
+    return lambda entry, _names: escape_invisible(function(entry.detail))
+
+
+#: The values in sentences, by name.
+_VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
+    "lead": lambda entry, names: _link(entry.lead_id, names),
+    "sent": _sent,
+    "detail": _of_detail(str),
+    "of_detail": _of_detail(lambda detail: f" from {detail}" if detail else ""),
+    "first": _of_detail(lambda detail: detail.partition(" ")[0]),
+    "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
+    "before": _of_detail(lambda detail: detail.partition(":")[0]),
+    "role": _of_detail(lambda detail: ROLE_NAMES.get(detail.rpartition(" ")[2], "").lower()),
+    "fields": _of_detail(_fields),
+    "anyway": _of_detail(_anyway),
+    "paused": _of_detail(_paused),
+    "reason": _of_detail(lambda detail: detail.partition(": ")[2]),
+    "filter": _of_detail(_filter),
+    "community": _of_detail(lambda detail: services.community_name(detail.rpartition(": ")[2])),
+}
 
 
 def _known_name(text: str) -> str:

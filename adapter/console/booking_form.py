@@ -1,14 +1,16 @@
 """Build the form that edits a booking, and parse the user's changes."""
 
 import dataclasses
-from collections.abc import Container, Mapping, Sequence
+import datetime as dt
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
 from adapter.console.context import services
-from adapter.console.time_html import zone_named
+from adapter.console.problem_text import REQUIRED
+from adapter.console.time_html import ago_text, zone_named
 from adapter.console.wording import (
     cents_from_dollars,
     choice_word,
@@ -18,7 +20,7 @@ from adapter.console.wording import (
 )
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState
-from adapter.operations import serializers
+from adapter.operations.advice import label_of, open_reasons
 from adapter.propexo.appointment import TARGETS, TRANSFORM_OF, value_from_text
 from adapter.settings import NEUTRAL_WORDS
 
@@ -67,9 +69,35 @@ class RefusedForm:
     error: NotPossible
 
 
-def form_fields(booking: Booking, refused: RefusedForm | None) -> list[FormField]:
-    """Return the fields of a booking's form, with the user's input and errors if it was refused."""
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FreeTime:
+    """A free time that a user may choose instead of the tour's own time."""
+
+    at: dt.datetime
+    #: The value for the form's tour time.
+    value: str
+
+
+def free_times(booking: Booking) -> list[FreeTime]:
+    """Return the upcoming free times that a held booking offers."""
+    if booking.timezone is None:
+        return []
+    zone = ZoneInfo(booking.timezone)
+    return [
+        FreeTime(at=one, value=one.astimezone(zone).strftime(_DATETIME_LOCAL))
+        for one in booking.offered_times
+        if one > services.now()
+    ]
+
+
+def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "") -> list[FormField]:
+    """Return the fields of a booking's form, with the user's input and errors if it was refused.
+
+    ``chosen`` is the free time that the user has chosen, as in the form.
+    """
     values = current_values(booking)
+    if any(one.value == chosen for one in free_times(booking)):
+        values["starts_at"] = chosen
     if booking.starts_at is None and booking.wall_time is not None:
         values["starts_at"] = booking.wall_time.strftime(_DATETIME_LOCAL)
     typed = refused.typed if refused else {}
@@ -93,7 +121,7 @@ def form_fields(booking: Booking, refused: RefusedForm | None) -> list[FormField
 
 def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]:
     """Return the names of the fields that fix the booking."""
-    first = {*faults, *(reason.field for reason in booking.reasons if _blocks(booking))}
+    first = {*faults, *_blocking_fields(booking)}
     if "email_1" in first or "phone_1" in first:
         first |= {"phone_1", "email_1"}
     if "community" in first or booking.community is None:
@@ -109,8 +137,12 @@ def _fault(name: str, text: str) -> str:
     return fault_text(text) if text else ""
 
 
-def _blocks(booking: Booking) -> bool:
-    return booking.state in (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
+def _blocking_fields(booking: Booking) -> Iterator[str]:
+    """Yield the fields that hold a booking up: the first reason's, and required ones."""
+    if booking.state in (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED):
+        for number, reason in enumerate(open_reasons(booking, services.now())):
+            if number == 0 or reason.field in REQUIRED:
+                yield reason.field
 
 
 def _label(name: str, zone: str) -> str:
@@ -119,8 +151,7 @@ def _label(name: str, zone: str) -> str:
     if name == "starts_at":
         letters = zone_letters(zone) if zone else ""
         return f"Tour time ({letters})" if letters else "Tour time (at the community)"
-    label = TARGETS[name].label
-    return label.replace("Email 1", "Email").replace("Phone 1", "Phone").removesuffix(" in cents")
+    return label_of(name)
 
 
 def zone_letters(zone: str) -> str:
@@ -186,7 +217,7 @@ def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
     shown_zone, zone = form.get("zone", ""), zone_of(booking, form.get("community", ""))
     if shown_zone and zone and shown_zone != zone:
         shown, right = zone_letters(shown_zone), zone_letters(zone)
-        text = f"Check the time: it was shown in {shown}, and this community is in {right}."
+        text = f"Check the time. It was shown in {shown}, but this community is in {right}."
         raise NotPossible(text, {"starts_at": text})
     if booking.timezone is not None and zone != booking.timezone:
         before["starts_at"] = ""  # in another zone, the same digits are a different time
@@ -206,9 +237,9 @@ def _changed_by(booking: Booking) -> str:
     changes = [one for one in story.history if one.booking_id == booking.id] if story else []
     by = changes[-1].by if changes else "worker"
     who = "" if by in ("worker", "web") else f" by {by}"
-    when = serializers.ago(booking.updated_at, services.now())
+    when = ago_text(booking.updated_at)
     state = state_word(booking)
-    return f"This lead was changed{who} {when}, and is now “{state}”. Check it again."
+    return f"This lead was changed{who} {when}. Its status is now “{state}”. Check it again."
 
 
 def current_values(booking: Booking) -> dict[str, str]:

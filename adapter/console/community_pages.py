@@ -19,6 +19,7 @@ from adapter.models import AddedCommunity, Alias, Event
 from adapter.operations.aliases import (
     Aliases,
     PropertyName,
+    TakenBack,
     community_key,
     key_of_value,
     names_in,
@@ -43,7 +44,9 @@ ZONES: Final = {
     "America/Anchorage": "Alaska",
     "Pacific/Honolulu": "Hawaii",
 }
-NO_LIST: Final = "Propexo's list cannot be read now. Try again in a few minutes."
+NO_LIST: Final = (
+    "We can't get the list of communities from Knock right now. Try again in a few minutes."
+)
 #: A community whose name is at least this similar is shown first.
 SIMILAR: Final = 0.5
 
@@ -108,10 +111,25 @@ def communities() -> str:
         ],
         more=len(unknown) - len(shown),
         sent=[one for one in sent if one is not None],
-        assigned=[(alias, live.status_of(alias)) for alias in reversed(live.overrides.aliases)],
+        assigned=[
+            (
+                alias,
+                _title(alias) if number < MOST_PROPERTIES else alias.name,
+                live.status_of(alias),
+            )
+            for number, alias in enumerate(reversed(live.overrides.aliases))
+        ],
         yaml=yaml_of(live.overrides.aliases),
         known=sorted(_communities().values(), key=lambda one: one.title),
     )
+
+
+def _title(alias: Alias) -> str:
+    """Return an assigned property's name for people."""
+    try:
+        return aliases().title_of(alias)
+    except KeyMissing:
+        return alias.name
 
 
 def _event(tx: Transaction, event_id: int) -> Event | None:
@@ -205,8 +223,7 @@ def assigned_community() -> str:
     """Show an assignment that was just made, with a button to undo it."""
     args = flask.request.args
     source, key = args.get("source", ""), args.get("key", "")
-    found = services.pipeline.live.overrides.aliases
-    alias = next((one for one in found if (one.source, one.key) == (source, key)), None)
+    alias = _assigned(source, key)
     if alias is None:
         raise NotFound("This assignment was taken back.")
     with services.store.transaction() as tx:
@@ -217,6 +234,7 @@ def assigned_community() -> str:
     return flask.render_template(
         "console/assigned.html",
         alias=alias,
+        title=_title(alias),
         left_value=left,
         undo_seconds=UNDO_SECONDS,
         may_undo=services.now().timestamp() < (row_id_from(args.get("until")) or 0),
@@ -224,15 +242,35 @@ def assigned_community() -> str:
     )
 
 
+def _assigned(source: str, key: str) -> Alias | None:
+    found = services.pipeline.live.overrides.aliases
+    return next((one for one in found if (one.source, one.key) == (source, key)), None)
+
+
 @bp.post("/communities/undo")
 def undo_assignment() -> Any:
     """Undo the assignment of a property, and hold its unsent leads for review again."""
     form = flask.request.form
-    taken = aliases().remove(form.get("source", ""), form.get("key", ""))
-    leads = "1 lead waits" if taken.leads == 1 else f"{taken.leads} leads wait"
-    flask.flash(f"Taken back. {leads} for a community again.", "good")
+    source, key = form.get("source", ""), form.get("key", "")
+    alias = _assigned(source, key)
+    title = _title(alias) if alias is not None else ""
+    taken = aliases().remove(source, key)
+    flask.flash(_taken_back_text(taken, title), "warn" if taken.sent else "good")
     sent = [booking.id for booking in taken.sent[:MOST_SENT]]
     return flask.redirect(flask.url_for("console.communities", sent=sent))
+
+
+def _taken_back_text(taken: TakenBack, title: str) -> str:
+    community = community_title(taken.alias.community)
+    text = f"{title or taken.alias.name} is no longer assigned to {community}."
+    if taken.leads == 1:
+        text += " 1 lead needs a community again."
+    elif taken.leads:
+        text += f" {taken.leads} leads need a community again."
+    if taken.sent:
+        count = "1 tour is" if len(taken.sent) == 1 else f"{len(taken.sent)} tours are"
+        text += f" {count} already in Knock, see below."
+    return text
 
 
 @bp.get("/communities/new")

@@ -55,6 +55,12 @@ def form_value(value: str) -> Markup:
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
+def renter_name(booking: Booking) -> str:
+    """Return the renter's full name, or ``No name`` if it is unknown or was erased."""
+    parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
+    return " ".join(filter(None, parts)) or "No name"
+
+
 def tour_text(booking: Booking) -> str:
     """Format a tour's start, such as ``Saturday, March 14 at 2:30 PM MDT``."""
     text = format_tour_time(booking.starts_at, booking.timezone)
@@ -64,10 +70,12 @@ def tour_text(booking: Booking) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format a duration in seconds or minutes, such as ``4.2 s`` or ``3 min``."""
+    """Format a duration, such as ``4.2 s``, ``3 min`` or ``4 h``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ import flask
 from werkzeug.exceptions import HTTPException
 
 from adapter.console.context import bp
+from adapter.console.wording import plain
 from adapter.exceptions import KeyMissing, NotPossible, StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,13 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
     """Respond with 409 and the reason why an action is not possible."""
-    return _page("This action is not possible", str(error), 409)
+    return _page("This action is not possible", plain(str(error)), 409)
 
 
 @bp.errorhandler(StoreUnavailable)
 def store_unavailable(_error: StoreUnavailable) -> tuple[str, int]:
     """Respond with 503 and a message that the database is unavailable."""
-    text = "The database cannot be reached. Senders get an error and will retry their webhooks."
+    text = "The database is down. Senders will send their leads again once it is back."
     return _page("Temporarily unavailable", text, 503)
 
 
@@ -37,14 +38,14 @@ def store_unavailable(_error: StoreUnavailable) -> tuple[str, int]:
 def key_missing(error: KeyMissing) -> tuple[str, int]:
     """Respond with 503 and the ID of the encryption key that is not configured."""
     log.error("encryption_key_missing", extra={"reason": str(error)})
-    return _page("This request is encrypted", f"An engineer must help: {error}.", 503)
+    return _page("This message can't be read", f"Tell an engineer: {error}.", 503)
 
 
 @bp.errorhandler(Exception)
 def unexpected_error(error: Exception) -> tuple[str, int]:
     """Log an unexpected exception, and respond with 503 without its details."""
     log.error("console_failed", exc_info=error)
-    text = "This page could not be loaded. Please tell an engineer. The log has the details."
+    text = "This page could not be loaded. Tell an engineer, who finds the details in the log."
     return _page("Temporarily unavailable", text, 503)
 
 

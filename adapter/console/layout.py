@@ -42,7 +42,7 @@ NAVIGATION: Final = (
     (
         NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),
         NavigationItem("console.leads", "Leads", "list", ("console.lead", "console.decisions")),
-        NavigationItem("console.sources", "Sources", "plug", ("console.source",)),
+        NavigationItem("console.sources", "Sources", "plug", ("console.source", "console.invoice")),
         NavigationItem("console.overview", "Health", "pulse"),
     ),
     (
@@ -60,6 +60,8 @@ NAVIGATION: Final = (
 )
 
 
+#: How long a reader's choice of UTC is kept.
+UTC_DAYS: Final = 365
 #: A tour within this time is marked.
 SOON_SECONDS: Final = 4 * 3600
 
@@ -87,6 +89,7 @@ def layout_helpers() -> dict[str, Any]:
         "shown_value": wording.shown_value,
         "fault_text": wording.fault_text,
         "exact": time_html.exact,
+        "is_utc_chosen": time_html.is_utc_chosen,
         "hour_text": time_html.hour_text,
         "now_at": services.now,
         "soon": lambda epoch: 0 < epoch - services.now().timestamp() < SOON_SECONDS,
@@ -94,6 +97,9 @@ def layout_helpers() -> dict[str, Any]:
             dt.datetime.fromtimestamp(epoch, dt.UTC)
         ),
         "state_word": wording.state_word,
+        "replay_refusal": wording.replay_refusal,
+        "state_class": wording.state_class,
+        "in_knock_sentence": wording.in_knock_sentence,
         "phone_text": wording.phone_text,
         "error_text": wording.error_text,
         "community_name": _community_name,
@@ -114,6 +120,22 @@ def need_count(*, is_live: bool = False) -> Markup:
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
         " due" * bool(number), Markup(' hx-swap-oob="true"') * is_live, f"{number:,}{more}"
     )
+
+
+@bp.post("/times")
+def choose_times() -> Any:
+    """Show all times in UTC from now on, or in the reader's time zone again."""
+    answer = flask.redirect(flask.url_for("console.overview"))
+    answer.set_cookie(
+        time_html.UTC_COOKIE,
+        "1" if flask.request.form.get("utc") else "",
+        max_age=UTC_DAYS * 86400 if flask.request.form.get("utc") else 0,
+        path=flask.url_for("console.overview"),
+        secure=flask.request.is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
 
 
 @bp.get("/status")

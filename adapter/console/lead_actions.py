@@ -1,26 +1,37 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign, and taking back."""
 
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.console.booking_form import RefusedForm, form_changes, typed_values
 from adapter.console.context import bp, services
+from adapter.console.display import renter_name
 from adapter.console.form_input import row_id_from
 from adapter.console.lead_page import lead_page, lead_panel
-from adapter.console.needs_you import Neighbors, list_selection, neighbors_of, review_groups
-from adapter.console.time_html import exact
-from adapter.console.wording import error_text, plain
+from adapter.console.needs_you import (
+    Neighbors,
+    changed_formats,
+    list_selection,
+    neighbors_of,
+    review_groups,
+)
+from adapter.console.time_html import local_text, reader_zone
+from adapter.console.wording import error_text, fault_text, plain
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind
-from adapter.operations.take_back import UNDO_SECONDS
+from adapter.operations.take_back import UNDO_SECONDS, Snooze
 from adapter.operations.todo import counts
 
 MAX_REASON: Final = 500
 #: Maximum number of leads that one click changes.
 MAX_CHANGED: Final = 200
+#: Maximum number of leads that one message names.
+MAX_NAMED: Final = 8
 #: Why leads that were selected together were dismissed, if the user gives no reason.
 _SELECTED: Final = "Dismissed together with others"
 
@@ -51,17 +62,21 @@ def release(number: int) -> Any:
 
 def _booked_text(booking: Booking) -> str:
     name = booking.appointment.get("first_name") or booking.appointment.get("last_name")
-    who = name or "the renter"
-    if booking.kind is Kind.PROSPECT:
-        return "The guest card goes out in a few seconds."
-    return f"Booked. Knock will email {who}."
+    what = "guest card" if booking.kind is Kind.PROSPECT else "tour"
+    mail = f" Knock will email {name or 'the renter'}." if _is_emailed(booking) else ""
+    return f"The {what} will be sent to Knock in {UNDO_SECONDS} seconds.{mail}"
+
+
+def _is_emailed(booking: Booking) -> bool:
+    """Return True if Knock emails the renter when it books the tour."""
+    return booking.kind is not Kind.PROSPECT and "email_1" in booking.appointment
 
 
 @bp.post("/leads/<int:number>/undo")
 def undo(number: int) -> Any:
     """Take back a release that has not gone out yet."""
     services.take_backs.undo_release(number, by=flask.g.user.name)
-    flask.flash("Undone. Nothing was sent. Your changes are kept.", "good")
+    flask.flash("Undone. Nothing was sent, and your changes are kept.", "good")
     return _show(number)
 
 
@@ -96,11 +111,19 @@ def discard(number: int) -> Any:
 
 @bp.post("/leads/<int:number>/snooze")
 def snooze(number: int) -> Any:
-    """Hide a lead until an hour before its tour."""
+    """Hide a lead until the chosen time."""
     neighbors = neighbors_of(number)
-    until = services.take_backs.snooze(number, by=flask.g.user.name)
+    until = _snooze_one(number)
+    zone = ZoneInfo(_booking(number).timezone or reader_zone().key)
+    text = local_text(until, zone).removeprefix("Today, ").replace("Tomorrow", "tomorrow")
     undo = flask.url_for("console.wake", number=number)
-    return _done(number, f"Snoozed until {exact(until)}.", neighbors, undo=undo)
+    return _done(number, f"Snoozed until {text}.", neighbors, undo=undo)
+
+
+def _snooze_one(number: int) -> dt.datetime:
+    choice = flask.request.form.get("until", "") or Snooze.TOUR
+    by, zone = flask.g.user.name, reader_zone()
+    return services.take_backs.snooze(number, choice, by=by, zone=zone)
 
 
 @bp.post("/leads/<int:number>/wake")
@@ -116,7 +139,7 @@ def assign(number: int) -> Any:
     """Record which user takes care of a lead."""
     user = flask.request.form.get("to", "").strip()[:100] or None
     services.take_backs.assign(number, user, by=flask.g.user.name)
-    flask.flash(f"{user} takes care of this lead." if user else "No one takes care of this lead.")
+    flask.flash(f"Assigned to {user}." if user else "This lead is not assigned to anyone now.")
     return _show(number)
 
 
@@ -131,12 +154,41 @@ def act_on_many() -> Any:
         flask.flash("Select some leads first.", "warn")
         return _to_list()
     if len(ids) > 1 and "sure" not in form and act not in ("snooze", "assign"):
-        return flask.render_template(
-            "console/sure.html", act=act, ids=ids, list_query=form.get("list", "")
-        )
+        return _question_page(act, ids)
     done, errors = _apply(_ACTS[act], ids)
     _report(act, done, errors)
     return _to_list()
+
+
+def _question_page(act: str, ids: list[int]) -> str:
+    """Ask before acting on several leads. Name those that cannot be booked."""
+    errors: dict[str, list[int]] = {}
+    if act == "release":
+        _, errors = _apply(services.repairs.check_unchanged, ids)
+    refused = {number for numbers in errors.values() for number in numbers}
+    possible = [number for number in ids if number not in refused]
+    with services.store.transaction() as tx:
+        bookings = tx.bookings.of_ids(possible)
+    return flask.render_template(
+        "console/sure.html",
+        act=act,
+        ids=possible,
+        selected=len(ids),
+        what="tour" if all(one.kind is Kind.APPOINTMENT for one in bookings) else "lead",
+        emails=sum(map(_is_emailed, bookings)),
+        refused=[(_names_of(numbers), text) for text, numbers in errors.items()],
+        list_query=flask.request.form.get("list", ""),
+    )
+
+
+def _names_of(numbers: list[int]) -> str:
+    """Return the names of these leads' renters. The last ones are only counted."""
+    shown = numbers[:MAX_NAMED]
+    with services.store.transaction() as tx:
+        names = {one.id: renter_name(one) for one in tx.bookings.of_ids(shown)}
+    known = [names.get(number, "A message") for number in shown]
+    more = len(numbers) - len(known)
+    return ", ".join(known) + (f" and {more} more" if more else "")
 
 
 def _selected() -> list[int]:
@@ -159,17 +211,18 @@ _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
     "release": release_unchanged,
     "discard": _discard_one,
     "confirm": lambda number: services.repairs.confirm(number, by=flask.g.user.name),
-    "snooze": lambda number: services.take_backs.snooze(number, by=flask.g.user.name),
+    "snooze": _snooze_one,
     "assign": lambda number: services.take_backs.assign(
         number, flask.g.user.name, by=flask.g.user.name
     ),
 }
+#: What was done and what was not, in words.
 _DID: Final = {
-    "release": ("Booked", "were not booked"),
-    "discard": ("Dismissed", "were not dismissed"),
-    "confirm": ("Marked as booked", "were not marked"),
-    "snooze": ("Snoozed", "cannot be snoozed"),
-    "assign": ("Assigned to you", "cannot be assigned"),
+    "release": ("will be sent to Knock in ten seconds", "couldn't be booked"),
+    "discard": ("dismissed", "couldn't be dismissed"),
+    "confirm": ("marked as booked", "couldn't be marked as booked"),
+    "snooze": ("snoozed", "couldn't be snoozed"),
+    "assign": ("assigned to you", "couldn't be assigned"),
 }
 
 
@@ -180,20 +233,26 @@ def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str,
         try:
             act(number)
         except NotPossible as exc:
-            errors.setdefault(plain(error_text(exc)), []).append(number)
+            errors.setdefault(_why_not(exc), []).append(number)
     return len(ids) - sum(map(len, errors.values())), errors
+
+
+def _why_not(error: NotPossible) -> str:
+    """Return why one of several leads cannot be changed, in words."""
+    if not error.faults:
+        return plain(error_text(error))
+    texts = (text.partition(". If it is right")[0] for text in error.faults.values())
+    return " ".join(dict.fromkeys(map(fault_text, texts)))
 
 
 def _report(act: str, done: int, errors: Mapping[str, list[int]]) -> None:
     did, did_not = _DID[act]
     failed = sum(map(len, errors.values()))
     if done:
-        more = f" {failed} {did_not}, see below." if failed else ""
-        flask.flash(f"{did}: {done} {'lead' if done == 1 else 'leads'}.{more}", "good")
-    elif failed:
-        flask.flash(f"None of the {failed} leads {did_not.replace('not ', '')}.", "bad")
+        more = f" {failed} {did_not}." if failed else ""
+        flask.flash(f"{done} {'lead' if done == 1 else 'leads'} {did}.{more}", "good")
     for text, numbers in [*errors.items()][:5]:
-        flask.flash(f"{len(numbers)} {'lead' if len(numbers) == 1 else 'leads'}: {text}", "bad")
+        flask.flash(f"{_names_of(numbers)}: {text}", "bad")
 
 
 def _to_list() -> Any:
@@ -237,7 +296,7 @@ def _after(panel: str, done: int | None) -> str:
 
 
 def _todo_counts() -> dict[str, int]:
-    found = counts(review_groups(), list_selection())
+    found = counts(review_groups(), list_selection(), changed_formats())
     return {"all": sum(found.values())} | {str(todo): number for todo, number in found.items()}
 
 

@@ -4,33 +4,37 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
 
 import flask
 from werkzeug.exceptions import NotFound
 
-from adapter.bookings.decisions import FIELD
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.booking_form import (
     EDITABLE_FIELDS,
     FormField,
+    FreeTime,
     RefusedForm,
     form_fields,
+    free_times,
     version_of,
     zone_of,
 )
 from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
-from adapter.console.needs_you import neighbors_of
+from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
+from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
 from adapter.console.story import story_of
-from adapter.console.wording import answer_text, reason_text, shown_value
+from adapter.console.time_html import clock, local_text, reader_zone
+from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
-from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory
+from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory, Reason
 from adapter.operations import serializers
-from adapter.operations.advice import DECISIONS, Advice, advice_for, label_of
+from adapter.operations.advice import DECISIONS, Advice, label_of, open_reasons
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     is_merged,
@@ -41,8 +45,20 @@ from adapter.operations.allowed_actions import (
     why_not_release,
 )
 from adapter.operations.release_changes import CONTACTS, shared_contacts
-from adapter.operations.take_back import may_bring_back, may_undo, snooze_until
+from adapter.operations.take_back import Snooze, may_bring_back, may_undo, snooze_choices
 from adapter.store import AuditEntry, Issue
+
+#: What to do if the sender has changed its format.
+_FORMAT: Final = (
+    "Ask an admin to fix this under Mappings. You don't need to call the renter about the time."
+)
+#: Until when a lead may be snoozed, in words.
+SNOOZES: Final[Mapping[Snooze, str]] = {
+    Snooze.HOUR: "In an hour",
+    Snooze.AFTERNOON: "This afternoon",
+    Snooze.TOMORROW: "Tomorrow morning",
+    Snooze.TOUR: "Before the tour",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,16 +80,22 @@ class BookingView:
     """A booking as the lead's page displays it."""
 
     booking: Booking
-    #: The problem and what to do about it, or None if the booking does not need review.
+    #: What is wrong and what to do about it, or None if the booking does not need review.
     advice: Advice | None
-    #: What is wrong, in words, one sentence for each reason.
+    #: What else is wrong, a sentence each.
     problems: Sequence[str]
+    #: Labels and values of optional fields that could not be used.
+    unused: Sequence[tuple[str, str]]
+    #: The change in the sender's format because of which the lead is held, or None.
+    trouble: FormatTrouble | None
     #: Why the booking is in its state, in words, if it does not need review.
     sentence: str
     #: The key of its group in the queue, or None.
     group: str | None
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
+    #: Free times in Knock to choose instead of the tour's time, which is not free.
+    free_times: Sequence[FreeTime]
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
@@ -92,8 +114,8 @@ class BookingView:
     may_discard: bool
     may_bring_back: bool
     may_undo: bool
-    #: Until when the lead would be snoozed.
-    snooze_until: dt.datetime
+    #: Until when the lead may be snoozed: each choice, its words and its time.
+    snoozes: Sequence[tuple[str, str, str]]
     #: When to ask whether a person wants the warnings ignored.
     asks_any_hour: bool
     asks_anyway: bool
@@ -174,7 +196,7 @@ def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[s
         "views": views,
         "lines": story_of(story),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
-        "advice": advice_for(Issue.of_event(story.event)),
+        "advice": agent_advice(Issue.of_event(story.event)),
         "was_dismissed": story.event.state == "discarded" and story.event.kept == "all",
     }
 
@@ -275,15 +297,22 @@ def _booking_view(
     shared = _shared(booking, other)
     told = str(refused.error) if refused else ""
     may_add_time = is_sent_guest_card(booking)
-    form = form_fields(booking, refused)
+    form = form_fields(booking, refused, flask.request.args.get("time", ""))
+    trouble = (
+        format_trouble_of(booking.id) if issue and booking.state is BookingState.HELD else None
+    )
+    advice, problems = _explained(booking, story, issue, trouble) if issue else (None, ())
     return BookingView(
         booking=booking,
-        advice=advice_for(issue) if issue else None,
-        problems=list(_problems(booking, story)) if issue else (),
+        advice=advice,
+        problems=problems,
+        unused=unused_values(_notes_reasons(booking)),
+        trouble=trouble,
         sentence="" if issue else DECISIONS.get(booking.reason or "", ""),
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),
         form=form,
+        free_times=free_times(booking),
         zone=zone_of(booking, refused.typed.get("community", "") if refused else ""),
         version=version_of(booking),
         may_release=why_not_release(booking) is None,
@@ -297,8 +326,8 @@ def _booking_view(
         may_discard=may_discard(booking),
         may_bring_back=may_bring_back(booking),
         may_undo=may_undo(booking, now),
-        snooze_until=snooze_until(booking, now),
-        asks_any_hour=_is_outside_hours(booking) or "--any-hour" in told,
+        snoozes=list(_snoozes(booking, now)),
+        asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
         asks_anyway="--anyway" in told,
         error=refused.error if refused else None,
     )
@@ -310,20 +339,57 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
     return shared_contacts(booking.appointment, other)
 
 
-def _is_outside_hours(booking: Booking) -> bool:
-    return any(reason.reason.startswith(("is at ", "is more than")) for reason in booking.reasons)
+def _notes_reasons(booking: Booking) -> Sequence[Reason]:
+    """Return the reasons that did not hold the booking up. If it was held, the first one did."""
+    return booking.reasons[booking.reason == "held_by_mapping" :]
 
 
-def _problems(booking: Booking, story: LeadHistory) -> Iterator[str]:
-    """Yield what is wrong, in words. A booking that was sent has only its answer to show."""
+def _is_outside_hours(booking: Booking, now: dt.datetime) -> bool:
+    return any(
+        reason.reason.startswith(("is at ", "is more than"))
+        for reason in open_reasons(booking, now)
+    )
+
+
+def _explained(
+    booking: Booking, story: LeadHistory, issue: Issue, trouble: FormatTrouble | None
+) -> tuple[Advice, Sequence[str]]:
+    """Return what is wrong and what to do, and sentences about anything else that is wrong."""
+    advice = agent_advice(issue)
+    if trouble is not None:
+        return Advice(wrong=f"{trouble.source} seems to have changed its format.", todo=_FORMAT), [
+            trouble.sentence
+        ]
     if booking.state is BookingState.HELD and booking.reason == "held_by_mapping":
-        for reason in booking.reasons:
-            if reason.field != FIELD:
-                yield reason_text(reason, booking)
-    elif booking.state in (BookingState.FAILED, BookingState.HELD):
-        attempts = story.attempts.get(booking.id, ())
-        if attempts and (words := answer_text(attempts[-1].answer)):
-            yield f"Propexo said: {words}"
+        return _with_problems(advice, booking, story)
+    answers = story.attempts.get(booking.id, ())
+    words = answer_text(answers[-1].answer) if answers else ""
+    if words and booking.state in (BookingState.FAILED, BookingState.HELD):
+        return advice, [f"The answer was: “{words.rstrip('.')}.”"]
+    return advice, ()
+
+
+def _with_problems(
+    advice: Advice, booking: Booking, story: LeadHistory
+) -> tuple[Advice, Sequence[str]]:
+    reasons = open_reasons(booking, services.now())
+    values = [one.value for one in reasons if one.field == "community" and one.value]
+    place = place_name(story.event, values[0]) if values else ""
+    told = [*problem_sentences(booking, reasons, place)]
+    if not told:
+        return advice, ()
+    return dataclasses.replace(advice, wrong=told[0]), told[1:]
+
+
+def _snoozes(booking: Booking, now: dt.datetime) -> Iterator[tuple[str, str, str]]:
+    zone = reader_zone()
+    shown = ZoneInfo(booking.timezone) if booking.timezone else zone
+    for choice, at in snooze_choices(booking, now, zone).items():
+        words = SNOOZES[choice]
+        if choice is Snooze.TOUR and booking.starts_at is None and booking.wall_time is None:
+            words = "For half a day"
+        is_on = choice is Snooze.TOUR
+        yield choice, words, local_text(at, shown) if is_on else clock(at.astimezone(shown))
 
 
 def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldRow]:

@@ -1,20 +1,31 @@
 """Serve "Needs you": the leads that need a person, soonest tour first."""
 
 import dataclasses
+import datetime as dt
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import flask
 from werkzeug.datastructures import ImmutableMultiDict
-from werkzeug.exceptions import NotFound
 
-from adapter.console.context import bp, services
+from adapter.console.context import bp, services, trial
+from adapter.console.display import renter_name
 from adapter.console.form_input import row_id_from
 from adapter.exceptions import KeyMissing
-from adapter.models import Booking, Event
+from adapter.models import Booking, Event, FormatChange, FormatKind
 from adapter.operations.aliases import names_in
-from adapter.operations.todo import Entry, Selection, Todo, counts, entries
+from adapter.operations.format_proposals import Proposal, explain
+from adapter.operations.todo import (
+    Changed,
+    Entry,
+    Selection,
+    Todo,
+    counts,
+    entries,
+    missing_path,
+    new_name,
+)
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
@@ -46,6 +57,32 @@ class Row:
         return len(self.entry.ids) > 1
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FormatTrouble:
+    """A change in a sender's format because of which leads are held."""
+
+    source: str
+    #: The path that is missing, or "" if its values cannot be read any more.
+    path: str
+    #: The name that probably replaces it, or "".
+    new_name: str
+    leads: int
+    #: When the oldest of the leads arrived.
+    since: dt.datetime
+    #: The key of the row that unfolds into the leads, and those of its groups.
+    key: str
+    groups: Sequence[str]
+
+    @property
+    def sentence(self) -> str:
+        """What has changed."""
+        if not self.path:
+            return "We can't read the tour time in its messages any more."
+        if self.new_name:
+            return f"Its messages now have “{self.new_name}” instead of “{self.path}”."
+        return f"Its messages no longer have “{self.path}”."
+
+
 def review_groups() -> list[Group]:
     """Return the groups of leads that need review. They are read once per request."""
     if "review_groups" not in flask.g:
@@ -53,6 +90,41 @@ def review_groups() -> list[Group]:
             flask.g.review_groups = tx.review_queue.groups(services.now())
     groups: list[Group] = flask.g.review_groups
     return groups
+
+
+def changed_formats() -> Changed:
+    """Return the detected changes in senders' formats. They are read once per request."""
+    if "changed_formats" not in flask.g:
+        sources = {one.issue.source for one in review_groups() if one.issue.field == "starts_at"}
+        changes: Sequence[FormatChange] = ()
+        if sources:
+            with services.store.transaction() as tx:
+                changes = tx.formats.changes(sources)
+        flask.g.changed_formats = {(one.source, one.name) for one in changes}
+    changed: Changed = flask.g.changed_formats
+    return changed
+
+
+def format_trouble(row: Entry) -> FormatTrouble | None:
+    """Return the change in the sender's format that a row is about, or None."""
+    if not row.is_format_change:
+        return None
+    groups = [one for one in review_groups() if {*one.ids} & {*row.ids}]
+    return FormatTrouble(
+        source=row.issue.source,
+        path=missing_path(row.issue),
+        new_name=new_name(row.issue),
+        leads=len(row.ids),
+        since=min(group.oldest_at for group in groups),
+        key=row.key,
+        groups=[group.issue.key for group in groups],
+    )
+
+
+def format_trouble_of(number: int) -> FormatTrouble | None:
+    """Return the change in the sender's format because of which a lead is held, or None."""
+    row = next((one for one in _rows_of(Selection()) if number in one.ids), None)
+    return format_trouble(row) if row is not None else None
 
 
 def leads_that_need_you() -> int:
@@ -127,7 +199,7 @@ def queue_news() -> str:
 
 
 def _rows_of(which: Selection) -> list[Entry]:
-    return entries(review_groups(), which, services.now().timestamp())
+    return entries(review_groups(), which, services.now().timestamp(), changed_formats())
 
 
 def _list_page(
@@ -135,8 +207,10 @@ def _list_page(
 ) -> str:
     page = max(row_id_from(flask.request.args.get("page")) or 1, 1)
     shown = found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
-    groups = review_groups()
-    numbers = counts(groups, which)
+    groups, rows = review_groups(), rows_with_leads(shown)
+    trouble = format_trouble(of) if of is not None else None
+    is_asked = trouble is not None and "suggest" in flask.request.args
+    numbers = counts(groups, which, changed_formats())
     return flask.render_template(
         "console/queue.html",
         which=which,
@@ -148,7 +222,8 @@ def _list_page(
         mine=sum(group.assigned.count(flask.g.user.name) for group in groups),
         is_capped=any(group.leads >= MOST_COUNTED for group in groups),
         sources=sorted({group.issue.source for group in groups}),
-        rows=rows_with_leads(shown),
+        rows=rows,
+        group_places={row.entry.issue: row.place for row in rows if row.place},
         found=len(found),
         first=(page - 1) * PAGE_SIZE + 1,
         page=page,
@@ -157,8 +232,32 @@ def _list_page(
         list_query=urllib.parse.urlencode(query_of(which)),
         fold=fold,
         of=of,
+        trouble=trouble,
+        suggestion=_suggestion(trouble, rows) if trouble is not None and is_asked else None,
         groups=[group for group in groups if of is not None and set(group.ids) & set(of.ids)],
     )
+
+
+def _suggestion(trouble: FormatTrouble, rows: Sequence[Row]) -> Proposal | None:
+    """Return an edit of the mapping that reads the sender's new format, or None."""
+    source = services.sources.get(trouble.source)
+    events = [row.lead.event_id for row in rows if isinstance(row.lead, Booking)]
+    if source is None or not events:
+        return None
+    parent = trouble.path.rpartition(".")[0]
+    new_path = f"{parent}.{trouble.new_name}" if parent else trouble.new_name
+    change = FormatChange(
+        source=trouble.source,
+        kind=FormatKind.PATH if trouble.path else FormatKind.FIELD,
+        name=trouble.path or "starts_at",
+        since=trouble.since,
+        first_event=min(events),
+        affected=len(events),
+        of=len(events),
+        new_paths={new_path: len(events)} if trouble.new_name else {},
+    )
+    with trial():
+        return explain(services.store, source, change, services.settings.policy).proposal
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
@@ -197,16 +296,20 @@ def _places(
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
     """Return the name of a lead's property, or what its source calls it."""
-    plain = issue.value.strip('"')
-    source = services.sources.get(issue.source)
     try:
         event = tx.events.get(booking.event_id)
     except KeyMissing:
-        return plain
+        event = None
+    return place_name(event, issue.value)
+
+
+def place_name(event: Event | None, value: str) -> str:
+    """Return the name of a property in a message, or the value that the mapping reads."""
+    source = services.sources.get(event.source) if event is not None else None
     if source is None or event is None or event.kept != "all":
-        return plain
-    names = [one for one in names_in(source, event) if one.value == issue.value]
-    return names[0].title or names[0].name if names else plain
+        return value.strip('"')
+    names = [one for one in names_in(source, event) if one.value == value]
+    return names[0].title or names[0].name if names else value.strip('"')
 
 
 def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
@@ -252,18 +355,4 @@ def neighbors_of(number: int) -> Neighbors:
 def _name_of(number: int) -> str:
     with services.store.transaction() as tx:
         booking = tx.bookings.get(number)
-    names = _names_in(booking) if booking else ""
-    return names or "the next one"
-
-
-def _names_in(booking: Booking) -> str:
-    parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
-    return " ".join(filter(None, parts))
-
-
-def entry_of(key: str) -> Entry:
-    """Return the folded row with this key. Raise NotFound if nothing is in it."""
-    for row in _rows_of(Selection()):
-        if row.key == key:
-            return row
-    raise NotFound("There are no more leads like this.")
+    return renter_name(booking) if booking else "a message"

@@ -7,7 +7,7 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.exceptions import NotPossible
-from adapter.operations.sign_in import LOCAL
+from adapter.operations.sign_in import EDITOR, LOCAL
 from adapter.store import User
 
 ROLE_NAMES: Final = {"read": "View only", "operate": "Can edit"}
@@ -39,10 +39,10 @@ def add_person() -> Any:
     form = flask.request.form
     name, password = form.get("name", "").strip(), form.get("password", "")
     if name in services.sign_in.users():
-        raise NotPossible(f"There is already somebody with the name {name}.")
+        raise NotPossible(f"There is already someone with the name {name}.")
     role = form.get("role", "")
     services.sign_in.add(name, password, role, by=flask.g.user.name)
-    flask.flash(f"Added {name}. Tell them their password; they can change it here.", "good")
+    flask.flash(f"Added {name}. Tell them the password. They can change it on this page.", "good")
     return flask.redirect(flask.url_for("console.people"))
 
 
@@ -50,10 +50,9 @@ def add_person() -> Any:
 def change_role(name: str) -> Any:
     """Change a user's role."""
     person, role = _person(name), flask.request.form.get("role", "")
-    if role != "operate":
-        _require_another_editor(person)
-    services.sign_in.set_role(name, role, by=flask.g.user.name)
-    flask.flash(f"{name}: {ROLE_NAMES[role]}.", "good")
+    services.sign_in.set_role(person.name, role, by=flask.g.user.name)
+    can = "can edit now" if role == EDITOR else "can only view now"
+    flask.flash(f"{name} {can}.", "good")
     return flask.redirect(flask.url_for("console.people"))
 
 
@@ -61,7 +60,7 @@ def change_role(name: str) -> Any:
 def reset_password(name: str) -> Any:
     """Set a new password for a user, and end the user's sessions."""
     person, password = _person(name), flask.request.form.get("password", "")
-    services.sign_in.add(name, password, person.role, by=flask.g.user.name)
+    services.sign_in.set_password(person, password, by=flask.g.user.name)
     flask.flash(f"{name} has a new password and was signed out.", "good")
     return flask.redirect(flask.url_for("console.people"))
 
@@ -69,8 +68,7 @@ def reset_password(name: str) -> Any:
 @bp.post("/people/<name>/remove")
 def remove_person(name: str) -> Any:
     """Remove a user, and end the user's sessions."""
-    _require_another_editor(_person(name))
-    services.sign_in.remove(name, by=flask.g.user.name)
+    services.sign_in.remove(_person(name).name, by=flask.g.user.name, keeps_editor=True)
     flask.flash(f"Removed {name}.", "good")
     return flask.redirect(flask.url_for("console.people"))
 
@@ -81,7 +79,7 @@ def change_own_password() -> Any:
     form, user = flask.request.form, flask.g.user
     _person(user.name)
     if form.get("new", "") != form.get("again", ""):
-        raise NotPossible("The new passwords differ. Enter the same one twice.")
+        raise NotPossible("The two new passwords are not the same.")
     services.sign_in.change_password(user, form.get("old", ""), form.get("new", ""))
     changed = services.sign_in.users()[user.name]
     flask.session["mark"] = services.sign_in.mark_of(changed)
@@ -93,14 +91,7 @@ def _person(name: str) -> User:
     """Return a user who can be changed on this page. Raise NotFound or NotPossible otherwise."""
     known = services.sign_in.users().get(name)
     if known is None or name == LOCAL:
-        raise NotFound("There is nobody with this name.")
+        raise NotFound("There is no one with this name.")
     if known.added_at is None:
-        raise NotPossible(f"{name} is set up in ADAPTER_USERS. An engineer can change it there.")
+        raise NotPossible(f"An engineer has to change {name} in ADAPTER_USERS.")
     return known
-
-
-def _require_another_editor(person: User) -> None:
-    """Raise NotPossible if a user is the last one with the role ``operate``."""
-    others = services.sign_in.users().values()
-    if not any(one.role == "operate" and one.name not in (person.name, LOCAL) for one in others):
-        raise NotPossible(f"{person.name} is the last person who can edit. Add another one first.")

@@ -16,6 +16,7 @@ from werkzeug.exceptions import NotFound
 from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
+from adapter.console.renters import messages_of, names_of
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping import overlay, registry
@@ -40,7 +41,9 @@ DEFAULT_BACKTEST_EVENTS: Final = 100
 #: Maximum number of a webhook's lines beside the mapping.
 MAX_MESSAGE_LINES: Final = 400
 MAX_REASON: Final = 500
-NO_SAMPLE: Final = "The message cannot be kept as a sample: choose one that the mapping can read."
+#: Maximum number of changed webhooks that a backtest lists.
+MOST_COMPARED: Final = 50
+NO_SAMPLE: Final = "We can't save this message as a sample. Choose one that the mapping can read."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +139,17 @@ def playground_backtest() -> str:
     events = one_at_a_time(recent(services.store, entered.name, entered.last))
     record_action("backtested", detail=entered.name)
     compared = list(compare_mappings(services.sources.get(entered.name), edited, events))
-    return _page(entered, result=_mapped(entered), compared=compared, summary=_summary(compared))
+    shown = [one.event_id for one in compared if one.fields][:MOST_COMPARED]
+    with services.store.transaction() as tx:
+        renters = names_of(tx, shown)
+    return _page(
+        entered,
+        result=_mapped(entered),
+        compared=compared,
+        summary=_summary(compared),
+        renters=renters,
+        most=MOST_COMPARED,
+    )
 
 
 def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, int, bool]]:
@@ -187,7 +200,8 @@ def put_mapping_in_place() -> Any:
     except NotPossible as exc:
         return _page(entered, result=_map(entered), refusal=str(exc)), 409
     flask.flash(
-        f"Version {version.number} is in place. All processes use it within seconds.", "good"
+        f"Version {version.number} is in place. New messages are read with it within seconds.",
+        "good",
     )
     return flask.redirect(flask.url_for("console.playground", source=entered.name, done=1))
 
@@ -202,7 +216,7 @@ def roll_back_mapping() -> Any:
         _versions().roll_back(name, number, what, seen=row_id_from(form.get("seen")) or 0)
     except MappingErrors as exc:
         raise NotPossible(f"Version {number} no longer passes the checks: {exc}") from exc
-    flask.flash(f"{what}. All processes use it within seconds.", "good")
+    flask.flash(f"{what}. New messages are read with it within seconds.", "good")
     return flask.redirect(flask.url_for("console.playground", source=name, done=1))
 
 
@@ -279,7 +293,10 @@ def _version_text(name: str, number: int) -> str:
 def _page(entered: PlaygroundInput, **more: Any) -> str:
     _record_view(entered)
     with services.store.transaction() as tx:
-        events = tx.search.recent_events(entered.name, limit=RECENT_EVENTS)
+        found = tx.search.recent_events(entered.name, limit=RECENT_EVENTS)
+        if entered.event_id not in (None, *(one.id for one in found)):
+            found += tx.search.events(ids=[entered.event_id or 0])
+        messages = messages_of(tx, found)
     has_file = entered.name in services.pipeline.live.files
     return flask.render_template(
         "console/playground.html",
@@ -289,7 +306,7 @@ def _page(entered: PlaygroundInput, **more: Any) -> str:
         status=_versions().status(entered.name) if has_file else "",
         is_from_files=services.settings.mappings_from_files_only,
         sources=sorted(services.sources),
-        recent_events=events,
+        messages=messages,
         **more,
     )
 
@@ -314,7 +331,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
     checked = registry.problems_of(edited)
     if not delivery.body and not delivery.query:
         return PlaygroundResult(
-            text="The mapping can be read. Choose a stored webhook, or paste a body.",
+            text="The mapping looks good. Choose a message, or paste one.",
             checked=checked,
             patch=patch,
         )
@@ -366,7 +383,7 @@ def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
     with services.store.transaction() as tx:
         event = tx.events.get(entered.event_id)
     if event is None or event.kept != "all":
-        raise NotFound(f"There is no stored webhook {entered.event_id}, or it was deleted.")
+        raise NotFound(f"Message {entered.event_id} was deleted, or its content was.")
     return event.request, event.received_at
 
 

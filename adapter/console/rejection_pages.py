@@ -11,53 +11,54 @@ from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY
 from adapter.console.form_input import row_id_from
 from adapter.console.views import record_action
+from adapter.models import WebhookRequest
 from adapter.operations import readmit
 from adapter.operations.readmit import Retried
 from adapter.store import Rejection
 
 MAX_REJECTIONS: Final = 200
-#: What happened and the likely cause, for each reason.
+#: What happened, and what to do about it, for each reason.
 CAUSES: Final = {
     "address_not_allowed": (
-        "Sent from an address that is not allowed",
-        "The sender may have new servers. Compare its list of addresses with the mapping's.",
+        "The sender's address is not on our list.",
+        "The sender may have new servers. Ask your admin to compare its addresses with our list.",
     ),
     "address_unknown": (
-        "The sender's address is unknown",
-        "A proxy hides it. Set ADAPTER_TRUSTED_PROXIES.",
+        "We can't see the sender's address.",
+        "Ask your admin to set ADAPTER_TRUSTED_PROXIES.",
     ),
     "body_hash_mismatch": (
-        "The content was changed on the way",
-        "A proxy or firewall may rewrite messages.",
+        "The content was changed on the way.",
+        "A proxy or firewall may rewrite messages. Ask your admin.",
     ),
     "credentials_mismatch": (
-        "Wrong user name or password",
-        "Was the password changed on one side only?",
+        "The sender's user name or password no longer matches ours.",
+        "Ask your admin.",
     ),
     "header_missing": (
-        "Not signed",
-        "The sender may not have the secret yet, or somebody else called this address.",
+        "There is no signature.",
+        "The sender may not have our secret yet, or a stranger called this address.",
     ),
     "signature_mismatch": (
-        "The sender's secret does not match ours",
-        "The sender may have changed it. Ask your admin to compare the two.",
+        "The sender's password no longer matches ours.",
+        "Ask your admin.",
     ),
     "timestamp_outside_tolerance": (
-        "Signed too long ago",
+        "The signature is too old.",
         "The sender's clock may be wrong, or this is an old message that was sent again.",
     ),
     "token_mismatch": (
-        "Wrong token",
-        "Was the token rotated? Compare it with the sender's.",
+        "The sender's token no longer matches ours.",
+        "Ask your admin.",
     ),
     "token_missing": (
-        "No token",
-        "The sender may not have the token yet, or somebody else called this address.",
+        "There is no token.",
+        "The sender may not have the token yet, or a stranger called this address.",
     ),
 }
 OTHER_CAUSE: Final = (
-    "Not signed as expected",
-    "The sender may have changed how it signs. Compare its documentation with the mapping.",
+    "The signature is not what we expect.",
+    "The sender may have changed how it signs messages. Ask your admin.",
 )
 
 
@@ -115,6 +116,7 @@ def rejection(number: int) -> str:
     return flask.render_template(
         "console/rejection.html",
         rejection=found,
+        as_request=WebhookRequest("POST", found.url, found.headers, found.body or b""),
         body=_readable(_body_text(found)[:MAX_RAW_BODY]),
         is_accepted_now=preview is not None and bool(preview.accepted),
     )
@@ -154,16 +156,21 @@ def _said(result: Retried) -> tuple[str, str]:
     """Return a message about the result of verifying webhooks again, and its category."""
     still = sum(result.refused.values()) + result.not_verifiable
     if not result.accepted and not result.repeated:
-        return f"None were accepted. We still can't verify {still}.", "warn"
-    texts = [f"Accepted {result.accepted}."]
-    texts += [f"{result.repeated} had already arrived."] if result.repeated else []
-    texts += [f"We still can't verify {still}."] if still else []
+        what = "the message" if still == 1 else f"any of the {still} messages"
+        return f"We still can't verify {what}. Nothing was accepted.", "warn"
+    texts = [f"Accepted {_messages(result.accepted)}."] if result.accepted else []
+    texts += [f"{_messages(result.repeated)} had already arrived."] if result.repeated else []
+    texts += [f"We still can't verify {_messages(still)}."] if still else []
     return " ".join(texts), "good"
+
+
+def _messages(number: int) -> str:
+    return "1 message" if number == 1 else f"{number} messages"
 
 
 def _rejection(number: int) -> Rejection:
     with services.store.transaction() as tx:
         found = tx.rejections.get(number) if row_id_from(str(number)) is not None else None
     if found is None:
-        raise NotFound("This message was accepted in the meantime, or deleted.")
+        raise NotFound("This message was accepted or deleted in the meantime.")
     return found

@@ -1,26 +1,57 @@
 """Serve the list of lead sources and a page for each of them."""
 
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 import flask
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound, TooManyRequests
 
 from adapter import signatures
 from adapter.console.context import bp, services
+from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
+from adapter.console.views import record_action
+from adapter.exceptions import NotPossible
+from adapter.models import WebhookRequest
+from adapter.operations import trial_message
 from adapter.operations.status import DAY
 from adapter.store import Filter
+from adapter.webhooks import signed_client
 from adapter.webhooks.endpoints import secret_names
 
+#: Maximum size of a message that is shown as a curl command.
+MAX_CURL_BYTES: Final = 20_000
+_sending: Final = threading.Lock()
 #: Number of a source's newest messages on its page.
 NEWEST: Final = 10
 #: How a sender proves who it is, by scheme.
 SCHEMES: Final = {
-    "hmac": "Each message is signed with a shared secret.",
-    "token": "Each message contains a secret token.",
-    "basic": "Each message contains a user name and a password.",
-    "none": "Not verified: anyone who knows the address can send messages.",
+    "hmac": "The sender signs each message with a secret that only they and we know.",
+    "token": "The sender adds a secret token to each message.",
+    "basic": "The sender adds a user name and a password to each message.",
+    "none": "We can't be sure. Anyone who knows the address can send messages.",
 }
+
+
+@bp.app_context_processor
+def source_helpers() -> dict[str, Any]:
+    """Return the template function that shows a message as a curl command."""
+    return {"curl_of": curl_of}
+
+
+def curl_of(name: str, request: WebhookRequest) -> str:
+    """Return a curl command that sends a message again, or "" if the message is too long.
+
+    It is not signed, because the credentials of a message are not stored.
+    """
+    if len(request.body) > MAX_CURL_BYTES:
+        return ""
+    query = request.url.partition("?")[2]
+    url = _address(name) + (f"?{query}" if query else "")
+    return signed_client.curl(dataclasses.replace(request, method="POST", url=url))
 
 
 @bp.get("/sources")
@@ -51,24 +82,56 @@ def source(name: str) -> str:
     with services.store.transaction() as tx:
         [activity] = tx.stats.source_activity([name], now - DAY, now)
         uses, rejected = tx.stats.secret_uses(), tx.rejections.counts().get(name, 0)
-        events = tx.search.events(Filter(source=name), limit=NEWEST)
+        messages = messages_of(tx, tx.search.events(Filter(source=name), limit=NEWEST))
         pause = next((one for one in tx.send_queue.pauses() if one.source == name), None)
     scheme = signatures.scheme_of(found.signature)
     return flask.render_template(
         "console/source.html",
         source=found,
         address=_address(name),
-        proof=SCHEMES.get(scheme, "Each message is verified."),
+        proof=SCHEMES.get(scheme, "The sender signs each message."),
         preset=found.signature.get("preset"),
         secrets=[_secret(secret, uses.get((name, secret))) for secret in secrets],
         activity=activity,
         rejected=rejected,
-        events=events,
+        messages=messages,
         pause=pause,
+        has_sample=trial_message.may_sign(found) and trial_message.sample_of(found) is not None,
         is_quiet=any(
             one.source == name and one.code == "source_silent" for one in current_verdict().problems
         ),
     )
+
+
+@bp.post("/sources/<name>/test")
+def send_test_message(name: str) -> Any:
+    """Send a signed sample to the source's own URL, which is verified and then dropped."""
+    found = services.sources.get(name)
+    if found is None:
+        raise NotFound("There is no lead source with this name.")
+    record_action("test_sent", detail=name)
+    try:
+        with one_trial_message():
+            trial_message.send(found, services.settings, services.store, services.now)
+    except NotPossible as exc:
+        flask.flash(str(exc), "bad")
+    else:
+        flask.flash("The test message arrived and was accepted. Nothing was booked.", "good")
+    return flask.redirect(flask.url_for("console.source", name=name))
+
+
+@contextlib.contextmanager
+def one_trial_message() -> Iterator[None]:
+    """Abort the request with 429 if this process is sending another test message.
+
+    Each of them keeps two of the process's threads busy.
+    """
+    if not _sending.acquire(blocking=False):
+        raise TooManyRequests("Another test message is being sent. Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        _sending.release()
 
 
 def _address(name: str) -> str:

@@ -8,40 +8,47 @@ from typing import Final
 from adapter.console.context import services
 from adapter.operations.health import Level, Problem, Verdict, verdict_of
 
-#: What each problem means for the people who work with leads, by code.
+#: What each problem means for the people who work with leads, by code. Engineers find the details
+#: under "Technical". ``{ago}`` and ``{lasting}`` are empty if it has just begun.
 SENTENCES: Final[Mapping[str, str]] = {
-    "database_unreachable": "The database is down{since}. Nothing is received or booked.",
-    "no_web": "New leads are not arriving{since}: the receiving program is not running.",
-    "no_worker": "Bookings are not going out: the sending program has been silent{since}.{waiting}",
-    "sending_stopped": "Bookings are not going out{since}: {why}.{waiting} No leads are lost.",
-    "nothing_sent": "Bookings are not going out: Propexo has accepted none{since}.{waiting}",
-    "webhooks_not_mapped": "New leads are not being read{since}.{waiting}",
-    "source_refused": "Messages from {source} are rejected{since}: we cannot verify the sender.",
-    "source_silent": "{source} is quiet: it has sent nothing{since}.",
-    "format_changed": "{source} has been sending another format{since}. Some of it cannot be read.",
-    "tour_soon": "A lead needs you soon: its tour starts within 4 hours.",
-    "tours_expired": "Some tours could not be booked in time. Call these renters.",
-    "bookings_unknown": "Some tours may or may not be in Knock. Check them.",
+    "database_unreachable": "The database went down{ago}. Tell your admin. No leads are lost.",
+    "no_web": "New leads stopped arriving{ago}. Tell your admin.",
+    "no_worker": "Bookings have stopped. Tell your admin.{waiting} No leads are lost.",
+    "sending_stopped": "Bookings stopped{ago} because {why}. Tell your admin."
+    "{waiting} No leads are lost.",
+    "nothing_sent": "No booking has gone through{lasting}. Tell your admin.{waiting}",
+    "webhooks_not_mapped": "New leads have been stuck{lasting}. Tell your admin.{waiting}",
+    "source_refused": "Messages from {source} are being rejected. Its password no longer matches "
+    "ours. Tell your admin.",
+    "source_silent": "{source} has sent nothing{lasting}, which is unusual. Ask the sender.",
+    "format_changed": "{source} changed its messages{ago}, and we can't read all of them. Tell "
+    "your admin.",
+    "tour_soon": "A lead needs you now: its tour starts within 4 hours.",
+    "tours_expired": "Some tours were not booked in time. Call these renters.",
+    "bookings_unknown": "Some tours may or may not be in Knock. Please check.",
     "review_overdue": "A lead has been waiting for you for more than a day.",
-    "mappings_outdated": "A changed mapping was not loaded{since}. The previous one is in use.",
-    "status_webhooks_failing": "Another system is not receiving our updates{since}.",
-    "status_webhooks_given_up": "Another system has missed some of our updates.",
-    "database_slow": "The database is slow. Bookings may take longer.",
-    "connections_low": "The database is almost out of connections.",
-    "disk_low": "The database is almost out of disk space.",
-    "clock_differs": "A server's clock is wrong.",
-    "pause_forgotten": "Sending has been paused{since}{source_part}. Was it forgotten?",
-    "paused": "Sending is paused{source_part}.{waiting}",
-    "sending_paused": "Propexo asked for a short break. Bookings continue by themselves.",
+    "mappings_outdated": "A changed mapping could not be loaded. The previous one is still in use.",
+    "version_replaced": "The mapping for {source} that was put in place here is no longer in use: "
+    "its file has changed since.",
+    "status_webhooks_failing": "Another system stopped accepting our updates{ago}. "
+    "Tell your admin.",
+    "status_webhooks_given_up": "Another system missed some of our updates. Tell your admin.",
+    "database_slow": "The database is slow, so bookings may take longer than usual.",
+    "connections_low": "The database is almost out of connections. Tell your admin.",
+    "disk_low": "The database is almost out of disk space. Tell your admin.",
+    "clock_differs": "A server's clock is wrong. Tell your admin.",
+    "pause_forgotten": "Bookings{source_part} have been paused{lasting}. Should they resume?",
+    "paused": "Bookings{source_part} are paused.{waiting}",
+    "sending_paused": "Propexo asked for a short break. Bookings will continue on their own.",
     "sandbox": "Test mode is on.",
 }
 #: Why sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejected our key",
-    "no_clear_answer": "Propexo does not respond clearly",
+    "no_clear_answer": "Propexo is not responding properly",
     "wrong_path": "Propexo's address is wrong",
-    "unreachable": "Propexo cannot be reached",
-    "unchecked": "past bookings are being checked first",
+    "unreachable": "Propexo can't be reached",
+    "unchecked": "earlier bookings are being checked first",
     "restored": "the database was restored from a backup",
 }
 #: A worker reports every 5 seconds. One that is silent for this long has stopped or hangs. Alarms
@@ -66,7 +73,8 @@ def _silence(verdict: Verdict) -> Problem | None:
     idle = min((one.looked_ago or one.age for one in workers), default=None)
     if idle is None or idle < SILENT_AFTER:
         return None
-    return Problem(code="no_worker", since=verdict.at - idle, sentence="No worker is running.")
+    sentence = f"No worker has checked the queue for {idle.total_seconds():.0f} s."
+    return Problem(code="no_worker", since=verdict.at - idle, sentence=sentence)
 
 
 def status_level(verdict: Verdict) -> Level:
@@ -79,7 +87,7 @@ def status_level(verdict: Verdict) -> Level:
 def status_sentence(verdict: Verdict | None) -> str:
     """Return a sentence about the worst problem, or about the last booking if all is well."""
     if verdict is None:
-        return "We cannot tell right now whether bookings go out."
+        return "We can't tell right now whether bookings are going out."
     level = status_level(verdict)
     problems = [one for one in verdict.problems if one.level is level or one.code == "paused"]
     if level is not Level.OK and problems:
@@ -87,18 +95,19 @@ def status_sentence(verdict: Verdict | None) -> str:
         more = f" {others} more {'problem' if others == 1 else 'problems'}." if others > 0 else ""
         return problem_sentence(problems[0], verdict) + more
     sent_at = verdict.facts.queue.answered_at if verdict.facts else None
-    last = f" Last tour booked {_duration(verdict.at - sent_at)} ago." if sent_at else ""
+    last = f" The last tour was booked {_ago(verdict.at - sent_at)}." if sent_at else ""
     return f"All good.{last or ' No tour has been booked yet.'}"
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:
     """Return a problem's description for people who work with leads."""
     stopped = verdict.facts.queue.stopped_for if verdict.facts else None
-    since = f" for {_duration(verdict.at - problem.since)}" if problem.since else ""
+    length = _duration(verdict.at - problem.since) if problem.since else ""
     return SENTENCES[problem.code].format(
-        since=since,
+        ago=f" {length} ago" if length else "",
+        lasting=f" for {length}" if length else "",
         waiting=_waiting(verdict),
-        why=STOPPED.get(stopped or "", "it was suspended"),
+        why=STOPPED.get(stopped or "", "they were suspended"),
         source=problem.source,
         source_part=f" for {problem.source}" if problem.source else "",
     )
@@ -112,11 +121,17 @@ def _waiting(verdict: Verdict) -> str:
     return f" {count:,} {'lead is' if count == 1 else 'leads are'} waiting."
 
 
+def _ago(length: dt.timedelta) -> str:
+    text = _duration(length)
+    return f"{text} ago" if text else "just now"
+
+
 def _duration(length: dt.timedelta) -> str:
-    seconds = max(int(length.total_seconds()), 0)
+    """Return a duration such as ``5 min`` or ``2 hours``, or "" for less than a minute."""
+    seconds = length.total_seconds()
     for unit, size in (("day", 86400), ("hour", 3600), ("min", 60)):
         if seconds >= size:
-            number = seconds // size
+            number = int(seconds // size)
             plural = "s" if number > 1 and unit != "min" else ""
             return f"{number} {unit}{plural}"
-    return f"{seconds} s"
+    return ""

@@ -5,29 +5,39 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from adapter.console.wording import reason_text
-from adapter.models import REPLAYED, Booking, BookingState, Change, LeadHistory, Message
+from adapter.bookings.decisions import FIELD
+from adapter.console.problem_text import problem_sentence
+from adapter.models import (
+    CANCELED_BY_RENTER,
+    CHOSEN_BY_RENTER,
+    RENTER,
+    REPLAYED,
+    Booking,
+    BookingState,
+    Change,
+    LeadHistory,
+    Message,
+)
 from adapter.operations.advice import (
     BY_CODE,
     DECISIONS,
     IN_SHORT,
     NOTE_WAITS,
     NOTES,
-    label_of,
 )
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
 _STATES: Final[Mapping[str, str]] = {
-    "received": "The message was received.",
-    "mapped": "The message was read.",
-    "ignored": "The message is not a tour request.",
+    "received": "The request arrived.",
+    "mapped": "The request was read.",
+    "ignored": "This message is not a tour request.",
     "pending": "Ready to send to Knock.",
     "sending": "Sending to Knock.",
-    "submitted": "Propexo took the booking and is saving it in Knock.",
+    "submitted": "Knock is saving it.",
     "booked": "Booked in Knock.",
     "failed": "Not booked.",
-    "unknown": "No clear answer came back.",
-    "expired": "The tour time passed before it could be booked.",
+    "unknown": "No clear answer from Knock.",
+    "expired": "The tour time passed before we could book it.",
     "held": "Needs review.",
     "superseded": "Replaced by a newer request.",
     "duplicate": "Duplicate of another request.",
@@ -37,13 +47,30 @@ _STATES: Final[Mapping[str, str]] = {
 _WHYS: Final[Mapping[str, str]] = {
     "released": "{by} booked it.",
     "time_given": "{by} added a tour time.",
+    CHOSEN_BY_RENTER: "The renter chose this time.",
+    CANCELED_BY_RENTER: "The renter canceled it before it was sent.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
-    "rate_limited": "Propexo asked us to wait. We try again soon.",
-    "not_sent": "Propexo could not be reached. We try again soon.",
+    "rate_limited": "Waiting for our turn to send. We'll try again soon.",
+    "not_sent": "We couldn't reach Knock. We'll try again soon.",
     "job_succeeded": "Booked in Knock.",
+    "confirmed_in_knock": "Knock confirmed it.",
+    "canceled_in_knock": "Someone canceled the tour in Knock.",
+    "replaced_in_knock": "Knock canceled it when it booked a newer tour:",
+    "booked_again_in_knock": "The tour is booked in Knock again.",
+    "visited_in_knock": "The renter came to the tour.",
+    "no_show_in_knock": "The renter did not come to the tour.",
+    "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
+    "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
+    "calendar_no_answer": "We could not check Knock's calendar: no answer. Sending to Knock.",
+    "calendar_rejected": "We could not check Knock's calendar: Propexo refused. Sending to Knock.",
+    "calendar_busy": "We could not check Knock's calendar: too many requests. Sending to Knock.",
+    "calendar_unreadable": (
+        "We could not check Knock's calendar: its answer shows no times. Sending to Knock."
+    ),
+    "calendar_too_short": "Knock's calendar does not show this time yet. Sending to Knock.",
 }
-_MACHINES: Final = frozenset({"worker", "web", "system"})
+_MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,13 +116,16 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
     why = change.why
     if change.to_state == "received" and change.from_state and why not in _WHYS:
-        return f"{by} had it read again." if by else "The message was read again."
+        return f"{by} had the message read again." if by else "The message was read again."
     if change.to_state == "discarded" and by:
-        return f"{by} dismissed it: {why}"
+        return f"{by} dismissed it: {why.rstrip('.')}."
+    if why == "seen_in_knock" and not by:
+        return "Found in Knock."
     if change.to_state == "pending" and why in _WHYS:
         return _WHYS[why].format(by=by or "A user")
     if change.from_state in ("pending", "discarded") and by and change.to_state == "held":
-        return f"{by} took it back." if change.from_state == "pending" else f"{by} brought it back."
+        did = "undid the booking" if change.from_state == "pending" else "brought it back"
+        return f"{by} {did}."
     text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
     if text:
         return text
@@ -109,8 +139,7 @@ def _state_sentence(change: Change, story: LeadHistory) -> str:
         return f"{_STATES[state]} {more}." if more else BY_CODE[why][0]
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
     if state == BookingState.HELD and booking is not None and why == "held_by_mapping":
-        found = [one for one in booking.reasons if one.field != "decision"]
+        found = [one for one in booking.reasons if one.field != FIELD]
         if found:
-            label = "Tour time" if found[0].field == "starts_at" else label_of(found[0].field)
-            return f"Needs review. {label}: {reason_text(found[0], booking)}"
+            return f"Needs review. {problem_sentence(found[0], booking)}"
     return _STATES.get(state, state)

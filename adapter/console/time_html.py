@@ -16,6 +16,8 @@ from adapter.operations import serializers
 
 #: The cookie in which console.js reports the reader's time zone.
 ZONE_COOKIE: Final = "console_zone"
+#: The cookie of a reader who wants all times in UTC.
+UTC_COOKIE: Final = "console_utc"
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
 
@@ -31,7 +33,12 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 
 def reader_zone() -> ZoneInfo:
-    """Return the time zone of the reader's browser, else the one of most communities."""
+    """Return the time zone of the reader's browser, else the one of most communities.
+
+    Engineers may choose UTC instead.
+    """
+    if is_utc_chosen():
+        return ZoneInfo("UTC")
     known = zone_named(flask.request.cookies.get(ZONE_COOKIE, ""))
     if known is not None:
         return known
@@ -41,6 +48,11 @@ def reader_zone() -> ZoneInfo:
         for community in source.communities.values()
     )
     return ZoneInfo(zones.most_common(1)[0][0] if zones else "UTC")
+
+
+def is_utc_chosen() -> bool:
+    """Return True if the reader wants all times in UTC."""
+    return flask.request.cookies.get(UTC_COOKIE) == "1"
 
 
 def clock(at: dt.datetime | dt.time) -> str:
@@ -74,7 +86,17 @@ def moment(at: dt.datetime | None) -> Markup:
 
 def time_ago(at: dt.datetime | None) -> Markup:
     """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
-    return _element(at, serializers.ago(at, services.now())) if at is not None else Markup("")
+    return _element(at, ago_text(at)) if at is not None else Markup("")
+
+
+def ago_text(at: dt.datetime) -> str:
+    """Describe a time as ``just now``, ``4 min ago`` or ``in 2 h``."""
+    now = services.now()
+    if abs(now - at) < dt.timedelta(minutes=1):
+        return "just now" if at <= now else "in a moment"
+    if abs(now - at) < dt.timedelta(minutes=2):
+        return "1 min ago" if at <= now else "in 1 min"
+    return serializers.ago(at, now)
 
 
 def exact(at: dt.datetime) -> str:
@@ -91,9 +113,14 @@ def _element(at: dt.datetime, text: str) -> Markup:
 
 def tour_time(at: dt.datetime, timezone: str) -> Markup:
     """Render a tour's start in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
-    local = at.astimezone(ZoneInfo(timezone))
-    today = services.now().astimezone(local.tzinfo).date()
-    return _element(at, f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}")
+    return _element(at, local_text(at, ZoneInfo(timezone)))
+
+
+def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
+    """Format a time in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
+    local = at.astimezone(zone)
+    today = services.now().astimezone(zone).date()
+    return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
 
 
 def tour_html(booking: Booking) -> Markup:
@@ -104,7 +131,5 @@ def tour_html(booking: Booking) -> Markup:
         return moment(booking.starts_at)
     if (wall := booking.wall_time) is not None:
         today = services.now().astimezone(reader_zone()).date()
-        return Markup('{}, {} <span class="soft small">(zone not known)</span>').format(
-            day_text(wall.date(), today), clock(wall)
-        )
+        return Markup("{}, {}").format(day_text(wall.date(), today), clock(wall))
     return Markup('<span class="soft">No time</span>')

@@ -1,4 +1,4 @@
-"""Serve the overview, the queue, the lead search and the CSV exports."""
+"""Serve the lead search, the pages of groups of leads, and the CSV exports."""
 
 import dataclasses
 import datetime as dt
@@ -11,21 +11,22 @@ from werkzeug.wrappers import Response
 
 from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
-from adapter.console.display import duration, form_value, tour_text
+from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
-from adapter.console.time_html import reader_zone
+from adapter.console.problem_text import agent_advice
+from adapter.console.renters import names_of
+from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, advice_for, explanation_of, in_short, label_of
+from adapter.operations.advice import DECISIONS, explanation_of, in_short, label_of
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
     may_release_together,
 )
 from adapter.operations.health import Verdict
-from adapter.operations.serializers import ago
-from adapter.operations.status import OUTCOMES, outcome_of, overview_of
+from adapter.operations.status import outcome_of
 from adapter.store import MOST_COUNTED, Issue
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
@@ -48,8 +49,9 @@ def template_helpers() -> dict[str, Any]:
         "outcome_of": outcome_of,
         "tour_text": tour_text,
         "person": serializers.person,
+        "renter_name": renter_name,
         "text_of": text_of,
-        "ago": lambda at: ago(at, services.now()),
+        "ago": ago_text,
         "file_line": lambda at: at.rpartition("/")[2],
         "most_counted": MOST_COUNTED,
         "short_of": _short_of,
@@ -91,18 +93,6 @@ def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
 
 bp.add_app_template_filter(median_of)
 bp.add_app_template_filter(sum_of)
-
-
-@bp.get("/")
-def overview() -> str:
-    """Show an overview of sources, sending and the leads that need review."""
-    found = overview_of(services.store, services.sources, services.settings, services.now())
-    return flask.render_template(
-        "console/overview.html",
-        overview=found,
-        communities=services.communities(),
-        outcomes=list(OUTCOMES),
-    )
 
 
 @bp.get("/leads")
@@ -178,13 +168,16 @@ def group_page(key: str, **more: Any) -> Any:
             return flask.render_template("console/group_empty.html", **more)
         issue = group.issue
         found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
+        previewed = [one.event_id for one in more.get("preview", ())]
+        names = names_of(tx, previewed) if previewed else {}
     return flask.render_template(
         "console/group.html",
         group=group,
-        advice=advice_for(issue),
+        advice=agent_advice(issue),
         found=found,
         is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         can_release=can_be_booked_unchanged(issue),
         next_after=_next_page(found),
+        preview_names=names,
         **more,
     )

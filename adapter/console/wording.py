@@ -5,11 +5,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from adapter.console.time_html import clock
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Reason
+from adapter.models import Booking, BookingState, Kind, KnockStatus, Reason
 from adapter.operations.advice import label_of
 from adapter.propexo.appointment import NO_CONTACT
 
@@ -29,6 +28,13 @@ STATES: Final[Mapping[str, str]] = {
     "duplicate": "Duplicate",
     "expired": "Tour time passed",
     "discarded": "Dismissed",
+}
+#: The state of a booked tour that Knock reports as anything but booked, and its looks.
+_IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
+    KnockStatus.WAITING: ("Waiting in Knock", "pending"),
+    KnockStatus.CANCELED: ("Canceled in Knock", "discarded"),
+    KnockStatus.VISITED: ("Visited", "booked"),
+    KnockStatus.NO_SHOW: ("No-show", "expired"),
 }
 #: The values of enum fields.
 CHOICES: Final[Mapping[str, str]] = {
@@ -54,9 +60,9 @@ _HOURS: Final = re.compile(
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",
-    "has passed or is too soon": "That time has passed or is too soon to book.",
+    "has passed or is too soon": "This time has passed, or is only minutes away.",
     "write it as": "Choose a date and time.",
-    "has an impossible year": "Choose a date and time.",
+    "has an impossible year": "Check the year.",
     "set the community too": "Pick a community too.",
     "Missing data for required": "This is required.",
     "Not a valid integer": "Enter a whole number.",
@@ -65,10 +71,61 @@ _FAULTS: Final[Mapping[str, str]] = {
     "Must be one of": "Pick one of the choices.",
     "not a name": "Enter a name.",
     "not a date": "Choose a date.",
+    "not an email address": "Enter a valid email address.",
+    "several email addresses": "Enter only one email address.",
+    "not a valid phone number": "Enter a valid phone number.",
     NO_CONTACT: "Add a phone number or an email.",
-    "the time does not exist": "This time does not exist: clocks move forward that night.",
-    "the time happens twice": "This time happens twice: clocks move back that night.",
+    "the time does not exist": "This time doesn't exist: clocks spring forward that night.",
+    "the time happens twice": "This time happens twice: clocks fall back that night.",
     "is in the past": "This time has passed.",
+    "enter it again in the community": "Enter the time again, in the community's time zone.",
+    "there is no community": "Pick a community.",
+    "a filler, not a name": "Enter the renter's name.",
+    "longer than": "This is too long.",
+}
+
+
+#: Why an action on a lead is not possible, by a part of the error's text.
+_REFUSALS: Final[Mapping[str, str]] = {
+    " because of booking ": "This lead was merged with another one. To book it anyway, open it and "
+    "choose “Book it anyway”.",
+    "there is nothing to release": "This lead can't be booked now. Its status has changed.",
+    "cancel the tour in Knock, then discard": "The renter canceled. Cancel the tour in Knock, then "
+    "click “I canceled it in Knock”.",
+    "is unknown: it may exist in Knock": "This tour may already be in Knock. Look there first. If "
+    "it isn't there, open this lead, check the box and book it again.",
+    "there is nothing to confirm": "This lead can't be marked as booked. Its status has changed.",
+    "has no tour to confirm": "This lead has no tour that could be in Knock.",
+    "has just changed": "Someone has just changed this lead. Check it again.",
+    "and cannot be discarded": "This lead can't be dismissed now. Its status has changed.",
+    "is neither a booking nor": "This message can't be dismissed now. Its status has changed.",
+    "was not matched to another person": "This lead is not merged with another person's. Book it.",
+    "has no other email or phone than": "Both leads have the same email and phone, so Knock would "
+    "treat them as one person. Enter this renter's own email or phone, or book it anyway.",
+    "shares no email or phone with": "This lead no longer shares an email or phone with the other "
+    "one. Book it.",
+    "which would be replaced by this one": "This renter has a newer request, and this one would "
+    "replace it. If this one is right, check the box below.",
+    "has a newer pending request": "This renter has a newer request, which is about to be sent. "
+    "Dismiss that one first.",
+    "Booking it again would email": "This renter already has this tour. Booking it again would "
+    "email them again.",
+    "someone with another name": "Someone with a different name has the same email or phone. If "
+    "this is another person, choose “This is another person”.",
+    "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
+    "box below.",
+    "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
+    "to set up the attribution.",
+    "there is no booking": "There is no such lead.",
+}
+
+
+#: Why a message is not read again.
+_REPLAY_REFUSALS: Final[Mapping[str, str]] = {
+    "its tour has passed": "the tour time has passed",
+    "it is not mapped yet": "it has only just arrived",
+    "its payload was erased": "the message was deleted",
+    "it was discarded": "it was dismissed",
 }
 
 
@@ -77,8 +134,36 @@ def state_word(booking_or_state: Booking | str) -> str:
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
-        return STATES[booking_or_state.state]
+        known = _in_knock(booking_or_state)
+        return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
+
+
+def state_class(booking: Booking) -> str:
+    """Return the CSS class for the state of a booking. A tour that is gone is not green."""
+    known = _in_knock(booking)
+    return known[1] if known else booking.state
+
+
+def _in_knock(booking: Booking) -> tuple[str, str] | None:
+    """Return the words and the CSS class for what Knock says about a tour that we booked."""
+    if booking.state is not BookingState.BOOKED:
+        return None
+    status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
+    return _IN_KNOCK.get(status) if status is not None else None
+
+
+def in_knock_sentence(booking: Booking) -> str:
+    """Return a sentence that says what Knock has for a booked tour or guest card."""
+    if booking.kind is Kind.PROSPECT:
+        return "The guest card is in Knock."
+    if booking.is_gone:
+        return "This tour is no longer in Knock."
+    return {
+        KnockStatus.WAITING: "The community has not accepted this tour in Knock yet.",
+        KnockStatus.VISITED: "The renter came to this tour.",
+        KnockStatus.NO_SHOW: "The renter did not come to this tour.",
+    }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")
 
 
 def phone_text(number: object) -> str:
@@ -139,8 +224,16 @@ def date_text(text: str) -> str:
 
 
 def value_text(reason: Reason) -> str:
-    """Return the value that a reason is about, without the quotes of JSON."""
-    return (reason.value or "").strip('"')
+    """Return the value that a reason is about as people write it, or ""."""
+    text = reason.value or ""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text.strip('"')
+    parts = value if isinstance(value, list) else [value]
+    if all(isinstance(one, str | int | float) for one in parts):
+        return ", ".join(map(str, parts))
+    return text
 
 
 def fault_text(text: str) -> str:
@@ -148,50 +241,54 @@ def fault_text(text: str) -> str:
     for beginning, words in _FAULTS.items():
         if text.startswith(beginning):
             return words
-    if hours := _HOURS.search(text):
-        at, first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (1, 3, 5))
-        confirm = " If that is right, check the box below." if "--any-hour" in text else ""
-        return f"This is {at}. Tours run {first} to {last}.{confirm}"
+    confirm = " If that's right, check the box below." if "--any-hour" in text else ""
+    if hours := hours_text(text):
+        return hours + confirm
+    if text.startswith("is more than"):
+        return f"This is more than a year away.{confirm}"
     return plain(text)
+
+
+def hours_text(text: str) -> str:
+    """Return in words that a time is outside tour hours, or "" if a reason is another one."""
+    hours = _HOURS.search(text)
+    if hours is None:
+        return ""
+    at, first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (1, 3, 5))
+    return f"{at} is outside tour hours ({first} to {last})."
 
 
 def plain(text: str) -> str:
     """Return an error's text as a sentence, without commands."""
+    if known := refusal_text(text):
+        return known
     cleaned = _COMMAND.sub("", text).strip().rstrip(";,. ")
     cleaned = re.sub(r"\bbooking \d+ (is|was|has)\b", r"it \1", cleaned)
     cleaned = cleaned.replace("released", "booked").replace("release", "book")
     return f"{cleaned[:1].upper()}{cleaned[1:]}." if cleaned else "This is not possible."
 
 
+def refusal_text(text: str) -> str:
+    """Return why an action on a lead is not possible, or "" if the error is about another thing."""
+    return next((words for part, words in _REFUSALS.items() if part in text), "")
+
+
+def replay_refusal(text: str) -> str:
+    """Return why a message is not read again, in words that follow a colon."""
+    if match := re.match(r"its booking \d+ is (\w+)", text):
+        return f"its status is “{STATES.get(match[1], match[1])}”"
+    return _REPLAY_REFUSALS.get(text, text)
+
+
 def error_text(error: NotPossible) -> str:
     """Return why an action is not possible, in words."""
     if error.faults:
-        fields = [label_of(name) if name != "starts_at" else "Tour time" for name in error.faults]
+        fields = [
+            "phone or email" if text == NO_CONTACT else label_of(name).lower()
+            for name, text in error.faults.items()
+        ]
         return f"Not booked yet. Please fix: {', '.join(fields)}."
     return plain(str(error))
-
-
-def reason_text(reason: Reason, booking: Booking) -> str:
-    """Return what is wrong with a lead, in words."""
-    value = value_text(reason)
-    if reason.field == "starts_at" and "is not in the payload" in reason.reason:
-        return "No date was given. The sender may have changed its format."
-    if reason.field == "starts_at" and "is empty" in reason.reason:
-        return "No date was given."
-    if reason.field == "starts_at" and reason.reason.startswith("is more than"):
-        return f"The tour is too far ahead: {_local_date(booking)}."
-    text = fault_text(reason.reason)
-    if reason.field == "starts_at" and reason.reason.startswith("not written as"):
-        text = "We couldn't read the date"
-        return f"{text}: “{value}”." if value else f"{text}."
-    return text
-
-
-def _local_date(booking: Booking) -> str:
-    if booking.starts_at is None:
-        return "the date is unknown"
-    at = booking.starts_at.astimezone(ZoneInfo(booking.timezone or "UTC"))
-    return f"{at:%B} {at.day}, {at.year}"
 
 
 def answer_text(answer: str | None) -> str:

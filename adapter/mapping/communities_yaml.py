@@ -9,9 +9,10 @@ from marshmallow import fields, validate
 
 from adapter.mapping.engine import Community
 from adapter.mapping.engine.tables import key_from_value
-from adapter.mapping.loader.schema import StrictSchema, Texts, ZoneName, load_into
+from adapter.mapping.loader.schema import StrictSchema, Texts, ZoneName, flag, load_into
 from adapter.mapping.loader.yaml_document import Document, document_from_file
 from adapter.mapping.problems import MappingErrors
+from adapter.mapping.tour_hours import TourHours
 
 FILE: Final = "communities.yaml"
 
@@ -26,6 +27,8 @@ class CommunitySchema(StrictSchema):
     timezone = ZoneName(required=True)
     attributions = fields.Dict(keys=fields.String(), values=fields.Raw())
     known_as = fields.Dict(keys=fields.String(), values=Texts())
+    tour_hours = TourHours()
+    check_availability = flag()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,6 +91,8 @@ def _community(document: Document, key: str, entry: Any) -> Community | None:
         attributions=dict(_attributions(document, key, loaded.get("attributions", {}))),
         known_as={source: tuple(names) for source, names in loaded.get("known_as", {}).items()},
         name=loaded.get("name", ""),
+        tour_hours=loaded.get("tour_hours", {}),
+        check_availability=loaded.get("check_availability", False),
     )
 
 

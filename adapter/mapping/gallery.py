@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import adapter
 from adapter import signatures
-from adapter.mapping.engine import WithoutTime
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
 from adapter.settings import Policy
@@ -61,7 +60,7 @@ def entries(gallery: Path, policy: Policy) -> list[Entry]:
 def entry_from_source(source: Source) -> Entry:
     """Return the gallery entry for a mapping."""
     about, holds = source.sections.get("about", {}), _content_of(source.sections)
-    makes_cards = source.compiled.without_time is WithoutTime.PROSPECT and holds != IDS_ONLY
+    makes_cards = source.compiled.without_time.makes_cards and holds != IDS_ONLY
     return Entry(
         name=source.name,
         description=source.description,

@@ -1,8 +1,9 @@
 """Detect the renter's language, and write messages and tour times in that language."""
 
 import datetime as dt
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from adapter.mapping.webhook_outcome import Outcome
@@ -12,6 +13,13 @@ ENGLISH: Final = "en"
 SPANISH: Final = "es"
 #: A key under ``say:`` that is a language.
 LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
+
+#: The message for a ``held`` outcome with free times to offer, as in
+#: :attr:`adapter.models.Booking.offered_times`.
+TIME_TAKEN: Final = "time_taken"
+
+#: The message for a lead whose renter gets a link to choose a tour time.
+INVITED: Final = "invited"
 
 #: Messages to the renter, by outcome. They promise only what is certain.
 SENTENCES: Final[Mapping[str, str]] = {
@@ -23,8 +31,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     Outcome.FAILED: "We could not book that tour. Our team will look into it.",
     Outcome.DUPLICATE: "We already have this request. There is no need to send it again.",
     Outcome.IGNORED: "No tour was booked.",
+    INVITED: "Thank you. Choose a time for your tour here: {booking.invitation}",
     BookingState.EXPIRED: "That time is too soon to book, or has passed. Please choose another.",
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
+    TIME_TAKEN: "That time is not available. Would one of these work: {booking.free_times}?",
 }
 #: The same in Spanish. The tour time is never last, because it ends with a period.
 IN_SPANISH: Final[Mapping[str, str]] = {
@@ -36,8 +46,10 @@ IN_SPANISH: Final[Mapping[str, str]] = {
     Outcome.FAILED: "No pudimos reservar esa visita. Nuestro equipo lo revisará.",
     Outcome.DUPLICATE: "Ya recibimos esta solicitud. No hace falta que la envíe de nuevo.",
     Outcome.IGNORED: "No se reservó ninguna visita.",
+    INVITED: "Gracias. Elija aquí el horario de su visita: {booking.invitation}",
     BookingState.EXPIRED: "Ese horario ya pasó o está demasiado próximo. Por favor, elija otro.",
     BookingState.SUPERSEDED: "Después solicitó otra visita, que reemplazó a esta.",
+    TIME_TAKEN: "Ese horario no está disponible. ¿Le sirve alguno de estos: {booking.free_times}?",
 }
 BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {ENGLISH: SENTENCES, SPANISH: IN_SPANISH}
 
@@ -87,12 +99,42 @@ def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 def local_time_in(language: str, local: dt.datetime) -> str:
     """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
+    day, clock = day_in(language, local), _spoken_clock(language, local)
+    return f"{day}, {clock}" if language not in (ENGLISH, SPANISH) else f"{day} {clock}"
+
+
+def local_times_in(language: str, locals_: Sequence[dt.datetime]) -> str:
+    """Format local times in ascending order, such as ``Friday, March 13 at 5:00 PM or 5:30 PM``."""
+    days = itertools.groupby(locals_, key=dt.datetime.date)
+    return "; ".join(_times_of_day(language, list(times)) for _, times in days)
+
+
+def _times_of_day(language: str, times: Sequence[dt.datetime]) -> str:
+    later = clock_in if language != SPANISH else _spoken_clock
+    texts = [local_time_in(language, times[0])]
+    texts += [later(language, one) for one in times[1:]]
+    word = {ENGLISH: " or ", SPANISH: " o "}.get(language, ", ")
+    return word.join(filter(None, [", ".join(texts[:-1]), texts[-1]]))
+
+
+def _spoken_clock(language: str, local: dt.datetime) -> str:
+    """Return the time of day with its preposition, such as ``at 2:30 PM``."""
+    clock = clock_in(language, local)
+    if language == SPANISH:
+        return f"a {'la' if local.hour in (1, 13) else 'las'} {clock}"
+    return f"at {clock}" if language == ENGLISH else clock
+
+
+def day_in(language: str, local: dt.datetime) -> str:
+    """Format the day of a local time, such as ``Saturday, March 14``, in a language."""
+    if language == SPANISH:
+        return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
+    return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
+
+
+def clock_in(language: str, local: dt.datetime) -> str:
+    """Format the time of day of a local time, such as ``2:30 PM``, in a language."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
-        day = f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
-        clock = f"{'la' if hour == 1 else 'las'} {hour}:{local:%M}"
-        return f"{day} a {clock} {'a. m.' if local.hour < 12 else 'p. m.'}"
-    clock = f"{hour}:{local:%M %p}"
-    if language == ENGLISH:
-        return f"{local:%A, %B} {local.day} at {clock}"
-    return f"{local:%Y-%m-%d}, {clock}"
+        return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"
+    return f"{hour}:{local:%M %p}"

@@ -10,13 +10,16 @@ from zoneinfo import ZoneInfo
 
 from adapter.mapping.renter_language import (
     ENGLISH,
+    INVITED,
     SENTENCES,
+    TIME_TAKEN,
     language_from_text,
     local_time_in,
+    local_times_in,
     sentences_in,
 )
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome
-from adapter.models import BookingState, Kind
+from adapter.models import Booking, BookingState, Kind
 from adapter.parsing.templates import parse_template
 from adapter.propexo.appointment import AppointmentSchema
 
@@ -33,7 +36,12 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 
 
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
-    """Return the name of the message for a result: the booking's state, or else the outcome."""
+    """Return the name of the message for a result: the booking's state, or else the outcome.
+
+    A held booking whose time is not free has its own message, which offers other times.
+    """
+    if result.booking is not None and result.booking.offered_times:
+        return TIME_TAKEN
     state = result.booking.state if result.booking else None
     is_card = result.booking is not None and result.booking.kind is Kind.PROSPECT
     if state not in sentences or (is_card and state in _STATES_WITH_TIME):
@@ -45,7 +53,8 @@ def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES)
 
 #: The names allowed in ``{booking.…}`` placeholders.
 BOOKING_FIELDS: Final = (
-    *("state", "kind", "community", "starts_at", "starts_at_utc", "reason"),
+    *("state", "kind", "community", "starts_at", "starts_at_utc", "reason", "free_times"),
+    *("invitation", "change_link"),
     *AppointmentSchema().fields,
 )
 
@@ -59,6 +68,15 @@ REQUEST: Final = "request."
 
 #: In a JSON template, the key of a list item that is repeated for each item in the webhook.
 EACH: Final = "each"
+
+#: The key of a list item that is repeated for each free time that is offered.
+EACH_FREE_TIME: Final = "each_free_time"
+
+#: The placeholders under it: the time as spoken, in local time, and in UTC.
+FREE_TIME_NAMES: Final = ("free_time", "free_time_local", "free_time_utc")
+
+#: A function that returns a booking's links in a language, by the names of their placeholders.
+Links = Callable[[Booking, str], Mapping[str, str]]
 
 #: A function that returns the text for a placeholder or a path in the webhook, or "".
 Reader = Callable[[str], str]
@@ -79,7 +97,14 @@ class RequestValues:
         return language_from_text(next(filter(None, found), ENGLISH))
 
 
-def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, str]:
+def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
+    """Return no links."""
+    return {}
+
+
+def values_from(
+    result: WebhookOutcome, language: str = ENGLISH, links: Links = no_links
+) -> dict[str, str]:
     """Return the text for every placeholder, or "" for those that have no value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
@@ -91,11 +116,31 @@ def values_from(result: WebhookOutcome, language: str = ENGLISH) -> dict[str, st
             "kind": str(booking.kind),
             "community": booking.community or "",
             "starts_at": format_tour_time(booking.starts_at, booking.timezone, language),
-            "starts_at_utc": f"{booking.starts_at:%Y-%m-%dT%H:%M:%SZ}" if booking.starts_at else "",
+            "starts_at_utc": f"{booking.starts_at:{_UTC}}" if booking.starts_at else "",
+            "free_times": local_times_in(language, local_free_times(booking)),
         }
+        fields |= links(booking, language)
     if result.outcome not in (Outcome.ACCEPTED, Outcome.BOOKED, Outcome.PROSPECT):
         fields["reason"] = "; ".join(dict.fromkeys(reason.reason for reason in result.reasons))
     return values | {f"booking.{name}": text for name, text in fields.items()}
+
+
+_UTC: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def local_free_times(booking: Booking) -> list[dt.datetime]:
+    """Return the free times that a booking offers, in the community's time zone."""
+    zone = ZoneInfo(booking.timezone) if booking.timezone else dt.UTC
+    return [one.astimezone(zone) for one in booking.offered_times]
+
+
+def _free_time_values(local: dt.datetime, language: str) -> dict[str, str]:
+    texts = (
+        local_time_in(language, local),
+        f"{local:%Y-%m-%dT%H:%M}",
+        f"{local.astimezone(dt.UTC):{_UTC}}",
+    )
+    return dict(zip(FREE_TIME_NAMES, texts, strict=True))
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None, language: str = ENGLISH) -> str:
@@ -122,22 +167,35 @@ class TemplateContext:
     sentences: Mapping[str, Mapping[str, str]]
     #: The paths that name the renter's language.
     language_paths: Sequence[str] = ()
+    #: The local free time that ``{free_time}`` inserts, under ``each_free_time``.
+    free_time: dt.datetime | None = None
+    links: Links = no_links
 
     def reader(self) -> Reader:
         """Return a function that returns the text for a placeholder."""
         language = self.request.language(self.language_paths)
-        values = values_from(self.result, language)
+        values = values_from(self.result, language, self.links)
+        if self.free_time is not None:
+            values |= _free_time_values(self.free_time, language)
 
         def read(name: str) -> str:
             if name == SAY:
                 sentences = self.sentences.get(language, self.sentences[ENGLISH])
-                sentence = sentences[sentence_name(self.result, sentences)]
+                is_invited = values["booking.invitation"]
+                name = INVITED if is_invited else sentence_name(self.result, sentences)
+                sentence = sentences[name]
                 return " ".join(_render(sentence, read).split())
             if name.startswith(REQUEST):
                 return self.request.read(name.removeprefix(REQUEST))
             return values[name]
 
         return read
+
+    def per_free_time(self) -> "list[TemplateContext]":
+        """Return one context for each free time that the booking offers."""
+        booking = self.result.booking
+        times = local_free_times(booking) if booking is not None else []
+        return [dataclasses.replace(self, free_time=one) for one in times]
 
     def per_item(self) -> "list[TemplateContext]":
         """Return one context for each item in the webhook."""
@@ -181,6 +239,8 @@ def _render_json(content: Any, context: TemplateContext) -> Any:
     def render_items(part: Any) -> list[Any]:
         if isinstance(part, Mapping) and list(part) == [EACH]:
             return [_render_json(part[EACH], one) for one in context.per_item()]
+        if isinstance(part, Mapping) and list(part) == [EACH_FREE_TIME]:
+            return [_render_json(part[EACH_FREE_TIME], one) for one in context.per_free_time()]
         return [render(part)]
 
     return render(content)
@@ -241,7 +301,9 @@ class Respond:
             language_paths=tuple(section.get("language", ())),
         )
 
-    def reply(self, result: WebhookOutcome, request: RequestValues) -> Reply:
+    def reply(
+        self, result: WebhookOutcome, request: RequestValues, links: Links = no_links
+    ) -> Reply:
         """Render the response to a result. Without a template, it is a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
@@ -252,6 +314,7 @@ class Respond:
             request=request,
             sentences=self.sentences,
             language_paths=self.language_paths,
+            links=links,
         )
         return Reply(body=template.render(context), mimetype=KINDS[template.kind])
 

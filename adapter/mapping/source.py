@@ -18,6 +18,7 @@ from adapter.mapping.engine.scope import reason_for
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.loader.yaml_document import Document
 from adapter.mapping.problems import Problem
+from adapter.mapping.renter_language import ENGLISH
 from adapter.mapping.respond import RequestValues
 from adapter.models import MappingVersion, WebhookRequest
 from adapter.parsing import body, forms
@@ -116,6 +117,11 @@ class Source:
         return tuple(self.sections.get("strip", ()))
 
     @property
+    def checks_availability(self) -> bool:
+        """True if the mapping asks to check in Knock that a tour's time is free."""
+        return bool(self.sections.get("check_availability"))
+
+    @property
     def delivery_header(self) -> str | None:
         """The lower-case name of the header with the sender's delivery ID, or None."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
@@ -153,6 +159,11 @@ class Source:
         return RequestValues(
             read=functools.partial(_text_at, whole), items=tuple(zip(readers, booked, strict=True))
         )
+
+    def language_of(self, request: WebhookRequest) -> str:
+        """Return the renter's language according to ``language:`` in the ``respond`` section."""
+        paths = (self.respond or {}).get("language", ())
+        return self.request_values(request).language(paths) if paths else ENGLISH
 
     def scope(self, request: WebhookRequest) -> Scope:
         """Parse a webhook's body. Raise :class:`PayloadError` if that is not possible."""

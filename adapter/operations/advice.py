@@ -5,12 +5,15 @@ the console's words: to book and to dismiss a lead are `adapter release` and `ad
 """
 
 import dataclasses
+import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import NO_TIME
-from adapter.models import Booking
+from adapter.models import Booking, Reason
 from adapter.propexo.appointment import NO_CONTACT, TARGETS
 from adapter.store import IGNORED, Issue
 
@@ -25,92 +28,94 @@ class Advice:
 
 _BOOK: Final = "Fix it and book the tour, or dismiss the lead."
 _CALL: Final = "Call or text the renter, agree on a time, then book it."
-_CHECK_KNOCK: Final = "Look in Knock. Is it there? Mark it as booked. If not, book it again."
+_CHECK_KNOCK: Final = (
+    "Look in Knock. If the tour is there, mark it as booked. If not, book it again."
+)
 _SEARCHING: Final = (
-    "We keep checking every few minutes. If the tour is soon, look in Knock, and mark it as booked "
-    "if it is there."
+    "We check every few minutes. If the tour is soon, look in Knock, and mark it as booked if it "
+    "is there."
 )
 
 #: What is wrong and what to do, by reason code.
 BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
-        "The renter asked for two tours here at once, and Knock keeps only one.",
+        "The renter asked for two tours here, and Knock keeps only one.",
         "Ask which one they want. Book that one and dismiss the other.",
     ),
     "canceled_before": (
-        "This tour was canceled before it was requested.",
-        "Ask the renter. Book it if they want the tour; otherwise dismiss it.",
+        "The renter canceled this tour before the request for it reached us.",
+        "Ask the renter. Book it if they want the tour. Otherwise, dismiss it.",
     ),
     "changed_after_first": (
-        "The contact or community changed after the booking was sent, or just before.",
-        "Another person? Book this too. The same one? Fix the contact in Knock, then dismiss this.",
+        "The contact or the community changed after the tour was sent to Knock.",
+        "Another person? Book this one too. If not, fix the contact in Knock and dismiss this.",
     ),
     "contact_changed": (
-        "The email or phone changed after the booking was sent. Knock has the old one.",
-        "Correct the contact in Knock, and tell the renter the time. Then dismiss this lead.",
+        "The renter's email or phone changed after booking. Knock still has the old one.",
+        "Update the contact in Knock and tell the renter the time. Then dismiss this lead.",
     ),
     "two_cards": (
-        "Knock may have this person twice, because the contacts differ from those used before.",
-        "Look in Knock for the other tour. Cancel it there if needed, then book this one.",
+        "This person may be in Knock twice, because they used another email or phone before.",
+        "Look in Knock for their other tour. Cancel it there if needed, then book this one.",
     ),
     "maybe_gone": (
-        "The renter requested this tour before, but it may have been canceled in Knock.",
-        "Look in Knock. If the tour is there, dismiss this lead; if not, book it.",
+        "The renter asked for this tour before, and it may have been canceled in Knock.",
+        "Look in Knock. If the tour is there, dismiss this lead. If not, book it.",
     ),
     "repeat_or_change": (
-        "The same request came before, and then another request or a cancellation.",
-        "Does the renter want this? Book it, or mark it as booked if Knock has it.",
+        "The renter asked for this tour before, and then changed or canceled it.",
+        "Ask the renter. If they want this tour, book it, or mark it as booked if it is in Knock.",
     ),
     "after_restore": (
-        "The renter has another tour, and we no longer know which of the two they want.",
-        "Ask the renter. Book this one if they want it instead; otherwise dismiss it.",
+        "The renter asked for two tours, and we can't tell which one came last.",
+        "Ask the renter. Book this one if they want it. Otherwise, dismiss it.",
     ),
     "dismissed_before": (
-        "The same request was dismissed here, and the renter has asked again since.",
-        "Look at the dismissed lead. Book this one if the renter wants the tour.",
+        "Someone here dismissed the same request before, and the renter has asked again.",
+        "Look at the dismissed lead. If the renter wants the tour, book this one.",
     ),
     "another_person": (
-        "Someone with another name uses the same email or phone. Knock may merge them.",
+        "Someone with a different name has the same email or phone.",
         "Find out who it is. If it is another person, choose “This is another person”.",
     ),
     "contact_of_many": (
-        "Hundreds of requests use this email or phone, so Knock treats them as one person.",
-        "Enter the renter's own contact and book it, or ask an admin to list it as shared.",
+        "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
+        "Enter the renter's own email or phone and book it.",
     ),
     "not_proved": (
-        "This would replace another source's request, and one of the two is not verified.",
-        "Ask the renter which request is right. Book this one if it is; otherwise dismiss it.",
+        "Two lead sources sent different requests for this renter, and one source isn't verified.",
+        "Ask the renter which one is right. Book this one if it is. Otherwise, dismiss it.",
     ),
     "original_canceled": (
-        "Another request covered this one too, and was then canceled.",
-        "Ask the renter. Book it if they still want the tour; otherwise dismiss it.",
+        "This was a duplicate of another request, and that one was canceled.",
+        "Ask the renter. Book this one if they still want the tour. Otherwise, dismiss it.",
     ),
     "original_dismissed": (
-        "Another request covered this one too, and was then dismissed.",
-        "Book it if the renter wants the tour; otherwise dismiss it too.",
+        "This was a duplicate of another request, and that one was dismissed.",
+        "If the renter wants the tour, book this one. Otherwise, dismiss it too.",
     ),
     "booked_after_cancellation": (
-        "This tour was booked late, after its cancellation was done.",
-        "If Knock has it, cancel it there, then dismiss this. Is it wanted? Mark it as booked.",
+        "The renter canceled this tour, but it was booked anyway.",
+        "Cancel it in Knock and dismiss this lead. If the renter wants it, mark it as booked.",
     ),
     "carried_out_late": (
-        "This may have been booked after a newer request with the same email or phone.",
-        "Look in Knock for both tours. Book what is missing, then dismiss this lead.",
+        "This tour may have been booked after a newer one with the same email or phone.",
+        "Look in Knock for both tours. Book the one that is missing, then dismiss this lead.",
     ),
     "original_changed": (
-        "Another request covered this one too, and its person or community was then changed.",
-        "Book this one if this renter wants the tour; otherwise dismiss it.",
+        "This was a duplicate of a request that is now for another person or community.",
+        "If this renter wants the tour, book it. Otherwise, dismiss it.",
     ),
     "cancellation_merged": (
-        "The renter canceled one of two requests for the same tour.",
-        "Ask the renter. If they do not want the tour, cancel it in Knock.",
+        "The renter asked for this tour twice and canceled one of the requests.",
+        "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_elsewhere": (
-        "A request that we do not know was canceled. The renter has a tour from another request.",
-        "Ask the renter. If they do not want the tour, cancel it in Knock.",
+        "The renter canceled a request that we never got, and has a tour from another one.",
+        "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_unclear": (
-        "A tour was canceled, but its ID belongs to several people.",
+        "A tour was canceled, but several people share its ID.",
         "Find out who canceled, and cancel that tour in Knock.",
     ),
     "cancellation": (
@@ -118,19 +123,23 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Cancel the tour in Knock, or note it on the guest card.",
     ),
     "not_authorized": (
-        "Our key may not book for this community.",
-        "Ask your admin to have Propexo allow it, then book it.",
+        "We don't have permission to book at this community.",
+        "An admin can ask Propexo for permission. Then book it.",
+    ),
+    "time_taken": (
+        "This time is not free in Knock.",
+        "Agree on a free time with the renter. Then book it.",
     ),
     "internal_error": (
         "Something went wrong on our side.",
-        "Tell your admin. Then book it again.",
+        "Tell an admin. Then book it again.",
     ),
     "refused": (
-        "Not booked: Propexo rejected it. Nothing is in Knock.",
+        "This tour was rejected. It is not in Knock.",
         _BOOK,
     ),
     "job_failed": (
-        "Knock did not save this tour.",
+        "Knock didn't save this tour.",
         _CHECK_KNOCK,
     ),
     "no_answer": (
@@ -142,93 +151,104 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         _SEARCHING,
     ),
     "partial_success": (
-        "Only part of this tour was saved in Knock.",
+        "Knock saved only part of this tour.",
         _CHECK_KNOCK,
     ),
     "no_final_status": (
-        "We do not know yet whether Knock saved this tour.",
+        "We don't know yet whether Knock saved this tour.",
         _CHECK_KNOCK,
     ),
     "restored": (
-        "This tour may have been booked before our database was restored.",
+        "Our database was restored from a backup. This tour may already be in Knock.",
         _SEARCHING,
     ),
     "not_found": (
-        "We sent this tour but never heard back, and could not find it.",
+        "We sent this tour but never heard back, and we can't find it.",
+        _CHECK_KNOCK,
+    ),
+    "not_readable": (
+        "We sent this tour but never heard back, and Propexo does not let us look in Knock.",
+        _CHECK_KNOCK,
+    ),
+    "maybe_found": (
+        "We sent this tour but never heard back. Knock has a guest card that may be this renter's.",
         _CHECK_KNOCK,
     ),
     "waited_too_long": (
-        "This lead has no tour time, and could not be sent to Knock for several days.",
+        "This lead has no tour time, and we couldn't send it to Knock for several days.",
         "Call or email the renter. Book it again, or dismiss it.",
     ),
     "tour_time_passed": (
-        "The tour time passed before it could be booked.",
-        "Call the renter, agree on another time and book it, or dismiss it.",
+        "The tour time passed before we could book it.",
+        "Call the renter, agree on a new time and book it, or dismiss the lead.",
     ),
     "brought_back": (
-        "This lead was dismissed, and then brought back.",
+        "This lead was dismissed and then brought back.",
         "Book it, or dismiss it again.",
     ),
     "undone": (
-        "This booking was taken back before it went out.",
+        "This booking was undone. Nothing was sent, and the changes are kept.",
         "Book it, or dismiss it.",
     ),
 }
 
 #: The problem in a few words, for lists, by reason code.
 IN_SHORT: Final[Mapping[str, str]] = {
-    "two_tours_at_once": "Asked for two tours at once",
-    "canceled_before": "Canceled before it was requested",
+    "two_tours_at_once": "Asked for two tours",
+    "canceled_before": "Canceled before it arrived",
     "changed_after_first": "Contact or community changed",
     "contact_changed": "Contact changed after booking",
     "two_cards": "May be in Knock twice",
     "maybe_gone": "May be canceled in Knock",
     "repeat_or_change": "Repeat of an earlier request",
-    "after_restore": "Has another tour",
-    "dismissed_before": "Asked again after a dismissal",
-    "another_person": "Same contact, another name",
+    "after_restore": "Two tours, order unclear",
+    "dismissed_before": "Asked again after being dismissed",
+    "another_person": "Same contact, different name",
     "contact_of_many": "Contact used by many people",
     "not_proved": "Two sources disagree",
     "original_canceled": "The other request was canceled",
     "original_dismissed": "The other request was dismissed",
-    "booked_after_cancellation": "Booked after its cancellation",
+    "booked_after_cancellation": "Canceled, but booked anyway",
     "carried_out_late": "May have replaced a newer tour",
-    "original_changed": "The other request has changed",
+    "original_changed": "The other request was changed",
     "cancellation_merged": "Canceled one of two requests",
     "cancellation_elsewhere": "Canceled an unknown request",
-    "cancellation_unclear": "Canceled, but by whom?",
+    "cancellation_unclear": "Unclear who canceled",
     "cancellation": "The renter canceled",
-    "not_authorized": "Our key may not book here",
+    "not_authorized": "No permission to book here",
+    "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
-    "refused": "Propexo rejected it",
-    "job_failed": "Knock did not save it",
+    "refused": "Rejected",
+    "job_failed": "Knock didn't save it",
     "no_answer": "Sent, but no answer",
     "sender_lost": "Sent, but no answer",
-    "partial_success": "Knock saved only a part",
-    "no_final_status": "Not clear whether Knock saved it",
+    "partial_success": "Knock saved only part of it",
+    "no_final_status": "Not clear if Knock saved it",
     "restored": "May already be in Knock",
     "not_found": "Sent, but not found",
-    "waited_too_long": "Could not be sent for days",
+    "not_readable": "Sent, but we can't look it up",
+    "maybe_found": "Sent, and maybe in Knock",
+    "waited_too_long": "Couldn't be sent for days",
     "tour_time_passed": "Tour time has passed",
     "brought_back": "Brought back",
-    "undone": "Taken back",
+    "undone": "Undone",
 }
 
 #: Why a lead was merged, replaced or discarded automatically, by reason code.
 DECISIONS: Final[Mapping[str, str]] = {
-    "same_person_and_time": "The same person had already requested this tour.",
-    "same_person_has_a_tour": "The same person has a tour, and the tour creates the guest card.",
-    "same_person_asked_before": "The same person already has a guest card.",
+    "same_person_and_time": "This renter had already asked for the same tour.",
+    "same_person_has_a_tour": "This renter has a tour, which creates the guest card.",
+    "same_person_asked_before": "This renter already has a guest card.",
     "same_delivery": "The sender sent the same message again.",
     "item_seen_before": "The sender sent the same lead again, unchanged.",
-    "newer_request": "A newer request from the same person replaced it.",
-    "newer_request_came_first": "It arrived after a newer request from the same person.",
-    "cancelled_by_sender": "The sender canceled it before it was sent to Knock.",
-    "cancellation_done": "The sender canceled a lead that Knock does not have.",
-    "taken_back": "A later request or a user took this cancellation back.",
-    "booking_came_later": "The sender canceled a tour before requesting it. The tour needs review.",
-    "asked_again": "It repeats the same person's latest request.",
-    IGNORED: "This kind of message is not a tour request.",
+    "newer_request": "The renter sent a newer request.",
+    "newer_request_came_first": "A newer request from this renter arrived first.",
+    "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
+    "cancellation_done": "The renter canceled a tour that isn't in Knock.",
+    "taken_back": "The cancellation no longer counts: the renter asked again, or a user undid it.",
+    "booking_came_later": "The cancellation arrived before the request. The request needs review.",
+    "asked_again": "This repeats the renter's latest request.",
+    IGNORED: "This message is not a tour request.",
 }
 
 #: What became of a note with a renter's later words, by reason code. None of them was sent twice.
@@ -248,39 +268,42 @@ NOTE_WAITS: Final = "Will be sent to Knock as a note"
 
 #: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
-    NO_TIME: ("This source sends no tour time.", _CALL),
+    NO_TIME: ("{source} doesn't send tour times.", _CALL),
     NO_CONTACT: (
         "No phone or email.",
-        "Look in the original message for a way to reach them. Add it and book, or dismiss this.",
+        "Look for one in the original message. Add it and book the tour, or dismiss the lead.",
     ),
     IDS_ONLY_REASON: (
-        "The message contains only IDs. The lead itself is in the sender's system.",
-        "Find the lead there. Enter its details here and book it, or book it in Knock.",
+        "The message has only IDs. The lead itself is in the sender's system.",
+        "Find the lead there, enter the details here and book it, or book it in Knock.",
     ),
     "is at … in ": ("The requested time is outside tour hours.", _CALL),
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",
-        "Send it to your admin, who can ask the sender.",
+        "Ask an admin to look at it with the sender.",
     ),
-    "is in the past": ("This tour was already in the past when it reached us.", _CALL),
-    "there is a date but no time of day": ("The message has a date but no time of day.", _CALL),
-    "the time does not exist": ("This time does not exist: clocks move forward that night.", _CALL),
-    "the time happens twice": ("This time happens twice: clocks move back that night.", _CALL),
+    "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
+    "there is a date but no time of day": ("The message has a date but no time.", _CALL),
+    "the time does not exist": (
+        "This time doesn't exist: clocks spring forward that night.",
+        _CALL,
+    ),
+    "the time happens twice": ("This time happens twice: clocks fall back that night.", _CALL),
 }
 
 #: What is wrong and what to do, by a reason's field.
 BY_FIELD: Final[Mapping[str, tuple[str, str]]] = {
     "starts_at": ("We couldn't read the tour time.", _CALL),
     "community": (
-        "{source} sent a property that we don't recognize: {value}.",
+        "We don't recognize the property that {source} sent: {value}.",
         "Pick the community, then book it.",
     ),
     "attribution_id": (
-        "Knock needs to know where this lead came from, and that is not set up here.",
-        "Ask your admin to set up the attribution for {source}.",
+        "Knock needs to know where this lead came from, and that isn't set up here.",
+        "Ask an admin to set up the attribution for {source}.",
     ),
-    "event": ("We can't read this message: {message}.", "Send it to your admin."),
+    "event": ("We can't read this message: {message}.", "Ask an admin to look at it."),
 }
 #: The problem in a few words, by the beginning of a reason's message, and by its field.
 SHORT_MESSAGE: Final[Mapping[str, str]] = {
@@ -293,11 +316,40 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     "there is a date but no time of day": "No time of day",
 }
 SHORT_FIELD: Final[Mapping[str, str]] = {
-    "starts_at": "Tour time can't be read",
+    "starts_at": "Can't read the tour time",
     "community": "Property not recognized",
     "attribution_id": "Lead source not set up in Knock",
-    "event": "Message can't be read",
+    "event": "Can't read the message",
 }
+_IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
+_IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
+
+
+def open_reasons(booking: Booking, now: dt.datetime) -> tuple[Reason, ...]:
+    """Return the reasons for review that the booking's current values have not settled."""
+    return tuple(one for one in booking.reasons if not _is_settled(one, booking, now))
+
+
+def _is_settled(reason: Reason, booking: Booking, now: dt.datetime) -> bool:
+    if reason.field == "community":
+        return booking.community is not None
+    if reason.field == "starts_at":
+        return booking.starts_at is not None and _is_time_settled(reason.reason, booking, now)
+    if reason.reason == NO_CONTACT:
+        return bool({"email_1", "phone_1"} & booking.appointment.keys())
+    return reason.field in booking.appointment
+
+
+def _is_time_settled(problem: str, booking: Booking, now: dt.datetime) -> bool:
+    """Return True unless a problem still applies to the booking's time, which is known."""
+    at = booking.starts_at or now
+    if problem == "is in the past":
+        return at > now
+    if match := _IS_FAR.match(problem):
+        return at <= now + dt.timedelta(days=int(match[1]))
+    if match := _IS_AT.match(problem):
+        return f"{at.astimezone(ZoneInfo(booking.timezone or 'UTC')):%H:%M}" != match[1]
+    return not problem.startswith("the offset does not match")
 
 
 def in_short(issue: Issue) -> str:
@@ -323,7 +375,7 @@ def advice_for(issue: Issue) -> Advice:
         wrong, todo = (text.format_map(_values(issue)) for text in template)
     elif issue.message:
         label = label_of(issue.field)
-        wrong, todo = f"{label} cannot be used: {issue.message}.", _BOOK
+        wrong, todo = f"We can't use this value for “{label}”: {issue.message}.", _BOOK
     else:
         wrong, todo = "This lead needs review.", _BOOK
     return Advice(wrong=wrong, todo=todo)
@@ -350,6 +402,18 @@ def _values(issue: Issue) -> dict[str, str]:
     }
 
 
+#: Labels of fields for leasing agents, if they differ from those in notes.
+_LABELS: Final[Mapping[str, str]] = {
+    "first_contact_type": "First contact",
+    "move_in_date": "Move-in date",
+    "number_of_occupants": "Occupants",
+    "rent_minimum_in_cents": "Minimum rent",
+    "rent_maximum_in_cents": "Maximum rent",
+}
+
+
 def label_of(field: str) -> str:
-    """Return a field's label for users, such as ``Move in date``."""
+    """Return a field's label for users, such as ``Move-in date``."""
+    if field in _LABELS:
+        return _LABELS[field]
     return TARGETS[field].label if field in TARGETS else field.replace("_", " ").capitalize()

@@ -31,6 +31,10 @@ from adapter.store import Database, Transaction
 
 #: Maximum number of leads that one call books or takes back.
 MOST_LEADS: Final = 200
+#: Maximum number of leads in an entry of the audit log.
+MOST_RECORDED: Final = 50
+#: Number of leads in which to look for a property's name for people.
+MOST_TITLED: Final = 10
 #: Maximum length of a property's name.
 MAX_NAME: Final = 200
 #: States in which a booking may be in Knock.
@@ -264,11 +268,16 @@ class Aliases:
         for event_id in dict.fromkeys(booking.event_id for booking in waiting):
             self._hold_again(replays, event_id, alias)
         # Some may have been sent in the meantime.
-        return TakenBack(
-            alias=alias,
-            leads=len(waiting) - len(self._bookings_of(alias, REPLACEABLE)),
-            sent=tuple(self._bookings_of(alias, SENT)),
-        )
+        left, sent = self._bookings_of(alias, REPLACEABLE), self._bookings_of(alias, SENT)
+        if sent:
+            self._record_sent(sent)
+        return TakenBack(alias=alias, leads=len(waiting) - len(left), sent=tuple(sent))
+
+    def _record_sent(self, sent: Sequence[Booking]) -> None:
+        """Record which leads were already sent, so that users find them later."""
+        ids = ", ".join(str(one.id) for one in sent[:MOST_RECORDED])
+        with self._store.transaction() as tx:
+            tx.audit.record("not_taken_back", by=self._by, at=self._clock(), detail=ids)
 
     def _bookings_of(self, alias: Alias, states: Sequence[BookingState]) -> list[Booking]:
         """Return the bookings whose community was determined by an alias, newest first."""
@@ -286,6 +295,22 @@ class Aliases:
                 break
             before = found[-1].id
         return bookings
+
+    def title_of(self, alias: Alias) -> str:
+        """Return an assigned property's name for people, or what the source calls it."""
+        source = self._live.sources.get(alias.source)
+        if source is None:
+            return alias.name
+        with self._store.transaction() as tx:
+            states = [str(state) for state in BookingState]
+            found = tx.overrides.bookings_since(alias, states, before=None, limit=MOST_TITLED)
+            for event_id in dict.fromkeys(booking.event_id for booking in found):
+                event = tx.events.get(event_id)
+                names = names_in(source, event) if event is not None else []
+                titles = (one.title for one in names if one.key == alias.key and one.title)
+                if title := next(titles, ""):
+                    return title
+        return alias.name
 
     def _is_named(self, alias: Alias, event: Event | None) -> bool:
         """Return True if an event has an alias's name, as the current mapping or the file reads."""

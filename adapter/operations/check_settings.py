@@ -154,6 +154,9 @@ def mapping_findings(given: GivenSettings) -> Iterator[Finding]:
     for name in endpoints.unsigned_sources(sources):
         text = f"{name} is unsigned (scheme: none): anyone who knows its URL can send webhooks"
         yield warning(MAPPINGS, text, "use a signature or a token if the sender supports one")
+    for text in endpoints.invitation_problems(sources, settings):
+        fix = "see docs/invitations.md; until then, these leads are only guest cards"
+        yield warning(MAPPINGS, text, fix)
     if sources:
         folder = settings.mappings_dir.resolve()
         yield ok(MAPPINGS, f"{len(sources)} mappings in {folder}: {', '.join(sources)}")

@@ -3,6 +3,7 @@
 import dataclasses
 import http.client
 import json
+import smtplib
 import ssl
 import urllib.error
 import urllib.parse
@@ -14,12 +15,14 @@ import adapter
 from adapter.exceptions import StoreUnavailable
 from adapter.models import Clock
 from adapter.operations.finding import Finding, fault, ok, warning
+from adapter.operations.invitation_mailer import SmtpServer
 from adapter.settings import Proxies, Settings
 from adapter.store import Database
 from adapter.webhooks.self_check import HEADER, Arrival, proof
 
 AREA: Final = "web"
 RECEIVER: Final = "status webhooks"
+MAIL: Final = "email"
 #: Statuses of a URL at which no receiver can be. Another one may reject only the method HEAD.
 _MISPLACED: Final = (301, 302, 303, 307, 308, 404, 410)
 
@@ -86,6 +89,22 @@ def receiver_findings(settings: Settings) -> Iterator[Finding]:
         yield fault(RECEIVER, text, "set ADAPTER_STATUS_WEBHOOK_URL to the receiver's exact URL")
     else:
         yield ok(RECEIVER, f"{host}, which receives status webhooks, can be reached")
+
+
+def mail_findings(settings: Settings) -> Iterator[Finding]:
+    """Check that the SMTP server for invitations can be reached, without sending an email."""
+    if settings.smtp_url is None:
+        return
+    server = SmtpServer.from_url(settings.smtp_url)
+    try:
+        with server.session():
+            yield ok(MAIL, f"{server.host}, which emails invitations, accepts connections")
+    except smtplib.SMTPResponseException as exc:
+        text = f"{server.host} responds with SMTP {exc.smtp_code}"
+        yield fault(MAIL, text, "check the user and password in ADAPTER_SMTP_URL")
+    except OSError as exc:
+        fix = "check host, port and encryption in ADAPTER_SMTP_URL, DNS and the firewall"
+        yield fault(MAIL, f"{server.host} cannot be reached: {_reason(exc)}", fix)
 
 
 def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:

@@ -37,11 +37,13 @@ COLUMNS: Final = (
     "phone",
     "attribution_id",
     "job_id",
+    "in_knock",
+    "confirmed_at",
 )
 #: Columns that are attributes of a booking. The others are fields of its appointment.
 _FROM_BOOKING: Final = (
     "booking=id event=event_id kind source community received_at=created_at state why=reason "
-    "tour_at=starts_at job_id"
+    "tour_at=starts_at job_id confirmed_at"
 )
 SUMS: Final = (
     *("source", "community", "received", "booked"),
@@ -55,16 +57,16 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
     Each page is read in a separate transaction, so that a long export does not keep one open. If
     there are more than ``most`` bookings, the last line says so.
     """
-    yield _line(COLUMNS)
+    yield csv_line(COLUMNS)
     before: int | None = None
     while most is None or most > 0:
         with store.transaction() as tx:
             page = tx.search.bookings(which, before=before, limit=PAGE)
-        yield "".join(_line(_row(booking)) for booking in page)
+        yield "".join(csv_line(_row(booking)) for booking in page)
         if len(page) < PAGE:
             return
         before, most = page[-1].id, most - PAGE if most is not None else None
-    yield _line(["there are more: choose a shorter period, or use adapter export"])
+    yield csv_line(["there are more: choose a shorter period, or use adapter export"])
 
 
 def _row(booking: Booking) -> Iterable[object]:
@@ -72,6 +74,7 @@ def _row(booking: Booking) -> Iterable[object]:
         "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
         "email": booking.appointment.get("email_1"),
         "phone": booking.appointment.get("phone_1"),
+        "in_knock": "canceled" if booking.is_gone else booking.knock_status,
     }
     return [values.get(name, booking.appointment.get(name)) for name in COLUMNS]
 
@@ -91,10 +94,11 @@ def filter_text(which: Filter) -> str:
 
 def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
     """Return the totals for each source and community as CSV."""
-    return _line(SUMS) + "".join(_line([line[name] for name in SUMS]) for line in lines)
+    return csv_line(SUMS) + "".join(csv_line([line[name] for name in SUMS]) for line in lines)
 
 
-def _line(cells: Iterable[object]) -> str:
+def csv_line(cells: Iterable[object]) -> str:
+    """Return a line of CSV whose cells spreadsheets do not interpret as formulas."""
     text = io.StringIO()
     csv.writer(text).writerow([_cell(cell) for cell in cells])
     return text.getvalue()

@@ -11,7 +11,7 @@ from adapter.models import Clock
 from adapter.operations.check_database import database_findings
 from adapter.operations.check_propexo import propexo_findings
 from adapter.operations.check_settings import GivenSettings, mapping_findings, setting_findings
-from adapter.operations.check_web import receiver_findings, web_findings
+from adapter.operations.check_web import mail_findings, receiver_findings, web_findings
 from adapter.operations.check_work import work_findings
 from adapter.operations.finding import Check, Finding, fault, run_checks
 from adapter.propexo.client import Propexo
@@ -36,6 +36,7 @@ def _checks(given: GivenSettings, propexo: Propexo, clock: Clock) -> Mapping[str
         "propexo": lambda: propexo_findings(settings, propexo, url, clock),
         "web": lambda: web_findings(settings, url, clock),
         "status webhooks": lambda: receiver_findings(settings),
+        "email": lambda: mail_findings(settings),
     }
     if url is not None:
         checks["database"] = lambda: database_findings(settings, url, clock)

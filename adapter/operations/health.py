@@ -8,6 +8,7 @@ docs/monitoring.md.
 import dataclasses
 import datetime as dt
 import enum
+import hashlib
 import itertools
 import math
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.exceptions import StoreUnavailable
-from adapter.models import FormatChange
+from adapter.models import FormatChange, MappingVersion
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
 from adapter.store import Database, Pause, WebhookSummary
@@ -204,6 +205,14 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "The files have an error, or were not reloaded.",
         "Run `adapter check`, fix the errors, and send SIGHUP to the process.",
     ),
+    "version_replaced": Condition(
+        Level.WARNING,
+        "a mapping that was put in place in the console is not in use, because its file has "
+        "changed since",
+        "The changes that were made in the console are missing from the mapping in use.",
+        "Open the mapping in the console. Put the version in place again, or roll back to the "
+        "file, which ends this warning.",
+    ),
     "status_webhooks_failing": Condition(
         Level.WARNING,
         "the receiver of status webhooks failed and has accepted none since, or rejects some",
@@ -308,6 +317,8 @@ class Facts:
     webhooks: WebhookSummary | None = None
     #: Changes in the format of sources.
     formats: tuple[FormatChange, ...] = ()
+    #: Mappings from the console that are not in use, because their files have changed since.
+    replaced_versions: tuple[MappingVersion, ...] = ()
     #: The host of Propexo's API.
     propexo_host: str = ""
     is_sandbox: bool = False
@@ -415,9 +426,26 @@ def read_facts(
             disk_free=_disk_free(folder),
             webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
             formats=tx.formats.changes(names),
+            replaced_versions=_replaced(tx.overrides.newest_versions(), settings),
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
             is_sandbox=settings.is_sandbox,
         )
+
+
+def _replaced(versions: Iterable[MappingVersion], settings: Settings) -> tuple[MappingVersion, ...]:
+    """Return the versions whose files have changed since, unless the file is the same by now."""
+    if settings.mappings_from_files_only:
+        return ()
+    return tuple(one for one in versions if one.text is not None and _is_replaced(one, settings))
+
+
+def _is_replaced(version: MappingVersion, settings: Settings) -> bool:
+    try:
+        content = (settings.mappings_dir / f"{version.source}.yaml").read_bytes()
+    except OSError:  # the source was removed, or its files are on other machines
+        return False
+    is_changed = hashlib.sha256(content).hexdigest() != version.file_hash
+    return is_changed and content.decode("utf-8-sig", "replace") != version.text
 
 
 def _disk_free(folder: str | None) -> int | None:
@@ -596,6 +624,15 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="clock_differs", sentence=sentence)
 
 
+def _versions(facts: Facts) -> Iterator[Problem]:
+    for one in facts.replaced_versions:
+        sentence = (
+            f"{one.source}.yaml has changed since {one.by} put version {one.number} of this "
+            "mapping in place in the console, so the file is in use."
+        )
+        yield Problem(code="version_replaced", source=one.source, sentence=sentence)
+
+
 def _speed(facts: Facts) -> Iterator[Problem]:
     alive = [one for one in facts.processes if one.seen_ago < ALIVE]
     worst = max(alive, key=lambda one: one.write_seconds or 0.0, default=None)
@@ -648,6 +685,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _formats,
     _review,
     _processes,
+    _versions,
     _speed,
     _webhooks,
     _room,

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from adapter.models import Booking, BookingState, Event, EventState, Kind
+from adapter.models import Booking, BookingState, Event, EventState, Kind, KnockStatus
 from adapter.operations.advice import DECISIONS, advice_for
 from adapter.operations.health import Verdict
 from adapter.signatures import REASONS
@@ -37,10 +37,8 @@ def cause_of_booking(
         case BookingState.BOOKED if replaced_by is not None:
             text = f"{subject} was canceled in Knock when it booked {replaced_by.id}"
             show = f"adapter show {replaced_by.id}"
-        case BookingState.BOOKED if booking.gone_at is not None:
-            text = f"{subject} was booked, and a user reported that it is gone from Knock"
         case BookingState.BOOKED:
-            text = f"{subject} is booked in Knock"
+            text = f"{subject} {_knock_text(booking)}"
         case BookingState.PENDING:
             text = f"{subject} is in the send queue; {_queue_text(booking, verdict, zone)}"
             show = "adapter stats"
@@ -54,6 +52,18 @@ def cause_of_booking(
             advice = advice_for(Issue.of(booking))
             text = f"{subject} needs review: {advice.wrong} {advice.todo}"
     return Cause(text, show)
+
+
+def _knock_text(booking: Booking) -> str:
+    if booking.gone_at is not None:
+        return "was booked, and a user reported that it is gone from Knock"
+    status = booking.knock_status or KnockStatus.BOOKED
+    return {
+        KnockStatus.CANCELED: "was booked, and then canceled in Knock",
+        KnockStatus.WAITING: "waits in Knock until the community accepts it",
+        KnockStatus.VISITED: "was booked in Knock, and the renter came",
+        KnockStatus.NO_SHOW: "was booked in Knock, and the renter did not come",
+    }.get(status, "is booked in Knock")
 
 
 def _subject(booking: Booking) -> str:

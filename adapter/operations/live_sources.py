@@ -51,11 +51,11 @@ class LiveSources:
         """Return "in use", or the reason why an alias is not used."""
         source = self.files.get(alias.source)
         if source is None:
-            return f"not used: there is no source {alias.source}"
+            return f"not in use: there is no source {alias.source}"
         if known := source.community_lookup.known.get(alias.key):
-            return f"not used: communities.yaml has this name for {known.key}"
+            return f"not in use: in communities.yaml, this name is {known.title}"
         if alias.community not in self.sources[alias.source].communities:
-            return f"not used: there is no community {alias.community}"
+            return f"not in use: there is no community {alias.community}"
         return "in use"
 
     def _apply(self, overrides: Overrides) -> None:

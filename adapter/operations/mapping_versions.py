@@ -96,9 +96,9 @@ class MappingVersions:
         if version is None or version.text is None:
             return "The file is in use."
         if self._settings.mappings_from_files_only:
-            return "The file is in use, because mappings are changed only in their files here."
+            return "The file is in use. Here, mappings are changed only in their files."
         if overlay.is_outdated(source, version):
-            what = f"The file has changed since version {version.number} was put in place"
+            what = f"The file has changed since {version.by} put version {version.number} in place"
             return f"{what}, so the file is in use."
         if problems := self._live.sources[name].version_problems:
             return f"Version {version.number} has errors, so the file is in use: {problems[0]}"

@@ -103,6 +103,13 @@ class Repairs:
             tx.audit.record(action, by=by, at=now, lead_id=released.id, detail=detail)
         return released
 
+    def check_unchanged(self, booking_id: int) -> None:
+        """Raise :class:`NotPossible` if a booking cannot be released without a change."""
+        with self._store.transaction() as tx:
+            booking = _booking(tx, booking_id)
+        check_release(booking, is_not_in_knock=False)
+        release_changes.check(booking, self._settings, self._clock(), is_any_hour=False)
+
     def _edited(
         self, booking: Booking, changes: Mapping[str, Any], fingerprints: Fingerprints
     ) -> Booking:
@@ -258,7 +265,12 @@ def _reconcile_with(
     user knows that someone else has the same contact.
     """
     ready = dataclasses.replace(
-        booking, state=BookingState.PENDING, reason=None, because_of=None, gone_at=None
+        booking,
+        state=BookingState.PENDING,
+        reason=None,
+        because_of=None,
+        gone_at=None,
+        knock_status=None,
     )
     related = reconcile.load(tx, ready, now)
     decisions = precedence.plan((*related.same, ready), now)

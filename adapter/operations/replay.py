@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.bookings.fetch_documents import Fetcher
 from adapter.bookings.intake import BookingPlanner
+from adapter.bookings.invitations import renter_links
 from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import without_failures
@@ -74,7 +75,13 @@ class Replays:
         if not dry_run:
             self._fetch(event_id)
         fingerprints, now = self._store.fingerprints(), self._clock()
-        planner = BookingPlanner(fingerprints, self._settings.policy.shared_contacts, self._sources)
+        planner = BookingPlanner(
+            fingerprints,
+            self._settings.policy.shared_contacts,
+            self._sources,
+            renter_links(self._settings, self._store, self._clock),
+            sends_mail=self._settings.smtp_url is not None,
+        )
         with self._store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)
             if event is None:

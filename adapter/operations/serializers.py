@@ -46,7 +46,8 @@ _FIELDS: Final[Mapping[type, str]] = {
     Event: "id source state received_at content_type bytes=size mapping_hash kept reasons",
     Booking: (
         "id event=event_id source kind state reason community starts_at timezone appointment "
-        "reasons because_of job_id due_at created_at updated_at"
+        "free_times=offered_times reasons because_of job_id due_at created_at updated_at "
+        "prospect_id tour_id confirmed_at knock_status knock_status_at gone_at"
     ),
     Attempt: "id booking=booking_id kind started_at finished_at outcome status request answer",
     Message: (

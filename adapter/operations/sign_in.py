@@ -12,7 +12,7 @@ from adapter import signatures
 from adapter.exceptions import NotPossible, SignInRefused
 from adapter.models import Clock
 from adapter.settings import ROLES, Settings, is_user_name
-from adapter.store import SIGN_IN_WINDOW, Database, User
+from adapter.store import SIGN_IN_WINDOW, Database, Transaction, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
@@ -27,6 +27,8 @@ MIN_PASSWORD_LENGTH: Final = 10
 #: Longer passwords are not hashed, because hashing is slow by design.
 MAX_PASSWORD_LENGTH: Final = 200
 
+#: The role of users who may change things.
+EDITOR: Final = "operate"
 #: Name of the user that the link from `adapter run` signs in. No real user can have this name.
 LOCAL: Final = "(local)"
 
@@ -153,33 +155,75 @@ class SignIn:
             tx.audit.record("user_added", by=by, at=now, detail=f"{name} {role}")
 
     def set_role(self, name: str, role: str, *, by: str) -> None:
-        """Change a user's role. Raise NotPossible if the user is not in the database."""
+        """Change a user's role.
+
+        Raise NotPossible if the user is not in the database, or is the last one who can edit.
+        """
         if role not in ROLES:
             raise NotPossible("the role must be one of " + ", ".join(ROLES))
         now = self._clock()
         with self._store.transaction() as tx:
+            if role != EDITOR:
+                self._require_another_editor(tx, name)
             if not tx.users.change_role(name, role):
                 raise NotPossible(f"there is no user {name} in the database")
             tx.audit.record("role_changed", by=by, at=now, detail=f"{name} {role}")
 
     def change_password(self, user: User, old: str, new: str) -> None:
-        """Change a user's own password. Raise NotPossible if the old one is incorrect."""
+        """Change a user's own password. Raise NotPossible if the old one is incorrect.
+
+        Failures are counted and recorded, because a stranger may use a browser that was left open.
+        """
+        limits = self._limits({f"password\0{user.name}": MAX_FAILURES_OF_BOTH})
+        now = self._clock()
+        try:
+            failure_ids = self._record_failure(limits, now)
+        except SignInRefused as exc:
+            raise NotPossible(str(exc)) from exc
         if not check_password_hash(user.password, old[:MAX_PASSWORD_LENGTH]):
+            with self._store.transaction() as tx:
+                tx.audit.record("password_refused", by=user.name, at=now)
             raise NotPossible("Your current password is wrong.")
+        with self._store.transaction() as tx:
+            tx.users.delete_failures([key.hex() for key in limits], failure_ids)
+        self._replace_password(user, new, "password_changed", by=user.name)
+
+    def set_password(self, user: User, new: str, *, by: str) -> None:
+        """Set another user's password. Raise NotPossible if the user was changed meanwhile."""
+        self._replace_password(user, new, "password_set", by=by)
+
+    def _replace_password(self, user: User, new: str, action: str, *, by: str) -> None:
         changed, now = new_user(user.name, new, user.role), self._clock()
         with self._store.transaction() as tx:
             # Hashing takes a while. In the meantime, the user may have been removed.
             if not tx.users.change_password(user.name, user.password, changed.password):
-                raise NotPossible("Your account was changed in the meantime. Sign in again.")
-            tx.audit.record("password_changed", by=user.name, at=now)
+                raise NotPossible("This account was changed in the meantime. Try again.")
+            detail = user.name if by != user.name else ""
+            tx.audit.record(action, by=by, at=now, detail=detail)
 
-    def remove(self, name: str, *, by: str) -> bool:
-        """Remove a console user. Return False if no user has this name."""
+    def remove(self, name: str, *, by: str, keeps_editor: bool = False) -> bool:
+        """Remove a console user. Return False if no user has this name.
+
+        With ``keeps_editor``, raise NotPossible if the user is the last one who can edit.
+        """
         with self._store.transaction() as tx:
+            if keeps_editor:
+                self._require_another_editor(tx, name)
             role = tx.users.remove(name)
             if role is not None:
                 tx.audit.record("user_removed", by=by, at=self._clock(), detail=f"{name} {role}")
         return role is not None
+
+    def _require_another_editor(self, tx: Transaction, name: str) -> None:
+        """Raise NotPossible if a user is the last one who can edit.
+
+        The lock prevents two editors from removing each other at the same moment.
+        """
+        tx.lock_keys([lock_key(self._hash("editors")[:16])])
+        roles = {user.name: user.role for user in tx.users.all()}
+        roles |= {known: role for known, (role, _) in self._settings.users.items()}
+        if all(one in (name, LOCAL) or role != EDITOR for one, role in roles.items()):
+            raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
         """Return the limit of failures for each hashed combination of name and address."""

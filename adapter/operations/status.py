@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.operations.health import STOPPED, Verdict, verdict_of
 from adapter.settings import Settings
-from adapter.store import Database, Pause, Sending
+from adapter.store import Database, Group, Pause, Sending
 
 #: The states behind each name that users see, in the order of the charts.
 OUTCOMES: Final[Mapping[str, frozenset[str]]] = {
@@ -60,6 +60,8 @@ class Overview:
     #: What users have paused.
     pauses: tuple[Pause, ...]
     rate_per_minute: int
+    #: The leads that need review, by issue.
+    groups: tuple[Group, ...]
     #: Number of leads that need review, when the oldest one arrived, and the soonest tour of them.
     waiting: int
     oldest_waiting_at: dt.datetime | None
@@ -113,6 +115,7 @@ def overview_of(
         sending=sending,
         pauses=tuple(pauses),
         rate_per_minute=settings.rate_per_minute,
+        groups=tuple(groups),
         waiting=sum(group.leads for group in groups),
         oldest_waiting_at=min((group.oldest_at for group in groups), default=None),
         soonest_waiting_at=min(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter import signatures
-from adapter.models import Clock, WebhookRequest
+from adapter.models import RENTER, Clock, WebhookRequest
 from adapter.operations.serializers import utc
 from adapter.propexo.http import Body, exchange
 from adapter.settings import Settings
@@ -149,7 +149,7 @@ def webhook_id(webhook: StatusWebhook) -> str:
 def payload_of(webhook: StatusWebhook) -> Mapping[str, Any]:
     """Return the JSON payload of a webhook, without personal data or text from users."""
     state = webhook.to_state
-    reason = webhook.why if webhook.by in ("web", "worker") else "by_user"
+    reason = webhook.why if webhook.by in ("web", "worker", RENTER) else "by_user"
     if webhook.is_gone:
         state, reason = "booked", "canceled_in_knock"
     return {

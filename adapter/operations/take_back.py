@@ -1,12 +1,15 @@
 """Take back what a user did to a lead, and plan who works on it and when."""
 
 import datetime as dt
+import enum
+from collections.abc import Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.bookings import reconcile
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Clock
+from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Clock
+from adapter.operations.advice import open_reasons
 from adapter.operations.allowed_actions import RELEASABLE
 from adapter.store import Database, Transaction
 
@@ -15,10 +18,24 @@ UNDO_SECONDS: Final = 10
 #: A lead is snoozed until this long before its tour, or for this long if its tour has no time.
 BEFORE_TOUR: Final = dt.timedelta(hours=1)
 WITHOUT_TOUR: Final = dt.timedelta(hours=12)
+#: In the afternoon and in the morning, snoozed leads are shown again at these hours.
+AFTERNOON_HOUR: Final = 14
+MORNING_HOUR: Final = 9
 #: The first zone of the mainland in which a wall time comes. It is used if the zone is unknown.
 EARLIEST_ZONE: Final = ZoneInfo("America/New_York")
 #: Reasons of a dismissal that only the adapter gives.
-_AUTOMATIC: Final = frozenset({"cancelled_by_sender", "cancellation_done", "erased"})
+_AUTOMATIC: Final = frozenset(
+    {"cancelled_by_sender", CANCELED_BY_RENTER, "cancellation_done", "erased"}
+)
+
+
+class Snooze(enum.StrEnum):
+    """Until when to hide a lead."""
+
+    HOUR = "hour"
+    AFTERNOON = "afternoon"
+    TOMORROW = "tomorrow"
+    TOUR = "tour"
 
 
 class TakeBacks:
@@ -54,12 +71,21 @@ class TakeBacks:
             else:
                 tx.audit.record("brought_back", by=by, at=now, lead_id=lead_id)
 
-    def snooze(self, booking_id: int, *, by: str) -> dt.datetime:
-        """Hide a lead until an hour before its tour, or for half a day. Return the time."""
+    def snooze(
+        self, booking_id: int, choice: str = Snooze.TOUR, *, by: str, zone: ZoneInfo = EARLIEST_ZONE
+    ) -> dt.datetime:
+        """Hide a lead until the chosen time, and return the time.
+
+        ``zone`` is used if the community's time zone is unknown. Raise NotPossible if the lead
+        cannot be snoozed until then.
+        """
         now = self._clock()
         with self._store.transaction() as tx:
             booking = tx.bookings.get(booking_id)
-            until = snooze_until(booking, now) if booking is not None else now
+            choices = snooze_choices(booking, now, zone) if booking is not None else {}
+            if booking is not None and choice not in choices:
+                raise NotPossible("This is after the tour, or has passed. Choose another time.")
+            until = choices.get(Snooze(choice), now) if choices else now
             if not tx.bookings.snooze(booking_id, until):
                 raise NotPossible("Only leads that need you can be snoozed.")
             tx.audit.record("snoozed", by=by, at=now, lead_id=booking_id)
@@ -103,6 +129,33 @@ def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
     return max(starts_at - BEFORE_TOUR, now + (starts_at - now) / 2)
 
 
+def snooze_choices(
+    booking: Booking, now: dt.datetime, zone: ZoneInfo
+) -> Mapping[Snooze, dt.datetime]:
+    """Return the times until which a lead may be snoozed, soonest first.
+
+    They are in the community's time zone, or in ``zone`` if that is unknown. None is after the
+    tour.
+    """
+    local = now.astimezone(ZoneInfo(booking.timezone) if booking.timezone else zone)
+    day = local.replace(minute=0, second=0, microsecond=0)
+    times = {
+        Snooze.HOUR: now + dt.timedelta(hours=1),
+        Snooze.AFTERNOON: day.replace(hour=AFTERNOON_HOUR),
+        Snooze.TOMORROW: (day + dt.timedelta(days=1)).replace(hour=MORNING_HOUR),
+        Snooze.TOUR: snooze_until(booking, now),
+    }
+    if local.hour >= AFTERNOON_HOUR - 2:
+        del times[Snooze.AFTERNOON]
+    starts_at = booking.starts_at
+    is_upcoming = starts_at is not None and starts_at > now
+    return {
+        choice: at.astimezone(dt.UTC)
+        for choice, at in times.items()
+        if choice is Snooze.TOUR or not is_upcoming or starts_at is None or at < starts_at
+    }
+
+
 def _locked(tx: Transaction, booking_id: int, now: dt.datetime) -> Booking:
     booking = tx.bookings.get(booking_id)
     if booking is not None:
@@ -115,6 +168,8 @@ def _locked(tx: Transaction, booking_id: int, now: dt.datetime) -> Booking:
 
 def _restore(tx: Transaction, booking: Booking, action: str, by: str, now: dt.datetime) -> None:
     before, _, why = tx.bookings.state_before(booking.id)
+    if why == "held_by_mapping" and booking.reasons[:1] != open_reasons(booking, now)[:1]:
+        why = action  # the user's changes, which are kept, have fixed what was wrong
     state = BookingState(before) if before in RELEASABLE else BookingState.HELD
     tx.bookings.move(booking.id, state, why=why or action, now=now, by=by)
     reconcile.reconcile(tx, booking, now)

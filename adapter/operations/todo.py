@@ -3,7 +3,9 @@
 import dataclasses
 import enum
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
 
 from adapter.operations.advice import in_short
 from adapter.store import Group, Issue
@@ -26,25 +28,59 @@ _IN_KNOCK = frozenset(
     | {"restored", "sender_lost", "two_cards"}
 )
 _FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
-#: If this many leads of a source lack the same value, the sender has changed its messages.
-MANY = 3
+#: If this many leads of a source lack the same value, the sender has changed its messages. If the
+#: messages have a value with a similar name instead, two are enough.
+MANY: Final = 3
+MANY_WITH_NEW_NAME: Final = 2
+_MISSING: Final = " is not in the payload"
+_NEW_NAME: Final = re.compile(r" \(there is ['\"](.*)['\"]\)$")
+#: How the reasons begin for which a date or time cannot be read.
+_UNREADABLE: Final = ("not written as", "no such date", "not a date", "not a time")
+
+#: The paths and fields that have changed in a sender's format, each with its source.
+Changed = Collection[tuple[str, str]]
 
 
-def todo_of(issue: Issue, leads: int) -> Todo:
-    """Return what to do about leads with this issue. ``leads`` is their number."""
+def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
+    """Return what to do about leads with this issue.
+
+    ``leads`` is their number, and ``changed`` lists the detected changes in senders' formats.
+    """
     if issue.code in _IN_KNOCK or issue.state == "unknown":
         return Todo.KNOCK
     if issue.kind == "event" or issue.code in _FOR_ADMINS or issue.field == "attribution_id":
         return Todo.ADMIN
-    if issue.state == "held" and issue.field == "community":
-        return Todo.COMMUNITY
-    return Todo.ADMIN if is_renamed(issue, leads) else Todo.CALL
+    if is_format_change(issue, leads, changed):
+        return Todo.ADMIN
+    is_place = issue.state == "held" and issue.field == "community"
+    return Todo.COMMUNITY if is_place else Todo.CALL
 
 
-def is_renamed(issue: Issue, leads: int) -> bool:
-    """Return True if the tour time is missing so often that the sender must have changed it."""
-    is_missing = issue.field == "starts_at" and issue.message.endswith("is not in the payload")
-    return is_missing and leads >= MANY
+def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
+    """Return True if leads are held because the sender has probably changed its format."""
+    path = missing_path(issue)
+    if not path:
+        is_unreadable = issue.message.startswith(_UNREADABLE)
+        return is_unreadable and (issue.source, issue.field) in changed
+    if any(source == issue.source and _masked(name) == path for source, name in changed):
+        return True
+    return leads >= (MANY_WITH_NEW_NAME if new_name(issue) else MANY)
+
+
+def missing_path(issue: Issue) -> str:
+    """Return the path that is missing in the messages, with digits masked, or ""."""
+    path, found, _ = issue.message.partition(_MISSING)
+    return path if found and issue.kind == "booking" and issue.state == "held" else ""
+
+
+def new_name(issue: Issue) -> str:
+    """Return a similar name that the messages have instead of the missing path, or ""."""
+    match = _NEW_NAME.search(issue.message)
+    return match[1] if match else ""
+
+
+def _masked(path: str) -> str:
+    return re.sub(r"[0-9]+(:[0-9]+)*", "…", path)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +96,15 @@ class Entry:
     key: str
 
     @property
+    def is_format_change(self) -> bool:
+        """True if the sender has probably changed its format."""
+        is_unread = bool(missing_path(self.issue)) or self.issue.message.startswith(_UNREADABLE)
+        return self.todo is Todo.ADMIN and is_unread
+
+    @property
     def short(self) -> str:
         """The problem in a few words."""
-        return in_short(self.issue)
+        return "The sender changed its format" if self.is_format_change else in_short(self.issue)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,23 +119,25 @@ class Selection:
     is_snoozed: bool = False
 
 
-def entries(groups: Iterable[Group], which: Selection, now: float) -> list[Entry]:
+def entries(
+    groups: Iterable[Group], which: Selection, now: float, changed: Changed = ()
+) -> list[Entry]:
     """Return the rows, soonest tour first. Leads with the same trouble are one row."""
     folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
     for group in groups:
-        for todo, number, tour in _leads(group, which):
+        for todo, number, tour in _leads(group, which, changed):
             key = fold_key(group.issue, todo) or str(number)
             folds.setdefault(key, []).append((todo, group.issue, number, tour))
     rows = [_entry(key, found, now) for key, found in folds.items()]
     return sorted(rows, key=lambda row: _urgency(row.tour, row.ids[0], now))
 
 
-def counts(groups: Iterable[Group], which: Selection) -> dict[Todo, int]:
+def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
     """Return the number of leads for each thing to do, disregarding the chosen one."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:
-        for todo, _, _ in _leads(group, everything):
+        for todo, _, _ in _leads(group, everything, changed):
             found[todo] += 1
     return found
 
@@ -102,11 +146,18 @@ def fold_key(issue: Issue, todo: Todo) -> str:
     """Return the key of the row into which leads with this issue are folded, or ""."""
     if todo is Todo.COMMUNITY:
         return hashlib.sha256(f"community {issue.source}".encode()).hexdigest()[:12]
-    return issue.key if todo is Todo.ADMIN else ""
+    if todo is not Todo.ADMIN:
+        return ""
+    path = missing_path(issue)
+    if not path:
+        return issue.key
+    return hashlib.sha256(f"renamed {issue.source} {path}".encode()).hexdigest()[:12]
 
 
-def _leads(group: Group, which: Selection) -> Iterator[tuple[Todo, int, float | None]]:
-    todo = todo_of(group.issue, group.leads)
+def _leads(
+    group: Group, which: Selection, changed: Changed
+) -> Iterator[tuple[Todo, int, float | None]]:
+    todo = todo_of(group.issue, group.leads, changed)
     if which.todo not in (None, todo) or which.source not in ("", group.issue.source):
         return
     rows = zip(group.ids, group.tours, group.snoozed, group.assigned, strict=True)

@@ -142,10 +142,10 @@ def _http_error(exc: HTTPException) -> Response:
 
 def _kind() -> str:
     """Return the kind of request, such as create or status, which determines its faults."""
-    if request.path == CREATE_PATH:
-        return "event"
     if request.path == AVAILABILITY:
         return "availability"
+    if request.path == CREATE_PATH:
+        return "event"
     if request.method == "POST":
         return "create"
     return "status" if request.path.startswith("/v1/admin/write-status/") else "list"

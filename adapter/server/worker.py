@@ -182,6 +182,8 @@ class Worker:
         steps = [("database check", self._pipeline.check_database, RECOVERY_SECONDS)]
         if self._pipeline.notifier is not None:
             steps.append(("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS))
+        if self._pipeline.mailer is not None:
+            steps.append(("invitations", self._pipeline.mailer.run, NOTIFY_SECONDS))
         threads = [
             threading.Thread(target=self._repeat, args=step, name=step[0], daemon=True)
             for step in steps

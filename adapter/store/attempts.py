@@ -25,9 +25,11 @@ class Attempts(Statements):
         *,
         now: dt.datetime,
         lease_until: dt.datetime,
+        why: str = "sending",
     ) -> Callable[[], Attempt]:
         """Record a POST that is about to be sent, and change its booking's state to ``sending``.
 
+        ``why`` is the reason code in the history, which tells whether the tour's time was checked.
         Return a function that returns the attempt, or raises LookupError if the booking is not
         pending. A unique index rejects a second attempt while an earlier one may have succeeded.
         """
@@ -37,6 +39,7 @@ class Attempts(Statements):
             request=Jsonb(dict(request)),
             at=now,
             lease_until=lease_until,
+            why=why,
         )
 
         def read() -> Attempt:

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import MOVES, SETTLED, Booking, BookingState, Reason
+from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockStatus, Reason
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
@@ -82,6 +82,11 @@ class Bookings(Statements):
     def of_event(self, event_id: int) -> tuple[Booking, ...]:
         """Return an event's bookings in item order."""
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
+
+    def of_events(self, event_ids: Iterable[int]) -> tuple[Booking, ...]:
+        """Return the bookings of these events, in the order of events and items."""
+        rows = self._all("bookings_of_events", event_ids=list(event_ids))
+        return tuple(map(booking_from_row, rows))
 
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
@@ -203,6 +208,67 @@ class Bookings(Statements):
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
         """Record a user's report that these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
+
+    def of_record(
+        self,
+        record_id: str,
+        prospect_id: str | None,
+        emails: Iterable[str],
+        phones: Iterable[str],
+    ) -> tuple[Booking, ...]:
+        """Return the newest posted bookings that a record in Knock may be about, oldest first.
+
+        ``phones`` contains the last ten digits of North American numbers.
+        """
+        rows = self._all(
+            "bookings_of_record",
+            record_id=record_id,
+            prospect_id=prospect_id,
+            emails=[storable(email) for email in emails],
+            phones=[f"{digits[::-1]}1+" for digits in phones],
+            limit=MOST_LINKED,
+        )
+        return tuple(map(booking_from_row, rows))
+
+    def record_in_knock(
+        self,
+        booking: Booking,
+        *,
+        prospect_id: str | None = None,
+        tour_id: str | None = None,
+        confirmed_at: dt.datetime | None = None,
+        status: KnockStatus | None = None,
+        status_at: dt.datetime | None = None,
+        why: str | None = None,
+        because_of: int | None = None,
+        by: str,
+        now: dt.datetime,
+    ) -> None:
+        """Save what Knock's records say about a booking. With ``why``, add it to the history.
+
+        A value that is None does not change the stored one.
+        """
+        self._run(
+            "record_in_knock",
+            id=booking.id,
+            prospect_id=prospect_id,
+            tour_id=tour_id,
+            confirmed_at=confirmed_at,
+            status=status,
+            status_at=status_at,
+            why=why,
+            because_of=because_of,
+            by=by,
+            at=now,
+        )
+
+    def search_again_soon(
+        self, integration_id: str, instants: Iterable[dt.datetime], at: dt.datetime
+    ) -> None:
+        """Bring forward the searches for an integration's unknown bookings, for these times."""
+        self._run(
+            "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
+        )
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
         """Lock and return the next booking whose status is due to be checked, or None."""

@@ -40,8 +40,8 @@ class Erasure(Statements):
     def erase_payloads(self, ids: Sequence[int]) -> None:
         """Erase webhook payloads and POST bodies of these events, but keep the appointments."""
         self._run("erase_payloads", ids=list(ids))
-        self._run("erase_messages", ids=list(ids))
         self._run("erase_rare_keys", ids=list(ids), rare=RARE_KEY)
+        self._run("erase_messages", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:
         """Erase the payloads and all personal data of these events."""

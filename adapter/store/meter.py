@@ -73,7 +73,7 @@ BOOKINGS: Final = Metric(
 )
 _OPERATIONS: Final = (
     *("create_appointment", "create_prospect", "create_note"),
-    *("read_status", "read_list", "check_token", "read_availability"),
+    *("read_status", "read_list", "read_availability", "check_token"),
 )
 REQUESTS: Final = Metric(
     "propexo_requests",

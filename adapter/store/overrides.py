@@ -30,8 +30,12 @@ class OverridesTable(Statements):
             changes=self.changes(),
             aliases=tuple(Alias(**row) for row in self._all("list_aliases")),
             communities=tuple(AddedCommunity(**row) for row in self._all("list_added_communities")),
-            versions={row["source"]: MappingVersion(**row) for row in self._all("newest_versions")},
+            versions={one.source: one for one in self.newest_versions()},
         )
+
+    def newest_versions(self) -> list[MappingVersion]:
+        """Return the newest version of each mapping that was ever changed in the console."""
+        return [MappingVersion(**row) for row in self._all("newest_versions")]
 
     def add_alias(self, alias: Alias) -> bool:
         """Add an alias. Return False if the source already has an alias with this name."""

@@ -65,6 +65,10 @@ class Stats(Statements):
         """Return how many leads there are for each kind, source, hour and state since a time."""
         return self._all("outcomes", since=since)
 
+    def daily_outcomes(self, since: dt.datetime, zone: str) -> list[Row]:
+        """Return how many leads there are for each day in a time zone and state since a time."""
+        return self._all("daily_outcomes", since=since, zone=zone)
+
     def source_activity(
         self, sources: Iterable[str], since: dt.datetime, until: dt.datetime
     ) -> list[Row]:

@@ -11,18 +11,21 @@ from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
 from adapter.store.calendars import FreeTimesTable
 from adapter.store.claims import Claims
+from adapter.store.crm_models import CrmModels
 from adapter.store.decided import Decisions
 from adapter.store.encryption import Encryption
 from adapter.store.erasure import Erasure
 from adapter.store.events import Events
 from adapter.store.formats import Formats
 from adapter.store.identity import Identity
+from adapter.store.invitation_mails import InvitationMails
 from adapter.store.jobs import Jobs
 from adapter.store.messages import Messages
 from adapter.store.meter import MetricValues
 from adapter.store.monitoring import Monitoring
 from adapter.store.outbox import Outbox
 from adapter.store.overrides import OverridesTable
+from adapter.store.portal_leads import PortalLeads
 from adapter.store.queries import Statements
 from adapter.store.rate_limit import RateLimiter
 from adapter.store.rejections import Rejections
@@ -48,6 +51,7 @@ class Transaction(Statements):
     audit = _lazy(AuditLog)
     bookings = _lazy(Bookings)
     claims = _lazy(Claims)
+    crm_models = _lazy(CrmModels)
     decisions = _lazy(Decisions)
     encryption = _lazy(Encryption)
     erasure = _lazy(Erasure)
@@ -55,12 +59,14 @@ class Transaction(Statements):
     formats = _lazy(Formats)
     free_times = _lazy(FreeTimesTable)
     identity = _lazy(Identity)
+    invitation_mails = _lazy(InvitationMails)
     jobs = _lazy(Jobs)
     messages = _lazy(Messages)
     metrics = _lazy(MetricValues)
     monitoring = _lazy(Monitoring)
     outbox = _lazy(Outbox)
     overrides = _lazy(OverridesTable)
+    portal_leads = _lazy(PortalLeads)
     rate_limit = _lazy(RateLimiter)
     rejections = _lazy(Rejections)
     review_queue = _lazy(ReviewQueue)

@@ -35,7 +35,7 @@ class AuditEntry:
     at: dt.datetime
     by: str
     #: A fixed word such as looked, released, discarded, confirmed, replayed, exported, signed_in,
-    #: let_in, backtested, user_added or searched.
+    #: let_in, backtested, user_added, reconciled or searched.
     action: str
     #: The ID of the event or booking, or None.
     lead_id: int | None

@@ -1,11 +1,12 @@
 """Build each source's webhook endpoint from its verifier, handshake and secrets."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from adapter import signatures
 from adapter.exceptions import ConfigurationError
 from adapter.mapping import registry
+from adapter.mapping.engine import WithoutTime
 from adapter.mapping.respond import Respond
 from adapter.mapping.source import Source
 from adapter.settings import FILE_SUFFIX, SECRET_NAMES, Settings, untrimmed
@@ -109,3 +110,27 @@ def secret_names(source: Source) -> list[str]:
     """Return the names of the environment variables that contain a source's secrets."""
     handshake = handshakes.handshake_from(source.handshake)
     return [*source.secrets, *([handshake.variable] if handshake and handshake.variable else [])]
+
+
+def invitation_problems(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
+    """Return the reasons why renters get no links, although mappings ask for them."""
+    unsent = "ADAPTER_SMTP_URL is not used, because ADAPTER_PUBLIC_URL is not set"
+    missing = [unsent] * (settings.smtp_url is not None and settings.public_url is None)
+    return missing + [
+        text for source in all_sources.values() for text in _problems(source, settings)
+    ]
+
+
+def _problems(source: Source, settings: Settings) -> Iterator[str]:
+    is_inviting = source.compiled.without_time is WithoutTime.INVITE
+    has_links = is_inviting or "{booking.change_link}" in str(source.respond)
+    if has_links and settings.public_url is None:
+        yield f"{source.path}: renters get no links, because ADAPTER_PUBLIC_URL is not set"
+    if not is_inviting or source.checks_availability:
+        return
+    for one in source.communities.values():
+        if source.name in one.known_as and not (one.tour_hours or one.check_availability):
+            yield (
+                f"{source.path}: renters at {one.key} get no link to choose a time: add its "
+                "tour_hours or check_availability to communities.yaml"
+            )

@@ -5,9 +5,11 @@ import logging
 
 from werkzeug.wrappers import Response
 
+from adapter.bookings.invitations import link_texts
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
 from adapter.models import BookingState, EventState, WebhookRequest
+from adapter.signatures.renter_links import RenterLinks
 from adapter.store import Database
 from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
@@ -67,7 +69,10 @@ def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome
 
 
 def render_response(
-    endpoint: Endpoint, outcome: WebhookOutcome, request: WebhookRequest
+    endpoint: Endpoint,
+    outcome: WebhookOutcome,
+    request: WebhookRequest,
+    links: RenterLinks | None = None,
 ) -> Response:
     """Render the response that the mapping defines for an outcome.
 
@@ -75,7 +80,12 @@ def render_response(
     """
     assert endpoint.respond is not None  # noqa: S101 - checked by the caller
     log.info("outcome_returned", extra={"event_id": outcome.event_id, "outcome": outcome.outcome})
-    reply = endpoint.respond.reply(outcome, endpoint.source.request_values(request))
+    source = endpoint.source
+    reply = endpoint.respond.reply(
+        outcome,
+        source.request_values(request),
+        lambda booking, language: link_texts(booking, source, links, language),
+    )
     response = Response(reply.body.encode("utf-8", "replace"), 200, mimetype=reply.mimetype)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

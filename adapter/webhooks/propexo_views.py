@@ -1,8 +1,9 @@
-"""Receive Propexo's own webhooks about failed writes at ``POST /propexo/webhooks``.
+"""Receive Propexo's own webhooks at ``POST /propexo/webhooks``.
 
-They settle a booking before the next check of its job. Propexo sends none for a successful
-write, and losing one is harmless, because every job is checked anyway.
-Source: docs.propexo.com, WRITE_OPERATION_FAILURE and signed payloads.
+WRITE_OPERATION_FAILURE settles a booking before the next check of its job. DATA_NEW and DATA_UPDATE
+report tours and guest cards in Knock. Losing a webhook is harmless, because every job is checked
+anyway. Propexo repeats a webhook every 15 minutes, at most ten times, until it gets a 2xx.
+Source: docs.propexo.com, webhooks and signed payloads.
 """
 
 import json
@@ -14,6 +15,7 @@ import flask
 from adapter import signatures
 from adapter.bookings.follow_up import Follower
 from adapter.exceptions import VerificationError
+from adapter.propexo.data_webhooks import record_from
 from adapter.webhooks.http_request import read_body, read_request
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
         job_id, status, errors = _failure_in(request.body)
         if job_id is not None:
             follower.handle_failure_notice(job_id, status, errors)
+        elif (record := record_from(request.body)) is not None:
+            follower.confirmer.handle(record)
         return {"status": "received"}, 200
 
     return routes

@@ -44,15 +44,18 @@ def sign_webhook(
     return signatures.sign(source.signature, secret, request, clock().timestamp())
 
 
-def send(request: WebhookRequest) -> Answer:
-    """Send a webhook and return the response. Raise :class:`ConfigurationError` if that fails."""
+def send(request: WebhookRequest, *, timeout: float = TIMEOUT_SECONDS) -> Answer:
+    """Send a webhook and return the response. Raise :class:`ConfigurationError` if that fails.
+
+    ``timeout`` is in seconds.
+    """
     if not request.url.startswith(("http://", "https://")):
         raise ConfigurationError("the URL must start with http:// or https://")
     message = urllib.request.Request(  # noqa: S310 - checked above
         request.url, data=request.body, headers=dict(request.headers), method=request.method
     )
     try:
-        with urllib.request.urlopen(message, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+        with urllib.request.urlopen(message, timeout=timeout) as response:  # noqa: S310
             return Answer(status=response.status, body=_parse_json(response.read()))
     except urllib.error.HTTPError as error:
         with error:
@@ -62,13 +65,15 @@ def send(request: WebhookRequest) -> Answer:
         raise ConfigurationError(f"cannot send to {request.url}: {reason}") from error
 
 
-def curl(request: WebhookRequest, file: str) -> str:
-    """Return a curl command that sends the request, with the body read from ``file``."""
+def curl(request: WebhookRequest, file: str = "") -> str:
+    """Return a curl command that sends the request, with its body or with one from ``file``."""
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     words = ["curl", "-sS", "-X", request.method, request.url]
     for header in headers:
         words += ["-H", header]
-    return shlex.join([*words, "--data-binary", f"@{file}"])
+    body = f"@{file}" if file else request.body.decode("utf-8", "replace")
+    # --data-raw does not read a body that begins with "@" as a file's name.
+    return shlex.join([*words, "--data-binary" if file else "--data-raw", body])
 
 
 def _parse_json(content: bytes) -> Any:

@@ -5,6 +5,7 @@ that limit is accepted only if it can be verified cheaply; otherwise, nothing is
 limit per source counts only verified requests, except for unsigned sources.
 """
 
+import dataclasses
 import io
 import logging
 import time
@@ -17,12 +18,14 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from adapter import tracing
+from adapter.bookings.invitations import renter_links
 from adapter.exceptions import LimitReached, VerificationError
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.signatures import handshakes, is_unguessable
 from adapter.store import Database
 from adapter.store.meter import ACKNOWLEDGE
+from adapter.webhooks import trial
 from adapter.webhooks.client_ip import rate_limit_key
 from adapter.webhooks.dedupe import Receipt
 from adapter.webhooks.endpoints import Endpoint
@@ -111,7 +114,28 @@ def receive(source: str) -> Answer | Response:
     deadline = started_at + endpoint.respond.wait_seconds
     database = services.receiver.database
     outcome = wait_for_outcome(receipt, endpoint, database, services.waiter, deadline)
-    return render_response(endpoint, outcome, verified.request)
+    links = renter_links(services.receiver.settings, database, services.receiver.clock)
+    return render_response(endpoint, outcome, verified.request, links)
+
+
+@bp.post("/hooks/<source>/test")
+def receive_trial(source: str) -> Answer:
+    """Verify a test message from the console as a webhook, and store nothing.
+
+    Without the console's token, respond with 404, so that no sender takes this URL for its own.
+    """
+    services, token = _services(), flask.request.headers.get(trial.HEADER, "")
+    _count_request(source, services)
+    endpoint, receiver = services.endpoint(source), services.receiver
+    now = receiver.clock()
+    body = read_body(flask.request, receiver.settings.max_body_bytes)
+    request = read_request(flask.request, receiver.settings, body)
+    if not trial.is_trial(receiver.database, source, request, token, now):
+        raise NotFound
+    # The console's own address is not on the sender's list.
+    verifier = dataclasses.replace(endpoint.verifier, networks=())
+    verifier.verify(request, now.timestamp())
+    return {"status": "test accepted"}, 200
 
 
 def _record(database: Database, source: str, receipt: Receipt, seconds: float) -> None:

@@ -48,7 +48,7 @@ def timeless_of(source: Source) -> SampleRequest:
     test = next(
         test for test in source.sections["tests"] if {"prospect", "prospect_some"} & test.keys()
     )
-    sample = sample_from_test(test, GALLERY, source.kind).changed(test["change"])
+    sample = sample_from_test(test, GALLERY, source.kind).changed(test.get("change", {}))
     return json.dumps(sample.payload).encode(), "application/json", test.get("query", "")
 
 
@@ -58,7 +58,7 @@ DENVER = ZoneInfo("America/Denver")
 PUBLIC = "https://adapter.example.com"
 SECRET = "only-for-this-test"
 #: The last digits of the samples' phone numbers.
-PEOPLE = ["42", "77", "88"]
+PEOPLE = ["42", "77", "86", "88"]
 
 
 @dataclasses.dataclass
@@ -97,9 +97,9 @@ def moved(text: str, day: dt.date, name: str) -> str:
         f'"year": {day.year}, "month": {day.month}, "day": {day.day}',
     )
     text = re.sub(r"([a-z.]+)@example\.com", rf"\1.{name}@example.com", text)
-    first = 3 * BOTS.index(name)
+    first = len(PEOPLE) * BOTS.index(name)
     return re.sub(
-        r"555([- ]?)01(42|77|88)",
+        r"555([- ]?)01(42|77|86|88)",
         lambda at: f"555{at[1]}01{first + PEOPLE.index(at[2]):02}",
         text,
     )

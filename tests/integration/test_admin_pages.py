@@ -1,16 +1,24 @@
 """Test the console's pages about sources, rejected messages, activity and people."""
 
 import json
+import re
+import shlex
+import threading
 from typing import Any
 
 import pytest
 
 from adapter import signatures
+from adapter.console import activity
+from adapter.exceptions import NotPossible
 from adapter.models import WebhookRequest
-from adapter.operations.sign_in import MIN_PASSWORD_LENGTH
+from adapter.operations.erase_personal_data import Eraser, Found
+from adapter.operations.sign_in import MAX_FAILURES_OF_BOTH, MIN_PASSWORD_LENGTH, SignIn
+from adapter.settings import Settings
 from adapter.store import NewRejection
 from tests.harness import SECRETS, Harness, tour
-from tests.integration.test_community_pages import Visit, Visitor, visit  # noqa: F401 - a fixture
+from tests.integration.test_community_pages import Visit, Visitor, link_to, visit  # noqa: F401 - a fixture
+from tests.paths import ROOT
 from tests.users import PASSWORD, user
 
 pytestmark = pytest.mark.usefixtures("harness")
@@ -53,7 +61,7 @@ def test_a_rejected_message_is_found_read_and_accepted(
     number, other = rejected(harness), rejected(harness, leadId="RF-2", contact={"name": "Mia Lee"})
     ana = visit()
     page = ana.page("/rejections")
-    assert "The sender's secret does not match ours" in page
+    assert "The sender's password no longer matches ours." in page
     assert "Okafor" not in page
     assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
     assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")
@@ -61,12 +69,14 @@ def test_a_rejected_message_is_found_read_and_accepted(
 
     page = ana.page(f"/rejections/{number}")
     assert "Dana Okafor" in page
-    assert "The sender may have changed it." in page
-    assert "It would pass now." in page
+    assert "It passes now." in page
+    assert "curl -sS -X POST http://localhost/hooks/rentfeed -H" in page
+    command = next(one for one in re.findall("<bdi>(curl .*?)</bdi>", page, re.DOTALL))
+    assert json.loads(shlex.split(command)[-1])["contact"]["name"] == "Dana Okafor"
     assert actions(harness)[0] == "looked_at_rejected"
 
     assert ana.post(f"/rejections/{number}/retry").status_code == 302
-    assert "Accepted 1." in ana.page("/rejections")
+    assert "Accepted 1 message." in ana.page("/rejections")
     ana.page(f"/rejections/{number}", 404)
     ana.page(f"/rejections/{other}")
 
@@ -92,11 +102,11 @@ def test_messages_that_still_fail_are_not_green(
     rejected(harness)
     ana = visit(environ=SECRETS | {"RENTFEED_SECRET": "another"})
     page = ana.post("/rejections/rentfeed/retry").get_data(as_text=True)
-    assert "None would pass" in page
+    assert "1</b> still fails" in page
     assert "Accept 1" not in page
     ana.post("/rejections/rentfeed/retry", now="1")
     page = ana.page("/rejections")
-    assert "None were accepted. We still can't verify 1." in page
+    assert "We still can't verify the message. Nothing was accepted." in page
     assert "toast warn" in page
 
 
@@ -131,7 +141,7 @@ def test_people_are_added_changed_and_removed(
     assert {"user_added", "role_changed", "user_removed"} <= set(actions(harness))
     assert ana.post("/people/nobody/role", role="read").status_code == 404
     again = ana.post("/people/add", name="ana", role="read", password=PASSWORD)
-    assert "already somebody" in again.text
+    assert "already someone" in again.text
     short = ana.post("/people/add", name="bob", role="read", password="x" * 9)
     assert f"{MIN_PASSWORD_LENGTH} to" in short.text
 
@@ -144,10 +154,58 @@ def test_users_change_their_own_password(harness: Harness, visit: Visit) -> None
     wrong = rob.post("/password", old="nope", new=new, again=new)
     assert "current password is wrong" in wrong.get_data(as_text=True)
     differ = rob.post("/password", old=PASSWORD, new=new, again="x")
-    assert "differ" in differ.get_data(as_text=True)
+    assert "are not the same" in differ.get_data(as_text=True)
     assert rob.post("/password", old=PASSWORD, new=new, again=new).status_code == 302
     assert "Your password was changed" in rob.page("/people"), "still signed in"
     assert rob.post("/sign-in", name="rob", password=new).status_code == 302
+
+
+def test_guesses_of_the_current_password_are_limited_and_recorded(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    with harness.pipeline.store.transaction() as tx:
+        tx.users.add(user("rob", "read"), now=harness.clock())
+    rob = visit("rob", users={})
+    new = "a quite different one"
+    for _ in range(MAX_FAILURES_OF_BOTH):
+        assert (
+            "current password is wrong" in rob.post("/password", old="x", new=new, again=new).text
+        )
+    late = rob.post("/password", old=PASSWORD, new=new, again=new)
+    assert late.status_code == 409
+    assert "Too many attempts. Try again in 15 minutes." in late.text
+    assert actions(harness).count("password_refused") == MAX_FAILURES_OF_BOTH
+    harness.clock.advance(15 * 60)
+    assert rob.post("/password", old=PASSWORD, new=new, again=new).status_code == 302
+
+
+def test_editors_who_remove_each_other_at_the_same_moment_leave_one(harness: Harness) -> None:
+    settings = Settings(database_url=harness.pipeline.store.url)
+    sign_in, errors = SignIn(settings, harness.pipeline.store, harness.clock), []
+    names = ("ana", "bob")
+
+    def remove(name: str, other: str, together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            sign_in.remove(other, by=name, keeps_editor=True)
+        except NotPossible as exc:
+            errors.append(str(exc))
+
+    for _ in range(5):
+        with harness.pipeline.store.transaction() as tx:
+            for name in names:
+                tx.users.add(user(name), now=harness.clock())
+        together = threading.Barrier(2)
+        pairs = (names, names[::-1])
+        threads = [threading.Thread(target=remove, args=(*pair, together)) for pair in pairs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(sign_in.users()) == 1
+    assert len(errors) == 5
+    assert "is the last person who can edit" in errors[0]
 
 
 def test_users_of_the_setting_are_not_changed_here(visit: Visit) -> None:  # noqa: F811
@@ -167,15 +225,16 @@ def test_a_source_shows_its_address_secret_and_messages(
     assert "https://leads.example.com/hooks/rentfeed" in page
     assert "RENTFEED_SECRET" in page
     assert SECRETS["RENTFEED_SECRET"] not in page.split("RENTFEED_SECRET")[1].split("</tr>")[0]
-    assert f"/leads/{booking.event_id}" in page
+    assert link_to(page, "Dana Okafor") == f"/leads/{booking.event_id}"
+    assert "Waiting to send" in page
     ana.page("/sources/nobody", 404)
 
     scope = {"scope": "source rentfeed", "back": "rentfeed"}
     answer = ana.post("/pause", reason="a holiday", **scope)
     assert answer.location.endswith("/sources/rentfeed")
-    assert "Paused by ana" in ana.page("/sources/rentfeed")
+    assert "ana paused its bookings" in ana.page("/sources/rentfeed")
     ana.post("/resume", **scope)
-    assert "Paused by ana" not in ana.page("/sources/rentfeed")
+    assert "ana paused" not in ana.page("/sources/rentfeed")
 
 
 def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: F811
@@ -185,7 +244,7 @@ def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: 
     assert "looked at" not in ana.page("/audit").split('class="feed"')[1]
     assert "looked at" in ana.page("/audit?looks=1").split('class="feed"')[1]
     assert "signed in" in ana.page("/audit?by=ANA&action=signed_in").split('class="feed"')[1]
-    assert "No activity yet" in ana.page("/audit?by=rob")
+    assert "Nothing matches" in ana.page("/audit?by=rob")
 
 
 def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> None:  # noqa: F811
@@ -193,9 +252,38 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
     with harness.pipeline.store.transaction() as tx:
         for action, detail in (("undone", ""), ("assigned", "maria")):
             tx.audit.record(action, by="ana", at=harness.clock(), lead_id=booking.id, detail=detail)
+        for action, detail in (
+            ("edited_and_released", "another_person, phone_1, starts_at"),
+            ("not_taken_back", f"{booking.id}, 999"),
+            ("mapping_put_in_place", "rentfeed 3"),
+            ("role_changed", "maria operate"),
+            ("paused", "community maple-court: a fire drill"),
+        ):
+            number = booking.event_id if "released" in action else None
+            tx.audit.record(action, by="ana", at=harness.clock(), lead_id=number, detail=detail)
     feed = visit().page("/audit").split('class="feed"')[1]
+    text = re.sub("<[^>]+>", "", feed)
     assert f'undid the booking of <a href="/console/leads/{booking.id}">' in feed
-    assert f"#{booking.id}</a> to maria" in feed
+    for sentence in (
+        "ana assigned Dana Okafor to maria",
+        "ana changed the phone and the tour time of Dana Okafor and booked it, because this is",
+        "ana could not take back Dana Okafor, lead #999, because the tours are already in Knock",
+        "ana put version 3 of the rentfeed mapping in place",
+        "ana changed maria's access to “can edit”",
+        "ana paused bookings at Maple Court. Reason: a fire drill",
+    ):
+        assert sentence in text
+    eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
+    eraser.erase(Found(events=(booking.event_id,), rejections=()), by="ana")
+    assert f"assigned lead #{booking.id} to maria" in re.sub("<[^>]+>", "", visit().page("/audit"))
+
+
+def test_every_action_has_a_sentence_and_a_name() -> None:
+    assert activity.SENTENCES.keys() == activity.NAMES.keys()
+    recorded = re.compile(r"""(?:audit\.record|record_action)\(\s*f?"(\w+)\"""")
+    code = "".join(file.read_text() for file in (ROOT / "adapter").rglob("*.py"))
+    assert {*recorded.findall(code)} <= activity.SENTENCES.keys() | {"alarm_"}
+    assert len(recorded.findall(code)) > 20
 
 
 @pytest.mark.parametrize(

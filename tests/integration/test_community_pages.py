@@ -81,7 +81,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     page = ana.page("/communities")
     assert "The Residences at Cherry Creek" in page
     page = ana.page(link_to(page, "The Residences"))
-    assert "rentfeed sent 4 leads for a property that we don't recognize" in page
+    assert "rentfeed sent 4 leads for <b><bdi>The Residences" in page
     chosen = link_to(page, "Maple Court")
     assert "Remember and book 4" in ana.page(chosen)
     form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
@@ -94,7 +94,10 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     assert "Every property is recognized" in visit().page("/communities")
 
     ana.post("/communities/undo", source="rentfeed", key="20999")
-    assert "4 leads wait for a community again" in ana.page("/communities")
+    assert (
+        "The Residences at Cherry Creek is no longer assigned to Maple Court. "
+        "4 leads need a community again." in ana.page("/communities")
+    )
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
     assert {one.state for one in states} == {HELD}
 
@@ -118,7 +121,7 @@ def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visi
     answer = ana.post("/communities/undo", source="rentfeed", key="20999")
     for _ in range(2):  # The list remains when the page is opened again.
         page = ana.page(answer.location.removeprefix("/console"))
-        assert "This lead was already sent to Knock." in page
+        assert "This tour is already in Knock." in page
         assert link_to(page, person(booking.appointment)) == f"/leads/{booking.id}"
 
 

@@ -401,9 +401,9 @@ def test_each_word_arrives_once_and_in_order(
 
     def write(text: str, time: str, move_in: str) -> None:
         contact: Any = {"email": f"renter{person}@example.com", "name": f"Dana {surname(person)}"}
-        request = lead(len(words), time=time, **contact) | {"comments": text, "preferences": {}}
+        request = lead(len(words), time=time, **contact) | {"comments": text}
         request |= {"leadId": f"{person}-{harness.clock()}"}
-        request["preferences"] |= {"moveIn": move_in}
+        request |= {"createdAt": harness.clock().isoformat(), "preferences": {"moveIn": move_in}}
         harness.mapped("rentfeed", request)
         harness.clock.advance(1)
 
@@ -433,11 +433,14 @@ def test_each_word_arrives_once_and_in_order(
     (card,) = [one for one in upstream.prospects() if one["card"]["email_1"] == email]
     notes = [one["notes"] for one in upstream.notes() if one["prospect_id"] == card["id"]]
     posts = [one["notes"] for one in upstream.posts() if one["email_1"] == email]
+    assert all(text.strip() == text != "" for text in notes)
     lines = [line for text in notes for line in text.splitlines() if line.startswith("word")]
     posted = [line for text in posts for line in text.splitlines() if line.startswith("word")]
     assert {*lines, *posted} == {*words}, "each word arrives"
     assert len(lines) == len({*lines}), "no word arrives twice as a note"
     assert lines == sorted(lines, key=words.index), "notes are in order"
+    dates = [line for text in notes for line in text.splitlines() if line.startswith("Move-in")]
+    assert all(one != two for one, two in itertools.pairwise(dates)), "only changes are sent"
     states = {(one.state, one.reason) for one in harness.messages()}
     assert states <= {(MessageState.SENT, "note_sent")}
     upstream.clear_faults()

@@ -1,40 +1,19 @@
 """Test Propexo's own webhooks."""
 
-import dataclasses
 import json
-from typing import Any
 
-import flask
 import pytest
 
-from adapter import signatures
-from adapter.models import BookingState, WebhookRequest
-from adapter.webhooks import error_handlers, propexo_views
+from adapter.models import BookingState
 from tests.harness import Harness
 from tests.leads import lead
+from tests.propexo_webhooks import PropexoWebhooks
 from tests.sandbox_client import SandboxClient
-
-SECRET = "a-secret-of-propexo"
 
 
 @pytest.fixture
-def client(harness: Harness) -> Any:
-    app = flask.Flask("notices")
-    error_handlers.register_error_handlers(app)
-    harness.pipeline.follower.settings = dataclasses.replace(
-        harness.settings, public_url="https://a.example.com"
-    )
-    app.register_blueprint(propexo_views.blueprint(harness.pipeline.follower, SECRET))
-    return app.test_client()
-
-
-def notice(client: Any, body: bytes, secret: str = SECRET) -> int:
-    request = WebhookRequest(
-        method="POST", url="https://a.example.com/propexo/webhooks", headers={}, body=body
-    )
-    signed = signatures.sign({"preset": "propexo"}, secret, request, 0)
-    answer = client.post("/propexo/webhooks", data=body, headers=dict(signed.headers))
-    return int(answer.status_code)
+def client(harness: Harness) -> PropexoWebhooks:
+    return PropexoWebhooks(harness)
 
 
 def failure(job_id: str | None, status: str = "FAILURE") -> bytes:
@@ -47,27 +26,33 @@ def failure(job_id: str | None, status: str = "FAILURE") -> bytes:
     [("FAILURE", BookingState.FAILED), ("PARTIAL_SUCCESS", BookingState.UNKNOWN)],
 )
 def test_a_failure_settles_the_booking_at_once(
-    harness: Harness, upstream: SandboxClient, client: Any, status: str, state: BookingState
+    harness: Harness,
+    upstream: SandboxClient,
+    client: PropexoWebhooks,
+    status: str,
+    state: BookingState,
 ) -> None:
     upstream.fault({"job": "PENDING"})
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
-    assert notice(client, failure(harness.booking(booking.id).job_id, status)) == 200
+    assert client.post(failure(harness.booking(booking.id).job_id, status)) == 200
 
     settled = harness.booking(booking.id)
     assert settled.state is state
     assert settled.reasons[-1].reason == "Propexo says: the slot is taken"
-    assert notice(client, failure(settled.job_id, status)) == 200
+    assert client.post(failure(settled.job_id, status)) == 200
     assert harness.booking(booking.id) == settled
 
 
-def test_a_forged_propexo_webhook_changes_nothing(harness: Harness, client: Any) -> None:
+def test_a_forged_propexo_webhook_changes_nothing(
+    harness: Harness, client: PropexoWebhooks
+) -> None:
     (booking,) = harness.mapped("rentfeed", lead(1))
     harness.send()
     job_id = harness.booking(booking.id).job_id
 
-    assert notice(client, failure(job_id), secret="another") == 401
-    assert client.post("/propexo/webhooks", data=failure(job_id)).status_code == 401
+    assert client.post(failure(job_id), secret="another") == 401
+    assert client.client.post("/propexo/webhooks", data=failure(job_id)).status_code == 401
     assert harness.state(booking.id) is BookingState.SUBMITTED
 
 
@@ -88,5 +73,5 @@ def test_a_forged_propexo_webhook_changes_nothing(harness: Harness, client: Any)
     ],
     ids=range(11),
 )
-def test_other_propexo_webhooks_are_accepted(client: Any, body: bytes) -> None:
-    assert notice(client, body) == 200
+def test_other_propexo_webhooks_are_accepted(client: PropexoWebhooks, body: bytes) -> None:
+    assert client.post(body) == 200

@@ -37,6 +37,15 @@ def test_every_mapping_finds_its_community_in_the_webhook(file: Path) -> None:
     assert "always" not in said
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_mapping_has_two_samples(file: Path) -> None:
+    payloads = [test["payload"] for test in document_from_file(file)[0].data["tests"]]
+    files = {one for one in payloads if isinstance(one, str)}
+    bodies = {(GALLERY / one).read_bytes() for one in files}
+
+    assert len(bodies) >= 2
+
+
 def test_every_sample_belongs_to_a_mapping() -> None:
     said = "".join(file.read_text() for file in FILES)
 
@@ -67,6 +76,19 @@ def test_each_mapping_for_guest_cards_tests_one(file: Path) -> None:
     shows_one = any({"prospect", "prospect_some"} & test.keys() for test in data["tests"])
 
     assert shows_one is (data.get("without_time") == "prospect")
+
+
+@pytest.mark.parametrize("kind", ["lead-mail", "renter-mail"])
+def test_all_inbound_services_read_the_same_labels(kind: str) -> None:
+    labels = []
+    for file in (one for one in FILES if one.stem.startswith(kind)):
+        read = document_from_file(file)[0].data["read"]
+        words = [one.get("line") or one.get("after") or one.get("before") for one in read.values()]
+        headers = ("Message-ID:", "Reply-To:", "Auto-Submitted:", "<", "@")
+        labels.append([one for one in words if one and one not in headers])
+
+    assert len(labels) == 4
+    assert labels == labels[:1] * 4
 
 
 def test_the_gallery_is_not_in_use() -> None:

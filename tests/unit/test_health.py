@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapter.models import FormatChange, FormatKind
+from adapter.models import FormatChange, FormatKind, MappingVersion
 from adapter.operations.health import (
     ALIVE,
     CONDITIONS,
@@ -63,6 +63,17 @@ CHANGE = FormatChange(
     affected=14,
     of=14,
     new_paths={"tour.slot": 13},
+)
+
+
+VERSION = MappingVersion(
+    source="rentfeed",
+    number=3,
+    text="accept: {}",
+    file_hash="0" * 64,
+    reason="a new field",
+    by="ana",
+    at=NOW - 5 * MINUTE,
 )
 
 
@@ -296,6 +307,15 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
             "web on app1, worker on app1."
         ),
         with_processes(process(outdated_for=MINUTE - SECOND)),
+    ),
+    (
+        "version_replaced",
+        facts(replaced_versions=(VERSION,)),
+        (
+            "rentfeed.yaml has changed since ana put version 3 of this mapping in place in the "
+            "console, so the file is in use."
+        ),
+        GOOD,
     ),
     (
         "no_worker",

@@ -118,6 +118,14 @@ def test_a_valid_handshake_is_accepted(tmp_path: Path, said: str) -> None:
         ("{ text: '{request.lead.x}' }", "respond.text: 'lead.x' is not in any sample payload"),
         ("{ text: '{request.tour.id}' }", "respond.text: 'tour' has a value for each item"),
         ("{ json: { each: { a: b } } }", "respond.json: 'each' must be the only key of a list"),
+        (
+            "{ json: { each_free_time: a } }",
+            "respond.json: 'each_free_time' must be the only key of a list item",
+        ),
+        (
+            "{ json: [ '{free_time_utc}' ] }",
+            "{free_time_utc} has a value for each free time: use it under 'each_free_time'",
+        ),
         ("{ json: [ { each: a, b: c } ] }", "respond.json: 'each' must be the only key of a list"),
         ("{ booked: hello }", "respond.booked: must be one of { json"),
         ("{ booked: { text: [] } }", "respond.booked.text: must be text"),
@@ -132,6 +140,7 @@ def test_an_invalid_response_template_is_reported(tmp_path: Path, said: str, wor
     "said",
     [
         "{ wait: 8s, json: { id: '{event}', when: '{booking.appointment_date}' } }",
+        "{ wait: 4s, json: { a: [ { each_free_time: ['{free_time}', '{free_time_local}'] } ] } }",
         "{ wait: 4s, deadline: 5s, json: [ { each: { id: '{request.tour.id}', is: '{say}' } } ] }",
         "{ text: '{request.conversation.id}', say: { expired: 'too late', held: '{event}' } }",
         "{ text: 'thanks', booked: { xml: '<ok>{status}</ok>' }, held: { json: [] } }",

@@ -694,7 +694,7 @@ def test_what_follows_a_label_in_a_mail(tmp_path: Path, mail: str) -> None:
 
 def test_a_mail_is_parsed_once_for_all_its_labels() -> None:
     scope = Scope(payload={"body": "<p>Name: Dana</p>"})
-    reader = TextReader(path=path_from_text("body"), line="Name:")
+    reader = TextReader(path=path_from_text("body"), line=("Name:",))
     assert reader.read(scope).value == "Dana"
     scope.mails["<p>Name: Dana</p>"] = "Name: parsed before"
     assert reader.read(scope.with_names({"x": 1})).value == "parsed before"

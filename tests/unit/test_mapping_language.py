@@ -242,6 +242,16 @@ with Sam. > Phone : (303) 555-0142
         ({"after": "tour"}, "on"),
         ({"after": "equest"}, None),
         ({"after": "Interest:", "before": "nowhere"}, None),
+        ({"line": ["Cell:", "Interest:", "You have"]}, "Maple Court* (unit 2B), tour on"),
+        ({"after": ["Cell:", "Phone:"]}, "(303) 555-0142"),
+        ({"after": "tour on", "before": ["nowhere", "with Sam"]}, "3/14/2026 at 2:30 PM"),
+        (
+            {"before": "3/14/2026"},
+            "You have a new request.\nInterest: *Maple Court* (unit 2B), tour on",
+        ),
+        ({"before": ["nowhere", "a new request"]}, "You have"),
+        ({"before": "nowhere"}, None),
+        ({"before": "You have"}, None),
     ],
 )
 def test_text_after_or_between_labels(

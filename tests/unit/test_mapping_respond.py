@@ -213,6 +213,70 @@ def test_each_state_has_a_sentence_for_the_renter(state: str, sentence: str) -> 
     assert reply(SAY, of(state))[0] == sentence
 
 
+def taken(**changes: Any) -> WebhookOutcome:
+    """Return the outcome of a tour whose time is not free, with three free times in Denver."""
+    hours = dt.timedelta(hours=1)
+    times = (AT - 20 * hours, AT - hours, AT + hours)
+    given = {"reason": "time_taken", "free_times": times} | changes
+    held = booking(BookingState.HELD, **given)
+    return webhook_outcome_from(5, EventState.MAPPED, [held])
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        (
+            "en",
+            (
+                "That time is not available. Would one of these work: Friday, March 13 at 6:30 PM; "
+                "Saturday, March 14 at 1:30 PM or 3:30 PM?"
+            ),
+        ),
+        (
+            "es",
+            (
+                "Ese horario no está disponible. ¿Le sirve alguno de estos: viernes 13 de marzo a "
+                "las 6:30 p. m.; sábado 14 de marzo a la 1:30 p. m. o a las 3:30 p. m.?"
+            ),
+        ),
+        (
+            "fr",
+            (
+                "That time is not available. Would one of these work: 2026-03-13, 6:30 PM; "
+                "2026-03-14, 1:30 PM, 3:30 PM?"
+            ),
+        ),
+    ],
+)
+def test_a_renter_whose_time_is_taken_gets_free_times(language: str, sentence: str) -> None:
+    said = {"text": "{say}", "language": ["locale"], "say": {"fr": {"booked": "Oui"}}}
+    asked = RequestValues(read={"locale": language}.get)  # type: ignore[arg-type] # it has a value
+    assert reply(said, taken(), asked)[0] == sentence
+
+
+def test_free_times_are_data_too() -> None:
+    each = {"each_free_time": {"title": "{free_time}", "at": "{free_time_utc}"}}
+    template = {"json": {"say": "{booking.free_times}", "times": [each]}}
+    body = json.loads(reply(template, taken())[0])
+    assert body["say"] == "Friday, March 13 at 6:30 PM; Saturday, March 14 at 1:30 PM or 3:30 PM"
+    assert body["times"] == [
+        {"title": "Friday, March 13 at 6:30 PM", "at": "2026-03-14T00:30:00Z"},
+        {"title": "Saturday, March 14 at 1:30 PM", "at": "2026-03-14T19:30:00Z"},
+        {"title": "Saturday, March 14 at 3:30 PM", "at": "2026-03-14T21:30:00Z"},
+    ]
+    local = {"json": [{"each_free_time": "{free_time_local}"}]}
+    assert json.loads(reply(local, taken())[0])[0] == "2026-03-13T18:30"
+
+
+def test_free_times_are_offered_only_while_the_time_is_taken() -> None:
+    for found in (taken(free_times=()), taken(reason="held_by_mapping"), of("booked")):
+        text, _ = reply(
+            {"json": {"t": "{booking.free_times}", "l": [{"each_free_time": 1}]}}, found
+        )
+        assert json.loads(text) == {"t": "", "l": []}
+    assert reply(SAY, taken(free_times=()))[0].startswith("We have your request.")
+
+
 def test_every_outcome_has_a_sentence_for_the_renter() -> None:
     assert set(Outcome) <= SENTENCES.keys() == IN_SPANISH.keys()
 

@@ -1,15 +1,12 @@
-"""Test how an unknown booking is recognized in Propexo's lists."""
+"""Test how an unknown booking's job is recognized in Propexo's write log."""
 
 import datetime as dt
 from typing import Any
 
 import pytest
 
-from adapter.bookings.matching import has_prospect, has_tour, job_in, prospects_in
-from tests.rows import NOW, REQUEST, attempt, other
-
-STARTS_AT = dt.datetime(2030, 3, 14, 20, 30, tzinfo=dt.UTC)
-BOTH = {"email_1": "dana.okafor@example.com", "phone_1": "+13035550142"}
+from adapter.bookings.matching import job_in
+from tests.rows import NOW, REQUEST, attempt
 
 
 def logged(job_id: str = "job_1", seconds: float = 0.0, **parameters: Any) -> dict[str, Any]:
@@ -56,37 +53,3 @@ def test_a_job_of_another_booking_is_not_taken() -> None:
 def test_a_job_from_before_the_attempt_is_not_its_own(seconds: float, found: str | None) -> None:
     job = job_in([logged(seconds=seconds)], attempt(), known=[])
     assert (job and job[0]) == found
-
-
-def test_a_card_needs_each_contact_and_the_name() -> None:
-    sent = attempt(last_name="Quill", **BOTH)
-    whole = {"id": "p1", "name": "Dana Quill", "email": BOTH["email_1"], "phone": "(303) 555-0142"}
-
-    assert has_prospect([whole], sent)
-    assert not has_prospect([whole | {"email": "room.mate@example.com"}], sent)
-    assert not has_prospect([whole | {"phone": ""}], sent)
-    assert not has_prospect([whole | {"name": "Dana Roe"}], sent)
-
-
-def test_either_contact_makes_a_prospect_a_candidate() -> None:
-    found = [
-        {"id": "p1", "email": "DANA.OKAFOR@example.com"},
-        {"id": "p2", "phone": "303-555-0142"},
-        {"id": "p3", "email": "room.mate@example.com"},
-    ]
-
-    assert prospects_in(found, attempt(**BOTH)) == ["p1", "p2"]
-
-
-@pytest.mark.parametrize(
-    ("event", "is_it"),
-    [
-        ({"start": "2030-03-14T20:30:00Z"}, True),
-        ({"start": "2030-03-14T14:30:00-06:00", "is_cancelled": False}, True),
-        ({"start": "2030-03-14T20:30:00Z", "is_cancelled": True}, False),
-        ({"start": "2030-03-14T20:31:00Z"}, False),
-        ({"start": "2030-03-14T20:30:00"}, False),
-    ],
-)
-def test_a_tour_is_recognized_by_its_exact_instant(event: dict[str, Any], is_it: bool) -> None:
-    assert has_tour([event], other(1, STARTS_AT, NOW)) is is_it

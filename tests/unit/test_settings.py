@@ -31,6 +31,7 @@ SECRETS = {
     "ADAPTER_METRICS_TOKEN": "hunter2",
     "ADAPTER_API_TOKEN": "hunter2-hunter2-hunter2",
     "ADAPTER_STATUS_WEBHOOK_SECRET": "whsec_hunter2" + "A" * 32 + "=",
+    "ADAPTER_SMTP_URL": "smtps://u:hunter2@mail.example.com?from=tours@example.com",
     "ADAPTER_USERS": "anna:operate:scrypt:hunter2",
     "ADAPTER_ENCRYPTION_KEYS": "hunter2" + "A" * 36 + "=",
     "RENTFEED_SECRET": "hunter2",

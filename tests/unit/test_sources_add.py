@@ -88,6 +88,7 @@ def test_a_program_reads_it_as_json(folder: Path) -> None:
         "mapping": str(folder / "tours.yaml"),
         "beside": [
             str(folder / "samples/typeform-tour.json"),
+            str(folder / "samples/typeform-no-time.json"),
             str(folder / "samples/tours.communities.yaml"),
         ],
         "variables": ["TYPEFORM_SECRET"],

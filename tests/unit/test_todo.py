@@ -12,10 +12,19 @@ from adapter.console.wording import (
     plain,
     shown_value,
 )
-from adapter.operations.todo import Selection, Todo, counts, entries, todo_of
+from adapter.operations.todo import (
+    Selection,
+    Todo,
+    counts,
+    entries,
+    missing_path,
+    new_name,
+    todo_of,
+)
 from adapter.store import Group, Issue
 
 NOW = 1_000_000.0
+RENAMED = "tour.date is not in the payload (there is 'tourDate')"
 AT = dt.datetime(2026, 3, 14, tzinfo=dt.UTC)
 
 
@@ -57,10 +66,34 @@ def group(of: Issue, *tours: float | None, first: int = 1) -> Group:
         # One date may be missing; if several are, the sender has renamed the field.
         (issue(field="starts_at", message="tour.date is not in the payload"), 1, Todo.CALL),
         (issue(field="starts_at", message="tour.date is not in the payload"), 12, Todo.ADMIN),
+        (issue(field="starts_at", message=RENAMED), 1, Todo.CALL),
+        (issue(field="starts_at", message=RENAMED), 2, Todo.ADMIN),
+        (issue(field="community", message="p.id is not in the payload"), 2, Todo.COMMUNITY),
+        (issue(field="community", message="p.id is not in the payload"), 3, Todo.ADMIN),
+        (issue(field="starts_at", message="not written as MM/DD/YYYY"), 40, Todo.CALL),
     ],
 )
 def test_leads_are_sorted_by_what_to_do(of: Issue, leads: int, todo: Todo) -> None:
     assert todo_of(of, leads) is todo
+
+
+def test_a_change_that_the_format_watch_detected_needs_one_lead() -> None:
+    missing = issue(field="starts_at", message="tour.date… is not in the payload")
+    unreadable = issue(field="starts_at", message="not written as MM/DD/YYYY")
+    changed = {("rentfeed", "tour.date2"), ("leasebot", "starts_at")}
+    assert todo_of(missing, 1, changed) is Todo.ADMIN
+    assert todo_of(unreadable, 1, changed) is Todo.CALL
+    assert todo_of(unreadable, 1, {("rentfeed", "starts_at")}) is Todo.ADMIN
+
+
+def test_leads_of_a_renamed_field_are_one_row() -> None:
+    renamed = group(issue(field="starts_at", message=RENAMED), None, None)
+    missing = issue(field="starts_at", message="tour.date is not in the payload")
+    found = entries([renamed, group(missing, None, None, None, first=10)], Selection(), NOW)
+    assert [(row.todo, row.ids, row.short) for row in found] == [
+        (Todo.ADMIN, [1, 2, 10, 11, 12], "The sender changed its format")
+    ]
+    assert (missing_path(found[0].issue), new_name(found[0].issue)) == ("tour.date", "tourDate")
 
 
 def test_the_soonest_tour_is_first_and_the_same_trouble_is_one_row() -> None:
@@ -99,7 +132,7 @@ def test_errors_name_no_command() -> None:
         "is at 23:45 in America/Denver, but tours start between 07:00 and 21:00. If it is right, "
     )
     assert fault_text(f"{told}confirm it (command: --any-hour)") == (
-        "This is 11:45 PM. Tours run 7:00 AM to 9:00 PM. If that is right, check the box below."
+        "11:45 PM is outside tour hours (7:00 AM to 9:00 PM). If that's right, check the box below."
     )
     assert (
         fault_text("is missing: set it, for example 2026-03-14T14:30") == "Choose a date and time."

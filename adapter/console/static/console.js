@@ -42,8 +42,27 @@
     }
   };
 
-  // Toasts: a countdown on Undo, and no message stays for ever.
+  // Free times: a click fills in the date and time. Without script, the link loads the page with them.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-fill]");
+    const field = link && document.getElementById(link.dataset.fill);
+    if (!field || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    field.value = link.dataset.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  });
+
+  // Toasts: a countdown on Undo. Good news goes by itself; anything else stays until it is closed.
+  const READ_SECONDS = 8;
   const countDown = () => {
+    for (const toast of document.querySelectorAll(".toast:not([data-shown])")) {
+      toast.dataset.shown = "1";
+      const seconds = Number(toast.querySelector("form[data-seconds]")?.dataset.seconds || 0);
+      if (toast.matches(".good")) { setTimeout(() => toast.remove(), (Math.max(seconds, READ_SECONDS) + 2) * 1000); continue; }
+      toast.insertAdjacentHTML("beforeend", '<button class="bare" type="button" aria-label="Close">✕</button>');
+      toast.lastElementChild.addEventListener("click", () => toast.remove());
+    }
     for (const form of document.querySelectorAll("form[data-seconds]:not([data-running])")) {
       form.dataset.running = "1";
       let left = Number(form.dataset.seconds);

@@ -26,11 +26,11 @@
     if (button) button.click();
     else if (!shown()) open();
   };
-  const dismiss = () => {
-    const box = shown()?.querySelector('[data-open="d"]');
+  const unfold = (key, field) => {
+    const box = shown()?.querySelector(`[data-open="${key}"]`);
     if (!box) return;
     box.open = true;
-    box.querySelector("input[name=reason]")?.focus();
+    box.querySelector(field)?.focus();
   };
   const toggle = () => {
     const box = selected()?.querySelector("input[type=checkbox]");
@@ -38,15 +38,23 @@
   };
   const close = () => {
     const panel = at("panel");
-    if (panel) panel.innerHTML = '<div class="panel-empty soft">Pick a lead to see it here.</div>';
+    if (panel) panel.innerHTML = '<div class="panel-empty soft">Select a lead to see it here.</div>';
     selected()?.querySelector(".name")?.focus();
   };
 
   // Bulk selection.
+  let loaded = 0;
   const count = () => {
+    const left = rows().length, total = at("row-count");
+    loaded = Math.max(loaded, left);
+    if (total && left < loaded) {
+      const first = Number(total.dataset.first), found = Number(total.dataset.found) - (loaded - left);
+      total.textContent = left ? `${first}–${first + left - 1} of ${found.toLocaleString("en-US")}` : "";
+    }
     const bar = at("bulk-bar");
     if (!bar) return;
     const boxes = [...document.querySelectorAll("#leads input[name=ids]")];
+    bar.hidden = !boxes.length;
     const number = boxes.filter((box) => box.checked).length;
     const all = at("all");
     all.hidden = false;
@@ -54,7 +62,7 @@
     all.indeterminate = number > 0 && number < boxes.length;
     at("bulk-count").textContent = number ? `${number} selected` : `Select all ${boxes.length}`;
     bar.classList.toggle("active", number > 0);
-    bar.querySelectorAll("button").forEach((button) => { button.hidden = !number; });
+    bar.querySelectorAll("button, .pair").forEach((one) => { one.hidden = !number; });
   };
   document.addEventListener("change", (event) => {
     if (event.target.id === "all") {
@@ -64,7 +72,7 @@
   });
 
   const keys = { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
-    b: () => press("b"), h: () => press("h"), a: () => press("a"), d: dismiss, x: toggle, Escape: close,
+    b: () => press("b"), a: () => press("a"), h: () => unfold("h", "button"), d: () => unfold("d", "input[name=reason]"), x: toggle, Escape: close,
     u: () => document.querySelector("[data-undo], [data-key=u]")?.click(), "?": () => at("keys")?.showModal() };
   document.addEventListener("keydown", (event) => {
     const target = event.target;
@@ -78,6 +86,7 @@
   });
 
   document.addEventListener("click", (event) => {
+    if (event.target.closest("#panel [data-close]")) { event.preventDefault(); close(); return; }
     const row = event.target.closest("#leads .lead");
     if (row && event.target.closest(".name")) select(row);
   });

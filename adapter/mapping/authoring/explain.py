@@ -21,6 +21,7 @@ WITHOUT_TIME: Final = {
     WithoutTime.HOLD: "held until an agent picks a time",
     WithoutTime.IGNORE: "ignored",
     WithoutTime.PROSPECT: "creates a guest card (prospect) in Knock; no name is required",
+    WithoutTime.INVITE: "creates a guest card in Knock; the renter gets a link to choose a time",
 }
 
 #: Width of the output, and maximum width of its middle column.
@@ -90,7 +91,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
             "json": "the JSON in the text",
             "xml": "the XML in the text",
             "list": f"values, keyed by {reader.get('by')}",
-            "text": f"the text after {reader.get('line') or reader.get('after')!r}",
+            "text": _next_to(reader),
         }
         if "equals" in reader:
             how["list"] = f"the item whose {reader['by']} equals {reader['equals']}"
@@ -107,6 +108,14 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("community", *_community(data["community"]))
     if "attribution" in data:
         yield Row("attribution", _paths(data["attribution"]), "looked up in communities.yaml")
+
+
+def _next_to(reader: Mapping[str, Any]) -> str:
+    """Describe where in an email the text is."""
+    where = next((key for key in ("line", "after", "before") if key in reader), "after")
+    labels = reader.get(where, "")
+    quoted = map(repr, labels if isinstance(labels, list) else [labels])
+    return f"the text {'before' if where == 'before' else 'after'} {' or '.join(quoted)}"
 
 
 def _community(section: Any) -> tuple[str, str]:

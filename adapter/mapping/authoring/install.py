@@ -37,7 +37,7 @@ community-name:
 GUEST_CARD: Final = re.compile(
     r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
 )
-CARDS: Final = re.compile(r"^without_time: prospect\b.*", re.MULTILINE)
+CARDS: Final = re.compile(r"^without_time: (?:prospect|invite)\b.*", re.MULTILINE)
 #: What a test expects instead if leads without a tour time are held.
 HELD: Final = '    held: { starts_at: "" }\n'
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import re
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from adapter.exceptions import Unreadable
@@ -14,6 +15,9 @@ from adapter.parsing.paths import Path, unwrap_single
 
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+
+#: Characters around a text that only separate it from others.
+_DECORATION: Final = "*|-_ \n"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,12 +53,12 @@ class _MailReader:
 class TextReader(_MailReader):
     """Reads the text next to a label, as in leads that are sent by email."""
 
-    #: A label at the start of a line, with its colon if it has one: ``Name:``.
-    line: str = ""
-    #: A label anywhere.
-    after: str = ""
-    #: The label that ends the text. Without one, the end of the line does.
-    before: str = ""
+    #: Labels at the start of a line, with their colon if they have one: ``Name:``.
+    line: tuple[str, ...] = ()
+    #: Labels anywhere.
+    after: tuple[str, ...] = ()
+    #: Labels that end the text. Without one, the end of the line does.
+    before: tuple[str, ...] = ()
 
     def _found(self, text: str, scope: Scope) -> str | None:
         if text not in scope.mails:
@@ -63,16 +67,17 @@ class TextReader(_MailReader):
 
     def _found_in(self, mail: str) -> str | None:
         if self.line:
-            found = _label_pattern(self.line).search(mail)
+            found = _first_match(_label_pattern, self.line, mail)
             return found[1].rstrip("*| ") if found else None
-        start = _words_pattern(self.after).search(mail)
-        if not start:
+        start = _first_match(_words_pattern, self.after, mail)
+        if self.after and not start:
             return None
-        rest = mail[start.end() :]
+        rest = mail[start.end() :] if start else mail
         if not self.before:
             return rest.partition("\n")[0].strip("*| ")
-        end = _words_pattern(self.before).search(rest)
-        return " ".join(rest[: end.start()].split()).strip("*| ") if end else None
+        end = _first_match(_words_pattern, self.before, rest)
+        above = rest[: end.start()] if end else ""
+        return (" ".join(above.split()) if start else above).strip(_DECORATION) or None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +104,14 @@ class TimeReader(_MailReader):
 
     def _found(self, text: str, _scope: Scope) -> str | None:
         return sentence_with_time(text[:CAP_MAIL])
+
+
+def _first_match(
+    pattern: Callable[[str], re.Pattern[str]], labels: Sequence[str], mail: str
+) -> re.Match[str] | None:
+    """Return the match of the first label that occurs in an email, or None."""
+    found = (pattern(label).search(mail) for label in labels)
+    return next(filter(None, found), None)
 
 
 def _lines(text: str) -> str:

@@ -239,7 +239,7 @@ class CompiledMapping:
 
     def _kind(self, draft: Draft, outcome: Outcome) -> Kind:
         is_lead = outcome is Outcome.BOOK and draft.has_no_time
-        is_prospect = is_lead and self.without_time is WithoutTime.PROSPECT
+        is_prospect = is_lead and self.without_time.makes_cards
         return Kind.PROSPECT if is_prospect else Kind.APPOINTMENT
 
     def _item_from(

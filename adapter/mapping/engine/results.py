@@ -25,6 +25,10 @@ class Community:
     known_as: Mapping[str, tuple[str, ...]]
     #: Its name for users, or "".
     name: str = ""
+    #: The times between which its tours start, by weekday. Monday is 0. Empty if they are unknown.
+    tour_hours: Mapping[int, tuple[dt.time, dt.time]] = dataclasses.field(default_factory=dict)
+    #: True if tours are booked only at times that are free in Knock, as far as that is known.
+    check_availability: bool = False
 
     @property
     def title(self) -> str:
@@ -58,6 +62,13 @@ class WithoutTime(enum.StrEnum):
     IGNORE = "ignore"
     #: The lead becomes a guest card in Knock.
     PROSPECT = "prospect"
+    #: The lead becomes a guest card in Knock, and the renter gets a link to choose a time.
+    INVITE = "invite"
+
+    @property
+    def makes_cards(self) -> bool:
+        """True if such leads become guest cards in Knock."""
+        return self in (WithoutTime.PROSPECT, WithoutTime.INVITE)
 
 
 #: Outcomes whose items are sent to Knock.

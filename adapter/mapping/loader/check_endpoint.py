@@ -1,7 +1,7 @@
 """Check the ``signature``, ``handshake`` and ``respond`` sections of a mapping."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
@@ -23,6 +23,8 @@ SECRETS_MISSING: Final = (
     "the option 'secrets' is missing: list the environment variables that hold the secrets, "
     "newest last, such as [ACME_SECRET]"
 )
+#: The keys of list items that are repeated.
+_REPEATED: Final = (respond.EACH, respond.EACH_FREE_TIME)
 NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
@@ -113,11 +115,12 @@ class RespondChecker:
                 self._check_text(text, ("respond", "say", name, outcome), respond.NAMES)
 
     def _check_template(self, template: Any, where: KeyPath) -> None:
-        if not _is_each_valid(template):
-            self.document.add(where, "'each' must be the only key of a list item")
-        for text, in_each in _texts(template):
-            inner = () if in_each else self.inner
-            self._check_text(text, where, {*respond.NAMES, respond.SAY}, inner)
+        for key in dict.fromkeys(_misplaced(template)):
+            self.document.add(where, f"{key!r} must be the only key of a list item")
+        for text, inside in _texts(template):
+            inner = () if respond.EACH in inside else self.inner
+            names = respond.FREE_TIME_NAMES if respond.EACH_FREE_TIME in inside else ()
+            self._check_text(text, where, {*respond.NAMES, respond.SAY, *names}, inner)
 
     def _check_text(
         self, text: str, where: KeyPath, known: Collection[str], inner: Collection[str] = ()
@@ -143,26 +146,30 @@ class RespondChecker:
 def _unknown_placeholder(name: str) -> str:
     if name.startswith("booking.") and name != "booking.":
         return unknown("field", name.removeprefix("booking."), list(respond.BOOKING_FIELDS))
+    if name in respond.FREE_TIME_NAMES:
+        return f"{{{name}}} has a value for each free time: use it under 'each_free_time'"
     return f"{{{name[:60]}}} is not a placeholder: use one of {NAMES}"
 
 
-def _is_each_valid(value: Any, *, is_item: bool = False) -> bool:
+def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
+    """Yield each key for repeated items that is not the only key of a list item."""
     if isinstance(value, list):
-        return all(_is_each_valid(item, is_item=True) for item in value)
-    if not isinstance(value, Mapping):
-        return True
-    if respond.EACH in value and not (is_item and len(value) == 1):
-        return False
-    return all(map(_is_each_valid, value.values()))
+        for item in value:
+            yield from _misplaced(item, is_item=True)
+    elif isinstance(value, Mapping):
+        if not (is_item and len(value) == 1):
+            yield from (key for key in _REPEATED if key in value)
+        for item in value.values():
+            yield from _misplaced(item)
 
 
-def _texts(value: Any, *, in_each: bool = False) -> Iterator[tuple[str, bool]]:
-    """Yield each string in a template, and whether it is under ``each``."""
+def _texts(value: Any, inside: Sequence[str] = ()) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield each string in a template, and the names of the objects that contain it."""
     if isinstance(value, str):
-        yield value, in_each
+        yield value, inside
     elif isinstance(value, list):
         for item in value:
-            yield from _texts(item, in_each=in_each)
+            yield from _texts(item, inside)
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _texts(item, in_each=in_each or name == respond.EACH)
+            yield from _texts(item, (*inside, str(name)))

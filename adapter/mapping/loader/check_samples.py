@@ -8,7 +8,7 @@ from typing import Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import says_canceled
 from adapter.mapping.authoring.redact import is_secret
-from adapter.mapping.engine import Outcome, Scope, WithoutTime
+from adapter.mapping.engine import Outcome, Scope
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.problems import Problem
@@ -237,7 +237,7 @@ def _is_random(text: str) -> bool:
 def _warn_of_untested_cards(source: Source) -> None:
     """Warn if a mapping creates guest cards without a test that shows one."""
     tests = source.sections.get("tests", [])
-    if source.compiled.without_time is not WithoutTime.PROSPECT:
+    if not source.compiled.without_time.makes_cards:
         return
     if not any({"prospect", "prospect_some"} & test.keys() for test in tests):
         message = (

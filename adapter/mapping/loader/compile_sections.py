@@ -37,6 +37,7 @@ READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("xml",), ()),
     (("text", "line"), ()),
     (("text", "after"), ("before",)),
+    (("text", "before"), ()),
     (("text", "without"), ("subject",)),
     (("text", "find"), ()),
 )
@@ -184,8 +185,8 @@ class SectionCompiler:
             said = data.get("subject")
             subject = self.paths.path(said, (*where, "subject")) if said else None
             return {name: OwnTextReader(**given, subject=subject)}
-        labels = {key: data[key] for key in ("line", "after", "before") if key in data}
-        return {name: TextReader(**given, **labels)}
+        labels = {key: tuple(data[key]) for key in ("line", "after", "before") if key in data}
+        return {name: TextReader(**(given | labels))}
 
     def _list(self, path: Path, data: Mapping[str, Any], where: KeyPath) -> ListReader | None:
         by = self._inner(data["by"], (*where, "by"))

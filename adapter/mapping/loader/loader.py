@@ -251,7 +251,7 @@ class _Compiler:
         if not appointment:
             return []
         has_time, without_time = "starts_at" in appointment, loaded.get("without_time")
-        needs_name = has_time or without_time != WithoutTime.PROSPECT
+        needs_name = has_time or not WithoutTime(without_time or WithoutTime.HOLD).makes_cards
         compiler = FieldCompiler(self.document, paths, self.policy)
         fields = compiler.compile(appointment, needs_name=needs_name)
         if not has_time and without_time is None:

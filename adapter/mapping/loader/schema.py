@@ -143,8 +143,9 @@ def _one_of(words: Iterable[str], **options: Any) -> fields.String:
     return fields.String(validate=validate.OneOf([*words]), **options)
 
 
-def _flag() -> fields.Boolean:
-    return fields.Boolean(truthy={True}, falsy={False})
+def flag(**options: Any) -> fields.Boolean:
+    """Return a field that is true or false, without other spellings of these words."""
+    return fields.Boolean(truthy={True}, falsy={False}, **options)
 
 
 class FromSchema(StrictSchema):
@@ -192,15 +193,16 @@ class StartSection(StrictSchema):
     format = Texts()
     timezone = ZoneSection()
     dst = _one_of(["earlier", "later"])
-    ignore_offset = _flag()
+    ignore_offset = flag()
     offset = _one_of(["trust", "must_agree", "own_clock"])
     take = _one_of(["start"], **described("Read the start of a range of times."))
     fetch_by = PathList()
     as_ = fields.String(data_key="as", validate=validate.Equal("instant"))
 
 
-def _label(description: str) -> fields.String:
-    return fields.String(validate=validate.Length(1, 100), **described(description))
+def _label(description: str) -> Texts:
+    checks = fields.List(fields.String(validate=validate.Length(1, 100)))
+    return Texts(validate=checks.deserialize, **described(description))
 
 
 class LabelsSection(StrictSchema):
@@ -224,9 +226,11 @@ class ReadSection(StrictSchema):
     text = PathList(
         **described("The path of an email, or paths of which the first with text counts.")
     )
-    line = _label("The text after this label, which starts a line.")
+    line = _label(
+        "The text after this label, which starts a line, or after the first one of a list."
+    )
     after = _label("The text after this label, to the end of the line or to 'before'.")
-    before = _label("The text up to this label.")
+    before = _label("The text up to this label, or up to the first one of a list.")
     without = _one_of(["quotes"], **described("The email without the emails that it quotes."))
     subject = fields.String(
         **described("The path of the subject, which says whether the email is forwarded.")
@@ -354,8 +358,8 @@ class TestSection(StrictSchema):
     prospect = Appointments(**described("The whole guest card, exactly."))
     prospect_some = Appointments()
     held = _object(values=fields.String())
-    ignored = _flag()
-    cancellation = _flag()
+    ignored = flag()
+    cancellation = flag()
     received = fields.String(**described("The receipt time, such as 2026-03-01T12:00:00Z."))
     headers = _object(values=fields.String())
     query = fields.String()
@@ -399,6 +403,7 @@ class AboutSection(StrictSchema):
     family = _one_of(FAMILIES)
     switch_on = _prose("How to turn on its webhook.")
     signs = _prose("How it signs webhooks.")
+    success = _prose("Which response it treats as success.")
     retries = _prose("How it retries failed deliveries.")
     cannot = _prose("What its webhooks cannot do.")
     shape = _one_of(SHAPES, **described("Where the samples come from: documentation or traffic."))
@@ -446,6 +451,9 @@ class Sections(StrictSchema):
     community = Shorthand(CommunitySection, "from", required=True)
     attribution = PathList()
     without_time = _one_of(WithoutTime)
+    check_availability = flag(
+        **described("Check in Knock's calendar that the time is free before booking a tour.")
+    )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
 

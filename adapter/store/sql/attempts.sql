@@ -11,7 +11,7 @@ WITH moved AS (
     RETURNING id, event_id, kind
 ), change AS (
     INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by)
-    SELECT event_id, id, %(at)s, 'pending', 'sending', 'sending', 'worker' FROM moved
+    SELECT event_id, id, %(at)s, 'pending', 'sending', %(why)s, 'worker' FROM moved
 )
 INSERT INTO attempts (booking_id, kind, request, started_at, lease_until)
 SELECT id, kind, %(request)s, %(at)s, %(lease_until)s FROM moved

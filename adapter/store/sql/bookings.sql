@@ -36,6 +36,10 @@ SELECT * FROM bookings WHERE job_id = %(job_id)s ORDER BY id LIMIT 1
 -- Return an event's bookings, in item order.
 SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 
+-- name: bookings_of_events
+-- Return the bookings of these events, in the order of events and items.
+SELECT * FROM bookings WHERE event_id = ANY(%(event_ids)s::bigint[]) ORDER BY event_id, item
+
 -- name: bookings_of_ids
 -- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
@@ -86,6 +90,11 @@ WITH before AS (
             ELSE COALESCE(%(posted_at)s, posted_at) END,
         gone_at = CASE WHEN %(to_state)s IN ('pending', 'booked')
             OR %(why)s = 'booked_after_cancellation' THEN NULL ELSE gone_at END,
+        -- What Knock reports about a tour does not apply to the next one.
+        tour_id = CASE WHEN %(to_state)s <> 'pending' THEN tour_id END,
+        confirmed_at = CASE WHEN %(to_state)s <> 'pending' THEN confirmed_at END,
+        knock_status = CASE WHEN %(to_state)s <> 'pending' THEN knock_status END,
+        knock_status_at = CASE WHEN %(to_state)s <> 'pending' THEN knock_status_at END,
         -- The history keeps the previous decision's rule.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
@@ -107,6 +116,39 @@ WHERE id = %(id)s
 -- name: mark_gone
 -- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
+
+-- name: bookings_of_record
+-- Return the newest bookings that a record in Knock may be about: those with its ID or its guest card, and
+-- those that share an email address or phone number with it. Phone numbers are reversed for the index.
+SELECT * FROM bookings WHERE posted_at IS NOT NULL AND id = ANY(ARRAY(
+    (SELECT id FROM bookings WHERE tour_id = %(record_id)s ORDER BY id DESC LIMIT %(limit)s)
+    UNION (SELECT id FROM bookings WHERE prospect_id = %(prospect_id)s ORDER BY id DESC LIMIT %(limit)s)
+    UNION (SELECT id FROM bookings WHERE appointment ? 'email_1'
+        AND appointment ->> 'email_1' = ANY(%(emails)s) ORDER BY id DESC LIMIT %(limit)s)
+    UNION (SELECT id FROM bookings WHERE appointment ? 'phone_1'
+        AND reverse(appointment ->> 'phone_1') = ANY(%(phones)s) ORDER BY id DESC LIMIT %(limit)s)))
+ORDER BY id
+
+-- name: record_in_knock
+-- Save what a record in Knock says about a booking, and record a change in its history if it is news.
+WITH known AS (
+    UPDATE bookings SET
+        prospect_id = COALESCE(%(prospect_id)s, prospect_id), tour_id = COALESCE(tour_id, %(tour_id)s),
+        confirmed_at = COALESCE(confirmed_at, %(confirmed_at)s),
+        knock_status = COALESCE(%(status)s, knock_status),
+        knock_status_at = COALESCE(%(status_at)s, knock_status_at)
+    WHERE id = %(id)s RETURNING id, event_id, state
+)
+INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by, because_of)
+SELECT event_id, id, %(at)s, state, state, %(why)s, %(by)s, %(because_of)s
+FROM known WHERE %(why)s::text IS NOT NULL
+
+-- name: search_again_soon
+-- Bring forward the searches for unknown bookings that an unassignable record may be about: those for one of
+-- these times, or all of the integration's if there are none.
+UPDATE bookings SET due_at = %(at)s
+WHERE state = 'unknown' AND due_at > %(at)s AND appointment ->> 'integration_id' = %(integration_id)s
+    AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
 
 -- name: record_prospect
 -- Save Propexo's ID of the guest card that a booking created, if it is not known yet.

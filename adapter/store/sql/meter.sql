@@ -21,6 +21,7 @@ WITH change AS MATERIALIZED (
     SELECT h.id, h.event_id, h.booking_id, h.to_state, h.at, e.source, e.received_at
     FROM history h JOIN events e ON e.id = h.event_id
     WHERE h.id > %(after)s AND h.id <= %(until)s AND h.to_state <> 'received'
+        AND h.from_state IS DISTINCT FROM h.to_state
 ), timed AS MATERIALIZED (
     SELECT CASE to_state WHEN 'booked' THEN 'time_to_booked_seconds' ELSE 'time_to_post_seconds' END
             AS metric, source, GREATEST(extract(epoch FROM at - received_at), 0)::float8 AS seconds

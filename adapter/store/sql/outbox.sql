@@ -19,8 +19,8 @@ SELECT max(id) AS id FROM (
     SELECT id FROM history WHERE id > %(after)s AND id <= %(until)s ORDER BY id LIMIT %(limit)s) part
 
 -- name: queue_status_webhooks
--- Queue the state changes in a part of the history: each change of a lead's status, and the tours that a
--- user reported as canceled in Knock by discarding the sender's cancellation.
+-- Queue the state changes in a part of the history: each change of a lead's status, the tours that a user
+-- reported as canceled in Knock by discarding the sender's cancellation, and those that Knock reported.
 WITH change AS (
     SELECT h.*, b.is_cancellation, b.match_keys, status_of.status
     FROM history h LEFT JOIN bookings b ON b.id = h.booking_id, LATERAL (
@@ -41,6 +41,9 @@ SELECT history_id, event_id, booking_id, status, at, at FROM (
     FROM change JOIN bookings gone
         ON gone.match_keys && change.match_keys AND gone.gone_at = change.at
     WHERE change.status = 'canceled' AND change.is_cancellation
+    UNION ALL
+    SELECT id, event_id, booking_id, 'canceled', at FROM history
+    WHERE id > %(after)s AND id <= %(until)s AND at >= %(oldest)s AND why = 'canceled_in_knock'
 ) queued ORDER BY history_id, booking_id
 
 -- name: move_status_webhook_progress

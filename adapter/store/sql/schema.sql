@@ -679,3 +679,16 @@ CREATE TABLE format_progress (
     position bigint NOT NULL
 );
 INSERT INTO format_progress (position) VALUES (0);
+
+-- Emails with a link to choose a tour time, one for each invited guest card.
+CREATE TABLE invitation_mails (
+    booking_id bigint PRIMARY KEY REFERENCES bookings,
+    language text NOT NULL,
+    created_at timestamptz NOT NULL,
+    -- When to send it. NULL: it was sent or given up, or is being sent.
+    due_at timestamptz,
+    attempts integer NOT NULL DEFAULT 0,
+    -- sent, not_needed, or why the last attempt failed.
+    outcome text
+);
+CREATE INDEX invitation_mails_due ON invitation_mails (due_at) WHERE due_at IS NOT NULL;

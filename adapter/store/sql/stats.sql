@@ -10,6 +10,15 @@ UNION ALL
 SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
 
+-- name: daily_outcomes
+-- Count leads (bookings, and events without bookings) per day in a time zone since a time, by state.
+SELECT (created_at AT TIME ZONE %(zone)s)::date AS day, state, count(*) AS leads
+FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
+GROUP BY 1, 2
+UNION ALL
+SELECT (received_at AT TIME ZONE %(zone)s)::date, state, count(*)
+FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 1, 2
+
 -- name: source_activity
 -- Return, for each source, the number of events since a time, when the last one arrived, the usual number
 -- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook

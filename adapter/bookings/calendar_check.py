@@ -1,0 +1,203 @@
+"""Check before a POST whether the tour's time is free in Knock, if the mapping asks for it.
+
+The check never loses a lead and never delays it for long. If the answer is not known, the tour is
+booked, and its history says why it was not checked. If the time is not free, a person decides.
+"""
+
+import dataclasses
+import datetime as dt
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from adapter.bookings.free_times import Answer, FreeTimes, Question, calendar_key, nearest
+from adapter.bookings.reconcile import reconcile
+from adapter.mapping.source import Source
+from adapter.models import Attempt, Booking, BookingState, Clock, Kind, Reason
+from adapter.settings import Settings
+from adapter.store import Database, Transaction
+from adapter.store.rate_limit import MOST_FAILURES, RateState
+
+log = logging.getLogger(__name__)
+
+#: How long a booking is kept out of the send queue while its time is checked.
+CHECK_TIME: Final = dt.timedelta(seconds=5)
+#: A booking that has been due for longer is not checked while Propexo's answers are slow.
+PATIENCE: Final = dt.timedelta(seconds=1.5)
+#: The reason code of a booking whose time is not free, and the reason for users.
+TAKEN: Final = "time_taken"
+REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
+#: The reason codes of a POST: not checked, free, or after the calendar's last free time.
+NOT_CHECKED: Final = "sending"
+FREE: Final = "calendar_free"
+TOO_SHORT: Final = "calendar_too_short"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """The answer for a booking, which the next look at this booking uses."""
+
+    booking_id: int
+    answer: Answer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Postponed:
+    """A booking that is kept out of the send queue until :meth:`CalendarCheck.finish`."""
+
+    booking: Booking
+    until: dt.datetime
+    #: The question to ask, or None if the time is not free.
+    question: Question | None = None
+    #: The free times to offer instead.
+    free_times: Sequence[dt.datetime] = ()
+
+
+def checks_availability(booking: Booking, source: Source | None) -> bool:
+    """Return True if a booking's mapping or community asks to check that its time is free."""
+    if source is None:
+        return False
+    community = source.communities.get(booking.community or "")
+    return source.checks_availability or (community is not None and community.check_availability)
+
+
+class CalendarCheck:
+    """Checks bookings of the mappings and communities with ``check_availability: true``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Database,
+        free_times: FreeTimes,
+        clock: Clock,
+        sources: Callable[[], Mapping[str, Source]],
+    ) -> None:
+        self._notice = dt.timedelta(minutes=settings.notice_minutes)
+        self._store = store
+        self._free_times = free_times
+        self._clock = clock
+        self._sources = sources
+        #: The IDs of attempts that were checked and have no outcome yet.
+        self._checked: set[int] = set()
+
+    def is_wanted(self, booking: Booking) -> bool:
+        """Return True if a booking's mapping or community asks for the check."""
+        if booking.kind is not Kind.APPOINTMENT or booking.timezone is None:
+            return False
+        return checks_availability(booking, self._sources().get(booking.source))
+
+    def look(
+        self,
+        tx: Transaction,
+        booking: Booking,
+        rate: RateState,
+        now: dt.datetime,
+        answered: Answered | None,
+    ) -> str | Postponed | None:
+        """Return the reason code with which to send a locked booking, or what to do first.
+
+        If it is postponed, call :meth:`finish` after the transaction. Return None if another
+        process asks the same question. A booking that a user has released is not checked.
+        """
+        if tx.free_times.was_released(booking.id):
+            return NOT_CHECKED
+        found = self._known(tx, booking, rate, now, answered)
+        if isinstance(found, dt.datetime):
+            tx.bookings.reschedule(booking, found)
+            return None
+        until = now + CHECK_TIME
+        if isinstance(found, Question):
+            tx.bookings.reschedule(booking, until)
+            return Postponed(booking=booking, until=until, question=found)
+        code = self._code(booking, found)
+        if code == TAKEN:
+            tx.bookings.reschedule(booking, until)
+            times = [one for one in found.calendar.times if one > now + self._notice]
+            offered = nearest(times, _tour_time(booking))
+            return Postponed(booking=booking, until=until, free_times=offered)
+        tx.free_times.drop(booking.appointment["integration_id"], _community_id(booking))
+        return code
+
+    def _known(
+        self,
+        tx: Transaction,
+        booking: Booking,
+        rate: RateState,
+        now: dt.datetime,
+        answered: Answered | None,
+    ) -> Answer | Question | dt.datetime:
+        if answered is not None and answered.booking_id == booking.id:
+            return answered.answer
+        if rate.failures >= MOST_FAILURES:
+            return Answer(problem="no_answer")
+        zone = ZoneInfo(str(booking.timezone))
+        has_waited = booking.due_at is not None and booking.due_at < now - PATIENCE
+        may_ask = not (has_waited and self._free_times.is_slow)
+        return self._free_times.look(tx, calendar_key(booking), zone, rate, now, may_ask=may_ask)
+
+    def _code(self, booking: Booking, answer: Answer) -> str:
+        if answer.problem is not None:
+            return f"calendar_{answer.problem}"
+        is_free = answer.calendar.is_free(_tour_time(booking))
+        if is_free is None:
+            return TOO_SHORT
+        return FREE if is_free else TAKEN
+
+    def finish(self, postponed: Postponed) -> Answered | None:
+        """Ask the question and return its answer, or hold a booking whose time is not free."""
+        booking = postponed.booking
+        if postponed.question is None:
+            self._hold(postponed)
+            return None
+
+        def end_postponement(tx: Transaction) -> None:
+            tx.free_times.end_postponement(booking.id, postponed.until, self._clock())
+
+        answer = self._free_times.ask(postponed.question, end_postponement)
+        return Answered(booking_id=booking.id, answer=answer)
+
+    def _hold(self, postponed: Postponed) -> None:
+        booking = postponed.booking
+        with self._store.transaction() as tx:
+            now = self._clock()
+            tx.bookings.lock_related([booking], now)
+            current = tx.bookings.get(booking.id, lock=True)
+            if current is None or current.due_at != postponed.until:
+                return  # another request has replaced it, or a user has changed it
+            tx.bookings.move(
+                booking.id,
+                BookingState.HELD,
+                why=TAKEN,
+                now=now,
+                reasons=[REASON],
+                only_from=BookingState.PENDING,
+            )
+            tx.free_times.offer(booking.id, postponed.free_times)
+            reconcile(tx, current, now)
+        log.info("tour_time_taken", extra={"booking_id": booking.id})
+
+    def began(self, attempt: Attempt) -> None:
+        """Remember a checked attempt until its outcome is known."""
+        self._checked.add(attempt.id)
+
+    def ended(self, attempt: Attempt) -> None:
+        """Forget the free times once more after a checked attempt.
+
+        Another process may have asked between the first commit and Knock's booking.
+        """
+        if attempt.id not in self._checked:
+            return
+        self._checked.discard(attempt.id)
+        request = attempt.request
+        with self._store.statement() as tx:
+            tx.free_times.drop(request["integration_id"], request["community_id"])
+
+
+def _tour_time(booking: Booking) -> dt.datetime:
+    assert booking.starts_at is not None, "a pending tour has a time"  # noqa: S101 - for mypy
+    return booking.starts_at
+
+
+def _community_id(booking: Booking) -> str:
+    return str(booking.appointment["community_id"])

@@ -1,0 +1,184 @@
+"""Apply what Knock's own records say about bookings: confirmed, canceled, visited or missed.
+
+The records come from Propexo's webhooks and from searches for unknown bookings. A lost webhook is
+harmless, because a booking's job and the searches are checked anyway.
+"""
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+
+from adapter.bookings import knock_records, transitions
+from adapter.bookings.person import SENT, posted_later
+from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
+from adapter.bookings.same_person import Relation, relation
+from adapter.bookings.transitions import UnknownMatch
+from adapter.models import Booking, BookingState, Clock, Kind, KnockStatus
+from adapter.propexo.data_webhooks import KnockRecord, Model
+from adapter.settings import Settings
+from adapter.store import Database, Transaction
+from adapter.store.crm_models import HEARD_INTERVAL
+
+log = logging.getLogger(__name__)
+
+
+class Confirmer:
+    """Applies the records that Propexo sends about tours and guest cards in Knock."""
+
+    def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+
+    def handle(self, record: KnockRecord) -> None:
+        """Apply a new or changed record to the bookings that are certainly the same renter's.
+
+        If it may be about an unknown booking, but that is not certain, the next search comes soon.
+        """
+        now = self.clock()
+        emails, phones = knock_records.contacts_of(record)
+        prospect_id = knock_records.prospect_of(record)
+        with self.store.transaction() as tx:
+            is_first = tx.crm_models.hear(record.integration_id, record.model, now)
+            found = tx.bookings.of_record(record.id, prospect_id, emails, phones)
+            found = tuple(one for one in found if knock_records.is_theirs(record, one))
+            found = () if _is_unclear(record, found) else _of_same_person(tx, found, now)
+        if record.model is Model.PROSPECTS:
+            for booking in found:
+                self._apply(booking, record)
+        elif tour := knock_records.tour_of(record, found):
+            self._apply(tour, record)
+            return
+        with self.store.transaction() as tx:
+            instants = knock_records.instants_of(record) if record.model is Model.EVENTS else ()
+            at = now if is_first or instants else now + HEARD_INTERVAL
+            tx.bookings.search_again_soon(record.integration_id, instants, at)
+
+    def _apply(self, booking: Booking, record: KnockRecord) -> None:
+        now = self.clock()
+        with self.store.transaction() as tx:
+            others = lock_others(tx, booking, now)
+            current = tx.bookings.get(booking.id, lock=True)
+            if current is None:
+                return
+            if is_proof(current, record):
+                self._settle(tx, current, record, others)
+            apply_found(tx, current.id, record, others, now, by="web")
+            tx.messages.hurry((current, *others), now)
+            if others:
+                reconcile(tx, current, now)
+
+    def _settle(
+        self, tx: Transaction, booking: Booking, record: KnockRecord, others: Sequence[Booking]
+    ) -> None:
+        """Record that an unknown or failed booking was found in Knock."""
+        now, is_canceled = self.clock(), knock_records.is_canceled(record)
+        if booking.state is BookingState.UNKNOWN:
+            attempt = tx.attempts.of_booking(booking.id)[-1]
+            until = now + dt.timedelta(hours=self.settings.sync_lag_hours)
+            match = UnknownMatch(job_id=None)
+            known = () if is_canceled else others  # a later tour does not make this one doubtful
+            transitions.record_search(tx, booking, attempt, match, now, until, known)
+        elif knock_records.is_failed_job(booking) and not is_canceled:
+            transitions.record_booked(tx, booking, "seen_in_knock", now)
+
+
+def _of_same_person(
+    tx: Transaction, found: Sequence[Booking], now: dt.datetime
+) -> tuple[Booking, ...]:
+    """Return the bookings with the same renter's later ones, whose guest card is the same."""
+    keys = {key for one in found for key in one.person_keys}
+    others = tx.bookings.of_keys(keys, now) if keys else []
+    known = {one.id for one in found}
+    more = [
+        one
+        for one in others
+        if one.id not in known
+        and one.posted_at is not None
+        and any(relation(one, other) is Relation.SAME for other in found)
+    ]
+    return (*found, *more)
+
+
+def _is_unclear(record: KnockRecord, found: Sequence[Booking]) -> bool:
+    """Return True if a record seems to belong to several people."""
+    known = [one for one in found if one.tour_id == record.id]
+    return not known and come_from_several(found)
+
+
+def is_proof(booking: Booking, record: KnockRecord) -> bool:
+    """Return True if a record proves that the booking was made, even if it was canceled since."""
+    if record.model is Model.EVENTS:
+        return True
+    is_card = booking.kind is Kind.PROSPECT
+    return is_card and knock_records.is_complete_card(record, booking.appointment)
+
+
+def apply_found(
+    tx: Transaction,
+    booking_id: int,
+    record: KnockRecord,
+    others: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    by: str,
+) -> None:
+    """Save what a record says about its booking, unless a newer record has said otherwise.
+
+    ``others`` contains the requests that share a key with the booking. If one of them has replaced
+    the tour in Knock, its cancellation is not news. Nothing is saved if it is not certain that the
+    record belongs to this booking rather than to one of the others.
+    """
+    booking = tx.bookings.get(booking_id)
+    assert booking is not None  # noqa: S101 - bookings are never deleted
+    is_certain = booking.state in SENT and booking.state is not BookingState.UNKNOWN
+    if record.model is Model.EVENTS and not is_certain:
+        return
+    prospect_id = knock_records.prospect_of(record)
+    if record.model is Model.PROSPECTS:
+        is_card = is_proof(booking, record) and booking.confirmed_at is None
+        tx.bookings.record_in_knock(
+            booking,
+            prospect_id=prospect_id,
+            confirmed_at=now if is_card else None,
+            why="confirmed_in_knock" if is_card and booking.state is BookingState.BOOKED else None,
+            by=by,
+            now=now,
+        )
+        return
+    status = knock_records.status_of(record)
+    if status is None and booking.knock_status is None:
+        status = KnockStatus.BOOKED  # it is listed, and nothing says that it was canceled
+    at = knock_records.changed_at(record, now)
+    is_seen = status is not None and knock_records.is_seen_later(status, at, booking)
+    is_new = status is not None and knock_records.is_news(status, at, booking)
+    newer = posted_later(booking, others) if status is KnockStatus.CANCELED else None
+    is_first = is_new and status in knock_records.STANDING and booking.confirmed_at is None
+    tx.bookings.record_in_knock(
+        booking,
+        prospect_id=prospect_id,
+        tour_id=record.id,
+        confirmed_at=now if is_first else None,
+        status=status if is_new else None,
+        status_at=at or now if is_new or is_seen else None,
+        why=_why(status, booking, newer, is_first=is_first) if is_new and status else None,
+        because_of=newer.id if newer is not None else None,
+        by=by,
+        now=now,
+    )
+    if is_new and status is not None:
+        log.info("knock_status_changed", extra={"booking_id": booking.id, "status": status})
+
+
+def _why(
+    status: KnockStatus, booking: Booking, newer: Booking | None, *, is_first: bool
+) -> str | None:
+    """Return the reason code of a change for the history, or None if it is not worth a line."""
+    if status is KnockStatus.CANCELED:
+        return "canceled_in_knock" if newer is None else "replaced_in_knock"
+    if status is KnockStatus.BOOKED:
+        is_settled = booking.state in (BookingState.BOOKED, BookingState.SUBMITTED)
+        if not is_first:
+            return "booked_again_in_knock" if booking.knock_status in knock_records.FINAL else None
+        return "confirmed_in_knock" if is_settled else None
+    return f"{status}_in_knock"

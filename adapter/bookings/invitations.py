@@ -1,0 +1,71 @@
+"""Decide who gets a link to choose, move or cancel a tour, and add it to a guest card's notes."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from adapter.bookings.calendar_check import checks_availability
+from adapter.mapping.engine import WithoutTime
+from adapter.mapping.source import Source
+from adapter.models import Booking, BookingState, Clock, Kind
+from adapter.propexo import notes
+from adapter.settings import Settings
+from adapter.signatures.renter_links import RenterLinks
+from adapter.store import Database
+
+#: States of a guest card whose renter may choose a tour.
+LIVE_CARD: Final = (
+    *(BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED),
+    *(BookingState.SUPERSEDED, BookingState.DUPLICATE),
+)
+#: States of a tour that the renter may move or cancel.
+LIVE_TOUR: Final = LIVE_CARD[:4]
+LABEL: Final = "Link for the renter to choose a tour time: "
+
+
+def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return the appointment with a link in its notes, unless the notes have no room for it."""
+    lines = [str(appointment.get("notes") or ""), LABEL + url]
+    text = "\n".join(filter(None, lines))
+    fits = notes.units(text) <= notes.LIMIT  # the renter's own words are never shortened for it
+    return {**appointment, "notes": text} if fits else dict(appointment)
+
+
+def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the appointment without the link in its notes."""
+    lines = str(appointment.get("notes") or "").split("\n")
+    text = "\n".join(line for line in lines if not line.startswith(LABEL))
+    rest = {name: value for name, value in appointment.items() if name != "notes"}
+    return rest | ({"notes": text} if text else {})
+
+
+def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLinks | None:
+    """Return the object that signs links, or None if ADAPTER_PUBLIC_URL is not set.
+
+    The first link reads the installation's key, unless :meth:`Database.hash_key` was called before.
+    """
+    if settings.public_url is None:
+        return None
+    return RenterLinks(store.hash_key, settings.public_url, clock)
+
+
+def is_invited(booking: Booking, source: Source | None) -> bool:
+    """Return True if the renter of a guest card gets a link to choose a tour time."""
+    if source is None or source.compiled.without_time is not WithoutTime.INVITE:
+        return False
+    community = source.communities.get(booking.community or "")
+    has_times = community is not None and (
+        bool(community.tour_hours) or checks_availability(booking, source)
+    )
+    return booking.kind is Kind.PROSPECT and booking.state in LIVE_CARD and has_times
+
+
+def link_texts(
+    booking: Booking, source: Source, links: RenterLinks | None, language: str
+) -> Mapping[str, str]:
+    """Return the links for a response to the sender, by placeholder, or "" without one."""
+    is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE_TOUR
+    url = links.url(booking.id, language) if links else ""
+    return {
+        "invitation": url if is_invited(booking, source) else "",
+        "change_link": url if is_tour and not booking.is_cancellation else "",
+    }

@@ -1,0 +1,262 @@
+"""Interpret the records of tours and guest cards in Knock. All functions are pure.
+
+Propexo does not document their fields, so values are recognized by what they look like. A value
+that is not certain is not used.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Set
+from typing import Any, Final
+
+from adapter.bookings.matching import CONTACTS, normalize_contact, parse_instant
+from adapter.bookings.person import SENT, posting_order
+from adapter.models import Booking, BookingState, Kind, KnockStatus
+from adapter.propexo.data_webhooks import KnockRecord, Model
+
+#: The beginning of a status's words, without case and punctuation.
+_STATUSES: Final[tuple[tuple[str, KnockStatus], ...]] = (
+    ("cancel", KnockStatus.CANCELED),
+    ("declined", KnockStatus.CANCELED),
+    ("rejected", KnockStatus.CANCELED),
+    ("deleted", KnockStatus.CANCELED),
+    ("noshow", KnockStatus.NO_SHOW),
+    ("missed", KnockStatus.NO_SHOW),
+    ("visited", KnockStatus.VISITED),
+    ("complete", KnockStatus.VISITED),
+    ("toured", KnockStatus.VISITED),
+    ("attended", KnockStatus.VISITED),
+    ("waiting", KnockStatus.WAITING),
+    ("pending", KnockStatus.WAITING),
+    ("requested", KnockStatus.WAITING),
+    ("booked", KnockStatus.BOOKED),
+    ("confirmed", KnockStatus.BOOKED),
+    ("scheduled", KnockStatus.BOOKED),
+    ("rescheduled", KnockStatus.BOOKED),
+    ("accepted", KnockStatus.BOOKED),
+)
+#: What a true value or a time says, by the name without ``is`` and ``at``.
+_FLAGS: Final[Mapping[str, KnockStatus]] = {
+    "cancelled": KnockStatus.CANCELED,
+    "canceled": KnockStatus.CANCELED,
+    "deleted": KnockStatus.CANCELED,
+    "noshow": KnockStatus.NO_SHOW,
+    "visited": KnockStatus.VISITED,
+}
+_STATUS_NAMES: Final = ("status", "appointmentstatus", "tourstatus", "eventstatus", "outcome")
+_TYPE_NAMES: Final = ("eventname", "eventtype", "type")
+#: Types of events that are never tours.
+_MESSAGES: Final = frozenset({"sms", "chat", "call", "email"})
+#: The statuses after which nothing else is expected.
+FINAL: Final = frozenset({KnockStatus.CANCELED, KnockStatus.VISITED, KnockStatus.NO_SHOW})
+#: The statuses of a tour that stands or took place.
+STANDING: Final = frozenset({KnockStatus.BOOKED, KnockStatus.VISITED, KnockStatus.NO_SHOW})
+
+#: If a record contains several statuses, the first of these counts.
+_PRIORITY: Final = (
+    *(KnockStatus.CANCELED, KnockStatus.NO_SHOW, KnockStatus.VISITED),
+    *(KnockStatus.WAITING, KnockStatus.BOOKED),
+)
+
+_PHONE_NAME: Final = re.compile(r"phone|mobile|cell")
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
+
+
+def status_of(record: KnockRecord) -> KnockStatus | None:
+    """Return the tour's status in Knock, or None if the record does not contain it.
+
+    A cancellation anywhere in the record counts first.
+    """
+    found = {*_flags(record), *map(_status_from, record.texts(*_STATUS_NAMES))}
+    if any("cancel" in _letters(text) for text in record.texts(*_TYPE_NAMES)):
+        found.add(KnockStatus.CANCELED)
+    return next((one for one in _PRIORITY if one in found), None)
+
+
+def is_canceled(record: KnockRecord) -> bool:
+    """Return True if a record says that its tour was canceled."""
+    return status_of(record) is KnockStatus.CANCELED
+
+
+def _flags(record: KnockRecord) -> Iterable[KnockStatus]:
+    for name, value in record.values:
+        bare = name.removeprefix("is").removesuffix("at").removesuffix("on")
+        is_set = value is True or (isinstance(value, str) and parse_instant(value) is not None)
+        if bare in _FLAGS and is_set:
+            yield _FLAGS[bare]
+        elif _FLAGS.get(bare) is KnockStatus.CANCELED and value is False:
+            yield KnockStatus.BOOKED
+
+
+def _status_from(text: str) -> KnockStatus | None:
+    words = _letters(text)
+    return next((status for begin, status in _STATUSES if words.startswith(begin)), None)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.lower())
+
+
+def instants_of(record: KnockRecord) -> Set[dt.datetime]:
+    """Return all instants in a record (aware, UTC). One of them may be the tour's start."""
+    found = {parse_instant(text) for text in record.texts()}
+    return frozenset(at for at in found if at is not None)
+
+
+def changed_at(record: KnockRecord, now: dt.datetime) -> dt.datetime | None:
+    """Return when the record was last changed or read, at most now, or None if it does not say."""
+    times = {parse_instant(text) for text in record.texts("updatedat", "lastseen")}
+    latest = max((at for at in times if at is not None), default=None)
+    return min(latest, now) if latest is not None else None
+
+
+def prospect_of(record: KnockRecord) -> str | None:
+    """Return Propexo's ID of the guest card that a record is, or belongs to, or None."""
+    return record.id if record.model is Model.PROSPECTS else record.id_of("prospectid")
+
+
+def contacts_of(record: KnockRecord) -> tuple[Set[str], Set[str]]:
+    """Return a record's email addresses, and the last ten digits of its phone numbers."""
+    emails = {text.strip().lower() for text in record.texts() if _EMAIL.fullmatch(text.strip())}
+    phones = {
+        normalize_contact(value)
+        for name, value in record.values
+        if isinstance(value, str) and _PHONE_NAME.search(name) and "@" not in value
+    }
+    return emails, phones - {""}
+
+
+def is_theirs(record: KnockRecord, booking: Booking) -> bool:
+    """Return True if a record certainly belongs to the renter of a booking.
+
+    It has the same guest card, or one contact matches and no other contact or name differs.
+    """
+    community = record.id_of("communityid")
+    request = booking.appointment
+    if record.integration_id != request.get("integration_id"):
+        return False
+    if community is not None and community != request.get("community_id"):
+        return False
+    is_own_tour = record.model is Model.EVENTS and record.id == booking.tour_id
+    is_own_card = booking.prospect_id is not None and booking.prospect_id == prospect_of(record)
+    if is_own_tour or is_own_card:
+        return True
+    return _have_same_contacts(record, request) and _may_have_name(record, request)
+
+
+def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
+    """Return True if a contact matches, and none of the same kind differs."""
+    matches = [
+        normalize_contact(request[name]) in known
+        for name, known in zip(CONTACTS, contacts_of(record), strict=True)
+        if known and request.get(name)
+    ]
+    return bool(matches) and all(matches)
+
+
+def _may_have_name(record: KnockRecord, request: Mapping[str, Any]) -> bool:
+    """Return True unless the record contains a last name that is not the renter's."""
+    names = [text.casefold() for text in record.texts("lastname", "name", "fullname")]
+    wanted = str(request.get("last_name") or "").casefold()
+    return not names or not wanted or any(wanted in name for name in names)
+
+
+def shares_contact(record: KnockRecord, request: Mapping[str, Any]) -> bool:
+    """Return True if any text of a guest card is the email or phone of a request."""
+    return bool(_contacts_in(request) & _contacts_in_texts(record))
+
+
+def _contacts_in(request: Mapping[str, Any]) -> Set[str]:
+    return {normalize_contact(request.get(name)) for name in CONTACTS} - {""}
+
+
+def _contacts_in_texts(record: KnockRecord) -> Set[str]:
+    return {normalize_contact(text) for text in record.texts()}
+
+
+def is_complete_card(record: KnockRecord, request: Mapping[str, Any]) -> bool:
+    """Return True if a guest card has all contacts and the name that a request sent.
+
+    One matching contact is not enough to prove that the request created the card, because roommates
+    may share a phone.
+    """
+    last_name = str(request.get("last_name") or "").casefold()
+    has_name = not last_name or any(last_name in text.casefold() for text in record.texts())
+    return _contacts_in(request) <= _contacts_in_texts(record) and has_name
+
+
+def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
+    """Return True if a guest card has no contact yet, so that it may still be the renter's.
+
+    Propexo may first list only its ID and name, and the contacts later.
+    """
+    return not any(contacts_of(record)) and _may_have_name(record, request)
+
+
+def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockRecord | None:
+    """Return the record of a booking's tour that was not canceled, or None.
+
+    Any field may contain the tour's start.
+    """
+    return next(
+        (one for one in records if not is_canceled(one) and booking.starts_at in instants_of(one)),
+        None,
+    )
+
+
+def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
+    """Return the booking that a record of a tour is about, or None if that is not certain.
+
+    ``bookings`` belong to the record's renter. Of several for the same time, Knock has canceled all
+    but the last.
+    """
+    known = list(bookings)
+    kinds = {_letters(text) for text in record.texts(*_TYPE_NAMES)}
+    if record.model is not Model.EVENTS or kinds & _MESSAGES:
+        return None
+    if own := [one for one in known if one.tour_id == record.id]:
+        return max(own, key=posting_order)
+    status, instants = status_of(record), instants_of(record)
+    is_other_record = any("cancel" in kind for kind in kinds)
+    fits = [
+        one
+        for one in known
+        if one.kind is Kind.APPOINTMENT
+        and one.starts_at in instants
+        and (one.state in SENT or is_failed_job(one))
+        and (one.tour_id is None or is_other_record)
+    ]
+    choose = min if status is KnockStatus.CANCELED else max
+    return choose(fits, key=posting_order, default=None)
+
+
+def is_failed_job(booking: Booking) -> bool:
+    """Return True if a booking's job failed, which does not prove that Knock has no tour."""
+    return booking.state is BookingState.FAILED and booking.reason == "job_failed"
+
+
+def is_news(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
+    """Return True if a status differs from the known one and is newer.
+
+    Webhooks arrive late, repeatedly and in any order. Without a time, a tour is first waiting, then
+    booked, and then canceled, visited or missed.
+    """
+    known, known_at = booking.knock_status, booking.knock_status_at
+    if known is None or known_at is None:
+        return True
+    if status is known:
+        return False
+    if at is None or at == known_at:
+        return _rank(status) > _rank(known)
+    return at > known_at
+
+
+def _rank(status: KnockStatus) -> int:
+    return 2 if status in FINAL else int(status is KnockStatus.BOOKED)
+
+
+def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
+    """Return True if a record repeats a status that is not final at a later time."""
+    known_at = booking.knock_status_at
+    is_same = status is booking.knock_status and status not in FINAL
+    return is_same and at is not None and known_at is not None and at > known_at

@@ -1,0 +1,166 @@
+"""Say in one sentence each what is wrong with a lead."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from adapter.bookings.decisions import FIELD
+from adapter.console.wording import hours_text, value_text
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON
+from adapter.mapping.engine.tour_time import EDGE_OF_DAY, NO_TIME, SEVERAL_TIMES, UTC_TIME_OF_DAY
+from adapter.models import Booking, Reason
+from adapter.operations.advice import Advice, advice_for, label_of
+from adapter.propexo.appointment import NO_CONTACT
+from adapter.store import Issue
+
+#: The fields without which a lead cannot be booked. The values of others only go into the notes.
+REQUIRED: Final = frozenset(
+    {"attribution_id", "community", "email_1", "first_name", "last_name", "phone_1", "starts_at"}
+)
+_CONTACTS: Final = ("email_1", "phone_1")
+#: Sentences about the tour time, by how the reason begins. ``{value}`` is what the message says.
+_TIMES: Final[Mapping[str, str]] = {
+    NO_TIME: "{source} doesn't send tour times.",
+    "needs_enrichment": "The tour time is in the sender's system, not in the message.",
+    SEVERAL_TIMES: "The message has more than one tour time.",
+    UTC_TIME_OF_DAY: "We can't tell which time zone the tour time is in{value}.",
+    EDGE_OF_DAY: "The message may have only a date, without a time{value}.",
+    "there is a date but no time of day": "The message has a date but no time{value}.",
+    "a date without a time of day": "The message has a date but no time{value}.",
+    "the offset does not match": "The tour time is in another time zone than the community{value}.",
+    "there is no time zone": "The message doesn't say which time zone the tour time is in.",
+    "not the name of a time zone": "We don't recognize the time zone of the tour time.",
+    "its time zone abbreviation": "The time zone doesn't match the date{value}.",
+    "the offset from UTC": "The time zone of the tour time is impossible{value}.",
+    "the time does not exist": "This time doesn't exist: clocks spring forward that night{value}.",
+    "the time happens twice": "This time happens twice: clocks fall back that night{value}.",
+    "is in the past": "This tour was already in the past when the request arrived.",
+    "the weekday does not match": "The weekday and the date don't match{value}.",
+    "it is not clear whether": "We can't tell if the tour is in the morning or afternoon{value}.",
+    "it matches two formats": "The date can be read in two ways{value}.",
+    "the year is not": "The year can't be right{value}.",
+    "this list has several items": "The message has more than one tour time.",
+}
+
+
+def agent_advice(issue: Issue) -> Advice:
+    """Return the advice for an issue, without details that only engineers understand."""
+    advice = advice_for(issue)
+    if issue.field == "event":
+        return dataclasses.replace(advice, wrong="We can't read this message.")
+    if issue.field == "community" and issue.value:
+        place = issue.value.strip('"')
+        return dataclasses.replace(advice, wrong=f"We don't recognize this property: “{place}”.")
+    return advice
+
+
+def problem_sentences(
+    booking: Booking, reasons: Sequence[Reason], place: str = ""
+) -> Iterator[str]:
+    """Yield a sentence for each reason for review, without repeating any.
+
+    ``place`` is the name of the property in the message, if it is known.
+    """
+    sentences = (
+        _contact_sentence(reasons)
+        if reason.field in _CONTACTS
+        else problem_sentence(reason, booking, place)
+        for number, reason in enumerate(reasons)
+        # The first reason always holds the lead up; others may be about optional fields.
+        if reason.field != FIELD and (number == 0 or reason.field in REQUIRED)
+    )
+    yield from dict.fromkeys(sentences)
+
+
+def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
+    """Return a sentence that says what is wrong with a lead."""
+    value = value_text(reason)
+    match reason.field:
+        case "starts_at":
+            return _time_sentence(reason, booking)
+        case "community":
+            return _place_sentence(reason, place or value)
+        case "attribution_id":
+            return f"Knock doesn't know {booking.source} as a lead source for this community yet."
+        case "email_1" | "phone_1":
+            return _contact_sentence([reason])
+        case "event" if reason.reason == IDS_ONLY_REASON:
+            return "The message has only IDs. The lead itself is in the sender's system."
+        case "event" | "for_each":
+            return "We can't read part of this message."
+    return _field_sentence(label_of(reason.field), value)
+
+
+def _field_sentence(label: str, value: str) -> str:
+    if value:
+        return f"{label}: “{value}” can't be right."
+    return f"The {label.lower()} is missing."
+
+
+def _time_sentence(reason: Reason, booking: Booking) -> str:
+    text, value = reason.reason, value_text(reason)
+    if "is not in the payload" in text or text.endswith(" is empty"):
+        return _missing_sentence(text)
+    if hours := hours_text(text):
+        return hours
+    if text.startswith("is more than"):
+        return f"This tour is more than a year away{_local_date(booking)}."
+    for beginning, sentence in _TIMES.items():
+        if text.startswith(beginning):
+            shown = f" (“{value}”)" if value else ""
+            return sentence.format(value=shown, source=booking.source)
+    return (
+        f"We couldn't read the tour time: “{value}”."
+        if value
+        else "We couldn't read the tour time."
+    )
+
+
+def _missing_sentence(text: str) -> str:
+    new = re.search(r"\(there is ['\"](.*)['\"]\)$", text)
+    if new is None:
+        return "The message has no tour time."
+    path = text.partition(" is not in the payload")[0]
+    return f"The message has “{new[1]}” instead of “{path}”, so we couldn't read the tour time."
+
+
+def _place_sentence(reason: Reason, place: str) -> str:
+    if "is not in the payload" in reason.reason or reason.reason.endswith(" is empty"):
+        return "The message doesn't say which property the renter wants to see."
+    if reason.reason.startswith("this list has several items"):
+        return "The message names more than one property."
+    return (
+        f"We don't recognize this property: “{place}”."
+        if place
+        else "We don't recognize this property."
+    )
+
+
+def _contact_sentence(reasons: Sequence[Reason]) -> str:
+    contacts = [one for one in reasons if one.field in _CONTACTS]
+    values = [value for one in contacts if (value := value_text(one))]
+    if not any(one.reason == NO_CONTACT for one in contacts):
+        label = label_of(contacts[0].field).lower()
+        return (
+            f"The {label} can't be right: “{values[0]}”." if values else f"The {label} is missing."
+        )
+    if not values:
+        return "No phone or email."
+    found = " and ".join(f"“{value}”" for value in dict.fromkeys(values))
+    return f"No phone or email that works. The message has only {found}."
+
+
+def _local_date(booking: Booking) -> str:
+    if booking.starts_at is None:
+        return ""
+    at = booking.starts_at.astimezone(ZoneInfo(booking.timezone or "UTC"))
+    return f" ({at:%B} {at.day}, {at.year})"
+
+
+def unused_values(reasons: Sequence[Reason]) -> list[tuple[str, str]]:
+    """Return the labels and values of optional fields that could not be used."""
+    special = REQUIRED | {FIELD, "event", "for_each"}
+    optional = (one for one in reasons if one.field not in special)
+    return [(label_of(one.field), value) for one in optional if (value := value_text(one))]

@@ -1,0 +1,50 @@
+"""Name the renters of leads and messages, so that lists need no numbers."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+from adapter.console.display import renter_name
+from adapter.models import REPLAYED, Booking, Event
+from adapter.store import Transaction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """A stored webhook with its current bookings."""
+
+    event: Event
+    bookings: Sequence[Booking]
+
+    @property
+    def name(self) -> str:
+        """The renters' names, or an empty string if there are none."""
+        names = dict.fromkeys(renter_name(one) for one in self.bookings if _has_name(one))
+        return " and ".join(names)
+
+
+def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
+    """Return these events with their bookings."""
+    found = _current(tx.bookings.of_events(one.id for one in events))
+    return [Message(event=event, bookings=found.get(event.id, ())) for event in events]
+
+
+def names_of(tx: Transaction, lead_ids: Iterable[int]) -> Mapping[int, str]:
+    """Return the renter's name for each ID of a booking or event that has one."""
+    ids = list(dict.fromkeys(lead_ids))
+    events = _current(tx.bookings.of_events(ids))
+    leads = {number: bookings[0] for number, bookings in events.items()}
+    leads |= {one.id: one for one in tx.bookings.of_ids(ids)}
+    return {number: renter_name(one) for number, one in leads.items() if _has_name(one)}
+
+
+def _has_name(booking: Booking) -> bool:
+    return bool(booking.appointment.get("first_name") or booking.appointment.get("last_name"))
+
+
+def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:
+    """Return bookings by event, without those that were replaced when it was mapped again."""
+    by_event: dict[int, list[Booking]] = {}
+    for booking in bookings:
+        if booking.reason != REPLAYED:
+            by_event.setdefault(booking.event_id, []).append(booking)
+    return by_event

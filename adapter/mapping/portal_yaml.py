@@ -1,0 +1,91 @@
+"""Load a file that says how a portal writes its list of leads, and which rules it publishes."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from marshmallow import ValidationError, fields, validate
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.loader.schema import StrictSchema, Texts, described, load_into
+from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.mapping.problems import MappingErrors
+from adapter.mapping.transforms import dollars_from
+from adapter.parsing.date_formats import Format, compile_format
+
+#: The folder in the mappings folder with such a file for each source that needs one.
+FOLDER: Final = "portals"
+
+#: What a column of a portal's list may contain.
+FIELDS: Final = (
+    *("date", "name", "first_name", "last_name", "email", "phone"),
+    *("lead_id", "community", "amount"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class PortalRules:
+    """How to read a portal's list of leads, and when a lead is charged without reason."""
+
+    #: For each field, the names of its columns. The others are recognized by their names.
+    columns: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+    #: How dates are written, or None for the usual ways in the US.
+    date_format: Format | None = None
+    #: The price of a lead in cents, if the list has no amounts, or None.
+    price: int | None = None
+    #: For how many days after a lead the portal accepts a request for a credit.
+    credit_days: int = 14
+    #: For how many months a second lead from the same renter is a duplicate.
+    duplicate_months: int = 12
+    #: How many days may lie between the portal's date and the arrival of the same lead.
+    match_days: int = 3
+
+
+class _DateFormat(fields.Field[Format]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Format:
+        try:
+            return compile_format(str(value))
+        except ValueError as exc:
+            raise ValidationError(str(exc)) from None
+
+
+class _Price(fields.Field[int]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        try:
+            return dollars_from(value, take=None)
+        except Unreadable:
+            raise ValidationError("must be an amount in dollars, such as $35.00") from None
+
+
+class PortalSchema(StrictSchema):
+    """The schema of such a file."""
+
+    noun = "option"
+    columns = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(FIELDS)),
+        values=Texts(),
+        **described("For each field, the names of its columns in the list."),
+    )
+    date_format = _DateFormat(**described("How dates are written, such as DD/MM/YYYY."))
+    price = _Price(**described("The price of a lead, if the list has no amounts."))
+    credit_days = fields.Integer(strict=True, validate=validate.Range(0, 366))
+    duplicate_months = fields.Integer(strict=True, validate=validate.Range(0, 36))
+    match_days = fields.Integer(strict=True, validate=validate.Range(0, 45))
+
+
+def rules_for(source: str, mappings: Path) -> PortalRules:
+    """Load the file for a source, or return the usual rules if there is none."""
+    file = mappings / FOLDER / f"{source}.yaml"
+    return rules_from_file(file) if file.is_file() else PortalRules()
+
+
+def rules_from_file(file: Path) -> PortalRules:
+    """Load the rules from a file. Raise :class:`MappingErrors` if it has errors."""
+    document, _ = document_from_file(file)
+    loaded = None
+    if not document.has_errors:
+        loaded = load_into(document, PortalSchema(), document.data, ())
+    if loaded is None or document.has_errors:
+        raise MappingErrors(document.problems)
+    return PortalRules(**loaded)

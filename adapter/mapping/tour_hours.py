@@ -1,0 +1,69 @@
+"""Parse a community's ``tour_hours``, which are the hours in which its tours start, by weekday."""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from marshmallow import ValidationError, fields
+
+#: The opening and closing time of each weekday. Monday is 0, and closed days are missing.
+Hours = Mapping[int, tuple[dt.time, dt.time]]
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIME: Final = re.compile(r"(\d{1,2})(?::(\d{2}))? ?(?:([ap])\.?m\.?)?", re.IGNORECASE)
+CLOSED: Final = "closed"
+
+
+class TourHours(fields.Field[Any]):
+    """Opening hours by weekday, such as ``mon-fri: "9:00 AM-6:00 PM"``, loaded as Hours."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Hours:
+        if not isinstance(value, Mapping) or not value:
+            raise ValidationError("must be lines such as 'mon-fri: \"9:00 AM-6:00 PM\"'")
+        found: dict[int, tuple[dt.time, dt.time]] = {}
+        problems: dict[str, Any] = {}
+        for days, text in value.items():
+            try:
+                hours = _hours_from_text(str(text))
+                found |= dict.fromkeys(_days_from_text(str(days)), hours) if hours else {}
+            except ValueError as exc:
+                problems[str(days)] = [str(exc)]
+        if problems:
+            raise ValidationError(problems)
+        return found
+
+
+def _days_from_text(text: str) -> list[int]:
+    """Parse weekdays such as ``mon-fri`` or ``sat, sun``. Raise ValueError if one is unknown."""
+    days: list[int] = []
+    for part in text.lower().split(","):
+        first, _, last = (one.strip() for one in part.partition("-"))
+        if first not in DAYS or (last and last not in DAYS):
+            raise ValueError(f"must be weekdays such as mon-fri or sat, from {', '.join(DAYS)}")
+        start, end = DAYS.index(first), DAYS.index(last or first)
+        days += [day % 7 for day in range(start, end + 1 + 7 * (end < start))]
+    return days
+
+
+def _hours_from_text(text: str) -> tuple[dt.time, dt.time] | None:
+    """Parse hours such as ``9:00 AM-6:00 PM``, or return None for ``closed``."""
+    if text.strip().lower() == CLOSED:
+        return None
+    first, _, last = (one.strip() for one in text.replace("\u2013", "-").partition("-"))
+    opens, closes = _time_from_text(first), _time_from_text(last)
+    if opens is None or closes is None or opens >= closes:
+        raise ValueError('must be hours such as "9:00 AM-6:00 PM", or closed')
+    return opens, closes
+
+
+def _time_from_text(text: str) -> dt.time | None:
+    match = _TIME.fullmatch(text)
+    if match is None or not (match[2] or match[3]):
+        return None
+    hour, minute = int(match[1]), int(match[2] or 0)
+    if match[3]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + 12 * (match[3].lower() == "p")
+    return dt.time(hour, minute) if hour < 24 and minute < 60 else None

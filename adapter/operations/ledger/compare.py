@@ -1,0 +1,322 @@
+"""Compare a portal's list of leads with the leads that arrived, and add up what was charged."""
+
+import dataclasses
+import datetime as dt
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.exceptions import NotPossible
+from adapter.mapping.engine.tables import key_from_value
+from adapter.mapping.portal_yaml import PortalRules
+from adapter.mapping.source import Source
+from adapter.models import EventState
+from adapter.operations.ledger.match_lines import FoundLead, LineIndex, arrival_date
+from adapter.operations.ledger.portal_lines import PortalLine, PortalList, read_list
+from adapter.operations.ledger.verdicts import CLAIMS, Judged, Known, Verdict, judge, months_before
+from adapter.settings import Policy
+from adapter.store import Database
+from adapter.store.rows import Row
+
+#: How long to search webhooks without bookings, in seconds.
+MAX_SECONDS: Final = 60.0
+#: Number of contacts to look up, and of merged leads to follow, in one statement.
+BATCH: Final = 1000
+MAX_STEPS: Final = 10
+_UNMAPPED: Final = (
+    *(EventState.HELD, EventState.IGNORED, EventState.DISCARDED),
+    EventState.RECEIVED,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Sum:
+    """The number of lines with one verdict, and what they cost in cents."""
+
+    lines: int = 0
+    cents: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Ledger:
+    """The result of a comparison."""
+
+    source: str
+    file: PortalList
+    rules: PortalRules
+    #: The day on which the comparison was made.
+    today: dt.date
+    #: The dates of the first and last line, or the given period.
+    since: dt.date
+    until: dt.date
+    lines: Sequence[Judged]
+    #: Leads of the source from that period that are not on the list.
+    unlisted: int
+
+    @property
+    def sums(self) -> Mapping[Verdict, Sum]:
+        """The number and cost of the lines with each verdict."""
+        return {one: sum_of(self.of(one)) for one in Verdict}
+
+    def of(self, verdict: Verdict) -> list[Judged]:
+        """Return the lines with one verdict."""
+        return [one for one in self.lines if one.verdict is verdict]
+
+    @property
+    def claims(self) -> list[Judged]:
+        """The lines for which the portal owes a credit."""
+        return [one for one in self.lines if one.verdict in CLAIMS]
+
+    @property
+    def open_claims(self) -> list[Judged]:
+        """The claims for which the portal still accepts a request."""
+        return [one for one in self.claims if not is_late(one, self.today)]
+
+
+def is_late(one: Judged, today: dt.date) -> bool:
+    """Return True if the portal no longer accepts a request for a credit."""
+    return one.ask_by is not None and one.ask_by < today
+
+
+def sum_of(lines: Sequence[Judged]) -> Sum:
+    """Return the number of lines, and the sum of their amounts."""
+    cents = [one.line.cents or 0 for one in lines]
+    return Sum(lines=len(cents), cents=sum(cents))
+
+
+class Comparison:
+    """Compares one file with the leads of one source."""
+
+    def __init__(
+        self,
+        store: Database,
+        policy: Policy,
+        source: str,
+        known: Mapping[str, Source],
+        rules: PortalRules,
+        *,
+        today: dt.date,
+        seconds: float = MAX_SECONDS,
+    ) -> None:
+        self._store, self._policy, self._source, self._rules = store, policy, source, rules
+        self._names = community_names(known, source)
+        self._today, self._seconds = today, seconds
+
+    def run(
+        self, data: bytes, since: dt.date | None = None, until: dt.date | None = None
+    ) -> Ledger:
+        """Read a file, and compare it. ``since`` and ``until`` are the first and last day.
+
+        Raise PayloadError if the file cannot be read, and NotPossible if there is nothing to
+        compare it with.
+        """
+        file = read_list(data, self._rules, self._policy, self._names)
+        first, last = _period(file.lines, since, until)
+        fingerprints = self._store.fingerprints()
+        index = LineIndex(
+            file.lines,
+            self._source,
+            fingerprints,
+            self._policy.shared_contacts,
+            self._rules.match_days,
+        )
+        with self._store.transaction() as tx:
+            first_at = tx.portal_leads.first_message_at(self._source)
+        self._check_known(first_at)
+        unlisted, unreadable = self._take_leads(index, first, last)
+        is_complete = self._take_messages(index, first, last, file.lines, unreadable)
+        known = Known(
+            found=index.found,
+            crowded=index.crowded,
+            first_on=first_at.date() if first_at else None,
+            unreadable=unreadable,
+            elsewhere=self._elsewhere(index, file.lines),
+            final=self._final(index),
+            is_complete=is_complete,
+        )
+        return Ledger(
+            source=self._source,
+            file=file,
+            rules=self._rules,
+            today=self._today,
+            since=first,
+            until=last,
+            lines=judge(file.lines, known, self._rules),
+            unlisted=unlisted,
+        )
+
+    def _check_known(self, first_at: dt.datetime | None) -> None:
+        if first_at is None:
+            raise NotPossible(
+                f"no webhook from {self._source} has ever arrived, so there is nothing to compare"
+            )
+
+    def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
+        """Return the times between which leads may belong to lines."""
+        more = dt.timedelta(days=max(self._rules.match_days, 45) + 1)
+        since = months_before(first, months) - (more if months else 0 * more)
+        start, end = since - more, last + more
+        return _midnight(start), _midnight(end)
+
+    def _take_leads(
+        self, index: LineIndex, first: dt.date, last: dt.date
+    ) -> tuple[int, set[dt.date]]:
+        """Compare all leads. Return how many are not listed, and the days of unreadable ones."""
+        unlisted, unreadable = 0, set()
+        for row in self._leads(first, last):
+            day = arrival_date(row["received_at"], row["timezone"])
+            if not index.take(row, self._communities):
+                unreadable.add(day)
+            elif first <= day <= last and not row["is_erased"]:
+                unlisted += not index.is_known(row)
+        return unlisted, unreadable
+
+    def _leads(self, first: dt.date, last: dt.date) -> Iterator[Row]:
+        since, until = self._span(first, last, self._rules.duplicate_months)
+        with self._store.statement() as tx:
+            after = tx.portal_leads.id_before(since)
+        while True:
+            with self._store.statement() as tx:
+                page = tx.portal_leads.page(self._source, since, until, after=after)
+            yield from page
+            if not page:
+                return
+            after = page[-1]["id"]
+
+    @property
+    def _communities(self) -> Sequence[str]:
+        return sorted({*self._names.values()})
+
+    def _take_messages(
+        self,
+        index: LineIndex,
+        first: dt.date,
+        last: dt.date,
+        lines: Sequence[PortalLine],
+        unreadable: set[dt.date],
+    ) -> bool:
+        """Compare the webhooks without bookings and the rejected requests, if a line needs it.
+
+        Add the days of those that cannot be read. Return False if there was not enough time.
+        """
+        if all(line.number in index.found for line in lines):
+            return True
+        since, until = self._span(first, last, 0)
+        deadline = time.monotonic() + self._seconds
+        for state in _UNMAPPED:
+            after = 0
+            while True:
+                with self._store.statement() as tx:
+                    page = [
+                        *tx.portal_leads.messages(self._source, state, since, until, after=after)
+                    ]
+                for event_id, at, event in page:
+                    if event is None:
+                        unreadable.add(at.date())
+                        continue
+                    texts = [event.body, event.query.encode(), (event.fetched or "").encode()]
+                    index.take_text(texts, _message(event_id, at, str(state)))
+                if not page:
+                    break
+                if time.monotonic() > deadline:
+                    return False
+                after = page[-1][0]
+        self._take_rejections(index, since, until)
+        return True
+
+    def _take_rejections(self, index: LineIndex, since: dt.datetime, until: dt.datetime) -> None:
+        with self._store.statement() as tx:
+            rejections = tx.rejections.of_source(self._source)
+        for one in rejections:
+            if since <= one.received_at < until:
+                lead = _message(one.id, one.received_at, "rejected")
+                index.take_text([one.body or b"", one.url.encode()], lead)
+
+    def _elsewhere(
+        self, index: LineIndex, lines: Sequence[PortalLine]
+    ) -> Mapping[int, tuple[str, dt.date]]:
+        """Return the other source that sent the renter of each line without a lead."""
+        missing = [one for one in lines if one.number not in index.found and one.has_contact]
+        found: dict[int, tuple[str, dt.date]] = {}
+        for start in range(0, len(missing), BATCH):
+            part = missing[start : start + BATCH]
+            with self._store.statement() as tx:
+                rows = tx.portal_leads.from_others(
+                    self._source,
+                    [one.email for one in part if one.email],
+                    [one.phone for one in part if one.phone],
+                )
+            for contact, row in ((row[name], row) for row in rows for name in ("email", "phone")):
+                day = arrival_date(row["received_at"], row["timezone"])
+                for line in part:
+                    is_near = not line.on or abs((day - line.on).days) <= self._rules.match_days
+                    if contact and contact in (line.email, line.phone) and is_near:
+                        found[line.number] = (row["source"], day)
+        return found
+
+    def _final(self, index: LineIndex) -> Mapping[int, FoundLead]:
+        """Return the lead that counts for each lead that was merged or replaced, by its ID."""
+        leads = {one.id: one for found in index.found.values() for one in found if one.is_booking}
+        ends = {one.id: one for one in leads.values() if one.because_of}
+        for _ in range(MAX_STEPS):
+            wanted = {one.because_of for one in ends.values() if _is_merged(one)} - {None}
+            if not wanted:
+                break
+            others = self._states(sorted(filter(None, wanted)))
+            ends = {
+                key: dataclasses.replace(one, **others[one.because_of])
+                if _is_merged(one) and one.because_of in others
+                else one
+                for key, one in ends.items()
+            }
+        return ends
+
+    def _states(self, ids: Sequence[int]) -> dict[int | None, dict[str, Any]]:
+        found: dict[int | None, dict[str, Any]] = {}
+        for start in range(0, len(ids), BATCH):
+            with self._store.statement() as tx:
+                rows = tx.portal_leads.states(ids[start : start + BATCH])
+            for row in rows:
+                found[row["id"]] = {
+                    "state": row["state"],
+                    "because_of": row["because_of"],
+                    "is_gone": row["gone_at"] is not None or row["knock_status"] == "canceled",
+                    "knock_status": row["knock_status"],
+                }
+        return found
+
+
+def _is_merged(lead: FoundLead) -> bool:
+    return lead.state in ("duplicate", "superseded") and lead.because_of is not None
+
+
+def _message(lead_id: int, at: dt.datetime, state: str) -> FoundLead:
+    return FoundLead(id=lead_id, on=at.date(), by="text", state=state, is_booking=False)
+
+
+def community_names(known: Mapping[str, Source], source: str) -> dict[str, str]:
+    """Return the keys of communities by the names that a portal's list may use for them."""
+    communities = {key: one for each in known.values() for key, one in each.communities.items()}
+    found: dict[str, str] = {}
+    for key, one in communities.items():
+        for name in (key, one.community_id, one.title, *one.known_as.get(source, ())):
+            found.setdefault(key_from_value(name) or "", key)
+    return found
+
+
+def _period(
+    lines: Sequence[PortalLine], since: dt.date | None, until: dt.date | None
+) -> tuple[dt.date, dt.date]:
+    days = [line.on for line in lines if line.on]
+    first, last = since or min(days, default=None), until or max(days, default=None)
+    if first is None or last is None or first > last:
+        raise NotPossible(
+            "the file has no dates that can be read: name their column in the portal's file "
+            "(--columns), or give the first and last day of the billing period with --since and "
+            "--until"
+        )
+    return first, last
+
+
+def _midnight(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)

@@ -1,0 +1,373 @@
+"""Decide what each line of a portal's list is: charged rightly, without reason, or in doubt.
+
+All functions are pure. A line that could be read in two ways is in doubt, never a claim.
+"""
+
+import dataclasses
+import datetime as dt
+import enum
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+from adapter.bookings.same_person import names_agree
+from adapter.mapping.portal_yaml import PortalRules
+from adapter.models import BookingState
+from adapter.operations.ledger.match_lines import MAX_LINES_OF_CONTACT, FoundLead, in_knock
+from adapter.operations.ledger.portal_lines import PortalLine
+
+
+class Verdict(enum.StrEnum):
+    """What a line of a portal's list is."""
+
+    #: Charged, but no such lead arrived.
+    NOT_ARRIVED = "not_arrived"
+    #: The same lead was charged on an earlier line.
+    CHARGED_TWICE = "charged_twice"
+    #: The same renter was already a lead within the portal's period for duplicates.
+    DUPLICATE = "duplicate"
+    #: It could not be decided.
+    DOUBTFUL = "doubtful"
+    #: Arrived, but it is not in Knock.
+    NOT_IN_KNOCK = "not_in_knock"
+    #: In Knock, and the renter has toured.
+    TOURED = "toured"
+    #: In Knock.
+    IN_KNOCK = "in_knock"
+    #: On the list without a charge.
+    NOT_CHARGED = "not_charged"
+    #: A credit from the portal.
+    CREDIT = "credit"
+    #: Charged, and credited on another line.
+    CREDITED = "credited"
+
+
+#: The verdicts for which the portal owes a credit.
+CLAIMS = (Verdict.NOT_ARRIVED, Verdict.CHARGED_TWICE, Verdict.DUPLICATE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A line of a portal's list, what it is, and why."""
+
+    line: PortalLine
+    verdict: Verdict
+    #: A sentence with the evidence.
+    why: str
+    #: The ID of the lead here, or None.
+    lead: int | None = None
+    #: The last day on which the portal accepts the request for a credit, or None.
+    ask_by: dt.date | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What is known here about a source, beside the leads that belong to lines."""
+
+    #: The leads that may belong to each line, by its number.
+    found: Mapping[int, Sequence[FoundLead]]
+    #: The lines with too many leads.
+    crowded: Collection[int]
+    #: The date of the source's first webhook, or None if none ever arrived.
+    first_on: dt.date | None
+    #: Dates on which leads or webhooks arrived that cannot be compared.
+    unreadable: Collection[dt.date]
+    #: For lines without a lead: another source that sent this renter, and when.
+    elsewhere: Mapping[int, tuple[str, dt.date]]
+    #: For leads that were merged or replaced, the leads that count, by ID.
+    final: Mapping[int, FoundLead]
+    #: False if not all stored webhooks were searched in time.
+    is_complete: bool = True
+
+
+_STATES = {
+    BookingState.PENDING: "is waiting to be sent to Knock",
+    BookingState.SENDING: "is being sent to Knock",
+    BookingState.SUBMITTED: "is being sent to Knock",
+    BookingState.UNKNOWN: "was sent to Knock, and the outcome is unknown",
+    BookingState.HELD: "needs review and is not in Knock",
+    BookingState.FAILED: "was rejected by Knock and needs review",
+    BookingState.EXPIRED: "could not be sent to Knock in time",
+    BookingState.DISCARDED: "was dismissed and is not in Knock",
+    BookingState.SUPERSEDED: "was replaced by another lead that is not in Knock",
+    BookingState.DUPLICATE: "was merged with another lead that is not in Knock",
+}
+_MESSAGES = {
+    "received": "has not been read yet",
+    "held": "could not be read and needs review",
+    "ignored": "was ignored, because its mapping does not count it as a lead",
+    "discarded": "was dismissed",
+    "rejected": "was rejected, because its sender could not be verified",
+}
+
+
+def judge(lines: Sequence[PortalLine], known: Known, rules: PortalRules) -> list[Judged]:
+    """Return a verdict for each line, in the order of the list."""
+    earlier = _Earlier(known.crowded)
+    by_day = sorted(lines, key=lambda line: (line.on or dt.date.min, line.number))
+    verdicts = {line.number: _verdict(line, known, rules, earlier.before(line)) for line in by_day}
+    return _with_credits([verdicts[line.number] for line in lines])
+
+
+class _Earlier:
+    """Finds the earlier line of the same renter for the same community, line by line."""
+
+    def __init__(self, crowded: Collection[int]) -> None:
+        self._crowded = crowded
+        self._lines: dict[tuple[str, ...], list[PortalLine]] = defaultdict(list)
+
+    def before(self, line: PortalLine) -> PortalLine | None:
+        """Return the latest earlier line that was charged for the same renter, and keep this."""
+        if (line.cents is not None and line.cents <= 0) or line.number in self._crowded:
+            return None
+        keys = [*keys_of(line)]
+        others = [one for key in keys for one in self._lines[key] if _may_be_one(one, line)]
+        for key in keys:
+            # An ID may be the same on all lines, such as the invoice's number.
+            self._lines[key] = [*self._lines[key], line][-MAX_LINES_OF_CONTACT:]
+        return max(others, key=lambda one: (one.on or dt.date.min, one.number), default=None)
+
+
+def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
+    """Yield what identifies a renter at a community: the lead's ID, an email, and a phone."""
+    place = line.community_key or line.community.casefold()
+    if line.lead_id:
+        yield "lead_id", line.lead_id.casefold()
+    if line.email:
+        yield "email", line.email, place
+    if line.phone:
+        yield "phone", line.phone, place
+
+
+def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
+    """Return False if two lines have the names or contacts of two people."""
+    contacts = [{line.email, line.phone} - {None} for line in (one, other)]
+    if all(contacts) and contacts[0].isdisjoint(contacts[1]):
+        return False
+    return names_agree({"last_name": one.name}, {"last_name": other.name}) is not False
+
+
+def _verdict(
+    line: PortalLine, known: Known, rules: PortalRules, earlier: PortalLine | None
+) -> Judged:
+    if line.cents is not None and line.cents <= 0:
+        verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
+        return Judged(line=line, verdict=verdict, why="")
+    if line.number in known.crowded:
+        return _doubtful(line, "Too many lines or leads share this contact.")
+    charged_before = _charged_before(line, earlier, rules)
+    if charged_before is not None:
+        return charged_before
+    arrived = _arrived(line, known.found.get(line.number, ()), rules)
+    if isinstance(arrived, str):
+        return _doubtful(line, arrived)
+    if not arrived:
+        return _missing(line, known, rules)
+    duplicate = _arrived_before(line, arrived, known.found[line.number], rules)
+    return duplicate or _in_knock(line, arrived, known)
+
+
+def _claim(
+    line: PortalLine, verdict: Verdict, why: str, rules: PortalRules, lead: int | None = None
+) -> Judged:
+    ask_by = line.on + dt.timedelta(days=rules.credit_days) if line.on else None
+    return Judged(line=line, verdict=verdict, why=why, lead=lead, ask_by=ask_by)
+
+
+def _doubtful(line: PortalLine, why: str, lead: int | None = None) -> Judged:
+    return Judged(line=line, verdict=Verdict.DOUBTFUL, why=why, lead=lead)
+
+
+def _charged_before(
+    line: PortalLine, earlier: PortalLine | None, rules: PortalRules
+) -> Judged | None:
+    """Return the claim if an earlier line charges the same lead or renter, or None."""
+    if earlier is None:
+        return None
+    same_id = line.lead_id and line.lead_id.casefold() == earlier.lead_id.casefold()
+    days = (line.on - earlier.on).days if line.on and earlier.on else 0
+    if same_id or days <= rules.match_days:
+        when = f" of {day_text(earlier.on)}" if earlier.on else ""
+        what = "lead ID" if same_id else "renter and community"
+        why = f"Line {earlier.number}{when} charges the same {what}."
+        return _claim(line, Verdict.CHARGED_TWICE, why, rules)
+    if line.on and earlier.on and earlier.on > months_before(line.on, rules.duplicate_months):
+        why = f"The same renter was charged on {day_text(earlier.on)} (line {earlier.number})."
+        return _claim(line, Verdict.DUPLICATE, why, rules)
+    return None
+
+
+def _arrived(
+    line: PortalLine, found: Sequence[FoundLead], rules: PortalRules
+) -> list[FoundLead] | str:
+    """Return the leads that belong to a line, or the reason why that is in doubt.
+
+    Return an empty list if no lead comes into question.
+    """
+    if "date" in line.unreadable and found:
+        return "A lead of this renter arrived, but the date on this line cannot be read."
+    here = [one for one in found if _is_here(line, one)]
+    sure = [one for one in here if one.by not in _WEAK and not one.is_other_name]
+    if near := [one for one in sure if _is_near(line, one, rules)]:
+        return near
+    names = [one for one in here if one.by == "name" and _is_near(line, one, rules)]
+    if names and not line.has_contact and len({one.person for one in names}) == 1:
+        return names
+    return _doubt(line, found, sure, names, rules)
+
+
+#: Comparisons that are not enough by themselves.
+_WEAK = ("name", "name_in_text")
+
+
+def _is_here(line: PortalLine, lead: FoundLead) -> bool:
+    return not (line.community_key and lead.community and line.community_key != lead.community)
+
+
+def _is_near(line: PortalLine, lead: FoundLead, rules: PortalRules) -> bool:
+    return line.on is None or abs((lead.on - line.on).days) <= rules.match_days
+
+
+def _doubt(
+    line: PortalLine,
+    found: Sequence[FoundLead],
+    sure: Sequence[FoundLead],
+    names: Sequence[FoundLead],
+    rules: PortalRules,
+) -> list[FoundLead] | str:
+    """Return why it is in doubt which lead a line is, or an empty list if there is none."""
+    if sure and line.on:
+        nearest = min(sure, key=lambda one: abs((one.on - line.on).days))  # type: ignore[operator]
+        days = (nearest.on - line.on).days
+        order = "after" if days > 0 else "before"
+        return (
+            f"A lead of this renter (lead {nearest.id}) arrived on {day_text(nearest.on)}, "
+            f"{abs(days)} days {order} the portal's date."
+        )
+    strong = [one for one in found if one.by not in _WEAK and _is_near(line, one, rules)]
+    if other := next((one for one in strong if not _is_here(line, one)), None):
+        return f"This renter's lead {other.id} is for {other.community}, not for this community."
+    if other := next((one for one in strong if one.is_other_name), None):
+        return f"Lead {other.id} has the same contact or ID, but another name."
+    if names:
+        text = "another contact" if line.has_contact else "a name that several leads share"
+        return f"Lead {names[0].id} has the same name, but {text}."
+    if other := next((one for one in found if one.by == "name_in_text"), None):
+        near = _is_near(line, other, rules)
+        return f"Webhook {other.id} contains this name, but not the contact." if near else []
+    return []
+
+
+def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
+    """Return the verdict on a line without a lead. It is a claim only if nothing was overlooked."""
+    if number := known.elsewhere.get(line.number):
+        text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
+        return _doubtful(line, text)
+    if known.first_on is None:
+        return _doubtful(line, "No webhook from this source has ever arrived.")
+    if line.on and line.on < known.first_on:
+        text = f"It is older than the first webhook from this source ({day_text(known.first_on)})."
+        return _doubtful(line, text)
+    if not line.has_contact:
+        return _doubtful(line, "It has no email or phone that could be compared.")
+    if line.on is None and "date" in line.unreadable:
+        return _doubtful(line, "No lead was found, and the date on this line cannot be read.")
+    if not known.is_complete:
+        return _doubtful(line, "No lead was found, but not all stored webhooks were searched.")
+    if any(_days_apart(line.on, day) <= rules.match_days for day in known.unreadable):
+        return _doubtful(line, "No lead was found, but data from these days was deleted.")
+    when = f" within {rules.match_days} days of {day_text(line.on)}" if line.on else ""
+    why = f"No lead with this email or phone arrived{when}."
+    return _claim(line, Verdict.NOT_ARRIVED, why, rules)
+
+
+def _days_apart(one: dt.date | None, other: dt.date) -> int:
+    return abs((one - other).days) if one else 0
+
+
+def _arrived_before(
+    line: PortalLine,
+    arrived: Sequence[FoundLead],
+    found: Iterable[FoundLead],
+    rules: PortalRules,
+) -> Judged | None:
+    """Return the claim if the renter was already a lead within the period, or None."""
+    first = min(one.on for one in arrived)
+    since = months_before(line.on or first, rules.duplicate_months)
+    until = min(first, line.on or first) - dt.timedelta(days=rules.match_days)
+    before = [
+        one
+        for one in found
+        if one.by not in _WEAK
+        and not one.is_other_name
+        and one.is_booking
+        and one.community == arrived[0].community
+        and since < one.on < until
+    ]
+    if not before or not line.on:
+        return None
+    other = max(before, key=lambda one: one.on)
+    why = f"The same renter was already a lead on {day_text(other.on)} (lead {other.id})."
+    return _claim(line, Verdict.DUPLICATE, why, rules, arrived[0].id)
+
+
+def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> Judged:
+    """Return what became of a lead that arrived."""
+    ends = [(one, known.final.get(one.id, one)) for one in arrived]
+    lead, end = max(ends, key=lambda pair: _progress(pair[1]))
+    when = f"Arrived on {day_text(lead.on)}"
+    if not in_knock(end):
+        states: Mapping[str, str] = _STATES if end.is_booking else _MESSAGES  # type: ignore[assignment]
+        text = f"{when}, but it {states.get(end.state, 'is not in Knock')}."
+        known_lead = None if end.state == "rejected" else lead.id
+        return Judged(line=line, verdict=Verdict.NOT_IN_KNOCK, why=text, lead=known_lead)
+    if end.knock_status == "visited":
+        return Judged(line=line, verdict=Verdict.TOURED, why=f"{when}; toured.", lead=lead.id)
+    more = {"no_show": "; the renter did not come"}.get(end.knock_status or "", "")
+    more = "; canceled in Knock since" if end.is_gone else more
+    return Judged(line=line, verdict=Verdict.IN_KNOCK, why=f"{when}{more}.", lead=lead.id)
+
+
+def _progress(lead: FoundLead) -> tuple[bool, bool, bool, bool, int]:
+    is_sent = lead.state in (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKNOWN)
+    toured = in_knock(lead) and lead.knock_status == "visited"
+    return toured, in_knock(lead), lead.is_booking and is_sent, lead.is_booking, -lead.id
+
+
+def _with_credits(judged: Sequence[Judged]) -> list[Judged]:
+    """Mark the lines that the portal has already credited, claims first."""
+    result = list(judged)
+    charges: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, one in enumerate(result):
+        if one.line.cents is not None and one.line.cents > 0:
+            for key in keys_of(one.line):
+                charges[key].append(index)
+    for one in judged:
+        if one.verdict is not Verdict.CREDIT:
+            continue
+        indexes = [index for key in keys_of(one.line) for index in charges[key]]
+        fits: Callable[[int], bool] = lambda index: (  # noqa: E731
+            result[index].line.cents == -(one.line.cents or 0)  # noqa: B023
+            and result[index].verdict is not Verdict.CREDITED
+        )
+        credited = min(
+            filter(fits, indexes), key=lambda index: result[index].verdict not in CLAIMS, default=-1
+        )
+        if credited >= 0:
+            why = f"Credited on line {one.line.number}."
+            result[credited] = dataclasses.replace(
+                result[credited], verdict=Verdict.CREDITED, why=why, ask_by=None
+            )
+    return result
+
+
+def months_before(day: dt.date, months: int) -> dt.date:
+    """Return the same day of an earlier month, or that month's last day."""
+    number = day.year * 12 + day.month - 1 - months
+    first = dt.date(number // 12, number % 12 + 1, 1)
+    following = (first + dt.timedelta(days=31)).replace(day=1)
+    return min(first + dt.timedelta(days=day.day - 1), following - dt.timedelta(days=1))
+
+
+def day_text(day: dt.date | None) -> str:
+    """Format a date like ``Mar 14, 2026``."""
+    return f"{day:%b} {day.day}, {day.year}" if day else "an unknown day"

@@ -1,0 +1,146 @@
+"""Read the records of tours and guest cards that Propexo lists or sends.
+
+Propexo documents the frame of a DATA_NEW or DATA_UPDATE webhook, but not the fields of its record,
+so a record is a flat list of names and values at any depth. An update contains only the values that
+have changed, with the previous ones beside them.
+Source: docs.propexo.com, Data New Webhook and Data Update Webhook.
+"""
+
+import dataclasses
+import enum
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Self
+
+#: Maximum depth and number of a record's values, and maximum length of a text.
+MAX_DEPTH: Final = 6
+MAX_VALUES: Final = 500
+MAX_TEXT: Final = 300
+
+_TRIGGERS: Final = frozenset({"DATA_NEW", "DATA_UPDATE"})
+#: The parts of a webhook that contain the record's values.
+_PARTS: Final = ("context", "payload", "diff")
+#: Names of parts with the values before a change, and with those after it.
+_BEFORE: Final = frozenset({"previous", "old", "before", "previousvalues", "oldvalues"})
+_AFTER: Final = frozenset({"new", "current", "after", "newvalues", "value"})
+_ID: Final = re.compile(r"[!-~]{1,200}")
+
+
+class Model(enum.StrEnum):
+    """A kind of record that Propexo reads from Knock, if the customer has enabled it."""
+
+    #: Tours, messages and other events.
+    EVENTS = "crm_events"
+    #: Guest cards.
+    PROSPECTS = "crm_prospects"
+
+
+_MODELS: Final[Mapping[str, Model]] = {
+    "crm_events": Model.EVENTS,
+    "events": Model.EVENTS,
+    "crm_prospects": Model.PROSPECTS,
+    "prospects": Model.PROSPECTS,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class KnockRecord:
+    """A tour or another event in Knock, or a guest card, or the changes to one."""
+
+    model: Model
+    id: str
+    integration_id: str
+    #: Names without case and punctuation, with their values, in the order in which they came.
+    values: tuple[tuple[str, object], ...]
+
+    @classmethod
+    def listed(cls, model: Model, record: Mapping[str, Any]) -> Self | None:
+        """Return a record from one of Propexo's lists, or None if it has no usable ID."""
+        id_ = id_from(record.get("id"))
+        integration_id = id_from(record.get("integration_id")) or ""
+        if id_ is None:
+            return None
+        return cls(model=model, id=id_, integration_id=integration_id, values=(*_values(record),))
+
+    def of_card(self, prospect_id: str) -> Self:
+        """Return the record with the ID of the guest card whose list contained it."""
+        known = tuple(one for one in self.values if one[0] != "prospectid")
+        return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
+
+    def texts(self, *names: str) -> Iterator[str]:
+        """Yield the texts of the values with one of these names, or of all values."""
+        for name, value in self.values:
+            if isinstance(value, str) and (not names or name in names):
+                yield value
+
+    def id_of(self, *names: str) -> str | None:
+        """Return the first usable ID under one of these names, or None."""
+        return next(filter(None, map(id_from, self.texts(*names))), None)
+
+
+def id_from(value: object) -> str | None:
+    """Return the value if it can be one of Propexo's IDs, otherwise None."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def record_from(body: bytes) -> KnockRecord | None:
+    """Return the record in a DATA_NEW or DATA_UPDATE webhook, or None for any other body.
+
+    Both documented frames are accepted: ``{trigger, data: {…}, meta}`` and the flat one.
+    """
+    try:
+        frame = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    data = frame.get("data") if isinstance(frame, dict) and "trigger" in frame else frame
+    if not isinstance(data, dict) or not _TRIGGERS & {
+        _text(frame, "trigger"),
+        _text(data, "event"),
+    }:
+        return None
+    meta = next((one for one in (data.get("meta"), frame.get("meta")) if isinstance(one, dict)), {})
+    model = _MODELS.get((_text(data, "object") or _text(meta, "object")).lower().replace("-", "_"))
+    id_ = id_from(data.get("record_id"))
+    integration_id = id_from(data.get("integration_id")) or id_from(meta.get("integration_id"))
+    if model is None or id_ is None or integration_id is None:
+        return None
+    parts = {name: data[name] for name in _PARTS if name in data}
+    return KnockRecord(
+        model=model, id=id_, integration_id=integration_id, values=(*_values(parts),)
+    )
+
+
+def _text(data: Mapping[str, Any], name: str) -> str:
+    value = data.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _values(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the names and values of a record, except those before a change."""
+    left, stack = MAX_VALUES, [("", 0, iter(record.items()))]
+    while stack and left > 0:
+        parent, depth, items = stack[-1]
+        key, value = next(items, (None, None))
+        if key is None:
+            stack.pop()
+            continue
+        left -= 1
+        name = _name(key, parent)
+        if isinstance(value, dict | list) and depth < MAX_DEPTH and name not in _BEFORE:
+            inner = value.items() if isinstance(value, dict) else ((name, one) for one in value)
+            stack.append((name, depth + 1, iter(inner)))
+        elif _is_usable(value) and name not in _BEFORE:
+            yield name, value
+
+
+def _name(key: object, parent: str) -> str:
+    """Return a key in lower-case letters and digits, or its parent's name for a changed value."""
+    name = re.sub(r"[^a-z0-9]", "", str(key)[:100].lower())
+    return parent if name in _AFTER and parent and parent not in _PARTS else name
+
+
+def _is_usable(value: object) -> bool:
+    if isinstance(value, str):
+        return 0 < len(value) <= MAX_TEXT
+    return isinstance(value, bool)

@@ -1,0 +1,91 @@
+"""Sign the links with which renters choose, move or cancel their tours.
+
+A link contains only a booking's ID and the time when it was made, signed with a key that is derived
+from the installation's own key. Whoever has the link can use it, so it is never logged.
+"""
+
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+
+from adapter.exceptions import LinkRefused
+from adapter.signatures.crypto import keyed_hash
+
+#: The path of the pages for renters.
+PATH: Final = "/tour/"
+#: How long a link to choose a tour works.
+LINK_DAYS: Final = 30
+#: How long a form can be submitted after its page was loaded.
+FORM_SECONDS: Final = 3 * 3600
+
+
+class _Signer(TimestampSigner):
+    """A signer whose clock is passed in."""
+
+    def __init__(self, *args: Any, now: Callable[[], dt.datetime], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._now = now
+
+    def get_timestamp(self) -> int:
+        """Return the current time in seconds since 1970."""
+        return int(self._now().timestamp())
+
+
+class RenterLinks:
+    """Creates and reads the links of one installation."""
+
+    def __init__(
+        self, key: Callable[[], bytes], public_url: str, now: Callable[[], dt.datetime]
+    ) -> None:
+        """Take a function that returns the installation's key, its public URL, and a clock."""
+        self._key, self._public_url, self._now = key, public_url, now
+
+    @functools.cached_property
+    def _link(self) -> URLSafeTimedSerializer:
+        return self._serializer("renter link")
+
+    @functools.cached_property
+    def _form(self) -> URLSafeTimedSerializer:
+        return self._serializer("renter form")
+
+    def _serializer(self, salt: str) -> URLSafeTimedSerializer:
+        options = {"now": self._now, "key_derivation": "hmac", "digest_method": hashlib.sha256}
+        secret = keyed_hash(self._key(), b"renter links")
+        return URLSafeTimedSerializer(secret, salt, signer=_Signer, signer_kwargs=options)
+
+    def url(self, booking_id: int, language: str = "") -> str:
+        """Return the URL of a booking's page, in a language if it is not English."""
+        query = f"?lang={language}" if language not in ("", "en") else ""
+        return f"{self._public_url}{PATH}{self._link.dumps(booking_id)}{query}"
+
+    def read(self, token: str) -> tuple[int, dt.datetime]:
+        """Return the booking's ID and when the link was made.
+
+        Raise :class:`LinkRefused` if the link was changed or is from another installation.
+        """
+        try:
+            booking_id, made_at = self._link.loads(token, return_timestamp=True)
+        except BadData:
+            raise LinkRefused("changed") from None
+        return int(booking_id), made_at
+
+    def form_token(self, booking_id: int, tour_id: int | None) -> str:
+        """Return a token for a form. It names the tour that the renter saw on the page."""
+        return str(self._form.dumps([booking_id, tour_id or 0]))
+
+    def tour_seen(self, booking_id: int, form_token: str) -> int | None:
+        """Return the ID of the tour that the renter saw, or None if there was none.
+
+        Raise :class:`LinkRefused` if the form is from another page or too old.
+        """
+        try:
+            for_booking, tour_id = self._form.loads(form_token, max_age=FORM_SECONDS)
+        except (SignatureExpired, BadData, ValueError, TypeError):
+            raise LinkRefused("old_form") from None
+        if for_booking != booking_id:
+            raise LinkRefused("old_form")
+        return tour_id or None

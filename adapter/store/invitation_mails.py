@@ -1,0 +1,35 @@
+"""Queue emails with a link to choose a tour time, claim them, and record what became of them."""
+
+import dataclasses
+import datetime as dt
+
+from adapter.store.queries import Statements
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class InvitationMail:
+    """A queued email."""
+
+    booking_id: int
+    #: The code of the renter's language.
+    language: str
+    created_at: dt.datetime
+    #: The number of attempts, including the current one.
+    attempts: int
+
+
+class InvitationMails(Statements):
+    """Reads and writes queued emails within a transaction."""
+
+    def queue(self, booking_id: int, language: str, now: dt.datetime) -> None:
+        """Queue an email for a guest card, unless it has one already."""
+        self._run("queue_invitation_mail", booking_id=booking_id, language=language, now=now)
+
+    def claim(self, now: dt.datetime) -> InvitationMail | None:
+        """Claim and return the next email that is due, or None."""
+        row = self._one("claim_invitation_mail", now=now)
+        return InvitationMail(**row) if row else None
+
+    def end(self, booking_id: int, outcome: str, due_at: dt.datetime | None) -> None:
+        """Record what became of an email. If it is to be sent again, ``due_at`` says when."""
+        self._run("end_invitation_mail", booking_id=booking_id, outcome=outcome, due_at=due_at)

@@ -1,0 +1,23 @@
+-- Emails with a link to choose a tour time.
+
+-- name: queue_invitation_mail
+-- Queue an email for a guest card, unless the renter got one before the webhook was mapped again.
+INSERT INTO invitation_mails (booking_id, language, created_at, due_at)
+SELECT b.id, %(language)s, %(now)s, %(now)s FROM bookings b
+WHERE b.id = %(booking_id)s AND NOT EXISTS (
+    SELECT FROM invitation_mails m JOIN bookings o ON o.id = m.booking_id
+    WHERE o.event_id = b.event_id AND o.match_keys && b.match_keys)
+
+-- name: claim_invitation_mail
+-- Claim the email that has been due longest, unless the database was restored: it may have been sent then.
+-- A claimed email is not due anymore, so that it is not sent twice if this process dies.
+UPDATE invitation_mails SET attempts = attempts + 1, due_at = NULL
+WHERE booking_id = (
+    SELECT booking_id FROM invitation_mails
+    WHERE due_at <= %(now)s AND NOT EXISTS (SELECT FROM gate WHERE stopped_for = 'restored')
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING booking_id, language, created_at, attempts
+
+-- name: end_invitation_mail
+-- Record what became of a claimed email, and when to try again.
+UPDATE invitation_mails SET outcome = %(outcome)s, due_at = %(due_at)s WHERE booking_id = %(booking_id)s

@@ -1,0 +1,330 @@
+"""Test what becomes of bookings when Knock's own records arrive as webhooks from Propexo."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import requests
+
+from adapter.bookings.reconcile import replacing_in_knock
+from adapter.models import Booking, BookingState, KnockStatus
+from adapter.store.crm_models import Reading
+from tests.harness import Harness, settle
+from tests.leads import lead, same_person
+from tests.propexo_webhooks import PropexoWebhooks
+from tests.sandbox_client import SandboxClient
+
+LISTS = {"crm_events": "/crm/v1/events/", "crm_prospects": "/crm/v1/prospects/"}
+
+
+@pytest.fixture
+def propexo(harness: Harness) -> PropexoWebhooks:
+    return PropexoWebhooks(harness)
+
+
+def records(upstream: SandboxClient, model: str) -> list[dict[str, Any]]:
+    """Return the records that Propexo lists, oldest first."""
+    answer = requests.get(
+        upstream.url + LISTS[model] + "?order-by=created_at:asc",
+        headers={"Authorization": "Bearer sandbox"},
+        timeout=5,
+    )
+    found: list[dict[str, Any]] = answer.json()["results"]
+    return found
+
+
+def later(harness: Harness, seconds: float = 60.0) -> str:
+    """Return a time after now, as a record has it."""
+    return (harness.clock() + dt.timedelta(seconds=seconds)).isoformat()
+
+
+def lost(harness: Harness, upstream: SandboxClient, payload: Any) -> Booking:
+    """Send a lead whose tour is booked, but whose response is lost."""
+    upstream.fault({"drop": "after"})
+    (booking,) = harness.mapped("rentfeed", payload)
+    harness.send()
+    unknown = harness.booking(booking.id)
+    assert unknown.state is BookingState.UNKNOWN
+    return unknown
+
+
+def booked(harness: Harness, payload: Any) -> Booking:
+    (booking,) = harness.mapped("rentfeed", payload)
+    settle(harness)
+    assert harness.state(booking.id) is BookingState.BOOKED
+    return harness.booking(booking.id)
+
+
+def whys(harness: Harness, booking: Booking) -> list[str]:
+    return [one.why for one in harness.story(booking.event_id).history]
+
+
+def knock_facts(booking: Booking) -> tuple[Any, ...]:
+    return (booking.prospect_id, booking.tour_id, booking.knock_status)
+
+
+def test_a_new_tour_settles_an_unknown_booking_at_once(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    unknown = lost(harness, upstream, lead(1))
+    (card,), (tour,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
+    reads = len(upstream.calls())
+
+    assert propexo.data("crm_prospects", card) == 200
+    assert harness.booking(unknown.id).prospect_id == card["id"]
+    assert harness.state(unknown.id) is BookingState.UNKNOWN, "a card is not a tour"
+    assert propexo.data("crm_events", tour) == 200
+
+    found = harness.booking(unknown.id)
+    assert (found.state, found.reason) == (BookingState.BOOKED, "seen_in_knock")
+    assert knock_facts(found) == (card["id"], tour["id"], KnockStatus.BOOKED)
+    assert found.confirmed_at is not None
+    assert len(upstream.calls()) == reads, "nothing had to be read"
+    harness.send()
+    assert len(upstream.posts()) == 1
+
+
+def test_a_tour_before_its_card_is_searched_for_at_once(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    """The record of a tour may contain nothing about its renter."""
+    unknown = lost(harness, upstream, lead(1))
+    (tour,) = records(upstream, "crm_events")
+    del tour["prospect_id"]
+    upstream.fault({"on": "list", "status": 200, "body": {"results": {"logs": []}}})
+
+    assert propexo.data("crm_events", tour) == 200
+    assert harness.booking(unknown.id).due_at == harness.clock()
+    harness.check()
+
+    found = harness.booking(unknown.id)
+    assert found.state is BookingState.BOOKED
+    assert knock_facts(found)[1:] == (tour["id"], KnockStatus.BOOKED)
+
+
+def test_a_record_that_arrives_before_the_outcome_settles_it(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    unknown = lost(harness, upstream, lead(1))
+    (card,), (tour,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE bookings SET state = 'sending', due_at = NULL")
+        tx.connection.execute("UPDATE attempts SET outcome = NULL, lease_until = 'epoch'")
+
+    propexo.data("crm_prospects", card)
+    propexo.data("crm_events", tour)
+    assert harness.state(unknown.id) is BookingState.SENDING, "its process may still be running"
+    harness.pipeline.recover()
+    harness.check()
+
+    assert harness.state(unknown.id) is BookingState.BOOKED
+
+
+def test_a_booked_tour_is_confirmed_once(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, lead(1))
+    (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
+    before = harness.booking(tour.id).updated_at
+
+    for _ in range(3):
+        propexo.data("crm_prospects", card)
+        propexo.data("crm_events", event)
+        harness.clock.advance(900)
+
+    confirmed = harness.booking(tour.id)
+    assert (confirmed.state, confirmed.updated_at) == (BookingState.BOOKED, before)
+    assert confirmed.confirmed_at == harness.clock() - dt.timedelta(seconds=2700)
+    assert whys(harness, tour).count("confirmed_in_knock") == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"status": "Canceled (Renter)"}, KnockStatus.CANCELED),
+        ({"is_cancelled": True}, KnockStatus.CANCELED),
+        ({"status": "No Show"}, KnockStatus.NO_SHOW),
+        ({"status": "Visited"}, KnockStatus.VISITED),
+        ({"status": "Waiting"}, KnockStatus.WAITING),
+    ],
+)
+def test_what_happens_to_a_tour_in_knock_is_known(
+    harness: Harness,
+    upstream: SandboxClient,
+    propexo: PropexoWebhooks,
+    changed: dict[str, Any],
+    status: KnockStatus,
+) -> None:
+    tour = booked(harness, lead(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (event,) = records(upstream, "crm_events")
+    propexo.data("crm_events", event)
+
+    harness.clock.advance(60)
+    ids = {key: event[key] for key in ("id", "integration_id")}
+    change = ids | changed | {"updated_at": later(harness, 0)}
+    assert propexo.data("crm_events", change, "DATA_UPDATE") == 200
+    assert propexo.data("crm_events", change, "DATA_UPDATE") == 200
+
+    known = harness.booking(tour.id)
+    assert (known.state, known.knock_status) == (BookingState.BOOKED, status)
+    assert known.is_gone is (status is KnockStatus.CANCELED)
+    assert whys(harness, tour).count(f"{status}_in_knock") == 1
+
+
+def test_webhooks_out_of_order_do_not_bring_a_canceled_tour_back(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, lead(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (event,) = records(upstream, "crm_events")
+    canceled = event | {"is_cancelled": True, "updated_at": later(harness), "last_seen": None}
+    harness.clock.advance(120)
+
+    propexo.data("crm_events", canceled, "DATA_UPDATE")
+    propexo.data("crm_events", event)
+    assert harness.booking(tour.id).knock_status is KnockStatus.CANCELED
+
+    rebooked = event | {"updated_at": later(harness), "last_seen": None}
+    harness.clock.advance(120)
+    propexo.data("crm_events", rebooked, "DATA_UPDATE")
+    propexo.data("crm_events", canceled, "DATA_UPDATE")
+    assert harness.booking(tour.id).knock_status is KnockStatus.BOOKED
+    assert not harness.booking(tour.id).is_gone
+
+
+def test_a_tour_that_a_newer_one_replaced_is_not_news(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    first = booked(harness, same_person(1, day=14))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    propexo.data("crm_events", records(upstream, "crm_events")[0])
+    harness.clock.advance(60)
+    second = booked(harness, same_person(2, day=15))
+
+    for event in records(upstream, "crm_events"):
+        propexo.data("crm_events", event | {"updated_at": later(harness)}, "DATA_UPDATE")
+
+    replaced, standing = harness.booking(first.id), harness.booking(second.id)
+    assert (replaced.knock_status, standing.knock_status) == ("canceled", "booked")
+    assert whys(harness, first)[-1] == "replaced_in_knock"
+    assert "canceled_in_knock" not in whys(harness, first)
+    with harness.pipeline.store.transaction() as tx:
+        assert replacing_in_knock(tx, [replaced])[first.id].id == second.id
+
+
+def test_a_renter_may_ask_again_after_a_cancellation_in_knock(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, same_person(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (event,) = records(upstream, "crm_events")
+    harness.clock.advance(60)
+    propexo.data("crm_events", event | {"is_cancelled": True}, "DATA_UPDATE")
+    assert harness.booking(tour.id).is_gone
+
+    harness.clock.advance(60)
+    again = booked(harness, same_person(2, day=15))
+    assert again.id != tour.id
+    assert len(upstream.posts()) == 2
+
+
+def test_another_renters_tour_at_the_same_time_changes_nothing(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    one, other = booked(harness, lead(1)), booked(harness, lead(2))
+    for card in records(upstream, "crm_prospects"):
+        propexo.data("crm_prospects", card)
+    first, _ = records(upstream, "crm_events")
+
+    propexo.data("crm_events", first | {"is_cancelled": True}, "DATA_UPDATE")
+    assert harness.booking(one.id).knock_status is KnockStatus.CANCELED
+    assert harness.booking(other.id).knock_status is None
+    assert harness.booking(one.id).prospect_id != harness.booking(other.id).prospect_id
+
+
+def test_roommates_with_one_phone_are_not_mixed_up(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    phone = "(303) 555-0142"
+    (one,) = harness.mapped("rentfeed", lead(1, phone=phone))
+    settle(harness)
+    (card,) = records(upstream, "crm_prospects")
+    propexo.data("crm_prospects", card | {"email_1": "room.mate@example.com"})
+    assert harness.booking(one.id).prospect_id is None
+    propexo.data("crm_prospects", card)
+    assert harness.booking(one.id).prospect_id == card["id"]
+
+
+def test_a_failed_job_whose_tour_is_in_knock_is_booked(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    upstream.fault({"job": "FAILURE", "book": True})
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    assert harness.state(booking.id) is BookingState.FAILED
+
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    propexo.data("crm_events", records(upstream, "crm_events")[0])
+    assert harness.state(booking.id) is BookingState.BOOKED
+
+
+def test_an_unknown_tour_that_was_canceled_since_is_not_looked_for(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    unknown = lost(harness, upstream, lead(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (event,) = records(upstream, "crm_events")
+    propexo.data("crm_events", event | {"is_cancelled": True})
+
+    known = harness.booking(unknown.id)
+    assert (known.state, known.is_gone) == (BookingState.BOOKED, True)
+    assert whys(harness, unknown)[-1] == "canceled_in_knock"
+
+
+def test_a_webhook_shows_that_a_model_can_be_read(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    booked(harness, lead(1))
+    propexo.data("crm_events", records(upstream, "crm_events")[0])
+    with harness.pipeline.store.transaction() as tx:
+        (model,) = tx.crm_models.all()
+    assert (model.model, model.state) == ("crm_events", Reading.READABLE)
+    assert model.heard_at == harness.clock()
+
+
+DEEP = b'{"trigger": "DATA_NEW", "data": {"event": "DATA_NEW", "object": "crm_events", '
+NAMED = DEEP + b'"record_id": "r", "integration_id": "int_7Qm2", "payload": '
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'"DATA_NEW"',
+        b'{"trigger": "DATA_NEW", "data": 7}',
+        b'{"trigger": ["DATA_NEW"], "data": {"event": {}}}',
+        DEEP + b'"record_id": 7}}',
+        DEEP + b'"record_id": "a\\u0000b", "integration_id": "\\ud800"}}',
+        DEEP.replace(b"crm_events", b"residents") + b'"record_id": "r"}}',
+        NAMED + b"[" * 900 + b"]" * 900 + b"}}",
+        NAMED + b"[" * 100_000,
+        NAMED + b'{"email": "\\ud800@x\\u0000", "phone": "\\u0661\\u0662", "start": 1e999}}}',
+        NAMED
+        + b'{"start": "9999-12-31T23:59:59-14:00", "updated_at": "0001-01-01T00:00:00+14:00"}}}',
+        NAMED + b'{"prospect_id": "' + b"p" * 300 + b'", "status": ["Booked"]}}}',
+        NAMED + b"[" + b'"2026-03-14T20:30:00Z",' * 20_000 + b'"x"]}}',
+        NAMED + b'{"email": "' + b"@" * 299 + b'"}}}',
+    ],
+    ids=range(13),
+)
+def test_any_record_is_acknowledged(
+    harness: Harness, propexo: PropexoWebhooks, body: bytes
+) -> None:
+    tour = booked(harness, lead(1))
+    assert propexo.post(body) == 200
+    assert propexo.post(body.replace(b"crm_events", b"crm_prospects")) == 200
+    assert harness.booking(tour.id).knock_status is None
+
+
+def test_too_large_a_webhook_is_refused(harness: Harness, propexo: PropexoWebhooks) -> None:
+    assert propexo.post(b" " * (harness.settings.max_body_bytes + 1)) == 413

@@ -1,0 +1,118 @@
+"""Test the console's page that shows whether all is well, with real PostgreSQL."""
+
+import datetime as dt
+import re
+
+import pytest
+
+from adapter.models import BookingState
+from tests.harness import SECRETS, Harness
+from tests.integration.test_admin_pages import rejected
+from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
+from tests.leads import lead
+
+pytestmark = pytest.mark.usefixtures("harness")
+
+
+def check(page: str, title: str) -> tuple[str, str]:
+    """Return the level and the text of one line of the page."""
+    found = re.search(
+        rf'<li class="(\w+)">(?:(?!</li>).)*<b>{title}</b>(.*?)</li>', page, re.DOTALL
+    )
+    assert found is not None
+    return found[1], re.sub("<[^>]+>", "", found[2])
+
+
+def at_night(harness: Harness, number: int) -> int:
+    (booking,) = harness.mapped("rentfeed", lead(number, time="9:30 PM"))
+    assert booking.state is BookingState.HELD
+    return booking.id
+
+
+def test_the_counts_are_those_of_the_pages_they_lead_to(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    ana = visit()
+    assert check(ana.page("/"), "Lead sources")[1].startswith("No messages in the last 24 hours.")
+    first, second = at_night(harness, 1), at_night(harness, 2)
+    ana.post(f"/leads/{first}/snooze")
+    page = ana.page("/")
+    assert "2 messages from rentfeed in the last 24 hours." in check(page, "Lead sources")[1]
+    level, text = check(page, "Leads that need you")
+    assert level == "warning"
+    assert text.startswith("1 lead. The oldest came just now.")
+    assert "1 more is snoozed." in text
+    assert re.search(r'id="need-count">1<', page)
+    assert "9:30 PM MDT, Dana" in text, "in the community's time zone"
+    ana.post(f"/leads/{second}/snooze")
+    level, text = check(ana.page("/"), "Leads that need you")
+    assert (level, text[:22]) == ("ok", "You're all caught up. ")
+
+
+def test_a_rejected_lead_is_red_for_a_day(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    rejected(harness, reason="header_missing")
+    ana = visit()
+    assert check(ana.page("/"), "Rejected messages")[0] == "ok", "a stranger's call"
+    rejected(harness, leadId="RF-2")
+    level, text = check(ana.page("/"), "Rejected messages")
+    assert level == "broken"
+    assert "1 message was rejected in the last 24 hours and may be a lead." in text
+    harness.clock.advance(86_401)
+    assert check(visit().page("/"), "Rejected messages")[0] == "ok"
+
+
+def test_the_chart_covers_a_day_a_week_or_a_month(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    at_night(harness, 1)
+    harness.clock.advance(3 * 86_400)
+    at_night(harness, 2)
+    ana = visit()
+    ana.client.set_cookie("console_zone", "America/Denver")
+    for days, total, bars in ((1, 1, 24), (7, 2, 7), (30, 2, 30)):
+        page = ana.page(f"/?days={days}")
+        assert f'viewBox="0 0 {bars} 1"' in page
+        assert f"Needs review <b>{total}</b></li>" in page
+    day = harness.clock().astimezone(dt.timezone(dt.timedelta(hours=-7)))
+    assert f"<td>{day:%a}, {day:%b} {day.day}</td>" in page
+    assert "?days=30" in re.findall(r'id="health" hx-get="([^"]+)"', page)[0]
+    assert 'viewBox="0 0 24' in ana.page("/?days=9000")
+
+
+def test_engineers_may_read_all_times_in_utc(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    harness.mapped("rentfeed", lead(1))
+    rob = visit("rob")
+    rob.client.set_cookie("console_zone", "America/Denver")
+    here = "11:00 AM"
+    assert here in rob.page("/audit")
+    rob.post("/times", utc="1")
+    assert here not in rob.page("/audit")
+    assert "6:00 PM" in rob.page("/audit")
+    assert "Show local times" in rob.page("/")
+    rob.post("/times")
+    assert here in rob.page("/audit")
+
+
+def test_a_mapping_that_a_deploy_replaced_is_a_warning(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    text = harness.pipeline.sources["rentfeed"].text
+    with harness.pipeline.store.transaction() as tx:
+        tx.overrides.add_version(
+            "rentfeed",
+            text + "\n# edited\n",
+            file_hash="an older file",
+            reason="a new field",
+            by="ana",
+            at=harness.clock(),
+        )
+    ana = visit(environ=SECRETS)
+    page = ana.page("/")
+    assert "The mapping for rentfeed that was put in place here is no longer in use" in page
+    assert "ana put version 1" in ana.page("/try?source=rentfeed")
+    answer = ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
+    assert answer.status_code == 302
+    assert "no longer in use" not in ana.page("/")

@@ -1,0 +1,206 @@
+"""Test emails with the link to choose a tour time, with a real SMTP server."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adapter import store
+from adapter.mapping.registry import load
+from adapter.operations.check_settings import GivenSettings, mapping_findings
+from adapter.operations.check_web import mail_findings
+from adapter.operations.erase_personal_data import Eraser, Found
+from adapter.operations.release import Repairs
+from adapter.operations.replay import Replays
+from adapter.settings import EnvFile, read_settings
+from tests.harness import Harness, settle
+from tests.integration.test_invitations import PUBLIC_URL, lead, learn
+from tests.ports import free_port
+from tests.renter import link_in
+from tests.sandbox_client import SandboxClient
+from tests.shell import Shell
+from tests.smtp_server import SmtpCatcher, running_smtp_server
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpCatcher]:
+    with running_smtp_server() as smtp:
+        yield smtp
+
+
+@pytest.fixture
+def harness(
+    opened: store.Database, upstream: SandboxClient, smtp: SmtpCatcher, tmp_path: Path
+) -> Harness:
+    """Return a pipeline whose mappings invite renters, with an SMTP server."""
+    learn(tmp_path)
+    harness = Harness(opened, upstream, public_url=PUBLIC_URL, smtp_url=smtp.url)
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
+    return harness
+
+
+def send(harness: Harness) -> None:
+    """Send all emails that are due."""
+    assert harness.pipeline.mailer is not None
+    harness.pipeline.mailer.run()
+
+
+def outcome_of(harness: Harness, booking_id: int) -> tuple[str | None, bool]:
+    """Return what became of a card's email, and whether it will be tried again."""
+    with harness.pipeline.store.transaction() as tx:
+        row = tx.connection.execute(
+            "SELECT outcome, due_at FROM invitation_mails WHERE booking_id = %s", [booking_id]
+        ).fetchone()
+    assert row is not None
+    return row["outcome"], row["due_at"] is not None
+
+
+def test_a_renter_is_emailed_the_link_once(harness: Harness, smtp: SmtpCatcher) -> None:
+    (card,) = harness.mapped("bot", lead(lang="es"))
+    send(harness)
+    send(harness)
+    (message,) = smtp.messages
+    assert message["To"] == "person1@example.com"
+    assert message["From"] == "tours@example.com"
+    assert message["Subject"] == "Elija el horario de su visita a Maple Court"
+    assert message["Auto-Submitted"] == "auto-generated"
+    text = message.get_content()
+    assert link_in(harness.booking(card.id)) in text
+    assert "hasta el miércoles 1 de abril." in text
+    assert "Okafor" not in text
+    assert outcome_of(harness, card.id) == ("sent", False)
+
+
+def test_the_email_is_in_english_by_default(harness: Harness, smtp: SmtpCatcher) -> None:
+    harness.mapped("bot", lead())
+    send(harness)
+    (message,) = smtp.messages
+    assert message["Subject"] == "Choose a time for your tour of Maple Court"
+    assert "The link works until Wednesday, April 1." in message.get_content()
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "END"])
+def test_an_email_that_was_not_accepted_is_tried_again(
+    harness: Harness, smtp: SmtpCatcher, command: str
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    smtp.responses[command] = ["451 later"]
+    send(harness)
+    assert outcome_of(harness, card.id)[1]
+    send(harness)
+    assert smtp.messages == [], "not before the pause is over"
+    harness.clock.advance(61)
+    send(harness)
+    assert len(smtp.messages) == 1
+
+
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT"])
+def test_a_lost_connection_before_the_email_is_tried_again(
+    harness: Harness, smtp: SmtpCatcher, command: str
+) -> None:
+    harness.mapped("bot", lead())
+    smtp.responses[command] = [""]
+    send(harness)
+    harness.clock.advance(61)
+    send(harness)
+    assert len(smtp.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "response", "outcome"),
+    [
+        ("RCPT", "550 unknown", "the recipient was rejected: SMTP 550"),
+        ("END", "554 spam", "the email was rejected: SMTP 554"),
+        ("END", "", "no response after it was sent"),
+    ],
+)
+def test_an_email_that_may_have_been_accepted_or_never_will_be_is_not_tried_again(
+    harness: Harness, smtp: SmtpCatcher, command: str, response: str, outcome: str
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    smtp.responses[command] = [response]
+    send(harness)
+    assert outcome_of(harness, card.id) == (outcome, False)
+
+
+def test_a_server_that_is_down_delays_no_booking(
+    harness: Harness, upstream: SandboxClient, smtp: SmtpCatcher
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    smtp.responses["EHLO"] = smtp.responses["HELO"] = ["421 busy"] * 100
+    for _ in range(40):
+        send(harness)
+        settle(harness)
+        harness.clock.advance(3600)
+    assert len(upstream.cards()) == 1
+    assert outcome_of(harness, card.id)[1] is False, "it is given up after a day"
+
+
+def test_a_renter_who_has_a_tour_or_was_erased_gets_no_email(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    (first,) = harness.mapped("bot", lead(1))
+    repairs = Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
+    repairs.release(first.id, {"starts_at": "2026-03-14T14:30"}, by="ana")
+    (second,) = harness.mapped("bot", lead(2))
+    eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
+    eraser.erase(Found(events=(second.event_id,), rejections=()), by="ana")
+    send(harness)
+    assert smtp.messages == []
+    assert outcome_of(harness, first.id) == outcome_of(harness, second.id) == ("not_needed", False)
+
+
+def test_a_webhook_that_is_mapped_again_sends_no_second_email(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    send(harness)
+    replays = Replays(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
+    replays.replay(card.event_id, by="ana", dry_run=False)
+    assert len(harness.story(card.event_id).bookings) == 2
+    send(harness)
+    assert len(smtp.messages) == 1
+
+
+# --- what is missing
+
+
+def test_doctor_says_whether_the_smtp_server_works(smtp: SmtpCatcher) -> None:
+    environ = {"ADAPTER_PUBLIC_URL": PUBLIC_URL, "ADAPTER_SMTP_URL": smtp.url}
+    settings, faults = read_settings(environ)
+    assert faults == []
+    assert [one.status for one in mail_findings(settings)] == ["ok"]
+    smtp.responses["EHLO"] = smtp.responses["HELO"] = ["554 no"] * 2
+    (finding,) = mail_findings(settings)
+    assert (finding.status, finding.text) == ("fault", "127.0.0.1 responds with SMTP 554")
+    closed = f"smtp://127.0.0.1:{free_port()}?from=a@example.com"
+    settings, _ = read_settings(environ | {"ADAPTER_SMTP_URL": closed})
+    (finding,) = mail_findings(settings)
+    assert finding.text == "127.0.0.1 cannot be reached: Connection refused"
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://mail.example.com", "https://x?from=a@b.c", "smtp://?from=a@b.c", "x"]
+)
+def test_an_invalid_smtp_url_is_reported_without_its_value(url: str) -> None:
+    _, faults = read_settings({"ADAPTER_PUBLIC_URL": PUBLIC_URL, "ADAPTER_SMTP_URL": url})
+    (fault,) = faults
+    assert fault.startswith("ADAPTER_SMTP_URL must be smtps://USER:PASSWORD@HOST")
+
+
+def test_check_and_doctor_say_what_invitations_lack(tmp_path: Path) -> None:
+    learn(tmp_path, tour_hours={"sun": "closed"})
+    result = Shell()("check", str(tmp_path))
+    assert "bot.yaml: renters get no links, because ADAPTER_PUBLIC_URL is not set" in result
+    assert "renters at maple-court get no link to choose a time: add its tour_hours" in result
+    settings, _ = read_settings({"ADAPTER_MAPPINGS_DIR": str(tmp_path), "RENTFEED_SECRET": "s"})
+    settings = dataclasses.replace(settings, smtp_url="smtp://localhost?from=a@example.com")
+    given = GivenSettings(settings, [], EnvFile(None, frozenset()))
+    texts = [one.text for one in mapping_findings(given) if one.status == "warning"]
+    assert any("ADAPTER_PUBLIC_URL is not set" in text for text in texts)
+    assert "ADAPTER_SMTP_URL is not used, because ADAPTER_PUBLIC_URL is not set" in texts

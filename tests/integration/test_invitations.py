@@ -1,0 +1,456 @@
+"""Test the links with which renters choose, move and cancel tours, with real services."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask.testing import FlaskClient
+
+from adapter import store
+from adapter.app import create_app
+from adapter.bookings.invitations import LABEL, renter_links
+from adapter.mapping.registry import load
+from adapter.models import BookingState, Kind, WebhookRequest
+from adapter.operations.erase_personal_data import Eraser, Found
+from adapter.operations.release import Repairs
+from adapter.webhooks.endpoints import build_endpoint
+from adapter.webhooks.outcome import load_outcome, render_response
+from adapter.webhooks.renter_pages import LINK_LIMIT_PER_MINUTE
+from tests.gunicorn_process import LEAD, write_mappings
+from tests.harness import Harness, settle
+from tests.renter import Renter, link_in
+from tests.sandbox_client import SandboxClient
+
+PENDING, HELD, BOOKED = BookingState.PENDING, BookingState.HELD, BookingState.BOOKED
+DISCARDED, SUPERSEDED = BookingState.DISCARDED, BookingState.SUPERSEDED
+
+PUBLIC_URL = "https://leads.example.com"
+SAMPLE = LEAD | {"at": "", "message": "Is there covered parking?", "lang": "en"}
+TOUR_HOURS = {"mon-fri": "9:00 AM-6:00 PM", "sat": "10:00 AM-5:00 PM", "sun": "closed"}
+#: The sections of a chatbot's mapping.
+BOT: dict[str, Any] = {
+    "signature": {"scheme": "hmac", "header": "X-Signature", "secrets": ["RENTFEED_SECRET"]},
+    "appointment": {
+        "name": "name",
+        "email_1": "email",
+        "starts_at": "at",
+        "notes": ["{message}"],
+    },
+    "without_time": "invite",
+    "respond": {"wait": "8s", "language": "lang", "json": {"say": "{say}"}},
+    "tests": [{"name": "a lead", "payload": SAMPLE, "prospect_some": {"last_name": "Okafor"}}],
+}
+#: A mapping for webhooks that are not signed.
+FORM = {k: v for k, v in BOT.items() if k != "respond"} | {"signature": {"scheme": "none"}}
+MOVABLE = {
+    "wait": "8s",
+    "json": {"say": "{say}"},
+    "say": {"booked": "You are booked for {booking.starts_at}. Change: {booking.change_link}"},
+}
+
+
+@pytest.fixture
+def harness(opened: store.Database, upstream: SandboxClient, tmp_path: Path) -> Harness:
+    """Return a pipeline with a chatbot, a portal and an open form, all with invitations."""
+    learn(tmp_path)
+    harness = Harness(opened, upstream, public_url=PUBLIC_URL)
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
+    return harness
+
+
+def learn(folder: Path, **community: Any) -> None:
+    """Write the mappings and communities.yaml."""
+    mappings = {"bot": BOT, "portal": BOT | {"respond": MOVABLE}, "form": FORM}
+    write_mappings(folder, mappings)
+    file = folder / "communities.yaml"
+    known = yaml.safe_load(file.read_text())
+    known["maple-court"] |= {"name": "Maple Court", "tour_hours": TOUR_HOURS} | community
+    file.write_text(yaml.safe_dump({key: known[key] for key in known}))
+
+
+Visit = Callable[..., Renter]
+
+
+@pytest.fixture
+def client(harness: Harness) -> Iterator[FlaskClient]:
+    """Yield a client of the web process."""
+    app = create_app(
+        harness.settings.__class__(
+            database_url=harness.pipeline.store.url,
+            public_url=PUBLIC_URL,
+            environ=harness.settings.environ,
+        ),
+        harness.clock,
+        harness.pipeline.sources,
+    )
+    yield app.test_client()
+    app.extensions["pipeline"].store.__exit__()
+
+
+@pytest.fixture
+def visit(client: FlaskClient) -> Visit:
+    """Return a function that opens a link as a renter."""
+    return lambda url, **headers: Renter(client, url, **headers)
+
+
+def lead(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a lead without a time, from a person of its own."""
+    return SAMPLE | {"id": f"L-{number}", "email": f"person{number}@example.com"} | changes
+
+
+def invited(harness: Harness, source: str = "bot", **changes: Any) -> tuple[int, str]:
+    """Return the ID of a new guest card in Knock, and the link in its notes."""
+    (card,) = harness.mapped(source, lead(**changes))
+    settle(harness)
+    return card.id, link_in(harness.booking(card.id))
+
+
+def answer(harness: Harness, source: str, event_id: int, **payload: Any) -> str:
+    """Return what the sender gets for an event."""
+    endpoint = build_endpoint(harness.pipeline.sources[source], harness.settings)
+    links = renter_links(harness.settings, harness.pipeline.store, harness.clock)
+    outcome = load_outcome(harness.pipeline.store, event_id)
+    request = WebhookRequest.from_body(json.dumps(payload).encode(), "application/json")
+    return str(json.loads(render_response(endpoint, outcome, request, links).data)["say"])
+
+
+def tours_of(harness: Harness, booking_id: int) -> list[Any]:
+    return [one for one in harness.story(booking_id).bookings if one.kind is Kind.APPOINTMENT]
+
+
+# --- from the lead to the tour
+
+
+def test_a_renter_chooses_a_time_and_is_booked(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    assert link.startswith(f"{PUBLIC_URL}/tour/")
+    assert [one["notes"] for one in upstream.cards()] == [
+        f"Is there covered parking?\n{LABEL}{link}"
+    ]
+    renter = visit(link)
+    assert "Choose a time for your tour" in renter.text
+    assert "Maple Court" in renter.text
+    assert "person1@example.com" not in renter.response.text
+    assert "Okafor" not in renter.response.text
+
+    renter.follow("12:30 PM")
+    assert "Monday, March 2 at 12:30 PM" in renter.text
+    assert upstream.posts() == []
+    assert tours_of(harness, card_id) == [], "a GET books nothing"
+    renter.submit()
+    assert "We are booking your tour" in renter.text
+    settle(harness)
+    renter.open("?lang=en")
+    assert "Maple Court expects you on Monday, March 2 at 12:30 PM." in renter.text
+
+    (tour,) = tours_of(harness, card_id)
+    assert (tour.state, tour.starts_at) == (BOOKED, dt.datetime(2026, 3, 2, 19, 30, tzinfo=dt.UTC))
+    (posted,) = upstream.posts()
+    assert posted["appointment_time"] == "19:30:00"
+    assert posted["notes"] == "Is there covered parking?", "the link is not needed anymore"
+    first = next(one for one in harness.story(card_id).history if one.booking_id == tour.id)
+    assert (first.why, first.by) == ("chosen_by_renter", "renter")
+
+
+def test_the_answer_to_the_sender_has_the_link_in_both_languages(harness: Harness) -> None:
+    (card,) = harness.mapped("bot", lead())
+    english = answer(harness, "bot", card.event_id, lang="en")
+    assert english.startswith("Thank you. Choose a time for your tour here: https://")
+    spanish = answer(harness, "bot", card.event_id, lang="es-MX")
+    assert spanish.startswith("Gracias. Elija aquí el horario de su visita: https://")
+    assert spanish.endswith("?lang=es")
+
+
+def test_the_page_is_in_the_language_of_the_link_or_browser(harness: Harness, visit: Visit) -> None:
+    _, link = invited(harness)
+    assert "Elija el horario" in visit(link, **{"Accept-Language": "es-MX,en;q=0.5"}).text
+    assert "Choose a time" in visit(link, **{"Accept-Language": "fr"}).text
+    renter = visit(link + "?lang=es")
+    renter.follow("12:30 p. m.")
+    assert "lunes 2 de marzo a las 12:30 p. m." in renter.text
+    renter.follow("English")
+    assert "Monday, March 2 at 12:30 PM" in renter.text
+
+
+def test_a_tour_is_moved_and_canceled_with_the_link_in_the_answer(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    (tour,) = harness.mapped("portal", lead(at="2026-03-14T20:30:00Z"))
+    settle(harness)
+    text = answer(harness, "portal", tour.event_id)
+    assert text.startswith("You are booked for Saturday, March 14 at 2:30 PM. Change: https://")
+    renter = visit(text.rpartition(" ")[2])
+    assert "Maple Court expects you on Saturday, March 14 at 2:30 PM." in renter.text
+
+    renter.follow("Choose another time")
+    renter.follow("1:00 PM")
+    assert "This replaces your tour on Saturday, March 14 at 2:30 PM." in renter.text
+    renter.submit()
+    settle(harness)
+    renter.open("?lang=en")
+    assert "Maple Court expects you on Monday, March 2 at 1:00 PM." in renter.text
+    assert [one["status"] for one in upstream.appointments()] == ["cancelled", "booked"]
+
+    renter.follow("Cancel my tour")
+    assert "This cancels your tour on Monday, March 2 at 1:00 PM at Maple Court." in renter.text
+    renter.submit()
+    assert "We will cancel your tour" in renter.text
+    wish = harness.story(tour.id).bookings[-1]
+    assert (wish.state, wish.reason, wish.is_cancellation) == (HELD, "cancellation", True)
+    assert wish.because_of == tours_of(harness, tour.id)[1].id
+    assert [one["status"] for one in upstream.appointments()] == ["cancelled", "booked"]
+    Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    ).discard(wish.id, "canceled in Knock", by="ana")
+    renter.open("?lang=en")
+    assert "Your tour on Monday, March 2 at 1:00 PM is canceled." in renter.text
+
+
+def test_a_tour_that_was_not_sent_yet_is_canceled_at_once(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    renter = visit(link_in(card := harness.booking(card.id)))
+    renter.follow("12:30 PM")
+    renter.submit()
+    assert harness.state(card.id) is SUPERSEDED, "the tour creates the guest card"
+    renter.follow("Cancel my tour")
+    renter.submit()
+    assert "Your tour on Monday, March 2 at 12:30 PM is canceled." in renter.text
+    settle(harness)
+
+    (tour,) = tours_of(harness, card.id)
+    assert (tour.state, tour.reason) == (DISCARDED, "canceled_by_renter")
+    assert upstream.posts() == []
+    assert harness.state(card.id) is BOOKED, "the lead still becomes a guest card"
+
+
+def test_a_tour_moved_before_its_move_was_sent_is_canceled_in_knock_too(
+    harness: Harness, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    renter.open("?lang=en")
+    for step in ("Choose another time", "1:00 PM"):
+        renter.follow(step)
+    renter.submit()
+    renter.follow("Cancel my tour")
+    renter.submit()
+
+    first, second, wish = harness.story(card_id).bookings[1:]
+    assert (second.state, second.reason) == (DISCARDED, "canceled_by_renter")
+    assert (wish.state, wish.is_cancellation, wish.because_of) == (HELD, True, first.id)
+    assert "We will cancel your tour" in renter.text
+    renter.follow("Choose another time")
+    renter.follow("2:00 PM")
+    renter.submit()
+    settle(harness)
+    renter.open("?lang=en")
+    assert "Maple Court expects you on Monday, March 2 at 2:00 PM." in renter.text
+    assert harness.booking(wish.id).reason == "taken_back"
+
+
+# --- what can go wrong
+
+
+def test_a_second_click_and_a_second_window_book_nothing_more(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    renter, again, other = visit(link), visit(link), visit(link)
+    renter.follow("12:30 PM")
+    again.follow("12:30 PM")
+    other.follow("1:00 PM")
+    renter.submit()
+    again.submit()
+    assert again.response.status_code == 200
+    assert "We are booking your tour" in again.text
+    other.submit()
+    assert other.response.status_code == 409
+    assert "Your tour has changed since you opened this page." in other.text
+    assert "12:30 PM" in other.text
+    settle(harness)
+    again.open("?lang=en&at=2026-03-02T19:30:00%2B00:00")
+    assert len(tours_of(harness, card_id)) == len(upstream.posts()) == 1
+
+
+def test_a_get_books_nothing(harness: Harness, visit: Visit) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    assert visit(link).response.status_code == 200
+    assert renter._client.head(renter.at).status_code == 200
+    assert renter._client.put(renter.at).status_code == 405
+    assert tours_of(harness, card_id) == []
+
+
+def test_a_time_that_has_passed_meanwhile_is_not_booked(harness: Harness, visit: Visit) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    harness.clock.advance(3600)
+    renter.submit()
+    assert renter.response.status_code == 409
+    assert "That time is no longer available." in renter.text
+    assert "1:30 PM" in renter.links(), "the other times are shown"
+    for at in ("2026-03-02T08:00:00+00:00", "2026-03-02T20:01:00+00:00", "x", ""):
+        visit(link).open(f"?at={at}")
+    assert tours_of(harness, card_id) == []
+
+
+def test_a_form_without_our_token_changes_nothing(harness: Harness, visit: Visit) -> None:
+    card_id, link = invited(harness)
+    other = visit(link_in(harness.booking(invited(harness, number=2)[0])))
+    other.follow("12:30 PM")
+    foreign = other.form()[1]["form"]
+    for token in ("", "x", foreign):
+        renter = visit(link)
+        renter.follow("12:30 PM")
+        renter.submit(form=token)
+        assert renter.response.status_code == 409
+        assert "Please try again." in renter.text
+    harness.clock.advance(3 * 3600 + 60)
+    assert tours_of(harness, card_id) == []
+    renter = visit(link)
+    renter.follow("4:00 PM")
+    harness.clock.advance(3 * 3600 + 60)
+    renter.submit()
+    assert renter.response.status_code == 409
+    assert tours_of(harness, card_id) == []
+
+
+@pytest.mark.parametrize("end", ["", "x", "A" * 400, "MTAwMQ.aaXQIA.xxxx", "a/b", "%00"])
+def test_a_changed_link_has_its_page(visit: Visit, end: str) -> None:
+    renter = visit(f"{PUBLIC_URL}/tour/{end}")
+    assert (renter.response.status_code, "This link does not work" in renter.text) == (404, True)
+
+
+def test_a_link_that_is_too_old_has_its_page(harness: Harness, visit: Visit) -> None:
+    _, link = invited(harness)
+    harness.clock.advance(31 * 24 * 3600)
+    renter = visit(link + "?lang=es")
+    assert renter.response.status_code == 410
+    assert "Este enlace venció" in renter.text
+
+
+def test_the_link_to_a_tour_that_is_over_says_so(harness: Harness, visit: Visit) -> None:
+    (tour,) = harness.mapped("portal", lead(at="2026-03-14T20:30:00Z"))
+    settle(harness)
+    link = answer(harness, "portal", tour.event_id).rpartition(" ")[2]
+    harness.clock.advance(13 * 24 * 3600)
+    assert "This tour is over" in visit(link).text
+
+
+def test_a_discarded_or_erased_lead_has_a_page_without_its_data(
+    harness: Harness, visit: Visit
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    link = link_in(harness.booking(card.id))
+    repairs = Repairs(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    )
+    repairs.discard(card.id, "spam", by="ana")
+    renter = visit(link)
+    assert (renter.response.status_code, "This request is closed" in renter.text) == (410, True)
+
+    card_id, link = invited(harness, number=2)
+    eraser = Eraser(harness.settings, harness.pipeline.store, harness.clock)
+    event_id = harness.booking(card_id).event_id
+    eraser.erase(Found(events=(event_id,), rejections=()), by="ana")
+    renter = visit(link)
+    assert (renter.response.status_code, "This request is closed" in renter.text) == (410, True)
+
+
+def test_a_card_in_review_shows_that_the_team_will_call(harness: Harness, visit: Visit) -> None:
+    card_id, link = invited(harness, phone="")
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE bookings SET state = 'failed' WHERE id = %s", [card_id])
+    renter = visit(link)
+    assert "The team at Maple Court will contact you." in renter.text
+    assert "12:30 PM" not in renter.links()
+
+
+def test_a_stranger_cannot_see_or_move_a_verified_tour(
+    harness: Harness, upstream: SandboxClient, client: FlaskClient, visit: Visit
+) -> None:
+    harness.mapped("portal", lead(1, at="2026-03-14T20:30:00Z"))
+    settle(harness)
+    sent = client.post("/hooks/form", json=lead(2, email="person1@example.com"))
+    event_id = json.loads(sent.data)["event"]
+    harness.map_event(event_id)
+    (card,) = harness.story(event_id).bookings
+    links = renter_links(harness.settings, harness.pipeline.store, harness.clock)
+    assert links is not None
+    renter = visit(links.url(card.id))
+    assert "Choose a time for your tour" in renter.text
+    renter.follow("12:30 PM")
+    renter.submit()
+    assert "The team at Maple Court will confirm it." in renter.text
+    settle(harness)
+    (tour,) = tours_of(harness, card.id)
+    assert (tour.state, tour.reason) == (HELD, "not_proved")
+    assert len(upstream.posts()) == 1
+
+
+def test_a_renter_without_a_name_is_asked_for_it(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    _, link = invited(harness, name="")
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit(name="  ")
+    assert renter.response.status_code == 422
+    assert "Enter your first and last name" in renter.text
+    renter.submit(name="Dana  van Okafor")
+    settle(harness)
+    (posted,) = upstream.posts()
+    assert (posted["first_name"], posted["last_name"]) == ("Dana van", "Okafor")
+
+
+def test_long_notes_are_not_shortened_for_the_link(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    words = "word " * 180
+    harness.mapped("bot", lead(message=words))
+    settle(harness)
+    (posted,) = upstream.cards()
+    assert posted["notes"] == words.strip()
+
+
+def test_without_tour_hours_nobody_is_invited(harness: Harness, tmp_path: Path) -> None:
+    learn(tmp_path, tour_hours={"sun": "closed"})
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
+    (card,) = harness.mapped("bot", lead())
+    assert LABEL not in harness.booking(card.id).appointment["notes"]
+    assert "{" not in answer(harness, "bot", card.event_id)
+    assert "http" not in answer(harness, "bot", card.event_id)
+
+
+def test_a_link_that_is_opened_too_often_gets_a_page(harness: Harness, visit: Visit) -> None:
+    _, link = invited(harness)
+    renter = visit(link)
+    for _ in range(LINK_LIMIT_PER_MINUTE):
+        renter.open(link)
+    assert renter.response.status_code == 429
+    assert "Retry-After" in renter.response.headers
+    assert "This page was opened too often." in renter.text
+
+
+def test_the_pages_are_not_stored_indexed_or_framed(harness: Harness, visit: Visit) -> None:
+    _, link = invited(harness)
+    for url in (link, f"{PUBLIC_URL}/tour/x"):
+        headers = visit(url).response.headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Robots-Tag"] == "noindex, nofollow"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert "Set-Cookie" not in headers
