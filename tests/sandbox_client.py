@@ -97,10 +97,6 @@ class SandboxClient:
         answer = requests.post(self.url + path, timeout=5)
         assert answer.ok, answer.text
 
-    def clear_faults(self) -> None:
-        """Remove the faults that no request has met."""
-        requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
-
     def _get(self, what: str) -> Any:
         answer = requests.get(f"{self.url}/_sandbox/{what}", timeout=5)
         answer.raise_for_status()
