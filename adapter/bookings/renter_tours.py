@@ -342,6 +342,8 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "knock_status_at": None,
     "snoozed_until": None,
     "assigned_to": None,
+    "free_times": (),
+    "prospect_id": None,
 }
 
 

@@ -37,12 +37,10 @@ log = logging.getLogger(__name__)
 LINK_LIMIT_PER_MINUTE: Final = 30
 MAX_FORM_BYTES: Final = 4 * 1024
 MAX_NAME_LENGTH: Final = 80
-#: How often the page of a tour that is being booked is loaded again, in seconds.
-REFRESH_SECONDS: Final = 10
 HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -146,7 +144,6 @@ class RenterPages:
             problem=problem and _text(lang, problem, names),
             notice="" if problem or step in ("confirm", "cancel") else notice,
             form_token=self._links.form_token(view.booking.id, view.tour_id),
-            refresh=REFRESH_SECONDS if view.stage is Stage.WAITING and not step else None,
         )
 
 

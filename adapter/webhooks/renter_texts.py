@@ -23,7 +23,9 @@ _ENGLISH: Final = {
     "name": "Your first and last name",
     "name_missing": "Enter your first and last name, so that the team knows who is coming.",
     "waiting": "We are booking your tour",
-    "waiting_what": "Your tour is on {tour}. This page shows when it is booked. You may close it.",
+    "waiting_what": "You asked for a tour on {tour}. This usually takes less than a minute. You "
+    "will get a confirmation.",
+    "reload": "Check again",
     "booked": "Your tour is booked",
     "booked_what": "{community} expects you on {tour}.",
     "cancel": "Cancel my tour",
@@ -74,8 +76,9 @@ _SPANISH: Final = {
     "name": "Su nombre y apellido",
     "name_missing": "Escriba su nombre y apellido, para que el equipo sepa quién viene.",
     "waiting": "Estamos reservando su visita",
-    "waiting_what": "Su visita es el {tour} Esta página le avisará cuando esté reservada. Puede "
-    "cerrarla.",
+    "waiting_what": "Usted pidió una visita para el {tour} Suele tardar menos de un minuto. "
+    "Recibirá una confirmación.",
+    "reload": "Comprobar de nuevo",
     "booked": "Su visita está reservada",
     "booked_what": "El equipo de {community} le espera el {tour}",
     "cancel": "Cancelar mi visita",

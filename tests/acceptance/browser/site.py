@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Site:
 
     def send(self, name: str, payload: Any) -> int:
         """Send a signed webhook and return its event ID."""
+        return int(self.answer(name, payload)["event"])
+
+    def answer(self, name: str, payload: Any) -> Any:
+        """Send a signed webhook and return the response."""
         source = load_one(self.mappings, name, Policy())
         secret = SECRETS[source.secrets[-1]]
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -63,7 +67,7 @@ class Site:
         )
         answer = signed_client.send(request)
         assert answer.status == 200, answer
-        return int(answer.body["event"])
+        return answer.body
 
     def settled(self, *numbers: int) -> None:
         """Wait until these webhooks are mapped and none of their bookings is in flight."""
@@ -109,12 +113,16 @@ def portal_lead(
 
 
 @contextlib.contextmanager
-def running_site() -> Iterator[Site]:
-    """Run `adapter run` with two console users and a copy of the bundled mappings."""
+def running_site(prepare: Callable[[Path], None] = lambda _: None) -> Iterator[Site]:
+    """Run `adapter run` with two console users and a copy of the bundled mappings.
+
+    ``prepare`` may change the mappings. The public URL is that of this machine.
+    """
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as name:
         folder = Path(name)
         mappings = folder / "mappings"
         shutil.copytree(MAPPINGS, mappings)
+        prepare(mappings)
         users = ",".join(
             f"{known.name}:{known.role}:{known.password}"
             for known in (new_user("ana", PASSWORD, "operate"), new_user("rob", PASSWORD, "read"))
@@ -122,6 +130,7 @@ def running_site() -> Iterator[Site]:
         environ = environment(
             folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), ADAPTER_USERS=users
         )
+        environ["ADAPTER_PUBLIC_URL"] = f"http://127.0.0.1:{environ['PORT']}"
         process = popen([*ADAPTER, "run"], env=environ)
         running = AdapterProcess(environ, process)
         try:
