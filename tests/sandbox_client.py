@@ -69,6 +69,11 @@ class SandboxClient:
         answer = requests.post(self.url + "/_sandbox/faults", json={"next": faults}, timeout=5)
         assert answer.ok, answer.text
 
+    def clear_faults(self) -> None:
+        """Delete the faults that no request has taken."""
+        answer = requests.delete(self.url + "/_sandbox/faults", timeout=5)
+        assert answer.ok, answer.text
+
     def set_free_times(self, community_id: str, times: list[dt.datetime] | None) -> None:
         """Set the only free times of a community in Knock, or restore its opening hours."""
         texts = None if times is None else [one.isoformat() for one in times]
@@ -79,6 +84,18 @@ class SandboxClient:
     def questions(self) -> list[dict[str, Any]]:
         """Return the bodies of all received questions about free times, in order."""
         return self._bodies(AVAILABILITY_PATH)
+
+    def sync(self, **changes: Any) -> Any:
+        """Change what Propexo reads from Knock and sends, and return it with all webhooks."""
+        answer = requests.post(self.url + "/_sandbox/sync", json=changes, timeout=5)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def act(self, tour: dict[str, Any], action: str) -> None:
+        """Change a tour as a person would do in Knock, for example ``cancel`` it."""
+        path = f"/_sandbox/appointments/{tour['id']}/{action}"
+        answer = requests.post(self.url + path, timeout=5)
+        assert answer.ok, answer.text
 
     def _get(self, what: str) -> Any:
         answer = requests.get(f"{self.url}/_sandbox/{what}", timeout=5)

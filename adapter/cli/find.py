@@ -64,6 +64,8 @@ def _hit_lines(hit: Hit) -> Iterator[str]:
     at = clock_text(hit.received_at, None)
     yield f"{kind} {hit.id} from {hit.source}{name}, received {at}"
     yield f"  {hit.cause}"
+    if hit.hint:
+        yield f"  {hit.hint}"
     yield f"  next: {hit.next}"
     yield ""
 

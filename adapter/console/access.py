@@ -245,7 +245,7 @@ def _session_user(session: SessionMixin, users: dict[str, User]) -> User | None:
 
 def _require_operate() -> None:
     if flask.g.user is None or flask.g.user.role != "operate":
-        raise Forbidden("You have view-only access. Ask an admin for edit access.")
+        raise Forbidden("You have view-only access. Ask your admin for edit access.")
 
 
 def _redirect_to_sign_in(request: flask.Request) -> Response:

@@ -78,7 +78,7 @@ def pause() -> Any:
 def resume() -> Any:
     """End a pause, so that its bookings are sent."""
     _pauses().resume(**_scope())
-    flask.flash("Resumed. The bookings that waited go out now.", "good")
+    flask.flash("Resumed. Waiting bookings are going out now.", "good")
     return _back_from_pause()
 
 

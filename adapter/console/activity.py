@@ -1,7 +1,8 @@
 """Serve the activity page, which lists users' actions as sentences."""
 
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -10,7 +11,6 @@ from markupsafe import Markup, escape
 from adapter.console.context import bp, services
 from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
-from adapter.console.people_pages import ROLE_NAMES
 from adapter.console.renters import names_of
 from adapter.operations.advice import label_of
 from adapter.operations.sign_in import LOCAL
@@ -20,46 +20,46 @@ PAGE_SIZE: Final = 50
 #: What a user did, by action, as the rest of a sentence that begins with the user's name.
 #: ``{lead}`` is a link with the renter's name. The other values come from the entry's detail.
 SENTENCES: Final[Mapping[str, str]] = {
-    "looked": "looked at {lead}",
+    "looked": "opened {a_lead}",
     "looked_at_rejected": "read a rejected message from {first}",
     "released": "booked {lead}{anyway}",
-    "edited_and_released": "changed {fields} of {lead} and booked it{anyway}",
-    "time_given": "added a tour time to {lead} and booked it",
-    "confirmed": "marked {lead} as already in Knock",
-    "discarded": "dismissed {lead}",
-    "replayed": "had {lead} read again with the current settings",
-    "replayed_by_force": "had {lead} read again although it was closed",
-    "undone": "undid the booking of {lead}",
-    "brought_back": "brought {lead} back",
-    "snoozed": "snoozed {lead}",
-    "unsnoozed": "ended the snooze of {lead}",
-    "assigned": "assigned {lead} to {detail}",
-    "unassigned": "removed the person who takes care of {lead}",
+    "edited_and_released": "changed {the_fields} and booked the lead{anyway}",
+    "time_given": "added a time to {a_tour} and booked it",
+    "confirmed": "marked {a_tour} as already in Knock",
+    "discarded": "dismissed {a_lead}",
+    "replayed": "had {a_message} read again",
+    "replayed_by_force": "had {a_message} read again, although it was closed",
+    "undone": "undid {a_booking}",
+    "brought_back": "brought back {a_lead}",
+    "snoozed": "snoozed {a_lead}",
+    "unsnoozed": "ended the snooze of {a_lead}",
+    "assigned": "assigned {a_lead} to {detail}",
+    "unassigned": "unassigned {a_lead}",
     "exported": "exported leads{filter}",
-    "reconciled": "compared an invoice from a portal with the leads",
+    "reconciled": "compared a portal's invoice with the leads",
     "searched": "searched for a renter",
     "searched_rejected": "searched the rejected messages{of_detail}",
     "signed_in": "signed in",
     "let_in": "rechecked the rejected messages from {detail}",
-    "backtested": "tested a change of the {detail} mapping",
+    "backtested": "tested a change to the {detail} mapping",
     "drafted": "drafted a mapping for {detail}",
-    "test_sent": "sent a test message as {detail}",
-    "user_added": "gave {first} access ({role})",
+    "test_sent": "sent a test message for {detail}",
+    "user_added": "added {first}, who {role}",
     "user_removed": "removed {first}",
-    "role_changed": "changed {first}'s access to “{role}”",
+    "role_changed": "changed {first}'s access, and {first} {role} now",
     "password_set": "set a new password for {first}",
     "password_changed": "changed their own password",
-    "password_refused": "entered a wrong password while changing their own",
-    "unlocked": "unlocked all sign-ins",
+    "password_refused": "entered a wrong current password",
+    "unlocked": "let everyone who was locked out sign in again",
     "paused": "paused {paused}. Reason: {reason}",
     "resumed": "resumed {paused}",
-    "restored": "resumed bookings after a restored backup",
+    "restored": "resumed bookings after the database was restored",
     "property_assigned": "assigned a property from {before} to {community}",
     "property_unassigned": "took back a property from {before} that was assigned to {community}",
-    "not_taken_back": "could not take back {sent}, because the tours are already in Knock",
+    "not_taken_back": "could not take back {sent}, because their tours are already in Knock",
     "community_added": "added the community {community}",
     "mapping_put_in_place": "put version {last} of the {first} mapping in place",
-    "mapping_rolled_back": "rolled the {first} mapping back (version {last})",
+    "mapping_rolled_back": "rolled the {first} mapping back, as version {last}",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
     "alarm_snoozed": "snoozed an alarm: {detail}",
 }
@@ -108,6 +108,8 @@ NAMES: Final[Mapping[str, str]] = {
     "alarm_acknowledged": "Acknowledged an alarm",
     "alarm_snoozed": "Snoozed an alarm",
 }
+#: What the users with each role can do.
+ROLES: Final = {"operate": "can edit", "read": "can only view"}
 #: What a user confirmed when booking a lead.
 CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
@@ -168,11 +170,26 @@ def _link(lead_id: int | None, names: Mapping[int, str]) -> Markup:
     return Markup('<a href="{}"><bdi>{}</bdi></a>').format(address, escape_invisible(name))
 
 
-def _fields(detail: str) -> str:
-    """Return the labels of changed fields, such as ``the phone and the tour time``."""
-    found = [one for one in detail.split(", ") if one and one not in CONFIRMED]
-    labels = [f"the {label_of(one).lower()}" for one in found]
-    return " and ".join(filter(None, (", ".join(labels[:-1]), *labels[-1:]))) or "some details"
+def _listed(parts: Sequence[str]) -> Markup:
+    """Join names or labels, such as ``phone, notes and tour time``."""
+    if len(parts) < 2:
+        return Markup("").join(parts)
+    return Markup("{} and {}").format(Markup(", ").join(parts[:-1]), parts[-1])
+
+
+def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Markup:
+    """Return something that belongs to a lead, such as ``Dana Okafor's tour``."""
+    link = _link(entry.lead_id, names)
+    if names.get(entry.lead_id or 0):
+        return Markup("{}'s {}").format(link, what)
+    return link if what == "lead" else Markup("the {} of {}").format(what, link)
+
+
+def _the_fields(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
+    """Return the changed fields of a lead, such as ``Dana Okafor's phone and tour time``."""
+    found = [one for one in entry.detail.split(", ") if one and one not in CONFIRMED]
+    labels = [label_of(one).lower() for one in found] or ["details"]
+    return _of(_listed(labels), entry, names)
 
 
 def _anyway(detail: str) -> str:
@@ -197,7 +214,7 @@ def _filter(detail: str) -> str:
 
 def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Return the leads that were already in Knock when a property was taken back."""
-    return Markup(", ").join(_link(one, names) for one in _leads_in(entry))
+    return _listed([_link(one, names) for one in _leads_in(entry)])
 
 
 def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[int, str]], Any]:
@@ -213,8 +230,12 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "first": _of_detail(lambda detail: detail.partition(" ")[0]),
     "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
     "before": _of_detail(lambda detail: detail.partition(":")[0]),
-    "role": _of_detail(lambda detail: ROLE_NAMES.get(detail.rpartition(" ")[2], "").lower()),
-    "fields": _of_detail(_fields),
+    "role": _of_detail(lambda detail: ROLES.get(detail.rpartition(" ")[2], "")),
+    "a_lead": functools.partial(_of, "lead"),
+    "a_tour": functools.partial(_of, "tour"),
+    "a_message": functools.partial(_of, "message"),
+    "a_booking": functools.partial(_of, "booking"),
+    "the_fields": _the_fields,
     "anyway": _of_detail(_anyway),
     "paused": _of_detail(_paused),
     "reason": _of_detail(lambda detail: detail.partition(": ")[2]),

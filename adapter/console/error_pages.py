@@ -1,7 +1,7 @@
 """Render errors in the console as pages that tell users what to do."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 import flask
 from werkzeug.exceptions import HTTPException
@@ -9,6 +9,9 @@ from werkzeug.exceptions import HTTPException
 from adapter.console.context import bp
 from adapter.console.wording import plain
 from adapter.exceptions import KeyMissing, NotPossible, StoreUnavailable
+
+#: The title of an HTTP error's page, by status.
+TITLES: Final = {403: "You can't do this", 404: "Not found", 429: "Please wait"}
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +21,8 @@ def http_error(error: HTTPException) -> tuple[str, int]:
     """Show an HTTP error such as 404 or 403 as a page, or as a fragment for htmx and 429."""
     if error.code == 429 and "HX-Request" in flask.request.headers:
         return flask.render_template("console/_busy.html", text=error.description), 429
-    return _page(error.name or "Error", error.description or "", error.code or 500)
+    title = TITLES.get(error.code or 500, "This did not work")
+    return _page(title, error.description or "", error.code or 500)
 
 
 @bp.errorhandler(NotPossible)

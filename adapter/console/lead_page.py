@@ -32,7 +32,15 @@ from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
-from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory, Reason
+from adapter.models import (
+    SETTLED,
+    Attempt,
+    Booking,
+    BookingState,
+    Change,
+    LeadHistory,
+    Reason,
+)
 from adapter.operations import serializers
 from adapter.operations.advice import DECISIONS, Advice, label_of, open_reasons
 from adapter.operations.allowed_actions import (
@@ -44,13 +52,14 @@ from adapter.operations.allowed_actions import (
     may_discard,
     why_not_release,
 )
+from adapter.operations.pms_hint import pms_hint
 from adapter.operations.release_changes import CONTACTS, shared_contacts
 from adapter.operations.take_back import Snooze, may_bring_back, may_undo, snooze_choices
 from adapter.store import AuditEntry, Issue
 
 #: What to do if the sender has changed its format.
 _FORMAT: Final = (
-    "Ask an admin to fix this under Mappings. You don't need to call the renter about the time."
+    "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
 #: Until when a lead may be snoozed, in words.
 SNOOZES: Final[Mapping[Snooze, str]] = {
@@ -119,6 +128,8 @@ class BookingView:
     #: When to ask whether a person wants the warnings ignored.
     asks_any_hour: bool
     asks_anyway: bool
+    #: What Knock needs to pass the guest card on, or None.
+    hint: str | None
     error: NotPossible | None
 
 
@@ -329,8 +340,14 @@ def _booking_view(
         snoozes=list(_snoozes(booking, now)),
         asks_any_hour=_is_outside_hours(booking, now) or "--any-hour" in told,
         asks_anyway="--anyway" in told,
+        hint=_hint(booking),
         error=refused.error if refused else None,
     )
+
+
+def _hint(booking: Booking) -> str | None:
+    source = services.sources.get(booking.source)
+    return pms_hint(booking, source.communities.get(booking.community or "") if source else None)
 
 
 def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:

@@ -33,7 +33,7 @@ CAUSES: Final = {
     ),
     "credentials_mismatch": (
         "The sender's user name or password no longer matches ours.",
-        "Ask your admin.",
+        "Ask your admin to fix it.",
     ),
     "header_missing": (
         "There is no signature.",
@@ -41,7 +41,7 @@ CAUSES: Final = {
     ),
     "signature_mismatch": (
         "The sender's password no longer matches ours.",
-        "Ask your admin.",
+        "Ask your admin to fix it.",
     ),
     "timestamp_outside_tolerance": (
         "The signature is too old.",
@@ -49,7 +49,7 @@ CAUSES: Final = {
     ),
     "token_mismatch": (
         "The sender's token no longer matches ours.",
-        "Ask your admin.",
+        "Ask your admin to fix it.",
     ),
     "token_missing": (
         "There is no token.",

@@ -29,6 +29,7 @@ class CommunitySchema(StrictSchema):
     known_as = fields.Dict(keys=fields.String(), values=Texts())
     tour_hours = TourHours()
     check_availability = flag()
+    pms = fields.String(validate=validate.OneOf(["yardi"]))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ def _community(document: Document, key: str, entry: Any) -> Community | None:
         name=loaded.get("name", ""),
         tour_hours=loaded.get("tour_hours", {}),
         check_availability=loaded.get("check_availability", False),
+        pms=loaded.get("pms", ""),
     )
 
 

@@ -22,6 +22,7 @@ from adapter.operations.lead_cause import (
     cause_of_event,
     cause_of_rejection,
 )
+from adapter.operations.pms_hint import communities_in, pms_hint
 from adapter.operations.serializers import person
 from adapter.settings import Policy, Settings
 from adapter.store import LARGEST_NUMBER, Database, Filter, Rejection, Transaction
@@ -48,6 +49,8 @@ class Hit:
     person: str | None
     cause: str
     next: str
+    #: What Knock needs to pass the guest card on, or None.
+    hint: str | None = None
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
@@ -215,10 +218,13 @@ class LeadFinder:
     ) -> Iterator[Hit]:
         booked = [one for one in bookings if one.state is BookingState.BOOKED]
         replaced = replacing_in_knock(tx, booked)
+        communities = communities_in(self._settings.mappings_dir)
         for one in bookings:
             cause = cause_of_booking(one, verdict, self._zone, replaced.get(one.id))
             name = person(one.appointment)
-            yield _hit("booking", one, one.state, one.created_at, cause, name)
+            hit = _hit("booking", one, one.state, one.created_at, cause, name)
+            hint = pms_hint(one, communities.get(one.community or ""))
+            yield dataclasses.replace(hit, hint=hint)
         for event in events:
             cause = cause_of_event(event, verdict)
             yield _hit("webhook", event, event.state, event.received_at, cause)

@@ -1,13 +1,17 @@
-"""Read what the author of an email wrote: without quoted emails, and the times that it mentions."""
+"""Read what the author of an email wrote: without quoted emails, and sentences about a time."""
 
 import re
 from typing import Final
 
 from adapter.parsing.html_text import plain_text
 
+#: Marks that mail programs put around lines.
+_INVISIBLE: Final = "\u200b\u200e\u200f\ufeff"
 #: Maximum number of lines of the sentence above a quoted email, and of the headers in front of it.
 MAX_INTRO: Final = 3
 MAX_HEADERS: Final = 12
+#: Maximum number of ``>`` that are removed from a line of a forwarded email.
+MAX_DEPTH: Final = 5
 #: Maximum number of characters around a mentioned time.
 MAX_SENTENCE: Final = 200
 
@@ -54,11 +58,20 @@ _TIME: Final = re.compile(
     r"apr\u00e8s-midi|soir)\b)",
     re.IGNORECASE,
 )
+#: Words that ask to cancel or move a tour.
+_CHANGE: Final = re.compile(
+    r"\b(?:cancel(?:l?ed|l?ing)?|re-?schedul(?:e|ed|ing)|postpone"
+    r"|(?:cannot|can['\u2019]t|won['\u2019]t|unable to) (?:make it|come|attend)"
+    r"|cancelar(?:la|lo)?|reprogramar(?:la|lo)?|annuler|d\u00e9caler)\b",
+    re.IGNORECASE,
+)
+#: What ``find:`` can look for.
+MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
 def is_forwarded(subject: str) -> bool:
-    """Return True if an email with this subject is a forwarded one."""
+    """Return True if the subject says that the email is forwarded, as in ``Fwd: …``."""
     return bool(_FORWARDED.match(subject))
 
 
@@ -75,10 +88,10 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
     return "\n".join(kept).strip() if is_left else text
 
 
-def sentence_with_time(text: str) -> str | None:
-    """Return the first sentence that mentions a time of day, on one line, or None."""
+def sentence_with(mention: str, text: str) -> str | None:
+    """Return the first sentence that mentions a ``time`` or a ``change``, on one line, or None."""
     text = plain_text(text)
-    found = _TIME.search(text)
+    found = MENTIONS[mention].search(text)
     if not found:
         return None
     before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
@@ -92,7 +105,8 @@ class _OwnLines:
     """The lines of an email, of which only those that the author wrote are kept."""
 
     def __init__(self, lines: list[str], *, forwarded: bool) -> None:
-        self._lines = [line.strip() for line in lines]
+        # The French put a no-break space in front of a colon.
+        self._lines = [" ".join(line.strip(_INVISIBLE).split()) for line in lines]
         self._forwarded = forwarded
         #: The number of ``>`` in front of the lines of a forwarded email.
         self._depth = 0
@@ -104,7 +118,7 @@ class _OwnLines:
         while number < len(self._lines):
             line = self._line(number)
             if _FORWARD.fullmatch(line):
-                number = self._forwarded_text(number + 1)
+                self._forwarded, number = False, self._forwarded_text(number + 1)
             elif end := self._quote_header(number):
                 if self._forwarded:
                     self._forwarded, number = False, end
@@ -132,7 +146,7 @@ class _OwnLines:
     def _forwarded_text(self, number: int) -> int:
         """Return the number of the first line of a forwarded email after its headers."""
         number = self._after_blanks(number)
-        self._depth += self._line(number).startswith(">")
+        self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
         return self._headers(number)[0]
 
     def _quote_header(self, number: int) -> int:

@@ -866,7 +866,7 @@ def test_no_input_causes_a_server_error(
 def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
     answer = ana.get(path)
     assert answer.status_code == 404
-    assert "<h1>Not Found</h1>" in answer.text or path.startswith("/static")
+    assert "<h1>Not found</h1>" in answer.text or path.startswith("/static")
 
 
 def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
@@ -1025,9 +1025,9 @@ def test_views_and_changes_are_audited(ana: Reader) -> None:
     ana.text("/export.csv")
     page = ana.text("/audit?looks=1")
     lead_link = f'<a href="/console/leads/{number}"><bdi>Dana'
-    for act in ("signed in", "looked at <a ", f"dismissed {lead_link}", "exported leads"):
+    for act in ("signed in", "opened <a ", f"dismissed {lead_link}", "exported leads"):
         assert f"<b>ana</b> {act}" in page
-    assert "looked at <a " not in ana.text("/audit"), "not by default"
+    assert "opened <a " not in ana.text("/audit"), "not by default"
     assert "dana@example.com" not in page
 
 
@@ -1246,7 +1246,7 @@ def test_trouble_with_the_contacts_is_told_once(ana: Reader) -> None:
     broken["contact"] |= {"email": "not-an-email", "phone": "12"}
     (booking,) = ana.harness.mapped("rentfeed", broken)
     page = html.unescape(ana.text(f"/leads/{booking.id}")).partition('class="story"')[0]
-    assert "No phone or email that works. The message has only “not-an-email” and “12”." in page
+    assert "No valid phone or email. The message has only “not-an-email” and “12”." in page
     assert "ot a valid phone number" not in page
 
 
@@ -1489,7 +1489,7 @@ def test_a_typed_contact_matches_the_same_contact_from_a_webhook(
         (booking,) = ana.harness.mapped("rentfeed", other)
         answer = ana.release(booking.id, starts_at="2026-03-14T14:30", **typed)
         assert answer.status_code == 409
-        assert "already requested this tour" in answer.text
+        assert "already has this tour" in answer.text
     assert len(upstream.posts()) == 1
 
 
@@ -1559,7 +1559,7 @@ def test_bookings_that_may_exist_in_knock_are_not_released_as_a_group(
     upstream.fault({"job": "FAILURE"})
     settle(ana.harness)
     (key,) = ana.group_keys()
-    assert "Open them one by one" in ana.text(f"/queue/{key}")
+    assert "Check these leads one by one" in ana.text(f"/queue/{key}")
     for act in ("release", "replay"):
         assert ana.act_on_group(key, act, now="1").status_code == 409
     assert len(upstream.posts()) == 1
@@ -1715,7 +1715,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     first, second = merged_leads(ana.harness)
     assert 'href="/console/decisions"' in ana.text("/")
     page = html.unescape(ana.text("/decisions"))
-    assert "1 lead was decided automatically in the last 24 hours" in page
+    assert "1 lead was handled automatically in the last 24 hours" in page
     assert "This renter had already asked for the same tour." in page
     (link,) = re.findall(r'href="/console(/decisions/[^"]+)">1</a>', page)
     listed = ana.text(link)
@@ -1731,13 +1731,13 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "we move the shared phone to the notes" in shown
     answer = ana.release(second, anyway="1")
     assert answer.status_code == 409
-    assert "ooking it again would email the renter again" in answer.text
+    assert "Booking it again would email them again" in answer.text
     assert "adapter replay" not in answer.text.partition("Technical")[0]
     ana.release(second, another_person="1")
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
-    assert "No leads were decided" in ana.text("/decisions")
-    assert "booked it, because this is another person" in ana.text("/audit")
+    assert "No leads were handled automatically" in ana.text("/decisions")
+    assert "booked the lead, because this is another person" in ana.text("/audit")
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
@@ -1753,7 +1753,9 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     shown = ana.text(f"/leads/{late.id}")
     assert "Both leads have the same email" in shown
     assert f'Replaced by <a href="/console/leads/{booked.id}' in shown
-    assert "no other email or phone" in ana.release(late.id, another_person="1").text
+    assert (
+        "Both leads have the same email and phone" in ana.release(late.id, another_person="1").text
+    )
     assert ana.release(late.id, anyway="1").status_code == 302
     settle(ana.harness)
     assert ana.harness.state(late.id) is BOOKED
@@ -1809,9 +1811,9 @@ def test_lists_of_decisions_are_paged_by_period(ana: Reader, monkeypatch: Any) -
     assert "Older" in ana.text(html.unescape(older))
     ana.harness.clock.advance(2 * 86400)
     ana.sign_in("ana")
-    assert "No leads found" in ana.text(path)
+    assert "There are no such leads" in ana.text(path)
     assert "Older" in ana.text(path + "&days=7")
-    assert "2 leads were decided" in ana.text("/decisions?days=7")
+    assert "2 leads were handled" in ana.text("/decisions?days=7")
     assert ana.text("/decisions/spam", 404)
 
 

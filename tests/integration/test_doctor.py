@@ -36,11 +36,13 @@ from adapter.sandbox.catalog import BUNDLED, catalog_from
 from adapter.services import propexo_from
 from adapter.settings import EnvFile, Proxies, read_proxies, read_settings
 from adapter.store import Database
+from adapter.store.calendars import CalendarKey
 from adapter.store.monitoring import Heartbeat
 from adapter.webhooks.client_ip import client_ip
 from adapter.webhooks.self_check import Arrival
 from tests.adapter_process import kept_environ, run_command
 from tests.databases import run_sql
+from tests.harness import START
 from tests.paths import MAPPINGS
 from tests.ports import free_port
 from tests.rows import new_event
@@ -117,6 +119,22 @@ def without_role_rights(one: Installation) -> None:
     one.sql("CREATE ROLE reader")
     one.sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
     one.environ["DATABASE_URL"] += "&options=-c%20role%3Dreader"
+
+
+def free_times(**changes: Any) -> Callable[[Installation], None]:
+    """Store an answer about free times."""
+    shape = "{result: [{slot: text}]}"
+    given = {"times": [], "is_complete": False, "problem": None, "shape": shape}
+
+    def plant(one: Installation) -> None:
+        key = CalendarKey(
+            integration_id="int_7Qm2", community_id="com_maple", appointment_type="APPOINTMENT"
+        )
+        with Database(one.url, size=1) as opened, opened.transaction() as tx:
+            tx.free_times.begin(key, START)
+            tx.free_times.end(key, START, START, **given | changes)  # type: ignore[arg-type]
+
+    return plant
 
 
 def waiting_event(one: Installation) -> None:
@@ -250,6 +268,16 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         mapping("communities.yaml", "community_id: com_maple", "community_id: com_mapel"),
         "propexo", Status.FAULT, r"communities\.yaml:\d+.*did you mean 'com_maple'", "pull",
     ),
+    "free times have an unknown format": (
+        free_times(problem="unreadable"),
+        "propexo", Status.WARNING, r"com_maple .* \{result: \[\{slot: text\}\]\}", "this format",
+    ),
+    "free times can be read in part": (
+        free_times(times=[START]), "propexo", Status.WARNING, "cannot all be read", "unless",
+    ),
+    "Propexo does not tell free times": (
+        free_times(problem="no_answer"), "propexo", Status.WARNING, "not answer", "unchecked",
+    ),
     "the public URL leads nowhere": (
         setting(ADAPTER_PUBLIC_URL=f"https://{CLOSED_PORT}"),
         "web", Status.FAULT, f"https://{CLOSED_PORT} cannot be reached", "proxy",
@@ -306,6 +334,16 @@ def test_an_installation_without_a_fault_is_ok(installation: Installation) -> No
     assert f"RENTFEED_SECRET: 20 characters, fingerprint {digest} (from the environment)" in texts
     assert re.search(r"Propexo lists all IDs of \d communities", texts)
     assert not any(secret in texts for secret in SECRETS.values())
+
+
+def test_the_format_of_free_times_is_shown_if_it_can_be_read(installation: Installation) -> None:
+    free_times(times=[START], is_complete=True)(installation)
+    found = installation.found()
+    texts = [one.text for one in found if "free times" in one.text]
+    assert texts == [
+        "free times of com_maple (APPOINTMENT) were read (1): {result: [{slot: text}]}"
+    ]
+    assert [one for one in found if one.status is not Status.OK] == []
 
 
 def test_it_writes_nothing(installation: Installation) -> None:

@@ -579,6 +579,8 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             {},
             [],
         ),
+        (LEAD | {"action": "uncancel"}, {}, {}, []),
+        (LEAD | {"action": "Cancel_undone"}, {}, {"accept": {"action": "cancel_undone"}}, []),
         (
             LEAD | {"status": "VOID"},
             {},

@@ -121,7 +121,9 @@ MOST_NOTES: Final = 10
 SENTENCE: Final = 12
 
 #: Values that say that a tour was canceled, and keys that say so themselves.
-CANCELED: Final = re.compile(r"cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE)
+CANCELED: Final = re.compile(
+    r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
+)
 CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )

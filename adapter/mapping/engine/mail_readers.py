@@ -10,7 +10,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.engine.reshape import CAP_MAIL, ReadResult
 from adapter.mapping.engine.scope import Scope
 from adapter.parsing.html_text import plain_text
-from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with_time
+from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
 from adapter.parsing.paths import Path, unwrap_single
 
 #: Soft hyphens and zero-width characters, which mail programs insert.
@@ -99,11 +99,14 @@ class OwnTextReader(_MailReader):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TimeReader(_MailReader):
-    """Reads ``find: time``, the sentence in which a renter mentions a time."""
+class SentenceReader(_MailReader):
+    """Reads ``find: …``, the first sentence in which a renter mentions something."""
+
+    #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
+    mention: str
 
     def _found(self, text: str, _scope: Scope) -> str | None:
-        return sentence_with_time(text[:CAP_MAIL])
+        return sentence_with(self.mention, text[:CAP_MAIL])
 
 
 def _first_match(

@@ -29,6 +29,8 @@ class Community:
     tour_hours: Mapping[int, tuple[dt.time, dt.time]] = dataclasses.field(default_factory=dict)
     #: True if tours are booked only at times that are free in Knock, as far as that is known.
     check_availability: bool = False
+    #: The property management system to which Knock passes guest cards, or "" if it is unknown.
+    pms: str = ""
 
     @property
     def title(self) -> str:

@@ -8,8 +8,10 @@ from typing import Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import says_canceled
 from adapter.mapping.authoring.redact import is_secret
-from adapter.mapping.engine import Outcome, Scope
+from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.engine import Community, Outcome, Scope
 from adapter.mapping.engine.reshape import ListReader
+from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
@@ -47,6 +49,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
+    _warn_of_missing_move_in_dates(source)
     _warn_of_booked_cancellations(source, {number: one[-1] for number, one in samples.items()})
 
 
@@ -247,15 +250,47 @@ def _warn_of_untested_cards(source: Source) -> None:
         source.document.add(("without_time",), message, warning=True)
 
 
+def _warn_of_missing_move_in_dates(source: Source) -> None:
+    """Warn if a mapping never sets the move-in date for communities that export to Yardi."""
+    if "move_in_date" in source.sections.get("appointment", {}):
+        return
+    keys = [
+        one.key
+        for one in source.communities.values()
+        if one.pms == "yardi" and (one.known_as.get(source.name) or one is _always(source))
+    ]
+    if keys:
+        message = (
+            "never sets move_in_date, and Knock does not pass guest cards to Yardi without it "
+            f"(pms: yardi for {', '.join(sorted(keys))} in {FILE})"
+        )
+        source.document.add(("appointment",), message, warning=True)
+
+
+def _always(source: Source) -> Community | None:
+    return source.community_lookup.always
+
+
 def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
     """Warn if a test books a tour from a sample that says that the tour was canceled."""
     tests = source.sections.get("tests", [])
     for number, sample in samples.items():
         kind = next((one for one in BOOKED if one in tests[number]), None)
-        path = next((one for one, value in leaves(sample.payload) if says_canceled(one, value)), "")
+        path = next(_canceled_paths(source, sample), None)
         if kind and path:
             message = (
                 f"{path} seems to say that this tour was canceled, but the test books it: "
                 "put the value under 'cancellation' or 'ignore'"
             )
             source.document.add(("tests", str(number), kind), message, warning=True)
+
+
+def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
+    """Yield the paths that say that the tour was canceled, unless ``accept`` lists the value."""
+    compiled = source.compiled
+    accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
+    for path, value in leaves(sample.payload):
+        if says_canceled(path, value) and not any(
+            one.path.text == path and key_from_value(value) in one.values for one in accepted
+        ):
+            yield path

@@ -9,7 +9,7 @@ from adapter.mapping.engine import Community
 from adapter.mapping.engine.community import Attribution, CommunityLookup
 from adapter.mapping.engine.conditions import Condition, Filter
 from adapter.mapping.engine.fetched import FetchReader
-from adapter.mapping.engine.mail_readers import OwnTextReader, TextReader, TimeReader
+from adapter.mapping.engine.mail_readers import OwnTextReader, SentenceReader, TextReader
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.reshape import (
     ItemReader,
@@ -180,7 +180,7 @@ class SectionCompiler:
             return {}
         given: dict[str, Any] = {"path": texts[0], "fallbacks": tuple(texts[1:])}
         if "find" in data:
-            return {name: TimeReader(**given)}
+            return {name: SentenceReader(**given, mention=data["find"])}
         if "without" in data:
             said = data.get("subject")
             subject = self.paths.path(said, (*where, "subject")) if said else None

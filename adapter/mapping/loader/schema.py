@@ -16,6 +16,7 @@ from adapter.mapping.renter_language import LANGUAGE, SENTENCES
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.mapping.webhook_outcome import Outcome
 from adapter.parsing.body import KINDS
+from adapter.parsing.mail_text import MENTIONS
 from adapter.parsing.zone_names import zone_from_name
 
 #: Maximum number of lists inside lists under ``for_each``.
@@ -235,7 +236,10 @@ class ReadSection(StrictSchema):
     subject = fields.String(
         **described("The path of the subject, which says whether the email is forwarded.")
     )
-    find = _one_of(["time"], **described("The sentence that mentions a time of day."))
+    find = _one_of(
+        MENTIONS,
+        **described("The sentence that mentions a time of day, or that cancels or moves a tour."),
+    )
 
 
 class FetchSection(StrictSchema):

@@ -190,6 +190,8 @@ class _LineReader:
             return None
 
     def _email(self, text: str) -> str | None:
+        if "*" in text or ".." in text:
+            raise Unreadable("the portal hides a part of it")
         address = transforms.email_from(text, policy=self._policy)
         is_shared = address is None or address in self._policy.shared_contacts
         return None if is_shared else str(address)

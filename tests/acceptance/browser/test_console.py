@@ -38,7 +38,7 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     expect(row).to_contain_text("Outside tour hours")
     row.get_by_role("link", name=re.compile("Dana Okafor")).click()
     panel = page.locator("#panel")
-    expect(panel).to_contain_text("Tours run 7:00 AM to 9:00 PM.")
+    expect(panel).to_contain_text("11:55 PM is outside tour hours (7:00 AM to 9:00 PM).")
 
     ana.go(f"/leads/{event_id}")
     starts_at = page.get_by_label(re.compile("Tour time"))
@@ -65,6 +65,23 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     assert [one["status"] for one in standing] == ["booked"]
 
 
+def test_a_click_on_a_free_time_fills_in_the_tour_time(ana: Reader) -> None:
+    event_id = held_for_its_time(ana.site, 190)
+    ana.site.sql(
+        "UPDATE bookings SET reason = 'time_taken', "
+        f"free_times = ARRAY[starts_at - interval '9 hours 55 minutes'] WHERE event_id = {event_id}"
+    )
+    page = ana.page
+    ana.go(f"/leads/{event_id}")
+    expect(page.locator(".task")).to_contain_text("This time is not free in Knock.")
+    address, field = page.url, page.get_by_label(re.compile("Tour time"))
+    day = field.input_value().partition("T")[0]
+    page.get_by_role("link", name=re.compile("2:00 PM")).click()
+    expect(field).to_have_value(f"{day}T14:00")
+    expect(field).to_be_focused()
+    assert page.url == address
+
+
 def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> None:
     shared = {"mobile": "303-555-0177"}
     numbers = []
@@ -75,11 +92,12 @@ def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> Non
         ana.site.settled(numbers[-1])
     page = ana.page
     ana.go("/")
-    page.get_by_role("link", name="Leads that were decided automatically").click()
-    row = page.locator("tr", has_text="The same person had already requested this tour.")
+    page.get_by_role("link", name="Leads that were handled automatically").click()
+    row = page.locator("tr", has_text="This renter had already asked for the same tour.")
     row.locator("td.number").get_by_role("link").click()
     page.get_by_role("link", name=re.compile("June Vale")).click()
-    expect(page.get_by_text("The same person had already requested").first).to_be_visible()
+    said = page.get_by_text("This renter had already asked for the same tour")
+    expect(said.first).to_be_visible()
     page.get_by_role("button", name="This is another person").click()
     expect(page.locator(".toast")).to_contain_text("will be sent to Knock")
     ana.site.settled(numbers[1])
@@ -96,7 +114,7 @@ def test_a_fixed_mapping_releases_a_group(ana: Reader) -> None:
     page = ana.page
     ana.go("/queue?todo=community")
     page.get_by_role("link", name="leads: property not recognized").click()
-    expect(page.get_by_role("link", name="3 leads for 30999")).to_be_visible()
+    expect(page.get_by_role("link", name="3 leads at Elm Row")).to_be_visible()
     ana.go(f"/leads/{numbers[0]}")
     page.get_by_text("Technical").click()
     page.get_by_role("link", name="all leads with this problem").click()
@@ -123,7 +141,7 @@ def test_the_read_role_cannot_change(reader: Reader) -> None:
     event_id = held_for_its_time(reader.site, 3)
     reader.sign_in("rob")
     reader.go(f"/leads/{event_id}")
-    expect(reader.page.get_by_text("What Knock gets")).to_be_visible()
+    expect(reader.page.get_by_text("What Knock will get")).to_be_visible()
     assert (
         reader.page.get_by_role(
             "button", name=re.compile("Book|Dismiss|Mark|Snooze|Assign")

@@ -92,7 +92,7 @@ def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("Undo")
     page.keyboard.press("u")
-    expect(page.locator(".toast")).to_contain_text("Undone. Nothing was sent.")
+    expect(page.locator(".toast")).to_contain_text("Undone. Nothing was sent")
     expect(page.get_by_text("is outside tour hours").first).to_be_visible()
     people = [one["person"]["email_1"] for one in ana.site.running.upstream.appointments()]
     assert "renter50@example.com" not in people

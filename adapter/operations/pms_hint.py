@@ -1,0 +1,40 @@
+"""Say what a guest card needs before Knock passes it on to the property management system."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from adapter.mapping.communities_yaml import communities_from_folder
+from adapter.mapping.engine import Community
+from adapter.mapping.problems import MappingErrors
+from adapter.models import Booking, BookingState
+
+#: Leads in these states become no guest card of their own.
+_WITHOUT_CARD = (BookingState.SUPERSEDED, BookingState.DUPLICATE, BookingState.DISCARDED)
+_CONTACTS = frozenset({"email_1", "phone_1"})
+_NAMES = {"first_name": "a first name", "last_name": "a last name"}
+
+
+def pms_hint(booking: Booking, community: Community | None) -> str | None:
+    """Return what Yardi needs and a guest card lacks, or None.
+
+    Knock keeps such a guest card, so this is only a hint. It never holds a lead.
+    """
+    if community is None or community.pms != "yardi" or booking.is_cancellation:
+        return None
+    fields = {name for name, value in booking.appointment.items() if value}
+    is_erased = not fields & (_CONTACTS | _NAMES.keys())
+    missing = [text for name, text in _NAMES.items() if name not in fields]
+    missing += [] if fields & _CONTACTS else ["an email or phone"]
+    missing += [] if "move_in_date" in fields else ["a move-in date"]
+    if is_erased or not missing or booking.state in _WITHOUT_CARD:
+        return None
+    text = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+    return f"Knock does not pass this guest card to Yardi without {text}."
+
+
+def communities_in(folder: Path) -> Mapping[str, Community]:
+    """Return the communities in communities.yaml by key, or none if the file has errors."""
+    try:
+        return communities_from_folder(folder).by_key
+    except MappingErrors:
+        return {}

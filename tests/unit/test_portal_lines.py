@@ -1,0 +1,162 @@
+"""Test that portals' files are read as spreadsheets save them, and that doubtful values are not."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from adapter.exceptions import PayloadError, Unreadable
+from adapter.mapping.portal_yaml import PortalRules, rules_for
+from adapter.mapping.problems import MappingErrors
+from adapter.mapping.registry import check
+from adapter.operations.ledger.claims_csv import dollars
+from adapter.operations.ledger.match_lines import name_key
+from adapter.operations.ledger.portal_lines import PortalList, cents_from, date_from, read_list
+from adapter.operations.ledger.verdicts import months_before
+from adapter.settings import Policy
+
+TEXT = """Lead Date,Renter Name,E-mail,Phone #,Amount
+3/2/2026,José Núñez,j@example.com,303.555.0142,$35
+"""
+
+
+def read(data: bytes | str, **rules: object) -> PortalList:
+    raw = data.encode() if isinstance(data, str) else data
+    return read_list(raw, PortalRules(**rules), Policy(), {"maple court": "maple-court"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "windows-1252"]
+)
+def test_every_usual_encoding_and_separator_is_read(encoding: str, separator: str) -> None:
+    file = read(TEXT.replace(",", separator).encode(encoding))
+    (line,) = file.lines
+    assert (line.name, line.email, line.phone) == ("José Núñez", "j@example.com", "+13035550142")
+    assert (line.on, line.cents, line.number) == (dt.date(2026, 3, 2), 3500, 2)
+
+
+def test_an_address_above_the_table_and_totals_below_are_skipped() -> None:
+    file = read(f'"Portal, Inc."\nInvoice 7;March\n\n{TEXT}\nTotal,,,,"$1,035.00"\n')
+    assert [line.number for line in file.lines] == [5]
+    assert (file.skipped, file.skipped_cents) == (1, 103500)
+
+
+def test_cells_may_contain_line_breaks_and_separators() -> None:
+    file = read(
+        'Date,Name,Email\n3/2/2026,"Okafor,\nDana",d@example.com\n3/3/2026,A B,a@example.com'
+    )
+    assert [line.number for line in file.lines] == [2, 4]
+    assert name_key(file.lines[0].name) == name_key("Dana Okafor")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"PK\x03\x04", "is an Excel workbook: save it as CSV"),
+        (b"%PDF-1.4", "is a PDF document"),
+        (b"Wer,Wann\nAna,heute\n", "the columns found are: Wer, Wann. Name them in"),
+        (b'Email,Date\n"x@example.com,3/2/2026\n', "line 2 cannot be read: a quotation mark"),
+        (b"Email,Date\nx@example.com,25/03/2026\n", "write 'date_format: DD/MM/YYYY'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_explained(data: bytes, reason: str) -> None:
+    with pytest.raises(PayloadError, match=r".*") as raised:
+        read(data)
+    assert reason in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "cents"),
+    [
+        ("$1,234.50", 123450),
+        ("35", 3500),
+        ("USD 12.5", 1250),
+        ("(12.00)", -1200),
+        ("$ (12.00)", -1200),
+        ("-$12.00", -1200),
+        ("12.00-", -1200),
+        ("\u221212.00", -1200),
+        ("1.234,50", 123450),
+        ("12,50", 1250),
+        (".50", 50),
+        ("0", 0),
+    ],
+)
+def test_amounts_are_read_in_cents(text: str, cents: int) -> None:
+    assert cents_from(text) == cents
+
+
+@pytest.mark.parametrize("text", ["free", "1.234", "1,2", "$", "1 for 2", "12.345", "1,2345"])
+def test_doubtful_amounts_are_unreadable(text: str) -> None:
+    with pytest.raises(Unreadable):
+        cents_from(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("3/2/2026", "03/02/26", "2026-03-02", "20260302", "3-2-2026", "2026/03/02"),
+        *("Mar 2, 2026", "Monday, March 2, 2026", "2-Mar-26", "2 March 2026", "Mar 2nd 2026"),
+        *("3/2/2026 2:30 PM", "03/02/2026 14:30:05", "2026-03-02T14:30:00Z", "3/2/26, 2:30pm MST"),
+        *("2026-03-02 14:30:00.123 UTC", "Mar 2, 2026 at 2:30 PM", "2026-03-02T14:30:00-07:00"),
+    ],
+)
+def test_dates_are_read_as_they_are_usual_in_the_us(text: str) -> None:
+    assert date_from(text) == dt.date(2026, 3, 2)
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "2/30/2026", "3/2", "13", "3/2/2026 or later", "Ma 2, 2026"]
+)
+def test_other_texts_are_no_dates(text: str) -> None:
+    with pytest.raises(Unreadable):
+        date_from(text)
+
+
+def test_unreadable_values_are_noted_and_the_line_is_kept() -> None:
+    file = read("Date,Email,Phone,Amount\nsoon,d***@example.com,xxx-0142,free\n")
+    (line,) = file.lines
+    assert line.unreadable == ("email", "phone", "date", "amount")
+
+
+def test_known_and_unknown_communities_are_told_apart() -> None:
+    file = read(
+        "Date,Email,Property\n3/2/2026,a@example.com,MAPLE  COURT\n3/2/2026,b@example.com,Elm"
+    )
+    assert [line.community_key for line in file.lines] == ["maple-court", ""]
+    assert file.unknown_communities == {"Elm": 1}
+
+
+def test_a_portals_file_names_columns_and_rules(tmp_path: Path) -> None:
+    (tmp_path / "portals").mkdir()
+    file = tmp_path / "portals" / "zillow.yaml"
+    file.write_text("columns: { email: Mail to }\nprice: $35.00\ndate_format: DD.MM.YYYY\n")
+    rules = rules_for("zillow", tmp_path)
+    assert (rules.price, rules.credit_days, rules.columns) == (3500, 14, {"email": ["Mail to"]})
+    assert rules_for("other", tmp_path) == PortalRules()
+    data = b"Date;Mail to\n02.03.2026;a@example.com\n"
+    (line,) = read_list(data, rules, Policy(), {}).lines
+    assert (line.on, line.cents) == (dt.date(2026, 3, 2), 3500)
+    file.write_text("columns: { mail: x }\ndate_format: today\nmatch_days: 99\nprice: free\n")
+    with pytest.raises(MappingErrors) as raised:
+        rules_for("zillow", tmp_path)
+    assert len(raised.value.problems) == 4
+
+
+def test_a_portals_file_with_errors_is_reported_by_check(tmp_path: Path) -> None:
+    (tmp_path / "portals").mkdir()
+    (tmp_path / "portals" / "zillow.yaml").write_text("credit_days: soon\n")
+    problems = [str(one) for one in check([tmp_path], Policy())]
+    assert [one for one in problems if "zillow.yaml:1:1: credit_days: must be" in one]
+
+
+def test_months_and_dollars() -> None:
+    assert months_before(dt.date(2026, 3, 31), 1) == dt.date(2026, 2, 28)
+    assert months_before(dt.date(2026, 2, 10), 12) == dt.date(2025, 2, 10)
+    assert (dollars(123450), dollars(-1205), dollars(5, sign="")) == (
+        "$1,234.50",
+        "($12.05)",
+        "0.05",
+    )
