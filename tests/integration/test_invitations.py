@@ -1,9 +1,11 @@
 """Test the links with which renters choose, move and cancel tours, with real services."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from adapter.webhooks.outcome import load_outcome, render_response
 from adapter.webhooks.renter_pages import LINK_LIMIT_PER_MINUTE
 from tests.gunicorn_process import LEAD, write_mappings
 from tests.harness import Harness, settle
+from tests.ports import free_port
 from tests.renter import Renter, link_in
 from tests.sandbox_client import SandboxClient
 
@@ -544,3 +547,27 @@ def test_if_the_free_times_are_unknown_the_tour_hours_are_shown(
     _, link = invited(harness)
     upstream.fault({"status": 500})
     assert "12:30 PM" in visit(link).links()
+
+
+def test_two_clicks_at_the_same_time_book_once(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    renters = [visit(link) for _ in range(4)]
+    for renter, time in zip(renters, ("12:30 PM", "12:30 PM", "1:00 PM", "1:30 PM"), strict=True):
+        renter.follow(time)
+    with ThreadPoolExecutor() as pool:
+        statuses = list(pool.map(lambda renter: renter.submit().status_code, renters))
+    settle(harness)
+    assert set(statuses) == {200, 409}
+    assert len(tours_of(harness, card_id)) == len(upstream.posts()) == 1
+
+
+def test_without_a_database_there_is_a_page_too(harness: Harness) -> None:
+    url = f"postgresql://127.0.0.1:{free_port()}/adapter"
+    settings = dataclasses.replace(harness.settings, database_url=url)
+    app = create_app(settings, harness.clock, harness.pipeline.sources)
+    with contextlib.closing(app.extensions["pipeline"].store._pool):
+        renter = Renter(app.test_client(), f"{PUBLIC_URL}/tour/MQ.aaXQIA.x?lang=es")
+    assert renter.response.status_code == 503
+    assert "Inténtelo de nuevo en un minuto, por favor" in renter.text
