@@ -249,6 +249,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "newer_request": "The renter sent a newer request.",
     "newer_request_came_first": "A newer request from this renter arrived first.",
     "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
+    "canceled_by_renter": "The renter canceled before we sent it to Knock.",
     "cancellation_done": "The renter canceled a tour that isn't in Knock.",
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
