@@ -892,7 +892,7 @@ def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
     with app.extensions["pipeline"].store:
         answer = app.test_client().get("/console/")
     assert answer.status_code == 503
-    assert "database cannot be reached" in answer.text
+    assert "The database is down." in answer.text
 
 
 # --- a lead
