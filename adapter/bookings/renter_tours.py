@@ -344,10 +344,6 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "assigned_to": None,
     "free_times": (),
     "prospect_id": None,
-    "tour_id": None,
-    "confirmed_at": None,
-    "knock_status": None,
-    "knock_status_at": None,
 }
 
 
