@@ -39,6 +39,7 @@ from adapter.bookings.sender import Sender
 from adapter.bookings.write_log import WriteLog
 from adapter.mapping.source import Source
 from adapter.models import Clock, utc_now
+from adapter.operations.check_models import ModelWatch
 from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.format_watch import FormatWatch
 from adapter.operations.invitation_mailer import InvitationMailer
@@ -111,6 +112,7 @@ class Pipeline:
         self._stopping += [one.stopping for one in (self.notifier, self.mailer) if one is not None]
         reads = RateLimitedReads(propexo, settings, store, clock, pause)
         self.database_check = DatabaseCheck(store, WriteLog(store, reads, clock), clock)
+        self.model_watch = ModelWatch(store, reads.page, clock)
         self._history_end = HistoryEnd()
         #: The function for each task that processes due rows. It returns False if no row is due.
         self.steps: Mapping[Task, Callable[[], bool | None]] = {
@@ -185,6 +187,13 @@ class Pipeline:
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
         self.database_check.run(self.sources.values())
+
+    def check_models(self) -> None:
+        """Record whether Propexo lets us read Knock's tours and guest cards.
+
+        A worker calls this every minute. Most calls do nothing.
+        """
+        self.model_watch.run(self.sources)
 
     def count_formats(self) -> None:
         """Count the features of new webhooks, to detect changes in a sender's format.

@@ -26,6 +26,7 @@ class PropexoWebhooks:
         )
         app.register_blueprint(propexo_views.blueprint(harness.pipeline.follower, SECRET))
         app.extensions["pipeline"] = harness.pipeline
+        self.app = app
         self.client: FlaskClient = app.test_client()
 
     def post(self, body: bytes, secret: str = SECRET) -> int:

@@ -85,6 +85,18 @@ class SandboxClient:
         """Return the bodies of all received questions about free times, in order."""
         return self._bodies(AVAILABILITY_PATH)
 
+    def sync(self, **changes: Any) -> Any:
+        """Change what Propexo reads from Knock and sends, and return it with all webhooks."""
+        answer = requests.post(self.url + "/_sandbox/sync", json=changes, timeout=5)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def act(self, tour: dict[str, Any], action: str) -> None:
+        """Change a tour as a person would do in Knock, for example ``cancel`` it."""
+        path = f"/_sandbox/appointments/{tour['id']}/{action}"
+        answer = requests.post(self.url + path, timeout=5)
+        assert answer.ok, answer.text
+
     def _get(self, what: str) -> Any:
         answer = requests.get(f"{self.url}/_sandbox/{what}", timeout=5)
         answer.raise_for_status()

@@ -14,7 +14,7 @@ from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
 from adapter.bookings.same_person import Relation, relation
 from adapter.bookings.transitions import UnknownMatch
 from adapter.models import Booking, BookingState, Clock, Kind, KnockStatus
-from adapter.propexo.data_webhooks import KnockRecord, Model
+from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.crm_models import HEARD_INTERVAL

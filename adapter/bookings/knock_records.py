@@ -12,7 +12,7 @@ from typing import Any, Final
 from adapter.bookings.matching import CONTACTS, normalize_contact, parse_instant
 from adapter.bookings.person import SENT, posting_order
 from adapter.models import Booking, BookingState, Kind, KnockStatus
-from adapter.propexo.data_webhooks import KnockRecord, Model
+from adapter.propexo.crm_records import KnockRecord, Model
 
 #: The beginning of a status's words, without case and punctuation.
 _STATUSES: Final[tuple[tuple[str, KnockStatus], ...]] = (

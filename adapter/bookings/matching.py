@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.models import Attempt, Booking
-from adapter.propexo.data_webhooks import Model
+from adapter.propexo.crm_records import Model
 
 WRITE_LOG = "/v1/admin/logs/writes/"
 LISTS: Mapping[Model, str] = {

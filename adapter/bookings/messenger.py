@@ -28,7 +28,7 @@ from adapter.exceptions import (
 )
 from adapter.models import REPLAYED, Booking, BookingState, Clock, Message, MessageState
 from adapter.propexo.client import Propexo
-from adapter.propexo.data_webhooks import KnockRecord, Model
+from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.propexo.directory import PAGE_SIZE
 from adapter.propexo.responses import Accepted, WriteStatus
 from adapter.settings import Settings

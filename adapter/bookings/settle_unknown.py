@@ -9,11 +9,11 @@ from typing import Any
 from adapter.bookings import confirm, knock_records, matching, transitions
 from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.transitions import UnknownMatch
-from adapter.exceptions import NotAuthorized, NotSent, Refused, UpstreamError, WrongPath
+from adapter.exceptions import NotSent, UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock, Kind
 from adapter.propexo.client import Propexo
-from adapter.propexo.data_webhooks import KnockRecord, Model
-from adapter.propexo.responses import WriteStatus
+from adapter.propexo.crm_records import KnockRecord, Model
+from adapter.propexo.responses import WriteStatus, is_list_rejected
 from adapter.settings import Settings
 from adapter.store import Database
 from adapter.store.crm_models import Reading
@@ -134,8 +134,8 @@ class UnknownSettler:
         integration_id = query["integration_id"]
         try:
             rows = self._records(matching.LISTS[model], query)
-        except (Refused, WrongPath, NotAuthorized) as exc:
-            if exc.status == 401:
+        except UpstreamError as exc:
+            if not is_list_rejected(exc):
                 raise
             self._save(integration_id, model, Reading.OFF)
             log.warning("crm_model_not_readable", extra={"model": model, "status": exc.status})

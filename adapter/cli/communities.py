@@ -23,11 +23,13 @@ from adapter.mapping.problems import MappingErrors
 from adapter.models import utc_now
 from adapter.operations.aliases import community_key
 from adapter.operations.check_communities import problems_of
+from adapter.operations.check_models import states_of
 from adapter.operations.serializers import dump
 from adapter.propexo.directory import Directory, ListedCommunity, RateLimitedReads
 from adapter.services import propexo_from
 from adapter.settings import Settings, settings_from
 from adapter.store import Database
+from adapter.store.crm_models import Reading
 
 
 @click.group(
@@ -85,14 +87,24 @@ def _known(folder: Path) -> Mapping[str, Community]:
 def check_listed(folder: Path, as_json: bool) -> None:
     """Check that Propexo lists every integration, community and attribution ID.
 
-    Problems are printed as file:line:column: field: message. Run `adapter check` to find problems
-    that can be detected without Propexo.
+    Problems are printed as file:line:column: field: message. The check also says whether Propexo
+    lets us read Knock's tours and guest cards. Run `adapter check` to find problems that can be
+    detected without Propexo.
     """
-    listed = communities_from_folder(folder)
-    with _directory(settings_from()) as directory:
+    settings, listed = settings_from(), communities_from_folder(folder)
+    with _directory(settings) as directory:
         problems = problems_of(listed, directory)
-    text = "\n".join(map(str, problems)) or f"{listed.document.file}: Propexo lists all IDs"
-    output.show({"problems": problems}, text, as_json=as_json)
+        ids = {one.integration_id for one in listed.by_key.values()} & {*directory.integrations}
+        models = list(states_of(ids, directory.read))
+    lines = [*map(str, problems)] or [f"{listed.document.file}: Propexo lists all IDs"]
+    # A new sandbox has no tours and guest cards, which is not worth a line.
+    lines += [
+        one.text()
+        for one in models
+        if one.state is Reading.OFF or (one.state is Reading.EMPTY and not settings.is_sandbox)
+    ]
+    states = [one._asdict() for one in models]
+    output.show({"problems": problems, "models": states}, "\n".join(lines), as_json=as_json)
     sys.exit(bool(problems))
 
 

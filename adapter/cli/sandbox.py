@@ -1,6 +1,7 @@
 """Define ``adapter sandbox``, which simulates Propexo and Knock on this machine."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from adapter.cli.help import examples
 from adapter.exceptions import ConfigurationError
 from adapter.sandbox import create_app, serve
 from adapter.sandbox.catalog import BUNDLED, Catalog, catalog_from
+from adapter.sandbox.data_webhooks import Sync
+from adapter.sandbox.listed_records import MODELS
 from adapter.sandbox.validation import ENUMS
 
 
@@ -35,6 +38,7 @@ def _catalog_from(file: Path) -> Catalog:
     epilog=examples(
         "adapter sandbox --port 8001",
         "adapter sandbox --job-seconds 5 --enum tour_type=IN_PERSON,VIRTUAL",
+        "adapter sandbox --webhook-url http://127.0.0.1:8000/propexo/webhooks",
     )
 )
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
@@ -80,9 +84,40 @@ def _catalog_from(file: Path) -> Catalog:
     callback=lambda _context, _option, file: _catalog_from(file),
     help="JSON file that contains the communities to list.",
 )
+@click.option(
+    "--webhook-url",
+    help="Send webhooks about tours and guest cards to this URL, signed with "
+    "PROPEXO_WEBHOOK_SECRET.",
+)
+@click.option(
+    "--model-off",
+    "off",
+    multiple=True,
+    type=click.Choice(MODELS),
+    help="Model that the customer has not enabled. May be repeated.",
+)
+@click.option(
+    "--sync-seconds",
+    type=click.FloatRange(0, 86400),
+    default=0.0,
+    help="Seconds until new tours and guest cards are listed and sent.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-def sandbox(*, host: str, port: int, quiet: bool, **options: Any) -> None:
+def sandbox(
+    *,
+    host: str,
+    port: int,
+    quiet: bool,
+    webhook_url: str | None,
+    off: tuple[str, ...],
+    sync_seconds: float,
+    **options: Any,
+) -> None:
     """Run a simulation of Propexo's API and Knock."""
+    secret = os.environ.get("PROPEXO_WEBHOOK_SECRET", "")
+    if webhook_url and not secret:
+        raise ConfigurationError("--webhook-url needs PROPEXO_WEBHOOK_SECRET: set it")
+    sync = Sync(off=frozenset(off), delay=sync_seconds, url=webhook_url, secret=secret)
 
     def announce(url: str) -> None:
         if not quiet:
@@ -91,4 +126,4 @@ def sandbox(*, host: str, port: int, quiet: bool, **options: Any) -> None:
                 f"PROPEXO_TOKEN={options['token']}); Ctrl-C stops it"
             )
 
-    serve(create_app(**options), host=host, port=port, announce=announce)
+    serve(create_app(**options, sync=sync), host=host, port=port, announce=announce)

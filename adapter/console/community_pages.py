@@ -25,9 +25,11 @@ from adapter.operations.aliases import (
     names_in,
     yaml_of,
 )
+from adapter.operations.check_models import unreadable
 from adapter.operations.take_back import UNDO_SECONDS
 from adapter.propexo.directory import Directory, RateLimitedReads
 from adapter.store import Transaction, UnknownCommunity
+from adapter.store.crm_models import CrmModel, Reading
 
 #: Maximum numbers of properties and of communities on a page.
 MOST_PROPERTIES: Final = 30
@@ -103,6 +105,7 @@ def communities() -> str:
         events = {one.event_id: _event(tx, one.event_id) for one in shown}
         numbers = map(row_id_from, flask.request.args.getlist("sent")[:MOST_SENT])
         sent = [tx.bookings.get(number) for number in numbers if number is not None]
+        models = tx.crm_models.all()
     live = services.pipeline.live
     return flask.render_template(
         "console/communities.html",
@@ -121,7 +124,19 @@ def communities() -> str:
         ],
         yaml=yaml_of(live.overrides.aliases),
         known=sorted(_communities().values(), key=lambda one: one.title),
+        not_readable=_not_readable(models),
     )
+
+
+def _not_readable(models: Sequence[CrmModel]) -> list[str]:
+    """Return the names of communities at which we cannot look up a tour in Knock."""
+    is_sandbox = services.settings.is_sandbox
+    lost = {
+        one.integration_id
+        for one in unreadable(models)
+        if one.state is Reading.OFF or not is_sandbox
+    }
+    return sorted(one.title for one in _communities().values() if one.integration_id in lost)
 
 
 def _title(alias: Alias) -> str:

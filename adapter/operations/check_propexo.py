@@ -15,14 +15,16 @@ from adapter.mapping.problems import MappingErrors
 from adapter.models import Clock
 from adapter.operations.check_communities import problems_of
 from adapter.operations.check_database import clock_finding
+from adapter.operations.check_models import CONTENTS, states_of
 from adapter.operations.finding import Finding, fault, ok, warning
 from adapter.propexo import responses
 from adapter.propexo.client import Propexo
-from adapter.propexo.directory import VENDOR, Directory, RateLimitedReads
+from adapter.propexo.directory import VENDOR, Directory, RateLimitedReads, Read
 from adapter.propexo.http import Response
 from adapter.propexo.responses import Page
 from adapter.settings import Settings
 from adapter.store import Database
+from adapter.store.crm_models import Reading
 
 AREA: Final = "propexo"
 
@@ -173,6 +175,27 @@ def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
         return reads.page(path, query)
 
     yield from _compared(listed, Directory(read))
+    yield from _models(listed, settings, read)
+
+
+def _models(listed: Communities, settings: Settings, read: Read) -> Iterator[Finding]:
+    """Check whether unknown bookings can be found in Knock."""
+    ids = {one.integration_id for one in listed.by_key.values()}
+    try:
+        states = list(states_of(ids, read))
+    except UpstreamError:
+        return  # too many lists, or reported with the communities
+    wrong = [one for one in states if one.state is not Reading.READABLE]
+    for one in wrong:
+        if one.state is Reading.OFF:
+            yield warning(AREA, one.text(), f"ask Propexo to enable the model {one.model}")
+        elif settings.is_sandbox:
+            yield ok(AREA, f"the sandbox has no {CONTENTS[one.model]} yet")
+        else:
+            fix = f"if Knock has {CONTENTS[one.model]}, ask Propexo to enable the model {one.model}"
+            yield warning(AREA, one.text(), fix)
+    if not wrong:
+        yield ok(AREA, "Propexo lets us read Knock's tours and guest cards")
 
 
 def _compared(listed: Communities, directory: Directory) -> Iterator[Finding]:

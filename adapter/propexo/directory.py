@@ -106,7 +106,8 @@ class Directory:
     """Propexo's lists. Each list is requested once, when it is first needed."""
 
     def __init__(self, read: Read) -> None:
-        self._read = read
+        #: Reads one page of any list.
+        self.read = read
         self._lists: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
 
     @functools.cached_property
@@ -155,7 +156,7 @@ class Directory:
         """Yield the records on all pages of a list. Raise UpstreamError if a page is unreadable."""
         for number in range(MAX_PAGES):
             span = {"limit": str(PAGE_SIZE), "offset": str(number * PAGE_SIZE)}
-            page = self._read(path, {**query, **span})
+            page = self.read(path, {**query, **span})
             yield from (one for one in page.records if _text(one.get("id")))
             if not page.has_more:
                 return

@@ -153,6 +153,16 @@ def error_from(response: Response) -> UpstreamError:
     return Refused(f"Propexo rejected the booking with {status}", **facts)
 
 
+def is_list_rejected(error: UpstreamError) -> bool:
+    """Return True if Propexo rejects reading a list, although it accepts the token.
+
+    Propexo does not document how it rejects a model that the customer has not enabled.
+    """
+    if isinstance(error, NotAuthorized):
+        return error.status == http.HTTPStatus.FORBIDDEN
+    return isinstance(error, Refused | WrongPath)
+
+
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
     """Return one reason for each issue that Propexo found, or a generic reason if it lists none.
 

@@ -15,6 +15,7 @@ from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import NOTHING, Catalog
 from adapter.sandbox.control_api import control
 from adapter.sandbox.crm_events import CREATE_PATH, events
+from adapter.sandbox.data_webhooks import DEFAULT_SYNC, Sync
 from adapter.sandbox.knock_calendar import PATH as AVAILABILITY
 from adapter.sandbox.knock_calendar import availability
 from adapter.sandbox.propexo_api import api
@@ -37,13 +38,15 @@ def create_app(
     slowdown_seconds: float = 0.0,
     enums: Mapping[str, Collection[str]] = MappingProxyType({}),
     catalog: Catalog = NOTHING,
+    sync: Sync = DEFAULT_SYNC,
 ) -> Flask:
     """Create the sandbox app. Its state is in memory, so serve it from a single process.
 
     ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays responses after
     80% of a minute's requests are used up (Propexo: 2 seconds). ``enums`` lists the accepted values
     of ``pets``, ``first_contact_type`` and ``tour_type``. By default, all values are rejected.
-    ``catalog`` contains the integrations, communities and attributions to list.
+    ``catalog`` contains the integrations, communities and attributions to list. ``sync`` says which
+    records Propexo reads from Knock, and where it sends webhooks about them.
     Raise :class:`~adapter.exceptions.ConfigurationError` for any other name in ``enums``.
     """
     app = Flask(__name__, static_folder=None)
@@ -57,6 +60,7 @@ def create_app(
         schemas=schemas_with(enums),
         catalog=catalog,
     )
+    app.extensions["sandbox"].publisher.sync = sync
     app.register_blueprint(api)
     app.register_blueprint(availability)
     app.register_blueprint(control)

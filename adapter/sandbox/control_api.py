@@ -1,16 +1,28 @@
 """Serve the sandbox's own endpoints, which list its data, inject faults and reset it."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, abort, jsonify, render_template, request
 
 from adapter.sandbox.faults import BadFault, faults_from
-from adapter.sandbox.knock import Appointment, Prospect
+from adapter.sandbox.knock import Appointment, Prospect, Status
+from adapter.sandbox.listed_records import MODELS
 from adapter.sandbox.request_body import body_of, json_from
 from adapter.sandbox.state import Call, current_state
 
 control = Blueprint("control", __name__)
+
+#: Who cancels a tour, by action.
+_CANCELED_BY: Final = {"cancel": "person", "renter-cancel": "renter"}
+#: The status that an action sets.
+_NEW_STATUS: Final = {
+    "accept": Status.BOOKED,
+    "wait": Status.WAITING,
+    "visit": Status.VISITED,
+    "miss": Status.NO_SHOW,
+}
 
 
 @control.get("/")
@@ -33,14 +45,24 @@ def list_appointments() -> Response:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
 
 
-@control.post("/_sandbox/appointments/<appointment_id>/cancel")
-def cancel_appointment(appointment_id: str) -> tuple[Response, int] | Response:
-    """Cancel a tour, as a leasing agent would do in Knock."""
+@control.post("/_sandbox/appointments/<appointment_id>/<action>")
+def change_appointment(appointment_id: str, action: str) -> tuple[Response, int] | Response:
+    """Change a tour, as a leasing agent or, with ``renter-cancel``, the renter would do in Knock.
+
+    The other actions are ``cancel``, ``accept``, ``wait``, ``visit`` and ``miss``.
+    """
     state = current_state()
+    if action not in {*_CANCELED_BY, *_NEW_STATUS}:
+        abort(404)
     with state.lock:
         for one in state.knock.appointments:
             if one.id == appointment_id:
-                one.cancel("person", state.clock())
+                if action in _CANCELED_BY:
+                    one.cancel(_CANCELED_BY[action], state.clock())
+                else:
+                    one.change(_NEW_STATUS[action], state.clock())
+                state.knock.touched.append(one)
+                state.publish()
                 return jsonify(_appointment(one))
     message = "no appointment has this ID"
     return jsonify({"error": {"code": "not_found", "message": message}}), 404
@@ -107,6 +129,53 @@ def reset() -> Response:
     """Delete all data in the sandbox."""
     current_state().reset()
     return jsonify({"status": "empty"})
+
+
+@control.get("/_sandbox/sync")
+def show_sync() -> Response:
+    """Return what Propexo reads and sends, and all webhooks with their responses."""
+    publisher = current_state().publisher
+    sync = publisher.sync
+    names = ("delay", "stage", "url", "retry_seconds")
+    sent = [{"body": one.body, "statuses": one.statuses} for one in publisher.deliveries]
+    return jsonify(_values(sync, *names) | {"off": sorted(sync.off), "webhooks": sent})
+
+
+@control.post("/_sandbox/sync")
+def change_sync() -> tuple[Response, int] | Response:
+    """Change what Propexo reads and sends. What is not posted stays."""
+    try:
+        changes = _sync_changes(json_from(body_of(request)))
+    except ValueError as exc:
+        return jsonify({"error": {"code": "invalid_request", "message": str(exc)}}), 400
+    publisher = current_state().publisher
+    publisher.sync = dataclasses.replace(publisher.sync, **changes)
+    return show_sync()
+
+
+def _sync_changes(body: Any) -> dict[str, Any]:
+    """Return valid changes. Raise ValueError that names the first invalid one."""
+    given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
+    for name, value in given.items():
+        if name not in _SYNC_KEYS:
+            raise ValueError(f"unknown key {name!r}; the keys are {', '.join(_SYNC_KEYS)}")
+        if not _SYNC_KEYS[name](value):
+            raise ValueError(f"{name!r} has an invalid value")
+    return given | ({"off": frozenset(given["off"])} if "off" in given else {})
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 86_400
+
+
+_SYNC_KEYS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "off": lambda value: isinstance(value, list) and {*map(str, value)} <= {*MODELS},
+    "delay": _is_seconds,
+    "stage": _is_seconds,
+    "url": lambda value: value is None or isinstance(value, str),
+    "secret": lambda value: isinstance(value, str),
+    "retry_seconds": _is_seconds,
+}
 
 
 def _appointment(one: Appointment) -> dict[str, Any]:

@@ -21,9 +21,14 @@ CARD_FIELDS = (
 class Status(enum.StrEnum):
     """The status of a tour in the simulated Knock."""
 
+    #: The community has not accepted it yet.
+    WAITING = "waiting"
     BOOKED = "booked"
     #: Canceled by the same person's later tour at the same community, or by an agent in Knock.
     CANCELLED = "cancelled"
+    VISITED = "visited"
+    #: The renter did not come.
+    NO_SHOW = "no_show"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +83,17 @@ class Appointment:
     request: Mapping[str, Any]
     created_at: dt.datetime
     updated_at: dt.datetime
-    #: The ID of the tour that replaced it, or ``person`` for an agent.
+    #: The ID of the tour that replaced it, ``person`` for an agent, or ``renter``.
     canceled_by: str | None = None
 
     def cancel(self, by: str, now: dt.datetime) -> None:
-        """Cancel the tour unless it is already canceled."""
-        if self.status is Status.BOOKED:
+        """Cancel the tour unless it is already canceled or over."""
+        if self.status in (Status.BOOKED, Status.WAITING):
             self.status, self.canceled_by, self.updated_at = Status.CANCELLED, by, now
+
+    def change(self, status: Status, now: dt.datetime) -> None:
+        """Set the status, as a leasing agent would do in Knock."""
+        self.status, self.canceled_by, self.updated_at = status, None, now
 
 
 class Knock:
@@ -94,6 +103,8 @@ class Knock:
         self.prospects: list[Prospect] = []
         self.appointments: list[Appointment] = []
         self.notes: list[Note] = []
+        #: What was created or changed since it was last published.
+        self.touched: list[Prospect | Appointment | Note] = []
         #: The latest prospect for each integration, community, field and normalized contact.
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}
 
@@ -112,9 +123,10 @@ class Knock:
             created_at=now,
             updated_at=now,
         )
-        _cancel_upcoming(prospect, appointment.id, now)
+        self.touched += _cancel_upcoming(prospect, appointment.id, now)
         self.appointments.append(appointment)
         prospect.appointments.append(appointment)
+        self.touched.append(appointment)
         return appointment
 
     def inquire(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Prospect:
@@ -136,16 +148,28 @@ class Knock:
         """Add a note to an existing guest card."""
         note = Note(id=str(uuid.uuid4()), job_id=job_id, request=request, created_at=now)
         self.notes.append(note)
+        self.touched.append(note)
         return note
 
     def find_or_create(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
         """Find a guest card by email or phone, or create one, and update its fields."""
         prospect = self._match(request) or self._add(request, now)
+        self._overwrite(prospect, request, now)
+        return prospect
+
+    def update(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
+        """Overwrite fields of the guest card that a request names."""
+        prospect = next(one for one in self.prospects if one.id == request["prospect_id"])
+        community = {"community_id": prospect.community_id}
+        self._overwrite(prospect, {**request, **community}, now)
+        return prospect
+
+    def _overwrite(self, prospect: Prospect, request: Mapping[str, Any], now: dt.datetime) -> None:
         prospect.card.update({name: request[name] for name in CARD_FIELDS if name in request})
         prospect.updated_at = now
         for key in _contacts(prospect.card, request):
             self._holders[key] = prospect
-        return prospect
+        self.touched.append(prospect)
 
     def _match(self, request: Mapping[str, Any]) -> Prospect | None:
         for key in _contacts(request, request):
@@ -184,10 +208,12 @@ def _contacts(
     ]
 
 
-def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> None:
-    for appointment in prospect.appointments:
-        if appointment.starts_at > now:
-            appointment.cancel(by, now)
+def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> list[Appointment]:
+    """Cancel all upcoming tours of a guest card, and return them."""
+    upcoming = [one for one in prospect.appointments if one.starts_at > now]
+    for appointment in upcoming:
+        appointment.cancel(by, now)
+    return upcoming
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:

@@ -2,13 +2,21 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, request
 
 from adapter.sandbox import propexo_responses
 from adapter.sandbox.catalog import ATTRIBUTIONS, COMMUNITIES, INTEGRATIONS
-from adapter.sandbox.knock import Appointment, Note, Prospect, Status
+from adapter.sandbox.knock import Appointment, Note
+from adapter.sandbox.listed_records import (
+    EVENTS,
+    PROSPECTS,
+    core_record,
+    first_stage,
+    record_of,
+)
 from adapter.sandbox.request_body import json_from
 from adapter.sandbox.state import current_state
 from adapter.sandbox.validation import issues_of
@@ -35,8 +43,8 @@ def create_prospect() -> Response:
     return write("prospect")
 
 
-def write(kind: str) -> Response:
-    """Validate the request body, execute the write, and return its job."""
+def write(kind: str, more: Mapping[str, Any] = MappingProxyType({})) -> Response:
+    """Validate the request body, execute the write with ``more`` fields, and return its job."""
     state = current_state()
     if not request.is_json:
         return propexo_responses.error(
@@ -49,7 +57,7 @@ def write(kind: str) -> Response:
     issues = list(issues_of(body, state.schemas[kind]))
     if issues:
         return propexo_responses.invalid(issues)
-    job = state.write(kind, body, g.call.fault)
+    job = state.write(kind, {**body, **more}, g.call.fault)
     return propexo_responses.accepted(job, g.call.fault.shape)
 
 
@@ -77,23 +85,48 @@ def list_write_logs() -> Response:
     return jsonify({"results": {"logs": found[offset : offset + limit]}})
 
 
-@api.get("/crm/v1/prospects/")
-def list_prospects() -> Response:
-    """List guest cards. Apart from the documented core fields, the field names are a guess."""
+@api.put("/crm/v1/prospects/knock/<prospect_id>")
+def update_prospect(prospect_id: str) -> Response:
+    """Overwrite fields of a guest card in the simulated Knock, and return the job."""
     state = current_state()
     with state.lock:
-        records = [_prospect_record(prospect) for prospect in state.knock.prospects]
-    return _page(_matching(records, "integration_id", "community_id"))
+        is_known = any(one.id == prospect_id for one in state.knock.prospects)
+    if not is_known:
+        return propexo_responses.error(400, "no prospect has this ID", "invalid_request")
+    return write("prospect_update", {"prospect_id": prospect_id})
+
+
+@api.get("/crm/v1/prospects/")
+def list_prospects() -> Response:
+    """List guest cards. Right after its creation, a card may be without its details."""
+    state = current_state()
+    sync, now = state.publisher.sync, state.clock()
+    with state.lock:
+        found = [
+            record_of(one) if sync.is_complete(one.created_at, now) else first_stage(record_of(one))
+            for one in state.knock.prospects
+            if sync.is_listed(one.created_at, now)
+        ]
+    return _list_of(PROSPECTS, _matching(found, "integration_id", "community_id"))
 
 
 @api.get("/crm/v1/events/")
 def list_events() -> Response:
-    """List tours and notes. Apart from the documented core fields, the names are a guess."""
+    """List tours and notes."""
     state = current_state()
+    sync, now = state.publisher.sync, state.clock()
     with state.lock:
-        records = [_event_record(appointment) for appointment in state.knock.appointments]
-        records += [_note_record(note) for note in state.knock.notes]
-    return _page(_matching(records, "integration_id", "community_id", "prospect_id"))
+        known: list[Appointment | Note] = [*state.knock.appointments, *state.knock.notes]
+        found = [record_of(one) for one in known if sync.is_listed(one.created_at, now)]
+    return _list_of(EVENTS, _matching(found, "integration_id", "community_id", "prospect_id"))
+
+
+def _list_of(model: str, records: Iterable[Mapping[str, Any]]) -> Response:
+    """Return a page of a model's records, or an error if the customer has not enabled it."""
+    if model in current_state().publisher.sync.off:
+        message = f"the model {model} is not enabled for this integration"
+        return propexo_responses.error(400, message, "model_not_enabled")
+    return _page(records)
 
 
 @api.get(INTEGRATIONS)
@@ -103,7 +136,7 @@ def list_catalog() -> Response:
     """List the integrations, communities or attributions in the catalog."""
     state = current_state()
     records = [
-        {**_record(one["id"], one["integration_id"], state.began_at, state.began_at), **one}
+        {**core_record(one["id"], one["integration_id"], state.began_at, state.began_at), **one}
         for one in state.catalog[request.path]
     ]
     return _page(_matching(records, "integration_id", "community_id"))
@@ -151,44 +184,3 @@ def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, 
         for record in records
         if all(record.get(name, value) == value for name, value in filters.items())
     ]
-
-
-def _record(
-    id_: str, integration_id: str, created_at: dt.datetime, updated_at: dt.datetime
-) -> dict[str, Any]:
-    return {
-        "id": id_,
-        "created_at": created_at,
-        "updated_at": updated_at,
-        "last_seen": updated_at,
-        "integration_id": integration_id,
-        "integration_vendor": "KNOCK",
-    }
-
-
-def _prospect_record(one: Prospect) -> dict[str, Any]:
-    return {
-        **_record(one.id, one.integration_id, one.created_at, one.updated_at),
-        "community_id": one.community_id,
-        "attribution_id": one.attribution_id,
-        **one.card,
-    }
-
-
-def _event_record(one: Appointment) -> dict[str, Any]:
-    return {
-        **_record(one.id, one.request["integration_id"], one.created_at, one.updated_at),
-        "community_id": one.request["community_id"],
-        "prospect_id": one.prospect_id,
-        "event_name": "ACTIVITY",
-        "event_datetime": one.starts_at,
-        "is_cancelled": one.status is Status.CANCELLED,
-        "notes": one.request.get("notes"),
-    }
-
-
-def _note_record(one: Note) -> dict[str, Any]:
-    return {
-        **_record(one.id, one.request["integration_id"], one.created_at, one.created_at),
-        **one.request,
-    }

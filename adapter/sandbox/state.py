@@ -10,8 +10,10 @@ from typing import Any, cast
 from flask import current_app
 
 from adapter.sandbox.catalog import Catalog
+from adapter.sandbox.data_webhooks import Publisher
 from adapter.sandbox.faults import NONE, Fault, Faults
 from adapter.sandbox.knock import Knock
+from adapter.sandbox.listed_records import model_of, record_of
 from adapter.sandbox.validation import Schema
 
 
@@ -126,6 +128,7 @@ class State:
         self._job_seconds = job_seconds
         self._limit = limit
         self._woken = threading.Event()
+        self.publisher = Publisher()
         self._empty()
 
     def _empty(self) -> None:
@@ -143,6 +146,7 @@ class State:
         """Delete all data, and end all delays that are in progress."""
         with self.lock:
             self._empty()
+            self.publisher.reset()
             self._woken.set()
             self._woken = threading.Event()
 
@@ -216,11 +220,22 @@ class State:
                 self.jobs[job_id] = dataclasses.replace(job, record_id=record_id)
 
     def _execute(self, kind: str, request: Mapping[str, Any], job_id: str, now: dt.datetime) -> str:
-        if kind == "appointment":
-            return self.knock.book(request, job_id=job_id, now=now).id
-        if kind == "event":
-            return self.knock.add_note(request, job_id=job_id, now=now).id
-        return self.knock.inquire(request, job_id=job_id, now=now).id
+        try:
+            if kind == "appointment":
+                return self.knock.book(request, job_id=job_id, now=now).id
+            if kind == "event":
+                return self.knock.add_note(request, job_id=job_id, now=now).id
+            if kind == "prospect_update":
+                return self.knock.update(request, now).id
+            return self.knock.inquire(request, job_id=job_id, now=now).id
+        finally:
+            self.publish()
+
+    def publish(self) -> None:
+        """Send webhooks about everything that was created or changed. The caller holds the lock."""
+        for one in self.knock.touched:
+            self.publisher.publish(model_of(one), record_of(one))
+        self.knock.touched.clear()
 
 
 def current_state() -> State:

@@ -18,6 +18,7 @@ from adapter.exceptions import StoreUnavailable, WrongSchema
 from adapter.mapping import registry
 from adapter.mapping.source import Source
 from adapter.operations.alarm_watch import WATCH_SECONDS, Watch
+from adapter.operations.check_models import CHECK_SECONDS
 from adapter.operations.format_watch import COUNT_SECONDS
 from adapter.operations.live_sources import REFRESH_SECONDS
 from adapter.operations.start_checks import check_destination
@@ -179,7 +180,10 @@ class Worker:
 
         Otherwise, a system that responds slowly would end the worker.
         """
-        steps = [("database check", self._pipeline.check_database, RECOVERY_SECONDS)]
+        steps = [
+            ("database check", self._pipeline.check_database, RECOVERY_SECONDS),
+            ("model check", self._pipeline.check_models, CHECK_SECONDS),
+        ]
         if self._pipeline.notifier is not None:
             steps.append(("status webhooks", self._pipeline.notifier.run, NOTIFY_SECONDS))
         if self._pipeline.mailer is not None:

@@ -15,7 +15,7 @@ import flask
 from adapter import signatures
 from adapter.bookings.follow_up import Follower
 from adapter.exceptions import VerificationError
-from adapter.propexo.data_webhooks import record_from
+from adapter.propexo.crm_records import record_from
 from adapter.webhooks.http_request import read_body, read_request
 
 log = logging.getLogger(__name__)

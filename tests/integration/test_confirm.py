@@ -1,18 +1,21 @@
 """Test what becomes of bookings when Knock's own records arrive as webhooks from Propexo."""
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
+from adapter import sandbox
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.models import Booking, BookingState, KnockStatus
 from adapter.store.crm_models import Reading
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
-from tests.propexo_webhooks import PropexoWebhooks
+from tests.propexo_webhooks import SECRET, PropexoWebhooks
 from tests.sandbox_client import SandboxClient
+from tests.wait import wait_until
 
 LISTS = {"crm_events": "/crm/v1/events/", "crm_prospects": "/crm/v1/prospects/"}
 
@@ -51,7 +54,12 @@ def lost(harness: Harness, upstream: SandboxClient, payload: Any) -> Booking:
 def booked(harness: Harness, payload: Any) -> Booking:
     (booking,) = harness.mapped("rentfeed", payload)
     settle(harness)
-    assert harness.state(booking.id) is BookingState.BOOKED
+
+    def is_booked() -> bool:
+        harness.check()  # it skips a booking that a webhook has locked
+        return harness.state(booking.id) is BookingState.BOOKED
+
+    wait_until(is_booked, "it is booked")
     return harness.booking(booking.id)
 
 
@@ -291,6 +299,74 @@ def test_a_webhook_shows_that_a_model_can_be_read(
         (model,) = tx.crm_models.all()
     assert (model.model, model.state) == ("crm_events", Reading.READABLE)
     assert model.heard_at == harness.clock()
+
+
+# --- with webhooks that the sandbox sends
+
+
+@pytest.fixture
+def connected(harness: Harness, upstream: SandboxClient) -> Iterator[SandboxClient]:
+    """Let the sandbox send its webhooks to a server, over HTTP."""
+    app = PropexoWebhooks(harness).app
+    with sandbox.Server(app) as server:
+        url = f"{server.url}/propexo/webhooks"
+        upstream.sync(url=url, secret=SECRET, retry_seconds=0.2)
+        yield upstream
+
+
+def test_an_unknown_booking_is_settled_within_a_second(
+    harness: Harness, connected: SandboxClient
+) -> None:
+    connected.sync(delay=0.5)
+    unknown = lost(harness, connected, lead(1))
+
+    def is_told() -> bool:
+        sent = connected.sync()["webhooks"]
+        return len(sent) == 2 and all(one["statuses"] == [200] for one in sent)
+
+    wait_until(is_told, "both webhooks are accepted")
+    assert harness.state(unknown.id) is BookingState.BOOKED, "when the webhook is answered"
+
+
+@pytest.mark.parametrize(
+    ("action", "status"),
+    [
+        ("renter-cancel", KnockStatus.CANCELED),
+        ("cancel", KnockStatus.CANCELED),
+        ("visit", KnockStatus.VISITED),
+        ("miss", KnockStatus.NO_SHOW),
+    ],
+)
+def test_what_people_do_in_knock_reaches_the_booking(
+    harness: Harness, connected: SandboxClient, action: str, status: KnockStatus
+) -> None:
+    tour = booked(harness, lead(1))
+    wait_until(lambda: harness.booking(tour.id).confirmed_at, "it is confirmed")
+    harness.clock.advance(60)
+    connected.act(connected.appointments()[0], action)
+    wait_until(lambda: harness.booking(tour.id).knock_status is status, "its status is known")
+    assert harness.state(tour.id) is BookingState.BOOKED
+
+
+def test_a_guest_card_whose_contacts_come_later_is_recognized_then(
+    harness: Harness, connected: SandboxClient
+) -> None:
+    connected.sync(stage=0.5)
+    tour = booked(harness, lead(1))
+    wait_until(lambda: len(connected.sync()["webhooks"]) == 3, "both stages are sent")
+    wait_until(lambda: harness.booking(tour.id).prospect_id, "the card is known")
+
+
+def test_a_webhook_that_is_not_accepted_is_sent_again_ten_times(
+    harness: Harness, connected: SandboxClient
+) -> None:
+    connected.sync(secret="another", retry_seconds=0.01)
+    booked(harness, lead(1))
+
+    def statuses() -> list[list[int]]:
+        return [one["statuses"] for one in connected.sync()["webhooks"]]
+
+    wait_until(lambda: statuses() == [[401] * 11] * 2, "both are given up")
 
 
 DEEP = b'{"trigger": "DATA_NEW", "data": {"event": "DATA_NEW", "object": "crm_events", '

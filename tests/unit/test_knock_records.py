@@ -9,7 +9,7 @@ import pytest
 
 from adapter.bookings import knock_records
 from adapter.models import Booking, BookingState, KnockStatus
-from adapter.propexo.data_webhooks import KnockRecord, Model, record_from
+from adapter.propexo.crm_records import KnockRecord, Model, record_from
 from tests.rows import NOW, REQUEST, attempt, other
 
 STARTS_AT = dt.datetime(2030, 3, 14, 20, 30, tzinfo=dt.UTC)

@@ -154,9 +154,7 @@ class Comparison:
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
         """Return the times between which leads may belong to lines."""
         more = dt.timedelta(days=max(self._rules.match_days, 45) + 1)
-        since = months_before(first, months) - (more if months else 0 * more)
-        start, end = since - more, last + more
-        return _midnight(start), _midnight(end)
+        return _midnight(months_before(first, months) - more), _midnight(last + more)
 
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date

@@ -6,6 +6,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ SETUP_PAGES = (
     "/communities",
     "/communities/new",
     "/decisions",
+    "/invoice",
     "/people",
     "/sources",
     "/sources/rentfeed",
@@ -192,6 +194,38 @@ def test_a_person_is_added_gets_a_role_and_signs_in(ana: Reader, other: Reader) 
     expect(page.locator("#toasts")).to_contain_text("maria can edit now.")
     other.go("/people")
     expect(other.page.locator(".who")).to_contain_text("can edit")
+
+
+def test_an_invoice_is_checked_on_a_phone_and_its_claims_are_downloaded(
+    ana: Reader, tmp_path: Path
+) -> None:
+    ana.site.settled(ana.site.send("rentfeed", portal_lead(160)))
+    today = dt.datetime.now(dt.UTC).strftime("%m/%d/%Y")
+    invoice = tmp_path / "march.csv"
+    invoice.write_text(
+        "Lead Date;Email;Property;Amount\n"
+        + "".join(
+            f"{today};{email};Maple Court;$35.00\n"
+            for email in ("renter160@example.com", "renter160@example.com", "nobody@example.com")
+        )
+    )
+    page = ana.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    ana.go("/sources")
+    page.get_by_role("link", name="Check an invoice").click()
+    page.get_by_label("Portal", exact=True).select_option("rentfeed")
+    page.get_by_label("Invoice or list of leads").set_input_files(invoice)
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("$70.00 to claim")).to_be_visible()
+    expect(page.get_by_role("heading", name="Charged twice")).to_be_visible()
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in SERIOUS] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the claims").click()
+    lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
+    assert [one.split(",")[0] for one in lines] == ["line", "3", "4"]
+    assert not ana.console_messages
 
 
 def test_the_setup_pages_are_accessible_fit_a_phone_and_are_small(ana: Reader) -> None:
