@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from adapter.bookings import backoff, later_words, matching, reconcile, transitions
-from adapter.bookings.knock_records import is_complete_card
+from adapter.bookings.knock_records import is_complete_card, shares_contact
 from adapter.bookings.later_words import Said
 from adapter.bookings.person import MERGED, SENT, Person
-from adapter.bookings.sender import LEASE_MARGIN_SECONDS, record_patiently
+from adapter.bookings.sender import LEASE_MARGIN_SECONDS, MAX_RUN_SECONDS, record_patiently
 from adapter.exceptions import (
     KeyMissing,
     NotSent,
@@ -44,6 +44,8 @@ LONGEST_WAIT: Final = dt.timedelta(days=30)
 MOST_PAGES: Final = 4
 #: Delay after an error in this program, or while a key is missing.
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
+#: Delay while a user has paused the lead's source or community.
+PAUSE_DELAY: Final = dt.timedelta(minutes=1)
 #: Delay while an earlier message of the same person is on its way.
 ORDER_DELAY: Final = dt.timedelta(seconds=1)
 #: States of a message whose words Knock has or may have.
@@ -86,8 +88,10 @@ class Messenger:
 
     def send_due(self) -> None:
         """Send or check the messages that are due, until a booking must be sent."""
+        started_at = self.clock()
         for _ in range(MOST_MESSAGES):
-            message = None if self.stopping.is_set() else self._claim()
+            is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
+            message = None if self.stopping.is_set() or is_long else self._claim()
             if message is None:
                 return
             try:
@@ -157,6 +161,9 @@ class Messenger:
         if card.state is not BookingState.BOOKED:
             self._wait_for_booking(tx, message, now)
             return None
+        if tx.send_queue.is_paused(lead.source, card.community or ""):
+            tx.messages.postpone(message.id, now + PAUSE_DELAY)
+            return None
         texts = _texts(message, lead, person, others)
         if not texts:
             tx.messages.delete(message.id)
@@ -179,13 +186,14 @@ class Messenger:
     def _search(self, draft: _Draft) -> bool:
         """Search Propexo's list for the guest card, and make the message due again."""
         try:
-            found = self._cards(draft.card)
+            found, is_readable = self._cards(draft.card), True
         except NotSent:
             return self._postpone(draft.message, ORDER_DELAY)
         except UpstreamError as exc:
             with self.store.transaction() as tx:
                 transitions.apply_rate_headers(tx, exc, self.clock())
-            found = []
+            # The list may not be enabled. Otherwise, it will be read again.
+            found, is_readable = [], not (isinstance(exc, Refused) or exc.status == 403)
         now = self.clock()
         with self.store.transaction() as tx:
             if len(found) == 1:
@@ -193,7 +201,8 @@ class Messenger:
                 tx.messages.postpone(draft.message.id, now)
                 return True
             since = max(draft.card.updated_at, draft.message.created_at)
-            if now > since + dt.timedelta(hours=self.settings.sync_lag_hours):
+            is_over = now > since + dt.timedelta(hours=self.settings.sync_lag_hours)
+            if is_over or not is_readable:
                 tx.messages.save_text(draft.message, "\n".join(draft.texts))
                 _fail(tx, draft.message, "note_without_card", now)
             else:
@@ -211,12 +220,8 @@ class Messenger:
                     raise NotSent("the rate limit does not allow another call now")
             query = matching.cards_query(card) | {"offset": str(number * PAGE_SIZE)}
             page = self.propexo.page(matching.LISTS[Model.PROSPECTS], query)
-            records = (KnockRecord.listed(Model.PROSPECTS, one) for one in page.records)
-            found += [
-                record.id
-                for record in records
-                if record is not None and is_complete_card(record, card.appointment)
-            ]
+            records = [KnockRecord.listed(Model.PROSPECTS, one) for one in page.records]
+            found += [one.id for one in records if one is not None and _is_card(one, card)]
             if not page.has_more:
                 break
         return found
@@ -403,6 +408,12 @@ def _texts(
         if one.state in _POSTED and one.text is not None
     ]
     return later_words.texts_of(later_words.new_lines(lead, said))
+
+
+def _is_card(record: KnockRecord, card: Booking) -> bool:
+    """Return True if a booking created this guest card. An erased booking matches none."""
+    request = card.appointment
+    return shares_contact(record, request) and is_complete_card(record, request)
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:

@@ -90,6 +90,10 @@ class Messages(Statements):
         )
         return row is not None
 
+    def hurry(self, bookings: Iterable[Booking], now: dt.datetime) -> None:
+        """Make the waiting messages of these bookings due, because more is known about them."""
+        self._run("hurry_messages", ids=[one.id for one in bookings], now=now)
+
     def save_text(self, message: Message, text: str) -> None:
         """Save the words of a message that will not be sent, so that a user can add them."""
         self._run("save_words", id=message.id, **self._sealed(text))

@@ -53,6 +53,11 @@ UPDATE messages SET state = %(to_state)s, reason = %(why)s, due_at = %(due_at)s,
     job_id = COALESCE(%(job_id)s, job_id)
 WHERE id = %(id)s AND state = ANY(%(from_states)s) RETURNING id
 
+-- name: hurry_messages
+-- Make the waiting messages of these bookings due.
+UPDATE messages SET due_at = %(now)s
+WHERE booking_id = ANY(%(ids)s::bigint[]) AND state = 'waiting' AND due_at > %(now)s
+
 -- name: save_words
 -- Save the words of a message.
 UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
