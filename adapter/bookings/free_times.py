@@ -128,16 +128,22 @@ class FreeTimes:
 
     def _wait_for(self, key: CalendarKey, zone: ZoneInfo) -> Answer:
         until = self._clock() + QUESTION_TIME
-        while self._clock() < until:
-            with self._store.transaction() as tx:
-                now = self._clock()
-                found = self.look(tx, key, zone, tx.rate_limit.lock(now), now)
-            if isinstance(found, Answer):
-                return found
+        while (now := self._clock()) < until:
+            with self._store.statement() as tx:
+                stored = tx.free_times.read(key, now - LIFETIME)
+            found = _known(stored, now) or self._look_locked(key, zone, now)
             if isinstance(found, Question):
                 return self.ask(found)
+            if isinstance(found, Answer):
+                return found
             self._pause((found - now).total_seconds())
         return Answer(problem="no_answer")
+
+    def _look_locked(
+        self, key: CalendarKey, zone: ZoneInfo, now: dt.datetime
+    ) -> Answer | Question | dt.datetime:
+        with self._store.transaction() as tx:
+            return self.look(tx, key, zone, tx.rate_limit.lock(now), now)
 
     def look(
         self,
@@ -154,13 +160,9 @@ class FreeTimes:
         That is a question to :meth:`ask` after the transaction, or the time at which to look again
         because another process asks.
         """
-        stored = tx.free_times.read(key, now - LIFETIME)
-        if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
-            return _answer_from(stored)
-        if stored.is_down or _is_lost(stored, now):
-            return Answer(problem="no_answer")
-        if _is_asked_elsewhere(stored, now):
-            return now + RECHECK
+        known = _known(tx.free_times.read(key, now - LIFETIME), now)
+        if known is not None:
+            return known
         limit = self._settings.rate_per_minute
         is_stopped = rate.stopped_for is not None or not may_ask
         if is_stopped or rate_limit.next_call(rate, now, limit, is_read=True) > now:
@@ -216,17 +218,19 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
     return Answer(calendar=calendar, problem=None if calendar.times else "unreadable")
 
 
-def _is_asked_elsewhere(stored: StoredTimes, now: dt.datetime) -> bool:
-    if stored.asked_at is None or stored.answered_at is not None:
-        return False
-    return now - QUESTION_TIME < stored.asked_at <= now
-
-
-def _is_lost(stored: StoredTimes, now: dt.datetime) -> bool:
-    """Return True if the process that asked last has died, so that nothing waits for it again."""
-    if stored.asked_at is None or stored.answered_at is not None:
-        return False
-    return now - LIFETIME < stored.asked_at <= now - QUESTION_TIME
+def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
+    """Return a usable answer, or when to look again because another process asks, or None."""
+    if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
+        calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
+        return Answer(calendar=calendar, problem=stored.problem)
+    if stored.is_down:
+        return Answer(problem="no_answer")
+    if stored.asked_at is None or stored.answered_at is not None or stored.asked_at > now:
+        return None
+    if stored.asked_at > now - QUESTION_TIME:
+        return now + RECHECK
+    # The process that asked has died. Nothing waits for its question again.
+    return Answer(problem="no_answer") if stored.asked_at > now - LIFETIME else None
 
 
 def _problem_of(error: UpstreamError) -> str:
@@ -235,8 +239,3 @@ def _problem_of(error: UpstreamError) -> str:
     if isinstance(error, NotSent | OutcomeUnknown | RateLimited):
         return "no_answer"
     return "unreadable" if error.status == 200 else "rejected"
-
-
-def _answer_from(stored: StoredTimes) -> Answer:
-    calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
-    return Answer(calendar=calendar, problem=stored.problem)

@@ -194,7 +194,7 @@ class Sender:
                 lambda tx: transitions.record_accepted(tx, attempt, accepted, self.clock()),
             )
             self._record_host()
-            self.check.ended(attempt)
+        self.check.ended(attempt)
 
     def _record_host(self) -> None:
         """Record, once per process, which host this database uses to book in Knock."""

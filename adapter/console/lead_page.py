@@ -32,7 +32,15 @@ from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
-from adapter.models import SETTLED, Attempt, Booking, BookingState, Change, LeadHistory, Reason
+from adapter.models import (
+    SETTLED,
+    Attempt,
+    Booking,
+    BookingState,
+    Change,
+    LeadHistory,
+    Reason,
+)
 from adapter.operations import serializers
 from adapter.operations.advice import DECISIONS, Advice, label_of, open_reasons
 from adapter.operations.allowed_actions import (
@@ -51,7 +59,7 @@ from adapter.store import AuditEntry, Issue
 
 #: What to do if the sender has changed its format.
 _FORMAT: Final = (
-    "Ask an admin to fix this under Mappings. You don't need to call the renter about the time."
+    "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
 #: Until when a lead may be snoozed, in words.
 SNOOZES: Final[Mapping[Snooze, str]] = {

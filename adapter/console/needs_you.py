@@ -36,7 +36,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
     Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
     Todo.COMMUNITY: ("Pick a community", "Every property is recognized."),
-    Todo.ADMIN: ("Ask an admin", "Nothing for your admin."),
+    Todo.ADMIN: ("Ask an admin", "Nothing for an admin to do."),
 }
 
 
@@ -77,7 +77,7 @@ class FormatTrouble:
     def sentence(self) -> str:
         """What has changed."""
         if not self.path:
-            return "We can't read the tour time in its messages any more."
+            return "We can no longer read the tour time in its messages."
         if self.new_name:
             return f"Its messages now have “{self.new_name}” instead of “{self.path}”."
         return f"Its messages no longer have “{self.path}”."

@@ -29,11 +29,11 @@ _TIMES: Final[Mapping[str, str]] = {
     EDGE_OF_DAY: "The message may have only a date, without a time{value}.",
     "there is a date but no time of day": "The message has a date but no time{value}.",
     "a date without a time of day": "The message has a date but no time{value}.",
-    "the offset does not match": "The tour time is in another time zone than the community{value}.",
+    "the offset does not match": "The tour time isn't in the community's time zone{value}.",
     "there is no time zone": "The message doesn't say which time zone the tour time is in.",
     "not the name of a time zone": "We don't recognize the time zone of the tour time.",
     "its time zone abbreviation": "The time zone doesn't match the date{value}.",
-    "the offset from UTC": "The time zone of the tour time is impossible{value}.",
+    "the offset from UTC": "The tour time has an invalid time zone{value}.",
     "the time does not exist": "This time doesn't exist: clocks spring forward that night{value}.",
     "the time happens twice": "This time happens twice: clocks fall back that night{value}.",
     "is in the past": "This tour was already in the past when the request arrived.",
@@ -83,7 +83,7 @@ def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
         case "community":
             return _place_sentence(reason, place or value)
         case "attribution_id":
-            return f"Knock doesn't know {booking.source} as a lead source for this community yet."
+            return f"{booking.source} isn't set up as a lead source for this community in Knock."
         case "email_1" | "phone_1":
             return _contact_sentence([reason])
         case "event" if reason.reason == IDS_ONLY_REASON:
@@ -149,7 +149,7 @@ def _contact_sentence(reasons: Sequence[Reason]) -> str:
     if not values:
         return "No phone or email."
     found = " and ".join(f"“{value}”" for value in dict.fromkeys(values))
-    return f"No phone or email that works. The message has only {found}."
+    return f"No valid phone or email. The message has only {found}."
 
 
 def _local_date(booking: Booking) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from adapter.bookings.decisions import FIELD
+from adapter.console.context import services
 from adapter.console.problem_text import problem_sentence
 from adapter.models import (
-    CANCELED_BY_RENTER,
     CHOSEN_BY_RENTER,
     RENTER,
     REPLAYED,
@@ -48,7 +48,6 @@ _WHYS: Final[Mapping[str, str]] = {
     "released": "{by} booked it.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
-    CANCELED_BY_RENTER: "The renter canceled it before it was sent.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Waiting for our turn to send. We'll try again soon.",
@@ -59,17 +58,17 @@ _WHYS: Final[Mapping[str, str]] = {
     "replaced_in_knock": "Knock canceled it when it booked a newer tour:",
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
-    "no_show_in_knock": "The renter did not come to the tour.",
+    "no_show_in_knock": "The renter didn't come to the tour.",
     "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
-    "calendar_no_answer": "We could not check Knock's calendar: no answer. Sending to Knock.",
-    "calendar_rejected": "We could not check Knock's calendar: Propexo refused. Sending to Knock.",
-    "calendar_busy": "We could not check Knock's calendar: too many requests. Sending to Knock.",
-    "calendar_unreadable": (
-        "We could not check Knock's calendar: its answer shows no times. Sending to Knock."
-    ),
-    "calendar_too_short": "Knock's calendar does not show this time yet. Sending to Knock.",
+    "calendar_no_answer": "Knock's calendar didn't answer. Sending to Knock anyway.",
+    "calendar_rejected": "We aren't allowed to see Knock's calendar. Sending to Knock anyway.",
+    "calendar_busy": "We were too busy to check Knock's calendar. Sending to Knock anyway.",
+    "calendar_unreadable": ("Knock's calendar showed no times. Sending to Knock anyway."),
+    "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
+#: The reason of a dismissal with which a user reports that a canceled tour is gone from Knock.
+CANCELED_IN_KNOCK: Final = "Canceled in Knock"
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
@@ -116,8 +115,10 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
     why = change.why
     if change.to_state == "received" and change.from_state and why not in _WHYS:
-        return f"{by} had the message read again." if by else "The message was read again."
+        return _replay_sentence(change, story, by)
     if change.to_state == "discarded" and by:
+        if why == CANCELED_IN_KNOCK:
+            return f"{by} canceled the tour in Knock."
         return f"{by} dismissed it: {why.rstrip('.')}."
     if why == "seen_in_knock" and not by:
         return "Found in Knock."
@@ -130,6 +131,17 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     if text:
         return text
     return _state_sentence(change, story)
+
+
+def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
+    """Return why a message was read again: a user picked its community, or for another reason."""
+    bookings = sorted(story.bookings, key=lambda one: one.id)
+    before = [one.community for one in bookings if one.created_at < change.at]
+    after = [one.community for one in bookings if one.created_at >= change.at]
+    old, new = before[-1:], after[:1]
+    if by and old and new and old != new:
+        return f"{by} picked {services.community_name(new[0])}." if new[0] else f"{by} undid it."
+    return f"{by} had the message read again." if by else "The message was read again."
 
 
 def _state_sentence(change: Change, story: LeadHistory) -> str:

@@ -27,12 +27,14 @@ from adapter.operations.allowed_actions import (
 )
 from adapter.operations.health import Verdict
 from adapter.operations.status import outcome_of
-from adapter.store import MOST_COUNTED, Issue
+from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
 
 MAX_EXPORTED_BOOKINGS: Final = 100_000
 #: The counts cover this many days if the filter has no start.
 COUNTED_DAYS: Final = 31
 PAGE_SIZE: Final = 50
+#: The numbers beside the filters cover at most this many of the newest leads.
+MOST_IN_FACETS: Final = 2_000
 
 bp.add_app_template_filter(form_value)
 bp.add_app_template_filter(duration)
@@ -104,6 +106,7 @@ def leads() -> str:
     with services.store.transaction() as tx:
         search = tx.search.events if is_webhooks else tx.search.bookings
         found: Sequence[Any] = search(which, before=before, limit=PAGE_SIZE)
+        numbers = tx.search.counts(which, limit=MOST_IN_FACETS)
     return flask.render_template(
         "console/leads.html",
         found=found,
@@ -112,7 +115,33 @@ def leads() -> str:
         sources=sorted(services.sources),
         communities=services.communities(),
         next_before=_next_page(found),
+        facets=_facets(numbers, which),
+        is_capped=sum(numbers.values()) >= MOST_IN_FACETS,
+        days=_days(),
     )
+
+
+def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int]]:
+    """Return the number of leads for each state, source and community.
+
+    Each number applies the other two criteria of the filter, as if its own were chosen.
+    """
+    chosen = (which.states[0] if which.states else "", which.source or "", which.community or "")
+    facets: dict[str, dict[str, int]] = {"state": {}, "source": {}, "community": {}}
+    for values, number in numbers.items():
+        for place, name in enumerate(facets):
+            others = [n for n in range(3) if n != place]
+            if all(chosen[other] in ("", values[other]) for other in others):
+                counts = facets[name]
+                counts[values[place]] = counts.get(values[place], 0) + number
+    return facets
+
+
+def _days() -> Mapping[str, str]:
+    """Return the first days of recent periods, by their names."""
+    today = services.now().astimezone(reader_zone()).date()
+    periods = {"Today": 0, "Last 7 days": 6, "Last 30 days": 29}
+    return {name: str(today - dt.timedelta(days=days)) for name, days in periods.items()}
 
 
 @bp.get("/export.csv")

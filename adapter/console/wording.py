@@ -64,6 +64,7 @@ _FAULTS: Final[Mapping[str, str]] = {
     "write it as": "Choose a date and time.",
     "has an impossible year": "Check the year.",
     "set the community too": "Pick a community too.",
+    "communities.yaml has no community with this name": "We don't recognize this property.",
     "Missing data for required": "This is required.",
     "Not a valid integer": "Enter a whole number.",
     "Not a valid string": "Enter some text.",
@@ -99,11 +100,11 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "has just changed": "Someone has just changed this lead. Check it again.",
     "and cannot be discarded": "This lead can't be dismissed now. Its status has changed.",
     "is neither a booking nor": "This message can't be dismissed now. Its status has changed.",
-    "was not matched to another person": "This lead is not merged with another person's. Book it.",
+    "was not matched to another person": "This lead isn't linked to another person. Just book it.",
     "has no other email or phone than": "Both leads have the same email and phone, so Knock would "
     "treat them as one person. Enter this renter's own email or phone, or book it anyway.",
-    "shares no email or phone with": "This lead no longer shares an email or phone with the other "
-    "one. Book it.",
+    "shares no email or phone with": "This lead no longer has the other lead's email or phone. "
+    "Just book it.",
     "which would be replaced by this one": "This renter has a newer request, and this one would "
     "replace it. If this one is right, check the box below.",
     "has a newer pending request": "This renter has a newer request, which is about to be sent. "
@@ -123,7 +124,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
 #: Why a message is not read again.
 _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
     "its tour has passed": "the tour time has passed",
-    "it is not mapped yet": "it has only just arrived",
+    "it is not mapped yet": "it just arrived",
     "its payload was erased": "the message was deleted",
     "it was discarded": "it was dismissed",
 }
@@ -162,7 +163,7 @@ def in_knock_sentence(booking: Booking) -> str:
     return {
         KnockStatus.WAITING: "The community has not accepted this tour in Knock yet.",
         KnockStatus.VISITED: "The renter came to this tour.",
-        KnockStatus.NO_SHOW: "The renter did not come to this tour.",
+        KnockStatus.NO_SHOW: "The renter didn't come to this tour.",
     }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")
 
 

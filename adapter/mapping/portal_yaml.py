@@ -10,7 +10,7 @@ from marshmallow import ValidationError, fields, validate
 from adapter.exceptions import Unreadable
 from adapter.mapping.loader.schema import StrictSchema, Texts, described, load_into
 from adapter.mapping.loader.yaml_document import document_from_file
-from adapter.mapping.problems import MappingErrors
+from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.transforms import dollars_from
 from adapter.parsing.date_formats import Format, compile_format
 
@@ -58,6 +58,12 @@ class _Price(fields.Field[int]):
             raise ValidationError("must be an amount in dollars, such as $35.00") from None
 
 
+def _whole_number(most: int) -> fields.Integer:
+    error = f"must be a whole number from 0 to {most}"
+    limits = validate.Range(0, most, error=error)
+    return fields.Integer(strict=True, validate=limits, error_messages={"invalid": error})
+
+
 class PortalSchema(StrictSchema):
     """The schema of such a file."""
 
@@ -69,15 +75,26 @@ class PortalSchema(StrictSchema):
     )
     date_format = _DateFormat(**described("How dates are written, such as DD/MM/YYYY."))
     price = _Price(**described("The price of a lead, if the list has no amounts."))
-    credit_days = fields.Integer(strict=True, validate=validate.Range(0, 366))
-    duplicate_months = fields.Integer(strict=True, validate=validate.Range(0, 36))
-    match_days = fields.Integer(strict=True, validate=validate.Range(0, 45))
+    credit_days = _whole_number(366)
+    duplicate_months = _whole_number(36)
+    match_days = _whole_number(45)
 
 
 def rules_for(source: str, mappings: Path) -> PortalRules:
     """Load the file for a source, or return the usual rules if there is none."""
     file = mappings / FOLDER / f"{source}.yaml"
     return rules_from_file(file) if file.is_file() else PortalRules()
+
+
+def portal_problems(mappings: Path) -> list[Problem]:
+    """Return the problems of all such files in a mappings folder."""
+    found: list[Problem] = []
+    for file in sorted((mappings / FOLDER).glob("*.yaml")):
+        try:
+            rules_from_file(file)
+        except MappingErrors as exc:
+            found += exc.problems
+    return found
 
 
 def rules_from_file(file: Path) -> PortalRules:

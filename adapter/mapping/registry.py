@@ -11,6 +11,7 @@ from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader import loader
 from adapter.mapping.loader.check_samples import NEW_PATH, mark_new_paths
 from adapter.mapping.loader.loader import Loaded, load_files
+from adapter.mapping.portal_yaml import portal_problems
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
@@ -131,6 +132,7 @@ def check(paths: Sequence[Path], policy: Policy) -> list[Problem]:
     files = [path for path in paths if path not in (*folders, *others, *missing)]
     found: list[Iterable[Problem]] = [map(_no_folder, missing), map(_not_a_mapping, others)]
     found += [_loaded(folder, policy).problems for folder in folders]
+    found += map(portal_problems, folders)
     for folder, group in itertools.groupby(sorted(files), key=lambda path: path.parent):
         mappings = (file for file in group if file.name != FILE)
         found.append(load_files(folder, mappings, policy).problems)

@@ -32,8 +32,8 @@ _CHECK_KNOCK: Final = (
     "Look in Knock. If the tour is there, mark it as booked. If not, book it again."
 )
 _SEARCHING: Final = (
-    "We check every few minutes. If the tour is soon, look in Knock, and mark it as booked if it "
-    "is there."
+    "We keep checking every few minutes. If the tour is soon, look in Knock, and mark it as booked "
+    "if it is there."
 )
 
 #: What is wrong and what to do, by reason code.
@@ -48,7 +48,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "changed_after_first": (
         "The contact or the community changed after the tour was sent to Knock.",
-        "Another person? Book this one too. If not, fix the contact in Knock and dismiss this.",
+        "Is it someone else? Book this one too. If not, fix the contact in Knock and dismiss this.",
     ),
     "contact_changed": (
         "The renter's email or phone changed after booking. Knock still has the old one.",
@@ -122,6 +122,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The renter canceled this tour.",
         "Cancel the tour in Knock, or note it on the guest card.",
     ),
+    "note_not_sent": (
+        "The renter wrote more later, and it may not be on the guest card in Knock.",
+        "Add what is missing to the guest card in Knock. Then dismiss this lead.",
+    ),
     "not_authorized": (
         "We don't have permission to book at this community.",
         "An admin can ask Propexo for permission. Then book it.",
@@ -167,7 +171,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         _CHECK_KNOCK,
     ),
     "not_readable": (
-        "We sent this tour but never heard back, and Propexo does not let us look in Knock.",
+        "We sent this tour but never heard back, and we aren't allowed to look it up in Knock.",
         _CHECK_KNOCK,
     ),
     "maybe_found": (
@@ -215,6 +219,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_elsewhere": "Canceled an unknown request",
     "cancellation_unclear": "Unclear who canceled",
     "cancellation": "The renter canceled",
+    "note_not_sent": "More words for the guest card",
     "not_authorized": "No permission to book here",
     "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
@@ -237,15 +242,16 @@ IN_SHORT: Final[Mapping[str, str]] = {
 #: Why a lead was merged, replaced or discarded automatically, by reason code.
 DECISIONS: Final[Mapping[str, str]] = {
     "same_person_and_time": "This renter had already asked for the same tour.",
-    "same_person_has_a_tour": "This renter has a tour, which creates the guest card.",
+    "same_person_has_a_tour": "This renter has a tour, so they already have a guest card.",
     "same_person_asked_before": "This renter already has a guest card.",
     "same_delivery": "The sender sent the same message again.",
     "item_seen_before": "The sender sent the same lead again, unchanged.",
     "newer_request": "The renter sent a newer request.",
     "newer_request_came_first": "A newer request from this renter arrived first.",
     "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
+    "canceled_by_renter": "The renter canceled before we sent it to Knock.",
     "cancellation_done": "The renter canceled a tour that isn't in Knock.",
-    "taken_back": "The cancellation no longer counts: the renter asked again, or a user undid it.",
+    "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
     IGNORED: "This message is not a tour request.",
@@ -254,14 +260,13 @@ DECISIONS: Final[Mapping[str, str]] = {
 #: What became of a note with a renter's later words, by reason code. None of them was sent twice.
 NOTES: Final[Mapping[str | None, str]] = {
     "note_sent": "Sent to Knock as a note",
-    "note_unclear": "Sent to Knock as a note, but no clear answer came back. Look at the guest "
-    "card, and add this there if it is missing",
-    "note_refused": "Knock did not take this note. Add it to the guest card",
-    "note_failed": "Knock did not save this note. Add it to the guest card",
-    "note_without_card": "The guest card was not found in Knock. Find it there, and add this",
-    "note_waited_too_long": "This was not sent to Knock in time. Add it to the guest card",
-    "note_restored": "This may already be on the guest card as a note. Add it there if it is "
-    "missing",
+    "note_unclear": "Sent to Knock as a note, but Knock didn't confirm it. Look at the guest "
+    "card, and add this if it is missing",
+    "note_refused": "Knock didn't accept this note. Add it to the guest card yourself",
+    "note_failed": "Knock didn't save this note. Add it to the guest card yourself",
+    "note_without_card": "We couldn't find the guest card in Knock. Find it there, and add this",
+    "note_waited_too_long": "We couldn't send this note in time. Add it to the guest card yourself",
+    "note_restored": "This note may already be on the guest card. Add it if it is missing",
 }
 #: What is said of a note that is still to be sent.
 NOTE_WAITS: Final = "Will be sent to Knock as a note"
@@ -281,7 +286,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",
-        "Ask an admin to look at it with the sender.",
+        "Ask an admin to look into it with the sender.",
     ),
     "is in the past": ("This tour was already in the past when the request arrived.", _CALL),
     "there is a date but no time of day": ("The message has a date but no time.", _CALL),

@@ -10,6 +10,8 @@ _INVISIBLE: Final = "\u200b\u200e\u200f\ufeff"
 #: Maximum number of lines of the sentence above a quoted email, and of the headers in front of it.
 MAX_INTRO: Final = 3
 MAX_HEADERS: Final = 12
+#: Maximum number of ``>`` that are removed from a line of a forwarded email.
+MAX_DEPTH: Final = 5
 #: Maximum number of characters around a mentioned time.
 MAX_SENTENCE: Final = 200
 
@@ -69,7 +71,7 @@ _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
 def is_forwarded(subject: str) -> bool:
-    """Return True if an email with this subject is a forwarded one."""
+    """Return True if the subject says that the email is forwarded, as in ``Fwd: …``."""
     return bool(_FORWARDED.match(subject))
 
 
@@ -87,7 +89,7 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 
 
 def sentence_with(mention: str, text: str) -> str | None:
-    """Return the first sentence that mentions one of :data:`MENTIONS`, on one line, or None."""
+    """Return the first sentence that mentions a ``time`` or a ``change``, on one line, or None."""
     text = plain_text(text)
     found = MENTIONS[mention].search(text)
     if not found:
@@ -116,7 +118,7 @@ class _OwnLines:
         while number < len(self._lines):
             line = self._line(number)
             if _FORWARD.fullmatch(line):
-                number = self._forwarded_text(number + 1)
+                self._forwarded, number = False, self._forwarded_text(number + 1)
             elif end := self._quote_header(number):
                 if self._forwarded:
                     self._forwarded, number = False, end
@@ -144,7 +146,7 @@ class _OwnLines:
     def _forwarded_text(self, number: int) -> int:
         """Return the number of the first line of a forwarded email after its headers."""
         number = self._after_blanks(number)
-        self._depth += self._line(number).startswith(">")
+        self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
         return self._headers(number)[0]
 
     def _quote_header(self, number: int) -> int:

@@ -16,7 +16,7 @@ from adapter.store.outbox import HistoryEnd, Horizon, StatusWebhook, WebhookSumm
 from adapter.store.rejections import NewRejection, Rejection, RejectionSummary
 from adapter.store.review_queue import MOST_COUNTED, Group, Issue, ReviewQueue
 from adapter.store.rows import NewEvent, storable
-from adapter.store.search import LARGEST_NUMBER, Filter
+from adapter.store.search import LARGEST_NUMBER, Filter, LeadCounts
 from adapter.store.send_queue import Pause, scope_text
 from adapter.store.server_facts import ServerFacts, server_facts
 from adapter.store.stats import Sending, Traffic, UnknownCommunity
@@ -43,6 +43,7 @@ __all__ = [
     "InvitationMail",
     "Issue",
     "LastRun",
+    "LeadCounts",
     "NewEvent",
     "NewRejection",
     "Outage",

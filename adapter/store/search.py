@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adapter.models import Booking, Event
@@ -40,6 +40,10 @@ class Filter:
     text: str = ""
 
 
+#: Numbers of bookings by state, source and community.
+LeadCounts = Mapping[tuple[str, str, str], int]
+
+
 class UnbookedEvents(NamedTuple):
     """One page of a text search through events without bookings or with a booking in review."""
 
@@ -70,6 +74,13 @@ class Search(Statements):
             limit=limit,
         )
         return [booking_from_row(row) for row in rows]
+
+    def counts(self, which: Filter, *, limit: int) -> LeadCounts:
+        """Count the newest bookings of a time range. The filter's other criteria are ignored."""
+        bounds = self._bounds("booking_id_range", which)
+        names = ("since", "until", "first_id", "last_id")
+        rows = self._all("count_newest_bookings", **{n: bounds[n] for n in names}, limit=limit)
+        return {(row["state"], row["source"], row["community"]): row["leads"] for row in rows}
 
     def events(
         self,

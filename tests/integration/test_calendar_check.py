@@ -1,6 +1,7 @@
 """Check tours against the sandbox's calendar before they are booked."""
 
 import datetime as dt
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from adapter.mapping.respond import RequestValues, Respond
 from adapter.models import BookingState
 from adapter.operations.release import Repairs
 from adapter.store import Database
+from adapter.webhooks.outcome import load_outcome
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
 from tests.paths import MAPPINGS
@@ -71,6 +74,23 @@ def test_a_taken_time_is_held_with_the_nearest_free_times(
         ("starts_at", "is not free in Knock's calendar")
     ]
     assert upstream.posts() == []
+
+
+def test_a_sender_that_waits_gets_the_free_times(
+    harness: Harness, opened: Database, upstream: SandboxClient
+) -> None:
+    upstream.set_free_times("com_maple", OTHERS)
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    outcome = load_outcome(opened, booking.event_id)
+    assert outcome.is_final
+    template = {"say": "{say}", "times": [{"each_free_time": "{free_time_utc}"}]}
+    reply = Respond.from_section({"wait": "8s", "json": template}).reply(outcome, RequestValues())
+    assert json.loads(reply.body) == {
+        "say": "That time is not available. Would one of these work: "
+        "Saturday, March 14 at 1:30 PM, 3:00 PM or 4:00 PM?",
+        "times": [f"{one:%Y-%m-%dT%H:%M:%SZ}" for one in NEAREST],
+    }
 
 
 def test_a_user_may_book_a_taken_time_anyway(harness: Harness, upstream: SandboxClient) -> None:

@@ -86,6 +86,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     assert "Remember and book 4" in ana.page(chosen)
     form = {name: text for name, [text] in parse_qs(urlsplit(chosen).query).items()}
 
+    harness.clock.advance(5)
     answer = ana.post("/communities/assign", **form)
     assert "4 leads go out in 10 seconds" in ana.page(answer.location.removeprefix("/console"))
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
@@ -93,6 +94,7 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     # Another web process knows it with its next request.
     assert "Every property is recognized" in visit().page("/communities")
 
+    harness.clock.advance(5)
     ana.post("/communities/undo", source="rentfeed", key="20999")
     assert (
         "The Residences at Cherry Creek is no longer assigned to Maple Court. "
@@ -100,6 +102,10 @@ def test_a_property_is_assigned_with_three_clicks_and_taken_back(
     )
     states = [harness.story(one.event_id).bookings[-1] for one in waiting]
     assert {one.state for one in states} == {HELD}
+    story = ana.page(f"/leads/{states[0].id}").partition('class="story"')[2]
+    told = [story.find(one) for one in ("ana picked Maple Court.", "ana undid it.", "Needs review")]
+    assert -1 not in told
+    assert "had the message read again" not in story
 
 
 def test_what_is_in_knock_is_listed_when_it_is_taken_back(harness: Harness, visit: Visit) -> None:

@@ -193,6 +193,20 @@ def test_a_sample_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "Replaced in the samples: name\n" in made.output
 
 
+def test_explain_shows_what_is_read_from_an_email() -> None:
+    folder = str(ROOT / "mappings/gallery")
+    rows = json.loads(run("explain", "renter-mail-postmark", "--mappings", folder, "--json").output)
+    how = {row["what"]: row["how"] for row in rows}
+
+    assert {row["where"] for row in rows if row["what"] == "read above"} == {
+        "TextBody, else HtmlBody"
+    }
+    assert how["read above"] == "the text before 'Original craigslist post:'"
+    assert how["read message"] == "the email without the emails that it quotes"
+    assert how["read number"] == "the text after 'my number is' or 'call me at' or 'text me at'"
+    assert how["read asked"] == "the first sentence that mentions a time"
+
+
 def test_explain_shows_where_and_how_values_are_read() -> None:
     output = run("explain", "leasebot").output
     for words in ("conversation.id and tour.id", "take: high", "timezone: from"):

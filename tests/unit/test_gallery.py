@@ -1,5 +1,8 @@
 """Check that every mapping in the gallery is complete and passes its tests."""
 
+import datetime as dt
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ from adapter.mapping import registry
 from adapter.mapping.gallery import entries
 from adapter.mapping.loader.schema import AboutSection
 from adapter.mapping.loader.yaml_document import document_from_file
+from adapter.mapping.samples import content_type_of
+from adapter.models import WebhookRequest
 from adapter.settings import Policy
 from tests.paths import GALLERY
 
@@ -89,6 +94,31 @@ def test_all_inbound_services_read_the_same_labels(kind: str) -> None:
 
     assert len(labels) == 4
     assert labels == labels[:1] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "sample", "sender"),
+    [
+        ("lead-mail-mailgun", "lead-mail-mailgun.form", "lead@portal.example.com"),
+        ("renter-mail-postmark", "renter-mail-postmark-zillow.json", "convo.zillow.example.com"),
+    ],
+)
+def test_each_sender_of_emails_can_have_its_own_attribution(
+    tmp_path: Path, name: str, sample: str, sender: str
+) -> None:
+    folder = shutil.copytree(GALLERY, tmp_path / "mappings")
+    file = folder / "communities.yaml"
+    table = f"    {name}: {{ {sender}: att_sender, '*': att_other }}"
+    file.write_text(re.sub(rf"(?m)^    {name}: att_\w+$", table, file.read_text()))
+    source = registry.load_one(folder, name, Policy(), strict=False)
+
+    body = (GALLERY / "samples" / sample).read_bytes()
+    kind = content_type_of(Path(sample), body)
+    mapped = source.map(
+        WebhookRequest.from_body(body, content_type=kind),
+        now=dt.datetime(2026, 3, 2, tzinfo=dt.UTC),
+    )
+    assert [item.appointment["attribution_id"] for item in mapped.items] == ["att_sender"]
 
 
 def test_the_gallery_is_not_in_use() -> None:

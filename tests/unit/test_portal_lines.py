@@ -8,6 +8,7 @@ import pytest
 from adapter.exceptions import PayloadError, Unreadable
 from adapter.mapping.portal_yaml import PortalRules, rules_for
 from adapter.mapping.problems import MappingErrors
+from adapter.mapping.registry import check
 from adapter.operations.ledger.claims_csv import dollars
 from adapter.operations.ledger.match_lines import name_key
 from adapter.operations.ledger.portal_lines import PortalList, cents_from, date_from, read_list
@@ -142,6 +143,13 @@ def test_a_portals_file_names_columns_and_rules(tmp_path: Path) -> None:
     with pytest.raises(MappingErrors) as raised:
         rules_for("zillow", tmp_path)
     assert len(raised.value.problems) == 4
+
+
+def test_a_portals_file_with_errors_is_reported_by_check(tmp_path: Path) -> None:
+    (tmp_path / "portals").mkdir()
+    (tmp_path / "portals" / "zillow.yaml").write_text("credit_days: soon\n")
+    problems = [str(one) for one in check([tmp_path], Policy())]
+    assert [one for one in problems if "zillow.yaml:1:1: credit_days: must be" in one]
 
 
 def test_months_and_dollars() -> None:

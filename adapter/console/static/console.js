@@ -76,10 +76,20 @@
       tick();
     }
   };
+  // Buttons that copy the text of another element. Without script, or without TLS, they are hidden.
+  const showCopy = () => {
+    if (navigator.clipboard) document.querySelectorAll("[data-copy]").forEach((one) => { one.hidden = false; });
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.lastChild.textContent = "Copied";
+  });
   document.addEventListener("submit", (event) => {
     if (event.target.matches(".who")) sessionStorage.clear();
   });
-  const ready = () => { restore(document); countDown(); };
+  const ready = () => { restore(document); countDown(); showCopy(); };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready); else ready();
   document.addEventListener("htmx:load", (event) => { restore(event.detail.elt); countDown(); });
 })();

@@ -38,13 +38,18 @@ class Row:
     how: str
 
 
+#: The row of a mapping with ``check_availability``.
+CHECKED: Final = Row("availability", "-", "a tour is booked only if Knock shows its time as free")
+
+
 def rows_from_source(source: Source) -> list[Row]:
     """Return a row for each section and field of a mapping, in processing order."""
     data = source.document.data
     fields = map(_field_row, data["appointment"].items())
     without_time = WithoutTime(data.get("without_time", WithoutTime.HOLD))
     last = Row("without a time", "-", WITHOUT_TIME[without_time])
-    return [*_filter_rows(data), *_reshape_rows(data), *fields, last]
+    checks = [CHECKED] if source.checks_availability else []
+    return [*_filter_rows(data), *_reshape_rows(data), *fields, *checks, last]
 
 
 def text_from_rows(rows: Sequence[Row]) -> Iterator[str]:

@@ -148,15 +148,13 @@ class Comparison:
     def _check_known(self, first_at: dt.datetime | None) -> None:
         if first_at is None:
             raise NotPossible(
-                f"no webhook from {self._source} has ever arrived, so there is nothing to compare"
+                f"no message from {self._source} has ever arrived, so there is nothing to compare"
             )
 
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
         """Return the times between which leads may belong to lines."""
         more = dt.timedelta(days=max(self._rules.match_days, 45) + 1)
-        since = months_before(first, months) - (more if months else 0 * more)
-        start, end = since - more, last + more
-        return _midnight(start), _midnight(end)
+        return _midnight(months_before(first, months) - more), _midnight(last + more)
 
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date

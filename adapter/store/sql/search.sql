@@ -19,6 +19,16 @@ WHERE (%(states)s::text[] IS NULL OR state = ANY(%(states)s))
     AND (%(before)s::bigint IS NULL OR id < %(before)s)
 ORDER BY id DESC LIMIT %(limit)s
 
+-- name: count_newest_bookings
+-- Count the newest bookings in a time range by state, source and community. At most `limit` are counted.
+SELECT state, source, COALESCE(community, '') AS community, count(*) AS leads FROM (
+    SELECT * FROM bookings
+    WHERE (%(since)s::timestamptz IS NULL OR (created_at >= %(since)s AND id >= %(first_id)s))
+        AND (%(until)s::timestamptz IS NULL OR (created_at < %(until)s AND id <= %(last_id)s))
+        AND reason IS DISTINCT FROM 'replayed'
+    ORDER BY id DESC LIMIT %(limit)s) newest
+GROUP BY 1, 2, 3
+
 -- name: search_events
 -- Return events without their payloads, newest first. A NULL filter does not restrict the result.
 SELECT id, source, state, received_at, content_type, '{}'::jsonb AS headers, '' AS query,

@@ -65,6 +65,23 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     assert [one["status"] for one in standing] == ["booked"]
 
 
+def test_a_click_on_a_free_time_fills_in_the_tour_time(ana: Reader) -> None:
+    event_id = held_for_its_time(ana.site, 190)
+    ana.site.sql(
+        "UPDATE bookings SET reason = 'time_taken', "
+        f"free_times = ARRAY[starts_at - interval '9 hours 55 minutes'] WHERE event_id = {event_id}"
+    )
+    page = ana.page
+    ana.go(f"/leads/{event_id}")
+    expect(page.locator(".task")).to_contain_text("This time is not free in Knock.")
+    address, field = page.url, page.get_by_label(re.compile("Tour time"))
+    day = field.input_value().partition("T")[0]
+    page.get_by_role("link", name=re.compile("2:00 PM")).click()
+    expect(field).to_have_value(f"{day}T14:00")
+    expect(field).to_be_focused()
+    assert page.url == address
+
+
 def test_a_lead_that_was_mistaken_for_someone_else_is_booked(ana: Reader) -> None:
     shared = {"mobile": "303-555-0177"}
     numbers = []
