@@ -64,6 +64,7 @@ class Confirmer:
             if is_proof(current, record):
                 self._settle(tx, current, record, others)
             apply_found(tx, current.id, record, others, now, by="web")
+            tx.messages.hurry((current, *others), now)
             if others:
                 reconcile(tx, current, now)
 

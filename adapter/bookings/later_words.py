@@ -89,6 +89,8 @@ def _rest(line: str, known: Iterable[Sequence[str]]) -> str:
 
     Each message of a chatbot may contain the whole conversation.
     """
+    if _label(line) is not None:
+        return line  # a renter may change back to an earlier value
     words, parts = _words(line), line.split()
     begun = [len(one) for one in known if len(one) >= MIN_WORDS and words[: len(one)] == one]
     return " ".join(parts[max(begun) :]) if begun else line

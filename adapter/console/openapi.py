@@ -11,7 +11,14 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import RAISE, Schema, fields, validate
 
 import adapter
-from adapter.models import AttemptOutcome, BookingState, EventState, Kind, KnockStatus
+from adapter.models import (
+    AttemptOutcome,
+    BookingState,
+    EventState,
+    Kind,
+    KnockStatus,
+    MessageState,
+)
 
 PAGE_SIZE: Final = 50
 MAX_PAGE_SIZE: Final = 200
@@ -28,7 +35,7 @@ def _text(about: str = "", **options: Any) -> fields.String:
 
 
 def _enum(
-    kind: type[BookingState | EventState | Kind | KnockStatus | AttemptOutcome],
+    kind: type[BookingState | EventState | Kind | KnockStatus | AttemptOutcome | MessageState],
 ) -> validate.OneOf:
     return validate.OneOf([str(value) for value in kind])
 
@@ -200,6 +207,25 @@ class Act(Schema):
     detail = _text(required=True)
 
 
+class Note(Schema):
+    """Words that a renter wrote later, which are added to their guest card in Knock."""
+
+    id = fields.Integer(required=True)
+    booking = fields.Integer(required=True)
+    state = fields.String(required=True, validate=_enum(MessageState))
+    reason = _text(required=True, allow_none=True)
+    asked_at = fields.DateTime(required=True, metadata=_about("When the renter wrote it."))
+    text = _text(
+        "The words, or null while it is not decided which are new, and after they were erased.",
+        required=True,
+        allow_none=True,
+    )
+    prospect_id = _text("Propexo's ID of the guest card.", required=True, allow_none=True)
+    job_id = _text(required=True, allow_none=True)
+    posted_at = fields.DateTime(required=True, allow_none=True)
+    updated_at = fields.DateTime(required=True)
+
+
 class LeadHistory(Schema):
     """A webhook with its bookings and their history, as `adapter show ID --json` prints it."""
 
@@ -208,6 +234,7 @@ class LeadHistory(Schema):
     bookings = fields.List(fields.Nested(Lead), required=True)
     attempts = fields.List(fields.Nested(Attempt), required=True)
     history = fields.List(fields.Nested(Change), required=True)
+    messages = fields.List(fields.Nested(Note), required=True)
     because_of = fields.List(fields.Nested(Link), required=True)
     related = fields.List(fields.Nested(Link), required=True)
     replaced_in_knock = fields.Dict(keys=fields.String(), values=fields.Nested(Link), required=True)

@@ -32,7 +32,10 @@ def show_page() -> Response:
     with state.lock:
         # JSON can contain half of a surrogate pair, but UTF-8 cannot.
         text = render_template(
-            "knock.html", appointments=state.knock.appointments, prospects=state.knock.prospects
+            "knock.html",
+            appointments=state.knock.appointments,
+            prospects=state.knock.prospects,
+            notes=state.knock.notes,
         )
     return Response(text.encode("utf-8", "replace"), mimetype="text/html")
 

@@ -126,7 +126,7 @@ def _fault_from(item: Any, location: str) -> Fault:
         fits, meaning = _KEYS[key]
         if not fits(value):
             raise BadFault(f"{location}: {key!r} must be {meaning}")
-    if item.get("on", "create") not in ("create", "any"):
+    if item.get("on", "create") not in ("create", "event", "any"):
         for key in _OF_CREATES & item.keys():
             raise BadFault(f'{location}: {key!r} needs a create request, not "on": {item["on"]!r}')
     errors = {"errors": tuple(item["errors"])} if "errors" in item else {}

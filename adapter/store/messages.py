@@ -90,6 +90,10 @@ class Messages(Statements):
         )
         return row is not None
 
+    def hurry(self, bookings: Iterable[Booking], now: dt.datetime) -> None:
+        """Make the waiting messages of these bookings due, because more is known about them."""
+        self._run("hurry_messages", ids=[one.id for one in bookings], now=now)
+
     def save_text(self, message: Message, text: str) -> None:
         """Save the words of a message that will not be sent, so that a user can add them."""
         self._run("save_words", id=message.id, **self._sealed(text))
@@ -116,7 +120,7 @@ class Messages(Statements):
         return self._one("messages_in_flight", ids=list(event_ids)) is None
 
     def possibly_sent(self) -> list[Message]:
-        """Lock and return the messages that may have been sent since a backup."""
+        """Return the messages that may have been sent since a backup."""
         return [self._opened(row) for row in self._all("messages_possibly_sent")]
 
     def add_lost(

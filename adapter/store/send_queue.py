@@ -81,6 +81,12 @@ class SendQueue(Statements):
         """Return all pauses that users have set, oldest first."""
         return [Pause(**row) for row in self._all("pauses")]
 
+    def is_paused(self, source: str, community: str) -> bool:
+        """Return True if a user has paused this source or community, or everything."""
+        return any(
+            one.source in ("", source) and one.community in ("", community) for one in self.pauses()
+        )
+
     def has_bookings(self, *, source: str, community: str) -> bool:
         """Return True if any booking matches this source and community."""
         return self._one("has_bookings", source=source, community=community) is not None

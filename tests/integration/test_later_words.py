@@ -1,18 +1,28 @@
 """Test that what a renter writes later reaches their guest card once and in order."""
 
+import datetime as dt
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapter.console.story import story_of
-from adapter.models import BookingState, MessageState
+from adapter.exceptions import NotPossible
+from adapter.models import BookingState, Clock, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
-from adapter.store import Task
-from tests.harness import Harness, settle
-from tests.leads import lead, same_person
-from tests.sandbox_client import SandboxClient
+from adapter.operations.release import Repairs
+from adapter.operations.restore import Restore
+from adapter.operations.rotate_keys import rotate
+from adapter.store import Database, Task, Undecryptable
+from adapter.store.request_cipher import key_id
+from tests.harness import START, Harness, settle
+from tests.leads import lead, same_person, surname
+from tests.sandbox_client import SandboxClient, running_sandbox
 
 PREFERENCES = {
     "bedrooms": "1-2",
@@ -129,6 +139,8 @@ def test_words_without_a_clear_answer_are_never_sent_again(
     booked.send_messages()
     assert texts(upstream) == ["May I bring my cat?"]
     assert states(booked) == [("unclear", "May I bring my cat?")]
+    held = booked.booking(later.id)
+    assert (held.state, held.reason) == (BookingState.HELD, "note_not_sent")
     line = story_of(booked.story(later.id))[-1].text
     assert line.startswith("Sent to Knock as a note, but no clear answer came back.")
     assert line.endswith("“May I bring my cat?”")
@@ -181,6 +193,47 @@ def test_words_without_a_guest_card_go_to_a_person(
     assert (message.state, message.reason) == (MessageState.FAILED, "note_without_card")
     assert story_of(booked.story(later.id))[-1].text.endswith("“May I bring my cat?”")
     assert texts(upstream) == []
+    assert booked.state(later.id) is BookingState.HELD
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_words_go_to_a_person_at_once_if_guest_cards_cannot_be_listed(
+    booked: Harness, upstream: SandboxClient, status: int
+) -> None:
+    upstream.fault({"on": "list", "status": status})
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    assert [one.reason for one in booked.messages()] == ["note_without_card"]
+    assert booked.booking(later.id).reason == "note_not_sent"
+    booked.mapped("rentfeed", lead(7))
+    booked.send()
+    assert len(upstream.posts()) == 2, "bookings are sent all the same"
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_errors_of_notes_do_not_stop_bookings(
+    booked: Harness, upstream: SandboxClient, status: int
+) -> None:
+    upstream.fault(*[{"on": "event", "status": status}] * 5)
+    for number in range(2, 7):
+        booked.mapped("rentfeed", writes(number, f"words {number}"))
+        booked.send_messages()
+    booked.mapped("rentfeed", lead(7))
+    booked.send()
+    assert len(upstream.posts()) == 2
+
+
+def test_a_lead_whose_note_was_refused_is_not_booked_a_second_time(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault({"on": "event", "status": 400})
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    parts = (booked.settings, booked.pipeline.store, booked.pipeline.sources, booked.clock)
+    with pytest.raises(NotPossible, match="would email the renter again"):
+        Repairs(*parts).release(later.id, {}, by="ana")
+    Repairs(*parts).discard(later.id, "added in Knock", by="ana")
+    assert len(upstream.posts()) == 1
 
 
 def test_the_known_guest_card_is_not_searched_for(booked: Harness, upstream: SandboxClient) -> None:
@@ -278,3 +331,161 @@ def test_words_on_their_way_are_erased_later(booked: Harness, upstream: SandboxC
     eraser = Eraser(booked.settings, booked.pipeline.store, booked.clock)
     found = eraser.find(Contact.from_email("dana@example.com"), lambda *_: None)
     assert eraser.erase(found, by="ana") == [later.event_id]
+
+
+def test_words_are_not_sent_while_their_source_is_paused(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    scope = {"source": "rentfeed", "community": ""}
+    with booked.pipeline.store.transaction() as tx:
+        tx.send_queue.pause(**scope, reason="test", by="ana", now=booked.clock())
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    assert texts(upstream) == []
+    with booked.pipeline.store.transaction() as tx:
+        tx.send_queue.end_pause(**scope)
+    booked.clock.advance(60)
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
+def test_words_are_encrypted_and_encrypted_again(database: str, upstream: SandboxClient) -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    with Database(database, size=4, keys=keys[:1]) as opened:
+        harness = Harness(opened, upstream)
+        harness.mapped("rentfeed", writes(1, "Is there covered parking?"))
+        settle(harness)
+        harness.mapped("rentfeed", writes(2, "May I bring my cat?"))
+        harness.send_messages()
+        with opened.transaction() as tx:
+            rows = tx.connection.execute("SELECT body, encryption_key FROM messages").fetchall()
+        assert [row["encryption_key"] for row in rows] == [key_id(keys[0])]
+        assert b"cat" not in rows[0]["body"]
+    with Database(database, keys=keys[::-1]) as opened:
+        assert rotate(opened, [], lambda _: None)[1] == Undecryptable()
+    with Database(database, keys=keys[1:]) as opened, opened.transaction() as tx:
+        assert tx.encryption.remaining() == 0
+        (row,) = tx.connection.execute("SELECT id FROM messages").fetchall()
+        message = tx.messages.lock(row["id"])
+        assert message is not None
+        assert message.text == "May I bring my cat?"
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
+def test_a_restored_database_does_not_send_words_again(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    store, pipeline = booked.pipeline.store, booked.pipeline
+    (lost,) = booked.mapped("rentfeed", writes(2, "first words"))
+    booked.send_messages()
+    (waiting,) = booked.mapped("rentfeed", writes(3, "second words"))
+    booked.send_messages()
+    with store.transaction() as tx:  # as it was at the time of the backup
+        tx.connection.execute("DELETE FROM messages")
+        tx.messages.add(waiting, booked.clock())
+    parts = (booked.settings, store, pipeline.sources, pipeline.propexo, booked.clock)
+    restore = Restore(*parts, booked.clock.advance)
+    restore.stop()
+    restore.apply(restore.survey(START - dt.timedelta(minutes=1)), by="ana")
+    with store.transaction() as tx:  # the sender sends the lost webhook again
+        tx.messages.add(lost, booked.clock())
+    booked.clock.advance(120)
+    booked.send_messages()
+    assert texts(upstream) == ["first words", "second words"]
+    reasons = [(one.booking_id, one.reason) for one in booked.messages()]
+    assert reasons == [
+        (waiting.id, "note_restored"),
+        (None, "note_sent"),
+        (None, "note_sent"),
+    ]
+
+
+@pytest.fixture
+def clocks() -> list[Clock]:
+    return [lambda: START]
+
+
+@pytest.fixture
+def boundless(clocks: list[Clock]) -> Iterator[SandboxClient]:
+    """Yield a sandbox that accepts the calls of many examples, with the clock of the harness."""
+    with running_sandbox(clock=lambda: clocks[-1](), limit_per_minute=1_000_000) as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def roaming(opened: Database, boundless: SandboxClient, clocks: list[Clock]) -> Harness:
+    """Return a harness whose clock goes on from one example to the next."""
+    harness = Harness(opened, boundless)
+    clocks.append(harness.clock)
+    return harness
+
+
+#: What happens next: the renter writes, or the workers do some of their work.
+STEPS = st.one_of(
+    st.tuples(
+        st.just("write"),
+        st.sampled_from(["2:30 PM", "2:30 PM", "2:30 PM", "4:00 PM"]),
+        st.sampled_from([None, "05/01/2026", "06/01/2026", "07/01/2026"]),
+        st.booleans(),
+    ),
+    st.sampled_from([("message",), ("message",), ("settle",), ("busy",), ("wait",)]),
+)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(STEPS, max_size=12))
+def test_each_word_arrives_once_and_in_order(
+    roaming: Harness, boundless: SandboxClient, steps: list[tuple[Any, ...]]
+) -> None:
+    harness, upstream = roaming, boundless
+    person, words, moves = len(upstream.prospects()) + 1, ["word0"], ["05/01/2026"]
+
+    def write(text: str, time: str, move_in: str) -> None:
+        contact: Any = {"email": f"renter{person}@example.com", "name": f"Dana {surname(person)}"}
+        request = lead(len(words), time=time, **contact) | {"comments": text}
+        request |= {"leadId": f"{person}-{harness.clock()}"}
+        request |= {"createdAt": harness.clock().isoformat(), "preferences": {"moveIn": move_in}}
+        harness.mapped("rentfeed", request)
+        harness.clock.advance(1)
+
+    write("word0", "2:30 PM", moves[-1])
+    settle(harness)
+    for kind, *more in [*steps, ("message",)]:
+        if kind == "write":
+            time, move_in, is_repeat = more
+            if not is_repeat:
+                words.append(f"word{len(words)}")
+            moves += [move_in] if move_in else []
+            write(words[-1], time, moves[-1])
+        elif kind == "busy":
+            upstream.fault({"on": "event", "status": 429, "headers": {"Retry-After": "2"}})
+        elif kind == "message":
+            harness.pipeline.messenger.send_due()
+        elif kind == "settle":
+            settle(harness)
+        else:
+            harness.clock.advance(30)
+    for _ in range(6):
+        settle(harness)
+        harness.clock.advance(30)
+        harness.send_messages()
+
+    email = f"renter{person}@example.com"
+    (card,) = [one for one in upstream.prospects() if one["card"]["email_1"] == email]
+    notes = [one["notes"] for one in upstream.notes() if one["prospect_id"] == card["id"]]
+    posts = [one["notes"] for one in upstream.posts() if one["email_1"] == email]
+    assert all(text.strip() == text != "" for text in notes)
+    lines = [line for text in notes for line in text.splitlines() if line.startswith("word")]
+    posted = [line for text in posts for line in text.splitlines() if line.startswith("word")]
+    assert {*lines, *posted} == {*words}, "each word arrives"
+    assert len(lines) == len({*lines}), "no word arrives twice as a note"
+    assert lines == sorted(lines, key=words.index), "notes are in order"
+    dates = [line for text in notes for line in text.splitlines() if line.startswith("Move-in")]
+    assert all(one != two for one, two in itertools.pairwise(dates)), "only changes are sent"
+    states = {(one.state, one.reason) for one in harness.messages()}
+    assert states <= {(MessageState.SENT, "note_sent")}
+    upstream.clear_faults()

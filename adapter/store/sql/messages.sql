@@ -53,6 +53,11 @@ UPDATE messages SET state = %(to_state)s, reason = %(why)s, due_at = %(due_at)s,
     job_id = COALESCE(%(job_id)s, job_id)
 WHERE id = %(id)s AND state = ANY(%(from_states)s) RETURNING id
 
+-- name: hurry_messages
+-- Make the waiting messages of these bookings due.
+UPDATE messages SET due_at = %(now)s
+WHERE booking_id = ANY(%(ids)s::bigint[]) AND state = 'waiting' AND due_at > %(now)s
+
 -- name: save_words
 -- Save the words of a message.
 UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
@@ -93,7 +98,7 @@ WHERE state NOT IN ('waiting', 'sending')
 -- Return the messages that may have been sent since the backup, which were stored before sending stopped.
 SELECT * FROM messages WHERE state IN ('waiting', 'sending')
     AND created_at <= COALESCE((SELECT stopped_at FROM rate_limit), 'infinity')
-ORDER BY id FOR UPDATE
+ORDER BY id
 
 -- name: insert_lost_message
 -- Store a note that Propexo has, but that is not known here, because the database was restored.
