@@ -53,7 +53,7 @@ def test_what_is_not_certain_is_rejected(days: str, text: str) -> None:
         return
     with pytest.raises(ValidationError) as refused:
         hours(**{days: text})
-    assert list(refused.value.messages) == [days]  # type: ignore[arg-type]
+    assert list(refused.value.messages) == [days]
 
 
 def offered(
