@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from adapter.models import EventState
 from adapter.operations.ledger.match_lines import FoundLead, LineIndex, arrival_date
 from adapter.operations.ledger.portal_lines import PortalLine, PortalList, read_list
 from adapter.operations.ledger.verdicts import CLAIMS, Judged, Known, Verdict, judge, months_before
+from adapter.parsing.local_time import YEARS
 from adapter.settings import Policy
 from adapter.store import Database
 from adapter.store.rows import Row
@@ -61,6 +63,11 @@ class Ledger:
     def of(self, verdict: Verdict) -> list[Judged]:
         """Return the lines with one verdict."""
         return [one for one in self.lines if one.verdict is verdict]
+
+    @property
+    def unreadable_fields(self) -> Mapping[str, int]:
+        """The number of lines whose value cannot be read, by field."""
+        return Counter(field for one in self.lines for field in one.line.unreadable)
 
     @property
     def claims(self) -> list[Judged]:
@@ -307,6 +314,8 @@ def _period(
 ) -> tuple[dt.date, dt.date]:
     days = [line.on for line in lines if line.on]
     first, last = since or min(days, default=None), until or max(days, default=None)
+    if first is not None and last is not None and not {first.year, last.year} <= {*YEARS}:
+        raise NotPossible("the billing period must be in this century")
     if first is None or last is None or first > last:
         raise NotPossible(
             "the file has no dates that can be read: name their column in the portal's file "
