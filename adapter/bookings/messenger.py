@@ -8,6 +8,7 @@ waits for the rate limit.
 
 import dataclasses
 import datetime as dt
+import http
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from adapter.bookings.person import MERGED, SENT, Person
 from adapter.bookings.sender import LEASE_MARGIN_SECONDS, MAX_RUN_SECONDS, record_patiently
 from adapter.exceptions import (
     KeyMissing,
+    NotAuthorized,
     NotSent,
     OutcomeUnknown,
     Refused,
@@ -42,6 +44,8 @@ MOST_MESSAGES: Final = 10
 LONGEST_WAIT: Final = dt.timedelta(days=30)
 #: Maximum number of pages of the list of prospects that are searched for a guest card.
 MOST_PAGES: Final = 4
+#: A note is left to a person after this many 404s and similar responses.
+MOST_TRIES: Final = 5
 #: Delay after an error in this program, or while a key is missing.
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
 #: Delay while a user has paused the lead's source or community.
@@ -120,7 +124,7 @@ class Messenger:
     def _process(self, message: Message) -> bool:
         """Take the next step for a message. Return False if no call to Propexo is allowed now."""
         if message.state is MessageState.SENDING:
-            self._move(message, MessageState.UNCLEAR, "note_unclear")
+            self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
         if message.state is MessageState.SUBMITTED:
             return self._follow_up(message)
@@ -175,7 +179,7 @@ class Messenger:
 
     def _wait_for_booking(self, tx: Transaction, message: Message, now: dt.datetime) -> None:
         if now > message.created_at + LONGEST_WAIT:
-            _fail(tx, message, "note_waited_too_long", now)
+            leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
             return
         chance = transitions.jitter()
         due_at = backoff.next_status_read(message.created_at, now=now, chance=chance)
@@ -190,12 +194,14 @@ class Messenger:
         except NotSent:
             return self._postpone(draft.message, ORDER_DELAY)
         except UpstreamError as exc:
-            with self.store.transaction() as tx:
-                transitions.apply_rate_headers(tx, exc, self.clock())
             # The list may not be enabled. Otherwise, it will be read again.
-            found, is_readable = [], not (isinstance(exc, Refused) or exc.status == 403)
+            found, is_readable = [], not _is_final(exc)
+            if is_readable:
+                with self.store.transaction() as tx:
+                    transitions.apply_rate_headers(tx, exc, self.clock())
         now = self.clock()
         with self.store.transaction() as tx:
+            tx.bookings.lock_related([draft.lead], now)
             if len(found) == 1:
                 tx.bookings.record_prospect(draft.card.id, found[0])
                 tx.messages.postpone(draft.message.id, now)
@@ -204,7 +210,7 @@ class Messenger:
             is_over = now > since + dt.timedelta(hours=self.settings.sync_lag_hours)
             if is_over or not is_readable:
                 tx.messages.save_text(draft.message, "\n".join(draft.texts))
-                _fail(tx, draft.message, "note_without_card", now)
+                leave_to_person(tx, draft.message, MessageState.FAILED, "note_without_card", now)
             else:
                 due_at = backoff.next_search(since, now=now, chance=transitions.jitter())
                 tx.messages.postpone(draft.message.id, due_at)
@@ -289,23 +295,28 @@ class Messenger:
         tx.rate_limit.save_limit(accepted.rate, now)
 
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
-        """Record a failed POST: retry it later, or leave it to a person."""
+        """Record a failed POST: retry it later, or leave it to a person.
+
+        Errors do not stop the sending of bookings, because they may only concern notes.
+        """
         now = self.clock()
-        transitions.count_response(tx, error, now)
         if isinstance(error, OutcomeUnknown):
-            self._move_in(tx, message, MessageState.UNCLEAR, "note_unclear")
-        elif isinstance(error, Refused) and not isinstance(error, WrongPath):
-            _fail(tx, message, "note_refused", now)
+            leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
+        elif _is_final(error) and (not isinstance(error, WrongPath) or message.tries >= MOST_TRIES):
+            leave_to_person(tx, message, MessageState.FAILED, "note_refused", now)
         elif now > message.created_at + LONGEST_WAIT:
-            _fail(tx, message, "note_waited_too_long", now)
+            leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
         else:
+            self._retry(tx, message, error, now)
+
+    def _retry(
+        self, tx: Transaction, message: Message, error: UpstreamError, now: dt.datetime
+    ) -> None:
+        if not isinstance(error, NotAuthorized):
             transitions.apply_rate_headers(tx, error, now)
-            due_at = backoff.next_try(
-                error, tries=message.tries, now=now, chance=transitions.jitter()
-            )
-            tx.messages.move(
-                message.id, MessageState.WAITING, why="postponed", now=now, due_at=due_at
-            )
+        chance = transitions.jitter()
+        due_at = backoff.next_try(error, tries=message.tries, now=now, chance=chance)
+        tx.messages.move(message.id, MessageState.WAITING, why="postponed", now=now, due_at=due_at)
 
     # --- the job
 
@@ -330,11 +341,13 @@ class Messenger:
         now, posted_at = self.clock(), message.posted_at or message.created_at
         deadline = dt.timedelta(hours=self.settings.sync_lag_hours)
         if status is WriteStatus.SUCCESS:
-            self._move(message, MessageState.SENT, "note_sent")
+            with self.store.statement() as tx:
+                tx.messages.move(message.id, MessageState.SENT, why="note_sent", now=now)
+            log.info("note_sent", extra=_facts(message))
         elif status is WriteStatus.FAILURE:
-            self._move(message, MessageState.FAILED, "note_failed")
+            self._leave_to_person(message, MessageState.FAILED, "note_failed")
         elif status is WriteStatus.PARTIAL_SUCCESS or now > posted_at + deadline:
-            self._move(message, MessageState.UNCLEAR, "note_unclear")
+            self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
         else:
             due_at = backoff.next_status_read(posted_at, now=now, chance=transitions.jitter())
             with self.store.statement() as tx:
@@ -345,26 +358,39 @@ class Messenger:
             tx.messages.postpone(message.id, self.clock() + delay)
         return False
 
-    def _move(self, message: Message, to: MessageState, why: str) -> None:
-        with self.store.statement() as tx:
-            self._move_in(tx, message, to, why)
+    def _leave_to_person(self, message: Message, to: MessageState, cause: str) -> None:
+        with self.store.transaction() as tx:
+            leave_to_person(tx, message, to, cause, self.clock())
 
-    def _move_in(self, tx: Transaction, message: Message, to: MessageState, why: str) -> None:
-        if tx.messages.move(message.id, to, why=why, now=self.clock()):
-            if to is MessageState.SENT:
-                log.info("note_sent", extra=_facts(message))
-            else:
-                log.error("note_not_sent", extra=_facts(message, why=why))
+
+def leave_to_person(
+    tx: Transaction, message: Message, to: MessageState, cause: str, now: dt.datetime
+) -> None:
+    """Record that a message is not in Knock, or may not be, and hold its lead for review."""
+    lead = tx.bookings.get(message.booking_id or 0)
+    if lead is not None:
+        tx.bookings.lock_related([lead], now)
+    if not tx.messages.move(message.id, to, why=cause, now=now):
+        return
+    log.error("note_not_sent", extra=_facts(message, why=cause))
+    current = tx.bookings.get(lead.id, lock=True) if lead is not None else None
+    if current is not None and current.state in MERGED and current.reason != REPLAYED:
+        tx.bookings.move(
+            current.id,
+            BookingState.HELD,
+            why="note_not_sent",
+            because_of=current.because_of,
+            now=now,
+        )
+
+
+def _is_final(error: UpstreamError) -> bool:
+    """Return True if Propexo rejects a request that it would also reject later."""
+    return isinstance(error, Refused) or error.status == http.HTTPStatus.FORBIDDEN
 
 
 def _facts(message: Message, **more: object) -> dict[str, object]:
     return {"message_id": message.id, "booking_id": message.booking_id, **more}
-
-
-def _fail(tx: Transaction, message: Message, why: str, now: dt.datetime) -> None:
-    """Leave a message to a person. It is certainly not in Knock."""
-    if tx.messages.move(message.id, MessageState.FAILED, why=why, now=now):
-        log.error("note_not_sent", extra=_facts(message, why=why))
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:

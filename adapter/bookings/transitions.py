@@ -90,7 +90,7 @@ def record_failure(
         _refused(tx, attempt, error, now)
         reconcile(tx, booking, now)
         return
-    count_response(tx, error, now)
+    _count(tx, error, now)
     if isinstance(error, WrongPath) or backoff.is_safe_to_repeat(outcome):
         _retry_or_hold(tx, attempt, error, now)
     elif isinstance(error, Refused):
@@ -111,7 +111,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
     return is_repeated and tx.attempts.has_accepted_since(wrong[0].id)
 
 
-def count_response(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
+def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
     """Stop sending if several POSTs in a row got no clear response.
 
     Any other response shows that Propexo works.

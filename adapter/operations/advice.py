@@ -122,6 +122,10 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "The renter canceled this tour.",
         "Cancel the tour in Knock, or note it on the guest card.",
     ),
+    "note_not_sent": (
+        "The renter wrote more later, and it may not be on the guest card in Knock.",
+        "Add what is missing to the guest card in Knock. Then dismiss this lead.",
+    ),
     "not_authorized": (
         "We don't have permission to book at this community.",
         "An admin can ask Propexo for permission. Then book it.",
@@ -215,6 +219,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_elsewhere": "Canceled an unknown request",
     "cancellation_unclear": "Unclear who canceled",
     "cancellation": "The renter canceled",
+    "note_not_sent": "More words for the guest card",
     "not_authorized": "No permission to book here",
     "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
@@ -244,6 +249,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "newer_request": "The renter sent a newer request.",
     "newer_request_came_first": "A newer request from this renter arrived first.",
     "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
+    "canceled_by_renter": "The renter canceled before we sent it to Knock.",
     "cancellation_done": "The renter canceled a tour that isn't in Knock.",
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",

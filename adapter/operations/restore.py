@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.bookings import transitions, write_log
+from adapter.bookings.messenger import leave_to_person
 from adapter.bookings.reconcile import reconcile
 from adapter.bookings.write_log import Job, Owner, WriteLog
 from adapter.exceptions import NotPossible
@@ -181,11 +182,14 @@ class Restore:
     def _record_notes(self, notes: Sequence[Job]) -> None:
         """Store lost notes, and leave those that may have been sent since the backup to people."""
         now = self._clock()
-        with self._store.transaction() as tx:
-            for message in tx.messages.possibly_sent():
-                tx.messages.move(message.id, MessageState.UNCLEAR, why="note_restored", now=now)
-            for job in notes:
-                card, text = job.parameters.get("prospect_id"), job.parameters.get("notes")
+        with self._store.statement() as tx:
+            messages = tx.messages.possibly_sent()
+        for message in messages:
+            with self._store.transaction() as tx:
+                leave_to_person(tx, message, MessageState.UNCLEAR, "note_restored", now)
+        for job in notes:
+            card, text = job.parameters.get("prospect_id"), job.parameters.get("notes")
+            with self._store.statement() as tx:
                 tx.messages.add_lost(job.id, str(card), str(text or ""), job.created_at, now)
 
     def _record_sent(self, tx: Transaction, booking: Booking, job: Job) -> None:

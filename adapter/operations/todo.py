@@ -25,7 +25,7 @@ _IN_KNOCK = frozenset(
     {"booked_after_cancellation", "cancellation", "cancellation_elsewhere", "cancellation_merged"}
     | {"cancellation_unclear", "carried_out_late", "changed_after_first", "contact_changed"}
     | {"job_failed", "maybe_gone", "no_answer", "no_final_status", "not_found", "partial_success"}
-    | {"restored", "sender_lost", "two_cards"}
+    | {"note_not_sent", "restored", "sender_lost", "two_cards"}
 )
 _FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
 #: If this many leads of a source lack the same value, the sender has changed its messages. If the

@@ -120,7 +120,7 @@ class Messages(Statements):
         return self._one("messages_in_flight", ids=list(event_ids)) is None
 
     def possibly_sent(self) -> list[Message]:
-        """Lock and return the messages that may have been sent since a backup."""
+        """Return the messages that may have been sent since a backup."""
         return [self._opened(row) for row in self._all("messages_possibly_sent")]
 
     def add_lost(

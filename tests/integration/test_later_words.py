@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapter.console.story import story_of
+from adapter.exceptions import NotPossible
 from adapter.models import BookingState, Clock, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
+from adapter.operations.release import Repairs
 from adapter.operations.restore import Restore
 from adapter.operations.rotate_keys import rotate
 from adapter.store import Database, Task, Undecryptable
@@ -137,6 +139,8 @@ def test_words_without_a_clear_answer_are_never_sent_again(
     booked.send_messages()
     assert texts(upstream) == ["May I bring my cat?"]
     assert states(booked) == [("unclear", "May I bring my cat?")]
+    held = booked.booking(later.id)
+    assert (held.state, held.reason) == (BookingState.HELD, "note_not_sent")
     line = story_of(booked.story(later.id))[-1].text
     assert line.startswith("Sent to Knock as a note, but no clear answer came back.")
     assert line.endswith("“May I bring my cat?”")
@@ -189,6 +193,47 @@ def test_words_without_a_guest_card_go_to_a_person(
     assert (message.state, message.reason) == (MessageState.FAILED, "note_without_card")
     assert story_of(booked.story(later.id))[-1].text.endswith("“May I bring my cat?”")
     assert texts(upstream) == []
+    assert booked.state(later.id) is BookingState.HELD
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+def test_words_go_to_a_person_at_once_if_guest_cards_cannot_be_listed(
+    booked: Harness, upstream: SandboxClient, status: int
+) -> None:
+    upstream.fault({"on": "list", "status": status})
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    assert [one.reason for one in booked.messages()] == ["note_without_card"]
+    assert booked.booking(later.id).reason == "note_not_sent"
+    booked.mapped("rentfeed", lead(7))
+    booked.send()
+    assert len(upstream.posts()) == 2, "bookings are sent all the same"
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_errors_of_notes_do_not_stop_bookings(
+    booked: Harness, upstream: SandboxClient, status: int
+) -> None:
+    upstream.fault(*[{"on": "event", "status": status}] * 5)
+    for number in range(2, 7):
+        booked.mapped("rentfeed", writes(number, f"words {number}"))
+        booked.send_messages()
+    booked.mapped("rentfeed", lead(7))
+    booked.send()
+    assert len(upstream.posts()) == 2
+
+
+def test_a_lead_whose_note_was_refused_is_not_booked_a_second_time(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault({"on": "event", "status": 400})
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    parts = (booked.settings, booked.pipeline.store, booked.pipeline.sources, booked.clock)
+    with pytest.raises(NotPossible, match="would email the renter again"):
+        Repairs(*parts).release(later.id, {}, by="ana")
+    Repairs(*parts).discard(later.id, "added in Knock", by="ana")
+    assert len(upstream.posts()) == 1
 
 
 def test_the_known_guest_card_is_not_searched_for(booked: Harness, upstream: SandboxClient) -> None:

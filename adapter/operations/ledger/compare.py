@@ -148,7 +148,7 @@ class Comparison:
     def _check_known(self, first_at: dt.datetime | None) -> None:
         if first_at is None:
             raise NotPossible(
-                f"no webhook from {self._source} has ever arrived, so there is nothing to compare"
+                f"no message from {self._source} has ever arrived, so there is nothing to compare"
             )
 
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:

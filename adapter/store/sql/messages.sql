@@ -98,7 +98,7 @@ WHERE state NOT IN ('waiting', 'sending')
 -- Return the messages that may have been sent since the backup, which were stored before sending stopped.
 SELECT * FROM messages WHERE state IN ('waiting', 'sending')
     AND created_at <= COALESCE((SELECT stopped_at FROM rate_limit), 'infinity')
-ORDER BY id FOR UPDATE
+ORDER BY id
 
 -- name: insert_lost_message
 -- Store a note that Propexo has, but that is not known here, because the database was restored.
