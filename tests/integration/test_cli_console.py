@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import NotPossible
-from adapter.models import BookingState
+from adapter.models import BookingState, KnockStatus
 from adapter.operations.release import Repairs
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
@@ -115,6 +115,25 @@ def test_stats_show_the_current_state(harness: Harness, shell: Shell) -> None:
     text = shell("stats")
     assert "1 needs review" in text
     assert "sending: on" in text
+
+
+def test_a_tour_that_was_canceled_in_knock_is_listed_as_such(
+    harness: Harness, shell: Shell
+) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    with harness.pipeline.store.transaction() as tx:
+        now, canceled = harness.clock(), KnockStatus.CANCELED
+        known = harness.booking(booking.id)
+        tx.bookings.record_in_knock(
+            known, confirmed_at=now, status=canceled, status_at=now, by="web", now=now
+        )
+    assert "booked, canceled in Knock" in shell("bookings")
+    shown = shell("show", str(booking.id))
+    assert f"booking {booking.id}: booked, canceled in Knock (job_succeeded)" in shown
+    assert "confirmed in Knock at 2026-03-02T18:00:10Z" in shown
+    found = shell("find", "person1@example.com")
+    assert "was booked, and then canceled in Knock" in found
 
 
 def test_the_export_is_csv_and_its_sums_add_up(harness: Harness, shell: Shell) -> None:
