@@ -274,6 +274,7 @@ def _counts(record: Record) -> dict[str, int]:
         **{state: states[state] for state in COUNTED},
         "without a time": sum(lead.starts_at is None for lead in record.leads.values()),
         "guest cards": len(record.cards),
+        "notes": len(record.notes),
         "unknown and never posted": len(_unsent(record)),
     }
 
