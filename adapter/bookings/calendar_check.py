@@ -168,7 +168,7 @@ class CalendarCheck:
             tx.bookings.move(
                 booking.id,
                 BookingState.HELD,
-                why=TAKEN,
+                why="time_taken",
                 now=now,
                 reasons=[REASON],
                 only_from=BookingState.PENDING,

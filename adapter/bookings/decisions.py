@@ -47,6 +47,7 @@ SENTENCES: Mapping[str, str] = {
     "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
     "same email or phone, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
+    "canceled_by_renter": "the renter canceled it with the link, before it was sent",
     "cancellation": "booking {} was sent to Knock: cancel its tour there, or, if it is a "
     "guest card, note there that the renter canceled",
     "original_changed": "booking {}, which covered this request too, was changed to another "

@@ -12,13 +12,12 @@ from adapter.settings import Settings
 from adapter.signatures.renter_links import RenterLinks
 from adapter.store import Database
 
-#: States of a guest card whose renter may choose a tour.
-LIVE_CARD: Final = (
+#: States of a tour that the renter may move or cancel, and of a guest card without a tour.
+LIVE: Final = (
     *(BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED),
-    *(BookingState.SUPERSEDED, BookingState.DUPLICATE),
 )
-#: States of a tour that the renter may move or cancel.
-LIVE_TOUR: Final = LIVE_CARD[:4]
+#: States of a guest card whose renter may choose a tour.
+LIVE_CARD: Final = (*LIVE, BookingState.SUPERSEDED, BookingState.DUPLICATE)
 LABEL: Final = "Link for the renter to choose a tour time: "
 
 
@@ -63,7 +62,7 @@ def link_texts(
     booking: Booking, source: Source, links: RenterLinks | None, language: str
 ) -> Mapping[str, str]:
     """Return the links for a response to the sender, by placeholder, or "" without one."""
-    is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE_TOUR
+    is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE
     url = links.url(booking.id, language) if links else ""
     return {
         "invitation": url if is_invited(booking, source) else "",

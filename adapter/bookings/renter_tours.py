@@ -28,6 +28,7 @@ from adapter.models import (
     CANCELED_BY_RENTER,
     CHOSEN_BY_RENTER,
     RENTER,
+    REPLAYED,
     Booking,
     BookingState,
     Clock,
@@ -122,10 +123,7 @@ class RenterTours:
         Raise :class:`LinkRefused` if the lead does not exist.
         """
         with self._store.transaction() as tx:
-            booking = tx.bookings.get(booking_id)
-            if booking is None:
-                raise LinkRefused("gone")
-            view = self._view(tx, booking, self._clock())
+            view = self._view(tx, _booking(tx, booking_id), self._clock())
         return dataclasses.replace(view, choices=self._choices(view))
 
     def choose(self, booking_id: int, at: dt.datetime, *, seen: int | None, name: str = "") -> None:
@@ -177,11 +175,9 @@ class RenterTours:
                 _ask_to_cancel(tx, view.booking, standing, now)
 
     def _locked_view(self, tx: Transaction, booking_id: int, now: dt.datetime) -> RenterView:
-        booking = tx.bookings.get(booking_id)
-        if booking is None:
-            raise LinkRefused("gone")
+        booking = _booking(tx, booking_id)
         tx.bookings.lock_related([booking], now)
-        return self._view(tx, tx.bookings.get(booking_id, lock=True) or booking, now)
+        return self._view(tx, tx.bookings.get(booking.id, lock=True) or booking, now)
 
     def _choices(self, view: RenterView) -> tuple[dt.datetime, ...]:
         if view.community is None or view.stage not in CHANGEABLE:
@@ -227,6 +223,24 @@ class RenterTours:
                     now=now,
                     by=RENTER,
                 )
+
+
+def _booking(tx: Transaction, booking_id: int) -> Booking:
+    """Return a link's booking, or the one that replaced it when its webhook was mapped again.
+
+    Raise :class:`LinkRefused` if there is none.
+    """
+    booking = tx.bookings.get(booking_id)
+    if booking is None:
+        raise LinkRefused("gone")
+    if booking.reason != REPLAYED:
+        return booking
+    others = [
+        one
+        for one in tx.bookings.of_event(booking.event_id)
+        if one.reason != REPLAYED and not one.is_cancellation and _is_same(one, booking)
+    ]
+    return min(others, key=lambda one: one.id, default=booking)
 
 
 def _is_same(one: Booking, booking: Booking) -> bool:

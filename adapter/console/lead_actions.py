@@ -33,7 +33,7 @@ MAX_CHANGED: Final = 200
 #: Maximum number of leads that one message names.
 MAX_NAMED: Final = 8
 #: Why leads that were selected together were dismissed, if the user gives no reason.
-_SELECTED: Final = "Dismissed together with others"
+_SELECTED: Final = "Dismissed with other leads"
 
 
 @bp.post("/leads/<int:number>/release")
@@ -84,7 +84,7 @@ def undo(number: int) -> Any:
 def bring_back(number: int) -> Any:
     """Return a dismissed lead to those that need a person."""
     services.take_backs.bring_back(number, by=flask.g.user.name)
-    flask.flash("The lead is back.", "good")
+    flask.flash("This lead is back in the list.", "good")
     return _show(number)
 
 
@@ -130,7 +130,7 @@ def _snooze_one(number: int) -> dt.datetime:
 def wake(number: int) -> Any:
     """Show a snoozed lead again."""
     services.take_backs.wake(number, by=flask.g.user.name)
-    flask.flash("The lead is back in the list.", "good")
+    flask.flash("This lead is back in the list.", "good")
     return _show(number)
 
 
@@ -139,7 +139,7 @@ def assign(number: int) -> Any:
     """Record which user takes care of a lead."""
     user = flask.request.form.get("to", "").strip()[:100] or None
     services.take_backs.assign(number, user, by=flask.g.user.name)
-    flask.flash(f"Assigned to {user}." if user else "This lead is not assigned to anyone now.")
+    flask.flash(f"Assigned to {user}." if user else "No longer assigned to anyone.", "good")
     return _show(number)
 
 

@@ -15,6 +15,7 @@ from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
 from adapter.console.views import record_action
 from adapter.exceptions import NotPossible
+from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.operations import trial_message
 from adapter.operations.status import DAY
@@ -33,6 +34,14 @@ SCHEMES: Final = {
     "token": "The sender adds a secret token to each message.",
     "basic": "The sender adds a user name and a password to each message.",
     "none": "We can't be sure. Anyone who knows the address can send messages.",
+}
+
+
+#: What a mapping says about its sender, by the mapping's key.
+ABOUT: Final = {
+    "switch_on": "How to turn it on",
+    "retries": "If we can't be reached",
+    "cannot": "What it can't do",
 }
 
 
@@ -96,6 +105,7 @@ def source(name: str) -> str:
         rejected=rejected,
         messages=messages,
         pause=pause,
+        about=_about(found),
         has_sample=trial_message.may_sign(found) and trial_message.sample_of(found) is not None,
         is_quiet=any(
             one.source == name and one.code == "source_silent" for one in current_verdict().problems
@@ -132,6 +142,12 @@ def one_trial_message() -> Iterator[None]:
         yield
     finally:
         _sending.release()
+
+
+def _about(source: Source) -> list[tuple[str, str]]:
+    """Return what a mapping says about its sender, with titles."""
+    known = source.sections.get("about", {})
+    return [(title, known[key]) for key, title in ABOUT.items() if known.get(key)]
 
 
 def _address(name: str) -> str:

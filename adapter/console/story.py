@@ -9,7 +9,6 @@ from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
 from adapter.console.problem_text import problem_sentence
 from adapter.models import (
-    CANCELED_BY_RENTER,
     CHOSEN_BY_RENTER,
     RENTER,
     REPLAYED,
@@ -49,7 +48,6 @@ _WHYS: Final[Mapping[str, str]] = {
     "released": "{by} booked it.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
-    CANCELED_BY_RENTER: "The renter canceled it before it was sent.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Waiting for our turn to send. We'll try again soon.",
@@ -61,7 +59,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
-    "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
+    "waiting_in_knock": "The community hasn't accepted the tour in Knock yet.",
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
     "calendar_no_answer": "Knock's calendar didn't answer. Sending to Knock anyway.",
     "calendar_rejected": "We aren't allowed to see Knock's calendar. Sending to Knock anyway.",

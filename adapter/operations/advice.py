@@ -249,6 +249,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "newer_request": "The renter sent a newer request.",
     "newer_request_came_first": "A newer request from this renter arrived first.",
     "cancelled_by_sender": "The renter canceled before we sent it to Knock.",
+    "canceled_by_renter": "The renter canceled before we sent it to Knock.",
     "cancellation_done": "The renter canceled a tour that isn't in Knock.",
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
@@ -325,6 +326,8 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
     "attribution_id": "Lead source not set up in Knock",
     "event": "Can't read the message",
 }
+#: How the reasons begin that Propexo gave for rejecting a booking.
+SAYS: Final = "Propexo says: "
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
@@ -335,6 +338,8 @@ def open_reasons(booking: Booking, now: dt.datetime) -> tuple[Reason, ...]:
 
 
 def _is_settled(reason: Reason, booking: Booking, now: dt.datetime) -> bool:
+    if reason.reason.startswith(SAYS):
+        return False
     if reason.field == "community":
         return booking.community is not None
     if reason.field == "starts_at":

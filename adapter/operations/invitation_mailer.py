@@ -18,7 +18,7 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 from typing import Final
 
-from adapter.bookings.invitations import LIVE_CARD
+from adapter.bookings.invitations import LIVE
 from adapter.mapping.renter_language import ENGLISH, SPANISH, day_in
 from adapter.mapping.source import Source
 from adapter.models import Booking, Clock, Kind
@@ -203,7 +203,7 @@ class InvitationMailer:
 def _waiting_booking(tx: Transaction, mail: InvitationMail) -> Booking | None:
     """Return the guest card if its renter still needs the link, or None."""
     booking = tx.bookings.get(mail.booking_id)
-    if booking is None or booking.state not in LIVE_CARD or "email_1" not in booking.appointment:
+    if booking is None or booking.state not in LIVE or "email_1" not in booking.appointment:
         return None
     others = tx.bookings.of_event(booking.event_id)
     has_tour = any(one.kind is Kind.APPOINTMENT and one.id > booking.id for one in others)

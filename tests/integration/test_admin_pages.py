@@ -1,5 +1,6 @@
 """Test the console's pages about sources, rejected messages, activity and people."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -235,6 +236,25 @@ def test_a_source_shows_its_address_secret_and_messages(
     assert "ana paused its bookings" in ana.page("/sources/rentfeed")
     ana.post("/resume", **scope)
     assert "ana paused" not in ana.page("/sources/rentfeed")
+
+
+def test_a_source_shows_what_its_mapping_says_about_the_sender(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    ana = visit()
+    pipeline = ana.client.application.extensions["pipeline"]
+    source = harness.pipeline.sources["rentfeed"]
+    about = {"retries": "It sends a lead three times.", "cannot": "", "family": "portal"}
+    described = dataclasses.replace(
+        source, sections={**source.sections, "about": about}, docs="https://example.com/hooks"
+    )
+    assert "About this sender" not in ana.page("/sources/rentfeed")
+    pipeline.sources = {**pipeline.sources, "rentfeed": described}
+    page = ana.page("/sources/rentfeed")
+    assert "<h3>If we can't be reached</h3><p>It sends a lead three times.</p>" in page
+    assert "What it can't do" not in page
+    assert 'href="https://example.com/hooks"' in page
 
 
 def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: F811

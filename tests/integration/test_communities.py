@@ -96,6 +96,16 @@ def test_the_bundled_communities_fit_the_sandbox(run: Run, folder: Path) -> None
     )
 
 
+def test_a_model_that_is_off_is_named(run: Run, listed: SandboxClient, folder: Path) -> None:
+    listed.sync(off=["crm_events"])
+    ended = run("check")
+    said = "int_7Qm2: Propexo does not let us read tours (crm_events is not enabled), "
+    said += "so unknown bookings must be checked in Knock"
+    assert (ended.exit_code, ended.output.splitlines()[1]) == (0, said)
+    models = json.loads(run("check", "--json").output)["models"]
+    assert [one["state"] for one in models] == ["empty", "off"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

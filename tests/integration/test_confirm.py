@@ -12,11 +12,13 @@ from adapter.bookings.reconcile import replacing_in_knock
 from adapter.models import Booking, BookingState, KnockStatus
 from adapter.store.crm_models import Reading
 from tests.harness import Harness, settle
-from tests.leads import lead, same_person
+from tests.leads import lead, reconcile_when_due, same_person
 from tests.propexo_webhooks import SECRET, PropexoWebhooks
 from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
+#: An empty write log, so that the other lists are read too.
+NO_LOG = {"on": "list", "status": 200, "body": {"results": {"logs": []}}}
 LISTS = {"crm_events": "/crm/v1/events/", "crm_prospects": "/crm/v1/prospects/"}
 
 
@@ -99,7 +101,7 @@ def test_a_tour_before_its_card_is_searched_for_at_once(
     unknown = lost(harness, upstream, lead(1))
     (tour,) = records(upstream, "crm_events")
     del tour["prospect_id"]
-    upstream.fault({"on": "list", "status": 200, "body": {"results": {"logs": []}}})
+    upstream.fault(NO_LOG)
 
     assert propexo.data("crm_events", tour) == 200
     assert harness.booking(unknown.id).due_at == harness.clock()
@@ -404,3 +406,87 @@ def test_any_record_is_acknowledged(
 
 def test_too_large_a_webhook_is_refused(harness: Harness, propexo: PropexoWebhooks) -> None:
     assert propexo.post(b" " * (harness.settings.max_body_bytes + 1)) == 413
+
+
+# --- models that are switched off
+
+
+def searched(harness: Harness, unknown: Booking) -> Booking:
+    """Search for an unknown booking when that is due."""
+    reconcile_when_due(harness, unknown.id)
+    return harness.booking(unknown.id)
+
+
+@pytest.mark.parametrize("model", ["crm_events", "crm_prospects"])
+def test_an_unknown_booking_is_not_searched_for_if_its_model_is_off(
+    harness: Harness, upstream: SandboxClient, model: str
+) -> None:
+    upstream.sync(off=[model])
+    unknown = lost(harness, upstream, lead(1))
+    upstream.fault(NO_LOG)
+
+    left = searched(harness, unknown)
+    assert (left.state, left.reason, left.due_at) == (BookingState.UNKNOWN, "not_readable", None)
+    with harness.pipeline.store.transaction() as tx:
+        states = {one.model: one.state for one in tx.crm_models.all()}
+    assert states[model] is Reading.OFF
+
+    second = lost(harness, upstream, lead(2))
+    assert second.reason == "not_readable", "users are told at once"
+    assert searched(harness, second).due_at is None
+
+
+def test_a_rejected_list_does_not_stop_sending(harness: Harness, upstream: SandboxClient) -> None:
+    unknown = lost(harness, upstream, lead(1))
+    upstream.fault(
+        NO_LOG,
+        {"on": "list", "status": 403, "body": {"error": {"code": "forbidden", "message": "off"}}},
+    )
+    assert searched(harness, unknown).reason == "not_readable"
+    booked(harness, lead(2))
+
+
+def test_an_empty_list_proves_nothing(harness: Harness, upstream: SandboxClient) -> None:
+    upstream.fault({"drop": "before"})
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    harness.send()
+    left = searched(harness, harness.booking(booking.id))
+    assert (left.reason, left.due_at is None) == ("not_readable", False)
+
+    upstream.book(upstream.posts()[0])
+    assert searched(harness, left).state is BookingState.SUBMITTED
+
+
+def test_a_guest_card_without_contacts_is_not_a_missing_one(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    upstream.sync(stage=80_000)
+    unknown = lost(harness, upstream, lead(1))
+    upstream.fault(NO_LOG)
+    left = searched(harness, unknown)
+    assert (left.reason, left.due_at is None) == ("no_answer", False)
+    harness.clock.advance(13 * 3600)
+    upstream.fault(NO_LOG)
+    harness.check()
+    assert harness.booking(unknown.id).reason == "maybe_found"
+
+
+def test_a_worker_learns_of_models_that_are_off_in_advance(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    upstream.sync(off=["crm_prospects"])
+    harness.pipeline.check_models()
+    assert not upstream.calls(), "not at the start"
+    harness.clock.advance(120)
+    harness.pipeline.check_models()
+    with harness.pipeline.store.transaction() as tx:
+        states = {one.model: one.state for one in tx.crm_models.all()}
+    assert states == {"crm_events": Reading.EMPTY, "crm_prospects": Reading.OFF}
+    calls = len(upstream.calls())
+    harness.pipeline.check_models()
+    assert len(upstream.calls()) == calls, "only every few hours"
+    harness.clock.advance(7 * 3600)
+    upstream.sync(off=[])
+    harness.pipeline.check_models()
+    with harness.pipeline.store.transaction() as tx:
+        assert {one.state for one in tx.crm_models.all()} == {Reading.EMPTY}

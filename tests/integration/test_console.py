@@ -37,7 +37,7 @@ from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, pay
 from adapter.exceptions import SignInRefused
 from adapter.mapping.samples import content_type_of, sample_from_test
 from adapter.mapping.source import Source
-from adapter.models import BookingState, Kind
+from adapter.models import Booking, BookingState, Kind
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
 from adapter.operations.replay import Replays
@@ -52,6 +52,7 @@ from adapter.operations.take_back import UNDO_SECONDS
 from adapter.server.heartbeat import Heart
 from adapter.settings import Policy, Settings
 from adapter.store import IGNORED, SIGN_IN_WINDOW, Database, Issue, review_queue
+from adapter.store.crm_models import Reading
 from tests.harness import SECRETS, START, Harness, load_cached, sample
 from tests.harness import settle as settle_now
 from tests.leads import lead
@@ -891,7 +892,7 @@ def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
     with app.extensions["pipeline"].store:
         answer = app.test_client().get("/console/")
     assert answer.status_code == 503
-    assert "database cannot be reached" in answer.text
+    assert "The database is down." in answer.text
 
 
 # --- a lead
@@ -981,6 +982,53 @@ def test_the_page_of_every_sample_of_the_gallery_opens(
         events[number] for number in events if reader.get(f"/leads/{number}").status_code != 200
     }
     assert failed == set()
+
+
+def booked_with(ana: Reader, **known: Any) -> Booking:
+    """Book a tour, and save what Knock says about it."""
+    (booking,) = ana.harness.mapped("rentfeed", lead(1))
+    settle_now(ana.harness)
+    with ana.harness.pipeline.store.transaction() as tx:
+        sets = ", ".join(f"{name} = %({name})s" for name in known)
+        tx.connection.execute(f"UPDATE bookings SET {sets}".encode(), known)
+    return ana.harness.booking(booking.id)
+
+
+@pytest.mark.parametrize(
+    ("known", "word", "is_green", "sentence"),
+    [
+        ({"knock_status": "canceled"}, "Canceled in Knock", False, "Someone canceled it in Knock"),
+        ({"gone_at": START}, "Canceled in Knock", False, "A user reported this"),
+        ({"knock_status": "no_show"}, "No-show", False, "The renter did not come to this tour."),
+        ({"knock_status": "waiting"}, "Waiting in Knock", False, "has not accepted this tour"),
+        ({"knock_status": "visited"}, "Visited", True, "The renter came to this tour."),
+        ({"confirmed_at": START}, "Booked", True, "Confirmed in Knock on"),
+    ],
+)
+def test_a_booked_tour_shows_what_knock_says_about_it(
+    ana: Reader, known: dict[str, Any], word: str, is_green: bool, sentence: str
+) -> None:
+    if "knock_status" in known:
+        known = known | {"knock_status_at": START}
+    booking = booked_with(ana, **known)
+    pages = [ana.text(path) for path in ("/leads", "/leads?q=roe", f"/leads/{booking.id}")]
+    pages += [ana.text(f"/leads/{booking.id}/panel")]
+    for page in pages:
+        assert f">{word}</span>" in page
+        assert ('class="state booked"' in page) is is_green
+    assert sentence in pages[-1]
+    assert ("Booked. The tour is in Knock." in pages[-1]) is (word == "Booked")
+    (row,) = csv.DictReader(io.StringIO(ana.text("/export.csv")))
+    assert row["in_knock"] == ("canceled" if "gone_at" in known else known.get("knock_status", ""))
+    assert bool(row["confirmed_at"]) is ("confirmed_at" in known)
+
+
+def test_communities_without_readable_models_are_named(ana: Reader) -> None:
+    assert "look up tours in Knock" not in ana.text("/communities")
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.crm_models.save("int_7Qm2", "crm_events", Reading.OFF, START)
+    page = ana.text("/communities")
+    assert "We can&#39;t look up tours in Knock at Harbor Flats" in page.replace("'", "&#39;")
 
 
 def test_each_field_is_linked_to_its_value_and_its_mapping_line(ana: Reader) -> None:

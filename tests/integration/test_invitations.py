@@ -1,8 +1,11 @@
 """Test the links with which renters choose, move and cancel tours, with real services."""
 
+import contextlib
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,13 @@ from adapter.mapping.registry import load
 from adapter.models import BookingState, Kind, WebhookRequest
 from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.release import Repairs
+from adapter.operations.replay import Replays
 from adapter.webhooks.endpoints import build_endpoint
 from adapter.webhooks.outcome import load_outcome, render_response
 from adapter.webhooks.renter_pages import LINK_LIMIT_PER_MINUTE
 from tests.gunicorn_process import LEAD, write_mappings
 from tests.harness import Harness, settle
+from tests.ports import free_port
 from tests.renter import Renter, link_in
 from tests.sandbox_client import SandboxClient
 
@@ -76,25 +81,28 @@ Visit = Callable[..., Renter]
 
 
 @pytest.fixture
-def client(harness: Harness) -> Iterator[FlaskClient]:
-    """Yield a client of the web process."""
-    app = create_app(
-        harness.settings.__class__(
-            database_url=harness.pipeline.store.url,
-            public_url=PUBLIC_URL,
-            environ=harness.settings.environ,
-        ),
-        harness.clock,
-        harness.pipeline.sources,
+def client(harness: Harness, upstream: SandboxClient) -> Iterator[FlaskClient]:
+    """Yield a client of a web process. If the mappings change later, it uses them too."""
+    settings = dataclasses.replace(
+        harness.settings,
+        database_url=harness.pipeline.store.url,
+        propexo_token="sandbox",
+        propexo_base_url=upstream.url,
     )
+    app = create_app(settings, harness.clock, harness.pipeline.sources)
     yield app.test_client()
     app.extensions["pipeline"].store.__exit__()
 
 
 @pytest.fixture
-def visit(client: FlaskClient) -> Visit:
-    """Return a function that opens a link as a renter."""
-    return lambda url, **headers: Renter(client, url, **headers)
+def visit(client: FlaskClient, harness: Harness) -> Visit:
+    """Return a function that opens a link as a renter, with the current mappings."""
+
+    def open_link(url: str, **headers: str) -> Renter:
+        client.application.extensions["pipeline"].sources = harness.pipeline.sources
+        return Renter(client, url, **headers)
+
+    return open_link
 
 
 def lead(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -454,3 +462,112 @@ def test_the_pages_are_not_stored_indexed_or_framed(harness: Harness, visit: Vis
         assert headers["X-Robots-Tag"] == "noindex, nofollow"
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
         assert "Set-Cookie" not in headers
+
+
+def test_a_renter_who_has_a_tour_through_another_sender_sees_it(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    harness.clock.advance(60)
+    harness.mapped("portal", lead(9, email="person1@example.com", at="2026-03-14T20:30:00Z"))
+    settle(harness)
+    renter = visit(link)
+    assert "Maple Court expects you on Saturday, March 14 at 2:30 PM." in renter.text
+    renter.open("?at=2026-03-14T20:30:00%2B00:00")
+    assert "That time is no longer available." in renter.text
+    renter.open("?lang=en")
+    renter.follow("Cancel my tour")
+    renter.submit()
+    assert "We will cancel your tour" in renter.text
+    assert tours_of(harness, card_id)[0].is_cancellation
+    assert len(upstream.posts()) == 1
+
+
+def test_the_link_of_a_webhook_that_was_mapped_again_still_works(
+    harness: Harness, visit: Visit
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    link = link_in(harness.booking(card.id))
+    Replays(
+        harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock
+    ).replay(card.event_id, by="ana", dry_run=False)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    (tour,) = tours_of(harness, card.id)
+    assert tour.state is BOOKED
+
+
+# --- free times in Knock
+
+TWO = dt.datetime(2026, 3, 3, 21, 0, tzinfo=dt.UTC)
+THREE = TWO + dt.timedelta(hours=1)
+
+
+def test_the_times_are_those_that_are_free_in_knock(
+    harness: Harness, upstream: SandboxClient, visit: Visit, tmp_path: Path
+) -> None:
+    learn(tmp_path, check_availability=True, tour_hours={"sun": "closed"})
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
+    upstream.set_free_times("com_1", [TWO, THREE])
+    card_id, link = invited(harness)
+    renter = visit(link)
+    assert "Tuesday, March 3 2 times 2:00 PM 3:00 PM" in renter.text
+
+    renter.follow("2:00 PM")
+    harness.clock.advance(61)
+    upstream.set_free_times("com_1", [THREE])
+    renter.submit()
+    assert renter.response.status_code == 409
+    assert "That time is no longer available." in renter.text
+    renter.follow("3:00 PM")
+    renter.submit()
+    harness.clock.advance(61)
+    upstream.set_free_times("com_1", [TWO, THREE + dt.timedelta(hours=1)])
+    settle(harness)
+    (tour,) = tours_of(harness, card_id)
+    assert (tour.state, tour.reason) == (HELD, "time_taken")
+    renter.open("?lang=en")
+    assert "We could not book your tour on Tuesday, March 3 at 3:00 PM." in renter.text
+    renter.follow("2:00 PM")
+    renter.submit()
+    settle(harness)
+    renter.open("?lang=en")
+    assert "Maple Court expects you on Tuesday, March 3 at 2:00 PM." in renter.text
+    assert harness.state(tour.id) is SUPERSEDED
+    assert len(upstream.posts()) == 1
+
+
+def test_if_the_free_times_are_unknown_the_tour_hours_are_shown(
+    harness: Harness, upstream: SandboxClient, visit: Visit, tmp_path: Path
+) -> None:
+    learn(tmp_path, check_availability=True)
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
+    _, link = invited(harness)
+    upstream.fault({"status": 500})
+    assert "12:30 PM" in visit(link).links()
+
+
+def test_two_clicks_at_the_same_time_book_once(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    renters = [visit(link) for _ in range(4)]
+    for renter, time in zip(renters, ("12:30 PM", "12:30 PM", "1:00 PM", "1:30 PM"), strict=True):
+        renter.follow(time)
+    with ThreadPoolExecutor() as pool:
+        statuses = list(pool.map(lambda renter: renter.submit().status_code, renters))
+    settle(harness)
+    assert set(statuses) == {200, 409}
+    assert len(tours_of(harness, card_id)) == len(upstream.posts()) == 1
+
+
+def test_without_a_database_there_is_a_page_too(harness: Harness) -> None:
+    url = f"postgresql://127.0.0.1:{free_port()}/adapter"
+    settings = dataclasses.replace(harness.settings, database_url=url)
+    app = create_app(settings, harness.clock, harness.pipeline.sources)
+    with contextlib.closing(app.extensions["pipeline"].store._pool):
+        renter = Renter(app.test_client(), f"{PUBLIC_URL}/tour/MQ.aaXQIA.x?lang=es")
+    assert renter.response.status_code == 503
+    assert "Inténtelo de nuevo en un minuto, por favor" in renter.text

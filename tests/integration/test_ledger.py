@@ -15,7 +15,6 @@ from adapter.operations.contact_matcher import Contact
 from adapter.operations.ledger.claims_csv import claims_csv
 from adapter.operations.ledger.compare import Comparison, Ledger
 from adapter.operations.ledger.verdicts import Verdict
-from adapter.settings import Policy
 from tests.harness import Harness, settle
 from tests.integration.test_erasure import erasure, everything, find, refuse
 from tests.leads import lead
@@ -26,16 +25,17 @@ TODAY = dt.date(2026, 3, 10)
 
 
 def compare(
-    harness: Harness, *lines: str, head: str = HEAD, policy: Policy | None = None, **rules: Any
+    harness: Harness, *lines: str, head: str = HEAD, seconds: float = 60, **rules: Any
 ) -> Ledger:
     """Compare lines of a CSV file with RentFeed's leads."""
     comparison = Comparison(
         harness.pipeline.store,
-        policy or harness.settings.policy,
+        harness.settings.policy,
         "rentfeed",
         harness.pipeline.sources,
         PortalRules(**rules),
         today=TODAY,
+        seconds=seconds,
     )
     return comparison.run("\n".join([head, *lines]).encode())
 
@@ -118,7 +118,7 @@ def test_claims_end_with_the_portals_period_for_credits(harness: Harness) -> Non
         (line(1, place="Harbor Flats"), "is for maple-court, not for this community"),
         (line(1, name="Mia Lee"), "has the same contact or ID, but another name"),
         (line(8, name='"Roeab, Dana"'), "has the same name, but another contact"),
-        (line(8, date="2/27/2026"), "older than the first webhook from this source"),
+        (line(8, date="2/27/2026"), "older than the first message from this source"),
         (line(1, date="soon"), "the date on this line cannot be read"),
         (line(8, email="", name="Mia Lee"), "no email or phone that could be compared"),
     ],
@@ -158,22 +158,28 @@ def test_a_message_that_became_no_booking_has_arrived(harness: Harness, state: s
     assert words in ledger.lines[0].why
 
 
+def from_another_source(harness: Harness, booking_id: int) -> None:
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET source = 'website' WHERE id = %(id)s", {"id": booking_id}
+        )
+
+
 def test_a_renter_whom_another_source_sent_is_not_claimed(harness: Harness) -> None:
     harness.mapped("rentfeed", lead(1))
     (booking,) = harness.mapped("rentfeed", lead(7))
-    with harness.pipeline.store.transaction() as tx:
-        tx.connection.execute(
-            "UPDATE bookings SET source = 'website' WHERE id = %(id)s", {"id": booking.id}
-        )
+    from_another_source(harness, booking.id)
     ledger = compare(harness, line(7))
     assert verdicts(ledger) == ["doubtful"]
     assert "came from website" in ledger.lines[0].why
 
 
 def test_a_lead_that_was_merged_counts_as_the_one_in_knock(harness: Harness) -> None:
-    harness.mapped("rentfeed", lead(1))
-    harness.mapped("rentfeed", lead(1) | {"leadId": "RF-again"})
+    (first,) = harness.mapped("rentfeed", lead(1))
     settle(harness)
+    from_another_source(harness, first.id)
+    (merged,) = harness.mapped("rentfeed", lead(1) | {"leadId": "RF-again"})
+    assert (str(merged.state), merged.because_of) == ("duplicate", first.id)
     assert verdicts(compare(harness, line(1))) == ["in_knock"]
 
 
@@ -195,6 +201,14 @@ def test_deleted_data_leaves_a_doubt(harness: Harness) -> None:
     ledger = compare(harness, line(7), line(8, day=20))
     assert verdicts(ledger) == ["doubtful", "not_arrived"]
     assert "data from these days was deleted" in ledger.lines[0].why
+
+
+def test_a_search_that_is_cut_short_leaves_a_doubt(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1))
+    harness.mapped("rentfeed", b'{"oops": ')
+    ledger = compare(harness, line(7), seconds=-1)
+    assert verdicts(ledger) == ["doubtful"]
+    assert "not all stored messages were searched" in ledger.lines[0].why
 
 
 def test_the_portals_id_is_enough(harness: Harness) -> None:

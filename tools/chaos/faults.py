@@ -39,6 +39,10 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "status 500": {"on": "status", "status": 500},
     "status time-out": {"on": "status", "delay": 4.0},
     "status 429": {"on": "status", "status": 429, "headers": {"Retry-After": "2"}},
+    "calendar 500": {"on": "availability", "status": 500},
+    "calendar 429": {"on": "availability", "status": 429, "headers": {"Retry-After": "2"}},
+    "calendar time-out": {"on": "availability", "delay": 4.0},
+    "calendar unreadable": {"on": "availability", "status": 200, "body": {"result": ["soon"]}},
 }
 #: Long enough to kill a process in the meantime.
 HELD_OPEN = {"delay": 1.51}

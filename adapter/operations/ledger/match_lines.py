@@ -83,6 +83,10 @@ class LineIndex:
             self._add(line)
         for index in (self._by_email, self._by_phone):
             self._drop_shared(index)
+        # An ID on many lines is not a lead's ID, but for example the invoice's.
+        self._by_id = {
+            key: of for key, of in self._by_id.items() if len(of) <= MAX_LINES_OF_CONTACT
+        }
 
     def _add(self, line: PortalLine) -> None:
         if line.lead_id:

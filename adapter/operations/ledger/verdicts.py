@@ -67,8 +67,8 @@ class Known:
     found: Mapping[int, Sequence[FoundLead]]
     #: The lines with too many leads.
     crowded: Collection[int]
-    #: The date of the source's first webhook, or None if none ever arrived.
-    first_on: dt.date | None
+    #: The date of the source's first message.
+    first_on: dt.date
     #: Dates on which leads or webhooks arrived that cannot be compared.
     unreadable: Collection[dt.date]
     #: For lines without a lead: another source that sent this renter, and when.
@@ -94,7 +94,7 @@ _STATES = {
 _MESSAGES = {
     "received": "has not been read yet",
     "held": "could not be read and needs review",
-    "ignored": "was ignored, because its mapping does not count it as a lead",
+    "ignored": "was ignored, because it does not count as a lead",
     "discarded": "was dismissed",
     "rejected": "was rejected, because its sender could not be verified",
 }
@@ -253,7 +253,7 @@ def _doubt(
         return f"Lead {names[0].id} has the same name, but {text}."
     if other := next((one for one in found if one.by == "name_in_text"), None):
         near = _is_near(line, other, rules)
-        return f"Webhook {other.id} contains this name, but not the contact." if near else []
+        return f"Message {other.id} contains this name, but not the contact." if near else []
     return []
 
 
@@ -262,17 +262,15 @@ def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
     if number := known.elsewhere.get(line.number):
         text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
         return _doubtful(line, text)
-    if known.first_on is None:
-        return _doubtful(line, "No webhook from this source has ever arrived.")
     if line.on and line.on < known.first_on:
-        text = f"It is older than the first webhook from this source ({day_text(known.first_on)})."
+        text = f"It is older than the first message from this source ({day_text(known.first_on)})."
         return _doubtful(line, text)
     if not line.has_contact:
         return _doubtful(line, "It has no email or phone that could be compared.")
     if line.on is None and "date" in line.unreadable:
         return _doubtful(line, "No lead was found, and the date on this line cannot be read.")
     if not known.is_complete:
-        return _doubtful(line, "No lead was found, but not all stored webhooks were searched.")
+        return _doubtful(line, "No lead was found, but not all stored messages were searched.")
     if any(_days_apart(line.on, day) <= rules.match_days for day in known.unreadable):
         return _doubtful(line, "No lead was found, but data from these days was deleted.")
     when = f" within {rules.match_days} days of {day_text(line.on)}" if line.on else ""
@@ -336,6 +334,8 @@ def _progress(lead: FoundLead) -> tuple[bool, bool, bool, bool, int]:
 def _with_credits(judged: Sequence[Judged]) -> list[Judged]:
     """Mark the lines that the portal has already credited, claims first."""
     result = list(judged)
+    if not any(one.verdict is Verdict.CREDIT for one in judged):
+        return result
     charges: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, one in enumerate(result):
         if one.line.cents is not None and one.line.cents > 0:

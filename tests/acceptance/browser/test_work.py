@@ -80,6 +80,9 @@ def test_forty_leads_are_worked_by_keyboard(ana: Reader) -> None:
             expect(page.locator(f"#panel [data-panel='{shown}']")).to_have_count(0)
         expect(page.locator("#leads .lead")).to_have_count(left)
         expect(page.locator("#count-call")).to_have_text(str(left))
+        expect(page.locator("#row-count")).to_have_text(
+            re.compile(f"^1.{left} of {left}$" if left else "^$")
+        )
     assert page.evaluate("window.isSamePage")
     assert not ana.console_messages
 
@@ -91,6 +94,10 @@ def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
     page.get_by_label(re.compile("outside tour hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("Undo")
+    # The message covers nothing: on a desktop it is beside the page, on a phone above the bar.
+    box = page.locator(".toast").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 224
     page.keyboard.press("u")
     expect(page.locator(".toast")).to_contain_text("Undone. Nothing was sent")
     expect(page.get_by_text("is outside tour hours").first).to_be_visible()
@@ -165,6 +172,24 @@ def test_a_link_works_through_sign_in_and_an_ended_session_loses_nothing(reader:
     expect(page.locator(".toast")).to_contain_text("will be sent to Knock")
 
 
+def test_a_phone_shows_a_lead_with_a_way_back(ana: Reader) -> None:
+    night_leads(ana.site, range(57, 58))
+    page = ana.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    ana.go("/queue?todo=call")
+    page.locator("#leads .lead .name").first.click()
+    close = page.locator("#panel [data-close]")
+    expect(close).to_be_in_viewport()
+    page.locator("#panel").get_by_role("button", name="Assign to me").click()
+    toast, bar = page.locator(".toast").bounding_box(), page.locator(".main-nav").bounding_box()
+    assert toast is not None
+    assert bar is not None
+    assert toast["y"] + toast["height"] <= bar["y"], "the bar stays in sight"
+    close.click()
+    expect(page.locator("#panel [data-panel]")).to_have_count(0)
+    expect(page.locator("#leads .lead").first).to_be_in_viewport()
+
+
 def test_long_names_and_notes_fit_a_phone(ana: Reader) -> None:
     payload = portal_lead(53, time="11:55 PM", name=LONG_NAME)
     payload["comments"] = "We would like to see everything " * 60
@@ -214,6 +239,8 @@ def test_the_list_and_the_panel_are_accessible(browser: Browser, site: Site) -> 
     desk.page.keyboard.press("j")
     desk.page.keyboard.press("Enter")
     desk.page.locator("#panel [data-panel]").wait_for()
+    tabs = desk.page.locator(".tabs")
+    assert tabs.evaluate("one => one.scrollHeight <= one.clientHeight"), "it has no scroll bar"
     assert serious_faults(desk) == []
     small = desk.page.evaluate(
         "[...document.querySelectorAll('button, .button, nav a, input[type=checkbox]')].filter("
