@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter.models import Booking, BookingState, Event, EventState, Reason
+from adapter.models import Booking, BookingState, Event, EventState, MessageState, Reason
 from tests.paths import ROOT
 from tools.chaos.audit import AUDITS, CALLS_PER_MINUTE, findings_from, most_calls
 from tools.chaos.leads import Lead, journeys
@@ -129,6 +129,8 @@ UNSOUND: dict[str, dict[str, Any]] = {
         "tours": (tour(NEWER, stands=True, starts_at=NOW + dt.timedelta(days=2, hours=1)),)
     },
     "denied": {"bookings": states(BOOKED, FAILED)},
+    "noted twice": {"notes": (OLDER.id, NEWER.id, OLDER.id)},
+    "not noted": {"messages": {OLDER.id: [MessageState.SENT], NEWER.id: [MessageState.UNCLEAR]}},
     "stuck": {"moving": ("booking 7 (sending)",)},
     "refused": {"told": (told(OLDER, 1), told(NEWER, 2), told(OLDER, 1, 401))},
     "slow": {"worst_seconds": 61.0},

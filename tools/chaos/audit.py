@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from adapter.models import BookingState, EventState
+from adapter.models import BookingState, EventState, MessageState
 from tools.chaos.leads import COMMUNITIES, Lead
 from tools.chaos.people_audit import broken_promises
 from tools.chaos.record import Record, is_limit
@@ -179,6 +179,20 @@ def wrong_hour(record: Record) -> Iterator[str]:
             yield f"{lead.id} has a guest card in {card.community_id}"
 
 
+def noted_twice(record: Record) -> Iterator[str]:
+    """Yield leads whose words were added to a guest card more than once."""
+    for lead_id, count in Counter(record.notes).items():
+        if count > 1:
+            yield f"the words of {lead_id} were added {count} times"
+
+
+def not_noted(record: Record) -> Iterator[str]:
+    """Yield leads whose words are said to be on a guest card, but are not."""
+    for lead_id, states in record.messages.items():
+        if MessageState.SENT in states and lead_id not in record.notes:
+            yield f"the words of {lead_id} are not on a guest card"
+
+
 def denied(record: Record) -> Iterator[str]:
     """Yield tours and guest cards in Knock whose booking says they do not exist."""
     in_knock = {tour.lead_id for tour in record.tours} | {card.lead_id for card in record.cards}
@@ -229,6 +243,8 @@ AUDITS: Mapping[str, tuple[str, Callable[[Record], Iterator[str]]]] = {
     "older stands": ("order", _steady(older_stands)),
     "wrong hour": ("hour", wrong_hour),
     "denied": ("denied", denied),
+    "noted twice": ("words", noted_twice),
+    "not noted": ("words", not_noted),
     "stuck": ("stuck", stuck),
     "refused": ("refused", refused),
     "slow": ("slow", slow),
@@ -258,6 +274,7 @@ def _counts(record: Record) -> dict[str, int]:
         **{state: states[state] for state in COUNTED},
         "without a time": sum(lead.starts_at is None for lead in record.leads.values()),
         "guest cards": len(record.cards),
+        "notes": len(record.notes),
         "unknown and never posted": len(_unsent(record)),
     }
 

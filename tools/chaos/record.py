@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from adapter.models import Booking, Event
+from adapter.models import Booking, Event, MessageState
 from adapter.propexo.client import CREATE_PATHS
 from adapter.store import Database
 from tools.chaos.leads import Lead
@@ -80,6 +80,10 @@ class Record:
     moving: Sequence[str]
     worst_seconds: float
     worst_row: str
+    #: The lead of each note on a guest card, in the order in which Knock got them, and the states
+    #: of each lead's messages.
+    notes: Sequence[str] = ()
+    messages: Mapping[str, Sequence[MessageState]] = dataclasses.field(default_factory=dict)
     #: When each lead was written, by its sender's clock.
     sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
 
@@ -145,6 +149,25 @@ def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]
     ]
 
 
+def notes_from(requests: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[str]:
+    """Return the leads whose words are in notes on guest cards, once for each time."""
+    found = [re.findall(r"lead (\S+)", one["notes"]) for one in requests]
+    return [lead_id for ids in found for lead_id in ids if lead_id in leads]
+
+
+def messages_of(
+    store: Database, bookings: Mapping[str, Sequence[Booking]]
+) -> dict[str, list[MessageState]]:
+    """Return the states of the messages with each lead's words."""
+    with store.transaction() as tx:
+        return {
+            lead_id: [
+                one.state for booking in rows for one in tx.messages.of_event(booking.event_id)
+            ]
+            for lead_id, rows in bookings.items()
+        }
+
+
 def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[Call]:
     """Return all requests since a time."""
     found = [
@@ -186,6 +209,8 @@ def read(
         tours=tours_from(stage.upstream.appointments(), leads),
         cards=cards_from(stage.upstream.prospects(), leads),
         calls=calls_from(calls, began_at - dt.timedelta(seconds=60)),
+        notes=notes_from(stage.upstream.notes(), leads),
+        messages=messages_of(store, bookings),
         moving=moving,
         worst_seconds=worst[0],
         worst_row=worst[1],
