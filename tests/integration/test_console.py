@@ -1289,6 +1289,15 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "No date was given" not in shown
 
 
+def test_the_story_is_in_order_although_clocks_differ(ana: Reader) -> None:
+    number = held(ana.harness)
+    with ana.harness.pipeline.store.transaction() as tx:
+        late = b"UPDATE history SET at = at - interval '5 ms' WHERE booking_id IS NOT NULL"
+        tx.connection.execute(late)
+    story = ana.text(f"/leads/{number}").partition('class="story"')[2]
+    assert 0 < story.find("The request arrived.") < story.find("Needs review.")
+
+
 def test_trouble_with_the_contacts_is_told_once(ana: Reader) -> None:
     broken = lead(1)
     broken["contact"] |= {"email": "not-an-email", "phone": "12"}
