@@ -225,7 +225,7 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
     assert text.startswith("2 leads were decided automatically since 2026-03-01T18:00:00Z")
-    assert "The same person had already requested this tour." in text
+    assert "This renter had already asked for the same tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)
 
@@ -257,7 +257,7 @@ def test_each_rule_is_reported_once(
     counts = [(one["rule"], one["leads"]) for one in shell.json("decisions")["decisions"]]
     tour, moved = "same_person_and_time", "newer_request"
     assert counts == [(tour, 3), (tour, 1), (moved, 2)]
-    assert shell("decisions").count("The same person had already requested this tour.") == 1
+    assert shell("decisions").count("This renter had already asked for the same tour.") == 1
 
 
 def test_show_names_the_tour_for_which_knock_canceled_a_booked_one(
