@@ -155,10 +155,10 @@ class FreeTimes:
         *,
         may_ask: bool = True,
     ) -> Answer | Question | dt.datetime:
-        """Return what is known about a calendar, or what to do to know it. ``rate`` is locked.
+        """Return what is known about a calendar, or the next step to find out. ``rate`` is locked.
 
-        That is a question to :meth:`ask` after the transaction, or the time at which to look again
-        because another process asks.
+        The next step is a question to :meth:`ask` after the transaction, or the time at which to
+        look again because another process is asking.
         """
         known = _known(tx.free_times.read(key, now - LIFETIME), now)
         if known is not None:

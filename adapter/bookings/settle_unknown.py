@@ -105,6 +105,9 @@ class UnknownSettler:
     def _search_knock(self, booking: Booking, attempt: Attempt) -> Found:
         """Search the guest cards, and the tours of those that share a contact."""
         request = attempt.request
+        integration_id = str(request["integration_id"])
+        if attempt.kind is Kind.APPOINTMENT and self._is_off(integration_id, Model.EVENTS):
+            self._listed(Model.EVENTS, {"integration_id": integration_id, "limit": "1"})
         cards = self._listed(Model.PROSPECTS, matching.prospects_query(attempt))
         if attempt.kind is Kind.PROSPECT:
             found = [one for one in cards if knock_records.is_complete_card(one, request)]
@@ -118,8 +121,17 @@ class UnknownSettler:
             return Found(match=UnknownMatch(job_id=None), record=found[0])
         if any(knock_records.is_incomplete(one, request) for one in cards):
             return Found(reading=transitions.Unfound.INCOMPLETE)
-        is_empty = not cards and self._is_empty(str(request["integration_id"]))
+        is_empty = not cards and self._is_empty(integration_id)
         return Found(reading=transitions.Unfound.EMPTY if is_empty else transitions.Unfound.ABSENT)
+
+    def _is_off(self, integration_id: str, model: Model) -> bool:
+        """Return True if Propexo has rejected reading a model before."""
+        with self.store.statement() as tx:
+            known = tx.crm_models.all()
+        return any(
+            (one.integration_id, one.model, one.state) == (integration_id, model, Reading.OFF)
+            for one in known
+        )
 
     def _is_empty(self, integration_id: str) -> bool:
         """Return True if Propexo has never listed a guest card of an integration."""

@@ -158,9 +158,8 @@ def _reading_lines(ledger: Ledger) -> Iterator[str]:
     if file.unknown_communities:
         names = ", ".join([*file.unknown_communities][:5])
         yield f"  communities that are not known here, so not compared: {names}"
-    unreadable = [field for one in ledger.lines for field in one.line.unreadable]
-    for field in dict.fromkeys(unreadable):
-        yield f"  {field}: {_count(unreadable.count(field))} with a value that cannot be read"
+    for field, count in ledger.unreadable_fields.items():
+        yield f"  {field}: {_count(count)} with a value that cannot be read"
     if not file.has_amounts:
         yield "  no amounts: set 'price' in the portal's file (--columns) to see dollars"
 

@@ -42,7 +42,12 @@ NAVIGATION: Final = (
     (
         NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),
         NavigationItem("console.leads", "Leads", "list", ("console.lead", "console.decisions")),
-        NavigationItem("console.sources", "Sources", "plug", ("console.source", "console.invoice")),
+        NavigationItem(
+            "console.sources",
+            "Sources",
+            "plug",
+            ("console.source", "console.invoice", "console.compare_invoice"),
+        ),
         NavigationItem("console.overview", "Health", "pulse"),
     ),
     (

@@ -310,7 +310,9 @@ def _booking_view(
     may_add_time = is_sent_guest_card(booking)
     form = form_fields(booking, refused, flask.request.args.get("time", ""))
     trouble = (
-        format_trouble_of(booking.id) if issue and booking.state is BookingState.HELD else None
+        format_trouble_of(booking.id, issue)
+        if issue and booking.state is BookingState.HELD
+        else None
     )
     advice, problems = _explained(booking, story, issue, trouble) if issue else (None, ())
     return BookingView(

@@ -23,6 +23,7 @@ from adapter.operations.todo import (
     Todo,
     counts,
     entries,
+    may_be_format_change,
     missing_path,
     new_name,
 )
@@ -121,8 +122,10 @@ def format_trouble(row: Entry) -> FormatTrouble | None:
     )
 
 
-def format_trouble_of(number: int) -> FormatTrouble | None:
+def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:
     """Return the change in the sender's format because of which a lead is held, or None."""
+    if not may_be_format_change(issue):
+        return None
     row = next((one for one in _rows_of(Selection()) if number in one.ids), None)
     return format_trouble(row) if row is not None else None
 

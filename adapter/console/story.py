@@ -59,7 +59,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
-    "waiting_in_knock": "The community has not accepted the tour in Knock yet.",
+    "waiting_in_knock": "The community hasn't accepted the tour in Knock yet.",
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
     "calendar_no_answer": "Knock's calendar didn't answer. Sending to Knock anyway.",
     "calendar_rejected": "We aren't allowed to see Knock's calendar. Sending to Knock anyway.",

@@ -161,7 +161,7 @@ def in_knock_sentence(booking: Booking) -> str:
     if booking.is_gone:
         return "This tour is no longer in Knock."
     return {
-        KnockStatus.WAITING: "The community has not accepted this tour in Knock yet.",
+        KnockStatus.WAITING: "The community hasn't accepted this tour in Knock yet.",
         KnockStatus.VISITED: "The renter came to this tour.",
         KnockStatus.NO_SHOW: "The renter didn't come to this tour.",
     }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")

@@ -326,6 +326,8 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
     "attribution_id": "Lead source not set up in Knock",
     "event": "Can't read the message",
 }
+#: How the reasons begin that Propexo gave for rejecting a booking.
+SAYS: Final = "Propexo says: "
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
@@ -336,6 +338,8 @@ def open_reasons(booking: Booking, now: dt.datetime) -> tuple[Reason, ...]:
 
 
 def _is_settled(reason: Reason, booking: Booking, now: dt.datetime) -> bool:
+    if reason.reason.startswith(SAYS):
+        return False
     if reason.field == "community":
         return booking.community is not None
     if reason.field == "starts_at":

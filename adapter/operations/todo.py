@@ -67,6 +67,11 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
     return leads >= (MANY_WITH_NEW_NAME if new_name(issue) else MANY)
 
 
+def may_be_format_change(issue: Issue) -> bool:
+    """Return True if many leads with this issue would mean that the sender changed its format."""
+    return bool(missing_path(issue)) or issue.message.startswith(_UNREADABLE)
+
+
 def missing_path(issue: Issue) -> str:
     """Return the path that is missing in the messages, with digits masked, or ""."""
     path, found, _ = issue.message.partition(_MISSING)
@@ -98,8 +103,7 @@ class Entry:
     @property
     def is_format_change(self) -> bool:
         """True if the sender has probably changed its format."""
-        is_unread = bool(missing_path(self.issue)) or self.issue.message.startswith(_UNREADABLE)
-        return self.todo is Todo.ADMIN and is_unread
+        return self.todo is Todo.ADMIN and may_be_format_change(self.issue)
 
     @property
     def short(self) -> str:

@@ -118,7 +118,7 @@ class _OwnLines:
         while number < len(self._lines):
             line = self._line(number)
             if _FORWARD.fullmatch(line):
-                self._forwarded, number = False, self._forwarded_text(number + 1)
+                number = self._forwarded_text(number + 1)
             elif end := self._quote_header(number):
                 if self._forwarded:
                     self._forwarded, number = False, end
@@ -147,7 +147,9 @@ class _OwnLines:
         """Return the number of the first line of a forwarded email after its headers."""
         number = self._after_blanks(number)
         self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
-        return self._headers(number)[0]
+        end = self._headers(number)[0]
+        self._forwarded &= end == number  # with headers, it is the email that the subject means
+        return end
 
     def _quote_header(self, number: int) -> int:
         """Return the number of the line after the header of a quoted email, or 0."""

@@ -29,12 +29,24 @@ LONGEST_WINDOW: Final = dt.timedelta(days=1)
 
 #: Names of members, in lower case and without punctuation.
 STARTS: Final = (
-    *("start", "starttime", "startsat", "startat", "startdatetime", "startdate", "datetime"),
+    *("start", "starttime", "startsat", "startat", "startdatetime", "datetime"),
     *("time", "from", "begin", "begins", "beginsat", "slot", "availabletime", "value"),
 )
 ENDS: Final = ("end", "endtime", "endsat", "endat", "enddatetime", "to", "until")
 DAYS: Final = ("date", "day", "localdate", "startdate")
 ZONES: Final = ("timezone", "tz", "timezonename")
+#: Members that contain times that are not free, in addition to the end of a span.
+NOT_FREE: Final = (
+    *(
+        "unavailable",
+        "unavailabletimes",
+        "unavailableslots",
+        "booked",
+        "bookedtimes",
+        "bookedslots",
+    ),
+    *("blocked", "blockedtimes", "busy", "busytimes", "taken", "takentimes", "closed"),
+)
 #: Members that say that a time is not free: flags that are false, or numbers that are 0.
 FLAGS: Final = ("available", "isavailable", "free", "isfree", "open", "isopen", "bookable")
 #: Flags that are true if the time is not free.
@@ -57,7 +69,7 @@ class Calendar:
     is_complete: bool = False
 
     def is_free(self, at: dt.datetime) -> bool | None:
-        """Return whether a tour may start at ``at``, or None if the calendar does not tell.
+        """Return True or False if the calendar shows that ``at`` is free or taken, else None.
 
         A calendar says nothing about times after its last free time.
         """
@@ -131,7 +143,8 @@ class _Reader:
         """Read the lists and objects in an object. Return False if there are none."""
         inner = [(name, item) for name, item in value.items() if isinstance(item, list | dict)]
         for name, item in inner:
-            self.read(item, dataclasses.replace(context, day=_day_from(name) or context.day))
+            if _plain(name) not in (*NOT_FREE, *ENDS):
+                self.read(item, dataclasses.replace(context, day=_day_from(name) or context.day))
         return bool(inner)
 
     def _add(self, start: Any, end: Any, context: _Context) -> None:
@@ -168,7 +181,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _later_starts(first: dt.datetime, until: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield when else a tour may start in a long window, which is every 15 minutes."""
+    """Yield the later starts in a long window, one every 15 minutes."""
     if until - first > LONGEST_TOUR:
         at, last = first + STEP, min(until, first + LONGEST_WINDOW)
         while at < last:

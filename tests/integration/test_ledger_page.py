@@ -67,7 +67,7 @@ def test_the_hidden_claims_are_the_ones_on_the_page(harness: Harness, visit: Vis
     ("form", "sentence"),
     [
         ({"source": ""}, "Choose the source that the invoice is from."),
-        ({"source": "website"}, "No message from website has ever arrived"),
+        ({"source": "website"}, "No message from the source website has ever arrived"),
         ({"since": "March"}, "Enter the days as year-month-day"),
         ({"file": (io.BytesIO(b""), "")}, "Choose the file with the invoice."),
         ({"file": (io.BytesIO(b"%PDF-1.7"), "a.pdf")}, "The file is a PDF document: save it as"),

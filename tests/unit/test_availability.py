@@ -26,6 +26,12 @@ SHAPES: list[Any] = [
     [{"date": "2026-03-14T00:00:00Z", "times": ["10:00:00", "10:30am"]}],
     [{"date": "2026-03-14", "slots": [{"from": "10:00", "to": "10:30"}, {"from": "10:30"}]}],
     [{"day": "2026-03-14", "timezone": "America/New_York", "times": ["12:00", "12:30 p.m."]}],
+    [{"startDate": "2026-03-14", "times": ["10:00", "10:30"], "booked": ["11:00"]}],
+    {"available": ["2026-03-14T10:00", "2026-03-14T10:30"], "unavailable": ["2026-03-14T11:00"]},
+    [
+        {"start": {"dateTime": "2026-03-14T10:00", "timeZone": "America/Denver"}},
+        {"start": {"dateTime": "2026-03-14T10:30:00-06:00"}, "end": {"dateTime": "2026-03-14"}},
+    ],
     [{"date": "2026-03-14T16:00:00Z"}, {"date": "2026-03-14T16:30:00Z"}],
     {"2026-03-14": ["10:00", "10:30"], "2026-03-15": []},
     {"availability": {"2026-03-14": [{"start": "10:00"}, {"start": "10:30"}]}},
@@ -85,7 +91,9 @@ def test_only_a_time_between_now_and_the_last_free_time_can_be_taken() -> None:
     assert calendar.is_free(TEN + dt.timedelta(days=30)) is None
 
 
-@pytest.mark.parametrize("data", [{}, [], None, "x", 7, {"result": []}, {"result": {}}, {"a": [1]}])
+@pytest.mark.parametrize(
+    "data", [{}, [], None, "x", 7, {"result": []}, {"result": {}}, {"busy": [1]}]
+)
 def test_an_answer_without_free_times_tells_nothing(data: Any) -> None:
     calendar = calendar_from(data, DENVER)
     assert calendar == Calendar()

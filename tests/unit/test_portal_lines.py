@@ -116,9 +116,12 @@ def test_other_texts_are_no_dates(text: str) -> None:
 
 
 def test_unreadable_values_are_noted_and_the_line_is_kept() -> None:
-    file = read("Date,Email,Phone,Amount\nsoon,d***@example.com,xxx-0142,free\n")
-    (line,) = file.lines
+    text = (
+        "Date,Email,Phone,Amount\nsoon,d***@example.com,xxx-0142,free\n1/1/0001,a@example.com,,\n"
+    )
+    line, ancient = read(text).lines
     assert line.unreadable == ("email", "phone", "date", "amount")
+    assert (ancient.unreadable, ancient.on) == (("date",), None)
 
 
 def test_known_and_unknown_communities_are_told_apart() -> None:

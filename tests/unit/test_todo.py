@@ -1,6 +1,7 @@
 """Test how leads that need a person are sorted and folded, and the words for them."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from adapter.console.wording import (
     plain,
     shown_value,
 )
+from adapter.models import BookingState, Reason
+from adapter.operations.advice import open_reasons
 from adapter.operations.todo import (
     Selection,
     Todo,
@@ -21,7 +24,9 @@ from adapter.operations.todo import (
     new_name,
     todo_of,
 )
+from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Group, Issue
+from tests.rows import booking
 
 NOW = 1_000_000.0
 RENAMED = "tour.date is not in the payload (there is 'tourDate')"
@@ -140,3 +145,37 @@ def test_errors_name_no_command() -> None:
     assert plain("booking 5 is unknown. Confirm that (command: --not-in-knock)") == (
         "It is unknown. Confirm that."
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes", "is_open"),
+    [
+        (Reason(field="community", reason="unknown"), {"community": None}, True),
+        (Reason(field="community", reason="unknown"), {"community": "maple-court"}, False),
+        (Reason(field="starts_at", reason="not written as MM/DD/YYYY"), {"starts_at": None}, True),
+        (Reason(field="starts_at", reason="not written as MM/DD/YYYY"), {}, False),
+        (Reason(field="starts_at", reason="is in the past"), {}, False),
+        (Reason(field="starts_at", reason="is in the past"), {"starts_at": AT}, True),
+        (Reason(field="starts_at", reason="is more than 30 days ahead"), {}, False),
+        (Reason(field="starts_at", reason="is more than 0 days ahead"), {}, True),
+        (Reason(field="starts_at", reason="is at 13:00 in America/Denver, but"), {}, True),
+        (Reason(field="starts_at", reason="is at 23:00 in America/Denver, but"), {}, False),
+        (Reason(field="starts_at", reason="the offset does not match America/Denver"), {}, True),
+        (Reason(field="email_1", reason=NO_CONTACT), {"appointment": {}}, True),
+        (Reason(field="email_1", reason=NO_CONTACT), {"appointment": {"phone_1": "1"}}, False),
+        (Reason(field="last_name", reason="not a name"), {"appointment": {}}, True),
+        # Propexo rejected the value that the booking has.
+        (
+            Reason(field="phone_1", reason="Propexo says: not valid"),
+            {"appointment": {"phone_1": "1"}},
+            True,
+        ),
+    ],
+)
+def test_a_reason_is_open_until_the_values_settle_it(
+    reason: Reason, changes: dict[str, Any], is_open: bool
+) -> None:
+    tomorrow = AT + dt.timedelta(days=1, hours=19)  # 1 PM in Denver
+    known = {"starts_at": tomorrow, "timezone": "America/Denver", "reasons": (reason,)}
+    lead = booking(BookingState.HELD, **known | changes)
+    assert bool(open_reasons(lead, AT)) is is_open

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from adapter.models import EventState
 from adapter.operations.ledger.match_lines import FoundLead, LineIndex, arrival_date
 from adapter.operations.ledger.portal_lines import PortalLine, PortalList, read_list
 from adapter.operations.ledger.verdicts import CLAIMS, Judged, Known, Verdict, judge, months_before
+from adapter.parsing.local_time import YEARS
 from adapter.settings import Policy
 from adapter.store import Database
 from adapter.store.rows import Row
@@ -61,6 +63,11 @@ class Ledger:
     def of(self, verdict: Verdict) -> list[Judged]:
         """Return the lines with one verdict."""
         return [one for one in self.lines if one.verdict is verdict]
+
+    @property
+    def unreadable_fields(self) -> Mapping[str, int]:
+        """The number of lines whose value cannot be read, by field."""
+        return Counter(field for one in self.lines for field in one.line.unreadable)
 
     @property
     def claims(self) -> list[Judged]:
@@ -112,23 +119,13 @@ class Comparison:
         """
         file = read_list(data, self._rules, self._policy, self._names)
         first, last = _period(file.lines, since, until)
-        fingerprints = self._store.fingerprints()
-        index = LineIndex(
-            file.lines,
-            self._source,
-            fingerprints,
-            self._policy.shared_contacts,
-            self._rules.match_days,
-        )
-        with self._store.transaction() as tx:
-            first_at = tx.portal_leads.first_message_at(self._source)
-        self._check_known(first_at)
+        first_on, index = self._first_on(), self._index(file.lines)
         unlisted, unreadable = self._take_leads(index, first, last)
         is_complete = self._take_messages(index, first, last, file.lines, unreadable)
         known = Known(
             found=index.found,
             crowded=index.crowded,
-            first_on=first_at.date() if first_at else None,
+            first_on=first_on,
             unreadable=unreadable,
             elsewhere=self._elsewhere(index, file.lines),
             final=self._final(index),
@@ -145,11 +142,20 @@ class Comparison:
             unlisted=unlisted,
         )
 
-    def _check_known(self, first_at: dt.datetime | None) -> None:
+    def _index(self, lines: Sequence[PortalLine]) -> LineIndex:
+        fingerprints, shared = self._store.fingerprints(), self._policy.shared_contacts
+        return LineIndex(lines, self._source, fingerprints, shared, self._rules.match_days)
+
+    def _first_on(self) -> dt.date:
+        """Return the date of the source's first message. Raise NotPossible if there is none."""
+        with self._store.statement() as tx:
+            first_at = tx.portal_leads.first_message_at(self._source)
         if first_at is None:
             raise NotPossible(
-                f"no message from {self._source} has ever arrived, so there is nothing to compare"
+                f"no message from the source {self._source} has ever arrived, so there is nothing "
+                "to compare"
             )
+        return first_at.date()
 
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
         """Return the times between which leads may belong to lines."""
@@ -307,6 +313,8 @@ def _period(
 ) -> tuple[dt.date, dt.date]:
     days = [line.on for line in lines if line.on]
     first, last = since or min(days, default=None), until or max(days, default=None)
+    if first is not None and last is not None and not {first.year, last.year} <= {*YEARS}:
+        raise NotPossible("the billing period must be in this century")
     if first is None or last is None or first > last:
         raise NotPossible(
             "the file has no dates that can be read: name their column in the portal's file "

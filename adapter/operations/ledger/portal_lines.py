@@ -14,6 +14,7 @@ from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.portal_yaml import PortalRules
 from adapter.operations.ledger.portal_columns import find_columns, known_columns
 from adapter.parsing.date_formats import MONTHS
+from adapter.parsing.local_time import YEARS
 from adapter.parsing.spreadsheet import Sheet, read_sheet
 from adapter.settings import Policy
 
@@ -208,9 +209,11 @@ class _LineReader:
         return None if is_shared else str(number)
 
     def _date(self, text: str) -> dt.date | None:
-        if self._rules.date_format is not None:
-            return self._rules.date_format.parse(text).date()
-        return date_from(text)
+        form = self._rules.date_format
+        day = form.parse(text).date() if form is not None else date_from(text)
+        if day.year not in YEARS:
+            raise Unreadable("not a year in which a lead was sent")
+        return day
 
     def _community(self, name: str) -> str:
         key = self._communities.get(key_from_value(name) or "", "")

@@ -67,8 +67,8 @@ class Known:
     found: Mapping[int, Sequence[FoundLead]]
     #: The lines with too many leads.
     crowded: Collection[int]
-    #: The date of the source's first webhook, or None if none ever arrived.
-    first_on: dt.date | None
+    #: The date of the source's first message.
+    first_on: dt.date
     #: Dates on which leads or webhooks arrived that cannot be compared.
     unreadable: Collection[dt.date]
     #: For lines without a lead: another source that sent this renter, and when.
@@ -262,8 +262,6 @@ def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
     if number := known.elsewhere.get(line.number):
         text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
         return _doubtful(line, text)
-    if known.first_on is None:
-        return _doubtful(line, "No message from this source has ever arrived.")
     if line.on and line.on < known.first_on:
         text = f"It is older than the first message from this source ({day_text(known.first_on)})."
         return _doubtful(line, text)
