@@ -717,12 +717,20 @@ def test_the_read_role_may_do_everything_that_changes_nothing(ana: Reader) -> No
         ("console.check_mapping", "/try/check"),
         ("console.change_own_password", "/password"),
         ("console.save_sample", "/try/sample"),
+        ("console.choose_times", "/times"),
+        ("console.compare_invoice", "/invoice"),
+        ("console.claims_file", "/invoice/claims.csv"),
         ("console.sign_out", "/sign-out"),
     ):
         done[name] = ana.post(path, source="rentfeed", mapping=mapping).status_code
     assert done.keys() == READ_ONLY_FORMS
     # Users in ADAPTER_USERS have no password to change here.
     assert done.pop("console.change_own_password") == 409
+    # No invoice was uploaded.
+    assert {done.pop(f"console.{name}") for name in ("compare_invoice", "claims_file")} <= {
+        200,
+        409,
+    }
     assert set(done.values()) <= {200, 302}
 
 
