@@ -324,6 +324,22 @@ def test_erased_words_are_not_sent_and_sent_ones_are_erased(
     ]
 
 
+def test_a_note_whose_webhook_was_lost_in_a_restore_is_erased(booked: Harness) -> None:
+    store, clock = booked.pipeline.store, booked.clock
+    (one,) = booked.mapped("rentfeed", writes(2, "first words"))
+    with store.transaction() as tx:
+        tx.bookings.record_prospect(one.id, "a-card")
+        tx.messages.add_lost("job-1", "a-card", "on the card", clock(), clock())
+        tx.messages.add_lost("job-2", "another-card", "on another card", clock(), clock())
+    eraser = Eraser(booked.settings, store, clock)
+    eraser.erase(eraser.find(Contact.from_email("dana@example.com"), lambda *_: None), by="ana")
+    known = {one.job_id: (one.text, one.prospect_id) for one in booked.messages()}
+    assert known == {"job-1": (None, None), "job-2": ("on another card", "another-card")}
+    clock.advance((booked.settings.payload_days + 1) * 86400)
+    eraser.forget_old()
+    assert {one.text for one in booked.messages()} == {None}
+
+
 def test_words_on_their_way_are_erased_later(booked: Harness, upstream: SandboxClient) -> None:
     upstream.fault({"on": "event", "job": "PENDING", "job_seconds": 600})
     (later,) = booked.mapped("rentfeed", writes(2, "first words"))
