@@ -277,6 +277,25 @@ def test_words_give_way_to_bookings(booked: Harness, upstream: SandboxClient) ->
     assert texts(upstream) == ["May I bring my cat?"]
 
 
+def test_a_lead_that_changed_since_its_note_was_drafted_sends_none(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    messenger, now = booked.pipeline.messenger, booked.clock()
+    messenger.send_due()  # the guest card is known now
+    with booked.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE messages SET state = 'waiting', due_at = %s", [now])
+    (message,) = booked.messages()
+    count = len(upstream.notes())
+    draft = messenger._drafted(message)
+    assert draft is not None
+    with booked.pipeline.store.transaction() as tx:
+        tx.bookings.move(later.id, BookingState.HELD, why="note_not_sent", now=now)
+    assert not messenger._send(draft)
+    assert len(upstream.notes()) == count
+    assert booked.messages() == []
+
+
 def test_words_that_do_not_fit_into_one_note_are_sent_in_two(
     booked: Harness, upstream: SandboxClient
 ) -> None:
