@@ -15,10 +15,10 @@ MAX_DEPTH: Final = 5
 #: Maximum number of characters around a mentioned time.
 MAX_SENTENCE: Final = 200
 
-#: The line above a forwarded email, in English, French and Spanish.
+#: The line above a forwarded email, in English, French and Spanish. ``*+`` keeps long lines linear.
 _FORWARD: Final = re.compile(
-    r"[-_ ]*(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
-    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*:?[-_ ]*",
+    r"[-_ ]*+(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
+    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*+:?[-_ ]*+",
     re.IGNORECASE,
 )
 #: The line above a quoted email in Outlook.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -419,7 +420,9 @@ def test_a_renter_without_a_name_is_asked_for_it(
     renter.submit(name="  ")
     assert renter.response.status_code == 422
     assert "Enter your first and last name" in renter.text
-    renter.submit(name="Dana  van Okafor")
+    renter.submit(name="\0\x1b \u202e")
+    assert renter.response.status_code == 422
+    renter.submit(name="Da\0na  van\x1b \u202eOkafor")
     settle(harness)
     (posted,) = upstream.posts()
     assert (posted["first_name"], posted["last_name"]) == ("Dana van", "Okafor")
@@ -619,3 +622,15 @@ def test_without_a_database_there_is_a_page_too(harness: Harness) -> None:
         renter = Renter(app.test_client(), f"{PUBLIC_URL}/tour/MQ.aaXQIA.x?lang=es")
     assert renter.response.status_code == 503
     assert "Inténtelo de nuevo en un minuto, por favor" in renter.text
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "now"])
+def test_a_time_out_of_range_is_not_available(harness: Harness, visit: Visit, at: str) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    page = renter.open(f"{link}?{urlencode({'at': at})}")
+    assert page.status_code == 200
+    renter.follow("12:30 PM")
+    assert renter.submit(at=at).status_code == 409
+    assert "no longer available" in renter.text
+    assert tours_of(harness, card_id) == []
