@@ -38,7 +38,7 @@ def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLinks | None:
-    """Return the object that signs links, or None if ADAPTER_PUBLIC_URL is not set.
+    """Return the signer for renters' links, or None if ADAPTER_PUBLIC_URL is not set.
 
     The first link reads the installation's key, unless :meth:`Database.hash_key` was called before.
     """
@@ -61,7 +61,7 @@ def is_invited(booking: Booking, source: Source | None) -> bool:
 def link_texts(
     booking: Booking, source: Source, links: RenterLinks | None, language: str
 ) -> Mapping[str, str]:
-    """Return the links for a response to the sender, by placeholder, or "" without one."""
+    """Return the link for each placeholder of a response, or "" if the renter gets none."""
     is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE
     url = links.url(booking.id, language) if links else ""
     return {

@@ -221,7 +221,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings that a record in Knock may be about, oldest first.
+        """Return the newest posted bookings that a record from Knock may belong to, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """
@@ -249,7 +249,7 @@ class Bookings(Statements):
         by: str,
         now: dt.datetime,
     ) -> None:
-        """Save what Knock's records say about a booking. With ``why``, add it to the history.
+        """Save values from Knock's records in a booking. With ``why``, add a line to its history.
 
         A value that is None does not change the stored one.
         """

@@ -1,4 +1,4 @@
-"""Show renters a small page on which they choose, move or cancel a tour (``/tour/<token>``).
+"""Serve the page on which renters choose, move or cancel a tour (``/tour/<token>``).
 
 The link is the permission: it names one booking, and its signature cannot be guessed. A GET changes
 nothing, because chat apps and mail scanners open links to preview them. The pages work without
@@ -72,7 +72,10 @@ class RenterPages:
         self._address_limit.take(rate_limit_key(address))
 
     def _booking_id(self, token: str) -> int:
-        """Return the ID in a link, and count the request. Raise LinkRefused or LimitReached."""
+        """Return the booking ID in a link, and count the request against its limit.
+
+        Raise LinkRefused if the link is invalid, and LimitReached after too many requests.
+        """
         booking_id, made_at = self._links.read(token)
         self._link_limit.take(str(booking_id))
         flask.g.renter_link_made_at = made_at
@@ -89,14 +92,14 @@ class RenterPages:
         return view
 
     def show(self, token: str, problem: str = "", status: int = 200) -> Any:
-        """Show the page of a link, with a message about a problem."""
+        """Render the page of a link, with a message about a problem."""
         view, at = self._view(token), _time_from(flask.request.args.get("at", ""))
         if at is not None and at not in view.choices:
             at, problem = None, problem or "taken"
         return self._render(view, _step(view, at, problem), at, problem), status
 
     def submit(self, token: str) -> Any:
-        """Carry out what the renter confirmed in a form, and show the result."""
+        """Book, move or cancel a tour as the form requests, and render the result."""
         view, form = self._view(token), flask.request.form
         try:
             seen = self._links.tour_seen(view.booking.id, form.get("form", ""))
@@ -149,7 +152,7 @@ class RenterPages:
 
 
 def _step(view: RenterView, at: dt.datetime | None, problem: str) -> str:
-    """Return what the renter is about to do: confirm, cancel, choose, or "" for nothing."""
+    """Return the step that the page shows: confirm, cancel, choose, or "" for the overview."""
     query = flask.request.args
     if problem == "meanwhile":
         return "choose" if view.stage is Stage.CHOOSE and view.choices else ""
