@@ -337,7 +337,7 @@ def read_alarm_urls(text: str) -> tuple[str, ...]:
 
 
 def read_smtp_url(text: str) -> str:
-    """Parse the URL of an SMTP server, with the address that emails are sent from."""
+    """Parse an SMTP server's URL, which contains the sender address for emails."""
     parts = urllib.parse.urlsplit(text)
     sender = urllib.parse.parse_qs(parts.query).get("from", [""])[0]
     is_address = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", sender)

@@ -31,7 +31,7 @@ class Confirmer:
         self.clock = clock
 
     def handle(self, record: KnockRecord) -> None:
-        """Apply a new or changed record to the bookings that are certainly the same renter's.
+        """Apply a new or changed record to the bookings that certainly belong to the same renter.
 
         If it may be about an unknown booking, but that is not certain, the next search comes soon.
         """
@@ -96,7 +96,7 @@ class Confirmer:
 def _of_same_person(
     tx: Transaction, found: Sequence[Booking], now: dt.datetime
 ) -> tuple[Booking, ...]:
-    """Return the bookings with the same renter's later ones, whose guest card is the same."""
+    """Add the same renter's other sent bookings, which share the guest card. Return all."""
     keys = {key for one in found for key in one.person_keys}
     others = tx.bookings.of_keys(keys, now) if keys else []
     known = {one.id for one in found}
@@ -133,10 +133,10 @@ def apply_found(
     *,
     by: str,
 ) -> None:
-    """Save what a record says about its booking, unless a newer record has said otherwise.
+    """Save a record's values in its booking, unless a newer record has changed them.
 
     ``others`` contains the requests that share a key with the booking. If one of them has replaced
-    the tour in Knock, its cancellation is not news. Nothing is saved if it is not certain that the
+    the tour in Knock, its cancellation is expected. Nothing is saved if it is not certain that the
     record belongs to this booking rather than to one of the others.
     """
     booking = tx.bookings.get(booking_id)
@@ -144,12 +144,13 @@ def apply_found(
     is_certain = booking.state in SENT and booking.state is not BookingState.UNKNOWN
     if record.model is Model.EVENTS and not is_certain:
         return
-    prospect_id = knock_records.prospect_of(record)
     if record.model is Model.PROSPECTS:
         is_card = is_proof(booking, record) and booking.confirmed_at is None
+        # Roommates may share a phone, and the renter's words are sent to this guest card.
+        is_own = knock_records.is_complete_card(record, booking.appointment)
         tx.bookings.record_in_knock(
             booking,
-            prospect_id=prospect_id,
+            prospect_id=record.id if is_own or booking.prospect_id is None else None,
             confirmed_at=now if is_card else None,
             why="confirmed_in_knock" if is_card and booking.state is BookingState.BOOKED else None,
             by=by,
@@ -166,7 +167,7 @@ def apply_found(
     is_first = is_new and status in knock_records.STANDING and booking.confirmed_at is None
     tx.bookings.record_in_knock(
         booking,
-        prospect_id=prospect_id,
+        prospect_id=knock_records.prospect_of(record),
         tour_id=record.id,
         confirmed_at=now if is_first else None,
         status=status if is_new else None,
@@ -183,7 +184,7 @@ def apply_found(
 def _why(
     status: KnockStatus, booking: Booking, newer: Booking | None, *, is_first: bool
 ) -> str | None:
-    """Return the reason code of a change for the history, or None if it is not worth a line."""
+    """Return the reason code of a change for the history, or None if it is not recorded."""
     if status is KnockStatus.CANCELED:
         return "canceled_in_knock" if newer is None else "replaced_in_knock"
     if status is KnockStatus.BOOKED:

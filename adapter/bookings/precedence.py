@@ -104,7 +104,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeat if a different request, which arrived late, was made in between."""
+    """Hold a repeated request if another request, made in between, was received late."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None

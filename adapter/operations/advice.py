@@ -333,7 +333,7 @@ _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
 
 def open_reasons(booking: Booking, now: dt.datetime) -> tuple[Reason, ...]:
-    """Return the reasons for review that the booking's current values have not settled."""
+    """Return the reasons for review that still apply to the booking's current values."""
     return tuple(one for one in booking.reasons if not _is_settled(one, booking, now))
 
 

@@ -1,4 +1,4 @@
-"""Read what the author of an email wrote: without quoted emails, and sentences about a time."""
+"""Extract the author's own text from an email, and sentences that mention a time."""
 
 import re
 from typing import Final
@@ -15,10 +15,10 @@ MAX_DEPTH: Final = 5
 #: Maximum number of characters around a mentioned time.
 MAX_SENTENCE: Final = 200
 
-#: The line above a forwarded email, in English, French and Spanish.
+#: The line above a forwarded email, in English, French and Spanish. ``*+`` keeps long lines linear.
 _FORWARD: Final = re.compile(
-    r"[-_ ]*(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
-    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*:?[-_ ]*",
+    r"[-_ ]*+(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
+    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*+:?[-_ ]*+",
     re.IGNORECASE,
 )
 #: The line above a quoted email in Outlook.
@@ -86,7 +86,7 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 
     A forwarded email is kept without its headers, because it is what the author sends. With
     ``forwarded``, the first email that Outlook quotes counts as forwarded. If nothing else is
-    left, the whole text is returned: a lead must not be lost.
+    left, return the whole text, so that no lead is lost.
     """
     text = plain_text(mail)
     kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()
@@ -95,7 +95,7 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 
 
 def sentence_with(mention: str, text: str) -> str | None:
-    """Return the first sentence that mentions a ``time`` or a ``change``, on one line, or None."""
+    """Return the first sentence that mentions a time or asks for a change, or None."""
     text = plain_text(text)
     sentences = (_sentence_around(found, text) for found in MENTIONS[mention].finditer(text))
     return next((one for one in sentences if not _NOT_THE_RENTER.match(one)), None)
@@ -110,7 +110,7 @@ def _sentence_around(found: re.Match[str], text: str) -> str:
 
 
 class _OwnLines:
-    """The lines of an email, of which only those that the author wrote are kept."""
+    """Selects the lines of an email that its author wrote."""
 
     def __init__(self, lines: list[str], *, forwarded: bool) -> None:
         # The French put a no-break space in front of a colon.
@@ -120,7 +120,7 @@ class _OwnLines:
         self._depth = 0
 
     def kept(self) -> list[str]:
-        """Return the author's lines."""
+        """Return the lines that the author wrote."""
         kept: list[str] = []
         number = 0
         while number < len(self._lines):
@@ -140,7 +140,7 @@ class _OwnLines:
         return kept
 
     def _line(self, number: int) -> str:
-        """Return a line without the marks of the forwarded email, or "" after the end."""
+        """Return a line without leading ``>`` marks, or "" after the last line."""
         line = self._lines[number] if number < len(self._lines) else ""
         for _ in range(self._depth):
             line = line.removeprefix(">").lstrip()
@@ -152,7 +152,7 @@ class _OwnLines:
         return number
 
     def _forwarded_text(self, number: int) -> int:
-        """Return the number of the first line of a forwarded email after its headers."""
+        """Return the index of the first line after a forwarded email's headers."""
         number = self._after_blanks(number)
         self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
         end = self._headers(number)[0]
@@ -160,7 +160,7 @@ class _OwnLines:
         return end
 
     def _quote_header(self, number: int) -> int:
-        """Return the number of the line after the header of a quoted email, or 0."""
+        """Return the index of the line after a quoted email's header, or 0 without a header."""
         line = self._line(number)
         if _ORIGINAL.fullmatch(line):
             return self._headers(self._after_blanks(number + 1))[0]
@@ -183,7 +183,7 @@ class _OwnLines:
         return 0
 
     def _headers(self, number: int) -> tuple[int, set[str | None]]:
-        """Return the number of the line after the headers, and which kinds of headers there are."""
+        """Return the index of the line after the headers, and the kinds of headers."""
         kinds: set[str | None] = set()
         end = number
         for _ in range(MAX_HEADERS):

@@ -88,7 +88,7 @@ def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes
 
 
 def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
-    """Return a regular expression for any of the names, from each character's spellings."""
+    """Return a regular expression for any of the names, in all spellings of their characters."""
     return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
 
 

@@ -88,6 +88,11 @@ class Bookings(Statements):
         rows = self._all("bookings_of_events", event_ids=list(event_ids))
         return tuple(map(booking_from_row, rows))
 
+    def made_by(self, event_id: int, by: str) -> frozenset[int]:
+        """Return the IDs of an event's bookings that this user made, such as the renter."""
+        rows = self._all("bookings_made_by", event_id=event_id, by=by)
+        return frozenset(row["booking_id"] for row in rows)
+
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
@@ -216,7 +221,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings that a record in Knock may be about, oldest first.
+        """Return the newest posted bookings that a record from Knock may belong to, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """
@@ -244,7 +249,7 @@ class Bookings(Statements):
         by: str,
         now: dt.datetime,
     ) -> None:
-        """Save what Knock's records say about a booking. With ``why``, add it to the history.
+        """Save values from Knock's records in a booking. With ``why``, add a line to its history.
 
         A value that is None does not change the stored one.
         """

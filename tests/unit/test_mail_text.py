@@ -224,3 +224,13 @@ def test_hostile_emails_take_linear_time(line: str) -> None:
 
     short = min(seconds(1250) for _ in range(3))
     assert min(seconds(5000) for _ in range(3)) < 8 * short + 0.05
+
+
+@pytest.mark.parametrize(
+    "start", ["Forwarded message", "-----Original Message", "Mensaje reenviado"]
+)
+def test_a_long_line_of_dashes_takes_little_time(start: str) -> None:
+    line = start + 50_000 * "-" + ":" + 50_000 * "-" + "x"
+    started = time.thread_time()
+    assert own_text(line) == line
+    assert time.thread_time() - started < 1.0

@@ -1,4 +1,4 @@
-"""Read named values for ``read:`` from emails, such as the text after a label."""
+"""Extract named values for ``read:`` from emails, such as the text after a label."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ _DECORATION: Final = "*|-_ \n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _MailReader:
-    """Reads ``text: …``, the first path that is not empty."""
+    """Reads ``text: …``: the text at the first path that is not empty."""
 
     path: Path
     #: The paths that are tried if the first one is empty, such as that of the HTML.
@@ -34,10 +34,10 @@ class _MailReader:
         return (self.path, *self.fallbacks)
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return what the text contains, or None.
+        """Return the extracted text, or None if the email does not contain it.
 
-        If several texts of a list contain different values, return all of them: it is not known
-        which one is meant, and a required field cannot be read from a list, so the lead is held.
+        If several texts of a list contain different values, return all of them. A required field
+        cannot be read from a list, so the lead is held.
         """
         try:
             tried = (_texts(scope, path) for path in (self.path, *self.fallbacks))
@@ -87,7 +87,7 @@ class TextReader(_MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnTextReader(_MailReader):
-    """Reads ``without: quotes``, an email without the emails that it quotes."""
+    """Reads ``without: quotes``: an email's text without quoted emails."""
 
     #: The path of the subject, which says whether the email is a forwarded one.
     subject: Path | None = None
@@ -105,7 +105,7 @@ class OwnTextReader(_MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceReader(_MailReader):
-    """Reads ``find: …``, the first sentence in which a renter mentions something."""
+    """Reads ``find: …``: the first sentence that mentions a time or asks for a change."""
 
     #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
     mention: str

@@ -312,7 +312,7 @@ def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample])
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the paths that say that the tour was canceled, unless ``accept`` lists the value."""
+    """Yield the paths whose value says that the tour was canceled, unless ``accept`` lists it."""
     compiled = source.compiled
     accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
     for path, value in leaves(sample.payload):

@@ -145,7 +145,7 @@ def _one_of(words: Iterable[str], **options: Any) -> fields.String:
 
 
 def flag(**options: Any) -> fields.Boolean:
-    """Return a field that is true or false, without other spellings of these words."""
+    """Return a Boolean schema field that accepts only ``true`` and ``false``."""
     return fields.Boolean(truthy={True}, falsy={False}, **options)
 
 
