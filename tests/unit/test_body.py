@@ -72,7 +72,11 @@ def test_json_is_read(body: bytes, data: object) -> None:
     [
         (b"", "the body is empty"),
         (b" \r\n", "the body is empty"),
-        (b'{"name": "Dana",}', "not JSON: line 1, column 17"),
+        (
+            b'{"name": "Dana",}',
+            "not JSON: line 1, column 17 (there is a comma after the last item)",
+        ),
+        (b"[1,\n 2,\n]", "not JSON: line 3, column 1 (there is a comma after the last item)"),
         (b"name=Dana", "not JSON: line 1, column 1"),
         (b"1" * 5000, "JSON: an integer is too long"),
         (b'{"a": "x\n", "b": ' + b"1" * 5000 + b"}", "JSON: an integer is too long"),

@@ -707,11 +707,76 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             },
             [],
         ),
+        (
+            LEAD | {"items": [{"body": "Hi"}]},
+            {},
+            {"read": {"asked": {"text": "{items.*.body}", "find": "time"}}},
+            ["read.asked.text: takes a path, not a template: remove the braces from '{items.*.bo"],
+        ),
+        (
+            LEAD | {"raw": '{"mail": "dana@example.com"}'},
+            {"email_1": ["given.mail", "email"]},
+            {
+                "read": {"given": {"json": "raw"}},
+                "tests": [
+                    {
+                        "payload": LEAD | {"raw": '{"mail": "dana@example.com"}'},
+                        "change": {"given.mail": "ana@example.com"},
+                        "expect_some": {"last_name": "Okafor"},
+                    }
+                ],
+            },
+            ["tests.0.change.given.mail: 'change' sets values of the payload, and 'given' is a"],
+        ),
+        (
+            LEAD,
+            {"notes": ["{answers.pets}"]},
+            {
+                "fetch": {"form": {"get": "https://api.example.com/{id}"}},
+                "read": {"answers": {"list": "form.fields", "by": "name", "value": "values"}},
+            },
+            [
+                "appointment.notes: warning: 'answers.pets' is not in any sample payload",
+                "read.answers: reads a document under 'fetch', but no test has one: add 'fetched:",
+                "read.answers.list: 'form.fields' is not in any sample payload",
+            ],
+        ),
+        (
+            LEAD,
+            {},
+            {
+                "tests": [
+                    {
+                        "payload": LEAD,
+                        "query": {"community": "denver"},
+                        "expect_some": {"last_name": "Okafor"},
+                    }
+                ]
+            },
+            ["tests.0.query: must be text, such as 'community=maple-court'"],
+        ),
+        (
+            LEAD,
+            {"first_name": "TODO"},
+            {"community": "TODO", "dedupe": "TODO"},
+            [
+                "dedupe: fill in this TODO: write the path of the booking's ID, several paths, or",
+                "community: fill in this TODO: write a path; or query.community, if the sender's",
+                "appointment.first_name: fill in this TODO, or remove the line",
+            ],
+        ),
+        (
+            LEAD,
+            {},
+            {"tests": [{"payload": "broken.json", "expect_some": {"last_name": "Okafor"}}]},
+            ["tests.0.payload: 'broken.json': not JSON: line 1, column 11 (there is a comma after"],
+        ),
     ],
 )
 def test_errors_and_warnings_of_check(
     tmp_path: Path, lead: Any, fields: Any, sections: Any, problems: list[str]
 ) -> None:
+    (tmp_path / "broken.json").write_text('{"id": 1, }')
     found = problems_of(tmp_path, lead, fields, **sections)
     assert len(found) == len(problems), found
     for one, start in zip(found, problems, strict=True):

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import says_canceled
@@ -16,11 +16,19 @@ from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
 from adapter.mapping.source import Source
-from adapter.parsing.paths import MISSING, leaves, path_from_text
+from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
 
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces it for a path that the chosen webhook has.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
+NO_VALUE_IN_SAMPLES: Final = "has no value in any sample: check 'by' and 'value'"
+NOT_FETCHED: Final = (
+    "reads a document under 'fetch', but no test has one: add 'fetched: { <URL>: <file> }'"
+)
+NOT_CHANGEABLE: Final = (
+    "'change' sets values of the payload, and {name!r} is a name under 'read' or 'fetch': change "
+    "the value that it reads, or use another sample"
+)
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
@@ -146,8 +154,26 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
         results = [reading.reader.read(scope).value for scope in scopes]
         if not any(value is not None for one in results for value in one.values()):
             name = reading.name.partition(" by ")[0] if reading.reader.keeps_all else reading.name
-            message = "has no value in any sample: check 'by' and 'value'"
+            is_unfetched = _is_unfetched(source, reading.reader.path, scopes)
+            message = NOT_FETCHED if is_unfetched else NO_VALUE_IN_SAMPLES
             source.document.add(("read", name), message)
+
+
+def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
+    """Return True if a path reads a fetched document, and no test contains one."""
+    is_fetched = path.parts[0] in source.sections.get("fetch", {})
+    return is_fetched and not any(scope.fetched for scope in scopes)
+
+
+def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
+    """Report changes of values that the mapping reads from others, such as JSON inside a string."""
+    names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
+    for text in test.get("change", {}):
+        first = text.partition(".")[0]
+        is_payload = isinstance(sample.payload, Mapping) and first in sample.payload
+        if first in names and not is_payload:
+            where = ("tests", str(number), "change", text)
+            source.document.add(where, NOT_CHANGEABLE.format(name=first))
 
 
 # --- warnings
