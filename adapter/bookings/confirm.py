@@ -144,12 +144,13 @@ def apply_found(
     is_certain = booking.state in SENT and booking.state is not BookingState.UNKNOWN
     if record.model is Model.EVENTS and not is_certain:
         return
-    prospect_id = knock_records.prospect_of(record)
     if record.model is Model.PROSPECTS:
         is_card = is_proof(booking, record) and booking.confirmed_at is None
+        # Roommates may share a phone, and the renter's words are sent to this guest card.
+        is_own = knock_records.is_complete_card(record, booking.appointment)
         tx.bookings.record_in_knock(
             booking,
-            prospect_id=prospect_id,
+            prospect_id=record.id if is_own or booking.prospect_id is None else None,
             confirmed_at=now if is_card else None,
             why="confirmed_in_knock" if is_card and booking.state is BookingState.BOOKED else None,
             by=by,
@@ -166,7 +167,7 @@ def apply_found(
     is_first = is_new and status in knock_records.STANDING and booking.confirmed_at is None
     tx.bookings.record_in_knock(
         booking,
-        prospect_id=prospect_id,
+        prospect_id=knock_records.prospect_of(record),
         tour_id=record.id,
         confirmed_at=now if is_first else None,
         status=status if is_new else None,

@@ -234,11 +234,12 @@ class Messenger:
 
     # --- the POST
 
-    def _send(self, draft: _Draft) -> bool:
-        """Send a message. Return False if no call is allowed now."""
-        message = self._begin(draft)
-        if message is None:
+    def _send(self, drafted: _Draft) -> bool:
+        """Send a message. Return False if no call is allowed now, or if it must not be sent now."""
+        begun = self._begin(drafted.message)
+        if begun is None:
             return False
+        draft, message = begun
         request = _request_of(draft, message)
         error: UpstreamError | None = None
         try:
@@ -256,13 +257,17 @@ class Messenger:
         )
         return True
 
-    def _begin(self, draft: _Draft) -> Message | None:
-        """Reserve a call and store the message's words, in one commit."""
+    def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
+        """Reserve a call and store the message's words, in one commit.
+
+        The words are decided on again, because the lead may have changed since they were drafted.
+        """
         now, limit = self.clock(), self.settings.rate_per_minute
         until = now + self.lease
         with self.store.transaction() as tx:
-            # The person is locked, so that the words are still new.
-            tx.bookings.lock_related([draft.lead], now)
+            draft = self._draft(tx, claimed)
+            if draft is None or draft.prospect_id is None:
+                return None
             state = tx.rate_limit.lock(now)
             at = rate_limit.next_call(state, now, limit, is_read=False)
             if state.stopped_for or state.failures or state.waiting or at > now:
@@ -270,13 +275,12 @@ class Messenger:
                 return None
             tx.rate_limit.count_call(state, now, limit, is_read=False)
             first, *rest = draft.texts
-            assert draft.prospect_id is not None  # noqa: S101 - the caller has checked it
             begun = tx.messages.begin(
                 draft.message, first, draft.prospect_id, now=now, lease_until=until
             )
             for text in rest if begun else ():
                 tx.messages.add(draft.lead, now, text)
-            return begun
+            return (draft, begun) if begun else None
 
     def _record(self, write: Any) -> None:
         record_patiently(self.store.transaction, write, self.pause)

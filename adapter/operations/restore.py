@@ -147,6 +147,8 @@ class Restore:
         if not survey.is_complete:
             self._record_all_possibly_sent(survey.since)
         self._record_notes(survey.notes)
+        with self._store.statement() as tx:
+            tx.invitation_mails.end_restored()
         self.resume(by=by, detail=f"since {survey.since:%Y-%m-%dT%H:%M:%SZ}")
         return stored
 

@@ -15,10 +15,10 @@ MAX_DEPTH: Final = 5
 #: Maximum number of characters around a mentioned time.
 MAX_SENTENCE: Final = 200
 
-#: The line above a forwarded email, in English, French and Spanish.
+#: The line above a forwarded email, in English, French and Spanish. ``*+`` keeps long lines linear.
 _FORWARD: Final = re.compile(
-    r"[-_ ]*(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
-    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*:?[-_ ]*",
+    r"[-_ ]*+(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
+    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*+:?[-_ ]*+",
     re.IGNORECASE,
 )
 #: The line above a quoted email in Outlook.
@@ -49,7 +49,7 @@ _DAY: Final = (
 )
 #: A time of day: "2 PM", "14:30", "noon", "Saturday at 2", "Saturday morning", "a las 2", "14h30".
 _TIME: Final = re.compile(
-    r"(?<![\w.:/])(?:"
+    r"(?<![\w.:/])(?<!:\d\d[-+])(?:"  # not the offset of 11:04:09-07:00
     r"\d{1,2}(?::[0-5]\d)? ?[ap]\.? ?m\b\.?"
     r"|(?:[01]?\d|2[0-3]):[0-5]\d(?![\w:/])|(?:[01]?\d|2[0-3]) ?h(?: ?[0-5]\d)?\b"
     r"|noon\b|midday\b|\d{1,2} o['\u2019]clock\b|mediod\u00eda\b|a las? \d{1,2}\b"
@@ -67,6 +67,12 @@ _CHANGE: Final = re.compile(
 )
 #: What ``find:`` can look for.
 MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
+#: The start of a line about the email itself: "Received: Mar 2, 11:04 AM", "Submitted at 11:04 AM".
+_NOT_THE_RENTER: Final = re.compile(
+    r"[\W_]*(?:(?:lead|inquiry|message|date|time) )*(?:(?:received|submitted|created)"
+    r"(?: (?:on|at)\b| ?:)|sent ?:|(?:office|business|leasing) hours\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
@@ -91,9 +97,11 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 def sentence_with(mention: str, text: str) -> str | None:
     """Return the first sentence that mentions a time or asks for a change, or None."""
     text = plain_text(text)
-    found = MENTIONS[mention].search(text)
-    if not found:
-        return None
+    sentences = (_sentence_around(found, text) for found in MENTIONS[mention].finditer(text))
+    return next((one for one in sentences if not _NOT_THE_RENTER.match(one)), None)
+
+
+def _sentence_around(found: re.Match[str], text: str) -> str:
     before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
     after = text[found.end() : found.end() + MAX_SENTENCE]
     end = _SENTENCE_END.search(after)

@@ -33,3 +33,7 @@ class InvitationMails(Statements):
     def end(self, booking_id: int, outcome: str, due_at: dt.datetime | None) -> None:
         """Record the outcome of an email. Retry it at ``due_at``, if given."""
         self._run("end_invitation_mail", booking_id=booking_id, outcome=outcome, due_at=due_at)
+
+    def end_restored(self) -> None:
+        """End the emails that may have been sent after the backup from which we were restored."""
+        self._run("end_restored_invitation_mails")

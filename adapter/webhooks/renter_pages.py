@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from adapter.bookings.renter_tours import RenterTours, RenterView, Stage
-from adapter.exceptions import LimitReached, LinkRefused, StoreUnavailable
+from adapter.exceptions import LimitReached, LinkRefused, StoreUnavailable, Unreadable
 from adapter.mapping.renter_language import (
     ENGLISH,
     clock_in,
@@ -24,6 +24,7 @@ from adapter.mapping.renter_language import (
     local_time_in,
 )
 from adapter.models import BookingState, Clock, Kind
+from adapter.parsing.text import CAP_NAME, clean_text
 from adapter.settings import Settings
 from adapter.signatures.renter_links import LINK_DAYS, RenterLinks
 from adapter.webhooks.client_ip import rate_limit_key
@@ -108,7 +109,7 @@ class RenterPages:
                 at = _time_from(form.get("at", ""))
                 if at is None:
                     raise LinkRefused("taken")
-                name = " ".join(form.get("name", "").split())[:MAX_NAME_LENGTH]
+                name = _name_from(form.get("name", ""))
                 self._tours.choose(view.booking.id, at, seen=seen, name=name)
         except LinkRefused as exc:
             log.info("renter_form_refused", extra={"booking_id": view.booking.id, "reason": exc})
@@ -256,10 +257,18 @@ def _text(lang: str, name: str, values: dict[str, Any]) -> str:
     return TEXTS[lang][name].format_map(values)
 
 
+def _name_from(text: str) -> str:
+    """Return a name in a form without characters that cannot be stored, or "" if it has none."""
+    try:
+        return clean_text(text[:MAX_NAME_LENGTH], CAP_NAME)
+    except Unreadable:
+        return ""
+
+
 def _time_from(text: str) -> dt.datetime | None:
     """Parse the time in a link or form, or return None."""
     try:
         at = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(dt.UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(dt.UTC) if at.tzinfo is not None else None

@@ -520,3 +520,16 @@ def test_a_worker_learns_of_models_that_are_off_in_advance(
     harness.pipeline.check_models()
     with harness.pipeline.store.transaction() as tx:
         assert {one.state for one in tx.crm_models.all()} == {Reading.EMPTY}
+
+
+def test_another_guest_card_with_the_same_phone_is_not_taken_for_the_renters(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, same_person(1))
+    (card,) = records(upstream, "crm_prospects")
+    assert propexo.data("crm_prospects", card) == 200
+    changed = {"email_1": card["email_1"], "integration_id": card["integration_id"]}
+    lacks_name = changed | {"id": "another-card", "last_name": ""}
+    for _ in range(2):
+        assert propexo.data("crm_prospects", lacks_name, "DATA_UPDATE") == 200
+    assert harness.booking(tour.id).prospect_id == card["id"]

@@ -1,6 +1,7 @@
 """Test the guesses of `adapter new`, and what it leaves to the user."""
 
 import json
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from adapter import signatures
 from adapter.cli.new_source import Sample, _most_different
-from adapter.mapping.authoring.redact import redacted, replaced_fields, replacements
+from adapter.mapping.authoring.redact import fields_left, redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
@@ -486,3 +487,140 @@ HOUR = {"hourSelect": "2", "minuteSelect": "30", "ampm": "PM"}
 def test_a_date_in_parts_is_drafted(data: dict[str, Any], line: str) -> None:
     text = draft_from_samples("forms", [{"name": "Dana Okafor", **data}]).text("sample.json")
     assert f"  starts_at: {line}   " in text
+
+
+@pytest.mark.parametrize("key", ["payload", "data.json"])
+def test_json_in_a_form_is_made_up_too(key: str) -> None:
+    inner = {"first_name": "Rosa", "email": "rosa@example.net", "note": "Hi,\nRosa here"}
+    text = json.dumps(inner)
+    body = urllib.parse.urlencode({"page": "7", key: text}).encode()
+    made_up = redacted(body, {"page": "7", key: text}, 0).decode()
+    assert not [one for one in ("Rosa", "rosa") if one in urllib.parse.unquote_plus(made_up)]
+    written = dict(urllib.parse.parse_qsl(made_up))
+    assert json.loads(written[key])["note"] == "Hi,\nDana here"
+    assert written["page"] == "7"
+
+
+def test_a_field_that_could_not_be_replaced_is_named() -> None:
+    before, after = {"a": "Rosa", "b": ["Vale"]}, {"a": "Dana", "b": ["Vale"]}
+    assert fields_left(before, after, ["a", "b.0"]) == ["b.0"]
+
+
+def test_words_of_a_sentence_are_not_replaced_as_names() -> None:
+    data = {
+        "headers": {
+            "From": "Rosa Vale via Portal <rosa@example.net>",
+            "Received": "from mail.example.net by mx.example.org id 7 for <x@example.org>",
+        },
+        "last_name": "May",
+        "name": "Tour request for Rosa Vale",
+        "text": "An interested renter from Portal: Rosa would like to come for a tour on May 4",
+    }
+    made_up = json.loads(redacted(json.dumps(data).encode(), data, 0))
+    assert made_up["headers"]["From"] == "Dana Okafor via Portal <dana.okafor@example.com>"
+    assert made_up["last_name"] == "Okafor"
+    assert made_up["text"] == (
+        "An interested renter from Portal: Dana would like to come for a tour on May 4"
+    )
+    assert "Rosa" not in made_up["name"]
+
+
+def test_the_key_of_a_field_is_not_a_secret() -> None:
+    data = {"fields": [{"key": "question_OYq4Za", "value": "x"}], "key": "s3cret"}
+    made_up = json.loads(redacted(json.dumps(data).encode(), data, 0))
+    assert made_up == data | {"key": "REMOVED"}
+
+
+def test_each_person_of_a_batch_is_another_one() -> None:
+    people = [
+        {"name": f"Rosa{n} Vale{n}", "email": f"r{n}@example.net", "phone": f"720-555-01{n:02d}"}
+        for n in range(10, 20)
+    ]
+    data = {"lot": {"people": people}}
+    draft = draft_from_samples("acme", [data])
+    made_up = json.loads(redacted(json.dumps(data).encode(), data, 0, draft.people()))
+    got = made_up["lot"]["people"]
+    for key in ("email", "phone"):
+        assert len({one[key] for one in got}) == 10
+    assert got[1]["name"] == "Ines Duarte"
+    assert got[1]["email"] == "ines.duarte@example.com"
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        ({"eventType": "FORM_RESPONSE", "data": {"formId": "XxA4WO"}}, "data.formId"),
+        ({"event_type": "form_response"}, None),
+        ({"eventType": "tourScheduled", "source": {"property": "M1"}}, "source.property"),
+        ({"event_type": "https://api.example.com/event_types/1"}, "event_type"),
+        ({"eventTypeId": 7, "location": "Maple Court"}, "location"),
+        ({"eventTypeId": 7, "location": "integrations:video"}, "eventTypeId"),
+        ({"prop": "MC", "agent": {"name": "Ann Agent"}}, "prop"),
+        ({"agent": {"name": "Ann Agent"}}, None),
+    ],
+)
+def test_a_kind_of_event_or_an_agent_is_no_community(
+    data: dict[str, Any], path: str | None
+) -> None:
+    assert guess_paths(data).get("community") == path
+
+
+@pytest.mark.parametrize("key", ["event", "action", "trigger", "webhook_event", "eventName"])
+def test_a_title_beside_an_event_does_not_remove_the_condition(key: str) -> None:
+    assert guess_paths({key: "tour_booked", "title": "x"})["accept"] == key
+    assert "accept" not in guess_paths({"type": "date_requested", "title": "x"})
+
+
+def test_events_of_one_booking_share_its_id_and_only_leads_are_accepted() -> None:
+    same = {"id": 5, "webhook_id": 9, "createdAt": "2026-03-01T10:00:00Z", "title": "Tour"}
+    same["attendees"] = [{"email": "rosa@example.net", "name": "Rosa Vale"}]
+    names = ("BOOKING_CREATED", "BOOKING_CANCELLED", "MEETING_ENDED")
+    samples = [{"triggerEvent": name, **same} for name in names]
+    text = draft_from_samples("acme", samples).text("a", "b", "c", payloads=samples)
+    assert "dedupe: id   " in text
+    assert 'triggerEvent: "BOOKING_CREATED"   ' in text.partition("accept:")[2]
+    assert "such as MEETING_ENDED, is ignored" in text
+    assert 'triggerEvent: "BOOKING_CANCELLED"   ' in text
+    assert "payload: c\n    ignored: true\n" in text
+    assert len(list(_most_different([Sample(b"", "", "", one) for one in samples]))) == 3
+    other = {**samples[2], "attendees": [{"email": "ines@example.net"}]}
+    assert "dedupe: id" not in mapping_from_sample("acme", "a", samples[0], other)
+
+
+def test_a_call_that_has_only_started_is_not_accepted() -> None:
+    samples = [{"event": f"call_{one}", "call_id": "c1"} for one in ("analyzed", "started")]
+    assert 'event: "call_analyzed"   ' in mapping_from_sample("acme", "a.json", *samples)
+
+
+def test_a_cancellation_that_other_events_follow_is_not_a_condition() -> None:
+    booked = {"EventType": "Appointment", "EventDate": "2026-03-05"}
+    events = [booked, {"EventType": "Cancel", "EventDate": "2026-03-05"}]
+    last = mapping_from_sample("acme", "a.json", {"Events": events})
+    assert 'cancellation:\n  answers.Cancel: {"empty": false}' in last
+    assert "also true if a later event books again" in last
+    again = [*events, booked | {"EventDate": "2026-03-20"}]
+    for samples in ([{"Events": again}], [{"Events": events}, {"Events": again}]):
+        text = mapping_from_sample("acme", "a.json", *samples)
+        assert "\ncancellation:" not in text
+        assert "# TODO: answers.Cancel is in a list of events, and others follow it" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("question", "answer"), ("question", "value"), ("title", "value"), ("title", "answer")),
+        *(("key", "val"), ("field", "value")),
+    ],
+)
+def test_lists_of_questions_and_answers_are_read(key: str, value: str) -> None:
+    rows = [{key: "Full name", value: "Rosa Vale"}, {key: "Email", value: "rosa@example.net"}]
+    text = mapping_from_sample("acme", "a.json", {"rows": rows})
+    assert f"answers: {{ list: rows, by: {key}, value: [{value}] }}" in text
+    assert "  name: answers.Full name   " in text
+    assert "Rosa" not in redacted(json.dumps({"rows": rows}).encode(), {"rows": rows}, 0).decode()
+
+
+def test_the_last_change_is_preferred_as_the_time_of_the_request() -> None:
+    data = {"created_at": "2026-03-01T10:00:00Z", "updatedAt": "2026-03-02T10:00:00Z"}
+    assert guess_paths(data)["sent_at"] == "updatedAt"
+    assert guess_paths({"created_at": "2026-03-01T10:00:00Z"})["sent_at"] == "created_at"

@@ -13,19 +13,26 @@ from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING
 
-PLACES: Final = "location|form|calendar|agent|assistant|page|branch|vendor|eventtype|schedule"
+PLACES: Final = "location|form|page|branch|vendor"
+#: Things of which a community may have several, or none.
+CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
 #: Patterns for each target's key, in lower case without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
-    "accept": (r"event|eventtype|triggerevent|triggertype|type|kind|topic",),
+    "accept": (
+        r"(webhook)?event(type|name)?|webhooktype|trigger(event|type)?",
+        r"type|kind|topic|action",
+    ),
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
     "community": (
-        r"(property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
-        f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|eventtype",
+        r"(prop|property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
+        f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
+        f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
         r"to|recipient|tophonenumber|(phone(number)?)?(being)?called(number)?|envelopeto",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
     "sent_at": (
+        r"(.*last)?(updated|modified)(at|on|time|date|datetime|timestamp)?",
         r"(created|submitted|requested|sent|received)(at|on|time|date|datetime|timestamp)?",
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
         r"timestamp|datecreated|starttimestamp",
@@ -104,7 +111,8 @@ REQUESTS: Final = frozenset(
 SHARED: Final = frozenset(
     {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
     | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office", "source"}
-    | {"portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot"}
+    | {"webhook", "subscription", "team", "tenant", "organization", "workspace", "integration"}
+    | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot"}
 )
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
@@ -133,12 +141,25 @@ MOST_WORDS: Final = 3
 
 #: Parts of an event's name, such as ``tour.booked``.
 EVENT: Final = re.compile(
-    r"\w[.:/]\w|created|booked|scheduled|submitted|received|updated|completed|ended|added|requested"
+    r"\w[.:/]\w|(form|survey|lead)[-_ ]?(response|submission)"
+    r"|created|booked|scheduled|submitted|received|updated|completed|ended|added|requested"
     r"|cancel|delete|decline|report|analyzed|^new|new$",
     re.IGNORECASE,
 )
 #: Keys beside the type of a question in a form.
-ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers", "title"})
+ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
+#: A word that names a kind of thing, such as ``FORM_RESPONSE``, instead of one of these things.
+KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
+#: Places of a meeting that are not a community's.
+MEETING: Final = re.compile(
+    r"person|phone|video|zoom|meet|online|virtual|integrations|[:/]", re.IGNORECASE
+)
+#: Parts of the names of events after which no tour is booked.
+NOT_A_LEAD: Final = re.compile(
+    r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
+    r"|ringing|in[-_ ]progress|paid|ping",
+    re.IGNORECASE,
+)
 
 Guesses = Mapping[str, Sequence[str]]
 
@@ -180,7 +201,28 @@ def canceled_rows(observed: Observed) -> set[int]:
 
 
 def _canceled(path: str, observed: Observed) -> set[int]:
-    return {n for n, one in enumerate(observed.values[path]) if says_canceled(path, one)}
+    found = {n for n, one in enumerate(observed.values[path]) if says_canceled(path, one)}
+    return found - _continued(path, observed)
+
+
+def is_history(path: str, observed: Observed) -> bool:
+    """Return True for an event in a list of events, of which the last one decides."""
+    is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
+    return bool(is_answer) and any(map(_has_date, observed.filled(path)))
+
+
+def continued_cancellations(observed: Observed) -> list[str]:
+    """Return the paths of cancellations in lists that have other events after them."""
+    return [path for path in observed.values if _continued(path, observed)]
+
+
+def _continued(path: str, observed: Observed) -> set[int]:
+    """Return the numbers of the rows in which other events follow a cancellation in a list."""
+    if not is_history(path, observed):
+        return set()
+    name, _, key = path.partition(".")
+    histories = ((n, [*row.get(name, {})]) for n, row in enumerate(observed.rows))
+    return {n for n, keys in histories if key.strip('"') in keys[:-1]}
 
 
 def says_canceled(path: str, value: Any) -> bool:
@@ -252,18 +294,21 @@ def request_ids(observed: Observed) -> list[str]:
         for path in observed.values
         if _may_be_request_id(path)
         and not is_secret(path)
-        and len({str(value) for value in observed.filled(path)}) == len(observed.rows)
+        and len(observed.filled(path)) == len(observed.rows)
+        and _is_unique(path, observed)
     ]
 
 
 def _candidates(target: str, observed: Observed) -> Iterator[str]:
-    for path in observed.values:
-        is_named = _matching_pattern(target, path) is not None
-        if not (is_named or _has_value_of(target, path, observed)) or _is_staffs(target, path):
-            continue
-        filled = observed.filled(path)
-        if filled and _fits(target, path, filled, observed):
-            yield path
+    return (path for path in observed.values if _is_candidate(target, path, observed))
+
+
+def _is_candidate(target: str, path: str, observed: Observed) -> bool:
+    is_named = _matching_pattern(target, path) is not None
+    if not (is_named or _has_value_of(target, path, observed)) or _is_staffs(target, path):
+        return False
+    filled = observed.filled(path)
+    return bool(filled) and _fits(target, path, filled, observed)
 
 
 def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> bool:
@@ -295,15 +340,37 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
     """Return True if a path contains IDs that identify requests and differ in all samples."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
-    # A cancellation has the ID of the booking.
-    booked = set(range(len(observed.rows))) - canceled_rows(observed)
-    of_bookings = [value for n, value in enumerate(observed.values[path]) if n in booked]
-    is_unique = len({str(value) for value in of_bookings}) == len(booked)
+    is_unique = _is_unique(path, observed)
     if not is_unique or len(filled) != len(observed.rows) or STAFF & {*_words(path)}:
         return False
     if _is_of_batch(path, observed):
         return False
     return _is_request_id(path) or (len(observed.rows) > 1 and _may_be_request_id(path))
+
+
+def _is_unique(path: str, observed: Observed) -> bool:
+    """Return True if the values at a path differ, except between the events of one booking.
+
+    A cancellation has the ID of the booking, and so have other events of the same person.
+    """
+    canceled = canceled_rows(observed)
+    rows = [n for n in range(len(observed.rows)) if n not in canceled]
+    ids = [str(observed.values[path][n]) for n in rows]
+    if len({*ids}) == len(rows):
+        return True
+    people = {(one, _emails(observed, n)) for one, n in zip(ids, rows, strict=True)}
+    kinds = [path for path in observed.values if _is_candidate("accept", path, observed)]
+    events = {
+        (one, *(str(observed.values[path][n]) for path in kinds))
+        for one, n in zip(ids, rows, strict=True)
+    }
+    is_requests = _is_request_id(path) or not _id_owner(path)
+    return is_requests and len(people) == len({*ids}) and len(events) == len(rows)
+
+
+def _emails(observed: Observed, row: int) -> frozenset[str]:
+    texts = (str(column[row]) for column in observed.values.values())
+    return frozenset(text for text in texts if VALUES["email_1"].fullmatch(text))
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
@@ -361,7 +428,8 @@ def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
 
 def _is_event_type(path: str, value: Any) -> bool:
     others = THINGS & {*_words(path)} or RENTER & {*_words_around(path)}
-    return isinstance(value, str) and "@" not in path + value and not others
+    is_name = isinstance(value, str) and not re.search("@|//", path + value)
+    return is_name and not others
 
 
 def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
@@ -369,10 +437,22 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
     Otherwise, leads with another value would be ignored because of a single sample.
     """
-    if ANSWER & {*_beside(path, observed)}:
+    beside = {*_beside(path, observed)}
+    is_question = key_of(path) in ("type", "kind") and "title" in beside
+    if ANSWER & beside or is_question:
         return False
     texts = {str(value) for value in filled}
     return len(texts) > 1 or all(EVENT.search(text) for text in texts)
+
+
+def _is_community(path: str, value: Any) -> bool:
+    """Return True if a value may be a community's name or ID, rather than a kind of event."""
+    key, text = key_of(path), str(value)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return False
+    if key == "eventtype":
+        return not KIND.fullmatch(text) and not (EVENT.search(text) and "/" not in text)
+    return not (key == "location" and MEETING.search(text))
 
 
 def _is_test_flag(_: str, value: Any) -> bool:
@@ -454,7 +534,7 @@ _PLAUSIBLE: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "tour_type": lambda _, value: isinstance(value, str),
     "pets": lambda *_: True,
     "desired_num_bedrooms": lambda *_: True,
-    "community": lambda _, value: isinstance(value, str | int) and not isinstance(value, bool),
+    "community": _is_community,
     "move_in_date": _is_date,
 }
 

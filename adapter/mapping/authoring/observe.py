@@ -14,12 +14,13 @@ from adapter.parsing.paths import MISSING, leaves, path_from_text, walk
 
 #: Key and value paths in the lists of answers that form builders send.
 ANSWER_KEYS: Final = (
-    *("field.ref", "field.id", "column_id", "ref", "label", "key", "name"),
+    *("field.ref", "field.id", "column_id", "ref", "label", "question", "key", "name"),
+    *("title", "field"),
     *("@EventType", "EventType", "@IDType", "IDType"),
 )
 ANSWER_VALUES: Final = (
     *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
-    *("choices.labels", "string_value", "value", "values", "answer"),
+    *("choices.labels", "string_value", "value", "values", "answer", "val"),
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
 )
 #: Keys that show that each item of a list is a lead of its own.
@@ -30,6 +31,9 @@ STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
 LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
 #: Fewest labels that make a text an email with a field in each line.
 FEWEST_LABELS: Final = 3
+#: Keys of answers only if one of these values is beside them, since other lists have them too.
+TITLES: Final = frozenset({"title", "question", "field"})
+PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
 #: Longest text to search for labels, and longest name of a list of answers.
 LONGEST: Final = 100_000
 
@@ -175,7 +179,8 @@ def _answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
     for by in ANSWER_KEYS:
         keys = [read(item, by) for item in items]
         values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]
-        if values and all(isinstance(key, str) and key for key in keys):
+        is_answer = by not in TITLES or PLAIN_VALUES & {*values}
+        if values and is_answer and all(isinstance(key, str) and key for key in keys):
             return by, values
     return None
 
@@ -188,7 +193,12 @@ def _answers(row: Any, path: str, by: str, values: Sequence[str]) -> dict[str, A
     items = read(row, path)
     items = items if isinstance(items, list) else [items]
     keyed = ((read(item, by), item) for item in items if isinstance(item, Mapping))
-    return {key: _first_value(item, values) for key, item in keyed if isinstance(key, str)}
+    found: dict[str, Any] = {}
+    for key, item in keyed:
+        if isinstance(key, str):
+            found.pop(key, None)  # so that the last key is that of the last item
+            found[key] = _first_value(item, values)
+    return found
 
 
 def _first_value(item: Any, paths: Sequence[str]) -> Any:

@@ -11,8 +11,11 @@ from adapter import signatures
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import (
     CONTACT,
+    NOT_A_LEAD,
     cancellations,
+    continued_cancellations,
     guess_paths,
+    is_history,
     key_of,
     note_paths,
     request_ids,
@@ -27,6 +30,7 @@ GUESS: Final = "# guessed from the name: confirm"
 UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 OTHERS: Final = "any other value is ignored"
+LAST_HINT: Final = "this is also true if a later event books again"
 READ_HINT: Final = "to read a line or a phrase, see 'text' under 'read' in docs/mapping.md"
 #: Keys of a mail's or message's whole text.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
@@ -81,7 +85,18 @@ class Draft:
     @property
     def canceled(self) -> dict[str, list[Any]]:
         """The paths and values that tell cancellations from bookings."""
-        return cancellations(self.observed, self.guesses.get("accept", (None,))[0])
+        found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
+        continued = continued_cancellations(self.observed)
+        return {path: values for path, values in found.items() if path not in continued}
+
+    @property
+    def accepted(self) -> list[Any]:
+        """The names of events that seem to be leads, or of all if none does."""
+        if "accept" not in self.guesses:
+            return []
+        canceled = self.canceled.get(self.guesses["accept"][0], ())
+        events = [one for one in self._values("accept") if one not in canceled]
+        return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
         """Return the communities' names that occur in the samples, in order of appearance."""
@@ -107,6 +122,9 @@ class Draft:
             return "ignored: true"
         if any(says_canceled(path, read(row, path)) for row in rows for path in self.canceled):
             return "cancellation: true"
+        events = [read(row, path) for row in rows for path in self.guesses.get("accept", ())[:1]]
+        if self.accepted and any(one not in self.accepted for one in events):
+            return "ignored: true"
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
 
     def _first(self, paths: Sequence[str], row: int) -> Any:
@@ -159,20 +177,29 @@ class Draft:
             yes = "1" if "0" in map(str, values) else yes
             path = quoted(self.guesses["test"][0])
             yield from ("ignore:", f"  {path}: {json.dumps(yes)}   {GUESS}")
+        yield from self._cancellation_lines()
+        if accepted := self.accepted:
+            path = self.guesses["accept"][0]
+            events = [*accepted, *self.canceled.get(path, ())]
+            left = ", ".join(str(one) for one in self._values("accept") if one not in events)
+            others = f"any other value, such as {left}, is ignored" if left else OTHERS
+            yield "accept:"
+            yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {others}"
+        if self.canceled or {"test", "accept"} & self.guesses.keys():
+            yield ""
+
+    def _cancellation_lines(self) -> Iterator[str]:
+        for path in continued_cancellations(self.observed):
+            yield f"# {TODO}: {quoted(path)} is in a list of events, and others follow it in a"
+            yield "# sample. If the sender has a status, use it under 'cancellation'. Without it,"
+            yield "# a lead whose tour time is repeated with other values is held for review."
         canceled = self.canceled
         if canceled:
             yield "cancellation:"
             start = "- " if len(canceled) > 1 else ""
             for path, values in canceled.items():
-                yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}"
-        if "accept" in self.guesses:
-            path, values = self.guesses["accept"][0], self._values("accept")
-            accepted = [one for one in values if one not in canceled.get(path, ())]
-            if accepted:
-                yield "accept:"
-                yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {OTHERS}"
-        if canceled or {"test", "accept"} & self.guesses.keys():
-            yield ""
+                hint = f"; {LAST_HINT}" if is_history(path, self.observed) else ""
+                yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}{hint}"
 
     def _reading_lines(self) -> Iterator[str]:
         used = {path.split(".")[0] for paths in self.guesses.values() for path in paths}
