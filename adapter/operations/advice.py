@@ -219,7 +219,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_elsewhere": "Canceled an unknown request",
     "cancellation_unclear": "Unclear who canceled",
     "cancellation": "The renter canceled",
-    "note_not_sent": "More words for the guest card",
+    "note_not_sent": "Message for the guest card",
     "not_authorized": "No permission to book here",
     "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
