@@ -35,7 +35,8 @@ WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 DELETE FROM format_features WHERE kind = 'leaf' AND seen < %(rare)s AND first_event = ANY(%(ids)s)
 
 -- name: erase_old_lost_notes
--- Erase notes that were found in Propexo's log after a restore, and that were sent before a time. They belong to no event.
+-- Erase notes that were found in Propexo's log after a restore, and that were sent before a time. They belong
+-- to no event.
 UPDATE messages SET body = NULL, encryption_key = NULL, prospect_id = NULL
 WHERE booking_id IS NULL AND body IS NOT NULL AND asked_at < %(before)s
 
