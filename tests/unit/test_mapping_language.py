@@ -714,6 +714,12 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             ["read.asked.text: takes a path, not a template: remove the braces from '{items.*.bo"],
         ),
         (
+            LEAD | {"items": [{"body": "Hi"}, {"body": "Bye"}]},
+            {},
+            {"read": {"asked": {"text": "items", "find": "time"}}},
+            ["read.asked.text: warning: finds objects instead of text: add the key of the text"],
+        ),
+        (
             LEAD | {"raw": '{"mail": "dana@example.com"}'},
             {"email_1": ["given.mail", "email"]},
             {

@@ -21,7 +21,7 @@ _DECORATION: Final = "*|-_ \n"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _MailReader:
+class MailReader:
     """Reads ``text: …``: the text at the first path that is not empty."""
 
     path: Path
@@ -40,7 +40,7 @@ class _MailReader:
         cannot be read from a list, so the lead is held.
         """
         try:
-            tried = (_texts(scope, path) for path in (self.path, *self.fallbacks))
+            tried = (texts_at(scope, path) for path in (self.path, *self.fallbacks))
             texts: list[str] = next(filter(None, tried), [])
         except Unreadable as exc:
             return ReadResult(None, str(exc))
@@ -55,7 +55,7 @@ class _MailReader:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TextReader(_MailReader):
+class TextReader(MailReader):
     """Reads the text next to a label, as in leads that are sent by email."""
 
     #: Labels at the start of a line, with their colon if they have one: ``Name:``.
@@ -86,7 +86,7 @@ class TextReader(_MailReader):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class OwnTextReader(_MailReader):
+class OwnTextReader(MailReader):
     """Reads ``without: quotes``: an email's text without quoted emails."""
 
     #: The path of the subject, which says whether the email is a forwarded one.
@@ -104,7 +104,7 @@ class OwnTextReader(_MailReader):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class SentenceReader(_MailReader):
+class SentenceReader(MailReader):
     """Reads ``find: …``: the first sentence that mentions a time or asks for a change."""
 
     #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
@@ -117,17 +117,18 @@ class SentenceReader(_MailReader):
         return found[0]
 
 
-def _texts(scope: Scope, path: Path) -> list[str]:
+def texts_at(scope: Scope, path: Path) -> list[str]:
     """Return the nonempty text at a path, or all texts if the path leads through lists."""
     try:
         value = scope.read(path)
     except Unreadable:
         value = scope.read(path.through_lists())
-    values = [one for each in _listed(value) for one in _listed(each)]
+    values = [one for each in listed(value) for one in listed(each)]
     return [one for one in values if isinstance(one, str) and one.strip()]
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
+    """Return a value as a list. A single value becomes a list with one item."""
     found = as_list(value)
     return found if isinstance(found, list) else [found]
 

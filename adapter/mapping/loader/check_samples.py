@@ -10,6 +10,7 @@ from adapter.mapping.authoring.guess import says_canceled
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
+from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
@@ -51,6 +52,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     if inner:
         _check_paths(source, inner)
         _check_list_readers(source, inner)
+        _warn_of_objects_as_texts(source, inner)
         _warn_of_items_left_out(source, inner)
         _warn_of_notes_without_braces(source, inner)
         _warn_of_missing_keys(source, scopes)
@@ -177,6 +179,28 @@ def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: 
 
 
 # --- warnings
+
+
+def _warn_of_objects_as_texts(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn about a ``text`` whose paths find only objects, such as the messages of a chat."""
+    for reading in (*source.compiled.readers, *source.compiled.item_readers):
+        reader = reading.reader
+        if not isinstance(reader, MailReader):
+            continue
+        found = [one for scope in scopes for path in reader.paths for one in _found(path, scope)]
+        if any(isinstance(one, Mapping) for one in found) and not any(
+            isinstance(one, str) for one in found
+        ):
+            path = f"{reader.path.text.removesuffix('.*')}.*.body"
+            message = f"finds objects instead of text: add the key of the text, such as {path}"
+            source.document.add(("read", reading.name, "text"), message, warning=True)
+
+
+def _found(path: Path, scope: Scope) -> list[Any]:
+    try:
+        return listed(scope.read(path))
+    except Unreadable:
+        return []
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
