@@ -4,16 +4,18 @@ import dataclasses
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from adapter.models import Booking, Event
+from adapter.models import Booking, Event, EventState, Message
 from adapter.propexo.client import CREATE_PATHS
 from adapter.store import Database
 from tools.chaos.leads import Lead
-from tools.chaos.senders import Told
+from tools.chaos.renters import Chosen
+from tools.chaos.senders import Senders, Told
 from tools.chaos.stage import Stage
+from tools.people.record import WAITING
 
 #: Responses to a create after which nothing can have been booked, such as the sandbox's 503.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
@@ -40,8 +42,12 @@ class Tour:
     #: True unless the same person's later tour canceled it.
     stands: bool
     id: str = ""
-    #: The ID of the tour that replaced it.
+    #: The ID of the tour that replaced it, or ``person`` if an agent canceled it.
     canceled_by: str | None = None
+    #: Its status in Knock.
+    status: str = "booked"
+    #: The lines of the notes with which it was booked.
+    lines: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +56,19 @@ class Card:
 
     lead_id: str
     community_id: str
+    #: The lines of its notes.
+    lines: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """A note on a guest card in Knock."""
+
+    prospect_id: str
+    #: The job that added it.
+    job_id: str
+    added_at: dt.datetime
+    lines: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +101,18 @@ class Record:
     worst_row: str
     #: When each lead was written, by its sender's clock.
     sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    #: All notes on guest cards, in the order in which they were added.
+    notes: Sequence[Note] = ()
+    #: The later words that the adapter keeps for each lead.
+    messages: Mapping[str, Sequence[Message]] = dataclasses.field(default_factory=dict)
+    #: The times that renters chose, in order.
+    chosen: Sequence[Chosen] = ()
+    #: When agents canceled tours in Knock, by place and start.
+    canceled_at: Mapping[tuple[tuple[str, str], dt.datetime], dt.datetime] = dataclasses.field(
+        default_factory=dict
+    )
+    #: The IDs of records with a webhook that was never accepted.
+    given_up: Collection[str] = ()
 
 
 def read_rows(
@@ -126,7 +157,9 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
             lead_id=lead_id,
             starts_at=dt.datetime.fromisoformat(one["starts_at"]),
             community_id=one["community_id"],
-            stands=one["status"] == "booked",
+            stands=one["status"] != "cancelled",
+            status=one["status"],
+            lines=_lines(one["request"]),
             id=one["id"],
             canceled_by=one["canceled_by"],
         )
@@ -138,11 +171,39 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
 def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Card]:
     """Return the guest cards of these leads."""
     return [
-        Card(lead_id=lead_id, community_id=one["community_id"])
+        Card(
+            lead_id=lead_id,
+            community_id=one["community_id"],
+            lines=_lines(inquiry["request"]),
+        )
         for one in prospects
         for inquiry in one["inquiries"]
         if (lead_id := _lead_id(inquiry["request"])) in leads
     ]
+
+
+def notes_from(notes: Sequence[Mapping[str, Any]]) -> list[Note]:
+    """Return the notes on guest cards."""
+    return [
+        Note(
+            prospect_id=one["request"]["prospect_id"],
+            job_id=one["job_id"],
+            added_at=dt.datetime.fromisoformat(one["created_at"]),
+            lines=_lines(one["request"]),
+        )
+        for one in notes
+    ]
+
+
+def read_messages(
+    store: Database, events: Mapping[str, Sequence[Event]]
+) -> dict[str, list[Message]]:
+    """Return the later words of each lead."""
+    with store.transaction() as tx:
+        return {
+            lead_id: [one for event in stored for one in tx.messages.of_event(event.id)]
+            for lead_id, stored in events.items()
+        }
 
 
 def calls_from(calls: Sequence[Mapping[str, Any]], since: dt.datetime) -> list[Call]:
@@ -163,23 +224,29 @@ def is_limit(call: Call) -> bool:
     return call.status == HTTPStatus.TOO_MANY_REQUESTS and not call.is_injected
 
 
+def needs_review(record: Record, lead_id: str) -> bool:
+    """Return True if a lead waits for a person."""
+    if any(event.state is EventState.HELD for event in record.events.get(lead_id, ())):
+        return True
+    return any(booking.state in WAITING for booking in record.bookings.get(lead_id, ()))
+
+
 def read(
     stage: Stage,
     store: Database,
     *,
     leads: Mapping[str, Lead],
-    told: Sequence[Told],
+    senders: Senders,
     began_at: dt.datetime,
     moving: Sequence[str],
     worst: tuple[float, str],
-    sent_at: Mapping[str, dt.datetime],
 ) -> Record:
     """Read the database and the sandbox."""
     events, bookings = read_rows(store, leads)
     calls = stage.upstream.calls()
     return Record(
         leads=leads,
-        told=told,
+        told=senders.told,
         events=events,
         bookings=bookings,
         posts=posts_from(calls, leads),
@@ -189,8 +256,17 @@ def read(
         moving=moving,
         worst_seconds=worst[0],
         worst_row=worst[1],
-        sent_at=sent_at,
+        sent_at=senders.sent_at,
+        notes=notes_from(stage.upstream.stored_notes()),
+        messages=read_messages(store, events),
+        chosen=[one for one in senders.renters.chosen if one.lead_id in leads],
+        canceled_at=senders.agents.canceled_at,
+        given_up=stage.upstream.given_up(),
     )
+
+
+def _lines(request: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(request.get("notes") or "").split("\n"))
 
 
 def _lead_id(body: Any) -> str:
