@@ -53,9 +53,18 @@ class Confirmer:
                 self._apply(booking, record)
         elif tour := knock_records.tour_of(record, found):
             self._apply(tour, record)
-            return True
+        else:
+            return self._search_soon(record, is_first=is_first)
+        return True
+
+    def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
+        """Bring forward the searches for unknown bookings that a tour's record may be about.
+
+        If it does not contain the tour's start, that may be any of them, so this is limited.
+        Return False if the record must be sent again.
+        """
+        now, instants = self.clock(), knock_records.instants_of(record)
         with self.store.transaction() as tx:
-            instants = knock_records.instants_of(record) if record.model is Model.EVENTS else ()
             at = now if is_first or instants else now + HEARD_INTERVAL
             tx.bookings.search_again_soon(record.integration_id, instants, at)
             return not self._is_early(tx, record, now)
@@ -87,6 +96,9 @@ class Confirmer:
             if is_proof(current, record):
                 self._settle(tx, current, record, others)
             apply_found(tx, current.id, record, others, now, by="web")
+            is_card = record.model is Model.PROSPECTS and current.due_at is not None
+            if is_card and current.state is BookingState.UNKNOWN:
+                tx.bookings.reschedule(current, now)  # its tour may be listed too
             tx.messages.hurry((current, *others), now)
             if others:
                 reconcile(tx, current, now)

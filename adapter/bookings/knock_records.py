@@ -45,6 +45,8 @@ _FLAGS: Final[Mapping[str, KnockStatus]] = {
 }
 _STATUS_NAMES: Final = ("status", "appointmentstatus", "tourstatus", "eventstatus", "outcome")
 _TYPE_NAMES: Final = ("eventname", "eventtype", "type")
+#: The times of a record itself.
+_RECORD_TIMES: Final = frozenset({"createdat", "updatedat", "lastseen"})
 #: Types of events that are never tours.
 _MESSAGES: Final = frozenset({"sms", "chat", "call", "email"})
 #: The statuses after which nothing else is expected.
@@ -98,8 +100,12 @@ def _letters(text: str) -> str:
 
 
 def instants_of(record: KnockRecord) -> Set[dt.datetime]:
-    """Return all instants in a record (aware, UTC). One of them may be the tour's start."""
-    found = {parse_instant(text) for text in record.texts()}
+    """Return the instants in a record (aware, UTC). One of them may be the tour's start."""
+    found = {
+        parse_instant(value)
+        for name, value in record.values
+        if isinstance(value, str) and name not in _RECORD_TIMES
+    }
     return frozenset(at for at in found if at is not None)
 
 

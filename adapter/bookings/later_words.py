@@ -46,6 +46,9 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "pets": ("Pets", _neutral),
     "tour_type": ("Tour type", _neutral),
 }
+#: The label of the link that we add to the notes of a guest card. It is not something that a renter
+#: wrote.
+LINK_LABEL: Final = "Link for the renter to choose a tour time: "
 #: A line is shortened by its beginning only if that has at least this many words.
 MIN_WORDS: Final = 3
 #: Labels of fields that may have several values at the same time.
@@ -61,15 +64,18 @@ class Said:
 
 
 def said_in(request: Booking) -> Said:
-    """Return everything that a request says, one line for each field and line of its notes."""
+    """Return everything that a request says, one line for each field and line of its notes.
+
+    The link to choose a tour time is left out.
+    """
     appointment = request.appointment
     fields = [
         f"{label}: {render(appointment[name])}"
         for name, (label, render) in _FIELDS.items()
         if appointment.get(name) not in (None, "", [])
     ]
-    notes = str(appointment.get("notes") or "").splitlines()
-    lines = [line.strip() for line in notes if line.strip()]
+    notes = map(str.strip, str(appointment.get("notes") or "").splitlines())
+    lines = [line for line in notes if line and not line.startswith(LINK_LABEL)]
     return Said(order=order(request), lines=tuple(dict.fromkeys((*lines, *fields))))
 
 

@@ -12,6 +12,7 @@ from adapter.models import (
     Change,
     Event,
     Kind,
+    KnockStatus,
     LeadHistory,
     Message,
     Reason,
@@ -61,7 +62,8 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
         ),
         (
             (
-                *dump(booking, "id event_id source state").values(),
+                *dump(booking, "id event_id source").values(),
+                _state(booking),
                 _why(booking),
                 booking.community,
                 _tour(booking),
@@ -72,6 +74,13 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
             for booking in bookings
         ),
     )
+
+
+def _state(booking: Booking) -> str:
+    """Return a booking's state, with what has become of a booked tour in Knock."""
+    status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
+    is_other = booking.state is BookingState.BOOKED and status not in (None, KnockStatus.BOOKED)
+    return f"{booking.state}, {status} in Knock" if is_other else booking.state
 
 
 def _tour(booking: Booking) -> str | None:
@@ -173,12 +182,14 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     instant = f" = {utc(booking.starts_at)}" if booking.starts_at else ""
     community = booking.community or "an unknown community"
     lines = [
-        f"booking {booking.id}: {booking.state}{why}",
+        f"booking {booking.id}: {_state(booking)}{why}",
         f"  {person(booking.appointment)} at {community}, {tour}{instant}",
     ]
     lines += [f"  {line}" for line in _contact_lines(booking.appointment)]
     if booking.job_id:
         lines.append(f"  Propexo job {booking.job_id}")
+    if booking.confirmed_at is not None:
+        lines.append(f"  confirmed in Knock at {utc(booking.confirmed_at)}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
     lines += [f"  free in Knock: {local(at, booking.timezone)}" for at in booking.offered_times]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]

@@ -2,6 +2,7 @@
 
 import difflib
 import getpass
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,7 +13,12 @@ from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
 from adapter.mapping.authoring.observe import quoted, with_query
-from adapter.mapping.authoring.redact import redacted, replaced_fields, replacements
+from adapter.mapping.authoring.redact import (
+    fields_left,
+    redacted,
+    replaced_fields,
+    replacements,
+)
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader.loader import NAME
@@ -24,6 +30,8 @@ from adapter.settings import settings_from
 
 #: Most samples to keep with the mapping. All are read for the draft.
 MOST_KEPT: Final = 5
+#: Most fields to list as replaced.
+MOST_NAMED: Final = 20
 
 #: What to do about a file whose extension says nothing.
 CONTENT_TYPE_HINT: Final = (
@@ -102,7 +110,9 @@ def new(
     text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
     file.write_text(text, encoding="utf-8")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
-    click.echo("\n".join([*_replaced_lines(draft, kept), *_next_steps(draft, folder, file)]))
+    click.echo(
+        "\n".join([*_replaced_lines(draft, kept, written), *_next_steps(draft, folder, file)])
+    )
 
 
 def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
@@ -189,20 +199,43 @@ def _features(payload: Any) -> set[str]:
     return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
 
 
-def _replaced_lines(draft: Draft, samples: Sequence[Sample]) -> Iterator[str]:
-    """Yield a line that lists the fields in which people or secrets were replaced."""
+def _replaced_lines(
+    draft: Draft, samples: Sequence[Sample], written: Sequence[Path]
+) -> Iterator[str]:
+    """Yield lines that list the fields that were replaced, and those that could not be."""
     kept = [str(one) for one in draft.communities()]
-    paths: dict[str, None] = {}
-    for number, sample in enumerate(samples):
+    replaced: dict[str, None] = {}
+    for number, (sample, file) in enumerate(zip(samples, written, strict=True)):
         changes = replacements(sample.payload, number, draft.people(), kept)
-        paths |= dict.fromkeys(replaced_fields(sample.payload, changes))
-    if paths:
-        yield f"Replaced in the samples: {', '.join(paths)}"
+        fields = replaced_fields(sample.payload, changes)
+        left = fields_left(sample.payload, _parsed(sample, file.read_bytes()), fields)
+        replaced |= dict.fromkeys(field for field in fields if field not in left)
+        if left:
+            yield f"NOT replaced in {file}, so replace them yourself: {', '.join(left)}"
+    if replaced:
+        yield f"Replaced in the samples: {_shortened([*replaced])}"
+
+
+def _parsed(sample: Sample, body: bytes) -> Any:
+    """Return the payload of a written sample in the same form as the original's."""
+    kind = "query" if sample.suffix == ".query" else None
+    query = body.decode("utf-8", "replace") if kind else ""
+    try:
+        return with_query(parse(body, sample.content_type, kind=kind, query=query), query)
+    except PayloadError:
+        return sample.payload
+
+
+def _shortened(fields: Sequence[str]) -> str:
+    """List fields, with one entry for all items of a list."""
+    names = [*dict.fromkeys(re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "People in the samples are made up now, and secrets are removed. Read each once: a"
-    yield "person's data may also be in a text. The bodies that you gave still contain it."
+    yield "Read each sample once: a person's data or a secret may also be in a text or in a field"
+    yield "that is not listed. The bodies that you gave still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":
         yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"

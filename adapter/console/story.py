@@ -92,7 +92,9 @@ def story_of(story: LeadHistory) -> list[StoryLine]:
 def _lines(story: LeadHistory) -> Iterator[StoryLine]:
     numbers = [one.id for one in story.current]
     replaced = {one.id for one in story.bookings} - {*numbers}
-    for change in sorted(story.history, key=lambda one: one.at):
+    at = story.event.received_at
+    for change in story.history:
+        at = max(at, change.at)  # the processes' clocks differ by milliseconds
         if change.booking_id is None and change.to_state == "mapped":
             continue
         if change.booking_id in replaced and change.why == REPLAYED:
@@ -101,7 +103,7 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
         text = _sentence(change, story)
         if len(numbers) > 1 and change.booking_id in numbers:
             text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
-        yield StoryLine(at=change.at, text=text, other=other)
+        yield StoryLine(at=at, text=text, other=other)
 
 
 def _note_line(message: Message) -> StoryLine:

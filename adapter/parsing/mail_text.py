@@ -49,7 +49,7 @@ _DAY: Final = (
 )
 #: A time of day: "2 PM", "14:30", "noon", "Saturday at 2", "Saturday morning", "a las 2", "14h30".
 _TIME: Final = re.compile(
-    r"(?<![\w.:/])(?:"
+    r"(?<![\w.:/])(?<!:\d\d[-+])(?:"  # not the offset of 11:04:09-07:00
     r"\d{1,2}(?::[0-5]\d)? ?[ap]\.? ?m\b\.?"
     r"|(?:[01]?\d|2[0-3]):[0-5]\d(?![\w:/])|(?:[01]?\d|2[0-3]) ?h(?: ?[0-5]\d)?\b"
     r"|noon\b|midday\b|\d{1,2} o['\u2019]clock\b|mediod\u00eda\b|a las? \d{1,2}\b"
@@ -67,6 +67,12 @@ _CHANGE: Final = re.compile(
 )
 #: What ``find:`` can look for.
 MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
+#: The start of a line about the email itself: "Received: Mar 2, 11:04 AM", "Submitted at 11:04 AM".
+_NOT_THE_RENTER: Final = re.compile(
+    r"[\W_]*(?:(?:lead|inquiry|message|date|time) )*(?:(?:received|submitted|created)"
+    r"(?: (?:on|at)\b| ?:)|sent ?:|(?:office|business|leasing) hours\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
@@ -91,9 +97,11 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 def sentence_with(mention: str, text: str) -> str | None:
     """Return the first sentence that mentions a ``time`` or a ``change``, on one line, or None."""
     text = plain_text(text)
-    found = MENTIONS[mention].search(text)
-    if not found:
-        return None
+    sentences = (_sentence_around(found, text) for found in MENTIONS[mention].finditer(text))
+    return next((one for one in sentences if not _NOT_THE_RENTER.match(one)), None)
+
+
+def _sentence_around(found: re.Match[str], text: str) -> str:
     before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
     after = text[found.end() : found.end() + MAX_SENTENCE]
     end = _SENTENCE_END.search(after)
@@ -118,7 +126,7 @@ class _OwnLines:
         while number < len(self._lines):
             line = self._line(number)
             if _FORWARD.fullmatch(line):
-                self._forwarded, number = False, self._forwarded_text(number + 1)
+                number = self._forwarded_text(number + 1)
             elif end := self._quote_header(number):
                 if self._forwarded:
                     self._forwarded, number = False, end
@@ -147,7 +155,9 @@ class _OwnLines:
         """Return the number of the first line of a forwarded email after its headers."""
         number = self._after_blanks(number)
         self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
-        return self._headers(number)[0]
+        end = self._headers(number)[0]
+        self._forwarded &= end == number  # with headers, it is the email that the subject means
+        return end
 
     def _quote_header(self, number: int) -> int:
         """Return the number of the line after the header of a quoted email, or 0."""

@@ -88,6 +88,11 @@ class Bookings(Statements):
         rows = self._all("bookings_of_events", event_ids=list(event_ids))
         return tuple(map(booking_from_row, rows))
 
+    def made_by(self, event_id: int, by: str) -> frozenset[int]:
+        """Return the IDs of an event's bookings that this user made, such as the renter."""
+        rows = self._all("bookings_made_by", event_id=event_id, by=by)
+        return frozenset(row["booking_id"] for row in rows)
+
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))

@@ -7,7 +7,7 @@ import enum
 from adapter.store.queries import Statements
 
 #: How often a webhook about a model's records is recorded.
-HEARD_INTERVAL = dt.timedelta(seconds=15)
+HEARD_INTERVAL = dt.timedelta(seconds=60)
 
 
 class Reading(enum.StrEnum):

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from adapter.bookings.invitations import link_texts
 from adapter.bookings.reconcile import replacing_in_knock
 from adapter.mapping.webhook_outcome import Outcome, WebhookOutcome, webhook_outcome_from
-from adapter.models import BookingState, EventState, WebhookRequest
+from adapter.models import Booking, BookingState, EventState, WebhookRequest
 from adapter.signatures.renter_links import RenterLinks
 from adapter.store import Database
 from adapter.webhooks.dedupe import Receipt
@@ -56,16 +56,23 @@ def load_outcome(database: Database, event_id: int) -> WebhookOutcome:
 
 
 def mark_replaced(database: Database, outcome: WebhookOutcome) -> WebhookOutcome:
-    """Return the outcome with booked tours marked as superseded if Knock has canceled them."""
+    """Return the outcome, with tours that Knock has canceled marked as superseded or failed."""
     if all(booking.state is not BookingState.BOOKED for booking in outcome.bookings):
         return outcome
     with database.transaction() as tx:
         replaced = replacing_in_knock(tx, outcome.bookings)
     bookings = [
-        dataclasses.replace(one, state=BookingState.SUPERSEDED) if one.id in replaced else one
+        dataclasses.replace(one, state=_state_for_sender(one, is_replaced=one.id in replaced))
         for one in outcome.bookings
     ]
     return webhook_outcome_from(outcome.event_id, EventState.MAPPED, bookings, outcome.reasons)
+
+
+def _state_for_sender(booking: Booking, *, is_replaced: bool) -> BookingState:
+    if is_replaced:
+        return BookingState.SUPERSEDED
+    is_canceled = booking.state is BookingState.BOOKED and booking.is_gone
+    return BookingState.FAILED if is_canceled else booking.state
 
 
 def render_response(

@@ -49,7 +49,8 @@ OLDER, NEWER = lead(0), lead(1)
 
 def event(event_id: int) -> Event:
     known: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(Event))
-    return Event(**known | {"id": event_id, "state": EventState.MAPPED, "received_at": NOW})
+    arrival = {"received_at": NOW + dt.timedelta(hours=1)}
+    return Event(**known | {"id": event_id, "state": EventState.MAPPED} | arrival)
 
 
 def booking(state: BookingState) -> Booking:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import NotPossible
-from adapter.models import BookingState
+from adapter.models import BookingState, KnockStatus
 from adapter.operations.release import Repairs
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
@@ -115,6 +115,25 @@ def test_stats_show_the_current_state(harness: Harness, shell: Shell) -> None:
     text = shell("stats")
     assert "1 needs review" in text
     assert "sending: on" in text
+
+
+def test_a_tour_that_was_canceled_in_knock_is_listed_as_such(
+    harness: Harness, shell: Shell
+) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    with harness.pipeline.store.transaction() as tx:
+        now, canceled = harness.clock(), KnockStatus.CANCELED
+        known = harness.booking(booking.id)
+        tx.bookings.record_in_knock(
+            known, confirmed_at=now, status=canceled, status_at=now, by="web", now=now
+        )
+    assert "booked, canceled in Knock" in shell("bookings")
+    shown = shell("show", str(booking.id))
+    assert f"booking {booking.id}: booked, canceled in Knock (job_succeeded)" in shown
+    assert "confirmed in Knock at 2026-03-02T18:00:10Z" in shown
+    found = shell("find", "person1@example.com")
+    assert "was booked, and then canceled in Knock" in found
 
 
 def test_the_export_is_csv_and_its_sums_add_up(harness: Harness, shell: Shell) -> None:
@@ -225,7 +244,7 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
     assert text.startswith("2 leads were decided automatically since 2026-03-01T18:00:00Z")
-    assert "The same person had already requested this tour." in text
+    assert "This renter had already asked for the same tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)
 
@@ -257,7 +276,7 @@ def test_each_rule_is_reported_once(
     counts = [(one["rule"], one["leads"]) for one in shell.json("decisions")["decisions"]]
     tour, moved = "same_person_and_time", "newer_request"
     assert counts == [(tour, 3), (tour, 1), (moved, 2)]
-    assert shell("decisions").count("The same person had already requested this tour.") == 1
+    assert shell("decisions").count("This renter had already asked for the same tour.") == 1
 
 
 def test_show_names_the_tour_for_which_knock_canceled_a_booked_one(

@@ -9,8 +9,10 @@ import requests
 
 from adapter import sandbox
 from adapter.bookings.reconcile import replacing_in_knock
+from adapter.mapping.webhook_outcome import Outcome
 from adapter.models import Booking, BookingState, KnockStatus
 from adapter.store.crm_models import Reading
+from adapter.webhooks.outcome import load_outcome, mark_replaced
 from tests.harness import Harness, settle
 from tests.leads import lead, reconcile_when_due, same_person
 from tests.propexo_webhooks import SECRET, PropexoWebhooks
@@ -110,6 +112,22 @@ def test_a_tour_before_its_card_is_searched_for_at_once(
     found = harness.booking(unknown.id)
     assert found.state is BookingState.BOOKED
     assert knock_facts(found)[1:] == (tour["id"], KnockStatus.BOOKED)
+
+
+def test_a_record_without_a_time_brings_the_searches_forward_once_a_minute(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    unknown = lost(harness, upstream, lead(1))
+    bare = {"id": "evt_1", "integration_id": "int_7Qm2", "event_name": "Tour"}
+    propexo.data("crm_events", bare | {"integration_id": "int_other"})
+    assert harness.booking(unknown.id).due_at == unknown.due_at
+    propexo.data("crm_events", bare)
+    assert harness.booking(unknown.id).due_at == harness.clock()
+
+    with harness.pipeline.store.transaction() as tx:
+        tx.bookings.reschedule(unknown, harness.clock() + dt.timedelta(hours=1))
+    propexo.data("crm_events", bare)
+    assert harness.booking(unknown.id).due_at == harness.clock() + dt.timedelta(minutes=1)
 
 
 def test_a_record_that_arrives_before_the_outcome_settles_it(
@@ -288,6 +306,18 @@ def test_a_renter_may_ask_again_after_a_cancellation_in_knock(
     again = booked(harness, same_person(2, day=15))
     assert again.id != tour.id
     assert len(upstream.posts()) == 2
+
+
+def test_a_sender_is_not_told_that_a_canceled_tour_is_booked(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, lead(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (event,) = records(upstream, "crm_events")
+    store = harness.pipeline.store
+    for is_canceled, told in ((False, Outcome.BOOKED), (True, Outcome.FAILED)):
+        propexo.data("crm_events", event | {"is_cancelled": is_canceled})
+        assert mark_replaced(store, load_outcome(store, tour.event_id)).outcome is told
 
 
 def test_another_renters_tour_at_the_same_time_changes_nothing(

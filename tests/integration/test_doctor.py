@@ -346,6 +346,20 @@ def test_the_format_of_free_times_is_shown_if_it_can_be_read(installation: Insta
     assert [one for one in found if one.status is not Status.OK] == []
 
 
+def test_models_that_cannot_be_read_are_named(
+    installation: Installation, upstream: SandboxClient
+) -> None:
+    upstream.sync(off=["crm_events"])
+    try:
+        found = [one for one in installation.found() if one.area == "propexo"]
+    finally:
+        upstream.sync(off=[])
+    (wrong,) = [one for one in found if one.status is Status.WARNING]
+    assert "Propexo does not let us read tours (crm_events is not enabled)" in wrong.text
+    assert wrong.fix == "ask Propexo to enable the model crm_events"
+    assert any(one.text == "the sandbox has no guest cards yet" for one in found)
+
+
 def test_it_writes_nothing(installation: Installation) -> None:
     def counts() -> object:
         with psycopg.connect(installation.url) as connection:

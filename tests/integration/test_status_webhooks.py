@@ -27,6 +27,7 @@ from tests.integration.test_metrics import client
 from tests.integration.test_once_and_in_order import CANCELLED
 from tests.leads import lead
 from tests.paths import MAPPINGS
+from tests.propexo_webhooks import PropexoWebhooks
 from tests.sandbox_client import SandboxClient
 from tests.shell import Shell
 from tests.wait import wait_until
@@ -236,6 +237,26 @@ def bot(harness: Harness, folder: Path, kind: str) -> Booking:
     payload = {"type": kind, "id": "1", "name": "Roe", "email": "roe@example.com"}
     (booking,) = harness.mapped("simple", payload | {"start": "2026-03-14T20:30:00Z"})
     return booking
+
+
+def test_a_tour_that_knock_reports_as_canceled_is_reported(
+    told: Harness, receiver: Receiver
+) -> None:
+    (booking,) = told.mapped("rentfeed", lead(1))
+    settle(told)
+    propexo, request = PropexoWebhooks(told), told.booking(booking.id).appointment
+    ids = {"integration_id": request["integration_id"], "prospect_id": "p1"}
+    propexo.data("crm_prospects", ids | {"id": "p1", "email": request["email_1"]})
+    tour = ids | {"id": "t1", "start": "2026-03-14T20:30:00Z"}
+    propexo.data("crm_events", tour | {"status": "Booked"})
+    told.clock.advance(60)
+    for _ in range(2):
+        canceled = tour | {"status": "Canceled", "updated_at": told.clock().isoformat()}
+        propexo.data("crm_events", canceled, "DATA_UPDATE")
+    notify(told)
+    assert statuses(receiver) == [("lead.booked", booking.id), ("lead.canceled", booking.id)]
+    data = payloads(receiver)[-1]["data"]
+    assert (data["state"], data["reason"]) == ("booked", "canceled_in_knock")
 
 
 def test_a_tour_that_a_user_canceled_in_knock_is_reported(

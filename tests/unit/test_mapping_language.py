@@ -316,6 +316,48 @@ def test_a_lead_whose_prose_mentions_a_time_is_held_with_the_sentence(tmp_path: 
     assert card.outcome is Outcome.PROSPECT
 
 
+CHAT: list[Any] = [
+    {"body": "Hi!"},
+    {"body": ""},
+    {"body": ["Is it free?", "Sunday at 2?"]},
+    {"bot": 1},
+]
+
+
+@pytest.mark.parametrize("text", ["items.body", "items.*.body", ["none", "items.*.body"], "bodies"])
+def test_all_messages_of_a_conversation_are_searched(tmp_path: Path, text: Any) -> None:
+    lead = LEAD | {"at": "", "items": CHAT, "bodies": ["Hi!", "Sunday at 2?"]}
+    read = {"asked": {"text": text, "find": "time"}}
+    source = source_of(
+        tmp_path, lead, {"starts_at": ["at", "asked"]}, read=read, without_time="prospect"
+    )
+    held = only_item(map_json(source, lead))
+    assert held.outcome is Outcome.HELD
+    assert any("Sunday at 2?" in (one.value or "") for one in held.reasons)
+    card = only_item(map_json(source, lead | {"items": CHAT[:2], "bodies": ["Hi!", "Bye"]}))
+    assert card.outcome is Outcome.PROSPECT
+
+
+@pytest.mark.parametrize(
+    ("texts", "outcome"),
+    [
+        (["Hi", "Tour: 2026-03-14T14:30"], Outcome.BOOK),
+        (["Tour: 2026-03-14T14:30", "Tour: 2026-03-14T14:30"], Outcome.BOOK),
+        (["Tour: 2026-03-14T14:30", "Tour: 2026-03-14T15:30"], Outcome.HELD),
+    ],
+)
+def test_messages_with_different_labeled_times_are_held(
+    tmp_path: Path, texts: list[str], outcome: Outcome
+) -> None:
+    lead = LEAD | {"texts": texts}
+    read = {
+        "own": {"text": "texts", "without": "quotes"},
+        "tour": {"text": "own", "line": "Tour:"},
+    }
+    source = source_of(tmp_path, lead, {"starts_at": "tour"}, read=read, without_time="prospect")
+    assert only_item(map_json(source, lead)).outcome is outcome
+
+
 @pytest.mark.parametrize(
     ("mail", "value"),
     [

@@ -1,6 +1,7 @@
 """Test the guesses of `adapter new`, and what it leaves to the user."""
 
 import json
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from adapter import signatures
 from adapter.cli.new_source import Sample, _most_different
-from adapter.mapping.authoring.redact import redacted, replaced_fields, replacements
+from adapter.mapping.authoring.redact import fields_left, redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.registry import check
@@ -486,3 +487,60 @@ HOUR = {"hourSelect": "2", "minuteSelect": "30", "ampm": "PM"}
 def test_a_date_in_parts_is_drafted(data: dict[str, Any], line: str) -> None:
     text = draft_from_samples("forms", [{"name": "Dana Okafor", **data}]).text("sample.json")
     assert f"  starts_at: {line}   " in text
+
+
+@pytest.mark.parametrize("key", ["payload", "data.json"])
+def test_json_in_a_form_is_made_up_too(key: str) -> None:
+    inner = {"first_name": "Rosa", "email": "rosa@example.net", "note": "Hi,\nRosa here"}
+    text = json.dumps(inner)
+    body = urllib.parse.urlencode({"page": "7", key: text}).encode()
+    made_up = redacted(body, {"page": "7", key: text}, 0).decode()
+    assert not [one for one in ("Rosa", "rosa") if one in urllib.parse.unquote_plus(made_up)]
+    written = dict(urllib.parse.parse_qsl(made_up))
+    assert json.loads(written[key])["note"] == "Hi,\nDana here"
+    assert written["page"] == "7"
+
+
+def test_a_field_that_could_not_be_replaced_is_named() -> None:
+    before, after = {"a": "Rosa", "b": ["Vale"]}, {"a": "Dana", "b": ["Vale"]}
+    assert fields_left(before, after, ["a", "b.0"]) == ["b.0"]
+
+
+def test_words_of_a_sentence_are_not_replaced_as_names() -> None:
+    data = {
+        "headers": {
+            "From": "Rosa Vale via Portal <rosa@example.net>",
+            "Received": "from mail.example.net by mx.example.org id 7 for <x@example.org>",
+        },
+        "last_name": "May",
+        "name": "Tour request for Rosa Vale",
+        "text": "An interested renter from Portal: Rosa would like to come for a tour on May 4",
+    }
+    made_up = json.loads(redacted(json.dumps(data).encode(), data, 0))
+    assert made_up["headers"]["From"] == "Dana Okafor via Portal <dana.okafor@example.com>"
+    assert made_up["last_name"] == "Okafor"
+    assert made_up["text"] == (
+        "An interested renter from Portal: Dana would like to come for a tour on May 4"
+    )
+    assert "Rosa" not in made_up["name"]
+
+
+def test_the_key_of_a_field_is_not_a_secret() -> None:
+    data = {"fields": [{"key": "question_OYq4Za", "value": "x"}], "key": "s3cret"}
+    made_up = json.loads(redacted(json.dumps(data).encode(), data, 0))
+    assert made_up == data | {"key": "REMOVED"}
+
+
+def test_each_person_of_a_batch_is_another_one() -> None:
+    people = [
+        {"name": f"Rosa{n} Vale{n}", "email": f"r{n}@example.net", "phone": f"720-555-01{n:02d}"}
+        for n in range(10, 20)
+    ]
+    data = {"lot": {"people": people}}
+    draft = draft_from_samples("acme", [data])
+    made_up = json.loads(redacted(json.dumps(data).encode(), data, 0, draft.people()))
+    got = made_up["lot"]["people"]
+    for key in ("email", "phone"):
+        assert len({one[key] for one in got}) == 10
+    assert got[1]["name"] == "Ines Duarte"
+    assert got[1]["email"] == "ines.duarte@example.com"

@@ -34,6 +34,7 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "stuck PENDING": {"job": "PENDING"},
     "slow": {"delay": 1.2},
     "slow job": {"job_seconds": 4.0},
+    "note 429": {"on": "event", "status": 429, "headers": {"Retry-After": "2"}},
     "status 500": {"on": "status", "status": 500},
     "status time-out": {"on": "status", "delay": 4.0},
     "status 429": {"on": "status", "status": 429, "headers": {"Retry-After": "2"}},

@@ -101,8 +101,10 @@ def words_out_of_order(record: Record) -> Iterator[str]:
 
 
 def _asked_at(record: Record, lead: Lead) -> dt.datetime:
+    """Return the sender's time, if there is one and it is not later than the arrival."""
     received_at = min(event.received_at for event in record.events[lead.id])
-    return record.sent_at.get(lead.id, received_at) if lead.source == "portal" else received_at
+    is_told = lead.source == "portal"
+    return min(record.sent_at.get(lead.id, received_at), received_at) if is_told else received_at
 
 
 def _stored_at(record: Record, lead_id: str) -> dt.datetime:

@@ -63,7 +63,21 @@ NOT_PEOPLE: Final = re.compile(
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
-SENDER: Final = re.compile(r"\"?([^\"<>@]+?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
+SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
+#: What follows a renter's name in a sender's, such as ``Dana Okafor via Portal``.
+VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
+#: Words that show that a text is a sentence instead of a name.
+NOT_IN_NAMES: Final = re.compile(
+    r"\b(a|about|at|by|for|from|ha(s|ve)|in|interested|is|new|on|our|request(ed)?|the|their|to"
+    r"|via|wants|with|your)\b"
+)
+#: Names that are also ordinary words, which are only replaced if nothing surrounds them.
+ORDINARY: Final = re.compile(
+    rf"{NOT_IN_NAMES.pattern}|and|of|my|me|it|we|you|day|home|house|lead|may|april|june|august"
+    r"|tour|unit|will|(mon|tues|wednes|thurs|fri|satur|sun)day"
+)
+#: The most words of a name.
+MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
 #: Made-up people. Their numbers are reserved for fiction.
@@ -78,6 +92,11 @@ def is_secret(path: str) -> bool:
     if REQUEST_TOKEN.search(path.lower()):
         return False
     return SECRET.fullmatch(_key(path)) is not None
+
+
+def _names_field(path: str) -> bool:
+    """Return True for the ``key`` of a list's item, which is the name of a form's field."""
+    return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
 def redacted(
@@ -97,7 +116,8 @@ def redacted(
     try:
         data = json.loads(text)
     except ValueError:
-        return _replaced(text, changes, is_raw=True).encode("utf-8", "surrogateescape")
+        made_up = (_redacted_form if _FORM.fullmatch(text) else _replaced)(text, changes)
+        return made_up.encode("utf-8", "surrogateescape")
     return (json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -105,11 +125,9 @@ def replacements(
     payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
 ) -> dict[str, str]:
     """Return a replacement for each personal or secret text in a payload, longest first."""
-    first, last = PEOPLE[number % len(PEOPLE)]
-    made_up = _Person(first, last, number)
     changes: dict[str, str] = {}
-    for path, value in _texts(payload, people or {}):
-        changes |= dict(_changes_at(path, value, made_up))
+    for path, value, item in _texts(payload, people or {}):
+        changes |= dict(_changes_at(path, value, _Person(number + item)))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
     # A kept text must survive the replacement of a word in it.
@@ -120,8 +138,14 @@ def replacements(
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
     """Return the paths of the values in a payload that the replacements change."""
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
-    paths = [path[1:] for path, text in leaves if _replaced(text, changes, is_raw=False) != text]
+    paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
     return list(dict.fromkeys(paths))
+
+
+def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
+    """Return those of the fields to replace that have the same value in a written sample."""
+    before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
+    return [one for one in fields if before.get(f".{one}") == after.get(f".{one}", object)]
 
 
 def _kept_ids(payload: Any) -> Iterator[str]:
@@ -130,21 +154,33 @@ def _kept_ids(payload: Any) -> Iterator[str]:
             yield from EMAIL.findall(str(value))
 
 
-def _texts(payload: Any, people: People) -> Iterator[tuple[str, str]]:
-    """Yield the path and text of each value in a payload and of what a mapping would read in it."""
-    given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
-    yield from ((path, text.strip()) for path, texts in given.items() for text in texts)
-    for path, value in _leaves({"": payload, "read": _read_values(payload)}, "", 0):
-        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            yield path, str(value).strip()
-            labeled = LABELED.findall(str(value))
-            yield from ((f".{label}", text.strip(" *\r")) for label, text in labeled)
+def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
+    """Yield the path and text of each value in a payload and of what a mapping would read in it.
 
-
-def _read_values(payload: Any) -> list[dict[str, Any]]:
-    """Return the values that ``read:`` would provide, such as answers by question."""
+    The number is that of the item in a batch of leads, so that each gets a person of its own.
+    """
     observed = observe([payload])
-    return [{name: row[name] for name in observed.readers} for row in observed.rows]
+    readings = [{name: row[name] for name in observed.readers} for row in observed.rows]
+    prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
+    found = [
+        (path, str(value).strip(), _item_number(path, prefixes))
+        for path, value in _leaves({"": payload, "read": readings}, "", 0)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
+    ]
+    items = {text: item for _, text, item in reversed(found)}
+    given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
+    for path, texts in given.items():
+        yield from ((path, text.strip(), items.get(text.strip(), 0)) for text in texts)
+    for path, text, item in found:
+        yield path, text, item
+        labeled = LABELED.findall(text)
+        yield from ((f".{label}", one.strip(" *\r"), item) for label, one in labeled)
+
+
+def _item_number(path: str, prefixes: Collection[str]) -> int:
+    prefix = next((one for one in prefixes if path.startswith(one)), path)
+    index = path.removeprefix(prefix).partition(".")[0]
+    return int(index) if index.isdigit() else 0
 
 
 def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
@@ -162,9 +198,11 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 class _Person:
     """A made-up person who replaces a renter."""
 
-    def __init__(self, first: str, last: str, number: int) -> None:
-        self.first, self.last, self.number = first, last, number
-        self.email = f"{first}.{last}@example.com".lower()
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.first, self.last = PEOPLE[number % len(PEOPLE)]
+        again = number // len(PEOPLE) or ""
+        self.email = f"{self.first}.{self.last}{again}@example.com".lower()
 
     def phone(self, text: str) -> str:
         """Return a made-up phone number in the same format as a real one."""
@@ -187,7 +225,7 @@ def _count(text: str) -> int:
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield each text to replace in the value at a path, with its replacement."""
     key = _key(path)
-    if is_secret(path) or PRIVATE.fullmatch(key):
+    if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
     if ADDRESS.fullmatch(key) and "@" not in text and not NOT_PEOPLE.search(path.lower()):
@@ -196,9 +234,10 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
     for email in EMAIL.findall(text):
         if not ROLE.fullmatch(email.partition("@")[0]):
             yield email, person.email
-    for name, mailbox in SENDER.findall(text[:1000]):
-        if not ROLE.fullmatch(mailbox) and name.strip()[:1].isalpha():
-            yield from _name_changes("name", name.strip(), person)
+    for written, mailbox in SENDER.findall(text[:1000]):
+        name = VIA.sub("", written.strip())
+        if not ROLE.fullmatch(mailbox) and name[:1].isalpha() and not _is_sentence(name):
+            yield from _name_changes("name", name, person)
     for phone in PHONE.findall(text):
         yield phone, person.phone(phone)
     if PARTS["phone"].fullmatch(key) and 7 <= _count(text) <= 15 and len(text) < 30:
@@ -222,9 +261,15 @@ def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, s
     else:
         words = text.split()
         yield text, f"{person.first} {person.last}" if len(words) > 1 else person.last
-        if len(words) > 1:
+        words = VIA.sub("", text).split()
+        if len(words) > 1 and not _is_sentence(text):
             yield words[0], person.first
             yield words[-1], person.last
+
+
+def _is_sentence(text: str) -> bool:
+    name = VIA.sub("", text).lower()
+    return len(name.split()) > MOST_WORDS or NOT_IN_NAMES.search(name) is not None
 
 
 def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
@@ -234,22 +279,54 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
     if isinstance(data, list):
         return [_redacted_data(value, changes) for value in data]
     if isinstance(data, str):
-        return _replaced(data, changes, is_raw=False)
+        return _redacted_text(data, changes)
     if isinstance(data, int) and not isinstance(data, bool):
         text = changes.get(str(data), str(data))
         return int(text) if text.isdigit() else text
     return data
 
 
-def _replaced(text: str, changes: Mapping[str, str], *, is_raw: bool) -> str:
+def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
+    """Return a redacted copy of a value, which may be JSON itself."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            data = json.loads(text)
+        except ValueError:
+            return _replaced(text, changes)
+        made_up = _redacted_data(data, changes)
+        return text if made_up == data else json.dumps(made_up, ensure_ascii=False)
+    plain = text.strip()
+    return text.replace(plain, changes[plain]) if plain in changes else _replaced(text, changes)
+
+
+def _redacted_form(text: str, changes: Mapping[str, str]) -> str:
+    """Return a copy of a form-encoded body in which each value is redacted."""
+    return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
+
+
+def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
+    key, _, value = pair.partition("=")
+    plain = urllib.parse.unquote_plus(value, errors="surrogateescape")
+    made_up = _redacted_text(plain, changes)
+    quoted = urllib.parse.quote_plus(made_up, errors="surrogateescape")
+    return pair if made_up == plain else f"{key}={quoted}"
+
+
+def _replaced(text: str, changes: Mapping[str, str]) -> str:
     """Replace whole words in a text, even if they are escaped."""
-    escapes = (*_IN_TEXT, *_IN_BODIES) if is_raw else _IN_TEXT
-    forms = {escape(old): escape(new) for old, new in changes.items() for escape in escapes}
+    forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
     if not forms:
         return text
     longest_first = sorted(forms, key=len, reverse=True)
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(form)}(?!\w)" for form in longest_first))
+    pattern = re.compile("|".join(map(_word_pattern, longest_first)))
     return pattern.sub(lambda found: forms[found[0]], text)
+
+
+def _word_pattern(form: str) -> str:
+    """Return a pattern for a word in a text. An ordinary word must stand alone in it."""
+    if ORDINARY.fullmatch(form.lower()):
+        return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
+    return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"
 
 
 def _percent(text: str) -> str:
@@ -260,9 +337,13 @@ def _lower_percent(text: str) -> str:
     return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), urllib.parse.quote_plus(text))
 
 
-#: How a text may be escaped in a string, and in a whole body.
-_IN_TEXT: Final = (lambda text: json.dumps(text)[1:-1], str)
-_IN_BODIES: Final = (html.escape, _percent, _lower_percent, urllib.parse.quote_plus)
+#: A form-encoded body.
+_FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
+#: How a text may be escaped in a body.
+_ESCAPES: Final = (
+    *(lambda text: json.dumps(text)[1:-1], str, html.escape),
+    *(_percent, _lower_percent, urllib.parse.quote_plus),
+)
 
 
 def _key(path: str) -> str:

@@ -4,14 +4,14 @@ import dataclasses
 import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.engine.reshape import CAP_MAIL, ReadResult
 from adapter.mapping.engine.scope import Scope
 from adapter.parsing.html_text import plain_text
 from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
-from adapter.parsing.paths import Path, unwrap_single
+from adapter.parsing.paths import Path, as_list, unwrap_single
 
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -34,16 +34,21 @@ class _MailReader:
         return (self.path, *self.fallbacks)
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return what the text contains, or None."""
+        """Return what the text contains, or None.
+
+        If several texts of a list contain different values, return all of them: it is not known
+        which one is meant, and a required field cannot be read from a list, so the lead is held.
+        """
         try:
-            text = self._text(scope)
-            return ReadResult(None if text is None else self._found(text, scope))
+            tried = (_texts(scope, path) for path in (self.path, *self.fallbacks))
+            texts: list[str] = next(filter(None, tried), [])
         except Unreadable as exc:
             return ReadResult(None, str(exc))
+        found = dict.fromkeys(filter(None, (self._found(text, scope) for text in texts)))
+        return ReadResult(self._joined(list(found)) if found else None)
 
-    def _text(self, scope: Scope) -> str | None:
-        values = (unwrap_single(scope.read(path)) for path in (self.path, *self.fallbacks))
-        return next((one for one in values if isinstance(one, str) and one.strip()), None)
+    def _joined(self, found: list[str]) -> str | list[str]:
+        return found[0] if len(found) == 1 else found
 
     def _found(self, text: str, scope: Scope) -> str | None:
         raise NotImplementedError
@@ -107,6 +112,24 @@ class SentenceReader(_MailReader):
 
     def _found(self, text: str, _scope: Scope) -> str | None:
         return sentence_with(self.mention, text[:CAP_MAIL])
+
+    def _joined(self, found: list[str]) -> str:
+        return found[0]
+
+
+def _texts(scope: Scope, path: Path) -> list[str]:
+    """Return the nonempty text at a path, or all texts if the path leads through lists."""
+    try:
+        value = scope.read(path)
+    except Unreadable:
+        value = scope.read(path.through_lists())
+    values = [one for each in _listed(value) for one in _listed(each)]
+    return [one for one in values if isinstance(one, str) and one.strip()]
+
+
+def _listed(value: Any) -> list[Any]:
+    found = as_list(value)
+    return found if isinstance(found, list) else [found]
 
 
 def _first_match(

@@ -40,6 +40,11 @@ SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 -- Return the bookings of these events, in the order of events and items.
 SELECT * FROM bookings WHERE event_id = ANY(%(event_ids)s::bigint[]) ORDER BY event_id, item
 
+-- name: bookings_made_by
+-- Return the IDs of an event's bookings whose first entry in the history is from this user.
+SELECT booking_id FROM history
+WHERE event_id = %(event_id)s AND by = %(by)s AND booking_id IS NOT NULL AND from_state IS NULL
+
 -- name: bookings_of_ids
 -- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])

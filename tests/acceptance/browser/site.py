@@ -113,16 +113,15 @@ def portal_lead(
 
 
 @contextlib.contextmanager
-def running_site(prepare: Callable[[Path], None] = lambda _: None) -> Iterator[Site]:
+def running_site(prepare: Callable[[Path], None] | None = None) -> Iterator[Site]:
     """Run `adapter run` with two console users and a copy of the bundled mappings.
 
-    ``prepare`` may change the mappings. The public URL is that of this machine.
+    ``prepare`` may change the mappings. The public URL is then that of this machine.
     """
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as name:
         folder = Path(name)
         mappings = folder / "mappings"
         shutil.copytree(MAPPINGS, mappings)
-        prepare(mappings)
         users = ",".join(
             f"{known.name}:{known.role}:{known.password}"
             for known in (new_user("ana", PASSWORD, "operate"), new_user("rob", PASSWORD, "read"))
@@ -130,7 +129,9 @@ def running_site(prepare: Callable[[Path], None] = lambda _: None) -> Iterator[S
         environ = environment(
             folder / "data", ADAPTER_MAPPINGS_DIR=str(mappings), ADAPTER_USERS=users
         )
-        environ["ADAPTER_PUBLIC_URL"] = f"http://127.0.0.1:{environ['PORT']}"
+        if prepare is not None:
+            prepare(mappings)
+            environ["ADAPTER_PUBLIC_URL"] = f"http://127.0.0.1:{environ['PORT']}"
         process = popen([*ADAPTER, "run"], env=environ)
         running = AdapterProcess(environ, process)
         try:
