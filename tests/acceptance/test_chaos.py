@@ -426,3 +426,5 @@ def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
     assert ended.returncode == 0
     assert data["counts"]["acknowledged"] == data["counts"]["sent"] > 8
     assert data["counts"]["booked"] > 0
+    assert data["counts"]["notes"] > 0
+    assert data["counts"]["tours with a status"] > 0
