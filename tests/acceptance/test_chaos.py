@@ -416,7 +416,7 @@ def test_nothing_is_lost_or_booked_twice_while_everything_breaks() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=300,
         check=False,
     )
     assert ended.stdout, ended.stderr

@@ -111,7 +111,7 @@ class Record:
     canceled_at: Mapping[tuple[tuple[str, str], dt.datetime], dt.datetime] = dataclasses.field(
         default_factory=dict
     )
-    #: The IDs of records with a webhook that was never accepted.
+    #: The IDs of records with a webhook that was not accepted.
     given_up: Collection[str] = ()
 
 
@@ -261,7 +261,7 @@ def read(
         messages=read_messages(store, events),
         chosen=[one for one in senders.renters.chosen if one.lead_id in leads],
         canceled_at=senders.agents.canceled_at,
-        given_up=stage.upstream.given_up(),
+        given_up=[*stage.upstream.given_up(), *stage.upstream.undelivered()],
     )
 
 

@@ -27,7 +27,7 @@ FLOOD_EVERY, FLOOD = 10, 6
 #: Seconds until a record in Knock reaches Propexo, and until a guest card's contacts do.
 DELAYS = (0.0, 0.0, 1.0, 3.0)
 #: How long to wait at the end for Propexo's webhooks, and for notes on guest cards.
-NOTES_SECONDS = 90.0
+NOTES_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,7 @@ SECRETS = {
 UPSTREAM_SECRET = "made-up-4"
 START_SECONDS = 60.0
 #: Pause before Propexo sends a webhook again. It does so ten times, longer than any outage.
-WEBHOOK_RETRY_SECONDS = 4.0
+WEBHOOK_RETRY_SECONDS = 2.0
 STOP_SECONDS = 45.0
 
 #: Short, so that recovery fits into a round. The lease is the timeout plus ten seconds.

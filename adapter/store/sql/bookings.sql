@@ -159,7 +159,7 @@ WHERE state = 'unknown' AND due_at > %(at)s AND appointment ->> 'integration_id'
 -- Return a row if a tour that was requested lately, at one of these times or at any time if there are none, was
 -- sent but has not been seen in Knock. If its guest card was seen, a record with a guest card is not about it.
 SELECT id FROM bookings
-WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', 'submitted', 'booked')
+WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', 'submitted', 'booked', 'unknown')
     AND appointment ->> 'integration_id' = %(integration_id)s AND tour_id IS NULL
     AND (prospect_id IS NULL OR %(is_of_any_card)s)
     AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
