@@ -35,6 +35,7 @@ from adapter.propexo.directory import PAGE_SIZE
 from adapter.propexo.responses import Accepted, WriteStatus
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
+from adapter.store.rate_limit import RateState
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ MOST_TRIES: Final = 5
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
 #: Delay while a user has paused the lead's source or community.
 PAUSE_DELAY: Final = dt.timedelta(minutes=1)
+#: Delay after a POST of a booking without a clear response.
+FAILURE_DELAY: Final = dt.timedelta(seconds=30)
 #: Delay while an earlier message of the same person is on its way.
 ORDER_DELAY: Final = dt.timedelta(seconds=1)
 #: States of a message whose words Knock has or may have.
@@ -270,7 +273,7 @@ class Messenger:
                 return None
             state = tx.rate_limit.lock(now)
             at = rate_limit.next_call(state, now, limit, is_read=False)
-            if state.stopped_for or state.failures or state.waiting or at > now:
+            if state.stopped_for or state.waiting or _has_just_failed(state, now) or at > now:
                 tx.messages.postpone(draft.message.id, max(at, now + ORDER_DELAY))
                 return None
             tx.rate_limit.count_call(state, now, limit, is_read=False)
@@ -386,6 +389,14 @@ def leave_to_person(
             because_of=current.because_of,
             now=now,
         )
+
+
+def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
+    """Return True if the last POST of a booking had no clear response, moments ago.
+
+    The next booking may come only tomorrow, so notes do not wait for it.
+    """
+    return state.failures > 0 and now < min(state.retry_at, now) + FAILURE_DELAY
 
 
 def _is_final(error: UpstreamError) -> bool:

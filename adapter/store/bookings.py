@@ -275,6 +275,28 @@ class Bookings(Statements):
             "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
         )
 
+    def has_unseen_tour(
+        self,
+        integration_id: str,
+        instants: Iterable[dt.datetime],
+        since: dt.datetime,
+        *,
+        is_of_any_card: bool,
+    ) -> bool:
+        """Return True if a tour requested since then was sent but has not been seen in Knock.
+
+        Without ``instants``, a tour at any time counts. With ``is_of_any_card``, so does one whose
+        guest card has been seen.
+        """
+        row = self._one(
+            "has_unseen_tour",
+            integration_id=integration_id,
+            instants=list(instants),
+            since=since,
+            is_of_any_card=is_of_any_card,
+        )
+        return row is not None
+
     def next_check(self, now: dt.datetime) -> DueCheck | None:
         """Lock and return the next booking whose status is due to be checked, or None."""
         row = self._one("next_check", now=now)

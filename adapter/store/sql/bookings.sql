@@ -155,6 +155,16 @@ UPDATE bookings SET due_at = %(at)s
 WHERE state = 'unknown' AND due_at > %(at)s AND appointment ->> 'integration_id' = %(integration_id)s
     AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
 
+-- name: has_unseen_tour
+-- Return a row if a tour that was requested lately, at one of these times or at any time if there are none, was
+-- sent but has not been seen in Knock. If its guest card was seen, a record with a guest card is not about it.
+SELECT id FROM bookings
+WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', 'submitted', 'booked', 'unknown')
+    AND appointment ->> 'integration_id' = %(integration_id)s AND tour_id IS NULL
+    AND (prospect_id IS NULL OR %(is_of_any_card)s)
+    AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
+LIMIT 1
+
 -- name: record_prospect
 -- Save Propexo's ID of the guest card that a booking created, if it is not known yet.
 UPDATE bookings SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND prospect_id IS NULL
