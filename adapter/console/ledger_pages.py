@@ -94,7 +94,7 @@ def _page(**values: Any) -> str:
         labels=LABELS,
         verdicts=[
             (Verdict.NOT_ARRIVED, "You were charged for these leads, but they never arrived."),
-            (Verdict.CHARGED_TWICE, "The same lead was charged on an earlier line."),
+            (Verdict.CHARGED_TWICE, "You were already charged for this lead on an earlier line."),
             (Verdict.DUPLICATE, "The renter was already a lead."),
             (Verdict.DOUBTFUL, "Look at each of these lines. None of them is claimed."),
             (Verdict.NOT_IN_KNOCK, "You pay for these leads, and no agent sees them in Knock."),
