@@ -83,7 +83,7 @@ def create_app(
 
 
 def _add_renter_pages(app: flask.Flask, pipeline: Pipeline) -> None:
-    """Add the pages for renters, if the URL at which they can be reached is known."""
+    """Add the pages for renters if the adapter's public URL is set."""
     settings, store, clock = pipeline.settings, pipeline.store, pipeline.clock
     links = renter_links(settings, store, clock)
     if links is not None:

@@ -408,7 +408,7 @@ class MessageState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """What a renter wrote after their guest card or tour existed, to be sent as a note."""
+    """A message from a renter after their guest card or tour was created, sent as a note."""
 
     id: int
     #: The request whose words are sent, or None if its webhook was lost in a restore.

@@ -6,9 +6,11 @@
    bookings. ``bookings/precedence.py`` decides which of a person's requests counts, based on all
    known requests, and ``bookings/reconcile.py`` reapplies that decision after every change.
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
-   ``bookings/transitions.py`` records the outcome.
+   ``bookings/transitions.py`` records the outcome. If a mapping or community asks for it,
+   ``bookings/calendar_check.py`` first checks that the time is free in Knock.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
+   ``bookings/confirm.py`` records what Propexo's webhooks say about tours in Knock.
    ``bookings/messenger.py`` sends what renters write later, as notes on their guest cards.
 
 Steps 1 and 2 run in the web process. The others run in a worker (``server/worker.py``): a row's

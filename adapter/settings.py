@@ -337,7 +337,7 @@ def read_alarm_urls(text: str) -> tuple[str, ...]:
 
 
 def read_smtp_url(text: str) -> str:
-    """Parse the URL of an SMTP server, with the address that emails are sent from."""
+    """Parse an SMTP server's URL, which contains the sender address for emails."""
     parts = urllib.parse.urlsplit(text)
     sender = urllib.parse.parse_qs(parts.query).get("from", [""])[0]
     is_address = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", sender)
@@ -556,7 +556,7 @@ class Settings:
     smtp_url: str | None = setting("ADAPTER_SMTP_URL", None, read_smtp_url,
         "SMTP server that emails renters the link to choose a tour time (`without_time: invite`): "
         "`smtps://USER:PASSWORD@HOST?from=ADDRESS`, or `smtp://…` for STARTTLS, which is required "
-        "except on this machine. It needs ADAPTER_PUBLIC_URL. If unset, no emails are sent.",
+        "except on this machine. Requires ADAPTER_PUBLIC_URL. If unset, no emails are sent.",
         secret=True)
     allow_newer_database: bool = setting("ADAPTER_ALLOW_NEWER_DATABASE", False, read_flag,  # noqa: FBT003 - its default
         "Set `yes` after a rollback to let this version's worker use a database that a newer "

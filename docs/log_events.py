@@ -41,7 +41,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "booking_held": ("Propexo accepts the API token, but not for this booking.", REVIEW),
     "booking_not_checked": ("An error prevented a check. It is repeated in an hour.", BUG),
     "booking_not_found": (
-        "The search for an unknown booking has ended without a result. `why` says why.",
+        "The search for an unknown booking ended without a result. `why` is the reason.",
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "booking_postponed": (
@@ -110,13 +110,13 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         BUG,
     ),
     "free_times_unknown": (
-        "Propexo did not tell which times are free. Tours are booked unchecked.",
-        "Nothing, unless it continues. `reason` says why.",
+        "Propexo did not report the free times. Tours are booked unchecked. See `reason`.",
+        "Nothing, unless it continues.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
-    "invitation_mailed": ("A renter was emailed the link to choose a tour time.", NOTHING),
+    "invitation_mailed": ("A link to choose a tour time was emailed to a renter.", NOTHING),
     "invitation_not_mailed": (
-        "The link to choose a tour time could not be emailed. `reason` says why.",
+        "The email with the link to choose a tour time could not be sent. See `reason`.",
         "Nothing if `will_retry` is true. Otherwise, run `adapter doctor`.",
     ),
     "knock_status_changed": ("Knock reports a new `status` of a booked tour.", NOTHING),
@@ -147,10 +147,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "If it happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
     "note_not_sent": (
-        "A renter's later words are not in Knock, or it is not certain. `why` is the reason code.",
-        "Run `adapter show ID`, and add the words to the guest card in Knock.",
+        "A renter's later message is not, or may not be, in Knock. `why` is the reason code.",
+        "Run `adapter show ID`, and add the text to the guest card in Knock if it is missing.",
     ),
-    "note_sent": ("A renter's later words were added to their guest card.", NOTHING),
+    "note_sent": ("A renter's later message was added to their guest card as a note.", NOTHING),
     "person_erased": ("`adapter purge` deleted a renter's data.", NOTHING),
     "postgresql_available": (
         "PostgreSQL can be used again, after `seconds` and `failures`.",
@@ -180,6 +180,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo has been unreachable for five minutes. `reason` says why.",
         "Check the network and Propexo's status.",
     ),
+    "propexo_webhook_early": (
+        "Propexo will send a webhook about a tour again, because its guest card is not known yet.",
+        NOTHING,
+    ),
     "propexo_webhook_rejected": (
         "A webhook from Propexo was rejected.",
         "Compare `PROPEXO_WEBHOOK_SECRET` with Propexo's.",
@@ -196,18 +200,18 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
     "restarting_with_new_secrets": ("A worker restarts, because a secret has changed.", NOTHING),
     "renter_form_accepted": (
-        "A renter chose, moved or canceled a tour with the link.",
+        "A renter used the link to choose, move or cancel a tour.",
         NOTHING,
     ),
     "renter_form_refused": (
-        "What a renter chose could not be done. `reason` says why. The renter saw a page.",
+        "A renter's choice could not be carried out (`reason`). The page told the renter why.",
         NOTHING,
     ),
     "renter_link_refused": (
-        "A renter's link is old, changed or closed (`reason`). The renter saw a page.",
+        "A renter's link is expired, invalid or closed (`reason`). The page told the renter why.",
         NOTHING,
     ),
-    "renter_page_failed": ("A page for renters failed with an error.", BUG),
+    "renter_page_failed": ("The page for renters failed with an error.", BUG),
     "restore_not_excluded": (
         "Propexo's write log is not available, so a copied database cannot be recognized.",
         "Make sure that no other installation uses a copy of this database.",
@@ -259,7 +263,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
     "tour_time_taken": (
-        "A tour was held, because its time is not free in Knock's calendar.",
+        "A tour was held because its time is not free in Knock's calendar.",
         REVIEW,
     ),
     "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),

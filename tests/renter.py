@@ -8,15 +8,15 @@ from urllib.parse import urljoin, urlsplit
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from adapter.bookings.invitations import LABEL
+from adapter.bookings.later_words import LINK_LABEL
 from adapter.models import Booking
 
 
 def link_in(booking: Booking) -> str:
     """Return the link in the notes of a guest card."""
     notes = str(booking.appointment["notes"])
-    lines = (line for line in notes.split("\n") if line.startswith(LABEL))
-    return next(lines).removeprefix(LABEL)
+    lines = (line for line in notes.split("\n") if line.startswith(LINK_LABEL))
+    return next(lines).removeprefix(LINK_LABEL)
 
 
 class Renter:

@@ -36,7 +36,7 @@ TOO_SHORT: Final = "calendar_too_short"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """The answer for a booking, which the next look at this booking uses."""
+    """The calendar's answer for a booking, which :meth:`CalendarCheck.look` then uses."""
 
     booking_id: int
     answer: Answer
@@ -95,10 +95,11 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Return the reason code with which to send a locked booking, or what to do first.
+        """Check a locked booking. Return the reason code for sending it, if it may be sent now.
 
-        If it is postponed, call :meth:`finish` after the transaction. Return None if another
-        process asks the same question. A booking that a user has released is not checked.
+        Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
+        if another process is asking the same question. A booking that a user has released is not
+        checked.
         """
         if tx.free_times.was_released(booking.id):
             return NOT_CHECKED
@@ -145,7 +146,7 @@ class CalendarCheck:
         return FREE if is_free else TAKEN
 
     def finish(self, postponed: Postponed) -> Answered | None:
-        """Ask the question and return its answer, or hold a booking whose time is not free."""
+        """Ask Propexo for the free times and return them, or hold a booking whose time is taken."""
         booking = postponed.booking
         if postponed.question is None:
             self._hold(postponed)
@@ -182,7 +183,7 @@ class CalendarCheck:
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:
-        """Forget the free times once more after a checked attempt.
+        """Delete the cached free times again after a checked attempt.
 
         Another process may have asked between the first commit and Knock's booking.
         """

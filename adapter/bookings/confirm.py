@@ -7,6 +7,7 @@ harmless, because a booking's job and the searches are checked anyway.
 import datetime as dt
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from adapter.bookings import knock_records, transitions
 from adapter.bookings.person import SENT, posted_later
@@ -17,9 +18,12 @@ from adapter.models import Booking, BookingState, Clock, Kind, KnockStatus
 from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
-from adapter.store.crm_models import HEARD_INTERVAL
+from adapter.store.crm_models import HEARD_INTERVAL, Reading
 
 log = logging.getLogger(__name__)
+
+#: Propexo sends a webhook again for two and a half hours.
+EARLY: Final = dt.timedelta(hours=2)
 
 
 class Confirmer:
@@ -30,10 +34,11 @@ class Confirmer:
         self.store = store
         self.clock = clock
 
-    def handle(self, record: KnockRecord) -> None:
-        """Apply a new or changed record to the bookings that are certainly the same renter's.
+    def handle(self, record: KnockRecord) -> bool:
+        """Apply a new or changed record to the bookings that certainly belong to the same renter.
 
         If it may be about an unknown booking, but that is not certain, the next search comes soon.
+        Return False if the record came too early and must be sent again.
         """
         now = self.clock()
         emails, phones = knock_records.contacts_of(record)
@@ -49,17 +54,37 @@ class Confirmer:
         elif tour := knock_records.tour_of(record, found):
             self._apply(tour, record)
         else:
-            self._search_soon(record, is_first=is_first)
+            return self._search_soon(record, is_first=is_first)
+        return True
 
-    def _search_soon(self, record: KnockRecord, *, is_first: bool) -> None:
+    def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
         """Bring forward the searches for unknown bookings that a tour's record may be about.
 
         If it does not contain the tour's start, that may be any of them, so this is limited.
+        Return False if the record must be sent again.
         """
         now, instants = self.clock(), knock_records.instants_of(record)
         with self.store.transaction() as tx:
             at = now if is_first or instants else now + HEARD_INTERVAL
             tx.bookings.search_again_soon(record.integration_id, instants, at)
+            return not self._is_early(tx, record, now)
+
+    def _is_early(self, tx: Transaction, record: KnockRecord, now: dt.datetime) -> bool:
+        """Return True if a tour may be that of a booking whose guest card is not known yet.
+
+        Propexo may send a tour before the contacts of its guest card. Only the first webhook about
+        a tour names its guest card and its start, so an update cannot be told from another tour's.
+        """
+        status = knock_records.status_of(record)
+        if record.model is not Model.EVENTS or status is None or _is_off(tx, record):
+            return False
+        is_update = knock_records.prospect_of(record) is None
+        return tx.bookings.has_unseen_tour(
+            record.integration_id,
+            () if is_update else knock_records.instants_of(record),
+            now - EARLY,
+            is_of_any_card=is_update,
+        )
 
     def _apply(self, booking: Booking, record: KnockRecord) -> None:
         now = self.clock()
@@ -93,10 +118,19 @@ class Confirmer:
             transitions.record_booked(tx, booking, "seen_in_knock", now)
 
 
+def _is_off(tx: Transaction, record: KnockRecord) -> bool:
+    """Return True if Propexo does not tell us about the guest cards of an integration."""
+    return any(
+        one.model == Model.PROSPECTS and one.state is Reading.OFF
+        for one in tx.crm_models.all()
+        if one.integration_id == record.integration_id
+    )
+
+
 def _of_same_person(
     tx: Transaction, found: Sequence[Booking], now: dt.datetime
 ) -> tuple[Booking, ...]:
-    """Return the bookings with the same renter's later ones, whose guest card is the same."""
+    """Add the same renter's other sent bookings, which share the guest card. Return all."""
     keys = {key for one in found for key in one.person_keys}
     others = tx.bookings.of_keys(keys, now) if keys else []
     known = {one.id for one in found}
@@ -133,10 +167,10 @@ def apply_found(
     *,
     by: str,
 ) -> None:
-    """Save what a record says about its booking, unless a newer record has said otherwise.
+    """Save a record's values in its booking, unless a newer record has changed them.
 
     ``others`` contains the requests that share a key with the booking. If one of them has replaced
-    the tour in Knock, its cancellation is not news. Nothing is saved if it is not certain that the
+    the tour in Knock, its cancellation is expected. Nothing is saved if it is not certain that the
     record belongs to this booking rather than to one of the others.
     """
     booking = tx.bookings.get(booking_id)
@@ -144,12 +178,13 @@ def apply_found(
     is_certain = booking.state in SENT and booking.state is not BookingState.UNKNOWN
     if record.model is Model.EVENTS and not is_certain:
         return
-    prospect_id = knock_records.prospect_of(record)
     if record.model is Model.PROSPECTS:
         is_card = is_proof(booking, record) and booking.confirmed_at is None
+        # Roommates may share a phone, and the renter's words are sent to this guest card.
+        is_own = knock_records.is_complete_card(record, booking.appointment)
         tx.bookings.record_in_knock(
             booking,
-            prospect_id=prospect_id,
+            prospect_id=record.id if is_own or booking.prospect_id is None else None,
             confirmed_at=now if is_card else None,
             why="confirmed_in_knock" if is_card and booking.state is BookingState.BOOKED else None,
             by=by,
@@ -166,7 +201,7 @@ def apply_found(
     is_first = is_new and status in knock_records.STANDING and booking.confirmed_at is None
     tx.bookings.record_in_knock(
         booking,
-        prospect_id=prospect_id,
+        prospect_id=knock_records.prospect_of(record),
         tour_id=record.id,
         confirmed_at=now if is_first else None,
         status=status if is_new else None,
@@ -183,7 +218,7 @@ def apply_found(
 def _why(
     status: KnockStatus, booking: Booking, newer: Booking | None, *, is_first: bool
 ) -> str | None:
-    """Return the reason code of a change for the history, or None if it is not worth a line."""
+    """Return the reason code of a change for the history, or None if it is not recorded."""
     if status is KnockStatus.CANCELED:
         return "canceled_in_knock" if newer is None else "replaced_in_knock"
     if status is KnockStatus.BOOKED:

@@ -47,7 +47,7 @@ NOTHING: Final = Calendar()
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """What Knock's calendar shows, or why that is not known."""
+    """A calendar's free times in Knock, or the reason why they are unknown."""
 
     calendar: Calendar = NOTHING
     #: ``no_answer``, ``rejected``, ``busy`` or ``unreadable``, or None if the calendar was read.
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A question about a calendar that this process has reserved a call for."""
+    """A request for a calendar's free times, for which a call is already reserved."""
 
     key: CalendarKey
     zone: ZoneInfo
@@ -103,7 +103,7 @@ class FreeTimes:
     def of(
         self, community_key: str, appointment_type: str = TOUR
     ) -> tuple[dt.datetime, ...] | None:
-        """Return when a tour may start at a community, in ascending order, or None if unknown.
+        """Return the free start times for tours at a community, earliest first, or None if unknown.
 
         Times that start too soon to be booked are left out. The call takes at most a few seconds.
         Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached.
@@ -155,7 +155,7 @@ class FreeTimes:
         *,
         may_ask: bool = True,
     ) -> Answer | Question | dt.datetime:
-        """Return what is known about a calendar, or the next step to find out. ``rate`` is locked.
+        """Return a calendar's free times, or the next step to get them. ``rate`` is locked.
 
         The next step is a question to :meth:`ask` after the transaction, or the time at which to
         look again because another process is asking.
@@ -172,7 +172,7 @@ class FreeTimes:
         return Question(key=key, zone=zone, asked_at=now)
 
     def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
-        """Ask Propexo, and save and return the answer. Any error means that nothing is known.
+        """Ask Propexo for free times. Save and return the answer; after an error, it is unknown.
 
         If ``then`` is given, it runs in the transaction that saves the answer.
         """
@@ -196,7 +196,7 @@ class FreeTimes:
         return answer
 
     def _ask(self, question: Question) -> tuple[Answer, str | None, tuple[int, int] | None]:
-        """Return the answer, the response's shape, and the reported rate limit."""
+        """Return the free times, the format of the response, and the reported rate limit."""
         if self._clock() - question.asked_at > rate_limit.CLOCK_LAG:
             return Answer(problem="busy"), None, None  # the reserved call has expired
         try:
@@ -219,7 +219,7 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a usable answer, or when to look again because another process asks, or None."""
+    """Return a cached answer, or the time to check again if another process is asking, or None."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)

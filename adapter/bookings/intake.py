@@ -44,7 +44,7 @@ class BookingPlanner:
         *,
         sends_mail: bool = False,
     ) -> None:
-        """Take the parts. Without ``links``, renters are not invited to choose a time."""
+        """Create an instance. Without ``links``, renters are not invited to choose a time."""
         self._links = links
         self._sends_mail = sends_mail
         self._fingerprints = fingerprints
@@ -176,7 +176,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return the sources of these bookings to which anyone can send."""
+        """Return the sources of these bookings that accept webhooks without verification."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 

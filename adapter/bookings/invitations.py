@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adapter.bookings.calendar_check import checks_availability
+from adapter.bookings.later_words import LINK_LABEL
 from adapter.mapping.engine import WithoutTime
 from adapter.mapping.source import Source
 from adapter.models import Booking, BookingState, Clock, Kind
@@ -18,12 +19,11 @@ LIVE: Final = (
 )
 #: States of a guest card whose renter may choose a tour.
 LIVE_CARD: Final = (*LIVE, BookingState.SUPERSEDED, BookingState.DUPLICATE)
-LABEL: Final = "Link for the renter to choose a tour time: "
 
 
 def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
     """Return the appointment with a link in its notes, unless the notes have no room for it."""
-    lines = [str(appointment.get("notes") or ""), LABEL + url]
+    lines = [str(appointment.get("notes") or ""), LINK_LABEL + url]
     text = "\n".join(filter(None, lines))
     fits = notes.units(text) <= notes.LIMIT  # the renter's own words are never shortened for it
     return {**appointment, "notes": text} if fits else dict(appointment)
@@ -32,13 +32,13 @@ def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
 def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
     """Return the appointment without the link in its notes."""
     lines = str(appointment.get("notes") or "").split("\n")
-    text = "\n".join(line for line in lines if not line.startswith(LABEL))
+    text = "\n".join(line for line in lines if not line.startswith(LINK_LABEL))
     rest = {name: value for name, value in appointment.items() if name != "notes"}
     return rest | ({"notes": text} if text else {})
 
 
 def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLinks | None:
-    """Return the object that signs links, or None if ADAPTER_PUBLIC_URL is not set.
+    """Return the signer for renters' links, or None if ADAPTER_PUBLIC_URL is not set.
 
     The first link reads the installation's key, unless :meth:`Database.hash_key` was called before.
     """
@@ -61,7 +61,7 @@ def is_invited(booking: Booking, source: Source | None) -> bool:
 def link_texts(
     booking: Booking, source: Source, links: RenterLinks | None, language: str
 ) -> Mapping[str, str]:
-    """Return the links for a response to the sender, by placeholder, or "" without one."""
+    """Return the link for each placeholder of a response, or "" if the renter gets none."""
     is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE
     url = links.url(booking.id, language) if links else ""
     return {

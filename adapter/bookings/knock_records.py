@@ -110,14 +110,14 @@ def instants_of(record: KnockRecord) -> Set[dt.datetime]:
 
 
 def changed_at(record: KnockRecord, now: dt.datetime) -> dt.datetime | None:
-    """Return when the record was last changed or read, at most now, or None if it does not say."""
+    """Return when the record was last changed or read, or None if unknown. Never after now."""
     times = {parse_instant(text) for text in record.texts("updatedat", "lastseen")}
     latest = max((at for at in times if at is not None), default=None)
     return min(latest, now) if latest is not None else None
 
 
 def prospect_of(record: KnockRecord) -> str | None:
-    """Return Propexo's ID of the guest card that a record is, or belongs to, or None."""
+    """Return Propexo's ID of a record's guest card, or None if the record does not contain it."""
     return record.id if record.model is Model.PROSPECTS else record.id_of("prospectid")
 
 
@@ -133,7 +133,7 @@ def contacts_of(record: KnockRecord) -> tuple[Set[str], Set[str]]:
 
 
 def is_theirs(record: KnockRecord, booking: Booking) -> bool:
-    """Return True if a record certainly belongs to the renter of a booking.
+    """Return True if a record certainly belongs to a booking's renter.
 
     It has the same guest card, or one contact matches and no other contact or name differs.
     """
@@ -151,7 +151,7 @@ def is_theirs(record: KnockRecord, booking: Booking) -> bool:
 
 
 def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if a contact matches, and none of the same kind differs."""
+    """Return True if an email or phone matches, and the other one does not differ."""
     matches = [
         normalize_contact(request[name]) in known
         for name, known in zip(CONTACTS, contacts_of(record), strict=True)
@@ -168,7 +168,7 @@ def _may_have_name(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 
 
 def shares_contact(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if any text of a guest card is the email or phone of a request."""
+    """Return True if a guest card contains the email or phone of a request in any field."""
     return bool(_contacts_in(request) & _contacts_in_texts(record))
 
 
@@ -211,7 +211,7 @@ def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockReco
 
 
 def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
-    """Return the booking that a record of a tour is about, or None if that is not certain.
+    """Return the booking that a tour's record certainly belongs to, or None.
 
     ``bookings`` belong to the record's renter. Of several for the same time, Knock has canceled all
     but the last.

@@ -1,4 +1,4 @@
-"""Find what a renter wrote that their guest card in Knock does not contain yet.
+"""Find text from a renter that their guest card in Knock does not contain yet.
 
 If a request is merged with a booking or replaced by it, it is not sent itself. What is new in it is
 added to the guest card as a note, line by line. All functions are pure.
@@ -46,6 +46,9 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "pets": ("Pets", _neutral),
     "tour_type": ("Tour type", _neutral),
 }
+#: The label of the link that we add to the notes of a guest card. It is not something that a renter
+#: wrote.
+LINK_LABEL: Final = "Link for the renter to choose a tour time: "
 #: A line is shortened by its beginning only if that has at least this many words.
 MIN_WORDS: Final = 3
 #: Labels of fields that may have several values at the same time.
@@ -54,27 +57,30 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """Lines that Knock has or will have, and the sort key of the request that they come from."""
+    """Lines that Knock already has or will get, with the sort key of their request."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]
 
 
 def said_in(request: Booking) -> Said:
-    """Return everything that a request says, one line for each field and line of its notes."""
+    """Return the contents of a request as lines: one for each field and each line of its notes.
+
+    The link to choose a tour time is left out.
+    """
     appointment = request.appointment
     fields = [
         f"{label}: {render(appointment[name])}"
         for name, (label, render) in _FIELDS.items()
         if appointment.get(name) not in (None, "", [])
     ]
-    notes = str(appointment.get("notes") or "").splitlines()
-    lines = [line.strip() for line in notes if line.strip()]
+    notes = map(str.strip, str(appointment.get("notes") or "").splitlines())
+    lines = [line for line in notes if line and not line.startswith(LINK_LABEL)]
     return Said(order=order(request), lines=tuple(dict.fromkeys((*lines, *fields))))
 
 
 def new_lines(request: Booking, said: Sequence[Said]) -> list[str]:
-    """Return the lines of a request that are not said yet, such as a changed move-in date.
+    """Return the lines of a request that Knock does not have yet, such as a new move-in date.
 
     The value of a field is not new if a later request has another one.
     """
@@ -85,7 +91,7 @@ def new_lines(request: Booking, said: Sequence[Said]) -> list[str]:
 
 
 def _rest(line: str, known: Iterable[Sequence[str]]) -> str:
-    """Return a line without its beginning, if that is already known as a line.
+    """Return a line without its beginning if the beginning is already a known line.
 
     Each message of a chatbot may contain the whole conversation.
     """
@@ -118,7 +124,7 @@ def _words(line: str) -> tuple[str, ...]:
 
 
 def texts_of(lines: Iterable[str]) -> list[str]:
-    """Join lines to as few texts as possible that Propexo accepts as notes."""
+    """Join lines into as few notes as possible, each short enough for Propexo."""
     texts: list[str] = []
     for line in lines:
         joined = f"{texts[-1]}\n{line}" if texts else line

@@ -1,4 +1,4 @@
-"""Send what renters write later to Knock, as notes on their guest cards.
+"""Send renters' later messages to Knock as notes on their guest cards.
 
 Like bookings, a message is posted once, between two commits. The first stores its words and the
 state ``sending``, the second stores the outcome. Without a clear response, it is never sent again.
@@ -35,6 +35,7 @@ from adapter.propexo.directory import PAGE_SIZE
 from adapter.propexo.responses import Accepted, WriteStatus
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
+from adapter.store.rate_limit import RateState
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ MOST_TRIES: Final = 5
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
 #: Delay while a user has paused the lead's source or community.
 PAUSE_DELAY: Final = dt.timedelta(minutes=1)
+#: Delay after a POST of a booking without a clear response.
+FAILURE_DELAY: Final = dt.timedelta(seconds=30)
 #: Delay while an earlier message of the same person is on its way.
 ORDER_DELAY: Final = dt.timedelta(seconds=1)
 #: States of a message whose words Knock has or may have.
@@ -91,7 +94,7 @@ class Messenger:
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
-        """Send or check the messages that are due, until a booking must be sent."""
+        """Send or check all messages that are due. Stop if a booking is due."""
         started_at = self.clock()
         for _ in range(MOST_MESSAGES):
             is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
@@ -107,7 +110,7 @@ class Messenger:
                     return
 
     def _claim(self) -> Message | None:
-        """Return the message that has been due longest, or None."""
+        """Claim and return the message that has been due longest, or None if none is due."""
         now = self.clock()
         try:
             with self.store.statement() as tx:
@@ -138,12 +141,12 @@ class Messenger:
     # --- what to send
 
     def _drafted(self, message: Message) -> _Draft | None:
-        """Return the draft of a message, or None if it waits or contains nothing new."""
+        """Return the draft of a message, or None if it must wait or contains nothing new."""
         with self.store.transaction() as tx:
             return self._draft(tx, message)
 
     def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
-        """Decide what is new in a lead, while its person is locked."""
+        """Return the new lines of a lead as a draft. The person must be locked."""
         now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
         if lead is None:
             tx.messages.delete(claimed.id)
@@ -234,11 +237,12 @@ class Messenger:
 
     # --- the POST
 
-    def _send(self, draft: _Draft) -> bool:
-        """Send a message. Return False if no call is allowed now."""
-        message = self._begin(draft)
-        if message is None:
+    def _send(self, drafted: _Draft) -> bool:
+        """Send a message. Return False if no call is allowed now, or if it must not be sent now."""
+        begun = self._begin(drafted.message)
+        if begun is None:
             return False
+        draft, message = begun
         request = _request_of(draft, message)
         error: UpstreamError | None = None
         try:
@@ -256,27 +260,30 @@ class Messenger:
         )
         return True
 
-    def _begin(self, draft: _Draft) -> Message | None:
-        """Reserve a call and store the message's words, in one commit."""
+    def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
+        """Reserve a call and store the message's words, in one commit.
+
+        The words are decided on again, because the lead may have changed since they were drafted.
+        """
         now, limit = self.clock(), self.settings.rate_per_minute
         until = now + self.lease
         with self.store.transaction() as tx:
-            # The person is locked, so that the words are still new.
-            tx.bookings.lock_related([draft.lead], now)
+            draft = self._draft(tx, claimed)
+            if draft is None or draft.prospect_id is None:
+                return None
             state = tx.rate_limit.lock(now)
             at = rate_limit.next_call(state, now, limit, is_read=False)
-            if state.stopped_for or state.failures or state.waiting or at > now:
+            if state.stopped_for or state.waiting or _has_just_failed(state, now) or at > now:
                 tx.messages.postpone(draft.message.id, max(at, now + ORDER_DELAY))
                 return None
             tx.rate_limit.count_call(state, now, limit, is_read=False)
             first, *rest = draft.texts
-            assert draft.prospect_id is not None  # noqa: S101 - the caller has checked it
             begun = tx.messages.begin(
                 draft.message, first, draft.prospect_id, now=now, lease_until=until
             )
             for text in rest if begun else ():
                 tx.messages.add(draft.lead, now, text)
-            return begun
+            return (draft, begun) if begun else None
 
     def _record(self, write: Any) -> None:
         record_patiently(self.store.transaction, write, self.pause)
@@ -366,7 +373,7 @@ class Messenger:
 def leave_to_person(
     tx: Transaction, message: Message, to: MessageState, cause: str, now: dt.datetime
 ) -> None:
-    """Record that a message is not in Knock, or may not be, and hold its lead for review."""
+    """Record that a message is not, or may not be, in Knock. Hold its lead for review."""
     lead = tx.bookings.get(message.booking_id or 0)
     if lead is not None:
         tx.bookings.lock_related([lead], now)
@@ -384,8 +391,16 @@ def leave_to_person(
         )
 
 
+def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
+    """Return True if the last POST of a booking had no clear response, moments ago.
+
+    The next booking may come only tomorrow, so notes do not wait for it.
+    """
+    return state.failures > 0 and now < min(state.retry_at, now) + FAILURE_DELAY
+
+
 def _is_final(error: UpstreamError) -> bool:
-    """Return True if Propexo rejects a request that it would also reject later."""
+    """Return True if Propexo rejected a request for a reason that a retry cannot fix."""
     return isinstance(error, Refused) or error.status == http.HTTPStatus.FORBIDDEN
 
 
@@ -394,7 +409,7 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when an earlier message of the person may be done, or None if there is none."""
+    """Return when the person's earlier unsent messages are due, or None if there are none."""
     before = [
         one
         for one in others
@@ -408,7 +423,7 @@ def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
 
 
 def _place(message: Message) -> tuple[dt.datetime, int, int]:
-    """Return the sort key for a person's messages. Several may have the words of one lead."""
+    """Return the sort key of a message. Several messages may belong to the same lead."""
     return *_order(message), message.id
 
 
@@ -419,7 +434,7 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the texts of the notes to send, which contain only what Knock does not have."""
+    """Return the notes to send. They contain only text that Knock does not have yet."""
     if message.text is not None:
         return [message.text]  # it is sent again, or is the rest of a lead that is too long
     posted = {one.booking_id for one in others if one.state in _POSTED}
@@ -437,13 +452,13 @@ def _texts(
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if a booking created this guest card. An erased booking matches none."""
+    """Return True if the booking created this guest card, and False if its data was erased."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:
-    """Return the ID of the guest card of a booking, or of one that Knock merged with it."""
+    """Return the guest card ID of a booking, or of another booking that shares its card."""
     if card.prospect_id is not None:
         return card.prospect_id
     same = [one for one in person.requests if one.prospect_id and one.community == card.community]

@@ -112,7 +112,7 @@ def decide_chosen(
     open_sources: Collection[str],
     is_contact_of_many: bool,
 ) -> Decision | None:
-    """Return the decision on a tour that the renter chose on our page, or None to send it.
+    """Decide on a tour that the renter chose on the renter page. Return None to send it.
 
     The renter has just chosen it, so it is neither a repeat nor an older version. Everything else
     is decided as for a request from a sender.
@@ -136,7 +136,7 @@ def _held_beside_others(
     *,
     is_of_many: bool,
 ) -> Decision | None:
-    """Hold a request if Knock might mix it up with someone else's."""
+    """Hold a request if Knock might confuse it with another person's request."""
     of_many = Decision(state=BookingState.HELD, code="contact_of_many") if is_of_many else None
     return held_person(new, unclear, now) or _held_beside(new, same, nearby, now) or of_many
 

@@ -226,7 +226,7 @@ def keep_words(
     others: Iterable[Booking],
     now: dt.datetime,
 ) -> None:
-    """Store a message if a request is merged or replaced but says more than the other one.
+    """Store a message if a merged or replaced request contains text that the other one does not.
 
     What is new is decided when the message is sent. ``others`` contains the person's requests.
     """

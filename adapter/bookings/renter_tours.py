@@ -1,4 +1,4 @@
-"""Let renters choose, move and cancel their tours with the link that they got.
+"""Let renters choose, move and cancel their tours with the link that they received.
 
 A tour chosen here is decided on and stored like one that a sender requested. Nothing is sent here:
 a worker sends it like any other.
@@ -41,7 +41,7 @@ from adapter.store.fingerprints import lock_key
 
 
 class Stage(enum.StrEnum):
-    """What the renter can do or must know."""
+    """The state of a renter page, which determines its text and its actions."""
 
     #: There is no tour yet: the renter may choose one.
     CHOOSE = "choose"
@@ -75,7 +75,7 @@ _LOST: Final = (BookingState.FAILED, BookingState.EXPIRED, BookingState.DISCARDE
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RenterView:
-    """What a renter's link leads to at the moment."""
+    """The current content of a renter page."""
 
     #: The guest card or tour for which the link was made.
     booking: Booking
@@ -101,7 +101,7 @@ class RenterView:
 
 
 class RenterTours:
-    """Shows renters their tours, and carries out what they choose."""
+    """Shows renters their tours, and books, moves or cancels them."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class RenterTours:
         return dataclasses.replace(view, choices=self._choices(view))
 
     def choose(self, booking_id: int, at: dt.datetime, *, seen: int | None, name: str = "") -> None:
-        """Request the tour that a renter has chosen. If it is requested already, do nothing.
+        """Request the tour that a renter has chosen. Do nothing if it was already requested.
 
         ``seen`` is the ID of the tour that the page showed. Raise :class:`LinkRefused` if the tour
         has changed since, or if the time is no longer free.
@@ -212,7 +212,7 @@ class RenterTours:
     def _withdraw_cancellations(
         self, tx: Transaction, booking: Booking, tour: Booking, now: dt.datetime
     ) -> None:
-        """Close the renter's own wish to cancel, because the renter has chosen a tour since."""
+        """Close the renter's cancellations, because the renter has chosen a new tour since."""
         for one in tx.bookings.of_event(booking.event_id):
             if _is_wish_to_cancel(one) and relation(one, booking) is Relation.SAME:
                 tx.bookings.move(
@@ -248,7 +248,7 @@ def _is_same(one: Booking, booking: Booking) -> bool:
 
 
 def _is_wish_to_cancel(booking: Booking) -> bool:
-    """Return True for an open cancellation that the renter requested on our page."""
+    """Return True for a cancellation from the renter page that still needs review."""
     is_open = booking.is_cancellation and booking.state is BookingState.HELD
     return is_open and booking.item_key is None and booking.because_of is not None
 
@@ -261,7 +261,7 @@ def _is_upcoming_tour(one: Booking, now: dt.datetime) -> bool:
 def _upcoming(
     known: Iterable[Booking], own: Sequence[Booking], booking: Booking, now: dt.datetime
 ) -> Booking | None:
-    """Return the tour that the renter requested last and that may take place, or None.
+    """Return the renter's most recently requested upcoming tour, or None.
 
     Another sender's request in review may be from someone else, so it does not count.
     """
@@ -280,7 +280,7 @@ def _upcoming(
 
 
 def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
-    """Return the newest own tour that was not booked or was canceled, if it is newer than tour."""
+    """Return the newest of the lead's tours that failed or was canceled after ``tour``, or None."""
     lost = [
         one
         for one in own

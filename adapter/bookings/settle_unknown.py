@@ -125,7 +125,7 @@ class UnknownSettler:
         return Found(reading=transitions.Unfound.EMPTY if is_empty else transitions.Unfound.ABSENT)
 
     def _is_off(self, integration_id: str, model: Model) -> bool:
-        """Return True if Propexo has rejected reading a model before."""
+        """Return True if Propexo has previously rejected a request to list a model's records."""
         with self.store.statement() as tx:
             known = tx.crm_models.all()
         return any(

@@ -1,4 +1,4 @@
-"""List the tour times that a renter may choose from."""
+"""Compute the tour times that a renter may choose from."""
 
 import contextlib
 import datetime as dt

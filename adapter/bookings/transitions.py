@@ -49,7 +49,7 @@ SEARCHED = frozenset({"no_answer", "sender_lost", "restored"})
 
 
 class Unfound(enum.Enum):
-    """What it means that a search for an unknown booking found nothing."""
+    """The reason why a search for an unknown booking found nothing."""
 
     #: The lists do not contain it, or not yet.
     ABSENT = enum.auto()
@@ -386,7 +386,7 @@ def _record_unfound(
 
 
 def _tell_not_readable(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Ask users to look in Knock, and search again in case the write log or a list has it later."""
+    """Ask users to check Knock, and schedule another search in case the booking appears later."""
     due_at = backoff.next_search(now, now=now, chance=jitter())
     tx.bookings.move(booking.id, BookingState.UNKNOWN, why="not_readable", now=now, due_at=due_at)
 
@@ -466,7 +466,7 @@ def _mark_unknown(
 
 
 def _is_unreadable(tx: Transaction, booking: Booking) -> bool:
-    """Return True if Propexo rejects reading tours or guest cards, and there is no job to read."""
+    """Return True if there is no job, and Propexo rejects listing tours or guest cards."""
     integration_id = booking.appointment.get("integration_id")
     known = [one for one in tx.crm_models.all() if one.integration_id == integration_id]
     return booking.job_id is None and any(one.state is Reading.OFF for one in known)

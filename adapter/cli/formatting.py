@@ -77,7 +77,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
 
 
 def _state(booking: Booking) -> str:
-    """Return a booking's state, with what has become of a booked tour in Knock."""
+    """Return a booking's state, and for a booked tour, its status in Knock."""
     status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
     is_other = booking.state is BookingState.BOOKED and status not in (None, KnockStatus.BOOKED)
     return f"{booking.state}, {status} in Knock" if is_other else booking.state

@@ -94,7 +94,7 @@ def _faults(settings: Settings) -> list[str]:
 
 
 def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
-    """Return the mappings among these paths that can be loaded, by name."""
+    """Load these mapping files. Return the valid ones by name."""
     sources: dict[str, Source] = {}
     for path in paths:
         with contextlib.suppress(ConfigurationError):

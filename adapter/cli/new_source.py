@@ -23,7 +23,7 @@ from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.loader.yaml_document import document_from_file
-from adapter.mapping.samples import CONTENT_TYPES, content_type_of
+from adapter.mapping.samples import CONTENT_TYPES, UNREADABLE_HINT, content_type_of
 from adapter.models import utc_now
 from adapter.parsing.body import parse
 from adapter.settings import settings_from
@@ -125,8 +125,9 @@ def _from_file(file: Path, content_type: str | None) -> Sample:
     try:
         return Sample(body, file.suffix or ".json", kind, parse(body, kind))
     except PayloadError as exc:
-        hint = "" if content_type or file.suffix in CONTENT_TYPES else f"; {CONTENT_TYPE_HINT}"
-        raise PayloadError(f"{file}: {exc}{hint}") from None
+        is_known = content_type or file.suffix in CONTENT_TYPES
+        hint = UNREADABLE_HINT if is_known else CONTENT_TYPE_HINT
+        raise PayloadError(f"{file}: {exc}; {hint}") from None
 
 
 def _stored(name: str, last: int) -> list[Sample]:

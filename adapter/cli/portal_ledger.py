@@ -1,4 +1,4 @@
-"""Define ``adapter reconcile``, which compares a portal's list or invoice with our leads."""
+"""Define ``adapter reconcile``, which compares a portal's invoice with the stored leads."""
 
 import datetime as dt
 import getpass
@@ -80,7 +80,7 @@ def reconcile(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Compare a portal's list or invoice with the leads that arrived.
+    """Compare a portal's invoice or list of leads with the leads that arrived.
 
     FILE is a CSV file with a line for each lead that the portal charges. Usual column names, dates
     and amounts are recognized, in any usual encoding and with any separator. Each line is compared
@@ -148,7 +148,7 @@ def _period(ledger: Ledger) -> str:
 
 
 def _reading_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield how the file was read, so that a wrong column is noticed."""
+    """Yield lines that show how the file was read, so that the user notices a wrong column."""
     file = ledger.file
     columns = ", ".join(f"{field} = {name}" for field, name in file.columns.items())
     yield f"  read as {file.encoding}, separator {file.separator}; {columns}"

@@ -178,7 +178,7 @@ def _listed(parts: Sequence[str]) -> Markup:
 
 
 def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return something that belongs to a lead, such as ``Dana Okafor's tour``."""
+    """Return a phrase for a part of a lead, such as ``Dana Okafor's tour``."""
     link = _link(entry.lead_id, names)
     if names.get(entry.lead_id or 0):
         return Markup("{}'s {}").format(link, what)
@@ -197,7 +197,7 @@ def _anyway(detail: str) -> str:
 
 
 def _paused(detail: str) -> str:
-    """Return which bookings are paused, such as ``bookings from rentfeed``."""
+    """Return a phrase for the paused bookings, such as ``bookings from rentfeed``."""
     kind, _, name = detail.partition(":")[0].partition(" ")
     if kind == "source":
         return f"bookings from {name}"
@@ -205,7 +205,7 @@ def _paused(detail: str) -> str:
 
 
 def _filter(detail: str) -> str:
-    """Return which leads were exported, such as `` from rentfeed``."""
+    """Return a phrase for the exported leads' source, such as `` from rentfeed``."""
     parts = dict(part.partition("=")[::2] for part in detail.split())
     texts = [f" from {parts['source']}"] if "source" in parts else []
     texts += [f" of {services.community_name(parts['community'])}"] if "community" in parts else []
@@ -213,7 +213,7 @@ def _filter(detail: str) -> str:
 
 
 def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return the leads that were already in Knock when a property was taken back."""
+    """List the leads that were already in Knock when a property was unassigned."""
     return _listed([_link(one, names) for one in _leads_in(entry)])
 
 

@@ -138,7 +138,7 @@ def _fault(name: str, text: str) -> str:
 
 
 def _blocking_fields(booking: Booking) -> Iterator[str]:
-    """Yield the fields that hold a booking up: the first reason's, and required ones."""
+    """Yield the required fields with a reason for review, and the field of the first reason."""
     if booking.state in (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED):
         for number, reason in enumerate(open_reasons(booking, services.now())):
             if number == 0 or reason.field in REQUIRED:

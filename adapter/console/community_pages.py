@@ -129,7 +129,7 @@ def communities() -> str:
 
 
 def _not_readable(models: Sequence[CrmModel]) -> list[str]:
-    """Return the names of communities at which we cannot look up a tour in Knock."""
+    """Return the names of communities whose tours cannot be looked up in Knock."""
     is_sandbox = services.settings.is_sandbox
     lost = {
         one.integration_id
@@ -140,7 +140,7 @@ def _not_readable(models: Sequence[CrmModel]) -> list[str]:
 
 
 def _title(alias: Alias) -> str:
-    """Return an assigned property's name for people."""
+    """Return an assigned property's display name."""
     try:
         return aliases().title_of(alias)
     except KeyMissing:

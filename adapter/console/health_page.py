@@ -1,4 +1,4 @@
-"""Serve the page that shows whether all is well, with charts of the last day, week or month."""
+"""Serve the health page, with charts of the last day, week or month."""
 
 import dataclasses
 import datetime as dt
@@ -51,7 +51,7 @@ class NeedsYou:
 
 @bp.get("/")
 def overview() -> str:
-    """Show whether all is well, with the sources, sending and the leads that need review."""
+    """Show the health page: problems, sources, sending, and leads that need review."""
     now, days = services.now(), _days()
     found = overview_of(services.store, services.sources, services.settings, now)
     flask.g.review_groups = list(found.groups)
@@ -93,7 +93,7 @@ def _needs_you(tx: Transaction, overview: Overview) -> NeedsYou:
 
 
 def _may_be_leads(rejected: Iterable[RejectionSummary], now: dt.datetime) -> int:
-    """Return how many messages of the last day were probably rejected because of a secret.
+    """Count the last day's rejected messages that may be leads, rejected due to a wrong secret.
 
     Strangers who call an address do not sign their messages.
     """

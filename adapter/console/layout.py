@@ -129,7 +129,7 @@ def need_count(*, is_live: bool = False) -> Markup:
 
 @bp.post("/times")
 def choose_times() -> Any:
-    """Show all times in UTC from now on, or in the reader's time zone again."""
+    """Set whether this browser shows all times in UTC or in the user's time zone."""
     answer = flask.redirect(flask.url_for("console.overview"))
     answer.set_cookie(
         time_html.UTC_COOKIE,

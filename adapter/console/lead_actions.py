@@ -161,7 +161,7 @@ def act_on_many() -> Any:
 
 
 def _question_page(act: str, ids: list[int]) -> str:
-    """Ask before acting on several leads. Name those that cannot be booked."""
+    """Show a confirmation page for several leads. It lists those that cannot be booked."""
     errors: dict[str, list[int]] = {}
     if act == "release":
         _, errors = _apply(services.repairs.check_unchanged, ids)
@@ -182,7 +182,7 @@ def _question_page(act: str, ids: list[int]) -> str:
 
 
 def _names_of(numbers: list[int]) -> str:
-    """Return the names of these leads' renters. The last ones are only counted."""
+    """Return the first renters' names, and the number of the other leads."""
     shown = numbers[:MAX_NAMED]
     with services.store.transaction() as tx:
         names = {one.id: renter_name(one) for one in tx.bookings.of_ids(shown)}
@@ -238,7 +238,7 @@ def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str,
 
 
 def _why_not(error: NotPossible) -> str:
-    """Return why one of several leads cannot be changed, in words."""
+    """Return a sentence that says why one of several leads cannot be changed."""
     if not error.faults:
         return plain(error_text(error))
     texts = (text.partition(". If it is right")[0] for text in error.faults.values())

@@ -359,7 +359,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the reasons that did not hold the booking up. If it was held, the first one did."""
+    """Return the reasons that did not hold the booking. If it was held, skip the first one."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 
@@ -373,7 +373,7 @@ def _is_outside_hours(booking: Booking, now: dt.datetime) -> bool:
 def _explained(
     booking: Booking, story: LeadHistory, issue: Issue, trouble: FormatTrouble | None
 ) -> tuple[Advice, Sequence[str]]:
-    """Return what is wrong and what to do, and sentences about anything else that is wrong."""
+    """Return the advice for the main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
     if trouble is not None:
         return Advice(wrong=f"{trouble.source} seems to have changed its format.", todo=_FORMAT), [

@@ -51,7 +51,7 @@ def compare_invoice() -> Any:
 
 @bp.post("/invoice/claims.csv")
 def claims_file() -> Any:
-    """Return the claims that the result page contains as a file. The server has not kept them."""
+    """Return the claims as a CSV download. The result page posts them, as nothing is stored."""
     # A spreadsheet recognizes UTF-8 by its mark.
     text = "\ufeff" + flask.request.form.get("claims", "")
     return download("claims.csv", [text], "text/csv")
@@ -80,7 +80,7 @@ def _in_words(exc: Exception) -> str:
 
 
 def _claims_text(ledger: Ledger) -> str | None:
-    """Return the claims as CSV, or None if there are none or too many to send them back."""
+    """Return the claims as CSV, or None if there are none or too many for a form."""
     text = "".join(claims_csv(ledger)) if ledger.claims else ""
     size = len(urllib.parse.quote_plus(text)) + _FORM_ROOM
     return text if text and size <= services.settings.max_body_bytes else None

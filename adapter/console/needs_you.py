@@ -60,7 +60,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FormatTrouble:
-    """A change in a sender's format because of which leads are held."""
+    """A change in a sender's format that causes leads to be held."""
 
     source: str
     #: The path that is missing, or "" if its values cannot be read any more.
@@ -107,7 +107,7 @@ def changed_formats() -> Changed:
 
 
 def format_trouble(row: Entry) -> FormatTrouble | None:
-    """Return the change in the sender's format that a row is about, or None."""
+    """Return the format change that a row of leads is about, or None."""
     if not row.is_format_change:
         return None
     groups = [one for one in review_groups() if {*one.ids} & {*row.ids}]
@@ -123,7 +123,7 @@ def format_trouble(row: Entry) -> FormatTrouble | None:
 
 
 def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:
-    """Return the change in the sender's format because of which a lead is held, or None."""
+    """Return the format change that caused a lead to be held, or None."""
     if not may_be_format_change(issue):
         return None
     row = next((one for one in _rows_of(Selection()) if number in one.ids), None)
@@ -307,7 +307,7 @@ def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
 
 
 def place_name(event: Event | None, value: str) -> str:
-    """Return the name of a property in a message, or the value that the mapping reads."""
+    """Return the property's name in a message, or the value that the mapping reads."""
     source = services.sources.get(event.source) if event is not None else None
     if source is None or event is None or event.kept != "all":
         return value.strip('"')

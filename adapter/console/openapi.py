@@ -208,7 +208,7 @@ class Act(Schema):
 
 
 class Note(Schema):
-    """Words that a renter wrote later, which are added to their guest card in Knock."""
+    """A renter's later message, which is added to their guest card in Knock."""
 
     id = fields.Integer(required=True)
     booking = fields.Integer(required=True)

@@ -1,4 +1,4 @@
-"""Say in one sentence each what is wrong with a lead."""
+"""Describe each problem of a lead in one sentence."""
 
 import dataclasses
 import re
@@ -75,7 +75,7 @@ def problem_sentences(
 
 
 def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
-    """Return a sentence that says what is wrong with a lead."""
+    """Return a sentence that describes one problem of a lead."""
     value = value_text(reason)
     match reason.field:
         case "starts_at":

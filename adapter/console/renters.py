@@ -1,4 +1,4 @@
-"""Name the renters of leads and messages, so that lists need no numbers."""
+"""Look up the renters' names for lists of leads and messages."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence

@@ -47,7 +47,7 @@ ABOUT: Final = {
 
 @bp.app_context_processor
 def source_helpers() -> dict[str, Any]:
-    """Return the template function that shows a message as a curl command."""
+    """Return the template helper that formats a stored message as a curl command."""
     return {"curl_of": curl_of}
 
 
@@ -145,7 +145,7 @@ def one_trial_message() -> Iterator[None]:
 
 
 def _about(source: Source) -> list[tuple[str, str]]:
-    """Return what a mapping says about its sender, with titles."""
+    """Return the titles and texts of a mapping's ``about`` section."""
     known = source.sections.get("about", {})
     return [(title, known[key]) for key, title in ABOUT.items() if known.get(key)]
 

@@ -107,7 +107,7 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
 
 
 def _note_line(message: Message) -> StoryLine:
-    """Return what became of words that the renter wrote later."""
+    """Return a sentence that says whether a renter's later message reached Knock."""
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
     words = f": “{message.text}”" if message.text else "."
     return StoryLine(at=message.updated_at, text=said + words)
@@ -136,7 +136,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
 
 
 def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
-    """Return why a message was read again: a user picked its community, or for another reason."""
+    """Return a sentence for a replay: a user picked a community, or had the message read again."""
     bookings = sorted(story.bookings, key=lambda one: one.id)
     before = [one.community for one in bookings if one.created_at < change.at]
     after = [one.community for one in bookings if one.created_at >= change.at]

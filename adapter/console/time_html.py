@@ -51,7 +51,7 @@ def reader_zone() -> ZoneInfo:
 
 
 def is_utc_chosen() -> bool:
-    """Return True if the reader wants all times in UTC."""
+    """Return True if the user has chosen to see all times in UTC."""
     return flask.request.cookies.get(UTC_COOKIE) == "1"
 
 

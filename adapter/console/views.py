@@ -124,7 +124,7 @@ def leads() -> str:
 def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int]]:
     """Return the number of leads for each state, source and community.
 
-    Each number applies the other two criteria of the filter, as if its own were chosen.
+    Counts for one criterion ignore the filter's value for it, and apply the other two.
     """
     chosen = (which.states[0] if which.states else "", which.source or "", which.community or "")
     facets: dict[str, dict[str, int]] = {"state": {}, "source": {}, "community": {}}
@@ -138,7 +138,7 @@ def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int
 
 
 def _days() -> Mapping[str, str]:
-    """Return the first days of recent periods, by their names."""
+    """Return the first day of each recent period, such as ``Last 7 days``, by its name."""
     today = services.now().astimezone(reader_zone()).date()
     periods = {"Today": 0, "Last 7 days": 6, "Last 30 days": 29}
     return {name: str(today - dt.timedelta(days=days)) for name, days in periods.items()}

@@ -141,13 +141,13 @@ def state_word(booking_or_state: Booking | str) -> str:
 
 
 def state_class(booking: Booking) -> str:
-    """Return the CSS class for the state of a booking. A tour that is gone is not green."""
+    """Return the CSS class for a booking's state. A tour that left Knock is not green."""
     known = _in_knock(booking)
     return known[1] if known else booking.state
 
 
 def _in_knock(booking: Booking) -> tuple[str, str] | None:
-    """Return the words and the CSS class for what Knock says about a tour that we booked."""
+    """Return the label and the CSS class for a booked tour's status in Knock."""
     if booking.state is not BookingState.BOOKED:
         return None
     status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
@@ -155,7 +155,7 @@ def _in_knock(booking: Booking) -> tuple[str, str] | None:
 
 
 def in_knock_sentence(booking: Booking) -> str:
-    """Return a sentence that says what Knock has for a booked tour or guest card."""
+    """Return a sentence about the status of a booked tour or guest card in Knock."""
     if booking.kind is Kind.PROSPECT:
         return "The guest card is in Knock."
     if booking.is_gone:
@@ -225,7 +225,7 @@ def date_text(text: str) -> str:
 
 
 def value_text(reason: Reason) -> str:
-    """Return the value that a reason is about as people write it, or ""."""
+    """Return the value that a reason is about, formatted for users, or ""."""
     text = reason.value or ""
     try:
         value = json.loads(text)
@@ -251,7 +251,7 @@ def fault_text(text: str) -> str:
 
 
 def hours_text(text: str) -> str:
-    """Return in words that a time is outside tour hours, or "" if a reason is another one."""
+    """Return a sentence if a reason says that the time is outside tour hours, otherwise ""."""
     hours = _HOURS.search(text)
     if hours is None:
         return ""
@@ -270,12 +270,12 @@ def plain(text: str) -> str:
 
 
 def refusal_text(text: str) -> str:
-    """Return why an action on a lead is not possible, or "" if the error is about another thing."""
+    """Return a sentence for an error that prevents an action on a lead, or "" for other errors."""
     return next((words for part, words in _REFUSALS.items() if part in text), "")
 
 
 def replay_refusal(text: str) -> str:
-    """Return why a message is not read again, in words that follow a colon."""
+    """Return the reason why a message is not read again, as the end of a sentence."""
     if match := re.match(r"its booking \d+ is (\w+)", text):
         return f"its status is “{STATES.get(match[1], match[1])}”"
     return _REPLAY_REFUSALS.get(text, text)

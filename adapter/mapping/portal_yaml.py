@@ -1,4 +1,4 @@
-"""Load a file that says how a portal writes its list of leads, and which rules it publishes."""
+"""Load a file with a portal's column names, formats and rules for credits."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ FIELDS: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PortalRules:
-    """How to read a portal's list of leads, and when a lead is charged without reason."""
+    """A portal's column names and formats, and its rules for credits."""
 
     #: For each field, the names of its columns. The others are recognized by their names.
     columns: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
@@ -65,7 +65,7 @@ def _whole_number(most: int) -> fields.Integer:
 
 
 class PortalSchema(StrictSchema):
-    """The schema of such a file."""
+    """The schema of a portal's rules file."""
 
     noun = "option"
     columns = fields.Dict(
@@ -81,13 +81,13 @@ class PortalSchema(StrictSchema):
 
 
 def rules_for(source: str, mappings: Path) -> PortalRules:
-    """Load the file for a source, or return the usual rules if there is none."""
+    """Load the rules file of a source, or return the default rules if it has none."""
     file = mappings / FOLDER / f"{source}.yaml"
     return rules_from_file(file) if file.is_file() else PortalRules()
 
 
 def portal_problems(mappings: Path) -> list[Problem]:
-    """Return the problems of all such files in a mappings folder."""
+    """Return the problems of all portal rules files in a mappings folder."""
     found: list[Problem] = []
     for file in sorted((mappings / FOLDER).glob("*.yaml")):
         try:

@@ -40,7 +40,7 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """The origin of the values that one line of a mapping has read."""
+    """The paths and payload locations from which one line of a mapping reads its values."""
 
     #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str

@@ -98,7 +98,7 @@ class RequestValues:
 
 
 def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
-    """Return no links."""
+    """Return an empty dictionary, for responses without links."""
     return {}
 
 
@@ -192,7 +192,7 @@ class TemplateContext:
         return read
 
     def per_free_time(self) -> "list[TemplateContext]":
-        """Return one context for each free time that the booking offers."""
+        """Return a template context for each free time that a booking offers."""
         booking = self.result.booking
         times = local_free_times(booking) if booking is not None else []
         return [dataclasses.replace(self, free_time=one) for one in times]

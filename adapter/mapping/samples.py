@@ -13,6 +13,11 @@ from adapter.parsing.paths import path_from_text, set_value
 
 MAX_SAMPLE_BYTES: Final = 1024 * 1024
 
+#: What to do about a sample that is not JSON, or not what its extension says.
+UNREADABLE_HINT: Final = (
+    "correct the file if copying broke it; otherwise, ask the sender to correct its webhooks, "
+    "which would be held as unreadable"
+)
 CONTENT_TYPES: Final = {
     ".json": "application/json",
     ".form": "application/x-www-form-urlencoded",
@@ -82,4 +87,4 @@ def _read(
     try:
         return body.parse(raw, content_type or content_type_of(file, raw), kind=kind, query=query)
     except PayloadError as exc:
-        raise ValueError(f"{name!r}: {exc}") from None
+        raise ValueError(f"{name!r}: {exc}; {UNREADABLE_HINT}") from None

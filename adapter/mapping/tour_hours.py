@@ -1,4 +1,4 @@
-"""Parse a community's ``tour_hours``, which are the hours in which its tours start, by weekday."""
+"""Parse a community's ``tour_hours``, the hours for tours on each weekday."""
 
 import datetime as dt
 import re

@@ -219,7 +219,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation_elsewhere": "Canceled an unknown request",
     "cancellation_unclear": "Unclear who canceled",
     "cancellation": "The renter canceled",
-    "note_not_sent": "More words for the guest card",
+    "note_not_sent": "Message for the guest card",
     "not_authorized": "No permission to book here",
     "time_taken": "Time is not free in Knock",
     "internal_error": "Something went wrong",
@@ -333,7 +333,7 @@ _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
 
 def open_reasons(booking: Booking, now: dt.datetime) -> tuple[Reason, ...]:
-    """Return the reasons for review that the booking's current values have not settled."""
+    """Return the reasons for review that still apply to the booking's current values."""
     return tuple(one for one in booking.reasons if not _is_settled(one, booking, now))
 
 

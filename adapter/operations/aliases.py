@@ -297,7 +297,7 @@ class Aliases:
         return bookings
 
     def title_of(self, alias: Alias) -> str:
-        """Return an assigned property's name for people, or what the source calls it."""
+        """Return an assigned property's display name, or the source's own name for it."""
         source = self._live.sources.get(alias.source)
         if source is None:
             return alias.name

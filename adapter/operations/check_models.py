@@ -1,4 +1,4 @@
-"""Check whether Propexo lets us read Knock's tours and guest cards back.
+"""Check whether Propexo allows reading Knock's tours and guest cards.
 
 The customer must enable the models ``crm_events`` and ``crm_prospects`` for each integration. If
 one cannot be read, a search for an unknown booking that finds nothing means nothing.
@@ -34,7 +34,7 @@ class ModelState(NamedTuple):
     state: Reading
 
     def text(self) -> str:
-        """Return a sentence that says what cannot be read, and what that means."""
+        """Return a sentence that says which models cannot be read, and the effect of that."""
         what = CONTENTS[self.model]
         if self.state is Reading.OFF:
             why = f"Propexo does not let us read {what} ({self.model} is not enabled)"
@@ -61,7 +61,7 @@ def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState
 
 
 def unreadable(known: Iterable[CrmModel]) -> list[ModelState]:
-    """Return the models that are known not to be readable."""
+    """Return the models that Propexo does not allow us to read."""
     return [
         ModelState(one.integration_id, one.model, one.state)
         for one in known
@@ -70,14 +70,14 @@ def unreadable(known: Iterable[CrmModel]) -> list[ModelState]:
 
 
 def integrations_of(sources: Mapping[str, Source]) -> set[str]:
-    """Return the integrations of all communities of the sources."""
+    """Return the Propexo integrations of all communities of the sources."""
     return {
         one.integration_id for source in sources.values() for one in source.communities.values()
     }
 
 
 class ModelWatch:
-    """Checks each integration's models from time to time, so that users learn of it in advance."""
+    """Checks periodically whether each integration's models can be read, to warn users early."""
 
     def __init__(self, store: Database, read: Read, clock: Clock) -> None:
         self._store = store
@@ -86,7 +86,7 @@ class ModelWatch:
         self._begun_at: dt.datetime | None = None
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Check the integrations whose last check is old. The first check comes after a minute."""
+        """Check integrations whose last check is old, beginning a minute after startup."""
         now = self._clock()
         self._begun_at = self._begun_at or now
         if now < self._begun_at + dt.timedelta(seconds=CHECK_SECONDS):

@@ -87,7 +87,7 @@ def propexo_findings(
 
 
 def _calendars(store: Database) -> Iterator[Finding]:
-    """Check that the last answers about free times could be read, and show their format."""
+    """Check that the latest responses about free times could be parsed, and show their format."""
     with store.transaction() as tx:
         calendars = tx.free_times.all()
     for one in calendars:

@@ -65,6 +65,7 @@ class Eraser:
             erased = self._old_people(tx, people, now, by="worker")
             old = tx.erasure.erasable(payloads, people=False, now=now, limit=BATCH)
             tx.erasure.erase_payloads(old)
+            tx.erasure.erase_lost_notes(payloads)
             rejected = tx.erasure.erase_rejections(payloads, limit=BATCH)
             tx.users.delete_old_failures(now - SIGN_IN_WINDOW, limit=BATCH)
             tx.audit.delete_old(people, limit=BATCH)

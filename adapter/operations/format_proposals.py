@@ -117,7 +117,7 @@ def _edits(
 
 
 def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
-    """Return a mapping's text that reads a new path instead of an old one, or after it.
+    """Replace a path in a mapping's text with a new one, or add the new one after it.
 
     In notes and templates, it always replaces the old one.
     """

@@ -433,7 +433,7 @@ def read_facts(
 
 
 def _replaced(versions: Iterable[MappingVersion], settings: Settings) -> tuple[MappingVersion, ...]:
-    """Return the versions whose files have changed since, unless the file is the same by now."""
+    """Return the console's mapping versions that are unused because their file has changed."""
     if settings.mappings_from_files_only:
         return ()
     return tuple(one for one in versions if one.text is not None and _is_replaced(one, settings))

@@ -1,4 +1,4 @@
-"""Email renters the link to choose a tour time, through an SMTP server.
+"""Email renters a link to choose a tour time, through an SMTP server.
 
 Each email is sent once. It is tried again only as long as the server has certainly not accepted it,
 and no booking waits for it.
@@ -61,7 +61,7 @@ class MailFailure(Exception):
     """Raised if an email was not sent."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
-        """Take the reason, without personal data, and whether another attempt is useless."""
+        """Create an error with a reason without personal data. ``is_final`` rules out a retry."""
         super().__init__(reason)
         self.is_final = is_final
 
@@ -201,7 +201,7 @@ class InvitationMailer:
 
 
 def _waiting_booking(tx: Transaction, mail: InvitationMail) -> Booking | None:
-    """Return the guest card if its renter still needs the link, or None."""
+    """Return the email's guest card if its renter still needs the link, otherwise None."""
     booking = tx.bookings.get(mail.booking_id)
     if booking is None or booking.state not in LIVE or "email_1" not in booking.appointment:
         return None
@@ -211,7 +211,7 @@ def _waiting_booking(tx: Transaction, mail: InvitationMail) -> Booking | None:
 
 
 def _send(server: SmtpServer, message: EmailMessage) -> None:
-    """Send an email. Raise MailFailure if the server has not accepted it, or may not have."""
+    """Send an email. Raise MailFailure unless the server certainly accepted it."""
     try:
         with server.session() as session:
             _check(session.mail(message["From"].addresses[0].addr_spec), "sender")

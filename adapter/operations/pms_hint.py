@@ -1,4 +1,4 @@
-"""Say what a guest card needs before Knock passes it on to the property management system."""
+"""Check what a guest card needs before Knock exports it to the property management system."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ _NAMES = {"first_name": "a first name", "last_name": "a last name"}
 
 
 def pms_hint(booking: Booking, community: Community | None) -> str | None:
-    """Return what Yardi needs and a guest card lacks, or None.
+    """Return a sentence about the fields that Yardi requires and a guest card lacks, or None.
 
     Knock keeps such a guest card, so this is only a hint. It never holds a lead.
     """

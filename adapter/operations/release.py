@@ -285,7 +285,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold pending requests of other people that share a contact and would cancel this tour."""
+    """Hold other people's pending tours that share a contact and would cancel this booking."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:

@@ -13,7 +13,7 @@ from adapter.exceptions import NotPossible
 from adapter.mapping.engine import Item, Mapped, Outcome
 from adapter.mapping.engine.fetched import without_failures
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, Clock, Event, EventState, Kind
+from adapter.models import RENTER, Booking, BookingState, Clock, Event, EventState, Kind
 from adapter.operations.diff import changed_fields, facts_of_item, tour_of
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
@@ -65,7 +65,8 @@ class Replays:
     ) -> Difference:
         """Map an event again with the current mapping. ``dry_run`` only reports the changes.
 
-        Bookings that are in flight, booked, discarded or past are not changed. Several tours in one
+        Bookings that are in flight, booked, discarded or past are not changed, nor those that the
+        renter made on our page. Several tours in one
         webhook are handled separately if the mapping gives each a dedupe key. With
         ``forced_because``, a reason for the history, only bookings in flight are not changed: a
         booked tour is booked again, and a past tour is held. New bookings are sent after
@@ -91,7 +92,7 @@ class Replays:
             if source is not None:
                 mapped = source.map(event.request, now=now)
             is_forced = forced_because is not None
-            kept = _kept(bookings, is_replaced)
+            kept = _kept(bookings, is_replaced, tx.bookings.made_by(event_id, RENTER))
             if not is_forced:
                 mapped = _without_settled(fingerprints, event, bookings, mapped, kept)
             refusal = _refusal(event, source, bookings, mapped, kept, is_forced=is_forced)
@@ -130,17 +131,21 @@ class Replays:
 
 
 def _kept(
-    bookings: tuple[Booking, ...], is_replaced: Callable[[Booking], bool] | None
+    bookings: tuple[Booking, ...],
+    is_replaced: Callable[[Booking], bool] | None,
+    renters: Collection[int],
 ) -> frozenset[int]:
     """Return the IDs of the bookings that could be replaced but must be kept.
 
-    If there are any, bookings without an item's key are kept too, because nothing tells which item
-    replaces them.
+    ``renters`` contains the IDs of those that the renter made on our page, which are not in the
+    webhook. If any booking is kept for another reason, bookings without an item's key are kept too,
+    because nothing tells which item replaces them.
     """
     replaceable = [booking for booking in bookings if booking.state in REPLACEABLE]
+    own = frozenset(booking.id for booking in replaceable if booking.id in renters)
     if is_replaced is None or all(map(is_replaced, replaceable)):
-        return frozenset()
-    return frozenset(
+        return own
+    return own | frozenset(
         booking.id
         for booking in replaceable
         if booking.item_key is None or not is_replaced(booking)

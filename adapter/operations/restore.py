@@ -147,6 +147,8 @@ class Restore:
         if not survey.is_complete:
             self._record_all_possibly_sent(survey.since)
         self._record_notes(survey.notes)
+        with self._store.statement() as tx:
+            tx.invitation_mails.end_restored()
         self.resume(by=by, detail=f"since {survey.since:%Y-%m-%dT%H:%M:%SZ}")
         return stored
 
@@ -180,7 +182,7 @@ class Restore:
                     self._record_possibly_sent(tx, booking, since)
 
     def _record_notes(self, notes: Sequence[Job]) -> None:
-        """Store lost notes, and leave those that may have been sent since the backup to people."""
+        """Store lost notes, and mark notes that may have been sent since the backup for review."""
         now = self._clock()
         with self._store.statement() as tx:
             messages = tx.messages.possibly_sent()

@@ -30,7 +30,7 @@ _AUTOMATIC: Final = frozenset(
 
 
 class Snooze(enum.StrEnum):
-    """Until when to hide a lead."""
+    """A time until which a lead is hidden."""
 
     HOUR = "hour"
     AFTERNOON = "afternoon"

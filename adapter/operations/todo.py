@@ -68,7 +68,7 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
 
 
 def may_be_format_change(issue: Issue) -> bool:
-    """Return True if many leads with this issue would mean that the sender changed its format."""
+    """Return True if an issue that many leads have suggests that a sender changed its format."""
     return bool(missing_path(issue)) or issue.message.startswith(_UNREADABLE)
 
 
@@ -79,7 +79,7 @@ def missing_path(issue: Issue) -> str:
 
 
 def new_name(issue: Issue) -> str:
-    """Return a similar name that the messages have instead of the missing path, or ""."""
+    """Return a similar path that the messages contain instead of the missing one, or ""."""
     match = _NEW_NAME.search(issue.message)
     return match[1] if match else ""
 

@@ -1,4 +1,4 @@
-"""Send a signed sample to a source's own address, as a test that stores and books nothing."""
+"""Send a signed sample to a source's own URL as a test. Nothing is stored or booked."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ def _request(
 
 
 def may_sign(source: Source) -> bool:
-    """Return True if the adapter knows the sender's secret, or if nothing is signed."""
+    """Return True if the adapter can sign for the source, or if the source needs no signature."""
     return signatures.scheme_of(source.signature) != "public_key"
 
 

@@ -39,7 +39,7 @@ UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, 
 
 
 def date_part_kinds(value: Any) -> frozenset[str]:
-    """Return ``date``, ``time`` or both for an object of date parts. Return none for other values.
+    """Return the kinds of parts that an object of date parts has: ``date``, ``time`` or both.
 
     A date has at least a year, and a time has at least an hour.
     """

@@ -33,6 +33,8 @@ REPEATED: Final = "an object has the same key twice with different values: read 
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 #: JSON with escaped quotes, as PHP and HTML forms send it: ``{\\"id\\": …``.
 _ESCAPED_WHOLE: Final = re.compile(r"[\[{][\[{\s]{0,20}(?:\\\"|&quot;)")
+#: A comma after the last item of an object or list, which JavaScript allows and JSON does not.
+_EXTRA_COMMA: Final = re.compile(r",\s*[}\]]")
 #: Words for null in programming languages. They are replaced where JSON expects a value.
 _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
@@ -65,7 +67,7 @@ def _load(text: str, repairs: list[str]) -> Any:
         try:
             return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=build)
         except json.JSONDecodeError as exc:
-            where = f"line {exc.lineno}, column {exc.colno}"
+            where = f"line {exc.lineno}, column {exc.colno}{_comma_hint(exc)}"
         except ValueError:  # NaN, Infinity, or an integer of more than 4,300 digits
             pass
         data = _load_corrected(text.strip("\ufeff\0 \t\r\n"), build)
@@ -79,6 +81,12 @@ def _load(text: str, repairs: list[str]) -> Any:
     corrected = f"invalid JSON was corrected, first in {where}"
     repairs.append(corrected if where else "NaN and Infinity are not JSON: read as null")
     return data
+
+
+def _comma_hint(exc: json.JSONDecodeError) -> str:
+    start = exc.doc.rfind(",", 0, exc.pos + 1)
+    extra = _EXTRA_COMMA.match(exc.doc, start) if start >= 0 else None
+    return " (there is a comma after the last item)" if extra and extra.end() > exc.pos else ""
 
 
 def _object(repairs: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Read what the author of an email wrote: without quoted emails, and sentences about a time."""
+"""Extract the author's own text from an email, and sentences that mention a time."""
 
 import re
 from typing import Final
@@ -15,10 +15,10 @@ MAX_DEPTH: Final = 5
 #: Maximum number of characters around a mentioned time.
 MAX_SENTENCE: Final = 200
 
-#: The line above a forwarded email, in English, French and Spanish.
+#: The line above a forwarded email, in English, French and Spanish. ``*+`` keeps long lines linear.
 _FORWARD: Final = re.compile(
-    r"[-_ ]*(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
-    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*:?[-_ ]*",
+    r"[-_ ]*+(?:(?:begin )?forwarded message|(?:d\u00e9but du )?message (?:transf\u00e9r\u00e9|"
+    r"r\u00e9exp\u00e9di\u00e9)|(?:inicio del )?mensaje reenviado)[-_ ]*+:?[-_ ]*+",
     re.IGNORECASE,
 )
 #: The line above a quoted email in Outlook.
@@ -49,7 +49,7 @@ _DAY: Final = (
 )
 #: A time of day: "2 PM", "14:30", "noon", "Saturday at 2", "Saturday morning", "a las 2", "14h30".
 _TIME: Final = re.compile(
-    r"(?<![\w.:/])(?:"
+    r"(?<![\w.:/])(?<!:\d\d[-+])(?:"  # not the offset of 11:04:09-07:00
     r"\d{1,2}(?::[0-5]\d)? ?[ap]\.? ?m\b\.?"
     r"|(?:[01]?\d|2[0-3]):[0-5]\d(?![\w:/])|(?:[01]?\d|2[0-3]) ?h(?: ?[0-5]\d)?\b"
     r"|noon\b|midday\b|\d{1,2} o['\u2019]clock\b|mediod\u00eda\b|a las? \d{1,2}\b"
@@ -67,6 +67,12 @@ _CHANGE: Final = re.compile(
 )
 #: What ``find:`` can look for.
 MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
+#: The start of a line about the email itself: "Received: Mar 2, 11:04 AM", "Submitted at 11:04 AM".
+_NOT_THE_RENTER: Final = re.compile(
+    r"[\W_]*(?:(?:lead|inquiry|message|date|time) )*(?:(?:received|submitted|created)"
+    r"(?: (?:on|at)\b| ?:)|sent ?:|(?:office|business|leasing) hours\b)",
+    re.IGNORECASE,
+)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
@@ -80,7 +86,7 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 
     A forwarded email is kept without its headers, because it is what the author sends. With
     ``forwarded``, the first email that Outlook quotes counts as forwarded. If nothing else is
-    left, the whole text is returned: a lead must not be lost.
+    left, return the whole text, so that no lead is lost.
     """
     text = plain_text(mail)
     kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()
@@ -89,11 +95,13 @@ def own_text(mail: str, *, forwarded: bool = False) -> str:
 
 
 def sentence_with(mention: str, text: str) -> str | None:
-    """Return the first sentence that mentions a ``time`` or a ``change``, on one line, or None."""
+    """Return the first sentence that mentions a time or asks for a change, or None."""
     text = plain_text(text)
-    found = MENTIONS[mention].search(text)
-    if not found:
-        return None
+    sentences = (_sentence_around(found, text) for found in MENTIONS[mention].finditer(text))
+    return next((one for one in sentences if not _NOT_THE_RENTER.match(one)), None)
+
+
+def _sentence_around(found: re.Match[str], text: str) -> str:
     before = text[max(found.start() - MAX_SENTENCE, 0) : found.start()]
     after = text[found.end() : found.end() + MAX_SENTENCE]
     end = _SENTENCE_END.search(after)
@@ -102,7 +110,7 @@ def sentence_with(mention: str, text: str) -> str | None:
 
 
 class _OwnLines:
-    """The lines of an email, of which only those that the author wrote are kept."""
+    """Selects the lines of an email that its author wrote."""
 
     def __init__(self, lines: list[str], *, forwarded: bool) -> None:
         # The French put a no-break space in front of a colon.
@@ -112,7 +120,7 @@ class _OwnLines:
         self._depth = 0
 
     def kept(self) -> list[str]:
-        """Return the author's lines."""
+        """Return the lines that the author wrote."""
         kept: list[str] = []
         number = 0
         while number < len(self._lines):
@@ -132,7 +140,7 @@ class _OwnLines:
         return kept
 
     def _line(self, number: int) -> str:
-        """Return a line without the marks of the forwarded email, or "" after the end."""
+        """Return a line without leading ``>`` marks, or "" after the last line."""
         line = self._lines[number] if number < len(self._lines) else ""
         for _ in range(self._depth):
             line = line.removeprefix(">").lstrip()
@@ -144,7 +152,7 @@ class _OwnLines:
         return number
 
     def _forwarded_text(self, number: int) -> int:
-        """Return the number of the first line of a forwarded email after its headers."""
+        """Return the index of the first line after a forwarded email's headers."""
         number = self._after_blanks(number)
         self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
         end = self._headers(number)[0]
@@ -152,7 +160,7 @@ class _OwnLines:
         return end
 
     def _quote_header(self, number: int) -> int:
-        """Return the number of the line after the header of a quoted email, or 0."""
+        """Return the index of the line after a quoted email's header, or 0 without a header."""
         line = self._line(number)
         if _ORIGINAL.fullmatch(line):
             return self._headers(self._after_blanks(number + 1))[0]
@@ -175,7 +183,7 @@ class _OwnLines:
         return 0
 
     def _headers(self, number: int) -> tuple[int, set[str | None]]:
-        """Return the number of the line after the headers, and which kinds of headers there are."""
+        """Return the index of the line after the headers, and the kinds of headers."""
         kinds: set[str | None] = set()
         end = number
         for _ in range(MAX_HEADERS):

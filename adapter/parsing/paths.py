@@ -65,6 +65,15 @@ class Path:
         """
         return read(data, self.parts, self.quoted)
 
+    def through_lists(self) -> "Path":
+        """Return a path that reads all items of each list for which this path has no index."""
+        fields: list[tuple[str, bool]] = []
+        for number, part in enumerate(self.parts):
+            is_name = number in self.quoted or not (part == EACH or is_index(part))
+            fields += [(EACH, False)] if fields and is_name else []
+            fields.append((part, number in self.quoted))
+        return _path_from_fields(self.text, [*fields, (EACH, False)])
+
 
 def path_from_text(text: str) -> Path:
     """Parse a path as written in a mapping. Raise ValueError if it is invalid."""
@@ -72,7 +81,12 @@ def path_from_text(text: str) -> Path:
     parts = tuple(part if quoted else part.strip() for part, quoted in fields)
     if not parts or not all(parts) or len(parts) > MAX_PARTS:
         raise ValueError(f"{text!r} is not a path")
-    return Path(text, parts, frozenset(n for n, (_, quoted) in enumerate(fields) if quoted))
+    return _path_from_fields(text, list(zip(parts, (quoted for _, quoted in fields), strict=True)))
+
+
+def _path_from_fields(text: str, fields: Sequence[tuple[str, bool]]) -> Path:
+    quoted = frozenset(number for number, (_, is_quoted) in enumerate(fields) if is_quoted)
+    return Path(text, tuple(part for part, _ in fields), quoted)
 
 
 def _split(text: str) -> list[tuple[str, bool]]:

@@ -1,4 +1,4 @@
-"""Read CSV files as spreadsheets save them, in any usual encoding and with any usual separator."""
+"""Read CSV files from spreadsheet programs, in any common encoding and with any separator."""
 
 import codecs
 import csv
@@ -27,7 +27,7 @@ _MARKS: Final = {
 
 
 class Sheet(NamedTuple):
-    """A table: the names of its columns, its rows, and how the file is written."""
+    """A table with its column names, its rows, and the file's encoding and separator."""
 
     columns: Sequence[str]
     #: The first line of each row in the file, and the row's cells.
@@ -77,7 +77,7 @@ def encoding_of(data: bytes) -> str:
 
 
 def _head(data: bytes, encoding: str, separator: str) -> list[tuple[int, Sequence[str]]]:
-    """Return the first rows of a file that have a cell, as they are with this separator."""
+    """Split the first rows of a file with this separator. Skip empty rows."""
     head: list[tuple[int, Sequence[str]]] = []
     for number, cells in _rows(data, encoding, separator, is_strict=False):
         if number > MAX_PREAMBLE:
@@ -89,7 +89,7 @@ def _head(data: bytes, encoding: str, separator: str) -> list[tuple[int, Sequenc
 def _rows(
     data: bytes, encoding: str, separator: str, *, is_strict: bool = True
 ) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield the rows that are not empty, each with the number of its first line."""
+    """Yield each row that is not empty, with the number of its first line in the file."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding, errors="replace", newline="")
     # Otherwise, a quotation mark that is not closed would hide all rows after it.
     reader = csv.reader(text, delimiter=separator, strict=True)

@@ -3,6 +3,7 @@
 A body that cannot be parsed may contain a secret too. Every pattern takes linear time.
 """
 
+import codecs
 import functools
 import json
 import re
@@ -14,6 +15,7 @@ REMOVED: Final = b"[removed]"
 
 #: The rest of a CDATA section of XML, and of the head of a part of a multipart body.
 _CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
+_XML_TEXT: Final = rb"(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+"
 _PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
 #: A value in a form or a query, which may be in a string or in XML.
 _FORM_VALUE: Final = rb"[^&\s\"'<>\\#]*"
@@ -35,14 +37,26 @@ def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
 
 
 def _without_values(body: bytes, names: tuple[str, ...]) -> bytes:
-    for pattern, replacement in _patterns(names):
+    is_json = body[:100].removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"[")
+    for pattern, replacement in _patterns(names, is_json=is_json):
         body = pattern.sub(replacement, body)
     return body
 
 
 @functools.lru_cache(maxsize=64)  # a source always has the same names
-def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes]]:
-    """Return the regular expressions for all body formats, each with its replacement."""
+def _patterns(
+    names: tuple[str, ...], *, is_json: bool
+) -> Sequence[tuple[re.Pattern[bytes], bytes]]:
+    """Return the regular expressions for all body formats, each with its replacement.
+
+    In JSON, XML is inside a string, and its values end with the string. Otherwise, a tag in a
+    renter's words would remove the rest of the lead.
+    """
+    text = rb"(?:[^<\"\\]|\\.|<!\[CDATA\[)*+" if is_json else _XML_TEXT
+    attribute = (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"')
+    if is_json:
+        in_string = rb"""(\sNAME\s{0,20}=\s{0,20})(?:\\"[^"\\]*\\"|'(?:[^'"\\]|\\.)*+')"""
+        attribute = (in_string, rb"\1'REMOVED'")
     plain = _any_of(names, lambda character: re.escape(character.encode()))
     in_json, in_form = _any_of(names, _in_json), _any_of(names, _in_form)
     shapes = (
@@ -55,10 +69,10 @@ def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes
         (rb'(\\{1,7}"JSON_NAME\\{1,7}"\s{0,20}:\s{0,20}\\{1,7}")[^"\\]*', rb"\1REMOVED"),
         # An element of XML, and an attribute.
         (
-            rb"(<(?:[\w-]{1,50}:)?NAME(?:\s[^<>]*)?>)(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+",
+            rb"(<(?:[\w-]{1,50}:)?NAME(?:\s[^<>]*)?>)" + text,
             rb"\1REMOVED",
         ),
-        (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"'),
+        attribute,
         # A part of a multipart body.
         (
             rb'(\sname="?(?:[^"\r\n]{0,60}\[)?NAME\]?"?'
@@ -88,7 +102,7 @@ def _patterns(names: tuple[str, ...]) -> Sequence[tuple[re.Pattern[bytes], bytes
 
 
 def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
-    """Return a regular expression for any of the names, from each character's spellings."""
+    """Return a regular expression for any of the names, in all spellings of their characters."""
     return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
 
 

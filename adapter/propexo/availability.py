@@ -1,4 +1,4 @@
-"""Read the free times in Propexo's response about a community's calendar.
+"""Parse the free times in Propexo's response about a community's calendar.
 
 Propexo does not document the items of this response, so every plausible shape is read: strings,
 objects with a start, dates with lists of times, and lists nested by day. A part that cannot be read
@@ -69,7 +69,7 @@ class Calendar:
     is_complete: bool = False
 
     def is_free(self, at: dt.datetime) -> bool | None:
-        """Return True or False if the calendar shows that ``at`` is free or taken, else None.
+        """Return True if the calendar shows that ``at`` is free, False if taken, None if unknown.
 
         A calendar says nothing about times after its last free time.
         """
@@ -97,7 +97,7 @@ def _first_of(data: Mapping[str, Any], *names: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Context:
-    """What the objects around a value say about it."""
+    """The time zone and the day that the objects around a value contain."""
 
     zone: ZoneInfo
     day: dt.date | None = None
@@ -166,7 +166,7 @@ def _inside(names: Mapping[str, Any], context: _Context) -> _Context:
 
 
 def _is_offered(names: Mapping[str, Any]) -> bool:
-    """Return False if an object says that its time is not free."""
+    """Return False if an object marks its time as not free."""
     status = names.get("status")
     return not (
         any(names.get(name) is False for name in FLAGS)
@@ -181,7 +181,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _later_starts(first: dt.datetime, until: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield the later starts in a long window, one every 15 minutes."""
+    """Yield the further start times in a long window, every 15 minutes."""
     if until - first > LONGEST_TOUR:
         at, last = first + STEP, min(until, first + LONGEST_WINDOW)
         while at < last:
@@ -254,7 +254,7 @@ MAX_ITEMS: Final = 40
 
 
 def shape_of(value: Any) -> str:
-    """Describe a response by its keys and types. Nothing else of it is included.
+    """Return a description of a response that contains only its keys and types.
 
     In dates and times, 0 stands for each digit. A key that is not a plain word is shown as ``…``.
     """

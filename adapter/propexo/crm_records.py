@@ -1,4 +1,4 @@
-"""Read the records of tours and guest cards that Propexo lists or sends.
+"""Parse the records of tours and guest cards that Propexo lists or sends.
 
 Propexo documents the frame of a DATA_NEW or DATA_UPDATE webhook, but not the fields of its record,
 so a record is a flat list of names and values at any depth. An update contains only the values that
@@ -46,7 +46,7 @@ _MODELS: Final[Mapping[str, Model]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class KnockRecord:
-    """A tour or another event in Knock, or a guest card, or the changes to one."""
+    """A record from Knock: a guest card, a tour or another event, or an update to one of these."""
 
     model: Model
     id: str
@@ -80,7 +80,7 @@ class KnockRecord:
 
 
 def id_from(value: object) -> str | None:
-    """Return the value if it can be one of Propexo's IDs, otherwise None."""
+    """Return the value if it has the form of a Propexo ID, otherwise None."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
@@ -117,7 +117,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 
 
 def _values(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the names and values of a record, except those before a change."""
+    """Yield the names and values of a record, without the previous values of changed fields."""
     left, stack = MAX_VALUES, [("", 0, iter(record.items()))]
     while stack and left > 0:
         parent, depth, items = stack[-1]

@@ -145,7 +145,7 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the kind of request, such as create or status, which determines its faults."""
+    """Return the kind of a request, such as create or status, for selecting simulated faults."""
     if request.path == AVAILABILITY:
         return "availability"
     if request.path == CREATE_PATH:

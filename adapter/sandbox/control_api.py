@@ -50,7 +50,7 @@ def list_appointments() -> Response:
 
 @control.post("/_sandbox/appointments/<appointment_id>/<action>")
 def change_appointment(appointment_id: str, action: str) -> tuple[Response, int] | Response:
-    """Change a tour, as a leasing agent or, with ``renter-cancel``, the renter would do in Knock.
+    """Change a tour as a leasing agent does in Knock, or the renter for ``renter-cancel``.
 
     The other actions are ``cancel``, ``accept``, ``wait``, ``visit`` and ``miss``.
     """
@@ -136,7 +136,7 @@ def reset() -> Response:
 
 @control.get("/_sandbox/sync")
 def show_sync() -> Response:
-    """Return what Propexo reads and sends, and all webhooks with their responses."""
+    """Return the settings of the simulated sync, and all webhooks with their responses."""
     publisher = current_state().publisher
     sync = publisher.sync
     names = ("delay", "stage", "url", "retry_seconds")
@@ -146,7 +146,7 @@ def show_sync() -> Response:
 
 @control.post("/_sandbox/sync")
 def change_sync() -> tuple[Response, int] | Response:
-    """Change what Propexo reads and sends. What is not posted stays."""
+    """Change what Propexo reads and sends. Settings that are not posted stay the same."""
     try:
         changes = _sync_changes(json_from(body_of(request)))
     except ValueError as exc:
@@ -157,7 +157,7 @@ def change_sync() -> tuple[Response, int] | Response:
 
 
 def _sync_changes(body: Any) -> dict[str, Any]:
-    """Return valid changes. Raise ValueError that names the first invalid one."""
+    """Validate the changes. Raise ValueError with the name of the first invalid one."""
     given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
     for name, value in given.items():
         if name not in _SYNC_KEYS:

@@ -1,4 +1,4 @@
-"""Simulate Knock's calendar: which times are free for a tour, according to Propexo.
+"""Simulate Propexo's list of free tour times in Knock's calendar.
 
 A community is open for two weeks. Each booked tour takes its time. Propexo does not document the
 items of this response, so their shape is a guess.
@@ -45,7 +45,7 @@ def query_availability() -> Response:
 
 @availability.put("/_sandbox/free-times")
 def set_free_times() -> Response:
-    """Set the only free times of a community, or with ``null`` restore its opening hours."""
+    """Replace a community's free times. With ``null``, restore its opening hours."""
     try:
         body = json_from(body_of(request))
         times, community_id = body["times"], str(body["community_id"])
@@ -69,7 +69,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def free_times(state: State, community_id: str) -> list[dt.datetime]:
-    """Return when a tour may start at a community. The caller must hold the lock."""
+    """Return the start times of tours at a community. The caller must hold the lock."""
     taken = {
         one.starts_at
         for one in state.knock.appointments

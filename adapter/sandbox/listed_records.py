@@ -56,7 +56,7 @@ def record_of(one: Prospect | Appointment | Note) -> dict[str, Any]:
 
 
 def _status_text(one: Appointment) -> str:
-    """Return a tour's status in Knock's words."""
+    """Return a tour's status as a word that Knock uses."""
     if one.status is Status.CANCELLED:
         return "Canceled (Renter)" if one.canceled_by == "renter" else "Canceled (Manager)"
     return {Status.NO_SHOW: "No Show"}.get(one.status, one.status.capitalize())

@@ -24,7 +24,7 @@ FORM_SECONDS: Final = 3 * 3600
 
 
 class _Signer(TimestampSigner):
-    """A signer whose clock is passed in."""
+    """A signer that takes its clock as an argument."""
 
     def __init__(self, *args: Any, now: Callable[[], dt.datetime], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -41,7 +41,7 @@ class RenterLinks:
     def __init__(
         self, key: Callable[[], bytes], public_url: str, now: Callable[[], dt.datetime]
     ) -> None:
-        """Take a function that returns the installation's key, its public URL, and a clock."""
+        """Create an instance from a function that returns the key, the public URL, and a clock."""
         self._key, self._public_url, self._now = key, public_url, now
 
     @functools.cached_property
@@ -74,11 +74,11 @@ class RenterLinks:
         return int(booking_id), made_at
 
     def form_token(self, booking_id: int, tour_id: int | None) -> str:
-        """Return a token for a form. It names the tour that the renter saw on the page."""
+        """Return a token for a form, which contains the ID of the tour that the page showed."""
         return str(self._form.dumps([booking_id, tour_id or 0]))
 
     def tour_seen(self, booking_id: int, form_token: str) -> int | None:
-        """Return the ID of the tour that the renter saw, or None if there was none.
+        """Return the ID of the tour in a form's token, or None if the page showed no tour.
 
         Raise :class:`LinkRefused` if the form is from another page or too old.
         """

@@ -88,6 +88,11 @@ class Bookings(Statements):
         rows = self._all("bookings_of_events", event_ids=list(event_ids))
         return tuple(map(booking_from_row, rows))
 
+    def made_by(self, event_id: int, by: str) -> frozenset[int]:
+        """Return the IDs of an event's bookings that this user made, such as the renter."""
+        rows = self._all("bookings_made_by", event_id=event_id, by=by)
+        return frozenset(row["booking_id"] for row in rows)
+
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
         """Return the bookings with these IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
@@ -216,7 +221,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings that a record in Knock may be about, oldest first.
+        """Return the newest posted bookings that a record from Knock may belong to, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """
@@ -244,7 +249,7 @@ class Bookings(Statements):
         by: str,
         now: dt.datetime,
     ) -> None:
-        """Save what Knock's records say about a booking. With ``why``, add it to the history.
+        """Save values from Knock's records in a booking. With ``why``, add a line to its history.
 
         A value that is None does not change the stored one.
         """
@@ -269,6 +274,28 @@ class Bookings(Statements):
         self._run(
             "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
         )
+
+    def has_unseen_tour(
+        self,
+        integration_id: str,
+        instants: Iterable[dt.datetime],
+        since: dt.datetime,
+        *,
+        is_of_any_card: bool,
+    ) -> bool:
+        """Return True if a tour requested since then was sent but has not been seen in Knock.
+
+        Without ``instants``, a tour at any time counts. With ``is_of_any_card``, so does one whose
+        guest card has been seen.
+        """
+        row = self._one(
+            "has_unseen_tour",
+            integration_id=integration_id,
+            instants=list(instants),
+            since=since,
+            is_of_any_card=is_of_any_card,
+        )
+        return row is not None
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
         """Lock and return the next booking whose status is due to be checked, or None."""

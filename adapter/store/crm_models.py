@@ -1,4 +1,4 @@
-"""Store whether Propexo lets us read Knock's tours and guest cards, by integration."""
+"""Store whether Propexo allows reading Knock's tours and guest cards, by integration."""
 
 import dataclasses
 import datetime as dt
@@ -23,7 +23,7 @@ class Reading(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CrmModel:
-    """What is known about reading one model of an integration."""
+    """Whether one model of an integration can be read, and when that was checked."""
 
     integration_id: str
     #: ``crm_events`` or ``crm_prospects``.
@@ -36,10 +36,10 @@ class CrmModel:
 
 
 class CrmModels(Statements):
-    """Reads and writes what is known about Propexo's models."""
+    """Reads and writes whether Propexo's models can be read."""
 
     def all(self) -> tuple[CrmModel, ...]:
-        """Return what is known about each model, by integration."""
+        """Return the stored state of each model, by integration."""
         return tuple(
             CrmModel(**row | {"state": Reading(row["state"])}) for row in self._all("crm_models")
         )

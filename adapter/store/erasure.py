@@ -46,8 +46,13 @@ class Erasure(Statements):
     def erase_people(self, ids: Sequence[int]) -> None:
         """Erase the payloads and all personal data of these events."""
         self.erase_payloads(ids)
+        self._run("erase_lost_notes", ids=list(ids))
         self._run("erase_people", ids=list(ids), fields=list(KEPT_FIELDS))
         self._run("erase_booking_reasons", ids=list(ids))
+
+    def erase_lost_notes(self, before: dt.datetime) -> None:
+        """Erase notes that were sent before a time, and whose webhooks were lost in a restore."""
+        self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
         """Delete up to ``limit`` rejected requests received before a time. Return their number."""

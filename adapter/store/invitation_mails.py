@@ -1,4 +1,4 @@
-"""Queue emails with a link to choose a tour time, claim them, and record what became of them."""
+"""Queue emails with a link to choose a tour time, claim them, and record their outcome."""
 
 import dataclasses
 import datetime as dt
@@ -22,7 +22,7 @@ class InvitationMails(Statements):
     """Reads and writes queued emails within a transaction."""
 
     def queue(self, booking_id: int, language: str, now: dt.datetime) -> None:
-        """Queue an email for a guest card, unless it has one already."""
+        """Queue an email for a guest card, unless one was already queued."""
         self._run("queue_invitation_mail", booking_id=booking_id, language=language, now=now)
 
     def claim(self, now: dt.datetime) -> InvitationMail | None:
@@ -31,5 +31,9 @@ class InvitationMails(Statements):
         return InvitationMail(**row) if row else None
 
     def end(self, booking_id: int, outcome: str, due_at: dt.datetime | None) -> None:
-        """Record what became of an email. If it is to be sent again, ``due_at`` says when."""
+        """Record the outcome of an email. Retry it at ``due_at``, if given."""
         self._run("end_invitation_mail", booking_id=booking_id, outcome=outcome, due_at=due_at)
+
+    def end_restored(self) -> None:
+        """End the emails that may have been sent after the backup from which we were restored."""
+        self._run("end_restored_invitation_mails")

@@ -1,4 +1,4 @@
-"""Count due rows. A row's state and ``due_at`` together serve as its queue entry."""
+"""Count the events and bookings that are due. Their rows serve as the queue."""
 
 import datetime as dt
 import enum

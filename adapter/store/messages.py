@@ -1,4 +1,4 @@
-"""Store messages: what renters write after their guest card or tour exists."""
+"""Store messages that renters write after their guest card or tour was created."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ class Messages(Statements):
     """Reads and writes messages within a transaction."""
 
     def add(self, booking: Booking, now: dt.datetime, text: str | None = None) -> None:
-        """Store a message for a booking that was merged or replaced, if none is waiting for it.
+        """Store a message for a merged or replaced booking, unless one is already waiting for it.
 
         With ``text``, always store a message with exactly these words.
         """
@@ -46,7 +46,7 @@ class Messages(Statements):
         return list(map(self._opened, rows))
 
     def of_event(self, event_id: int) -> tuple[Message, ...]:
-        """Return the messages with the words of an event's bookings, in sending order."""
+        """Return the messages that contain text from an event's bookings, in sending order."""
         return tuple(map(self._opened, self._all("messages_of_event", event_id=event_id)))
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:
@@ -91,11 +91,11 @@ class Messages(Statements):
         return row is not None
 
     def hurry(self, bookings: Iterable[Booking], now: dt.datetime) -> None:
-        """Make the waiting messages of these bookings due, because more is known about them."""
+        """Make the waiting messages of these bookings due now, because their state has changed."""
         self._run("hurry_messages", ids=[one.id for one in bookings], now=now)
 
     def save_text(self, message: Message, text: str) -> None:
-        """Save the words of a message that will not be sent, so that a user can add them."""
+        """Save the text of a message that will not be sent, so that a user can add it in Knock."""
         self._run("save_words", id=message.id, **self._sealed(text))
 
     def postpone(self, message_id: int, due_at: dt.datetime) -> None:
@@ -103,7 +103,7 @@ class Messages(Statements):
         self._run("postpone_message", id=message_id, due_at=due_at)
 
     def bring_forward(self, until: dt.datetime) -> None:
-        """Make all messages due by a time."""
+        """Make all messages due at this time at the latest."""
         self._run("bring_messages_forward", until=until)
 
     def delete(self, message_id: int) -> None:
@@ -111,7 +111,7 @@ class Messages(Statements):
         self._run("delete_message", id=message_id)
 
     def check_job(self, job_id: str, now: dt.datetime) -> None:
-        """Make the check of this Propexo job due, if it belongs to a message."""
+        """Make the message of this Propexo job due now. Do nothing if no message has this job."""
         self._run("check_job_of_message", job_id=storable(job_id), now=now)
 
     def delete_waiting(self, event_ids: Sequence[int]) -> bool:
@@ -126,7 +126,7 @@ class Messages(Statements):
     def add_lost(
         self, job_id: str, prospect_id: str, text: str, sent_at: dt.datetime, now: dt.datetime
     ) -> None:
-        """Store a note that Propexo has, but that was lost in a restore."""
+        """Store a note that was sent to Propexo and then lost when the database was restored."""
         values = self._sealed(text) | {"asked_at": sent_at, "at": now}
         ids = {"job_id": storable(job_id), "prospect_id": storable(prospect_id)}
         self._run("insert_lost_message", **values, **ids)

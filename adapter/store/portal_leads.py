@@ -15,7 +15,7 @@ MESSAGES_PAGE = 100
 
 
 class PortalLeads(Statements):
-    """Reads leads of one source. Each method reads one page."""
+    """Reads the leads of one source in pages."""
 
     def first_message_at(self, source: str) -> dt.datetime | None:
         """Return when a source's first webhook arrived, or None if there is none."""
@@ -28,7 +28,7 @@ class PortalLeads(Statements):
         return int(row["id"]) if row else 0
 
     def page(self, source: str, since: dt.datetime, until: dt.datetime, *, after: int) -> list[Row]:
-        """Return a page of a source's leads that were received in a period, in order of ID."""
+        """Return a page of a source's leads that were received in a period, ordered by ID."""
         period = {"since": since, "until": until}
         values = {"source": source, "after": after, "limit": PAGE}
         return self._all_unprepared("leads_to_compare", **period, **values)
@@ -36,7 +36,7 @@ class PortalLeads(Statements):
     def messages(
         self, source: str, state: EventState, since: dt.datetime, until: dt.datetime, *, after: int
     ) -> Iterator[tuple[int, dt.datetime, Event | None]]:
-        """Yield the ID, time and content of webhooks without bookings, in order of ID.
+        """Yield the ID, time and content of webhooks without bookings, ordered by ID.
 
         The content is None if it was erased or is encrypted with a key that is not set.
         """
@@ -72,5 +72,5 @@ class PortalLeads(Statements):
         )
 
     def states(self, ids: Sequence[int]) -> list[Row]:
-        """Return the states of leads, and the IDs of the leads that caused them."""
+        """Return each lead's state, and the ID of the other lead that caused it."""
         return self._all("states_of_leads", ids=list(ids))

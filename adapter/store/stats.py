@@ -66,7 +66,7 @@ class Stats(Statements):
         return self._all("outcomes", since=since)
 
     def daily_outcomes(self, since: dt.datetime, zone: str) -> list[Row]:
-        """Return how many leads there are for each day in a time zone and state since a time."""
+        """Return the number of leads received since a time, by day (in a time zone) and state."""
         return self._all("daily_outcomes", since=since, zone=zone)
 
     def source_activity(

@@ -1,4 +1,4 @@
-"""Show renters a small page on which they choose, move or cancel a tour (``/tour/<token>``).
+"""Serve the page on which renters choose, move or cancel a tour (``/tour/<token>``).
 
 The link is the permission: it names one booking, and its signature cannot be guessed. A GET changes
 nothing, because chat apps and mail scanners open links to preview them. The pages work without
@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from adapter.bookings.renter_tours import RenterTours, RenterView, Stage
-from adapter.exceptions import LimitReached, LinkRefused, StoreUnavailable
+from adapter.exceptions import LimitReached, LinkRefused, StoreUnavailable, Unreadable
 from adapter.mapping.renter_language import (
     ENGLISH,
     clock_in,
@@ -24,6 +24,7 @@ from adapter.mapping.renter_language import (
     local_time_in,
 )
 from adapter.models import BookingState, Clock, Kind
+from adapter.parsing.text import CAP_NAME, clean_text
 from adapter.settings import Settings
 from adapter.signatures.renter_links import LINK_DAYS, RenterLinks
 from adapter.webhooks.client_ip import rate_limit_key
@@ -71,7 +72,10 @@ class RenterPages:
         self._address_limit.take(rate_limit_key(address))
 
     def _booking_id(self, token: str) -> int:
-        """Return the ID in a link, and count the request. Raise LinkRefused or LimitReached."""
+        """Return the booking ID in a link, and count the request against its limit.
+
+        Raise LinkRefused if the link is invalid, and LimitReached after too many requests.
+        """
         booking_id, made_at = self._links.read(token)
         self._link_limit.take(str(booking_id))
         flask.g.renter_link_made_at = made_at
@@ -88,14 +92,14 @@ class RenterPages:
         return view
 
     def show(self, token: str, problem: str = "", status: int = 200) -> Any:
-        """Show the page of a link, with a message about a problem."""
+        """Render the page of a link, with a message about a problem."""
         view, at = self._view(token), _time_from(flask.request.args.get("at", ""))
         if at is not None and at not in view.choices:
             at, problem = None, problem or "taken"
         return self._render(view, _step(view, at, problem), at, problem), status
 
     def submit(self, token: str) -> Any:
-        """Carry out what the renter confirmed in a form, and show the result."""
+        """Book, move or cancel a tour as the form requests, and render the result."""
         view, form = self._view(token), flask.request.form
         try:
             seen = self._links.tour_seen(view.booking.id, form.get("form", ""))
@@ -105,7 +109,7 @@ class RenterPages:
                 at = _time_from(form.get("at", ""))
                 if at is None:
                     raise LinkRefused("taken")
-                name = " ".join(form.get("name", "").split())[:MAX_NAME_LENGTH]
+                name = _name_from(form.get("name", ""))
                 self._tours.choose(view.booking.id, at, seen=seen, name=name)
         except LinkRefused as exc:
             log.info("renter_form_refused", extra={"booking_id": view.booking.id, "reason": exc})
@@ -148,7 +152,7 @@ class RenterPages:
 
 
 def _step(view: RenterView, at: dt.datetime | None, problem: str) -> str:
-    """Return what the renter is about to do: confirm, cancel, choose, or "" for nothing."""
+    """Return the step that the page shows: confirm, cancel, choose, or "" for the overview."""
     query = flask.request.args
     if problem == "meanwhile":
         return "choose" if view.stage is Stage.CHOOSE and view.choices else ""
@@ -253,10 +257,18 @@ def _text(lang: str, name: str, values: dict[str, Any]) -> str:
     return TEXTS[lang][name].format_map(values)
 
 
+def _name_from(text: str) -> str:
+    """Return a name in a form without characters that cannot be stored, or "" if it has none."""
+    try:
+        return clean_text(text[:MAX_NAME_LENGTH], CAP_NAME)
+    except Unreadable:
+        return ""
+
+
 def _time_from(text: str) -> dt.datetime | None:
     """Parse the time in a link or form, or return None."""
     try:
         at = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(dt.UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return at.astimezone(dt.UTC) if at.tzinfo is not None else None

@@ -120,7 +120,7 @@ def receive(source: str) -> Answer | Response:
 
 @bp.post("/hooks/<source>/test")
 def receive_trial(source: str) -> Answer:
-    """Verify a test message from the console as a webhook, and store nothing.
+    """Verify a test message from the console like a webhook, without storing it.
 
     Without the console's token, respond with 404, so that no sender takes this URL for its own.
     """

@@ -1,6 +1,7 @@
 """Test emails with the link to choose a tour time, with a real SMTP server."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from adapter.operations.check_web import mail_findings
 from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
+from adapter.operations.restore import Restore
 from adapter.settings import EnvFile, read_settings
-from tests.harness import Harness, settle
+from tests.harness import START, Harness, settle
 from tests.integration.test_invitations import PUBLIC_URL, lead, learn
 from tests.ports import free_port
 from tests.renter import link_in
@@ -168,6 +170,26 @@ def test_a_webhook_that_is_mapped_again_sends_no_second_email(
 
 
 # --- what is missing
+
+
+def test_an_email_that_may_have_been_sent_after_the_backup_is_not_sent_again(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    settle(harness)
+    send(harness)
+    with harness.pipeline.store.transaction() as tx:  # as it was at the time of the backup
+        tx.connection.execute(
+            "UPDATE invitation_mails SET attempts = 0, outcome = NULL, due_at = created_at"
+        )
+    pipeline = harness.pipeline
+    parts = (harness.settings, pipeline.store, pipeline.sources, pipeline.propexo, harness.clock)
+    restore = Restore(*parts, harness.clock.advance)
+    restore.stop()
+    restore.apply(restore.survey(START - dt.timedelta(minutes=1)), by="ana")
+    send(harness)
+    assert len(smtp.messages) == 1
+    assert outcome_of(harness, card.id) == ("restored", False)
 
 
 def test_doctor_says_whether_the_smtp_server_works(smtp: SmtpCatcher) -> None:

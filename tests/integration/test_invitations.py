@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -15,7 +16,8 @@ from flask.testing import FlaskClient
 
 from adapter import store
 from adapter.app import create_app
-from adapter.bookings.invitations import LABEL, renter_links
+from adapter.bookings.invitations import renter_links
+from adapter.bookings.later_words import LINK_LABEL
 from adapter.mapping.registry import load
 from adapter.models import BookingState, Kind, WebhookRequest
 from adapter.operations.erase_personal_data import Eraser, Found
@@ -139,7 +141,7 @@ def test_a_renter_chooses_a_time_and_is_booked(
     card_id, link = invited(harness)
     assert link.startswith(f"{PUBLIC_URL}/tour/")
     assert [one["notes"] for one in upstream.cards()] == [
-        f"Is there covered parking?\n{LABEL}{link}"
+        f"Is there covered parking?\n{LINK_LABEL}{link}"
     ]
     renter = visit(link)
     assert "Choose a time for your tour" in renter.text
@@ -418,7 +420,9 @@ def test_a_renter_without_a_name_is_asked_for_it(
     renter.submit(name="  ")
     assert renter.response.status_code == 422
     assert "Enter your first and last name" in renter.text
-    renter.submit(name="Dana  van Okafor")
+    renter.submit(name="\0\x1b \u202e")
+    assert renter.response.status_code == 422
+    renter.submit(name="Da\0na  van\x1b \u202eOkafor")
     settle(harness)
     (posted,) = upstream.posts()
     assert (posted["first_name"], posted["last_name"]) == ("Dana van", "Okafor")
@@ -438,7 +442,7 @@ def test_without_tour_hours_nobody_is_invited(harness: Harness, tmp_path: Path) 
     learn(tmp_path, tour_hours={"sun": "closed"})
     harness.pipeline.sources = load(tmp_path, harness.settings.policy)
     (card,) = harness.mapped("bot", lead())
-    assert LABEL not in harness.booking(card.id).appointment["notes"]
+    assert LINK_LABEL not in harness.booking(card.id).appointment["notes"]
     assert "{" not in answer(harness, "bot", card.event_id)
     assert "http" not in answer(harness, "bot", card.event_id)
 
@@ -498,6 +502,52 @@ def test_the_link_of_a_webhook_that_was_mapped_again_still_works(
     settle(harness)
     (tour,) = tours_of(harness, card.id)
     assert tour.state is BOOKED
+
+
+def test_a_webhook_is_not_mapped_again_instead_of_the_tour_that_the_renter_chose(
+    harness: Harness, visit: Visit
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    renter = visit(link_in(harness.booking(card.id)))
+    renter.follow("12:30 PM")
+    renter.submit()
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    found = Replays(*parts).replay(card.event_id, by="ana", dry_run=False)
+    assert found.refusal == f"its booking {card.id} is superseded"
+    settle(harness)
+    (tour,) = tours_of(harness, card.id)
+    assert tour.state is BOOKED
+
+
+def test_a_webhook_is_not_mapped_again_instead_of_the_renters_wish_to_cancel(
+    harness: Harness, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    renter.open("?lang=en")
+    renter.follow("Cancel my tour")
+    renter.submit()
+    wish = harness.story(card_id).bookings[-1]
+    parts = (harness.settings, harness.pipeline.store, harness.pipeline.sources, harness.clock)
+    event_id = harness.booking(card_id).event_id
+    Replays(*parts).replay(event_id, by="ana", dry_run=False, forced_because="the mapping")
+    assert harness.state(wish.id) is HELD
+
+
+def test_the_link_is_not_sent_to_knock_as_the_renters_words(
+    harness: Harness, upstream: SandboxClient, visit: Visit
+) -> None:
+    (card,) = harness.mapped("bot", lead())
+    renter = visit(link_in(harness.booking(card.id)))
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    harness.send_messages()
+    assert upstream.notes() == []
+    assert harness.messages() == []
 
 
 # --- free times in Knock
@@ -572,3 +622,15 @@ def test_without_a_database_there_is_a_page_too(harness: Harness) -> None:
         renter = Renter(app.test_client(), f"{PUBLIC_URL}/tour/MQ.aaXQIA.x?lang=es")
     assert renter.response.status_code == 503
     assert "Inténtelo de nuevo en un minuto, por favor" in renter.text
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "now"])
+def test_a_time_out_of_range_is_not_available(harness: Harness, visit: Visit, at: str) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    page = renter.open(f"{link}?{urlencode({'at': at})}")
+    assert page.status_code == 200
+    renter.follow("12:30 PM")
+    assert renter.submit(at=at).status_code == 409
+    assert "no longer available" in renter.text
+    assert tours_of(harness, card_id) == []

@@ -277,6 +277,38 @@ def test_words_give_way_to_bookings(booked: Harness, upstream: SandboxClient) ->
     assert texts(upstream) == ["May I bring my cat?"]
 
 
+def test_a_lead_that_changed_since_its_note_was_drafted_sends_none(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    messenger, now = booked.pipeline.messenger, booked.clock()
+    messenger.send_due()  # the guest card is known now
+    with booked.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE messages SET state = 'waiting', due_at = %s", [now])
+    (message,) = booked.messages()
+    count = len(upstream.notes())
+    draft = messenger._drafted(message)
+    assert draft is not None
+    with booked.pipeline.store.transaction() as tx:
+        tx.bookings.move(later.id, BookingState.HELD, why="note_not_sent", now=now)
+    assert not messenger._send(draft)
+    assert len(upstream.notes()) == count
+    assert booked.messages() == []
+
+
+def test_words_do_not_wait_for_the_next_booking_after_one_without_a_clear_response(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    with booked.pipeline.store.transaction() as tx:
+        tx.rate_limit.count_failure("no_answer", "made up", booked.clock())
+    booked.pipeline.messenger.send_due()
+    assert texts(upstream) == [], "Propexo may be down"
+    booked.clock.advance(31)
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
 def test_words_that_do_not_fit_into_one_note_are_sent_in_two(
     booked: Harness, upstream: SandboxClient
 ) -> None:
@@ -322,6 +354,22 @@ def test_erased_words_are_not_sent_and_sent_ones_are_erased(
     assert [(one.state, one.text, one.prospect_id) for one in booked.messages()] == [
         (MessageState.SENT, None, None)
     ]
+
+
+def test_a_note_whose_webhook_was_lost_in_a_restore_is_erased(booked: Harness) -> None:
+    store, clock = booked.pipeline.store, booked.clock
+    (one,) = booked.mapped("rentfeed", writes(2, "first words"))
+    with store.transaction() as tx:
+        tx.bookings.record_prospect(one.id, "a-card")
+        tx.messages.add_lost("job-1", "a-card", "on the card", clock(), clock())
+        tx.messages.add_lost("job-2", "another-card", "on another card", clock(), clock())
+    eraser = Eraser(booked.settings, store, clock)
+    eraser.erase(eraser.find(Contact.from_email("dana@example.com"), lambda *_: None), by="ana")
+    known = {one.job_id: (one.text, one.prospect_id) for one in booked.messages()}
+    assert known == {"job-1": (None, None), "job-2": ("on another card", "another-card")}
+    clock.advance((booked.settings.payload_days + 1) * 86400)
+    eraser.forget_old()
+    assert {one.text for one in booked.messages()} == {None}
 
 
 def test_words_on_their_way_are_erased_later(booked: Harness, upstream: SandboxClient) -> None:

@@ -52,6 +52,7 @@ RESULTS = {
     "needs review: Knock has the old contact": (HELD, "contact_changed"),
     "needs review: repeated, or changed back?": (HELD, "repeat_or_change"),
     "needs review: cancel the tour in Knock": (HELD, "cancellation"),
+    "needs review: canceled an unknown request": (HELD, "cancellation_elsewhere"),
     "needs review: Knock might keep both tours": (HELD, "two_cards"),
     "needs review: it was canceled before": (HELD, "canceled_before"),
     "needs review: the original was canceled": (HELD, "original_canceled"),

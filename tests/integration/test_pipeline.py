@@ -429,8 +429,8 @@ def test_a_process_suspended_before_the_post_does_not_send(
     sender = harness.pipeline.sender
     begin = sender._next
 
-    def begin_and_sleep() -> Any:
-        attempt = begin()
+    def begin_and_sleep(*answered: Any) -> Any:
+        attempt = begin(*answered)
         harness.clock.advance(30)
         return attempt
 

@@ -257,6 +257,11 @@ def test_a_tour_that_knock_reports_as_canceled_is_reported(
     assert statuses(receiver) == [("lead.booked", booking.id), ("lead.canceled", booking.id)]
     data = payloads(receiver)[-1]["data"]
     assert (data["state"], data["reason"]) == ("booked", "canceled_in_knock")
+    told.clock.advance(60)
+    again = tour | {"status": "Booked", "updated_at": told.clock().isoformat()}
+    propexo.data("crm_events", again, "DATA_UPDATE")
+    notify(told)
+    assert statuses(receiver)[2:] == [("lead.booked", booking.id)]
 
 
 def test_a_tour_that_a_user_canceled_in_knock_is_reported(

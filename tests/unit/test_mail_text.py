@@ -171,6 +171,11 @@ def test_the_subject_of_a_forwarded_email(subject: str, forwarded: bool) -> None
             None,
         ),
         ("", None),
+        ("<requestdate>2026-03-02T11:04:09-07:00</requestdate>", None),
+        ("*Lead received:* 3/2/2026 11:04 AM\nSubmitted on 3/2 at 11:04 AM", None),
+        ("Received: 11:04 AM\nCan I come at 2 PM?", "Can I come at 2 PM?"),
+        ("Sent you a text. Sent Sam too: is 2 PM fine?", "Sent Sam too: is 2 PM fine?"),
+        ("Office hours: 9:00 AM to 6:00 PM", None),
     ],
 )
 def test_the_sentence_with_a_time(text: str, sentence: str | None) -> None:
@@ -219,3 +224,13 @@ def test_hostile_emails_take_linear_time(line: str) -> None:
 
     short = min(seconds(1250) for _ in range(3))
     assert min(seconds(5000) for _ in range(3)) < 8 * short + 0.05
+
+
+@pytest.mark.parametrize(
+    "start", ["Forwarded message", "-----Original Message", "Mensaje reenviado"]
+)
+def test_a_long_line_of_dashes_takes_little_time(start: str) -> None:
+    line = start + 50_000 * "-" + ":" + 50_000 * "-" + "x"
+    started = time.thread_time()
+    assert own_text(line) == line
+    assert time.thread_time() - started < 1.0

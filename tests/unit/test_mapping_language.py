@@ -316,6 +316,48 @@ def test_a_lead_whose_prose_mentions_a_time_is_held_with_the_sentence(tmp_path: 
     assert card.outcome is Outcome.PROSPECT
 
 
+CHAT: list[Any] = [
+    {"body": "Hi!"},
+    {"body": ""},
+    {"body": ["Is it free?", "Sunday at 2?"]},
+    {"bot": 1},
+]
+
+
+@pytest.mark.parametrize("text", ["items.body", "items.*.body", ["none", "items.*.body"], "bodies"])
+def test_all_messages_of_a_conversation_are_searched(tmp_path: Path, text: Any) -> None:
+    lead = LEAD | {"at": "", "items": CHAT, "bodies": ["Hi!", "Sunday at 2?"]}
+    read = {"asked": {"text": text, "find": "time"}}
+    source = source_of(
+        tmp_path, lead, {"starts_at": ["at", "asked"]}, read=read, without_time="prospect"
+    )
+    held = only_item(map_json(source, lead))
+    assert held.outcome is Outcome.HELD
+    assert any("Sunday at 2?" in (one.value or "") for one in held.reasons)
+    card = only_item(map_json(source, lead | {"items": CHAT[:2], "bodies": ["Hi!", "Bye"]}))
+    assert card.outcome is Outcome.PROSPECT
+
+
+@pytest.mark.parametrize(
+    ("texts", "outcome"),
+    [
+        (["Hi", "Tour: 2026-03-14T14:30"], Outcome.BOOK),
+        (["Tour: 2026-03-14T14:30", "Tour: 2026-03-14T14:30"], Outcome.BOOK),
+        (["Tour: 2026-03-14T14:30", "Tour: 2026-03-14T15:30"], Outcome.HELD),
+    ],
+)
+def test_messages_with_different_labeled_times_are_held(
+    tmp_path: Path, texts: list[str], outcome: Outcome
+) -> None:
+    lead = LEAD | {"texts": texts}
+    read = {
+        "own": {"text": "texts", "without": "quotes"},
+        "tour": {"text": "own", "line": "Tour:"},
+    }
+    source = source_of(tmp_path, lead, {"starts_at": "tour"}, read=read, without_time="prospect")
+    assert only_item(map_json(source, lead)).outcome is outcome
+
+
 @pytest.mark.parametrize(
     ("mail", "value"),
     [
@@ -682,11 +724,82 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             },
             [],
         ),
+        (
+            LEAD | {"items": [{"body": "Hi"}]},
+            {},
+            {"read": {"asked": {"text": "{items.*.body}", "find": "time"}}},
+            ["read.asked.text: takes a path, not a template: remove the braces from '{items.*.bo"],
+        ),
+        (
+            LEAD | {"items": [{"body": "Hi"}, {"body": "Bye"}]},
+            {},
+            {"read": {"asked": {"text": "items", "find": "time"}}},
+            ["read.asked.text: warning: finds objects instead of text: add the key of the text"],
+        ),
+        (
+            LEAD | {"raw": '{"mail": "dana@example.com"}'},
+            {"email_1": ["given.mail", "email"]},
+            {
+                "read": {"given": {"json": "raw"}},
+                "tests": [
+                    {
+                        "payload": LEAD | {"raw": '{"mail": "dana@example.com"}'},
+                        "change": {"given.mail": "ana@example.com"},
+                        "expect_some": {"last_name": "Okafor"},
+                    }
+                ],
+            },
+            ["tests.0.change.given.mail: 'change' sets values of the payload, and 'given' is a"],
+        ),
+        (
+            LEAD,
+            {"notes": ["{answers.pets}"]},
+            {
+                "fetch": {"form": {"get": "https://api.example.com/{id}"}},
+                "read": {"answers": {"list": "form.fields", "by": "name", "value": "values"}},
+            },
+            [
+                "appointment.notes: warning: 'answers.pets' is not in any sample payload",
+                "read.answers: reads a document under 'fetch', but no test has one: add 'fetched:",
+                "read.answers.list: 'form.fields' is not in any sample payload",
+            ],
+        ),
+        (
+            LEAD,
+            {},
+            {
+                "tests": [
+                    {
+                        "payload": LEAD,
+                        "query": {"community": "denver"},
+                        "expect_some": {"last_name": "Okafor"},
+                    }
+                ]
+            },
+            ["tests.0.query: must be text, such as 'community=maple-court'"],
+        ),
+        (
+            LEAD,
+            {"first_name": "TODO"},
+            {"community": "TODO", "dedupe": "TODO"},
+            [
+                "dedupe: fill in this TODO: write the path of the booking's ID, several paths, or",
+                "community: fill in this TODO: write a path; or query.community, if the sender's",
+                "appointment.first_name: fill in this TODO, or remove the line",
+            ],
+        ),
+        (
+            LEAD,
+            {},
+            {"tests": [{"payload": "broken.json", "expect_some": {"last_name": "Okafor"}}]},
+            ["tests.0.payload: 'broken.json': not JSON: line 1, column 11 (there is a comma after"],
+        ),
     ],
 )
 def test_errors_and_warnings_of_check(
     tmp_path: Path, lead: Any, fields: Any, sections: Any, problems: list[str]
 ) -> None:
+    (tmp_path / "broken.json").write_text('{"id": 1, }')
     found = problems_of(tmp_path, lead, fields, **sections)
     assert len(found) == len(problems), found
     for one, start in zip(found, problems, strict=True):

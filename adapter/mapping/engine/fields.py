@@ -146,7 +146,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values at the rest of a path, in the first 50 items of the list at its start."""
+    """Return the values at the rest of a path in the first 50 items of a list."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -167,7 +167,7 @@ def _read_inner(item: Any, parts: Sequence[str], quoted: frozenset[int]) -> Any:
 
 
 def paths_of(place: Path | Template) -> tuple[Path, ...]:
-    """Return the paths of a template, or a path as a tuple with one item."""
+    """Return all paths of a template, or a single path as a tuple."""
     return place.paths if isinstance(place, Template) else (place,)
 
 

@@ -1,17 +1,17 @@
-"""Read named values for ``read:`` from emails, such as the text after a label."""
+"""Extract named values for ``read:`` from emails, such as the text after a label."""
 
 import dataclasses
 import functools
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.engine.reshape import CAP_MAIL, ReadResult
 from adapter.mapping.engine.scope import Scope
 from adapter.parsing.html_text import plain_text
 from adapter.parsing.mail_text import is_forwarded, own_text, sentence_with
-from adapter.parsing.paths import Path, unwrap_single
+from adapter.parsing.paths import Path, as_list, unwrap_single
 
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
@@ -21,8 +21,8 @@ _DECORATION: Final = "*|-_ \n"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _MailReader:
-    """Reads ``text: …``, the first path that is not empty."""
+class MailReader:
+    """Reads ``text: …``: the text at the first path that is not empty."""
 
     path: Path
     #: The paths that are tried if the first one is empty, such as that of the HTML.
@@ -34,23 +34,28 @@ class _MailReader:
         return (self.path, *self.fallbacks)
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return what the text contains, or None."""
+        """Return the extracted text, or None if the email does not contain it.
+
+        If several texts of a list contain different values, return all of them. A required field
+        cannot be read from a list, so the lead is held.
+        """
         try:
-            text = self._text(scope)
-            return ReadResult(None if text is None else self._found(text, scope))
+            tried = (texts_at(scope, path) for path in (self.path, *self.fallbacks))
+            texts: list[str] = next(filter(None, tried), [])
         except Unreadable as exc:
             return ReadResult(None, str(exc))
+        found = dict.fromkeys(filter(None, (self._found(text, scope) for text in texts)))
+        return ReadResult(self._joined(list(found)) if found else None)
 
-    def _text(self, scope: Scope) -> str | None:
-        values = (unwrap_single(scope.read(path)) for path in (self.path, *self.fallbacks))
-        return next((one for one in values if isinstance(one, str) and one.strip()), None)
+    def _joined(self, found: list[str]) -> str | list[str]:
+        return found[0] if len(found) == 1 else found
 
     def _found(self, text: str, scope: Scope) -> str | None:
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TextReader(_MailReader):
+class TextReader(MailReader):
     """Reads the text next to a label, as in leads that are sent by email."""
 
     #: Labels at the start of a line, with their colon if they have one: ``Name:``.
@@ -81,8 +86,8 @@ class TextReader(_MailReader):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class OwnTextReader(_MailReader):
-    """Reads ``without: quotes``, an email without the emails that it quotes."""
+class OwnTextReader(MailReader):
+    """Reads ``without: quotes``: an email's text without quoted emails."""
 
     #: The path of the subject, which says whether the email is a forwarded one.
     subject: Path | None = None
@@ -99,14 +104,33 @@ class OwnTextReader(_MailReader):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class SentenceReader(_MailReader):
-    """Reads ``find: …``, the first sentence in which a renter mentions something."""
+class SentenceReader(MailReader):
+    """Reads ``find: …``: the first sentence that mentions a time or asks for a change."""
 
     #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
     mention: str
 
     def _found(self, text: str, _scope: Scope) -> str | None:
         return sentence_with(self.mention, text[:CAP_MAIL])
+
+    def _joined(self, found: list[str]) -> str:
+        return found[0]
+
+
+def texts_at(scope: Scope, path: Path) -> list[str]:
+    """Return the nonempty text at a path, or all texts if the path leads through lists."""
+    try:
+        value = scope.read(path)
+    except Unreadable:
+        value = scope.read(path.through_lists())
+    values = [one for each in listed(value) for one in listed(each)]
+    return [one for one in values if isinstance(one, str) and one.strip()]
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a value as a list. A single value becomes a list with one item."""
+    found = as_list(value)
+    return found if isinstance(found, list) else [found]
 
 
 def _first_match(

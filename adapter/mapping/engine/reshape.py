@@ -1,4 +1,4 @@
-"""Read named values for ``read:`` from JSON and XML in texts, and from lists of answers."""
+"""Extract named values for ``read:`` from JSON or XML in a text, and from lists of answers."""
 
 import dataclasses
 import re
@@ -70,12 +70,12 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XmlReader:
-    """Reads ``xml: …``, a text that contains an XML document, such as an email with a lead."""
+    """Reads ``xml: …``: an XML document in a text, such as an ADF lead in an email."""
 
     path: Path
 
     def read(self, scope: Scope) -> ReadResult:
-        """Parse the XML document in the text. Text without one is empty."""
+        """Parse the XML document in the text, or return an empty object if there is none."""
         try:
             text = unwrap_single(scope.read(self.path))
             start = _XML_START.search(text[:CAP_MAIL]) if isinstance(text, str) else None

@@ -152,7 +152,7 @@ def _unknown_placeholder(name: str) -> str:
 
 
 def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
-    """Yield each key for repeated items that is not the only key of a list item."""
+    """Yield each ``each_…`` key that is not the only key of a list item."""
     if isinstance(value, list):
         for item in value:
             yield from _misplaced(item, is_item=True)

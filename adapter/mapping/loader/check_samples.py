@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import event_paths, says_canceled
@@ -11,17 +11,26 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
+from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
 from adapter.mapping.source import Source
-from adapter.parsing.paths import MISSING, leaves, path_from_text
+from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
 
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces it for a path that the chosen webhook has.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
+NO_VALUE_IN_SAMPLES: Final = "has no value in any sample: check 'by' and 'value'"
+NOT_FETCHED: Final = (
+    "reads a document under 'fetch', but no test has one: add 'fetched: { <URL>: <file> }'"
+)
+NOT_CHANGEABLE: Final = (
+    "'change' sets values of the payload, and {name!r} is a name under 'read' or 'fetch': change "
+    "the value that it reads, or use another sample"
+)
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
@@ -44,6 +53,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     if inner:
         _check_paths(source, inner)
         _check_list_readers(source, inner)
+        _warn_of_objects_as_texts(source, inner)
         _warn_of_items_left_out(source, inner)
         _warn_of_notes_without_braces(source, inner)
         _warn_of_missing_keys(source, scopes)
@@ -148,11 +158,51 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
         results = [reading.reader.read(scope).value for scope in scopes]
         if not any(value is not None for one in results for value in one.values()):
             name = reading.name.partition(" by ")[0] if reading.reader.keeps_all else reading.name
-            message = "has no value in any sample: check 'by' and 'value'"
+            is_unfetched = _is_unfetched(source, reading.reader.path, scopes)
+            message = NOT_FETCHED if is_unfetched else NO_VALUE_IN_SAMPLES
             source.document.add(("read", name), message)
 
 
+def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
+    """Return True if a path reads a fetched document, and no test contains one."""
+    is_fetched = path.parts[0] in source.sections.get("fetch", {})
+    return is_fetched and not any(scope.fetched for scope in scopes)
+
+
+def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
+    """Report changes of values that the mapping reads from others, such as JSON inside a string."""
+    names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
+    for text in test.get("change", {}):
+        first = text.partition(".")[0]
+        is_payload = isinstance(sample.payload, Mapping) and first in sample.payload
+        if first in names and not is_payload:
+            where = ("tests", str(number), "change", text)
+            source.document.add(where, NOT_CHANGEABLE.format(name=first))
+
+
 # --- warnings
+
+
+def _warn_of_objects_as_texts(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn about a ``text`` whose paths find only objects, such as the messages of a chat."""
+    for reading in (*source.compiled.readers, *source.compiled.item_readers):
+        reader = reading.reader
+        if not isinstance(reader, MailReader):
+            continue
+        found = [one for scope in scopes for path in reader.paths for one in _found(path, scope)]
+        if any(isinstance(one, Mapping) for one in found) and not any(
+            isinstance(one, str) for one in found
+        ):
+            path = f"{reader.path.text.removesuffix('.*')}.*.body"
+            message = f"finds objects instead of text: add the key of the text, such as {path}"
+            source.document.add(("read", reading.name, "text"), message, warning=True)
+
+
+def _found(path: Path, scope: Scope) -> list[Any]:
+    try:
+        return listed(scope.read(path))
+    except Unreadable:
+        return []
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
@@ -315,7 +365,7 @@ def _has_canceled_item(source: Source, sample: Sample) -> bool:
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the paths that say that the tour was canceled, unless ``accept`` lists the value."""
+    """Yield the paths whose value says that the tour was canceled, unless ``accept`` lists it."""
     compiled = source.compiled
     accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
     for path, value in leaves(sample.payload):

@@ -9,6 +9,15 @@ from adapter.mapping.loader.yaml_document import Document, KeyPath
 #: What a draft contains where a person has to fill in a value.
 TODO: Final = "TODO"
 _TODO: Final = re.compile(rf"\b{TODO}\b")
+_FILL_IN: Final = "fill in this TODO, or remove the line"
+#: What to write in a section for which the samples may give no hint.
+_HINTS: Final[Mapping[KeyPath, str]] = {
+    ("community",): (
+        "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "
+        "or { always: maple-court }"
+    ),
+    ("dedupe",): "write the path of the booking's ID, several paths, or body if there is no ID",
+}
 #: Test keys whose values come from senders, and may legitimately contain "TODO".
 SAMPLES: Final = frozenset({"payload", "change"})
 
@@ -21,7 +30,8 @@ def check_todos(document: Document) -> None:
         one: None for one in document.problems if (one.line, one.column) not in positions
     }
     for where in todos:
-        document.add(where, "fill in this TODO, or remove the line")
+        hint = _HINTS.get(where)
+        document.add(where, f"fill in this TODO: {hint}" if hint else _FILL_IN)
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:

@@ -33,6 +33,8 @@ class PathRegistry:
         name = field or ".".join(where)
         try:
             path = path_from_text(text)
+            if _is_template(text):
+                raise ValueError(f"takes a path, not a template: remove the braces from {text!r}")
         except ValueError as exc:
             self.document.add(where, str(exc), field=name)
             return None
@@ -57,8 +59,7 @@ class PathRegistry:
         return PathLookup(places=tuple(one for one in places if one), collect_all=collect_all)
 
     def _place(self, text: str, where: KeyPath) -> Path | Template | None:
-        is_template = "{" in text and not text.startswith('"')
-        return self.template(text, where) if is_template else self.path(text, where)
+        return self.template(text, where) if _is_template(text) else self.path(text, where)
 
     def template(self, text: str, where: KeyPath, field: str | None = None) -> Template | None:
         """Parse a template. If it is invalid, add a problem and return None."""
@@ -70,3 +71,7 @@ class PathRegistry:
             self.document.add(where, str(exc), field=field)
             return None
         return compiled
+
+
+def _is_template(text: str) -> bool:
+    return "{" in text and not text.startswith('"')

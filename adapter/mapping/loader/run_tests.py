@@ -10,7 +10,7 @@ from adapter.exceptions import Unreadable
 from adapter.mapping.date_hints import hint
 from adapter.mapping.engine import Community, CompiledMapping, Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.community import CommunityLookup
-from adapter.mapping.loader.check_samples import check_samples, scope_of
+from adapter.mapping.loader.check_samples import check_changes, check_samples, scope_of
 from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.provenance import FILLS
 from adapter.mapping.samples import Sample, sample_from_test
@@ -49,6 +49,8 @@ def run_mapping_tests(
     tests = source.sections.get("tests", [])
     samples = {number: _sample(source, test, number) for number, test in enumerate(tests)}
     loaded = {number: sample for number, sample in samples.items() if sample}
+    for number, sample in loaded.items():
+        check_changes(source, number, tests[number], sample)
     variants = {number: _variants(sample, tests[number]) for number, sample in loaded.items()}
     check_samples(source, variants)
     _require_expectation(source)

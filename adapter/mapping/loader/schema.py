@@ -145,7 +145,7 @@ def _one_of(words: Iterable[str], **options: Any) -> fields.String:
 
 
 def flag(**options: Any) -> fields.Boolean:
-    """Return a field that is true or false, without other spellings of these words."""
+    """Return a Boolean schema field that accepts only ``true`` and ``false``."""
     return fields.Boolean(truthy={True}, falsy={False}, **options)
 
 
@@ -366,7 +366,10 @@ class TestSection(StrictSchema):
     cancellation = flag()
     received = fields.String(**described("The receipt time, such as 2026-03-01T12:00:00Z."))
     headers = _object(values=fields.String())
-    query = fields.String()
+    query = fields.String(
+        error_messages={"invalid": "must be text, such as 'community=maple-court'"},
+        **described("The query string, such as community=maple-court."),
+    )
     content_type = fields.String()
     fetched = _object(values=fields.Raw(), **described("Files with the fetched documents, by URL."))
 

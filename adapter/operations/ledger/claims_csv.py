@@ -1,4 +1,4 @@
-"""Write a comparison as CSV that can be sent to the portal, and as JSON-compatible data."""
+"""Format a comparison as CSV for the portal, and as JSON-compatible data."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -29,7 +29,7 @@ OF_INTEREST: Final = (*CLAIMS, Verdict.DOUBTFUL, Verdict.NOT_IN_KNOCK)
 
 
 def claims_csv(ledger: Ledger, *, everything: bool = False) -> Iterator[str]:
-    """Yield the claims as CSV, or all lines of the list, starting with a header line."""
+    """Yield a CSV header line, and then the claims or all lines of the portal's list."""
     yield csv_line(COLUMNS)
     for one in ledger.lines if everything else ledger.claims:
         yield csv_line(_cells(one, ledger))

@@ -33,7 +33,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """The number of lines with one verdict, and what they cost in cents."""
+    """The number of lines with one verdict, and their total in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -57,7 +57,7 @@ class Ledger:
 
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
-        """The number and cost of the lines with each verdict."""
+        """The number of lines and their total, for each verdict."""
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
@@ -86,7 +86,7 @@ def is_late(one: Judged, today: dt.date) -> bool:
 
 
 def sum_of(lines: Sequence[Judged]) -> Sum:
-    """Return the number of lines, and the sum of their amounts."""
+    """Count the lines, and add up their amounts."""
     cents = [one.line.cents or 0 for one in lines]
     return Sum(lines=len(cents), cents=sum(cents))
 
@@ -158,14 +158,14 @@ class Comparison:
         return first_at.date()
 
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
-        """Return the times between which leads may belong to lines."""
+        """Return the start and end of the period whose leads are compared."""
         more = dt.timedelta(days=max(self._rules.match_days, 45) + 1)
         return _midnight(months_before(first, months) - more), _midnight(last + more)
 
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date
     ) -> tuple[int, set[dt.date]]:
-        """Compare all leads. Return how many are not listed, and the days of unreadable ones."""
+        """Compare all leads. Return the number not listed, and the days of unreadable ones."""
         unlisted, unreadable = 0, set()
         for row in self._leads(first, last):
             day = arrival_date(row["received_at"], row["timezone"])
@@ -239,7 +239,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> Mapping[int, tuple[str, dt.date]]:
-        """Return the other source that sent the renter of each line without a lead."""
+        """Return the other source that sent a line's renter, and the date, by line number."""
         missing = [one for one in lines if one.number not in index.found and one.has_contact]
         found: dict[int, tuple[str, dt.date]] = {}
         for start in range(0, len(missing), BATCH):
@@ -259,7 +259,7 @@ class Comparison:
         return found
 
     def _final(self, index: LineIndex) -> Mapping[int, FoundLead]:
-        """Return the lead that counts for each lead that was merged or replaced, by its ID."""
+        """Return the final lead for each merged or replaced lead, by that lead's ID."""
         leads = {one.id: one for found in index.found.values() for one in found if one.is_booking}
         ends = {one.id: one for one in leads.values() if one.because_of}
         for _ in range(MAX_STEPS):

@@ -33,7 +33,7 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FoundLead:
-    """A lead that arrived, as far as it is needed to compare it with a line."""
+    """The fields of a stored lead that are compared with a line."""
 
     #: The booking's ID, or the webhook's if it has no booking.
     id: int
@@ -119,7 +119,7 @@ class LineIndex:
         return True
 
     def is_known(self, row: Mapping[str, Any]) -> bool:
-        """Return True if a lead is on the list by its ID or a contact."""
+        """Return True if the list contains the lead's ID, email or phone."""
         return any(lines for by, lines in self._candidates(row) if by != "name")
 
     def _candidates(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[PortalLine]]]:
@@ -131,7 +131,7 @@ class LineIndex:
             yield "name", [*self._named(words, on)]
 
     def _named(self, words: tuple[str, ...], on: dt.date) -> Iterator[PortalLine]:
-        """Yield the lines with a name, and with no date or one near a lead's arrival."""
+        """Yield the lines with this name whose date is missing or near the lead's arrival date."""
         days = range(-self._match_days, self._match_days + 1)
         for day in (None, *(on + dt.timedelta(days=number) for number in days)):
             yield from self._by_name.get((words, day), ())[:MAX_NAMESAKES]
@@ -166,7 +166,7 @@ class LineIndex:
         return found
 
     def take_text(self, texts: Iterable[bytes], lead: FoundLead) -> None:
-        """Add a webhook without bookings to the lines whose contact or name is in its text."""
+        """Add a webhook without bookings to each line whose contact or name its text contains."""
         seen: set[int] = set()
         names: dict[int, PortalLine] = {}
         for data in texts:

@@ -60,14 +60,14 @@ def plain(name: str) -> str:
 
 
 def known_columns(cells: Sequence[str], rules: PortalRules) -> int:
-    """Return how many cells are the names of columns. The row with the most has the names."""
+    """Count the cells that are known column names. The header row has the most."""
     named = {plain(name) for names in rules.columns.values() for name in names}
     # A name that the file lists counts more, so that its row is found whatever else is there.
     return sum((plain(cell) in _FIELD_OF) + 3 * (plain(cell) in named) for cell in cells)
 
 
 def find_columns(cells: Sequence[str], rules: PortalRules) -> Mapping[str, Sequence[int]]:
-    """Return the indexes of each field's columns.
+    """Return the column indexes for each field.
 
     Raise PayloadError, with the columns that were found, if there is nothing to compare or if a
     column is missing that the rules name.

@@ -1,4 +1,4 @@
-"""Read the lines of a portal's list or invoice: who, when, where, and for how much."""
+"""Read the renter, date, community and amount of each line of a portal's list or invoice."""
 
 import dataclasses
 import datetime as dt
@@ -53,7 +53,7 @@ _EUROPEAN_AMOUNT: Final = re.compile(r"([0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+),([0-9]
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class PortalLine:
-    """A line of a portal's list: a lead that the portal says it sent."""
+    """A line of a portal's list, which describes a lead that the portal says it sent."""
 
     #: The number of the line in the file.
     number: int
@@ -141,7 +141,7 @@ class _LineReader:
         self.unknown: dict[str, int] = {}
 
     def lines(self, sheet: Sheet) -> Iterator[PortalLine]:
-        """Yield the lines with a renter. Count the others."""
+        """Yield the lines that name a renter, and count the others."""
         count = 0
         for number, cells in sheet.rows:
             line = self._line(number, cells)
@@ -181,7 +181,7 @@ class _LineReader:
         text: Mapping[str, str],
         read: Callable[[str], Value | None],
     ) -> Value | None:
-        """Return the value of a cell, or None if it is empty or unreadable, which is noted."""
+        """Return a cell's value, or None if it is empty or cannot be read, which is counted."""
         if not text.get(field):
             return None
         try:
@@ -229,7 +229,7 @@ def _name(text: Mapping[str, str]) -> str:
 
 @functools.lru_cache(4096)
 def date_from(text: str) -> dt.date:
-    """Read a date as it is usual in the US, with or without a time, which is ignored.
+    """Parse a date in a format used in the US. Ignore a time after it.
 
     Raise Unreadable if it is not one, and PayloadError for a day before a month, because the
     other dates in the file are then misread.

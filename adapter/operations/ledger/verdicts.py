@@ -1,6 +1,6 @@
-"""Decide what each line of a portal's list is: charged rightly, without reason, or in doubt.
+"""Decide whether each line of a portal's list is a correct charge, a claim, or doubtful.
 
-All functions are pure. A line that could be read in two ways is in doubt, never a claim.
+All functions are pure. A line that could mean two things is doubtful, never a claim.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from adapter.operations.ledger.portal_lines import PortalLine
 
 
 class Verdict(enum.StrEnum):
-    """What a line of a portal's list is."""
+    """The result for a line of a portal's list."""
 
     #: Charged, but no such lead arrived.
     NOT_ARRIVED = "not_arrived"
@@ -47,7 +47,7 @@ CLAIMS = (Verdict.NOT_ARRIVED, Verdict.CHARGED_TWICE, Verdict.DUPLICATE)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A line of a portal's list, what it is, and why."""
+    """A line of a portal's list, with its verdict and the reason."""
 
     line: PortalLine
     verdict: Verdict
@@ -61,7 +61,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """What is known here about a source, beside the leads that belong to lines."""
+    """The stored data about a source that the verdicts depend on."""
 
     #: The leads that may belong to each line, by its number.
     found: Mapping[int, Sequence[FoundLead]]
@@ -109,14 +109,14 @@ def judge(lines: Sequence[PortalLine], known: Known, rules: PortalRules) -> list
 
 
 class _Earlier:
-    """Finds the earlier line of the same renter for the same community, line by line."""
+    """Finds earlier lines with the same renter and community while the lines are read in order."""
 
     def __init__(self, crowded: Collection[int]) -> None:
         self._crowded = crowded
         self._lines: dict[tuple[str, ...], list[PortalLine]] = defaultdict(list)
 
     def before(self, line: PortalLine) -> PortalLine | None:
-        """Return the latest earlier line that was charged for the same renter, and keep this."""
+        """Return the latest earlier line that charges the same renter. Remember this line."""
         if (line.cents is not None and line.cents <= 0) or line.number in self._crowded:
             return None
         keys = [*keys_of(line)]
@@ -128,7 +128,7 @@ class _Earlier:
 
 
 def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
-    """Yield what identifies a renter at a community: the lead's ID, an email, and a phone."""
+    """Yield the keys that identify a line's renter: the lead ID, email and phone."""
     place = line.community_key or line.community.casefold()
     if line.lead_id:
         yield "lead_id", line.lead_id.casefold()
@@ -139,7 +139,7 @@ def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
 
 
 def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
-    """Return False if two lines have the names or contacts of two people."""
+    """Return False if the names or contacts of two lines belong to different people."""
     contacts = [{line.email, line.phone} - {None} for line in (one, other)]
     if all(contacts) and contacts[0].isdisjoint(contacts[1]):
         return False
@@ -180,7 +180,7 @@ def _doubtful(line: PortalLine, why: str, lead: int | None = None) -> Judged:
 def _charged_before(
     line: PortalLine, earlier: PortalLine | None, rules: PortalRules
 ) -> Judged | None:
-    """Return the claim if an earlier line charges the same lead or renter, or None."""
+    """Return a claim if an earlier line charges the same lead or renter, otherwise None."""
     if earlier is None:
         return None
     same_id = line.lead_id and line.lead_id.casefold() == earlier.lead_id.casefold()
@@ -199,9 +199,9 @@ def _charged_before(
 def _arrived(
     line: PortalLine, found: Sequence[FoundLead], rules: PortalRules
 ) -> list[FoundLead] | str:
-    """Return the leads that belong to a line, or the reason why that is in doubt.
+    """Return the leads that belong to a line, or the reason why the line is doubtful.
 
-    Return an empty list if no lead comes into question.
+    Return an empty list if no lead matches.
     """
     if "date" in line.unreadable and found:
         return "A lead of this renter arrived, but the date on this line cannot be read."
@@ -234,7 +234,7 @@ def _doubt(
     names: Sequence[FoundLead],
     rules: PortalRules,
 ) -> list[FoundLead] | str:
-    """Return why it is in doubt which lead a line is, or an empty list if there is none."""
+    """Return the reason why a line is doubtful, or an empty list if no lead matches."""
     if sure and line.on:
         nearest = min(sure, key=lambda one: abs((one.on - line.on).days))  # type: ignore[operator]
         days = (nearest.on - line.on).days
@@ -258,7 +258,7 @@ def _doubt(
 
 
 def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
-    """Return the verdict on a line without a lead. It is a claim only if nothing was overlooked."""
+    """Return the verdict on a line without a lead: a claim, if all stored data was searched."""
     if number := known.elsewhere.get(line.number):
         text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
         return _doubtful(line, text)
@@ -288,7 +288,7 @@ def _arrived_before(
     found: Iterable[FoundLead],
     rules: PortalRules,
 ) -> Judged | None:
-    """Return the claim if the renter was already a lead within the period, or None."""
+    """Return a claim if the renter was already a lead in the preceding months, otherwise None."""
     first = min(one.on for one in arrived)
     since = months_before(line.on or first, rules.duplicate_months)
     until = min(first, line.on or first) - dt.timedelta(days=rules.match_days)
@@ -309,7 +309,7 @@ def _arrived_before(
 
 
 def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> Judged:
-    """Return what became of a lead that arrived."""
+    """Return the verdict on a line whose lead arrived: toured, in Knock, or not in Knock."""
     ends = [(one, known.final.get(one.id, one)) for one in arrived]
     lead, end = max(ends, key=lambda pair: _progress(pair[1]))
     when = f"Arrived on {day_text(lead.on)}"

@@ -40,6 +40,11 @@ SELECT * FROM bookings WHERE event_id = %(event_id)s ORDER BY item
 -- Return the bookings of these events, in the order of events and items.
 SELECT * FROM bookings WHERE event_id = ANY(%(event_ids)s::bigint[]) ORDER BY event_id, item
 
+-- name: bookings_made_by
+-- Return the IDs of an event's bookings whose first entry in the history is from this user.
+SELECT booking_id FROM history
+WHERE event_id = %(event_id)s AND by = %(by)s AND booking_id IS NOT NULL AND from_state IS NULL
+
 -- name: bookings_of_ids
 -- Return the bookings with these IDs.
 SELECT * FROM bookings WHERE id = ANY(%(ids)s::bigint[])
@@ -149,6 +154,16 @@ FROM known WHERE %(why)s::text IS NOT NULL
 UPDATE bookings SET due_at = %(at)s
 WHERE state = 'unknown' AND due_at > %(at)s AND appointment ->> 'integration_id' = %(integration_id)s
     AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
+
+-- name: has_unseen_tour
+-- Return a row if a tour that was requested lately, at one of these times or at any time if there are none, was
+-- sent but has not been seen in Knock. If its guest card was seen, a record with a guest card is not about it.
+SELECT id FROM bookings
+WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', 'submitted', 'booked', 'unknown')
+    AND appointment ->> 'integration_id' = %(integration_id)s AND tour_id IS NULL
+    AND (prospect_id IS NULL OR %(is_of_any_card)s)
+    AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
+LIMIT 1
 
 -- name: record_prospect
 -- Save Propexo's ID of the guest card that a booking created, if it is not known yet.

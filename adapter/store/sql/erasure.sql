@@ -34,6 +34,18 @@ WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 -- Delete the names of rare keys that were first seen in these events. They may contain personal data.
 DELETE FROM format_features WHERE kind = 'leaf' AND seen < %(rare)s AND first_event = ANY(%(ids)s)
 
+-- name: erase_old_lost_notes
+-- Erase notes that were found in Propexo's log after a restore, and that were sent before a time. They belong
+-- to no event.
+UPDATE messages SET body = NULL, encryption_key = NULL, prospect_id = NULL
+WHERE booking_id IS NULL AND body IS NOT NULL AND asked_at < %(before)s
+
+-- name: erase_lost_notes
+-- Erase such notes on the guest cards of these events.
+UPDATE messages SET body = NULL, encryption_key = NULL, prospect_id = NULL
+WHERE booking_id IS NULL AND prospect_id IN (
+    SELECT prospect_id FROM bookings WHERE event_id = ANY(%(ids)s) AND prospect_id IS NOT NULL)
+
 -- name: erase_people
 -- Erase personal data. Keep only these appointment fields and the reason codes in the history.
 WITH erased AS (

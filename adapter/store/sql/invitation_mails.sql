@@ -21,3 +21,8 @@ RETURNING booking_id, language, created_at, attempts
 -- name: end_invitation_mail
 -- Record what became of a claimed email, and when to try again.
 UPDATE invitation_mails SET outcome = %(outcome)s, due_at = %(due_at)s WHERE booking_id = %(booking_id)s
+
+-- name: end_restored_invitation_mails
+-- End the emails that were queued before sending stopped. They may have been sent after the backup.
+UPDATE invitation_mails SET outcome = 'restored', due_at = NULL
+WHERE due_at IS NOT NULL AND created_at <= COALESCE((SELECT stopped_at FROM rate_limit), 'infinity')

@@ -42,8 +42,10 @@ SELECT history_id, event_id, booking_id, status, at, at FROM (
         ON gone.match_keys && change.match_keys AND gone.gone_at = change.at
     WHERE change.status = 'canceled' AND change.is_cancellation
     UNION ALL
-    SELECT id, event_id, booking_id, 'canceled', at FROM history
-    WHERE id > %(after)s AND id <= %(until)s AND at >= %(oldest)s AND why = 'canceled_in_knock'
+    SELECT id, event_id, booking_id, CASE why WHEN 'canceled_in_knock' THEN 'canceled' ELSE 'booked' END, at
+    FROM history
+    WHERE id > %(after)s AND id <= %(until)s AND at >= %(oldest)s
+        AND why IN ('canceled_in_knock', 'booked_again_in_knock')
 ) queued ORDER BY history_id, booking_id
 
 -- name: move_status_webhook_progress
