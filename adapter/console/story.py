@@ -120,7 +120,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
         return _replay_sentence(change, story, by)
     if change.to_state == "discarded" and by:
         if why == CANCELED_IN_KNOCK:
-            return f"{by} canceled the tour in Knock."
+            return f"{by} marked the tour as canceled in Knock."
         return f"{by} dismissed it: {why.rstrip('.')}."
     if why == "seen_in_knock" and not by:
         return "Found in Knock."
