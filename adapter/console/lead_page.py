@@ -406,7 +406,7 @@ def _snoozes(booking: Booking, now: dt.datetime) -> Iterator[tuple[str, str, str
     for choice, at in snooze_choices(booking, now, zone).items():
         words = SNOOZES[choice]
         if choice is Snooze.TOUR and booking.starts_at is None and booking.wall_time is None:
-            words = "For half a day"
+            words = "For 12 hours"
         is_on = choice is Snooze.TOUR
         yield choice, words, local_text(at, shown) if is_on else clock(at.astimezone(shown))
 

@@ -93,7 +93,7 @@ def _page(**values: Any) -> str:
         sources=sorted(services.sources),
         labels=LABELS,
         verdicts=[
-            (Verdict.NOT_ARRIVED, "These leads were charged, and none of them arrived."),
+            (Verdict.NOT_ARRIVED, "You were charged for these leads, but they never arrived."),
             (Verdict.CHARGED_TWICE, "The same lead was charged on an earlier line."),
             (Verdict.DUPLICATE, "The renter was already a lead."),
             (Verdict.DOUBTFUL, "Look at each of these lines. None of them is claimed."),

@@ -236,7 +236,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "waited_too_long": "Couldn't be sent for days",
     "tour_time_passed": "Tour time has passed",
     "brought_back": "Brought back",
-    "undone": "Undone",
+    "undone": "Booking undone",
 }
 
 #: Why a lead was merged, replaced or discarded automatically, by reason code.

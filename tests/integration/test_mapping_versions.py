@@ -121,7 +121,7 @@ def test_a_field_that_only_the_chosen_message_has_offers_to_save_it_as_a_sample(
     [held] = harness.mapped("rentfeed", RENAMED)
     [other] = harness.mapped("rentfeed", tour(leadId="RF-9"))
     ana = visit()
-    offer = "This field is new. Save a message that has it as a sample."
+    offer = "This field is new. Save a message with this field as a sample."
     page = ana.page(f"/try?source=rentfeed&event={held.event_id}")
     assert re.search(r"Dana Okafor, just now, needs review</option>", page)
     form = {"source": "rentfeed", "mapping": WITH_DAY}
