@@ -45,7 +45,7 @@ MOST_MESSAGES: Final = 10
 LONGEST_WAIT: Final = dt.timedelta(days=30)
 #: Maximum number of pages of the list of prospects that are searched for a guest card.
 MOST_PAGES: Final = 4
-#: A note is left to a person after this many 404s and similar responses.
+#: A note needs review after this many 404s and similar responses.
 MOST_TRIES: Final = 5
 #: Delay after an error in this program, or while a key is missing.
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
@@ -302,7 +302,7 @@ class Messenger:
         tx.rate_limit.save_limit(accepted.rate, now)
 
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
-        """Record a failed POST: retry it later, or leave it to a person.
+        """Record a failed POST, and schedule a retry or hold the lead for review.
 
         Errors do not stop the sending of bookings, because they may only concern notes.
         """

@@ -84,7 +84,9 @@ class TakeBacks:
             booking = tx.bookings.get(booking_id)
             choices = snooze_choices(booking, now, zone) if booking is not None else {}
             if booking is not None and choice not in choices:
-                raise NotPossible("This is after the tour, or has passed. Choose another time.")
+                raise NotPossible(
+                    "This time is after the tour or has already passed. Choose another one."
+                )
             until = choices.get(Snooze(choice), now) if choices else now
             if not tx.bookings.snooze(booking_id, until):
                 raise NotPossible("Only leads that need you can be snoozed.")
