@@ -25,6 +25,7 @@ from adapter.exceptions import (
     NotSent,
     OutcomeUnknown,
     Refused,
+    StoreUnavailable,
     UpstreamError,
     WrongPath,
 )
@@ -101,13 +102,24 @@ class Messenger:
             message = None if self.stopping.is_set() or is_long else self._claim()
             if message is None:
                 return
-            try:
-                is_done = self._process(message)
-            except KeyMissing as exc:
-                self._postpone_unreadable(exc, message.id)
-            else:
-                if not is_done:
-                    return
+            if not self._try(message):
+                return
+
+    def _try(self, message: Message) -> bool:
+        """Process a message. Return False if no call to Propexo is allowed now.
+
+        After an unexpected error, retry later, so that it does not hold up other messages.
+        """
+        try:
+            return self._process(message)
+        except KeyMissing as exc:
+            self._postpone_unreadable(exc, message.id)
+        except StoreUnavailable:
+            raise
+        except Exception as exc:
+            log.exception("note_not_processed", extra={"message_id": message.id}, exc_info=exc)
+            self._postpone(message, RETRY_DELAY)
+        return True
 
     def _claim(self) -> Message | None:
         """Claim and return the message that has been due longest, or None if none is due."""

@@ -156,8 +156,11 @@ FROM known WHERE %(why)s::text IS NOT NULL
 -- Bring forward the searches for unknown bookings that an unassignable record may be about: those for one of
 -- these times, or all of the integration's if there are none.
 UPDATE bookings SET due_at = %(at)s
-WHERE state = 'unknown' AND due_at > %(at)s AND appointment ->> 'integration_id' = %(integration_id)s
-    AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
+WHERE id IN (
+    SELECT id FROM bookings
+    WHERE state = 'unknown' AND due_at > %(at)s AND appointment ->> 'integration_id' = %(integration_id)s
+        AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
+    ORDER BY id FOR UPDATE SKIP LOCKED)
 
 -- name: has_unseen_tour
 -- Return a row if a tour that was requested lately, at one of these times or at any time if there are none, was
