@@ -146,6 +146,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Too many senders wait for an outcome. This one got its response at once.",
         "If it happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
+    "note_not_processed": (
+        "An error prevented the sending or checking of a renter's later message. It is repeated.",
+        BUG,
+    ),
     "note_not_sent": (
         "A renter's later message is not, or may not be, in Knock. `why` is the reason code.",
         "Run `adapter show ID`, and add the text to the guest card in Knock if it is missing.",

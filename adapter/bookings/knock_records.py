@@ -232,8 +232,10 @@ def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
         and (one.state in SENT or is_failed_job(one))
         and (one.tour_id is None or is_other_record)
     ]
-    choose = min if status is KnockStatus.CANCELED else max
-    return choose(fits, key=posting_order, default=None)
+    if status is KnockStatus.CANCELED:
+        standing = [one for one in fits if not one.is_gone]
+        return min(standing or fits, key=posting_order, default=None)
+    return max(fits, key=posting_order, default=None)
 
 
 def is_failed_job(booking: Booking) -> bool:

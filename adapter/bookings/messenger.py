@@ -25,6 +25,7 @@ from adapter.exceptions import (
     NotSent,
     OutcomeUnknown,
     Refused,
+    StoreUnavailable,
     UpstreamError,
     WrongPath,
 )
@@ -45,7 +46,7 @@ MOST_MESSAGES: Final = 10
 LONGEST_WAIT: Final = dt.timedelta(days=30)
 #: Maximum number of pages of the list of prospects that are searched for a guest card.
 MOST_PAGES: Final = 4
-#: A note is left to a person after this many 404s and similar responses.
+#: A note needs review after this many 404s and similar responses.
 MOST_TRIES: Final = 5
 #: Delay after an error in this program, or while a key is missing.
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
@@ -101,13 +102,24 @@ class Messenger:
             message = None if self.stopping.is_set() or is_long else self._claim()
             if message is None:
                 return
-            try:
-                is_done = self._process(message)
-            except KeyMissing as exc:
-                self._postpone_unreadable(exc, message.id)
-            else:
-                if not is_done:
-                    return
+            if not self._try(message):
+                return
+
+    def _try(self, message: Message) -> bool:
+        """Process a message. Return False if no call to Propexo is allowed now.
+
+        After an unexpected error, retry later, so that it does not hold up other messages.
+        """
+        try:
+            return self._process(message)
+        except KeyMissing as exc:
+            self._postpone_unreadable(exc, message.id)
+        except StoreUnavailable:
+            raise
+        except Exception as exc:
+            log.exception("note_not_processed", extra={"message_id": message.id}, exc_info=exc)
+            self._postpone(message, RETRY_DELAY)
+        return True
 
     def _claim(self) -> Message | None:
         """Claim and return the message that has been due longest, or None if none is due."""
@@ -302,7 +314,7 @@ class Messenger:
         tx.rate_limit.save_limit(accepted.rate, now)
 
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
-        """Record a failed POST: retry it later, or leave it to a person.
+        """Record a failed POST, and schedule a retry or hold the lead for review.
 
         Errors do not stop the sending of bookings, because they may only concern notes.
         """

@@ -50,7 +50,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "password_set": "set a new password for {first}",
     "password_changed": "changed their own password",
     "password_refused": "entered a wrong current password",
-    "unlocked": "let everyone who was locked out sign in again",
+    "unlocked": "unlocked sign-in for everyone who was locked out",
     "paused": "paused {paused}. Reason: {reason}",
     "resumed": "resumed {paused}",
     "restored": "resumed bookings after the database was restored",

@@ -384,7 +384,7 @@ def _explained(
     answers = story.attempts.get(booking.id, ())
     words = answer_text(answers[-1].answer) if answers else ""
     if words and booking.state in (BookingState.FAILED, BookingState.HELD):
-        return advice, [f"The answer was: “{words.rstrip('.')}.”"]
+        return advice, [f"Knock's response: “{words.rstrip('.')}.”"]
     return advice, ()
 
 

@@ -41,7 +41,7 @@ SCHEMES: Final = {
 ABOUT: Final = {
     "switch_on": "How to turn it on",
     "retries": "If we can't be reached",
-    "cannot": "What it can't do",
+    "cannot": "What this sender can't do",
 }
 
 

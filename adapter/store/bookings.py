@@ -197,10 +197,10 @@ class Bookings(Statements):
         """Record which user takes care of a lead. Return False if there is no such booking."""
         return self._one("assign", id=booking_id, user=user) is not None
 
-    def state_before(self, booking_id: int) -> tuple[str, str, str]:
-        """Return the state before the latest change, the state after it, and the earlier reason."""
+    def state_before(self, booking_id: int) -> tuple[str, str, int | None]:
+        """Return the state before the latest change, its reason, and the lead that caused it."""
         row = self._one("state_before", id=booking_id) or {}
-        return row.get("from_state") or "", row.get("to_state") or "", row.get("why") or ""
+        return row.get("from_state") or "", row.get("why") or "", row.get("because_of")
 
     def repoint(self, from_id: int, to_id: int) -> None:
         """Replace ``from_id`` with ``to_id`` in leads that name it as the cause of their state."""
@@ -213,6 +213,10 @@ class Bookings(Statements):
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
         """Record a user's report that these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
+
+    def unmark_gone(self, ids: Iterable[int], *, at: dt.datetime) -> None:
+        """Take back a user's report from this time that these bookings no longer exist in Knock."""
+        self._run("unmark_gone", ids=list(ids), at=at)
 
     def of_record(
         self,

@@ -303,6 +303,8 @@ def test_a_get_books_nothing(harness: Harness, visit: Visit) -> None:
     assert visit(link).response.status_code == 200
     assert renter._client.head(renter.at).status_code == 200
     assert renter._client.put(renter.at).status_code == 405
+    # A redirect would contain the Host header of the request.
+    assert renter._client.get(renter.at.replace("/tour/", "/tour//")).status_code == 404
     assert tours_of(harness, card_id) == []
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapter.console.story import story_of
 from adapter.exceptions import NotPossible
-from adapter.models import BookingState, Clock, MessageState
+from adapter.models import BookingState, Clock, Message, MessageState
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.release import Repairs
@@ -208,6 +208,29 @@ def test_words_go_to_a_person_at_once_if_guest_cards_cannot_be_listed(
     booked.mapped("rentfeed", lead(7))
     booked.send()
     assert len(upstream.posts()) == 2, "bookings are sent all the same"
+
+
+def test_an_unexpected_error_does_not_hold_up_other_messages(
+    booked: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    (failing,) = booked.messages()
+    messenger = booked.pipeline.messenger
+    real = messenger._process
+
+    def process(message: Message) -> bool:
+        if message.id == failing.id:
+            raise ValueError("made up")
+        return real(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(messenger, "_process", process)
+        messenger.send_due()
+    (message,) = booked.messages()
+    assert message.due_at == booked.clock() + dt.timedelta(minutes=5)
+    booked.clock.advance(300)
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])

@@ -104,7 +104,7 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     # Somebody who began to edit before that does not undo it by accident.
     late = ana.post("/try/put", seen="0", **form | {"mapping": text + "# late\n"})
     assert late.status_code == 409
-    assert "Somebody else has put version 1 in place" in late.text
+    assert "Someone else just put version 1 in place" in late.text
 
     assert ana.post("/try/roll-back", source="rentfeed", number="0", seen="1").status_code == 302
     assert "The file is in use" in ana.page("/try?source=rentfeed")

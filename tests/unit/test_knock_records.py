@@ -153,6 +153,8 @@ def test_of_two_equal_tours_the_canceled_record_is_the_first() -> None:
 
     assert knock_records.tour_of(canceled, [second, first]) is first
     assert knock_records.tour_of(booked, [first, second]) is second
+    gone = dataclasses.replace(first, gone_at=NOW)
+    assert knock_records.tour_of(canceled, [second, gone]) is second, "the other one is gone"
     assert knock_records.tour_of(canceled, [sent(tour_id="r1"), second]) is not second
     assert knock_records.tour_of(canceled, [sent(tour_id="evt_other")]) is None
     assert knock_records.tour_of(booked, [sent(state=BookingState.HELD)]) is None
