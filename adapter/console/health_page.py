@@ -11,6 +11,7 @@ import flask
 
 from adapter.console.context import bp, services
 from adapter.console.display import renter_name
+from adapter.console.needs_you import format_troubles
 from adapter.console.time_html import hour_text, reader_zone
 from adapter.models import Booking
 from adapter.operations.health import REFUSED_REASONS
@@ -64,6 +65,7 @@ def overview() -> str:
         overview=found,
         needs_you=needs_you,
         lost=_may_be_leads(rejected, now),
+        changed=format_troubles(),
         communities=services.communities(),
         outcomes=list(OUTCOMES),
         columns=columns,

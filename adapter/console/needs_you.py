@@ -26,6 +26,7 @@ from adapter.operations.todo import (
     may_be_format_change,
     missing_path,
     new_name,
+    renamed_path,
 )
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
@@ -80,7 +81,8 @@ class FormatTrouble:
         if not self.path:
             return "We can no longer read the tour time in its messages."
         if self.new_name:
-            return f"Its messages now have “{self.new_name}” instead of “{self.path}”."
+            new = renamed_path(self.path, self.new_name)
+            return f"Its messages now have “{new}” instead of “{self.path}”."
         return f"Its messages no longer have “{self.path}”."
 
 
@@ -120,6 +122,11 @@ def format_trouble(row: Entry) -> FormatTrouble | None:
         key=row.key,
         groups=[group.issue.key for group in groups],
     )
+
+
+def format_troubles() -> list[FormatTrouble]:
+    """Return the format changes of all sources that hold leads up."""
+    return [one for row in _rows_of(Selection()) if (one := format_trouble(row)) is not None]
 
 
 def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:

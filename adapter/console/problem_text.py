@@ -12,6 +12,7 @@ from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.mapping.engine.tour_time import EDGE_OF_DAY, NO_TIME, SEVERAL_TIMES, UTC_TIME_OF_DAY
 from adapter.models import Booking, Reason
 from adapter.operations.advice import Advice, advice_for, label_of
+from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Issue
 
@@ -123,7 +124,8 @@ def _missing_sentence(text: str) -> str:
     if new is None:
         return "The message has no tour time."
     path = text.partition(" is not in the payload")[0]
-    return f"The message has “{new[1]}” instead of “{path}”, so we couldn't read the tour time."
+    name = renamed_path(path, new[1])
+    return f"The message has “{name}” instead of “{path}”, so we couldn't read the tour time."
 
 
 def _place_sentence(reason: Reason, place: str) -> str:

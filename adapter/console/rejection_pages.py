@@ -32,7 +32,7 @@ CAUSES: Final = {
         "A proxy or firewall may rewrite messages. Ask your admin.",
     ),
     "credentials_mismatch": (
-        "The sender's user name or password no longer matches ours.",
+        "This message's user name or password did not match ours.",
         "Ask your admin to fix it.",
     ),
     "header_missing": (
@@ -40,7 +40,7 @@ CAUSES: Final = {
         "The sender may not have our secret yet, or a stranger called this address.",
     ),
     "signature_mismatch": (
-        "The sender's password no longer matches ours.",
+        "This message's secret did not match ours.",
         "Ask your admin to fix it.",
     ),
     "timestamp_outside_tolerance": (
@@ -48,7 +48,7 @@ CAUSES: Final = {
         "The sender's clock may be wrong, or this is an old message that was sent again.",
     ),
     "token_mismatch": (
-        "The sender's token no longer matches ours.",
+        "This message's token did not match ours.",
         "Ask your admin to fix it.",
     ),
     "token_missing": (

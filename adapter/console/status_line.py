@@ -18,7 +18,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "{waiting} No leads are lost.",
     "nothing_sent": "No booking has gone through{lasting}. Tell your admin.{waiting}",
     "webhooks_not_mapped": "New leads have been stuck{lasting}. Tell your admin.{waiting}",
-    "source_refused": "Messages from {source} are being rejected. Its password no longer matches "
+    "source_refused": "Messages from {source} are being rejected. Its secret no longer matches "
     "ours. Tell your admin.",
     "source_silent": "{source} has sent nothing{lasting}, which is unusual. Ask the sender.",
     "format_changed": "{source} changed its messages{ago}, and we can't read all of them. Tell "
@@ -97,7 +97,7 @@ def status_sentence(verdict: Verdict | None) -> str:
         return problem_sentence(problems[0], verdict) + more
     sent_at = verdict.facts.queue.answered_at if verdict.facts else None
     last = f" The last tour was booked {_ago(verdict.at - sent_at)}." if sent_at else ""
-    return f"All good.{last or ' No tour has been booked yet.'}"
+    return f"Bookings are working.{last or ' No tour has been booked yet.'}"
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:

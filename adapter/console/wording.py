@@ -10,6 +10,7 @@ from adapter.console.time_html import clock
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, BookingState, Kind, KnockStatus, Reason
 from adapter.operations.advice import label_of
+from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
 
 #: The states of bookings and messages.
@@ -57,6 +58,9 @@ _IN_CENTS: Final = "_in_cents"
 _COMMAND: Final = re.compile(r"\s*\((?:command|adapter)[^)]*\)|, run: adapter [^\n]*|--[a-z-]+")
 _HOURS: Final = re.compile(
     r"is at (\d\d):(\d\d) in [\w/+-]+, but tours start between (\d\d):(\d\d) and (\d\d):(\d\d)"
+)
+_MISSING: Final = re.compile(
+    r"(.*) is not in the payload(?: \(there is ['\"](.*)['\"]\))?", re.DOTALL
 )
 #: A fault's words by how its text begins.
 _FAULTS: Final[Mapping[str, str]] = {
@@ -257,18 +261,22 @@ def fault_text(text: str) -> str:
 
 
 def hours_text(text: str) -> str:
-    """Return a sentence if a reason says that the time is outside tour hours, otherwise ""."""
+    """Return a sentence if a reason says that no tours start at that time, otherwise ""."""
     hours = _HOURS.search(text)
     if hours is None:
         return ""
     at, first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (1, 3, 5))
-    return f"{at} is outside tour hours ({first} to {last})."
+    return f"{at} is outside the hours in which tours can be booked ({first} to {last})."
 
 
 def plain(text: str) -> str:
     """Return an error's text as a sentence, without commands."""
     if known := refusal_text(text):
         return known
+    if missing := _MISSING.fullmatch(text):
+        path, name = missing.groups()
+        there = f" It has “{renamed_path(path, name)}”." if name else ""
+        return f"The message has no “{path}”.{there}"
     cleaned = _COMMAND.sub("", text).strip().rstrip(";,. ")
     cleaned = re.sub(r"\bbooking \d+ (is|was|has)\b", r"it \1", cleaned)
     cleaned = cleaned.replace("released", "booked").replace("release", "book")

@@ -282,7 +282,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
         "The message has only IDs. The lead itself is in the sender's system.",
         "Find the lead there, enter the details here and book it, or book it in Knock.",
     ),
-    "is at … in ": ("The requested time is outside tour hours.", _CALL),
+    "is at … in ": ("The requested time is outside the hours in which tours can be booked.", _CALL),
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",

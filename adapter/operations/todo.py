@@ -1,6 +1,7 @@
 """Sort the leads that need a person by what to do, soonest tour first. All functions are pure."""
 
 import dataclasses
+import difflib
 import enum
 import hashlib
 import re
@@ -65,6 +66,14 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
     if any(source == issue.source and _masked(name) == path for source, name in changed):
         return True
     return leads >= (MANY_WITH_NEW_NAME if new_name(issue) else MANY)
+
+
+def renamed_path(path: str, name: str) -> str:
+    """Return the path of a value whose key is now named ``name``, which is similar to the old."""
+    parts = path.split(".")
+    ratios = [difflib.SequenceMatcher(None, one.lower(), name.lower()).ratio() for one in parts]
+    last_best = max(range(len(parts)), key=lambda number: (ratios[number], number))
+    return ".".join([*parts[:last_best], name])
 
 
 def may_be_format_change(issue: Issue) -> bool:

@@ -62,7 +62,7 @@ def test_a_rejected_message_is_found_read_and_accepted(
     number, other = rejected(harness), rejected(harness, leadId="RF-2", contact={"name": "Mia Lee"})
     ana = visit()
     page = ana.page("/rejections")
-    assert "The sender's password no longer matches ours." in page
+    assert "This message's secret did not match ours." in page
     assert "Okafor" not in page
     assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
     assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")

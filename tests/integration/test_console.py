@@ -909,7 +909,7 @@ def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
 def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
     number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
-    assert "2:30 AM is outside tour hours (7:00 AM to 9:00 PM)." in page
+    assert "2:30 AM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM)." in page
     assert "Call or text the renter" in page
 
     refused = ana.release(number, starts_at="", last_name="", pets="cow")
@@ -1247,10 +1247,15 @@ def test_leads_that_cannot_be_booked_are_named_before_the_click(ana: Reader) -> 
     form = {"csrf": ana.token(), "act": "release", "ids": [*map(str, numbers)]}
     asked = html.unescape(ana.client.post("/console/queue/act", data=form).text)
     assert "None of these 2 leads can be booked yet" in asked
-    assert "Ida Late</bdi>: 9:30 PM is outside tour hours (7:00 AM to 9:00 PM)." in asked
+    assert (
+        "Ida Late</bdi>: 9:30 PM is outside the hours in which tours can be booked "
+        "(7:00 AM to 9:00 PM)." in asked
+    )
     assert "Knock will email" not in asked
     ana.client.post("/console/queue/act", data=form | {"sure": "1"})
-    assert "Earl Early: 6:30 AM is outside tour hours" in ana.text("/queue")
+    assert "Earl Early: 6:30 AM is outside the hours in which tours can be booked" in ana.text(
+        "/queue"
+    )
 
 
 def test_no_email_is_promised_to_a_renter_without_one(ana: Reader) -> None:
@@ -1267,7 +1272,7 @@ def test_after_undo_the_page_says_nothing_of_trouble_that_is_fixed(ana: Reader) 
     ana.post(f"/leads/{number}/undo")
     page = ana.text(f"/leads/{number}").partition('class="story"')[0]
     assert "2:30 PM MDT" in page
-    assert "outside tour hours (" not in page
+    assert "outside the hours" not in page
     assert "This booking was undone." in page
 
 
@@ -1292,7 +1297,7 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert ana.text("/queue?todo=call").count('class="name"') == 0
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", page))
     unfolded = html.unescape(ana.text(f"/queue/more/{key}"))
-    assert "Its messages now have “tourDate” instead of “tour.date”." in unfolded
+    assert "Its messages now have “tour.tourDate” instead of “tour.date”." in unfolded
     assert "/console/try?source=rentfeed&event=" in unfolded
     suggested = html.unescape(ana.text(f"/queue/more/{key}?suggest=1"))
     assert "+ date: [tour.date, tour.tourDate]" in suggested
@@ -1301,6 +1306,9 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "rentfeed seems to have changed its format." in shown
     assert f"/console/queue/more/{key}" in shown
     assert "No date was given" not in shown
+    health = ana.text("/")
+    assert "rentfeed seems to have changed its format. 3 leads are waiting for it." in health
+    assert "All good" not in health
 
 
 def test_the_story_is_in_order_although_clocks_differ(ana: Reader) -> None:
@@ -1329,7 +1337,7 @@ def test_a_booked_lead_shows_old_trouble_only_in_its_story(ana: Reader) -> None:
     assert "The tour is in Knock." in task
     assert "2:30 AM" not in task
     assert (
-        "2:30 AM is outside tour hours"
+        "2:30 AM is outside the hours in which tours can be booked"
         in ana.text(f"/leads/{number}").partition('class="story"')[2]
     )
 
@@ -1473,7 +1481,10 @@ def test_a_tour_at_night_is_released_only_after_confirmation(
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
     assert refused.status_code == 409
-    assert "9:30 PM is outside tour hours (7:00 AM to 9:00 PM)." in refused.text
+    assert (
+        "9:30 PM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM)."
+        in refused.text
+    )
     far = ana.release(booking.id, starts_at="2029-03-14T14:30")
     assert "This is more than a year away." in far.text
     (key,) = ana.group_keys()

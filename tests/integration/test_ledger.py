@@ -104,6 +104,13 @@ def test_a_second_lead_within_twelve_months_is_a_duplicate(harness: Harness) -> 
     ]
 
 
+def test_a_lead_with_another_id_is_not_the_same_lead(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1))
+    lines = (f"{line(1)},RF-1", f"{line(1)},RF-9", f"{line(1)},RF-9")
+    ledger = compare(harness, *lines, head=f"{HEAD},Lead ID")
+    assert verdicts(ledger)[1:] == ["duplicate", "charged_twice"]
+
+
 def test_claims_end_with_the_portals_period_for_credits(harness: Harness) -> None:
     harness.mapped("rentfeed", lead(1))
     ledger = compare(harness, line(5), line(6), credit_days=3)

@@ -42,6 +42,16 @@ def test_an_address_above_the_table_and_totals_below_are_skipped() -> None:
     assert (file.skipped, file.skipped_cents) == (1, 103500)
 
 
+def test_a_line_with_a_total_in_any_column_is_skipped() -> None:
+    head = "Date,Lead ID,Name,Email,Amount\n3/2/2026,RF-1,Dana Okafor,d@example.com,$35\n"
+    for total in ("Total,,,,$35", ",Grand Total:,,,$35", ",,TOTAL,,$35", ",,Subtotal,,$35"):
+        file = read(head + total)
+        assert [line.number for line in file.lines] == [2]
+        assert file.skipped_cents == 3500
+    renters = "3/3/2026,RF-2,Total,,$35\n,RF-3,Ana Total,,$35\n,,Total,t@example.com,$35"
+    assert [line.number for line in read(head + renters).lines] == [2, 3, 4, 5]
+
+
 def test_cells_may_contain_line_breaks_and_separators() -> None:
     file = read(
         'Date,Name,Email\n3/2/2026,"Okafor,\nDana",d@example.com\n3/3/2026,A B,a@example.com'

@@ -22,6 +22,7 @@ from adapter.operations.todo import (
     entries,
     missing_path,
     new_name,
+    renamed_path,
     todo_of,
 )
 from adapter.propexo.appointment import NO_CONTACT
@@ -101,6 +102,11 @@ def test_leads_of_a_renamed_field_are_one_row() -> None:
     assert (missing_path(found[0].issue), new_name(found[0].issue)) == ("tour.date", "tourDate")
 
 
+def test_a_renamed_key_keeps_its_place_in_the_path() -> None:
+    assert renamed_path("tour.date", "tourDate") == "tour.tourDate"
+    assert renamed_path("name", "nname") == "nname"
+
+
 def test_the_soonest_tour_is_first_and_the_same_trouble_is_one_row() -> None:
     night = group(issue(field="starts_at", message="is at …"), NOW + 500, NOW - 5, None)
     places = [
@@ -137,7 +143,8 @@ def test_errors_name_no_command() -> None:
         "is at 23:45 in America/Denver, but tours start between 07:00 and 21:00. If it is right, "
     )
     assert fault_text(f"{told}confirm it (command: --any-hour)") == (
-        "11:45 PM is outside tour hours (7:00 AM to 9:00 PM). If that's right, check the box below."
+        "11:45 PM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM). "
+        "If that's right, check the box below."
     )
     assert (
         fault_text("is missing: set it, for example 2026-03-14T14:30") == "Choose a date and time."

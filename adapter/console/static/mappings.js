@@ -39,6 +39,8 @@
     else localStorage.removeItem(key);
   };
   editor.addEventListener("input", () => {
+    // Its result is about the text before this edit.
+    document.getElementById("backtest")?.remove();
     draw();
     keep();
   });

@@ -25,6 +25,10 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 200_000
 _MAX_CELL: Final = 300
 
+#: What a cell of a line with a sum contains.
+_TOTAL: Final = re.compile(
+    r"(?i)(?:grand |invoice |sub[ -]?)?totals?(?: due| amount| charges| credits)?:?"
+)
 _US_PHONE: Final = re.compile(
     r"(?:\+?1[\s.-]?)?\(?([2-9][0-9]{2})\)?[\s.-]{0,2}([2-9][0-9]{2})[\s.-]?([0-9]{4})"
 )
@@ -145,7 +149,7 @@ class _LineReader:
         count = 0
         for number, cells in sheet.rows:
             line = self._line(number, cells)
-            if line.has_contact or line.name or line.lead_id or "email" in line.unreadable:
+            if _is_lead(line, cells):
                 yield line
                 count += 1
             else:
@@ -220,6 +224,14 @@ class _LineReader:
         if name and not key:
             self.unknown[name] = self.unknown.get(name, 0) + 1
         return key
+
+
+def _is_lead(line: PortalLine, cells: Sequence[str]) -> bool:
+    """Return False for a line without a renter, such as a total, in whatever column it says so."""
+    if line.has_contact or "email" in line.unreadable:
+        return True
+    is_total = line.on is None and any(_TOTAL.fullmatch(cell.strip()) for cell in cells)
+    return not is_total and bool(line.name or line.lead_id)
 
 
 def _name(text: Mapping[str, str]) -> str:

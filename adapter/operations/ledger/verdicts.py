@@ -184,8 +184,10 @@ def _charged_before(
     if earlier is None:
         return None
     same_id = line.lead_id and line.lead_id.casefold() == earlier.lead_id.casefold()
+    # With two IDs, the renter is charged twice, but not the same lead.
+    has_other_id = bool(line.lead_id and earlier.lead_id and not same_id)
     days = (line.on - earlier.on).days if line.on and earlier.on else 0
-    if same_id or days <= rules.match_days:
+    if same_id or (days <= rules.match_days and not has_other_id):
         when = f" of {day_text(earlier.on)}" if earlier.on else ""
         what = "lead ID" if same_id else "renter and community"
         why = f"Line {earlier.number}{when} charges the same {what}."

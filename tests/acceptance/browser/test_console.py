@@ -38,7 +38,9 @@ def test_a_held_lead_is_found_fixed_released_and_booked(ana: Reader) -> None:
     expect(row).to_contain_text("Outside tour hours")
     row.get_by_role("link", name=re.compile("Dana Okafor")).click()
     panel = page.locator("#panel")
-    expect(panel).to_contain_text("11:55 PM is outside tour hours (7:00 AM to 9:00 PM).")
+    expect(panel).to_contain_text(
+        "11:55 PM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM)."
+    )
 
     ana.go(f"/leads/{event_id}")
     starts_at = page.get_by_label(re.compile("Tour time"))
