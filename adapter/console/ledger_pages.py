@@ -16,8 +16,8 @@ from adapter.operations.ledger.claims_csv import LABELS, claims_csv, dollars
 from adapter.operations.ledger.compare import Comparison, Ledger, is_late, sum_of
 from adapter.operations.ledger.verdicts import CLAIMS, Verdict, day_text
 
-#: How long to search webhooks without bookings, because the browser waits for it.
-MAX_SECONDS: Final = 10.0
+#: How long a comparison may take, because the same process receives webhooks.
+MAX_SECONDS: Final = 5.0
 #: Number of lines to show for each result. The file for the portal has all claims.
 MAX_SHOWN: Final = 200
 #: Room for the other fields of the form that contains the claims.

@@ -78,24 +78,24 @@ def encoding_of(data: bytes) -> str:
 
 def _head(data: bytes, encoding: str, separator: str) -> list[tuple[int, Sequence[str]]]:
     """Split the first rows of a file with this separator. Skip empty rows."""
-    head: list[tuple[int, Sequence[str]]] = []
-    for number, cells in _rows(data, encoding, separator, is_strict=False):
-        if number > MAX_PREAMBLE:
-            break
-        head.append((number, cells))
-    return head
+    return [*_rows(data, encoding, separator, is_strict=False, last=MAX_PREAMBLE)]
 
 
 def _rows(
-    data: bytes, encoding: str, separator: str, *, is_strict: bool = True
+    data: bytes, encoding: str, separator: str, *, is_strict: bool = True, last: int | None = None
 ) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield each row that is not empty, with the number of its first line in the file."""
+    """Yield each row that is not empty, with the number of its first line in the file.
+
+    Stop after the line ``last``, also if it is empty.
+    """
     text = io.TextIOWrapper(io.BytesIO(data), encoding, errors="replace", newline="")
     # Otherwise, a quotation mark that is not closed would hide all rows after it.
     reader = csv.reader(text, delimiter=separator, strict=True)
     line = 1
     try:
         for cells in reader:
+            if last is not None and line > last:
+                return
             if any(map(str.strip, cells)):
                 yield line, [cell.strip() for cell in cells]
             line = reader.line_num + 1

@@ -17,6 +17,12 @@ REMOVED: Final = b"[removed]"
 _CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
 _XML_TEXT: Final = rb"(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+"
 _PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
+#: The first line of a multipart body, the head of each part, and the name of a form's field.
+_BOUNDARY: Final = re.compile(rb"\s{0,20}(--[^\s]{1,200})[ \t]{0,20}\r?\n")
+_PIECE_HEAD: Final = re.compile(rb"\s{0,20}--(?:[^\r\n]{1,200}\r?\n){1,8}\r?\n")
+_FORM_FIELD: Final = re.compile(rb"&?[\w%+.-][\w%+.\[\]-]{0,200}=")
+#: A body with more fields is not split, because that takes long.
+MAX_PIECES: Final = 2000
 #: A value in a form or a query, which may be in a string or in XML.
 _FORM_VALUE: Final = rb"[^&\s\"'<>\\#]*"
 
@@ -37,10 +43,30 @@ def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
 
 
 def _without_values(body: bytes, names: tuple[str, ...]) -> bytes:
-    is_json = body[:100].removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"[")
+    return b"".join(_without_in(piece, names) for piece in _pieces(body))
+
+
+def _pieces(body: bytes) -> Sequence[bytes]:
+    """Split a multipart body or a form into its fields, so that no value ends in another one."""
+    if _is_json(body):
+        return [body]
+    if start := _BOUNDARY.match(body):
+        pieces = re.split(rb"(?=\n" + re.escape(start[1]) + rb")", body)
+    else:
+        pieces = re.split(rb"(?=&)", body) if _FORM_FIELD.match(body) else []
+    return pieces if 0 < len(pieces) <= MAX_PIECES else [body]
+
+
+def _without_in(piece: bytes, names: tuple[str, ...]) -> bytes:
+    head = _PIECE_HEAD.match(piece) or _FORM_FIELD.match(piece)
+    is_json = _is_json(piece) or (head is not None and _is_json(piece[head.end() :]))
     for pattern, replacement in _patterns(names, is_json=is_json):
-        body = pattern.sub(replacement, body)
-    return body
+        piece = pattern.sub(replacement, piece)
+    return piece
+
+
+def _is_json(data: bytes) -> bool:
+    return data[:100].removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"[")
 
 
 @functools.lru_cache(maxsize=64)  # a source always has the same names

@@ -24,6 +24,19 @@ _PARTS: Final = ("context", "payload", "diff")
 #: Names of parts with the values before a change, and with those after it.
 _BEFORE: Final = frozenset({"previous", "old", "before", "previousvalues", "oldvalues"})
 _AFTER: Final = frozenset({"new", "current", "after", "newvalues", "value"})
+#: Objects about someone who is not the renter. Nothing in them is read.
+_STAFF: Final = re.compile(
+    r"agent|user|owner|manager|staff|employee|assignee|assignedto|creator|createdby|updatedby"
+)
+#: Objects about the renter or a place, whose status is not that of the record.
+_OTHERS: Final = re.compile(
+    r"(?:primary)?(?:prospect|lead|renter|resident|contact|customer|guest|person|applicant"
+    r"|property|community|unit|building|company)s?(?:info|details|data)?"
+)
+#: The beginnings of names of statuses and types.
+_STATUS: Final = re.compile(
+    r"(?:is)?(?:status|outcome|type|cancel|delete|noshow|visited)|(?:appointment|tour|event)(?:status|type|name)"
+)
 _ID: Final = re.compile(r"[!-~]{1,200}")
 
 
@@ -117,21 +130,27 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 
 
 def _values(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the names and values of a record, without the previous values of changed fields."""
-    left, stack = MAX_VALUES, [("", 0, iter(record.items()))]
+    """Yield the names and values of a record, without the previous values of changed fields.
+
+    The status of another object gets that object's name, so that it is not the record's.
+    """
+    left, stack = MAX_VALUES, [("", "", 0, iter(record.items()))]
     while stack and left > 0:
-        parent, depth, items = stack[-1]
+        parent, other, depth, items = stack[-1]
         key, value = next(items, (None, None))
         if key is None:
             stack.pop()
             continue
         left -= 1
         name = _name(key, parent)
-        if isinstance(value, dict | list) and depth < MAX_DEPTH and name not in _BEFORE:
+        if name in _BEFORE or _STAFF.search(name):
+            continue
+        if isinstance(value, dict | list) and depth < MAX_DEPTH:
             inner = value.items() if isinstance(value, dict) else ((name, one) for one in value)
-            stack.append((name, depth + 1, iter(inner)))
-        elif _is_usable(value) and name not in _BEFORE:
-            yield name, value
+            of = name if isinstance(value, dict) and _OTHERS.fullmatch(name) else other
+            stack.append((name, of, depth + 1, iter(inner)))
+        elif _is_usable(value):
+            yield (other + name if other and _STATUS.match(name) else name), value
 
 
 def _name(key: object, parent: str) -> str:

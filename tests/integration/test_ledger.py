@@ -14,7 +14,7 @@ from adapter.mapping.problems import MappingErrors
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.ledger.claims_csv import claims_csv
 from adapter.operations.ledger.compare import Comparison, Ledger
-from adapter.operations.ledger.verdicts import Verdict
+from adapter.operations.ledger.verdicts import NOT_IN_TIME, Verdict
 from tests.harness import Harness, settle
 from tests.integration.test_erasure import erasure, everything, find, refuse
 from tests.leads import lead
@@ -213,9 +213,11 @@ def test_deleted_data_leaves_a_doubt(harness: Harness) -> None:
 def test_a_search_that_is_cut_short_leaves_a_doubt(harness: Harness) -> None:
     harness.mapped("rentfeed", lead(1))
     harness.mapped("rentfeed", b'{"oops": ')
-    ledger = compare(harness, line(7), seconds=-1)
-    assert verdicts(ledger) == ["doubtful"]
-    assert "not all stored messages were searched" in ledger.lines[0].why
+    lines = [line(7), line(7), line(1), line(1, amount="$0.00"), "Total,,,,,$105.00"]
+    ledger = compare(harness, *lines, seconds=-1)
+    assert verdicts(ledger) == ["doubtful"] * 3 + ["not_charged"]
+    assert {one.why for one in ledger.of(Verdict.DOUBTFUL)} == {NOT_IN_TIME}
+    assert ledger.file.skipped_cents == 10500, "a total needs no comparison"
 
 
 def test_the_portals_id_is_enough(harness: Harness) -> None:

@@ -138,6 +138,31 @@ def test_a_card_belongs_to_a_renter_if_no_contact_differs(
     assert knock_records.is_theirs(card(**record), sent()) is is_theirs
 
 
+@pytest.mark.parametrize("name", ["agent", "leasing_agent", "created_by", "assignedTo", "owners"])
+def test_an_agents_contacts_are_not_the_renters(name: str) -> None:
+    agent = {"email": BOTH["email_1"], "phone": "720-555-0111", "last_name": "Quill"}
+    for value in (agent, [agent], {"user": agent}):
+        assert not knock_records.is_theirs(listed({name: value}), sent())
+        renters = {"prospect": {"email": BOTH["email_1"], "phone": BOTH["phone_1"]}, name: value}
+        assert knock_records.is_theirs(listed(renters), sent())
+
+
+@pytest.mark.parametrize(
+    ("record", "status"),
+    [
+        ({"prospect": {"status": "Canceled"}}, None),
+        ({"status": "Booked", "prospect": {"status": "Canceled", "deleted_at": START}}, "booked"),
+        ({"property": {"data": {"is_deleted": False}}}, None),
+        ({"agent": {"status": "Canceled"}, "tour": {"status": "Booked"}}, "booked"),
+        ({"opportunity": {"appointment": {"status": "Canceled"}}}, "canceled"),
+        ({"prospect": {"tour": {"status": "Canceled"}}}, None),
+        ({"status": {"previous": "Booked", "new": "Canceled"}, "lead": {"type": "x"}}, "canceled"),
+    ],
+)
+def test_a_status_is_that_of_the_record_itself(record: dict[str, Any], status: str | None) -> None:
+    assert knock_records.status_of(listed(record)) == status
+
+
 def test_a_card_without_a_contact_may_be_anyones() -> None:
     request = REQUEST | BOTH
     assert knock_records.is_incomplete(card(name=f"Dana {REQUEST['last_name']}"), request)

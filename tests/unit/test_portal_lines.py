@@ -1,7 +1,10 @@
 """Test that portals' files are read as spreadsheets save them, and that doubtful values are not."""
 
 import datetime as dt
+import itertools
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +15,15 @@ from adapter.mapping.registry import check
 from adapter.operations.ledger.claims_csv import dollars
 from adapter.operations.ledger.match_lines import name_key
 from adapter.operations.ledger.portal_lines import PortalList, cents_from, date_from, read_list
-from adapter.operations.ledger.verdicts import months_before
+from adapter.operations.ledger.verdicts import (
+    NOT_IN_TIME,
+    Known,
+    Verdict,
+    judge,
+    months_before,
+)
 from adapter.settings import Policy
+from tests.cpu_time import at_most
 
 TEXT = """Lead Date,Renter Name,E-mail,Phone #,Amount
 3/2/2026,José Núñez,j@example.com,303.555.0142,$35
@@ -173,3 +183,58 @@ def test_months_and_dollars() -> None:
         "($12.05)",
         "0.05",
     )
+
+
+def known(**given: Any) -> Known:
+    nothing: dict[str, Any] = {"found": {}, "crowded": (), "unreadable": (), "elsewhere": {}}
+    return Known(**(nothing | {"first_on": dt.date(2026, 1, 1), "final": {}} | given))
+
+
+def countdown(steps: int) -> Any:
+    """Return a function that returns True after it has been called this often."""
+    calls = itertools.count(1)
+    return lambda: next(calls) > steps
+
+
+def test_lines_that_are_not_read_in_time_are_doubtful() -> None:
+    text = TEXT + "3/3/2026,,,(303) 555-0143,$35\nTotal,,,,$70\n"
+    found = read_list(text.encode(), PortalRules(), Policy(), {}, countdown(1))
+    assert [(one.is_in_time, one.phone) for one in found.lines] == [
+        *((True, "+13035550142"), (False, None))
+    ]
+    assert found.skipped == 1
+    judged = judge(found.lines, known(), PortalRules())
+    assert [one.verdict for one in judged] == [Verdict.NOT_ARRIVED, Verdict.DOUBTFUL]
+    assert judged[1].why == NOT_IN_TIME
+
+
+def test_lines_that_are_not_judged_in_time_are_doubtful() -> None:
+    lines = read(TEXT + "3/3/2026,,k@example.com,,$35\n3/4/2026,,l@example.com,,$0\n").lines
+    judged = judge(lines, known(), PortalRules(), countdown(1))
+    assert [one.verdict for one in judged] == [
+        *(Verdict.NOT_ARRIVED, Verdict.DOUBTFUL, Verdict.NOT_CHARGED)
+    ]
+    judged = judge(lines, known(has_all_leads=False), PortalRules())
+    assert [one.why for one in judged[:2]] == [NOT_IN_TIME] * 2, "a later lead may be this one"
+
+
+@pytest.mark.timed
+def test_a_megabyte_of_empty_lines_takes_little_time() -> None:
+    started_at = time.process_time()
+    with pytest.raises(PayloadError):
+        read(b"\r" * 1_000_000)
+    assert time.process_time() - started_at < at_most(0.5)
+
+
+@pytest.mark.timed
+def test_many_lines_and_credits_of_one_renter_take_little_time() -> None:
+    rows = (
+        f"3/2/2026,Name{'abcdefghij'[n // 10 % 10]}{'abcdefghij'[n % 10]},j@example.com,,{amount}"
+        for n in range(5000)
+        for amount in ("$35", "($35)")
+    )
+    lines = read("\n".join(["Lead Date,Renter Name,E-mail,Phone #,Amount", *rows])).lines
+    started_at = time.process_time()
+    judged = judge(lines, known(), PortalRules())
+    assert time.process_time() - started_at < at_most(1.5)
+    assert {one.verdict for one in judged} == {Verdict.CREDITED, Verdict.CREDIT}

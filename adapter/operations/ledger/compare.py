@@ -2,9 +2,10 @@
 
 import dataclasses
 import datetime as dt
+import functools
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import NotPossible
@@ -20,8 +21,14 @@ from adapter.settings import Policy
 from adapter.store import Database
 from adapter.store.rows import Row
 
-#: How long to search webhooks without bookings, in seconds.
-MAX_SECONDS: Final = 60.0
+#: How long a comparison may take, in seconds.
+MAX_SECONDS: Final = 300.0
+#: The shares of that time after which each step ends, so that there is time for the later ones.
+READING: Final = 0.4
+LEADS: Final = 0.6
+MESSAGES: Final = 0.8
+OTHERS: Final = 0.9
+VERDICTS: Final = 1.0
 #: Number of contacts to look up, and of merged leads to follow, in one statement.
 BATCH: Final = 1000
 MAX_STEPS: Final = 10
@@ -108,28 +115,39 @@ class Comparison:
         self._store, self._policy, self._source, self._rules = store, policy, source, rules
         self._names = community_names(known, source)
         self._today, self._seconds = today, seconds
+        self._started_at = 0.0
+
+    def _is_over(self, share: float) -> bool:
+        return time.monotonic() > self._started_at + self._seconds * share
+
+    def _end(self, share: float) -> Callable[[], bool]:
+        return functools.partial(self._is_over, share)
 
     def run(
         self, data: bytes, since: dt.date | None = None, until: dt.date | None = None
     ) -> Ledger:
         """Read a file, and compare it. ``since`` and ``until`` are the first and last day.
 
+        Lines that are not compared in time are doubtful.
         Raise PayloadError if the file cannot be read, and NotPossible if there is nothing to
         compare it with.
         """
-        file = read_list(data, self._rules, self._policy, self._names)
+        self._started_at = time.monotonic()
+        file = read_list(data, self._rules, self._policy, self._names, self._end(READING))
         first, last = _period(file.lines, since, until)
         first_on, index = self._first_on(), self._index(file.lines)
-        unlisted, unreadable = self._take_leads(index, first, last)
+        unlisted, unreadable, has_all_leads = self._take_leads(index, first, last)
         is_complete = self._take_messages(index, first, last, file.lines, unreadable)
+        elsewhere, has_others = self._elsewhere(index, file.lines)
         known = Known(
             found=index.found,
             crowded=index.crowded,
             first_on=first_on,
             unreadable=unreadable,
-            elsewhere=self._elsewhere(index, file.lines),
+            elsewhere=elsewhere,
             final=self._final(index),
-            is_complete=is_complete,
+            is_complete=is_complete and has_others,
+            has_all_leads=has_all_leads,
         )
         return Ledger(
             source=self._source,
@@ -138,13 +156,14 @@ class Comparison:
             today=self._today,
             since=first,
             until=last,
-            lines=judge(file.lines, known, self._rules),
+            lines=judge(file.lines, known, self._rules, self._end(VERDICTS)),
             unlisted=unlisted,
         )
 
     def _index(self, lines: Sequence[PortalLine]) -> LineIndex:
         fingerprints, shared = self._store.fingerprints(), self._policy.shared_contacts
-        return LineIndex(lines, self._source, fingerprints, shared, self._rules.match_days)
+        days, end = self._rules.match_days, self._end(LEADS)
+        return LineIndex(lines, self._source, fingerprints, shared, days, end)
 
     def _first_on(self) -> dt.date:
         """Return the date of the source's first message. Raise NotPossible if there is none."""
@@ -164,16 +183,21 @@ class Comparison:
 
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date
-    ) -> tuple[int, set[dt.date]]:
-        """Compare all leads. Return the number not listed, and the days of unreadable ones."""
-        unlisted, unreadable = 0, set()
+    ) -> tuple[int, set[dt.date], bool]:
+        """Compare all leads.
+
+        Return the number not listed, the days of unreadable ones, and False if time ran out.
+        """
+        unlisted, unreadable = 0, set[dt.date]()
         for row in self._leads(first, last):
+            if self._is_over(LEADS):
+                return unlisted, unreadable, False
             day = arrival_date(row["received_at"], row["timezone"])
             if not index.take(row, self._communities):
                 unreadable.add(day)
             elif first <= day <= last and not row["is_erased"]:
                 unlisted += not index.is_known(row)
-        return unlisted, unreadable
+        return unlisted, unreadable, True
 
     def _leads(self, first: dt.date, last: dt.date) -> Iterator[Row]:
         since, until = self._span(first, last, self._rules.duplicate_months)
@@ -206,7 +230,6 @@ class Comparison:
         if all(line.number in index.found for line in lines):
             return True
         since, until = self._span(first, last, 0)
-        deadline = time.monotonic() + self._seconds
         for state in _UNMAPPED:
             after = 0
             while True:
@@ -215,6 +238,8 @@ class Comparison:
                         *tx.portal_leads.messages(self._source, state, since, until, after=after)
                     ]
                 for event_id, at, event in page:
+                    if self._is_over(MESSAGES):
+                        return False
                     if event is None:
                         unreadable.add(at.date())
                         continue
@@ -222,8 +247,6 @@ class Comparison:
                     index.take_text(texts, _message(event_id, at, str(state)))
                 if not page:
                     break
-                if time.monotonic() > deadline:
-                    return False
                 after = page[-1][0]
         self._take_rejections(index, since, until)
         return True
@@ -238,12 +261,21 @@ class Comparison:
 
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
-    ) -> Mapping[int, tuple[str, dt.date]]:
-        """Return the other source that sent a line's renter, and the date, by line number."""
+    ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
+        """Return the other source that sent a line's renter, and the date, by line number.
+
+        The second value is False if time ran out.
+        """
         missing = [one for one in lines if one.number not in index.found and one.has_contact]
         found: dict[int, tuple[str, dt.date]] = {}
         for start in range(0, len(missing), BATCH):
+            if self._is_over(OTHERS):
+                return found, False
             part = missing[start : start + BATCH]
+            lines_of: dict[str, list[PortalLine]] = defaultdict(list)
+            for line in part:
+                for known in filter(None, (line.email, line.phone)):
+                    lines_of[known].append(line)
             with self._store.statement() as tx:
                 rows = tx.portal_leads.from_others(
                     self._source,
@@ -252,11 +284,10 @@ class Comparison:
                 )
             for contact, row in ((row[name], row) for row in rows for name in ("email", "phone")):
                 day = arrival_date(row["received_at"], row["timezone"])
-                for line in part:
-                    is_near = not line.on or abs((day - line.on).days) <= self._rules.match_days
-                    if contact and contact in (line.email, line.phone) and is_near:
+                for line in lines_of.get(contact, ()):
+                    if not line.on or abs((day - line.on).days) <= self._rules.match_days:
                         found[line.number] = (row["source"], day)
-        return found
+        return found, True
 
     def _final(self, index: LineIndex) -> Mapping[int, FoundLead]:
         """Return the final lead for each merged or replaced lead, by that lead's ID."""

@@ -7,7 +7,7 @@ length of the list only.
 import dataclasses
 import datetime as dt
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -65,10 +65,11 @@ class LineIndex:
         fingerprints: Fingerprints,
         shared: Collection[str],
         match_days: int,
+        is_over: Callable[[], bool],
     ) -> None:
         self._match_days = match_days
         self._source, self._fingerprints, self._shared = source, fingerprints, shared
-        self._lines = lines
+        self._lines, self._is_over = lines, is_over
         self._by_id: dict[int, list[PortalLine]] = {}
         self._by_email: dict[str, list[PortalLine]] = {}
         self._by_phone: dict[str, list[PortalLine]] = {}
@@ -159,6 +160,8 @@ class LineIndex:
             return {}
         found: dict[int, list[PortalLine]] = {}
         for line in self._lines:
+            if self._is_over():
+                return {}
             contacts = {"email_1": line.email, "phone_1": line.phone}
             for community in [line.community_key] if line.community_key else communities:
                 for key in self._fingerprints.person_keys(community, contacts, self._shared):

@@ -74,6 +74,8 @@ class PortalLine:
     cents: int | None = None
     #: The names of fields that could not be read.
     unreadable: tuple[str, ...] = ()
+    #: False if there was not enough time to read its contacts.
+    is_in_time: bool = True
 
     @property
     def has_contact(self) -> bool:
@@ -103,17 +105,22 @@ class PortalList:
 
 
 def read_list(
-    data: bytes, rules: PortalRules, policy: Policy, communities: Mapping[str, str]
+    data: bytes,
+    rules: PortalRules,
+    policy: Policy,
+    communities: Mapping[str, str],
+    is_over: Callable[[], bool] = lambda: False,
 ) -> PortalList:
     """Read a portal's list. ``communities`` maps the portal's names for communities to their keys.
 
+    Once ``is_over`` returns True, contacts are no longer read.
     Raise PayloadError with the reason if the file cannot be read.
     """
     if len(data) > MAX_BYTES:
         raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB: split it by month")
     sheet = read_sheet(data, functools.partial(known_columns, rules=rules))
     where = find_columns(sheet.columns, rules)
-    reader = _LineReader(where, rules, policy, communities)
+    reader = _LineReader(where, rules, policy, communities, is_over)
     lines = [*reader.lines(sheet)]
     return PortalList(
         lines=lines,
@@ -138,9 +145,10 @@ class _LineReader:
         rules: PortalRules,
         policy: Policy,
         communities: Mapping[str, str],
+        is_over: Callable[[], bool],
     ) -> None:
         self._where, self._rules, self._policy = where, rules, policy
-        self._communities = communities
+        self._communities, self._is_over = communities, is_over
         self.skipped = self.skipped_cents = 0
         self.unknown: dict[str, int] = {}
 
@@ -149,7 +157,7 @@ class _LineReader:
         count = 0
         for number, cells in sheet.rows:
             line = self._line(number, cells)
-            if _is_lead(line, cells):
+            if _is_lead(line, cells) or not line.is_in_time:
                 yield line
                 count += 1
             else:
@@ -169,8 +177,11 @@ class _LineReader:
             name=_name(text),
             community=text.get("community", ""),
         )
-        line.email = self._read(line, "email", text, self._email)
-        line.phone = self._read(line, "phone", text, self._phone)
+        if self._is_over() and (text.get("email") or text.get("phone")):
+            line.is_in_time = False
+        else:
+            line.email = self._read(line, "email", text, self._email)
+            line.phone = self._read(line, "phone", text, self._phone)
         line.on = self._read(line, "date", text, self._date)
         line.cents = self._read(line, "amount", text, cents_from)
         if "amount" not in self._where:

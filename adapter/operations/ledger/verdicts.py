@@ -6,7 +6,8 @@ All functions are pure. A line that could mean two things is doubtful, never a c
 import dataclasses
 import datetime as dt
 import enum
-from collections import defaultdict
+import functools
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from adapter.bookings.same_person import names_agree
@@ -77,6 +78,8 @@ class Known:
     final: Mapping[int, FoundLead]
     #: False if not all stored webhooks were searched in time.
     is_complete: bool = True
+    #: False if not all stored leads were compared in time.
+    has_all_leads: bool = True
 
 
 _STATES = {
@@ -100,11 +103,30 @@ _MESSAGES = {
 }
 
 
-def judge(lines: Sequence[PortalLine], known: Known, rules: PortalRules) -> list[Judged]:
-    """Return a verdict for each line, in the order of the list."""
+#: The reason for a line that was not compared.
+NOT_IN_TIME = "It was not compared in time. Divide the list, and compare its parts."
+
+
+def judge(
+    lines: Sequence[PortalLine],
+    known: Known,
+    rules: PortalRules,
+    is_over: Callable[[], bool] = lambda: False,
+) -> list[Judged]:
+    """Return a verdict for each line, in the order of the list.
+
+    Once ``is_over`` returns True, the other lines are doubtful.
+    """
     earlier = _Earlier(known.crowded)
-    by_day = sorted(lines, key=lambda line: (line.on or dt.date.min, line.number))
-    verdicts = {line.number: _verdict(line, known, rules, earlier.before(line)) for line in by_day}
+    by_day = sorted(lines, key=_order)
+    verdicts: dict[int, Judged] = {}
+    for line in by_day:
+        if is_over() or not line.is_in_time:
+            verdicts[line.number] = _uncharged(line) or _doubtful(line, NOT_IN_TIME)
+            continue
+        judged = _verdict(line, known, rules, earlier.before(line))
+        is_certain = known.has_all_leads or judged.verdict not in CLAIMS
+        verdicts[line.number] = judged if is_certain else _doubtful(line, NOT_IN_TIME)
     return _with_credits([verdicts[line.number] for line in lines])
 
 
@@ -113,18 +135,28 @@ class _Earlier:
 
     def __init__(self, crowded: Collection[int]) -> None:
         self._crowded = crowded
-        self._lines: dict[tuple[str, ...], list[PortalLine]] = defaultdict(list)
+        # An ID may be the same on all lines, such as the invoice's number.
+        self._lines: dict[tuple[str, ...], deque[PortalLine]] = defaultdict(
+            functools.partial(deque, maxlen=MAX_LINES_OF_CONTACT)
+        )
 
     def before(self, line: PortalLine) -> PortalLine | None:
         """Return the latest earlier line that charges the same renter. Remember this line."""
         if (line.cents is not None and line.cents <= 0) or line.number in self._crowded:
             return None
         keys = [*keys_of(line)]
-        others = [one for key in keys for one in self._lines[key] if _may_be_one(one, line)]
+        others = (self._latest(key, line) for key in keys)
+        latest = max(filter(None, others), key=_order, default=None)
         for key in keys:
-            # An ID may be the same on all lines, such as the invoice's number.
-            self._lines[key] = [*self._lines[key], line][-MAX_LINES_OF_CONTACT:]
-        return max(others, key=lambda one: (one.on or dt.date.min, one.number), default=None)
+            self._lines[key].append(line)
+        return latest
+
+    def _latest(self, key: tuple[str, ...], line: PortalLine) -> PortalLine | None:
+        return next((one for one in reversed(self._lines[key]) if _may_be_one(one, line)), None)
+
+
+def _order(line: PortalLine) -> tuple[dt.date, int]:
+    return line.on or dt.date.min, line.number
 
 
 def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
@@ -149,9 +181,8 @@ def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
 def _verdict(
     line: PortalLine, known: Known, rules: PortalRules, earlier: PortalLine | None
 ) -> Judged:
-    if line.cents is not None and line.cents <= 0:
-        verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
-        return Judged(line=line, verdict=verdict, why="")
+    if uncharged := _uncharged(line):
+        return uncharged
     if line.number in known.crowded:
         return _doubtful(line, "Too many lines or leads share this contact.")
     charged_before = _charged_before(line, earlier, rules)
@@ -164,6 +195,14 @@ def _verdict(
         return _missing(line, known, rules)
     duplicate = _arrived_before(line, arrived, known.found[line.number], rules)
     return duplicate or _in_knock(line, arrived, known)
+
+
+def _uncharged(line: PortalLine) -> Judged | None:
+    """Return the verdict on a credit or a line without a charge, otherwise None."""
+    if line.cents is None or line.cents > 0:
+        return None
+    verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
+    return Judged(line=line, verdict=verdict, why="")
 
 
 def _claim(
@@ -338,28 +377,30 @@ def _with_credits(judged: Sequence[Judged]) -> list[Judged]:
     result = list(judged)
     if not any(one.verdict is Verdict.CREDIT for one in judged):
         return result
-    charges: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, one in enumerate(result):
-        if one.line.cents is not None and one.line.cents > 0:
-            for key in keys_of(one.line):
-                charges[key].append(index)
+    charges: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    # The best one comes last.
+    for index in sorted(range(len(result)), key=lambda index: _rank(result, index), reverse=True):
+        for key in keys_of(result[index].line):
+            charges[(*key, result[index].line.cents)].append(index)
     for one in judged:
         if one.verdict is not Verdict.CREDIT:
             continue
-        indexes = [index for key in keys_of(one.line) for index in charges[key]]
-        fits: Callable[[int], bool] = lambda index: (  # noqa: E731
-            result[index].line.cents == -(one.line.cents or 0)  # noqa: B023
-            and result[index].verdict is not Verdict.CREDITED
-        )
-        credited = min(
-            filter(fits, indexes), key=lambda index: result[index].verdict not in CLAIMS, default=-1
-        )
+        stacks = [charges[(*key, -(one.line.cents or 0))] for key in keys_of(one.line)]
+        for stack in stacks:
+            while stack and result[stack[-1]].verdict is Verdict.CREDITED:
+                stack.pop()
+        best = [stack[-1] for stack in stacks if stack]
+        credited = min(best, key=lambda index: _rank(result, index)[0], default=-1)
         if credited >= 0:
             why = f"Line {one.line.number} credits this charge."
             result[credited] = dataclasses.replace(
                 result[credited], verdict=Verdict.CREDITED, why=why, ask_by=None
             )
     return result
+
+
+def _rank(judged: Sequence[Judged], index: int) -> tuple[bool, int]:
+    return judged[index].verdict not in CLAIMS, index
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
