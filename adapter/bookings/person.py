@@ -66,6 +66,12 @@ def may_exist(booking: Booking) -> bool:
     return booking.state in SENT and not booking.is_gone
 
 
+def is_wish_to_cancel(booking: Booking) -> bool:
+    """Return True for a cancellation from the renter page that still needs review."""
+    is_open = booking.is_cancellation and booking.state is BookingState.HELD
+    return is_open and booking.item_key is None and booking.because_of is not None
+
+
 def may_replace(kind: Kind, other: Kind) -> bool:
     """Return True if one kind of request may replace another. A card never replaces a tour."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
