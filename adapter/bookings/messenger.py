@@ -175,7 +175,7 @@ class Messenger:
             return None
         card = person.end_of(lead)
         if card.state is not BookingState.BOOKED:
-            self._wait_for_booking(tx, message, now)
+            self._wait_for_booking(tx, message, card, now)
             return None
         if tx.send_queue.is_paused(lead.source, card.community or ""):
             tx.messages.postpone(message.id, now + PAUSE_DELAY)
@@ -189,8 +189,19 @@ class Messenger:
         )
         return _Draft(message=message, lead=lead, card=card, texts=texts, prospect_id=prospect_id)
 
-    def _wait_for_booking(self, tx: Transaction, message: Message, now: dt.datetime) -> None:
-        if now > message.created_at + LONGEST_WAIT:
+    def _wait_for_booking(
+        self, tx: Transaction, message: Message, card: Booking, now: dt.datetime
+    ) -> None:
+        """Postpone a message, or end its wait after 30 days.
+
+        If its booking was dismissed, there is no guest card for it, and nobody needs to add it. A
+        user may still undo that.
+        """
+        is_over = now > message.created_at + LONGEST_WAIT
+        if is_over and _is_dismissed(tx, card):
+            tx.messages.delete(message.id)
+            return
+        if is_over:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
             return
         chance = transitions.jitter()
@@ -216,6 +227,7 @@ class Messenger:
             tx.bookings.lock_related([draft.lead], now)
             if len(found) == 1:
                 tx.bookings.record_prospect(draft.card.id, found[0])
+                tx.messages.record_prospect(draft.message.id, found[0])
                 tx.messages.postpone(draft.message.id, now)
                 return True
             since = max(draft.card.updated_at, draft.message.created_at)
@@ -459,12 +471,28 @@ def _is_card(record: KnockRecord, card: Booking) -> bool:
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:
-    """Return the guest card ID of a booking, or of another booking that shares its card."""
-    if card.prospect_id is not None:
+    """Return the guest card ID of a booking, or of another booking that shares its card.
+
+    A card that is only known by one shared contact may be a roommate's, so it does not count.
+    """
+    if card.prospect_id is not None and _is_confirmed(card):
         return card.prospect_id
     same = [one for one in person.requests if one.prospect_id and one.community == card.community]
-    ids = {one.prospect_id for one in same if one.person_keys == card.person_keys}
+    known = [one for one in same if one.person_keys == card.person_keys and _is_confirmed(one)]
+    ids = {one.prospect_id for one in known}
     return ids.pop() if len(ids) == 1 else None
+
+
+def _is_dismissed(tx: Transaction, card: Booking) -> bool:
+    """Return True if a booking, or the one that it was merged with, was dismissed."""
+    is_merged = card.state in MERGED  # the other one is too old to be among the person's requests
+    other = tx.bookings.get(card.because_of or 0) if is_merged else card
+    return other is not None and other.state is BookingState.DISCARDED
+
+
+def _is_confirmed(card: Booking) -> bool:
+    """Return True if the record of a tour, or a complete guest card, confirmed the booking."""
+    return card.tour_id is not None or card.confirmed_at is not None
 
 
 def _request_of(draft: _Draft, message: Message) -> dict[str, Any]:

@@ -159,8 +159,9 @@ WHERE id IN (
     ORDER BY id FOR UPDATE SKIP LOCKED)
 
 -- name: record_prospect
--- Save Propexo's ID of the guest card that a booking created, if it is not known yet.
-UPDATE bookings SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND prospect_id IS NULL
+-- Save Propexo's ID of the guest card that a booking created, unless a confirmed one is known.
+UPDATE bookings SET prospect_id = %(prospect_id)s
+WHERE id = %(id)s AND (prospect_id IS NULL OR tour_id IS NULL AND confirmed_at IS NULL)
 
 -- name: update_booking
 -- Save a user's changes to a booking.
