@@ -8,7 +8,6 @@ waits for the rate limit.
 
 import dataclasses
 import datetime as dt
-import http
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -24,7 +23,6 @@ from adapter.exceptions import (
     NotAuthorized,
     NotSent,
     OutcomeUnknown,
-    Refused,
     StoreUnavailable,
     UpstreamError,
     WrongPath,
@@ -33,7 +31,7 @@ from adapter.models import REPLAYED, Booking, BookingState, Clock, Message, Mess
 from adapter.propexo.client import Propexo
 from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.propexo.directory import PAGE_SIZE
-from adapter.propexo.responses import Accepted, WriteStatus
+from adapter.propexo.responses import Accepted, WriteStatus, is_rejected
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
 
@@ -218,7 +216,7 @@ class Messenger:
             return self._postpone(draft.message, ORDER_DELAY)
         except UpstreamError as exc:
             # The list may not be enabled. Otherwise, it will be read again.
-            found, is_readable = [], not _is_final(exc)
+            found, is_readable = [], not is_rejected(exc)
             if is_readable:
                 with self.store.transaction() as tx:
                     transitions.apply_rate_headers(tx, exc, self.clock())
@@ -245,9 +243,7 @@ class Messenger:
         found = []
         for number in range(MOST_PAGES):
             with self.store.transaction() as tx:
-                now, limit = self.clock(), self.settings.rate_per_minute
-                if tx.rate_limit.try_read(now, limit) is not None:
-                    raise NotSent("the rate limit does not allow another call now")
+                tx.rate_limit.reserve_read(self.clock(), self.settings.rate_per_minute)
             query = matching.cards_query(card) | {"offset": str(number * PAGE_SIZE)}
             page = self.propexo.page(matching.LISTS[Model.PROSPECTS], query)
             records = [KnockRecord.listed(Model.PROSPECTS, one) for one in page.records]
@@ -330,7 +326,9 @@ class Messenger:
         now = self.clock()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
-        elif _is_final(error) and (not isinstance(error, WrongPath) or message.tries >= MOST_TRIES):
+        elif is_rejected(error) and (
+            not isinstance(error, WrongPath) or message.tries >= MOST_TRIES
+        ):
             leave_to_person(tx, message, MessageState.FAILED, "note_refused", now)
         elif now > message.created_at + LONGEST_WAIT:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
@@ -410,11 +408,6 @@ def leave_to_person(
             because_of=current.because_of,
             now=now,
         )
-
-
-def _is_final(error: UpstreamError) -> bool:
-    """Return True if Propexo rejected a request for a reason that a retry cannot fix."""
-    return isinstance(error, Refused) or error.status == http.HTTPStatus.FORBIDDEN
 
 
 def _facts(message: Message, **more: object) -> dict[str, object]:

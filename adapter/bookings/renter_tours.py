@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.bookings import reconcile
-from adapter.bookings.calendar_check import TAKEN, checks_availability
+from adapter.bookings.calendar_check import checks_availability
 from adapter.bookings.decisions import held
 from adapter.bookings.free_times import FreeTimes, calendar_key
 from adapter.bookings.intake import BookingPlanner
@@ -29,6 +29,7 @@ from adapter.models import (
     CHOSEN_BY_RENTER,
     RENTER,
     REPLAYED,
+    TIME_TAKEN,
     Booking,
     BookingState,
     Clock,
@@ -306,7 +307,7 @@ def _stage(
 
 def is_time_taken(booking: Booking) -> bool:
     """Return True for a tour that is held only because its time is not free in Knock."""
-    return booking.state is BookingState.HELD and booking.reason == TAKEN
+    return booking.state is BookingState.HELD and booking.reason == TIME_TAKEN
 
 
 def _tour_at(view: RenterView, at: dt.datetime, now: dt.datetime, name: str) -> Booking:
