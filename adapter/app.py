@@ -49,6 +49,8 @@ def create_app(
         settings = settings_from()
         logs.configure(settings.log_level)
     app = flask.Flask("adapter", static_folder=None)
+    # A redirect to the path without the second slash would contain the request's Host header.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # One connection for each request thread, one for background writes, and one for the notifier.
     store = Database(

@@ -467,7 +467,7 @@ class LeadHistory:
     others: Mapping[int, Booking]
     #: The newest leads whose state was caused by one of the bookings.
     related: tuple[Booking, ...]
-    #: Notes for guest cards in Knock with words of these bookings.
+    #: Notes for guest cards in Knock that contain text from these bookings.
     messages: tuple[Message, ...] = ()
 
     @property

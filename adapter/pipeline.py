@@ -191,7 +191,7 @@ class Pipeline:
         self.database_check.run(self.sources.values())
 
     def check_models(self) -> None:
-        """Record whether Propexo lets us read Knock's tours and guest cards.
+        """Record whether Propexo allows reading Knock's tours and guest cards.
 
         A worker calls this every minute. Most calls do nothing.
         """

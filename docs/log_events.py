@@ -184,6 +184,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Propexo has been unreachable for five minutes. `reason` says why.",
         "Check the network and Propexo's status.",
     ),
+    "propexo_webhook_early": (
+        "Propexo will send a webhook about a tour again, because its guest card is not known yet.",
+        NOTHING,
+    ),
     "propexo_webhook_rejected": (
         "A webhook from Propexo was rejected.",
         "Compare `PROPEXO_WEBHOOK_SECRET` with Propexo's.",

@@ -47,7 +47,7 @@ class Postponed:
 
     booking: Booking
     until: dt.datetime
-    #: The question to ask, or None if the time is not free.
+    #: The request for free times, or None if the time is not free.
     question: Question | None = None
     #: The free times to offer instead.
     free_times: Sequence[dt.datetime] = ()

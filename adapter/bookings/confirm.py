@@ -7,6 +7,7 @@ harmless, because a booking's job and the searches are checked anyway.
 import datetime as dt
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from adapter.bookings import knock_records, transitions
 from adapter.bookings.person import SENT, is_wish_to_cancel, posted_later
@@ -17,9 +18,12 @@ from adapter.models import Booking, BookingState, Clock, Kind, KnockStatus
 from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
-from adapter.store.crm_models import HEARD_INTERVAL
+from adapter.store.crm_models import HEARD_INTERVAL, Reading
 
 log = logging.getLogger(__name__)
+
+#: Propexo sends a webhook again for two and a half hours.
+EARLY: Final = dt.timedelta(hours=2)
 
 
 class Confirmer:
@@ -30,10 +34,11 @@ class Confirmer:
         self.store = store
         self.clock = clock
 
-    def handle(self, record: KnockRecord) -> None:
+    def handle(self, record: KnockRecord) -> bool:
         """Apply a new or changed record to the bookings that certainly belong to the same renter.
 
         If it may be about an unknown booking, but that is not certain, the next search comes soon.
+        Return False if the record came too early and must be sent again.
         """
         now = self.clock()
         emails, phones = knock_records.contacts_of(record)
@@ -49,17 +54,37 @@ class Confirmer:
         elif tour := knock_records.tour_of(record, found):
             self._apply(tour, record)
         else:
-            self._search_soon(record, is_first=is_first)
+            return self._search_soon(record, is_first=is_first)
+        return True
 
-    def _search_soon(self, record: KnockRecord, *, is_first: bool) -> None:
+    def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
         """Bring forward the searches for unknown bookings that a tour's record may be about.
 
         If it does not contain the tour's start, that may be any of them, so this is limited.
+        Return False if the record must be sent again.
         """
         now, instants = self.clock(), knock_records.instants_of(record)
         with self.store.transaction() as tx:
             at = now if is_first or instants else now + HEARD_INTERVAL
             tx.bookings.search_again_soon(record.integration_id, instants, at)
+            return not self._is_early(tx, record, now)
+
+    def _is_early(self, tx: Transaction, record: KnockRecord, now: dt.datetime) -> bool:
+        """Return True if a tour may be that of a booking whose guest card is not known yet.
+
+        Propexo may send a tour before the contacts of its guest card. Only the first webhook about
+        a tour names its guest card and its start, so an update cannot be told from another tour's.
+        """
+        status = knock_records.status_of(record)
+        if record.model is not Model.EVENTS or status is None or _is_off(tx, record):
+            return False
+        is_update = knock_records.prospect_of(record) is None
+        return tx.bookings.has_unseen_tour(
+            record.integration_id,
+            () if is_update else knock_records.instants_of(record),
+            now - EARLY,
+            is_of_any_card=is_update,
+        )
 
     def _apply(self, booking: Booking, record: KnockRecord) -> None:
         now = self.clock()
@@ -109,6 +134,15 @@ def _end_wishes(tx: Transaction, tour_id: int, others: Sequence[Booking], now: d
             now=now,
             by="web",
         )
+
+
+def _is_off(tx: Transaction, record: KnockRecord) -> bool:
+    """Return True if Propexo does not tell us about the guest cards of an integration."""
+    return any(
+        one.model == Model.PROSPECTS and one.state is Reading.OFF
+        for one in tx.crm_models.all()
+        if one.integration_id == record.integration_id
+    )
 
 
 def _of_same_person(

@@ -1,6 +1,6 @@
 """Ask Knock's calendar, through Propexo, which times are free for a tour.
 
-An answer is shared by all processes for a minute. Each question counts as a read in the rate limit,
+An answer is shared by all processes for a minute. Each request counts as a read in the rate limit,
 so it gives way to bookings. Whatever goes wrong, the free times are unknown, and nothing waits
 longer than three seconds.
 """
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 #: How long an answer is used.
 LIFETIME: Final = dt.timedelta(seconds=60)
-#: How long other processes leave a question to the one that asks it.
+#: How long other processes wait for a request of one process before they ask themselves.
 QUESTION_TIME: Final = dt.timedelta(seconds=AVAILABILITY_SECONDS + 1.0)
-#: A longer question is slow.
+#: A request that takes longer counts as slow.
 SLOW_SECONDS: Final = 1.0
 #: How often they check for the answer.
 RECHECK: Final = dt.timedelta(seconds=0.25)
@@ -157,7 +157,7 @@ class FreeTimes:
     ) -> Answer | Question | dt.datetime:
         """Return a calendar's free times, or the next step to get them. ``rate`` is locked.
 
-        The next step is a question to :meth:`ask` after the transaction, or the time at which to
+        The next step is a question for :meth:`ask` after the transaction, or the time at which to
         look again because another process is asking.
         """
         known = _known(tx.free_times.read(key, now - LIFETIME), now)
@@ -229,7 +229,7 @@ def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None
         return None
     if stored.asked_at > now - QUESTION_TIME:
         return now + RECHECK
-    # The process that asked has died. Nothing waits for its question again.
+    # The process that asked has died. Its request is not repeated at once.
     return Answer(problem="no_answer") if stored.asked_at > now - LIFETIME else None
 
 

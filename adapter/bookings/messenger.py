@@ -34,6 +34,7 @@ from adapter.propexo.directory import PAGE_SIZE
 from adapter.propexo.responses import Accepted, WriteStatus, is_rejected
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
+from adapter.store.rate_limit import RateState
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,14 @@ MOST_MESSAGES: Final = 10
 LONGEST_WAIT: Final = dt.timedelta(days=30)
 #: Maximum number of pages of the list of prospects that are searched for a guest card.
 MOST_PAGES: Final = 4
-#: A note is left to a person after this many 404s and similar responses.
+#: A note needs review after this many 404s and similar responses.
 MOST_TRIES: Final = 5
 #: Delay after an error in this program, or while a key is missing.
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
 #: Delay while a user has paused the lead's source or community.
 PAUSE_DELAY: Final = dt.timedelta(minutes=1)
+#: Delay after a POST of a booking without a clear response.
+FAILURE_DELAY: Final = dt.timedelta(seconds=30)
 #: Delay while an earlier message of the same person is on its way.
 ORDER_DELAY: Final = dt.timedelta(seconds=1)
 #: States of a message whose words Knock has or may have.
@@ -290,7 +293,7 @@ class Messenger:
                 return None
             state = tx.rate_limit.lock(now)
             at = rate_limit.next_call(state, now, limit, is_read=False)
-            if state.stopped_for or state.failures or state.waiting or at > now:
+            if state.stopped_for or state.waiting or _has_just_failed(state, now) or at > now:
                 tx.messages.postpone(draft.message.id, max(at, now + ORDER_DELAY))
                 return None
             tx.rate_limit.count_call(state, now, limit, is_read=False)
@@ -319,7 +322,7 @@ class Messenger:
         tx.rate_limit.save_limit(accepted.rate, now)
 
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
-        """Record a failed POST: retry it later, or leave it to a person.
+        """Record a failed POST, and schedule a retry or hold the lead for review.
 
         Errors do not stop the sending of bookings, because they may only concern notes.
         """
@@ -408,6 +411,14 @@ def leave_to_person(
             because_of=current.because_of,
             now=now,
         )
+
+
+def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
+    """Return True if the last POST of a booking had no clear response, moments ago.
+
+    The next booking may come only tomorrow, so notes do not wait for it.
+    """
+    return state.failures > 0 and now < min(state.retry_at, now) + FAILURE_DELAY
 
 
 def _facts(message: Message, **more: object) -> dict[str, object]:

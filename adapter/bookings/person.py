@@ -90,6 +90,12 @@ class Person:
         return {request.id: request for request in self.requests}
 
     @functools.cached_property
+    def first_version(self) -> Mapping[int | None, int]:
+        """The ID of the first request with each sender's key."""
+        newest_first = sorted(self.requests, key=lambda one: -one.id)
+        return {one.item_key: one.id for one in newest_first if one.item_key is not None}
+
+    @functools.cached_property
     def cancellations(self) -> Mapping[int, Booking]:
         """The newest cancellation of each canceled request, by the request's ID."""
         return {

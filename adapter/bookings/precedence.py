@@ -137,16 +137,27 @@ def _decide_prospect(request: Booking, person: Person) -> Decision | None:
     cards = [
         one
         for one in person.wanted
-        if one.kind is Kind.PROSPECT and (one.state in SENT or _is_earlier_card(one, request))
+        if one.kind is Kind.PROSPECT
+        and (one.state in SENT or _is_earlier_card(one, request, person))
     ]
     if cards:
         return duplicate_of(request, max(cards, key=order))
-    return _wanted_again(request, person)
+    newer = person.newer_version(request)
+    return superseded(request, newer) if newer else _wanted_again(request, person)
 
 
-def _is_earlier_card(one: Booking, request: Booking) -> bool:
-    is_waiting = one.state is BookingState.PENDING and one.id < request.id
-    return is_waiting and not are_versions(one, request)
+def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
+    """Return True if ``one`` will be sent instead of ``request``.
+
+    A new version has the place of the first one. Otherwise, a third request could be between the
+    two, so that each of the three would be left to the next.
+    """
+    if one.state is not BookingState.PENDING or are_versions(one, request):
+        return False
+    places = [
+        (person.first_version.get(card.item_key, card.id), card.id) for card in (one, request)
+    ]
+    return places[0] < places[1]
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:

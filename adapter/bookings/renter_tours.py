@@ -50,7 +50,7 @@ class Stage(enum.StrEnum):
     WAITING = "waiting"
     #: The tour is booked. It may be moved or canceled.
     BOOKED = "booked"
-    #: The renter asked to cancel the tour, and a person will do so in Knock.
+    #: The renter asked to cancel the tour, and a user must do so in Knock.
     CANCELING = "canceling"
     #: A person decides, so the page changes nothing.
     TEAM = "team"
@@ -158,7 +158,7 @@ class RenterTours:
                 self._withdraw_cancellations(tx, view.booking, stored, now)
 
     def cancel(self, booking_id: int, *, seen: int | None) -> None:
-        """Cancel a tour that was not sent yet, or ask a person to cancel it in Knock.
+        """Cancel a tour that was not sent yet. Otherwise, hold a cancellation for review.
 
         If that was done already, do nothing. Raise :class:`LinkRefused` if the tour has changed.
         """
@@ -366,7 +366,7 @@ def _cancel_unsent(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking 
 
 
 def _ask_to_cancel(tx: Transaction, booking: Booking, tour: Booking, now: dt.datetime) -> None:
-    """Store a cancellation that needs a person, because Propexo cannot cancel a tour."""
+    """Store a cancellation for review, because Propexo cannot cancel a tour."""
     wish = dataclasses.replace(
         tour,
         **_AS_NEW,

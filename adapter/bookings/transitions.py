@@ -449,7 +449,7 @@ def _mark_unknown(
 ) -> None:
     """Mark a booking as unknown and schedule a search. It may be in Knock, so never resend it.
 
-    If Propexo does not let us read Knock's records, users are told at once to look there.
+    If Propexo does not allow reading Knock's records, users are asked at once to check Knock.
     """
     booking = tx.bookings.get(booking_id)
     due_at = backoff.next_search(now, now=now, chance=jitter())

@@ -194,6 +194,8 @@ def _item_lines(item: Item) -> Iterator[str]:
     if item.community and item.starts_at:
         local = item.starts_at.astimezone(item.community.timezone)
         yield f"  starts at: {local:%Y-%m-%d %H:%M} {item.community.timezone.key}"
+    if item.sent_at:
+        yield f"  sent at: {item.sent_at:%Y-%m-%d %H:%M:%S} UTC, by which the latest request wins"
     for field, value in item.appointment.items():
         text = value if isinstance(value, str) else json.dumps(value)
         yield f"  {field}: " + text.replace("\n", "\n" + " " * (len(field) + 4))

@@ -235,7 +235,7 @@ def _shortened(fields: Sequence[str]) -> str:
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "Read each sample once: a person's data or a secret may also be in a text or in a field"
+    yield "Read each sample once. Personal data or a secret may also be in a text or in a field"
     yield "that is not listed. The bodies that you gave still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":

@@ -51,7 +51,7 @@ from adapter.store import Database
     "--columns",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     show_default="portals/SOURCE.yaml in the mappings folder, if it exists",
-    help="YAML file that names the columns and sets the portal's rules.",
+    help="YAML file with the portal's column names and rules.",
 )
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day of the billing period.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day of the billing period.")
@@ -59,14 +59,14 @@ from adapter.store import Database
     "--csv",
     "csv_file",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
-    help="Write the lines to claim to this CSV file, which you can send to the portal.",
+    help="Write the claims to this CSV file, which you can send to the portal.",
 )
 @click.option("--all", "everything", is_flag=True, help="Include all lines in --csv and --json.")
 @click.option(
     "--limit",
     type=click.IntRange(0, 10_000),
     default=20,
-    help="Maximum number of lines to show for each result.",
+    help="Maximum number of lines to print for each result.",
 )
 @as_json
 def reconcile(
@@ -167,7 +167,7 @@ def _reading_lines(ledger: Ledger) -> Iterator[str]:
 def _total_rows(ledger: Ledger) -> Iterator[Sequence[str]]:
     hints = {
         Verdict.DUPLICATE: f"within {ledger.rules.duplicate_months} months",
-        Verdict.DOUBTFUL: "look at each; never claimed",
+        Verdict.DOUBTFUL: "check each line; not claimed",
         Verdict.NOT_IN_KNOCK: "not the portal's fault; see `adapter queue`",
     }
     for verdict, found in ledger.sums.items():
@@ -219,4 +219,4 @@ def _next_lines(ledger: Ledger, csv_file: Path | None) -> Iterator[str]:
             "the bill, set 'match_days: 31' in the portal's file (--columns)"
         )
     if not any(one.verdict in (*CLAIMS, Verdict.DOUBTFUL) for one in ledger.lines):
-        yield "Everything that was charged has arrived once."
+        yield "Each charged lead arrived, and was charged only once."

@@ -94,13 +94,13 @@ def _catalog_from(file: Path) -> Catalog:
     "off",
     multiple=True,
     type=click.Choice(MODELS),
-    help="Model that the customer has not enabled. May be repeated.",
+    help="Simulate that the customer has not enabled this model. May be repeated.",
 )
 @click.option(
     "--sync-seconds",
     type=click.FloatRange(0, 86400),
     default=0.0,
-    help="Seconds until new tours and guest cards are listed and sent.",
+    help="Seconds after which new tours and guest cards are listed and sent as webhooks.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(

@@ -70,7 +70,7 @@ def discard_group(key: str) -> Any:
 def pause() -> Any:
     """Pause sending: everything, a source's bookings, or a community's."""
     _pauses().pause(reason_from_form(), **_scope())
-    flask.flash("Paused. New leads still come in, but wait.", "good")
+    flask.flash("Paused. New leads still come in, but nothing is booked until you resume.", "good")
     return _back_from_pause()
 
 

@@ -27,8 +27,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "time_given": "added a time to {a_tour} and booked it",
     "confirmed": "marked {a_tour} as already in Knock",
     "discarded": "dismissed {a_lead}",
-    "replayed": "had {a_message} read again",
-    "replayed_by_force": "had {a_message} read again, although it was closed",
+    "replayed": "reprocessed {a_message}",
+    "replayed_by_force": "reprocessed {a_message}, although it was closed",
     "undone": "undid {a_booking}",
     "brought_back": "brought back {a_lead}",
     "snoozed": "snoozed {a_lead}",
@@ -50,7 +50,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "password_set": "set a new password for {first}",
     "password_changed": "changed their own password",
     "password_refused": "entered a wrong current password",
-    "unlocked": "let everyone who was locked out sign in again",
+    "unlocked": "unlocked sign-in for everyone who was locked out",
     "paused": "paused {paused}. Reason: {reason}",
     "resumed": "resumed {paused}",
     "restored": "resumed bookings after the database was restored",
@@ -59,7 +59,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "not_taken_back": "could not take back {sent}, because their tours are already in Knock",
     "community_added": "added the community {community}",
     "mapping_put_in_place": "put version {last} of the {first} mapping in place",
-    "mapping_rolled_back": "rolled the {first} mapping back, which became version {last}",
+    "mapping_rolled_back": "rolled the {first} mapping back (version {last})",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
     "alarm_snoozed": "snoozed an alarm: {detail}",
 }
@@ -72,8 +72,8 @@ NAMES: Final[Mapping[str, str]] = {
     "time_given": "Added a tour time",
     "confirmed": "Marked a lead as in Knock",
     "discarded": "Dismissed a lead",
-    "replayed": "Had a message read again",
-    "replayed_by_force": "Had a closed message read again",
+    "replayed": "Reprocessed a message",
+    "replayed_by_force": "Reprocessed a closed message",
     "undone": "Undid a booking",
     "brought_back": "Brought a lead back",
     "snoozed": "Snoozed a lead",
@@ -149,6 +149,8 @@ def audit() -> str:
 def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Return a user's action as the rest of a sentence that begins with the user's name."""
     text = SENTENCES.get(entry.action)
+    if entry.action == "assigned" and entry.detail == entry.by:
+        text = "took {a_lead}"
     if text is None:
         text = entry.action.replace("_", " ") + " {lead}" * bool(entry.lead_id) + " {detail}"
     values = {name: value(entry, names) for name, value in _VALUES.items() if f"{{{name}}}" in text}

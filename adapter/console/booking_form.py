@@ -150,7 +150,7 @@ def _label(name: str, zone: str) -> str:
         return "Community"
     if name == "starts_at":
         letters = zone_letters(zone) if zone else ""
-        return f"Tour time ({letters})" if letters else "Tour time (at the community)"
+        return f"Tour time ({letters})" if letters else "Tour time (community's local time)"
     return label_of(name)
 
 

@@ -49,7 +49,7 @@ def key_missing(error: KeyMissing) -> tuple[str, int]:
 def unexpected_error(error: Exception) -> tuple[str, int]:
     """Log an unexpected exception, and respond with 503 without its details."""
     log.error("console_failed", exc_info=error)
-    text = "This page could not be loaded. Tell an engineer, who finds the details in the log."
+    text = "This page could not be loaded. Tell an engineer. The log has the details."
     return _page("Temporarily unavailable", text, 503)
 
 

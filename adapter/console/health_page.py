@@ -39,7 +39,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NeedsYou:
-    """A summary of the leads that need a person now."""
+    """A summary of the leads that need review."""
 
     leads: int
     snoozed: int

@@ -20,6 +20,7 @@ from adapter.console.needs_you import (
     neighbors_of,
     review_groups,
 )
+from adapter.console.story import CANCELED_IN_KNOCK
 from adapter.console.time_html import local_text, reader_zone
 from adapter.console.wording import error_text, fault_text, plain
 from adapter.exceptions import NotPossible
@@ -102,11 +103,12 @@ def confirm(number: int) -> Any:
 def discard(number: int) -> Any:
     """Discard a booking or a held webhook."""
     neighbors, reason = neighbors_of(number), reason_from_form()
-    is_cancellation = _is_cancellation(number)
+    is_report = reason == CANCELED_IN_KNOCK and _is_cancellation(number)
+    if is_report and "seen" not in flask.request.form:
+        raise NotPossible("Check the box to confirm that you canceled the tour in Knock.")
     services.repairs.discard(number, reason, by=flask.g.user.name)
-    undo = "" if is_cancellation else flask.url_for("console.bring_back", number=number)
-    text = "Done. The tour is canceled." if is_cancellation else "Dismissed."
-    return _done(number, text, neighbors, undo=undo)
+    undo = flask.url_for("console.bring_back", number=number)
+    return _done(number, "Marked as canceled." if is_report else "Dismissed.", neighbors, undo=undo)
 
 
 @bp.post("/leads/<int:number>/snooze")

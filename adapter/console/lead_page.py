@@ -384,7 +384,7 @@ def _explained(
     answers = story.attempts.get(booking.id, ())
     words = answer_text(answers[-1].answer) if answers else ""
     if words and booking.state in (BookingState.FAILED, BookingState.HELD):
-        return advice, [f"The answer was: “{words.rstrip('.')}.”"]
+        return advice, [f"Knock's response: “{words.rstrip('.')}.”"]
     return advice, ()
 
 
@@ -406,7 +406,7 @@ def _snoozes(booking: Booking, now: dt.datetime) -> Iterator[tuple[str, str, str
     for choice, at in snooze_choices(booking, now, zone).items():
         words = SNOOZES[choice]
         if choice is Snooze.TOUR and booking.starts_at is None and booking.wall_time is None:
-            words = "For half a day"
+            words = "For 12 hours"
         is_on = choice is Snooze.TOUR
         yield choice, words, local_text(at, shown) if is_on else clock(at.astimezone(shown))
 

@@ -38,10 +38,10 @@ def compare_invoice() -> Any:
     period = {name: form.get(name, "") for name in ("since", "until")}
     try:
         if source not in services.sources:
-            raise NotPossible("Choose the source that the invoice is from.")
+            raise NotPossible("Choose the portal that sent the invoice.")
         data = file.read() if file is not None else b""
         if not data:
-            raise NotPossible("Choose the file with the invoice.")
+            raise NotPossible("Choose the invoice file.")
         [ledger] = one_at_a_time(_compared(source, data, *map(_day, period.values())))
     except (NotPossible, PayloadError, MappingErrors) as exc:
         return _page(source=source, refusal=_in_words(exc), **period), 409
@@ -71,7 +71,7 @@ def _day(text: str) -> dt.date | None:
     try:
         return dt.date.fromisoformat(text) if text else None
     except ValueError:
-        raise NotPossible("Enter the days as year-month-day, such as 2026-03-01.") from None
+        raise NotPossible("Enter dates as year-month-day, such as 2026-03-01.") from None
 
 
 def _in_words(exc: Exception) -> str:
@@ -93,11 +93,14 @@ def _page(**values: Any) -> str:
         sources=sorted(services.sources),
         labels=LABELS,
         verdicts=[
-            (Verdict.NOT_ARRIVED, "These leads were charged, and none of them arrived."),
-            (Verdict.CHARGED_TWICE, "The same lead was charged on an earlier line."),
-            (Verdict.DUPLICATE, "The renter was already a lead."),
-            (Verdict.DOUBTFUL, "Look at each of these lines. None of them is claimed."),
-            (Verdict.NOT_IN_KNOCK, "You pay for these leads, and no agent sees them in Knock."),
+            (Verdict.NOT_ARRIVED, "You were charged for these leads, but they never arrived."),
+            (Verdict.CHARGED_TWICE, "You were already charged for these leads on an earlier line."),
+            (Verdict.DUPLICATE, "These renters were already leads at the same community."),
+            (Verdict.DOUBTFUL, "Check each of these lines. They are not part of the claims."),
+            (
+                Verdict.NOT_IN_KNOCK,
+                "You were charged for these leads, but agents can't see them in Knock.",
+            ),
         ],
         claim_verdicts=CLAIMS,
         dollars=dollars,

@@ -39,7 +39,7 @@ def add_person() -> Any:
     form = flask.request.form
     name, password = form.get("name", "").strip(), form.get("password", "")
     if name in services.sign_in.users():
-        raise NotPossible(f"There is already someone with the name {name}.")
+        raise NotPossible(f"There is already a user named {name}.")
     role = form.get("role", "")
     services.sign_in.add(name, password, role, by=flask.g.user.name)
     flask.flash(f"Added {name}. Tell them the password. They can change it on this page.", "good")
@@ -79,7 +79,7 @@ def change_own_password() -> Any:
     form, user = flask.request.form, flask.g.user
     _person(user.name)
     if form.get("new", "") != form.get("again", ""):
-        raise NotPossible("The two new passwords are not the same.")
+        raise NotPossible("The two new passwords are different.")
     services.sign_in.change_password(user, form.get("old", ""), form.get("new", ""))
     changed = services.sign_in.users()[user.name]
     flask.session["mark"] = services.sign_in.mark_of(changed)
@@ -91,7 +91,7 @@ def _person(name: str) -> User:
     """Return a user who can be changed on this page. Raise NotFound or NotPossible otherwise."""
     known = services.sign_in.users().get(name)
     if known is None or name == LOCAL:
-        raise NotFound("There is no one with this name.")
+        raise NotFound("There is no user with this name.")
     if known.added_at is None:
         raise NotPossible(f"An engineer has to change {name} in ADAPTER_USERS.")
     return known

@@ -200,7 +200,7 @@ def put_mapping_in_place() -> Any:
     except NotPossible as exc:
         return _page(entered, result=_map(entered), refusal=str(exc)), 409
     flask.flash(
-        f"Version {version.number} is in place. New messages are read with it within seconds.",
+        f"Version {version.number} is now in use. New messages will use it within seconds.",
         "good",
     )
     return flask.redirect(flask.url_for("console.playground", source=entered.name, done=1))
@@ -216,7 +216,7 @@ def roll_back_mapping() -> Any:
         _versions().roll_back(name, number, what, seen=row_id_from(form.get("seen")) or 0)
     except MappingErrors as exc:
         raise NotPossible(f"Version {number} no longer passes the checks: {exc}") from exc
-    flask.flash(f"{what}. New messages are read with it within seconds.", "good")
+    flask.flash(f"{what}. New messages will use it within seconds.", "good")
     return flask.redirect(flask.url_for("console.playground", source=name, done=1))
 
 

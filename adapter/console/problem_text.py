@@ -31,7 +31,7 @@ _TIMES: Final[Mapping[str, str]] = {
     "a date without a time of day": "The message has a date but no time{value}.",
     "the offset does not match": "The tour time isn't in the community's time zone{value}.",
     "there is no time zone": "The message doesn't say which time zone the tour time is in.",
-    "not the name of a time zone": "We don't recognize the time zone of the tour time.",
+    "not the name of a time zone": "We don't recognize the time zone of this tour.",
     "its time zone abbreviation": "The time zone doesn't match the date{value}.",
     "the offset from UTC": "The tour time has an invalid time zone{value}.",
     "the time does not exist": "This time doesn't exist: clocks spring forward that night{value}.",

@@ -28,7 +28,7 @@ CAUSES: Final = {
         "Ask your admin to set ADAPTER_TRUSTED_PROXIES.",
     ),
     "body_hash_mismatch": (
-        "The content was changed on the way.",
+        "The content was changed in transit.",
         "A proxy or firewall may rewrite messages. Ask your admin.",
     ),
     "credentials_mismatch": (

@@ -30,7 +30,7 @@ _sending: Final = threading.Lock()
 NEWEST: Final = 10
 #: How a sender proves who it is, by scheme.
 SCHEMES: Final = {
-    "hmac": "The sender signs each message with a secret that only they and we know.",
+    "hmac": "The sender signs each message with a secret that only the two of us know.",
     "token": "The sender adds a secret token to each message.",
     "basic": "The sender adds a user name and a password to each message.",
     "none": "We can't be sure. Anyone who knows the address can send messages.",
@@ -41,7 +41,7 @@ SCHEMES: Final = {
 ABOUT: Final = {
     "switch_on": "How to turn it on",
     "retries": "If we can't be reached",
-    "cannot": "What it can't do",
+    "cannot": "What this sender can't do",
 }
 
 

@@ -30,9 +30,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "mappings_outdated": "A changed mapping could not be loaded. The previous one is still in use.",
     "version_replaced": "The mapping for {source} that was put in place here is no longer in use: "
     "its file has changed since.",
-    "status_webhooks_failing": "Another system stopped accepting our updates{ago}. "
+    "status_webhooks_failing": "Another system stopped accepting our status updates{ago}. "
     "Tell your admin.",
-    "status_webhooks_given_up": "Another system missed some of our updates. Tell your admin.",
+    "status_webhooks_given_up": "Another system missed some of our status updates. "
+    "Tell your admin.",
     "database_slow": "The database is slow, so bookings may take longer than usual.",
     "connections_low": "The database is almost out of connections. Tell your admin.",
     "disk_low": "The database is almost out of disk space. Tell your admin.",

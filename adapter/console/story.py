@@ -36,7 +36,7 @@ _STATES: Final[Mapping[str, str]] = {
     "submitted": "Knock is saving it.",
     "booked": "Booked in Knock.",
     "failed": "Not booked.",
-    "unknown": "No clear answer from Knock.",
+    "unknown": "We don't know if Knock saved this.",
     "expired": "The tour time passed before we could book it.",
     "held": "Needs review.",
     "superseded": "Replaced by a newer request.",
@@ -50,7 +50,7 @@ _WHYS: Final[Mapping[str, str]] = {
     CHOSEN_BY_RENTER: "The renter chose this time.",
     "seen_in_knock": "{by} marked it as booked.",
     "brought_back": "{by} brought it back.",
-    "rate_limited": "Waiting for our turn to send. We'll try again soon.",
+    "rate_limited": "Too many requests right now. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
     "job_succeeded": "Booked in Knock.",
     "confirmed_in_knock": "Knock confirmed it.",
@@ -59,12 +59,12 @@ _WHYS: Final[Mapping[str, str]] = {
     "booked_again_in_knock": "The tour is booked in Knock again.",
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
-    "waiting_in_knock": "The community hasn't accepted the tour in Knock yet.",
+    "waiting_in_knock": "The tour is waiting for the community to accept it in Knock.",
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
-    "calendar_no_answer": "Knock's calendar didn't answer. Sending to Knock anyway.",
-    "calendar_rejected": "We aren't allowed to see Knock's calendar. Sending to Knock anyway.",
+    "calendar_no_answer": "Knock's calendar didn't respond. Sending to Knock anyway.",
+    "calendar_rejected": "We don't have access to Knock's calendar. Sending to Knock anyway.",
     "calendar_busy": "We were too busy to check Knock's calendar. Sending to Knock anyway.",
-    "calendar_unreadable": ("Knock's calendar showed no times. Sending to Knock anyway."),
+    "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
 #: The reason of a dismissal with which a user reports that a canceled tour is gone from Knock.
@@ -120,7 +120,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
         return _replay_sentence(change, story, by)
     if change.to_state == "discarded" and by:
         if why == CANCELED_IN_KNOCK:
-            return f"{by} canceled the tour in Knock."
+            return f"{by} marked the tour as canceled in Knock."
         return f"{by} dismissed it: {why.rstrip('.')}."
     if why == "seen_in_knock" and not by:
         return "Found in Knock."

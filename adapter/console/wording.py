@@ -50,6 +50,8 @@ CHOICES: Final[Mapping[str, str]] = {
     "small_dog": "Small dog",
     "large_dog": "Large dog",
 }
+#: The fields that the form shows as one, by the parts' names.
+_SHOWN_AS: Final = dict.fromkeys(("appointment_date", "appointment_time"), "starts_at")
 _BEDROOMS: Final = "desired_num_bedrooms"
 _IN_CENTS: Final = "_in_cents"
 _COMMAND: Final = re.compile(r"\s*\((?:command|adapter)[^)]*\)|, run: adapter [^\n]*|--[a-z-]+")
@@ -92,7 +94,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "choose “Book it anyway”.",
     "there is nothing to release": "This lead can't be booked now. Its status has changed.",
     "cancel the tour in Knock, then discard": "The renter canceled. Cancel the tour in Knock, then "
-    "click “I canceled it in Knock”.",
+    "open this lead and click “Mark as canceled”.",
     "is unknown: it may exist in Knock": "This tour may already be in Knock. Look there first. If "
     "it isn't there, open this lead, check the box and book it again.",
     "there is nothing to confirm": "This lead can't be marked as booked. Its status has changed.",
@@ -150,7 +152,9 @@ def _in_knock(booking: Booking) -> tuple[str, str] | None:
     """Return the label and the CSS class for a booked tour's status in Knock."""
     if booking.state is not BookingState.BOOKED:
         return None
-    status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
+    if booking.is_gone and booking.knock_status is not KnockStatus.CANCELED:
+        return "Marked as canceled", "discarded"
+    status = booking.knock_status
     return _IN_KNOCK.get(status) if status is not None else None
 
 
@@ -158,8 +162,10 @@ def in_knock_sentence(booking: Booking) -> str:
     """Return a sentence about the status of a booked tour or guest card in Knock."""
     if booking.kind is Kind.PROSPECT:
         return "The guest card is in Knock."
-    if booking.is_gone:
+    if booking.knock_status is KnockStatus.CANCELED:
         return "This tour is no longer in Knock."
+    if booking.is_gone:
+        return "This tour was marked as canceled."
     return {
         KnockStatus.WAITING: "The community hasn't accepted this tour in Knock yet.",
         KnockStatus.VISITED: "The renter came to this tour.",
@@ -285,10 +291,10 @@ def error_text(error: NotPossible) -> str:
     """Return why an action is not possible, in words."""
     if error.faults:
         fields = [
-            "phone or email" if text == NO_CONTACT else label_of(name).lower()
+            "phone or email" if text == NO_CONTACT else label_of(_SHOWN_AS.get(name, name)).lower()
             for name, text in error.faults.items()
         ]
-        return f"Not booked yet. Please fix: {', '.join(fields)}."
+        return f"Not booked yet. Please fix: {', '.join(dict.fromkeys(fields))}."
     return plain(str(error))
 
 

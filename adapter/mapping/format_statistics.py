@@ -100,7 +100,7 @@ class FormatStatistics:
         self.changed.add(feature)
 
     def _has_room(self, kind: FormatKind) -> bool:
-        """Return True if a feature can be added, and forget the longest unseen rare one if needed.
+        """Return True if a feature can be added. If necessary, delete the oldest rare feature.
 
         Otherwise, a sender with a few hundred different keys would hide all later changes.
         """

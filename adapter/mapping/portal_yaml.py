@@ -71,7 +71,7 @@ class PortalSchema(StrictSchema):
     columns = fields.Dict(
         keys=fields.String(validate=validate.OneOf(FIELDS)),
         values=Texts(),
-        **described("For each field, the names of its columns in the list."),
+        **described("The column names for each field."),
     )
     date_format = _DateFormat(**described("How dates are written, such as DD/MM/YYYY."))
     price = _Price(**described("The price of a lead, if the list has no amounts."))

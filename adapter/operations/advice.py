@@ -39,7 +39,7 @@ _SEARCHING: Final = (
 #: What is wrong and what to do, by reason code.
 BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     "two_tours_at_once": (
-        "The renter asked for two tours here, and Knock keeps only one.",
+        "The renter requested two tours here, and Knock keeps only one.",
         "Ask which one they want. Book that one and dismiss the other.",
     ),
     "canceled_before": (
@@ -48,7 +48,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "changed_after_first": (
         "The contact or the community changed after the tour was sent to Knock.",
-        "Is it someone else? Book this one too. If not, fix the contact in Knock and dismiss this.",
+        "If it is someone else, book this too. If not, fix the contact in Knock and dismiss this.",
     ),
     "contact_changed": (
         "The renter's email or phone changed after booking. Knock still has the old one.",
@@ -159,7 +159,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         _CHECK_KNOCK,
     ),
     "no_final_status": (
-        "We don't know yet whether Knock saved this tour.",
+        "We don't know yet if Knock saved this tour.",
         _CHECK_KNOCK,
     ),
     "restored": (
@@ -236,7 +236,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "waited_too_long": "Couldn't be sent for days",
     "tour_time_passed": "Tour time has passed",
     "brought_back": "Brought back",
-    "undone": "Undone",
+    "undone": "Booking undone",
 }
 
 #: Why a lead was merged, replaced or discarded automatically, by reason code.
@@ -257,7 +257,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     IGNORED: "This message is not a tour request.",
 }
 
-#: What became of a note with a renter's later words, by reason code. None of them was sent twice.
+#: The outcome of a note with a renter's later message, by reason code. No note is sent twice.
 NOTES: Final[Mapping[str | None, str]] = {
     "note_sent": "Sent to Knock as a note",
     "note_unclear": "Sent to Knock as a note, but Knock didn't confirm it. Look at the guest "

@@ -209,7 +209,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "a mapping that was put in place in the console is not in use, because its file has "
         "changed since",
-        "The changes that were made in the console are missing from the mapping in use.",
+        "The mapping in use does not contain the changes that were made in the console.",
         "Open the mapping in the console. Put the version in place again, or roll back to the "
         "file, which ends this warning.",
     ),

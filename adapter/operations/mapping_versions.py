@@ -119,7 +119,7 @@ class MappingVersions:
             # Checked last, because adding a version waits for others that are being added.
             if version.number != seen + 1:
                 raise NotPossible(
-                    f"Somebody else has put version {version.number - 1} in place in the meantime. "
+                    f"Someone else just put version {version.number - 1} in place. "
                     "Compare your changes with it."
                 )
             action = "mapping_put_in_place" if text is not None else "mapping_rolled_back"

@@ -84,7 +84,9 @@ class TakeBacks:
             booking = tx.bookings.get(booking_id)
             choices = snooze_choices(booking, now, zone) if booking is not None else {}
             if booking is not None and choice not in choices:
-                raise NotPossible("This is after the tour, or has passed. Choose another time.")
+                raise NotPossible(
+                    "This time is after the tour or has already passed. Choose another one."
+                )
             until = choices.get(Snooze(choice), now) if choices else now
             if not tx.bookings.snooze(booking_id, until):
                 raise NotPossible("Only leads that need you can be snoozed.")
@@ -167,10 +169,14 @@ def _locked(tx: Transaction, booking_id: int, now: dt.datetime) -> Booking:
 
 
 def _restore(tx: Transaction, booking: Booking, action: str, by: str, now: dt.datetime) -> None:
-    before, _, why = tx.bookings.state_before(booking.id)
+    before, why, other = tx.bookings.state_before(booking.id)
     if why == "held_by_mapping" and booking.reasons[:1] != open_reasons(booking, now)[:1]:
         why = action  # the user's changes, which are kept, have fixed what was wrong
+    if why == "cancellation":
+        # When it was dismissed, its tours were reported as canceled in Knock.
+        tours = [one.id for one in reconcile.load(tx, booking, now).same]
+        tx.bookings.unmark_gone([*tours, other or booking.id], at=booking.updated_at)
     state = BookingState(before) if before in RELEASABLE else BookingState.HELD
-    tx.bookings.move(booking.id, state, why=why or action, now=now, by=by)
+    tx.bookings.move(booking.id, state, why=why or action, now=now, by=by, because_of=other)
     reconcile.reconcile(tx, booking, now)
     tx.audit.record(action, by=by, at=now, lead_id=booking.id)

@@ -197,10 +197,10 @@ class Bookings(Statements):
         """Record which user takes care of a lead. Return False if there is no such booking."""
         return self._one("assign", id=booking_id, user=user) is not None
 
-    def state_before(self, booking_id: int) -> tuple[str, str, str]:
-        """Return the state before the latest change, the state after it, and the earlier reason."""
+    def state_before(self, booking_id: int) -> tuple[str, str, int | None]:
+        """Return the state before the latest change, its reason, and the lead that caused it."""
         row = self._one("state_before", id=booking_id) or {}
-        return row.get("from_state") or "", row.get("to_state") or "", row.get("why") or ""
+        return row.get("from_state") or "", row.get("why") or "", row.get("because_of")
 
     def repoint(self, from_id: int, to_id: int) -> None:
         """Replace ``from_id`` with ``to_id`` in leads that name it as the cause of their state."""
@@ -213,6 +213,10 @@ class Bookings(Statements):
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
         """Record a user's report that these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
+
+    def unmark_gone(self, ids: Iterable[int], *, at: dt.datetime) -> None:
+        """Take back a user's report from this time that these bookings no longer exist in Knock."""
+        self._run("unmark_gone", ids=list(ids), at=at)
 
     def of_record(
         self,
@@ -274,6 +278,28 @@ class Bookings(Statements):
         self._run(
             "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
         )
+
+    def has_unseen_tour(
+        self,
+        integration_id: str,
+        instants: Iterable[dt.datetime],
+        since: dt.datetime,
+        *,
+        is_of_any_card: bool,
+    ) -> bool:
+        """Return True if a tour requested since then was sent but has not been seen in Knock.
+
+        Without ``instants``, a tour at any time counts. With ``is_of_any_card``, so does one whose
+        guest card has been seen.
+        """
+        row = self._one(
+            "has_unseen_tour",
+            integration_id=integration_id,
+            instants=list(instants),
+            since=since,
+            is_of_any_card=is_of_any_card,
+        )
+        return row is not None
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
         """Lock and return the next booking whose status is due to be checked, or None."""

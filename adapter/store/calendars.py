@@ -22,19 +22,19 @@ class StoredTimes:
     """The stored free times of a calendar in Knock."""
 
     key: CalendarKey
-    #: When the last question began, or None if there was none.
+    #: When the last request began, or None if there was none.
     asked_at: dt.datetime | None
     #: When it was answered. None: it has no answer yet, or the answer was dropped.
     answered_at: dt.datetime | None
     times: Sequence[dt.datetime]
     #: True if a time that is not listed is not free.
     is_complete: bool
-    #: Why the last answer told nothing, as a code of :mod:`adapter.bookings.free_times`, or None.
+    #: Why the last response was unusable, as a code of :mod:`adapter.bookings.free_times`, or None.
     problem: str | None
     #: The keys and types in the last response, and when it arrived.
     shape: str | None
     shape_at: dt.datetime | None
-    #: True if a recent question about any calendar got no answer.
+    #: True if a recent request about any calendar got no response.
     is_down: bool = False
 
 

@@ -30,7 +30,10 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
 
     @routes.post("/propexo/webhooks")
     def receive() -> tuple[dict[str, Any], int]:
-        """Process a webhook from Propexo. Return 200 if its signature is valid, otherwise 401."""
+        """Process a webhook from Propexo. Return 200, or 401 if its signature is not valid.
+
+        409 asks Propexo to send the webhook again later.
+        """
         body = read_body(flask.request, follower.settings.max_body_bytes)
         request = read_request(flask.request, follower.settings, body)
         try:
@@ -41,8 +44,9 @@ def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
         job_id, status, errors = _failure_in(request.body)
         if job_id is not None:
             follower.handle_failure_notice(job_id, status, errors)
-        elif (record := record_from(request.body)) is not None:
-            follower.confirmer.handle(record)
+        elif (record := record_from(request.body)) and not follower.confirmer.handle(record):
+            log.info("propexo_webhook_early")
+            return {"status": "send it again"}, 409
         return {"status": "received"}, 200
 
     return routes

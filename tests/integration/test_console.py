@@ -931,6 +931,12 @@ def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: Sandbox
     assert "edited_and_released number_of_occupants, starts_at" in told
 
 
+def test_a_missing_time_is_named_once(ana: Reader) -> None:
+    (booking,) = ana.harness.mapped("rentfeed", lead(1, time=""))
+    page = ana.release(booking.id).text
+    assert "Not booked yet. Please fix: tour time." in page
+
+
 def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
     """Send line feeds as CRLF and every field, like browsers do."""
     payload = lead(1, time="11:30 PM")
@@ -1334,14 +1340,31 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     settle(ana.harness)
     with ana.harness.pipeline.store.transaction() as tx:
         canceled = dataclasses.replace(
-            booking, id=0, state=HELD, reason="cancellation", is_cancellation=True, due_at=None
+            booking,
+            id=0,
+            state=HELD,
+            reason="cancellation",
+            is_cancellation=True,
+            due_at=None,
+            because_of=booking.id,
         )
         number = tx.bookings.insert(canceled, 1, now=ana.harness.clock()).id
     page = ana.text(f"/leads/{number}")
     assert "I canceled it in Knock" in page
     assert "Book tour" not in page
-    ana.post(f"/leads/{number}/discard", reason="Canceled in Knock")
+    assert "data-key" not in page.partition("I canceled it in Knock")[2].partition("</form>")[0]
+    assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
+    ana.post(f"/leads/{number}/discard", reason="Canceled in Knock", seen="on")
     assert ana.harness.state(number) is DISCARDED
+    assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
+    tour = ana.text(f"/leads/{booking.id}")
+    assert "Marked as canceled" in tour
+    assert "no longer in Knock" not in tour
+    ana.harness.clock.advance(5)
+    ana.post(f"/leads/{number}/bring-back")
+    assert ana.harness.state(number) is HELD
+    assert ana.harness.booking(booking.id).gone_at is None
+    assert "I canceled it in Knock" in ana.text(f"/leads/{number}")
 
 
 def test_a_guest_card_gets_a_tour_time(ana: Reader, upstream: SandboxClient) -> None:

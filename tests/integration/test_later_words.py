@@ -353,6 +353,19 @@ def test_a_lead_that_changed_since_its_note_was_drafted_sends_none(
     assert booked.messages() == []
 
 
+def test_words_do_not_wait_for_the_next_booking_after_one_without_a_clear_response(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    with booked.pipeline.store.transaction() as tx:
+        tx.rate_limit.count_failure("no_answer", "made up", booked.clock())
+    booked.pipeline.messenger.send_due()
+    assert texts(upstream) == [], "Propexo may be down"
+    booked.clock.advance(31)
+    booked.send_messages()
+    assert texts(upstream) == ["May I bring my cat?"]
+
+
 def test_words_that_do_not_fit_into_one_note_are_sent_in_two(
     booked: Harness, upstream: SandboxClient
 ) -> None:

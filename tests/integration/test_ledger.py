@@ -120,7 +120,7 @@ def test_claims_end_with_the_portals_period_for_credits(harness: Harness) -> Non
         (line(8, name='"Roeab, Dana"'), "has the same name, but another contact"),
         (line(8, date="2/27/2026"), "older than the first message from this source"),
         (line(1, date="soon"), "the date on this line cannot be read"),
-        (line(8, email="", name="Mia Lee"), "no email or phone that could be compared"),
+        (line(8, email="", name="Mia Lee"), "no email or phone to compare"),
     ],
 )
 def test_what_could_mean_two_things_is_in_doubt(harness: Harness, text: str, why: str) -> None:
@@ -307,7 +307,7 @@ def test_the_command_shows_totals_and_writes_the_claims(
     assert "reconciled" in shell("audit", "--json")
 
     file.write_text("\n".join([HEAD, line(1)]))
-    assert "Everything that was charged has arrived once." in shell(*arguments[:4])
+    assert "Each charged lead arrived, and was charged only once." in shell(*arguments[:4])
 
 
 def test_the_command_explains_what_it_cannot_read(

@@ -38,7 +38,9 @@ def test_an_invoice_is_compared_and_its_claims_are_downloaded(
 
     page = upload(rob, line(1), line(1), line(2), line(7, name='"=Zed & ""Quist"""'))
     assert "$70.00 to claim" in page
-    assert "All of it is within the 14 days" in page
+    assert (
+        "All of it is within the 14-day window for credits. This window is a setting here." in page
+    )
     assert "Line 2 of Mar 2, 2026 charges the same renter and community." in page
     assert f'href="/console/leads/{held.id}">Open the lead' in page
     assert "Maple Court" in page
@@ -66,10 +68,10 @@ def test_the_hidden_claims_are_the_ones_on_the_page(harness: Harness, visit: Vis
 @pytest.mark.parametrize(
     ("form", "sentence"),
     [
-        ({"source": ""}, "Choose the source that the invoice is from."),
+        ({"source": ""}, "Choose the portal that sent the invoice."),
         ({"source": "website"}, "No message from the source website has ever arrived"),
-        ({"since": "March"}, "Enter the days as year-month-day"),
-        ({"file": (io.BytesIO(b""), "")}, "Choose the file with the invoice."),
+        ({"since": "March"}, "Enter dates as year-month-day"),
+        ({"file": (io.BytesIO(b""), "")}, "Choose the invoice file."),
         ({"file": (io.BytesIO(b"%PDF-1.7"), "a.pdf")}, "The file is a PDF document: save it as"),
         ({"file": (io.BytesIO(b"Wer,Wann\n"), "a.csv")}, "the columns found are: Wer, Wann"),
         ({"file": (io.BytesIO(b"Email\nx@example.com"), "a.csv")}, "period below."),

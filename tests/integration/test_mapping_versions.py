@@ -104,7 +104,7 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     # Somebody who began to edit before that does not undo it by accident.
     late = ana.post("/try/put", seen="0", **form | {"mapping": text + "# late\n"})
     assert late.status_code == 409
-    assert "Somebody else has put version 1 in place" in late.text
+    assert "Someone else just put version 1 in place" in late.text
 
     assert ana.post("/try/roll-back", source="rentfeed", number="0", seen="1").status_code == 302
     assert "The file is in use" in ana.page("/try?source=rentfeed")
@@ -121,7 +121,7 @@ def test_a_field_that_only_the_chosen_message_has_offers_to_save_it_as_a_sample(
     [held] = harness.mapped("rentfeed", RENAMED)
     [other] = harness.mapped("rentfeed", tour(leadId="RF-9"))
     ana = visit()
-    offer = "This field is new. Save a message that has it as a sample."
+    offer = "This field is new. Save a message with this field as a sample."
     page = ana.page(f"/try?source=rentfeed&event={held.event_id}")
     assert re.search(r"Dana Okafor, just now, needs review</option>", page)
     form = {"source": "rentfeed", "mapping": WITH_DAY}

@@ -1,5 +1,6 @@
 """Test output and exit codes of the mapping commands."""
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
@@ -544,3 +545,10 @@ def test_an_object_with_numbers_as_keys_is_not_a_list_of_which_items_are_missing
     mapping["tests"] = [{"name": "a", "payload": {"rows": renters, "mail": "a@b.co"}, "held": {}}]
     (project / "mappings/batch.yaml").write_text(json.dumps(mapping))
     assert "rows.* has 1 more item in a sample" in run("check", "batch").output
+
+
+def test_map_shows_when_the_sender_says_that_the_request_was_made() -> None:
+    sent = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+    item = Item(outcome=Outcome.BOOK, sent_at=sent)
+    lines = list(mapped_as_text("acme", Mapped(outcome=Outcome.BOOK, items=(item,))))
+    assert lines[1] == "  sent at: 2026-03-01 12:00:00 UTC, by which the latest request wins"

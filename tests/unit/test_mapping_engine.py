@@ -1020,6 +1020,36 @@ def check_mapped(mapped: Mapped) -> None:
         assert reason.value is None or (len(reason.value) <= 60 and reason.value.isascii())
 
 
+class SlowReader:
+    """A reader that must not run before a webhook is stored."""
+
+    path = path_from_text("data")
+
+    def read(self, scope: Scope) -> Any:
+        raise AssertionError("this reader ran before the webhook was stored")
+
+
+def test_a_reader_that_the_key_does_not_need_runs_after_storing(tmp_path: Path) -> None:
+    read = {
+        "lead": {"json": "data"},
+        "number": {"text": "lead.ref", "after": "no."},
+        "words": {"text": "lead.said", "without": "quotes"},
+        "kind": {"text": "lead.said", "after": "me:"},
+    }
+    lead = LEAD | {"data": json.dumps({"ref": "lead no. 7", "said": "tell me: tour"})}
+    sections: dict[str, Any] = {"read": read, "dedupe": "number", "accept": {"kind": "tour"}}
+    compiled = source_of(tmp_path, lead, {"notes": "words"}, **sections).compiled
+    assert [one.name for one in compiled.key_readers] == ["lead", "number", "kind"]
+    slow = [
+        dataclasses.replace(one, reader=SlowReader()) if one.name == "words" else one
+        for one in compiled.readers
+    ]
+    scope = Scope(payload=lead)
+    assert dataclasses.replace(compiled, readers=slow).dedupe_key(scope) == "7"
+    assert only_item(compiled.apply(scope, NOW)).dedupe_key == "7"
+    assert compiled.dedupe_key(Scope(payload=lead | {"data": "{}"})) is None
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spoiled())
 def test_spoiled_samples_never_raise(case: tuple[str, Any]) -> None:

@@ -545,6 +545,16 @@ def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Pat
     assert "event" not in reasons(map_json(source, PEOPLE | {"people": PEOPLE["people"][:1]}))
 
 
+def test_a_canceled_item_of_a_batch_does_not_make_its_other_items_doubtful(tmp_path: Path) -> None:
+    batch = {"leads": [LEAD | {"status": "canceled"}, LEAD | {"id": "2", "status": "new"}]}
+    names = {"name": "lead.name", "email_1": "lead.email", "starts_at": "lead.at"}
+    sections = {"for_each": {"lead": "leads"}, "dedupe": "lead.id", "community": "lead.place"}
+    canceled = {"cancellation": {"lead.status": "canceled"}}
+    assert problems_of(tmp_path, batch, names, **sections, **canceled) == []
+    (problem,) = problems_of(tmp_path, {"leads": batch["leads"][:1]}, names, **sections)
+    assert "seems to say that this tour was canceled" in problem
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -621,7 +631,14 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             {},
             [],
         ),
-        (LEAD | {"action": "uncancel"}, {}, {}, []),
+        (
+            LEAD | {"event": "tour.booked", "title": "Tour"},
+            {},
+            {},
+            ["tests: warning: event seems to name an event, such as 'tour.booked', and no"],
+        ),
+        (LEAD | {"event": "tour.booked"}, {}, {"accept": {"event": "tour.booked"}}, []),
+        (LEAD | {"status": "uncancel"}, {}, {}, []),
         (LEAD | {"action": "Cancel_undone"}, {}, {"accept": {"action": "cancel_undone"}}, []),
         (
             LEAD | {"status": "VOID"},

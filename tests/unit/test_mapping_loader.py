@@ -147,7 +147,8 @@ MISTAKES = {
         [("  name: contact.name", "  #")],
         (
             "m/rentfeed.yaml:18:1: appointment: nothing fills last_name, which is required: "
-            "add 'name: <path>'"
+            "add 'name: <path>', with 'default: Unknown' if the sender does not always have it, "
+            "or 'last_name: { always: Unknown }' if it never does"
         ),
     ),
     "no start": (

@@ -319,6 +319,32 @@ def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
     assert planned(keyed(replaced(request_, by=2)), moved) == {}
 
 
+def test_one_of_three_guest_cards_is_sent_although_a_newer_version_arrived_last() -> None:
+    """Each was left to the next one: two versions from one sender, and another sender's between."""
+    first, other = keyed(card(1, 1)), merged(card(2, 3), 1, "same_person_asked_before")
+    version = keyed(merged(card(3, 2), 1, "same_person_asked_before"))
+    assert planned(first, other, version) == {
+        1: ("superseded", "newer_request", 3),
+        2: ("duplicate", "same_person_asked_before", 3),
+        3: ("pending", "asked_again", 1),
+    }
+
+
+def test_one_guest_card_is_sent_whatever_is_stored() -> None:
+    dice = random.Random(8)
+    for _ in range(2000):
+        cards = [keyed(card(id_, dice.randint(0, 9)), dice.choice([9, 10])) for id_ in (1, 2, 3, 4)]
+        cards = [
+            merged(one, 1, "same_person_asked_before")
+            if one.id > 1 and dice.random() < 0.5
+            else one
+            for one in cards
+        ]
+        changed = planned(*cards)
+        states = [changed.get(one.id, (str(one.state),))[0] for one in cards]
+        assert states.count("pending") == 1, cards
+
+
 def test_a_cancellation_that_arrives_after_it_was_taken_back_is_closed_at_once() -> None:
     again = keyed(merged(tour(2, TWO, 20), 1, "item_seen_before"))
     canceled = cancel(3, 10)

@@ -5,11 +5,12 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from adapter.models import BookingState, EventState, MessageState
+from adapter.models import BookingState, EventState
+from tools.chaos import later_audit
 from tools.chaos.leads import COMMUNITIES, Lead
 from tools.chaos.people_audit import broken_promises
-from tools.chaos.record import Record, is_limit
-from tools.people.record import MOVING, WAITING
+from tools.chaos.record import Record, is_limit, needs_review
+from tools.people.record import MOVING
 
 #: Limits: recovery time, and requests in any 60 seconds.
 RECOVERY_SECONDS = 60.0
@@ -50,11 +51,12 @@ class Findings:
 def _steady(audit: Callable[[Record], Iterator[str]]) -> Callable[[Record], Iterator[str]]:
     """Restrict an audit to people who only request one tour after another.
 
-    For all others, and for these too, see :mod:`tools.chaos.people_audit`.
+    For all others, and for these too, see :mod:`tools.chaos.people_audit`, and for those who choose
+    a time on the invitation's page, :mod:`tools.chaos.later_audit`.
     """
 
     def audited(record: Record) -> Iterator[str]:
-        leads = {key: lead for key, lead in record.leads.items() if not lead.wavers}
+        leads = {key: lead for key, lead in record.leads.items() if not _is_audited_apart(lead)}
         steady = dataclasses.replace(
             record,
             leads=leads,
@@ -65,6 +67,10 @@ def _steady(audit: Callable[[Record], Iterator[str]]) -> Callable[[Record], Iter
         return audit(steady)
 
     return audited
+
+
+def _is_audited_apart(lead: Lead) -> bool:
+    return lead.wavers or lead.chooses
 
 
 def findings_from(record: Record, without: Collection[str] = ()) -> Findings:
@@ -103,12 +109,19 @@ def lost(record: Record) -> Iterator[str]:
     A superseded or duplicate lead is not lost while the same person's other lead is booked or needs
     review. For a lead without a time, a guest card is enough, including that of a tour.
     """
-    toured = {record.leads[tour.lead_id].place for tour in record.tours if tour.stands}
+    # What an agent cancels in Knock is not lost.
+    toured = {
+        record.leads[tour.lead_id].place
+        for tour in record.tours
+        if tour.stands or tour.canceled_by == "person"
+    }
     known = toured | {record.leads[card.lead_id].place for card in record.cards}
-    waiting = {record.leads[lead_id].place for lead_id in record.leads if _waits(record, lead_id)}
+    waiting = {
+        record.leads[lead_id].place for lead_id in record.leads if needs_review(record, lead_id)
+    }
     for lead in _acknowledged(record):
         states = {booking.state for booking in record.bookings.get(lead.id, ())}
-        if _waits(record, lead.id) or _moves(record, lead.id):
+        if needs_review(record, lead.id) or _moves(record, lead.id):
             continue
         replaced = states <= {BookingState.DUPLICATE, BookingState.SUPERSEDED} and states
         standing = known if lead.starts_at is None else toured
@@ -120,10 +133,12 @@ def stored_twice(record: Record) -> Iterator[str]:
     """Yield webhooks that became two events.
 
     A form gives no time. If another request came in between, the same bytes may be a new request.
-    An event that is not mapped yet may be that request, so the bytes are stored again.
+    An event that is not mapped yet may be that request, so the bytes are stored again. The same
+    goes for several versions of one booking.
     """
     for lead_id, events in record.events.items():
-        if len(events) > 1 and record.leads[lead_id].source != "form":
+        lead = record.leads[lead_id]
+        if len(events) > 1 and lead.source == "portal" and not lead.key:
             yield f"{lead_id} is events {', '.join(str(event.id) for event in events)}"
 
 
@@ -171,26 +186,15 @@ def wrong_hour(record: Record) -> Iterator[str]:
     """Yield tours and guest cards that differ from the lead in time or community."""
     for tour in record.tours:
         lead = record.leads[tour.lead_id]
-        if (tour.starts_at, tour.community_id) != (lead.starts_at, COMMUNITIES[lead.community][1]):
+        chosen = [one.at for one in record.chosen if one.lead_id == lead.id]
+        wanted = chosen if lead.chooses else [lead.starts_at]
+        is_there = tour.community_id == COMMUNITIES[lead.community][1]
+        if tour.starts_at not in wanted or not is_there:
             yield f"{lead.id} is booked at {tour.starts_at:%Y-%m-%dT%H:%MZ} in {tour.community_id}"
     for card in record.cards:
         lead = record.leads[card.lead_id]
         if lead.starts_at is not None or card.community_id != COMMUNITIES[lead.community][1]:
             yield f"{lead.id} has a guest card in {card.community_id}"
-
-
-def noted_twice(record: Record) -> Iterator[str]:
-    """Yield leads whose words were added to a guest card more than once."""
-    for lead_id, count in Counter(record.notes).items():
-        if count > 1:
-            yield f"the words of {lead_id} were added {count} times"
-
-
-def not_noted(record: Record) -> Iterator[str]:
-    """Yield leads whose words are said to be on a guest card, but are not."""
-    for lead_id, states in record.messages.items():
-        if MessageState.SENT in states and lead_id not in record.notes:
-            yield f"the words of {lead_id} are not on a guest card"
 
 
 def denied(record: Record) -> Iterator[str]:
@@ -243,14 +247,18 @@ AUDITS: Mapping[str, tuple[str, Callable[[Record], Iterator[str]]]] = {
     "older stands": ("order", _steady(older_stands)),
     "wrong hour": ("hour", wrong_hour),
     "denied": ("denied", denied),
-    "noted twice": ("words", noted_twice),
-    "not noted": ("words", not_noted),
     "stuck": ("stuck", stuck),
     "refused": ("refused", refused),
     "slow": ("slow", slow),
     "over rate": ("rate", over_rate),
     "429": ("rate", limited),
     "people": ("people", broken_promises),
+    "words twice": ("words", later_audit.words_twice),
+    "words lost": ("words", later_audit.words_lost),
+    "words out of order": ("words", later_audit.words_out_of_order),
+    "choice lost": ("choices", later_audit.choice_lost),
+    "choice doubled": ("choices", later_audit.choice_doubled),
+    "knock status": ("status", later_audit.knock_status),
 }
 
 
@@ -274,7 +282,13 @@ def _counts(record: Record) -> dict[str, int]:
         **{state: states[state] for state in COUNTED},
         "without a time": sum(lead.starts_at is None for lead in record.leads.values()),
         "guest cards": len(record.cards),
-        "notes": len(record.notes),
+        "notes": len({note.job_id for note in later_audit.own_notes(record)}),
+        "times chosen": sum(one.is_confirmed for one in record.chosen),
+        "tours changed in Knock": sum(later_audit.is_changed_by_agent(one) for one in record.tours),
+        "tours with a status": sum(
+            one.knock_status is not None for one in itertools.chain(*record.bookings.values())
+        ),
+        "webhooks given up": len(record.given_up),
         "unknown and never posted": len(_unsent(record)),
     }
 
@@ -286,13 +300,6 @@ COUNTED = ("booked", "held", "unknown", "failed", "superseded", "duplicate", "ex
 def _acknowledged(record: Record) -> list[Lead]:
     ids = {told.lead.id for told in record.told if told.is_acknowledged}
     return [lead for lead in record.leads.values() if lead.id in ids]
-
-
-def _waits(record: Record, lead_id: str) -> bool:
-    """Return True if it needs review."""
-    if any(event.state is EventState.HELD for event in record.events.get(lead_id, ())):
-        return True
-    return any(booking.state in WAITING for booking in record.bookings.get(lead_id, ()))
 
 
 def _moves(record: Record, lead_id: str) -> bool:

@@ -34,11 +34,15 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
     "stuck PENDING": {"job": "PENDING"},
     "slow": {"delay": 1.2},
     "slow job": {"job_seconds": 4.0},
-    "note dropped": {"on": "event", "drop": "after"},
     "note 429": {"on": "event", "status": 429, "headers": {"Retry-After": "2"}},
     "status 500": {"on": "status", "status": 500},
     "status time-out": {"on": "status", "delay": 4.0},
     "status 429": {"on": "status", "status": 429, "headers": {"Retry-After": "2"}},
+    "note 503": {"on": "event", "status": 503, "headers": {"Retry-After": "1"}},
+    "note time-out": {"on": "event", "delay": 4.0},
+    "note dropped before": {"on": "event", "drop": "before"},
+    "note dropped after": {"on": "event", "drop": "after"},
+    "note FAILURE": {"on": "event", "job": "FAILURE"},
     "calendar 500": {"on": "availability", "status": 500},
     "calendar 429": {"on": "availability", "status": 429, "headers": {"Retry-After": "2"}},
     "calendar time-out": {"on": "availability", "delay": 4.0},
@@ -48,7 +52,7 @@ UPSTREAM: Mapping[str, Mapping[str, Any]] = {
 HELD_OPEN = {"delay": 1.51}
 #: Number of faults of each kind per round.
 PROCESS_FAULTS = 4
-UPSTREAM_FAULTS = 8
+UPSTREAM_FAULTS = 9
 #: A frozen worker may sleep past its lease.
 LONGEST_FREEZE_SECONDS = 25.0
 
@@ -99,17 +103,17 @@ class Storm:
         """Inject all drawn faults in order."""
         for name in self.drawn:
             self._stopping.wait(self._rng.uniform(0.2, 1.3))
-            if name in UPSTREAM:
-                self.misbehave(name)
-            else:
-                # The process may already be dead.
-                with contextlib.suppress(LookupError, psutil.Error, psycopg.Error):
-                    self._deeds[name]()
+            self.inject(name)
             self.injected.append(name)
 
-    def misbehave(self, name: str) -> None:
-        """Inject this fault into one of the sandbox's next requests."""
-        self._stage.upstream.fault(dict(UPSTREAM[name]))
+    def inject(self, name: str) -> None:
+        """Inject one fault, now or into one of the sandbox's next requests."""
+        if name in UPSTREAM:
+            self._stage.upstream.fault(dict(UPSTREAM[name]))
+            return
+        # The process may already be dead.
+        with contextlib.suppress(LookupError, psutil.Error, psycopg.Error, IndexError):
+            self._deeds[name]()
 
     def _kill_the_workers_in_a_post(self) -> None:
         self._wait_for_a_post()

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import random
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from zoneinfo import ZoneInfo
 
 #: Time zone and Propexo ID of each community.
@@ -13,6 +13,8 @@ COMMUNITIES = {
     "oak-park": (ZoneInfo("America/Los_Angeles"), "com_oak"),
 }
 SOURCES = ("form", "portal")
+#: A source whose leads have no time, and whose renters get a link to choose one.
+CHAT = "chat"
 #: Faults that reject a request after some time.
 LATE_NOS = ("late 503", "late 429")
 #: Area codes, each with 100 fictitious numbers: 555-0100 to 555-0199.
@@ -40,6 +42,18 @@ class Lead:
     is_cancellation: bool = False
     #: True if the person cancels or returns to an earlier tour.
     wavers: bool = False
+    #: What the person wrote, or "".
+    word: str = ""
+
+    @property
+    def chooses(self) -> bool:
+        """True if the person is invited to choose a time, and does so."""
+        return self.source == CHAT
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the lines of the lead's notes, each of which is unique."""
+        return tuple(filter(None, (f"lead {self.id}", self.word)))
 
     @property
     def place(self) -> tuple[str, str]:
@@ -62,6 +76,7 @@ class Lead:
             "property": self.community,
             **contact,
             "tour": self._tour(),
+            "note": self.word,
         }
         if self.source == "portal":
             fields["sentAt"] = sent_at.isoformat()
@@ -74,6 +89,19 @@ class Lead:
         if self.source == "portal":
             return {"day": f"{local:%m/%d/%Y}", "time": f"{local:%I:%M %p}".lstrip("0")}
         return {"starts_at": local.isoformat()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """How a renter chooses a time on the invitation's page."""
+
+    #: Selects one of the times offered: from 0.0, the first one, to 1.0.
+    place: float
+    #: How often the form is submitted at the same time.
+    copies: int
+    pause_seconds: float
+    #: A fault that happens at the same time.
+    fault: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,6 +119,10 @@ class Step:
     fault: str | None = None
     #: Written now, and sent in a later step.
     written: tuple[Lead, ...] = ()
+    #: Times that the renter chooses one after the other with the link in the response.
+    choices: tuple[Choice, ...] = ()
+    #: What an agent then does with the tour in Knock: ``cancel``, ``visit`` or ``miss``.
+    act: str | None = None
 
 
 Journey = tuple[Step, ...]
@@ -120,10 +152,15 @@ def _steps(
 ) -> Iterator[Step]:
     """Return a first request, reschedules, and finally older ones again, as late retries.
 
-    Some people waver instead: they cancel, or go back to an earlier tour.
+    Some people waver instead: they cancel, or go back to an earlier tour. Others write again later,
+    choose a time on the invitation's page, or have a tour that is changed in Knock.
     """
     if change is not None or ("people" not in without and rng.random() < 0.4):
         yield from _wavering_steps(rng, _wish(rng, name, number), change)
+        return
+    kind = rng.choice(("words", "words", "choices", "acts", "", "", "", ""))
+    if kind and kind not in without:
+        yield from _LATER[kind](rng, _wish(rng, name, number), without)
         return
     leads = list(_leads(rng, name, number))
     # Some are rejected so late that the newer request exists when they are due for a retry.
@@ -142,6 +179,56 @@ def _steps(
     for lead in leads[:-1]:
         yield Step(leads=(lead,), pause_seconds=rng.uniform(0.0, 2.0))
 
+
+def _talking_steps(rng: random.Random, wish: Lead, _: Collection[str]) -> Iterator[Step]:
+    """Return the steps of a person who requests a tour or guest card, and writes again later."""
+    starts_at = rng.choice((wish.starts_at, None))
+    first = dataclasses.replace(wish, starts_at=starts_at, key=wish.id)
+    said = [dataclasses.replace(first, word=f"word {first.id}")]
+    for number in range(1, rng.choice((2, 3, 4))):
+        id_ = f"{first.id}-w{number}"
+        # A later message about the same booking, or another request for the same tour.
+        source, key = rng.choice(((first.source, first.key), (rng.choice(SOURCES), "")))
+        said.append(dataclasses.replace(first, id=id_, source=source, key=key, word=f"word {id_}"))
+    while said:
+        together = tuple(said.pop(0) for _ in range(min(rng.choice((1, 1, 2)), len(said))))
+        copies = together * rng.choice((1, 1, 2))
+        cut = rng.choice((None, None, "late"))
+        yield Step(leads=copies, pause_seconds=rng.choice((0.0, 0.3, 1.0, 4.0)), cut=cut)
+
+
+#: What may happen while a renter submits a form.
+WHILE_CHOOSING = ("kill a web worker", "kill a worker", "cut the database's connections")
+
+
+def _choosing_steps(rng: random.Random, wish: Lead, without: Collection[str]) -> Iterator[Step]:
+    """Return the step of a person who gives no time, and chooses one or several afterwards."""
+    lead = dataclasses.replace(wish, source=CHAT, starts_at=None, word=f"word {wish.id}")
+    faults = [name for name in WHILE_CHOOSING if name not in without]
+    choices = tuple(
+        Choice(
+            place=rng.random(),
+            copies=rng.choice((1, 2, 3)),
+            pause_seconds=rng.choice((0.0, 0.5, 3.0)),
+            fault=rng.choice((None, None, *faults)),
+        )
+        for _ in range(rng.choice((1, 2, 2, 3)))
+    )
+    cut = rng.choice((None, None, "late"))
+    yield Step(leads=(lead,), pause_seconds=rng.choice((0.0, 1.0)), cut=cut, choices=choices)
+
+
+def _undone_steps(rng: random.Random, wish: Lead, _: Collection[str]) -> Iterator[Step]:
+    """Return the step of a person whose tour is canceled, visited or missed in Knock."""
+    act = rng.choice(("cancel", "visit", "miss"))
+    yield Step(leads=(wish,), pause_seconds=rng.choice((0.0, 1.0)), act=act)
+
+
+_LATER: Mapping[str, Callable[[random.Random, Lead, Collection[str]], Iterator[Step]]] = {
+    "words": _talking_steps,
+    "choices": _choosing_steps,
+    "acts": _undone_steps,
+}
 
 #: Kinds of changes that people make.
 WAVERINGS = (

@@ -25,7 +25,13 @@ def people_record(record: Record) -> people.Record:
     return people.Record(
         words=[_word(record, lead, number) for number, lead in enumerate(leads)],
         leads=[_lead(one, ids) for one in bookings],
-        tours=[_tour(record, tour) for tour in record.tours],
+        tours=[
+            _tour(record, tour) for tour in record.tours if not record.leads[tour.lead_id].chooses
+        ],
+        canceled_in_knock={
+            ("{} at {}".format(*place), starts_at): at
+            for (place, starts_at), at in record.canceled_at.items()
+        },
     )
 
 

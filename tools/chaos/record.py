@@ -4,16 +4,18 @@ import dataclasses
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from adapter.models import Booking, Event, MessageState
+from adapter.models import Booking, Event, EventState, Message
 from adapter.propexo.client import CREATE_PATHS
 from adapter.store import Database
 from tools.chaos.leads import Lead
-from tools.chaos.senders import Told
+from tools.chaos.renters import Chosen
+from tools.chaos.senders import Senders, Told
 from tools.chaos.stage import Stage
+from tools.people.record import WAITING
 
 #: Responses to a create after which nothing can have been booked, such as the sandbox's 503.
 CLEAR_NO = frozenset({400, 401, 403, 404, 429, 503})
@@ -40,8 +42,12 @@ class Tour:
     #: True unless the same person's later tour canceled it.
     stands: bool
     id: str = ""
-    #: The ID of the tour that replaced it.
+    #: The ID of the tour that replaced it, or ``person`` if an agent canceled it.
     canceled_by: str | None = None
+    #: Its status in Knock.
+    status: str = "booked"
+    #: The lines of the notes with which it was booked.
+    lines: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +56,19 @@ class Card:
 
     lead_id: str
     community_id: str
+    #: The lines of its notes.
+    lines: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """A note on a guest card in Knock."""
+
+    prospect_id: str
+    #: The job that added it.
+    job_id: str
+    added_at: dt.datetime
+    lines: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,12 +99,20 @@ class Record:
     moving: Sequence[str]
     worst_seconds: float
     worst_row: str
-    #: The lead of each note on a guest card, in the order in which Knock got them, and the states
-    #: of each lead's messages.
-    notes: Sequence[str] = ()
-    messages: Mapping[str, Sequence[MessageState]] = dataclasses.field(default_factory=dict)
     #: When each lead was written, by its sender's clock.
     sent_at: Mapping[str, dt.datetime] = dataclasses.field(default_factory=dict)
+    #: All notes on guest cards, in the order in which they were added.
+    notes: Sequence[Note] = ()
+    #: The later words that the adapter keeps for each lead.
+    messages: Mapping[str, Sequence[Message]] = dataclasses.field(default_factory=dict)
+    #: The times that renters chose, in order.
+    chosen: Sequence[Chosen] = ()
+    #: When agents canceled tours in Knock, by place and start.
+    canceled_at: Mapping[tuple[tuple[str, str], dt.datetime], dt.datetime] = dataclasses.field(
+        default_factory=dict
+    )
+    #: The IDs of records with a webhook that was not accepted.
+    given_up: Collection[str] = ()
 
 
 def read_rows(
@@ -130,7 +157,9 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
             lead_id=lead_id,
             starts_at=dt.datetime.fromisoformat(one["starts_at"]),
             community_id=one["community_id"],
-            stands=one["status"] == "booked",
+            stands=one["status"] != "cancelled",
+            status=one["status"],
+            lines=_lines(one["request"]),
             id=one["id"],
             canceled_by=one["canceled_by"],
         )
@@ -142,29 +171,38 @@ def tours_from(appointments: Sequence[Mapping[str, Any]], leads: Mapping[str, Le
 def cards_from(prospects: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[Card]:
     """Return the guest cards of these leads."""
     return [
-        Card(lead_id=lead_id, community_id=one["community_id"])
+        Card(
+            lead_id=lead_id,
+            community_id=one["community_id"],
+            lines=_lines(inquiry["request"]),
+        )
         for one in prospects
         for inquiry in one["inquiries"]
         if (lead_id := _lead_id(inquiry["request"])) in leads
     ]
 
 
-def notes_from(requests: Sequence[Mapping[str, Any]], leads: Mapping[str, Lead]) -> list[str]:
-    """Return the leads whose words are in notes on guest cards, once for each time."""
-    found = [re.findall(r"lead (\S+)", one["notes"]) for one in requests]
-    return [lead_id for ids in found for lead_id in ids if lead_id in leads]
+def notes_from(notes: Sequence[Mapping[str, Any]]) -> list[Note]:
+    """Return the notes on guest cards."""
+    return [
+        Note(
+            prospect_id=one["request"]["prospect_id"],
+            job_id=one["job_id"],
+            added_at=dt.datetime.fromisoformat(one["created_at"]),
+            lines=_lines(one["request"]),
+        )
+        for one in notes
+    ]
 
 
-def messages_of(
-    store: Database, bookings: Mapping[str, Sequence[Booking]]
-) -> dict[str, list[MessageState]]:
-    """Return the states of the messages with each lead's words."""
+def read_messages(
+    store: Database, events: Mapping[str, Sequence[Event]]
+) -> dict[str, list[Message]]:
+    """Return the later words of each lead."""
     with store.transaction() as tx:
         return {
-            lead_id: [
-                one.state for booking in rows for one in tx.messages.of_event(booking.event_id)
-            ]
-            for lead_id, rows in bookings.items()
+            lead_id: [one for event in stored for one in tx.messages.of_event(event.id)]
+            for lead_id, stored in events.items()
         }
 
 
@@ -186,36 +224,49 @@ def is_limit(call: Call) -> bool:
     return call.status == HTTPStatus.TOO_MANY_REQUESTS and not call.is_injected
 
 
+def needs_review(record: Record, lead_id: str) -> bool:
+    """Return True if a lead waits for a person."""
+    if any(event.state is EventState.HELD for event in record.events.get(lead_id, ())):
+        return True
+    return any(booking.state in WAITING for booking in record.bookings.get(lead_id, ()))
+
+
 def read(
     stage: Stage,
     store: Database,
     *,
     leads: Mapping[str, Lead],
-    told: Sequence[Told],
+    senders: Senders,
     began_at: dt.datetime,
     moving: Sequence[str],
     worst: tuple[float, str],
-    sent_at: Mapping[str, dt.datetime],
 ) -> Record:
     """Read the database and the sandbox."""
     events, bookings = read_rows(store, leads)
     calls = stage.upstream.calls()
     return Record(
         leads=leads,
-        told=told,
+        told=senders.told,
         events=events,
         bookings=bookings,
         posts=posts_from(calls, leads),
         tours=tours_from(stage.upstream.appointments(), leads),
         cards=cards_from(stage.upstream.prospects(), leads),
         calls=calls_from(calls, began_at - dt.timedelta(seconds=60)),
-        notes=notes_from(stage.upstream.notes(), leads),
-        messages=messages_of(store, bookings),
         moving=moving,
         worst_seconds=worst[0],
         worst_row=worst[1],
-        sent_at=sent_at,
+        sent_at=senders.sent_at,
+        notes=notes_from(stage.upstream.stored_notes()),
+        messages=read_messages(store, events),
+        chosen=[one for one in senders.renters.chosen if one.lead_id in leads],
+        canceled_at=senders.agents.canceled_at,
+        given_up=[*stage.upstream.given_up(), *stage.upstream.undelivered()],
     )
+
+
+def _lines(request: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(request.get("notes") or "").split("\n"))
 
 
 def _lead_id(body: Any) -> str:

@@ -24,6 +24,12 @@ STILL_SECONDS = 2.5
 FLOOD_EVERY, FLOOD = 10, 6
 
 
+#: Seconds until a record in Knock reaches Propexo, and until a guest card's contacts do.
+DELAYS = (0.0, 0.0, 1.0, 3.0)
+#: How long to wait at the end for Propexo's webhooks, and for notes on guest cards.
+NOTES_SECONDS = 60.0
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """What to run."""
@@ -80,8 +86,9 @@ def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -
     began, began_at = time.monotonic(), dt.datetime.now(dt.UTC)
     plans = _plans(plan, number, rng)
     watch.begin()
+    stage.upstream.tell(stage.web_url, delay=rng.choice(DELAYS), stage=rng.choice(DELAYS))
     storm = Storm(stage, rng, plan.without)
-    senders = Senders(stage, storm.misbehave)
+    senders = Senders(stage, storm.inject)
     try:
         with storm:
             senders.start(plans)
@@ -89,14 +96,14 @@ def play(stage: Stage, store: Database, watch: Watch, plan: Plan, number: int) -
         rest = _settle(watch, senders, plan.patience_seconds * size)
         if "search" not in plan.without and watch.wait_for_searches():
             rest = _settle(watch, senders, plan.patience_seconds * size)
+        _wait_for_notes(stage, watch)
     finally:
         senders.stop()
     record = read(
         stage,
         store,
         leads={lead.id: lead for journey in plans for step in journey for lead in step.leads},
-        sent_at=senders.sent_at,
-        told=senders.told,
+        senders=senders,
         began_at=began_at,
         moving=rest,
         worst=(watch.worst_seconds, watch.worst_row),
@@ -125,6 +132,13 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
         without=plan.without,
         change=plan.change,
     )
+
+
+def _wait_for_notes(stage: Stage, watch: Watch) -> None:
+    """Wait until each webhook was accepted or given up, and no note is on its way."""
+    deadline = time.monotonic() + NOTES_SECONDS
+    while time.monotonic() < deadline and (stage.upstream.undelivered() or watch.has_notes()):
+        time.sleep(LOOK_SECONDS)
 
 
 def _settle(watch: Watch, senders: Senders, seconds: float) -> list[str]:

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from adapter.models import WebhookRequest
 from adapter.webhooks import signed_client
+from tools.chaos.agents import Agents
 from tools.chaos.leads import Journey, Lead, Step
+from tools.chaos.renters import Renters
 from tools.chaos.stage import Stage
 
 #: Timeout of one attempt, and of all attempts for one webhook.
@@ -29,6 +31,8 @@ class Told:
     #: The final response, or None without a clear response in time.
     status: int | None = None
     event_id: int | None = None
+    #: The link in the response with which the renter chooses a time, or "".
+    link: str = ""
     #: From the first attempt to that response.
     waited_seconds: float = 0.0
 
@@ -47,6 +51,8 @@ class Senders:
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.told: list[Told] = []
+        self.renters = Renters(stage, inject, self._stopping)
+        self.agents = Agents(stage, self._stopping)
         #: When each lead was written, by its sender's clock.
         self.sent_at: dict[str, dt.datetime] = {}
 
@@ -87,6 +93,11 @@ class Senders:
                 thread.start()
             for thread in threads:
                 thread.join()
+            if step.choices:
+                link = next((one.link for one in told if one.link), "")
+                self.renters.choose(step.leads[0], link, step.choices)
+            if step.act is not None:
+                self.agents.act(step.leads[0], step.act)
 
     def _deliver(self, told: Told, step: Step, together: threading.Barrier) -> None:
         """Send one copy until the response is final."""
@@ -94,7 +105,7 @@ class Senders:
         began = time.monotonic()
         cut = step.cut
         while not self._stopping.is_set() and time.monotonic() - began < PATIENCE_SECONDS:
-            status, event_id = self._try(told.lead, cut)
+            status, event_id, told.link = self._try(told.lead, cut)
             if status is not None and status != http.HTTPStatus.SERVICE_UNAVAILABLE:
                 told.status, told.event_id = status, event_id
                 break
@@ -102,8 +113,8 @@ class Senders:
             self._stopping.wait(PAUSE_SECONDS)
         told.waited_seconds = time.monotonic() - began
 
-    def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None]:
-        """Send a request and return the status and event ID, if received."""
+    def _try(self, lead: Lead, cut: str | None) -> tuple[int | None, int | None, str]:
+        """Send a request and return the status, event ID and link, if received."""
         source = self._stage.sources[lead.source]
         request = signed_client.sign_webhook(
             source,
@@ -115,10 +126,10 @@ class Senders:
         try:
             return _post(request, cut)
         except (OSError, http.client.HTTPException, ValueError):
-            return None, None
+            return None, None, ""
 
 
-def _post(request: WebhookRequest, cut: str | None) -> tuple[int | None, int | None]:
+def _post(request: WebhookRequest, cut: str | None) -> tuple[int | None, int | None, str]:
     url = urlsplit(request.url)
     connection = http.client.HTTPConnection(url.netloc, timeout=ANSWER_SECONDS)
     with contextlib.closing(connection):
@@ -129,7 +140,9 @@ def _post(request: WebhookRequest, cut: str | None) -> tuple[int | None, int | N
         connection.endheaders()
         connection.send(request.body if cut != "early" else request.body[:40])
         if cut is not None:
-            return None, None
+            return None, None, ""
         answer = connection.getresponse()
         body = json.loads(answer.read())
-        return answer.status, body.get("event")
+        event_id = body.get("event")
+        link = str(body.get("link") or "")
+        return answer.status, int(event_id) if event_id else None, link

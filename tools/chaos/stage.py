@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import psutil
 import requests
 
 from adapter.mapping.registry import load
 from adapter.mapping.source import Source
+from adapter.sandbox.data_webhooks import MAX_RETRIES
 from adapter.server.child_process import ChildProcess
 from adapter.settings import Policy
 from adapter.store.child_processes import popen
@@ -24,8 +25,16 @@ from tests.sandbox_client import SandboxClient
 from tests.wait import wait_until
 
 MAPPINGS = Path(__file__).parent / "mappings"
-SECRETS = {"PORTAL_SECRET": "made-up-1", "FORM_SECRET": "made-up-2"}
+SECRETS = {
+    "PORTAL_SECRET": "made-up-1",
+    "FORM_SECRET": "made-up-2",
+    "CHAT_SECRET": "made-up-3",
+}
+#: The secret with which Propexo signs its own webhooks.
+UPSTREAM_SECRET = "made-up-4"
 START_SECONDS = 60.0
+#: Pause before Propexo sends a webhook again. It does so ten times, longer than any outage.
+WEBHOOK_RETRY_SECONDS = 2.0
 STOP_SECONDS = 45.0
 
 #: Short, so that recovery fits into a round. The lease is the timeout plus ten seconds.
@@ -34,6 +43,8 @@ SETTINGS = {
     "ADAPTER_JOB_DEADLINE_SECONDS": "8",
     "ADAPTER_LOG_LEVEL": "WARNING",
     "WEB_CONCURRENCY": "2",
+    # All senders and renters have the same address.
+    "ADAPTER_ADDRESS_LIMIT_PER_MINUTE": "1000000",
 }
 
 
@@ -43,6 +54,34 @@ class Sandbox(SandboxClient):
     def forget_faults(self) -> None:
         """Delete all pending faults."""
         requests.delete(self.url + "/_sandbox/faults", timeout=5).raise_for_status()
+
+    def tell(self, adapter_url: str, *, delay: float, stage: float) -> None:
+        """Send webhooks about records in Knock to the adapter, after these delays in seconds."""
+        url, retry_seconds = adapter_url + "/propexo/webhooks", WEBHOOK_RETRY_SECONDS
+        self.sync(
+            url=url, secret=UPSTREAM_SECRET, retry_seconds=retry_seconds, delay=delay, stage=stage
+        )
+
+    def undelivered(self) -> list[str]:
+        """Return the records whose webhooks were not accepted yet, and will be sent again."""
+        return [
+            one["body"]["data"]["record_id"]
+            for one in self._get("sync")["webhooks"]
+            if not _is_accepted(one["statuses"]) and len(one["statuses"]) <= MAX_RETRIES
+        ]
+
+    def given_up(self) -> list[str]:
+        """Return the records with a webhook that was never accepted."""
+        return [
+            one["body"]["data"]["record_id"]
+            for one in self._get("sync")["webhooks"]
+            if not _is_accepted(one["statuses"]) and len(one["statuses"]) > MAX_RETRIES
+        ]
+
+    def stored_notes(self) -> list[dict[str, Any]]:
+        """Return the notes on guest cards with their times, in order."""
+        found: list[dict[str, Any]] = self._get("notes")["notes"]
+        return found
 
 
 class Stage:
@@ -65,6 +104,8 @@ class Stage:
             "ADAPTER_MAPPINGS_DIR": str(MAPPINGS),
             "ADAPTER_HOST": "127.0.0.1",
             "PORT": str(port),
+            "ADAPTER_PUBLIC_URL": self.web_url,
+            "PROPEXO_WEBHOOK_SECRET": UPSTREAM_SECRET,
             "PROPEXO_TOKEN": "sandbox",
             "PROPEXO_BASE_URL": self.upstream.url,
         }
@@ -143,6 +184,10 @@ class Stage:
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(started.pid)
                 yield from (process, *process.children(recursive=True))
+
+
+def _is_accepted(statuses: Sequence[int | None]) -> bool:
+    return bool(statuses) and statuses[-1] is not None and 200 <= statuses[-1] < 300
 
 
 def _is_ready(url: str) -> bool:

@@ -38,6 +38,13 @@ SELECT id FROM bookings WHERE state = 'unknown' AND due_at IS NOT NULL AND updat
     SELECT max(at) FROM history WHERE booking_id = bookings.id)
     AND due_at < updated_at + interval '90 seconds'
 """
+#: Later words that will be sent, unless they wait for a lead that a person must look at.
+UNSENT = """
+SELECT m.id FROM messages m JOIN bookings b ON b.id = m.booking_id
+WHERE m.state IN ('sending', 'submitted') OR m.state = 'waiting' AND NOT EXISTS (
+    SELECT FROM bookings o
+    WHERE o.match_keys && b.match_keys AND o.state IN ('held', 'failed', 'unknown', 'expired'))
+"""
 #: Longer than the time until the first search.
 SEARCH_SECONDS = 120.0
 
@@ -80,10 +87,17 @@ class Watch:
             time.sleep(LOOK_SECONDS)
         return waited
 
+    def has_notes(self) -> bool:
+        """Return True if later words are on their way to Knock."""
+        return self._finds(UNSENT)
+
     def _is_unsearched(self) -> bool:
+        return self._finds(UNSEARCHED)
+
+    def _finds(self, query: str) -> bool:
         try:
             with self._store.statement() as tx:
-                return bool(tx.connection.execute(UNSEARCHED).fetchall())
+                return bool(tx.connection.execute(query).fetchall())
         except StoreUnavailable:
             return True
 

@@ -195,6 +195,17 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     return found
 
 
+def event_paths(observed: Observed) -> list[str]:
+    """Return the paths outside of lists whose values all look like names of events."""
+    return [
+        path
+        for path in observed.values
+        if _is_candidate("accept", path, observed)
+        and path.split(".")[0] not in (*observed.readers, *(observed.each or ())[:1])
+        and all(EVENT.search(str(value)) for value in observed.filled(path))
+    ]
+
+
 def canceled_rows(observed: Observed) -> set[int]:
     """Return the numbers of the rows in which any value says that the tour was canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}

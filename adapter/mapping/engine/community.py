@@ -46,7 +46,7 @@ class CommunityLookup:
             if key in self.known:
                 return self.known[key]
             why = f"communities.yaml has no community with this name for {self.source}; "
-            raise Unreadable(why + "add the name")
+            raise Unreadable(why + "add it under known_as")
         except Unreadable as exc:
             draft.block(reason_for("community", str(exc), at=self.at, path=path, value=value))
         return None

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +13,7 @@ from adapter.mapping.engine.conditions import Filter, Verdict, evaluate_all
 from adapter.mapping.engine.draft import Draft
 from adapter.mapping.engine.fields import Field, FieldFiller, NotesFiller, PathLookup
 from adapter.mapping.engine.partial_lists import PartialList
-from adapter.mapping.engine.reshape import PayloadReader
+from adapter.mapping.engine.reshape import ItemReader, ListReader, PayloadReader
 from adapter.mapping.engine.results import Item, Mapped, Outcome, WithoutTime
 from adapter.mapping.engine.scope import Scope, others_name, reason_for
 from adapter.mapping.transforms import clean_text
@@ -42,6 +43,17 @@ class NamedReader:
     name: str
     at: str
     reader: PayloadReader
+
+    @property
+    def needs(self) -> set[str]:
+        """The first part of each path that it reads, which may be the name of another reader."""
+        reader = self.reader
+        needed = {path.parts[0] for path in getattr(reader, "paths", (reader.path,))}
+        if isinstance(reader, ItemReader):
+            needed.add(reader.index)
+        if isinstance(reader, ListReader) and reader.labels:
+            needed.add(reader.labels.path.parts[0])
+        return needed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +93,29 @@ class CompiledMapping:
     validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy
+    #: The readers and levels of ``for_each`` without the readers that the dedupe key does not need.
+    key_readers: Sequence[NamedReader] = dataclasses.field(init=False)
+    key_levels: Sequence[ForEach] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        """Choose the readers for the key once, because every webhook waits for its key."""
+        names = self._key_names()
+        levels = [
+            dataclasses.replace(one, readers=_named(names, one.readers)) for one in self.for_each
+        ]
+        object.__setattr__(self, "key_readers", _named(names, self.readers))
+        object.__setattr__(self, "key_levels", levels)
+
+    def _key_names(self) -> set[str]:
+        """Return the first part of each path that the dedupe key depends on."""
+        groups = (*self.event_filter.ignore, *self.event_filter.cancellation)
+        conditions = (*itertools.chain(*groups), *self.event_filter.accept)
+        places = [*(one.path for one in conditions), *(level.path for level in self.for_each)]
+        paths = itertools.chain(places, *(lookup.paths for lookup in self.dedupe))
+        needed = {path.parts[0] for path in paths}
+        for reading in reversed((*self.readers, *self.item_readers)):
+            needed |= reading.needs if reading.name in needed else set()
+        return needed
 
     @property
     def inner_names(self) -> frozenset[str]:
@@ -101,7 +136,7 @@ class CompiledMapping:
         outcome, reasons = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return Mapped(outcome=outcome, reasons=(*reasons, *repairs))
-        scopes, problem = self._item_scopes(scope)
+        scopes, problem = self._item_scopes(scope, self.for_each)
         if problem:
             return Mapped(outcome=Outcome.HELD, reasons=(problem,))
         keys = [self._key_parts(one) for one, _ in scopes]
@@ -122,11 +157,11 @@ class CompiledMapping:
         A cancellation often has the same ID as its booking, so its key gets a prefix. An ignored
         delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
         """
-        scope, _ = self._read(scope, self.readers)
+        scope, _ = self._read(scope, self.key_readers)
         outcome, _ = _evaluate(self.event_filter, scope)
         if outcome not in (Outcome.BOOK, Outcome.CANCELLATION):
             return None
-        scopes, problem = self._item_scopes(scope)
+        scopes, problem = self._item_scopes(scope, self.key_levels)
         return (
             None if problem else _joined_key(outcome, [self._key_parts(one) for one, _ in scopes])
         )
@@ -139,7 +174,7 @@ class CompiledMapping:
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
         """Return the webhook's scope, and a list of the scopes of its items."""
         scope, _ = self._read(scope, self.readers)
-        scopes, _ = self._item_scopes(scope)
+        scopes, _ = self._item_scopes(scope, self.for_each)
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
@@ -158,10 +193,12 @@ class CompiledMapping:
                 )
         return scope, draft
 
-    def _item_scopes(self, scope: Scope) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
+    def _item_scopes(
+        self, scope: Scope, levels: Iterable[ForEach]
+    ) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
         """Return a scope and a draft for each item, or the reason why there are no items."""
         scopes = [(scope, Draft())]
-        for level in self.for_each:
+        for level in levels:
             try:
                 scopes = self._inner_scopes(level, scopes)
             except Unreadable as exc:
@@ -297,6 +334,10 @@ class CompiledMapping:
             if (one.path.parts[0] in names) is is_item
         )
         return [reason for reason in found if reason]
+
+
+def _named(names: Container[str], readers: Iterable[NamedReader]) -> list[NamedReader]:
+    return [one for one in readers if one.name in names]
 
 
 def _finish(draft: Draft) -> None:

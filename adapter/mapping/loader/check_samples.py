@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import says_canceled
+from adapter.mapping.authoring.guess import event_paths, says_canceled
+from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
@@ -60,6 +61,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
     _warn_of_missing_move_in_dates(source)
+    _warn_of_unused_events(source, every)
     _warn_of_booked_cancellations(source, {number: one[-1] for number, one in samples.items()})
 
 
@@ -321,18 +323,45 @@ def _always(source: Source) -> Community | None:
     return source.community_lookup.always
 
 
+def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
+    """Warn about names of events that the mapping does not read, so that all count as leads."""
+    used = {_without_items(used.path.text) for used in source.used_paths}
+    observed = observe([sample.payload for sample in samples])
+    for path in event_paths(observed):
+        if _without_items(path) not in used and source.document.data.get("tests"):
+            value = observed.filled(path)[0]
+            message = (
+                f"{path} seems to name an event, such as {str(value)[:40]!r}, and no condition "
+                "reads it, so other events count as leads too: list the right ones under 'accept'"
+            )
+            source.document.add(("tests",), message, warning=True)
+
+
+def _without_items(path: str) -> str:
+    return ".".join(part for part in path.split(".") if part != "*" and not part.isdigit())
+
+
 def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
     """Warn if a test books a tour from a sample that says that the tour was canceled."""
     tests = source.sections.get("tests", [])
     for number, sample in samples.items():
         kind = next((one for one in BOOKED if one in tests[number]), None)
-        path = next(_canceled_paths(source, sample), None)
+        paths = _canceled_paths(source, sample)
+        path = None if _has_canceled_item(source, sample) else next(paths, None)
         if kind and path:
             message = (
                 f"{path} seems to say that this tour was canceled, but the test books it: "
                 "put the value under 'cancellation' or 'ignore'"
             )
             source.document.add(("tests", str(number), kind), message, warning=True)
+
+
+def _has_canceled_item(source: Source, sample: Sample) -> bool:
+    """Return True if the mapping cancels or ignores another item of the same webhook."""
+    if source.document.has_errors:
+        return False
+    items = source.compiled.apply(scope_of(source, sample), None).items
+    return any(item.outcome in (Outcome.CANCELLATION, Outcome.IGNORED) for item in items)
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:

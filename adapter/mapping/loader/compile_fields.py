@@ -28,7 +28,10 @@ SECTION: Final = "appointment"
 #: Options that every field has, regardless of its transform.
 RENT: Final = ("rent_minimum_in_cents", "rent_maximum_in_cents")
 OWN_KEYS: Final = frozenset(FieldOptions._declared_fields)  # noqa: SLF001
-NO_NAME: Final = "nothing fills last_name, which is required: add 'name: <path>'"
+NO_NAME: Final = (
+    "nothing fills last_name, which is required: add 'name: <path>', with 'default: Unknown' if "
+    "the sender does not always have it, or 'last_name: { always: Unknown }' if it never does"
+)
 NO_CONTACT: Final = "nothing fills email_1 or phone_1: add 'email_1: <path>' or 'phone_1: <path>'"
 UNNAMED_MONEY: Final = "specify dollars or cents: add 'as: dollars' or 'as: cents'"
 

@@ -18,7 +18,7 @@ from adapter.mapping.engine import Community, CompiledMapping, WithoutTime
 from adapter.mapping.engine.fields import FieldFiller, PathLookup
 from adapter.mapping.engine.mapping import ForEach, NamedReader
 from adapter.mapping.engine.partial_lists import partial_lists_from
-from adapter.mapping.engine.reshape import ItemReader, ListReader
+from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.loader.check_endpoint import RespondChecker, check_handshake, check_signature
 from adapter.mapping.loader.check_todos import check_todos
 from adapter.mapping.loader.compile_fields import FieldCompiler
@@ -342,11 +342,7 @@ def _nested(
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:
-        reader = reading.reader
-        needed = {path.parts[0] for path in getattr(reader, "paths", (reader.path,))}
-        if isinstance(reader, ItemReader):
-            needed.add(reader.index)
-        depth = max(depths.get(name, 0) for name in needed)
+        depth = max(depths.get(name, 0) for name in reading.needs)
         at_depth[depth].append(reading)
         depths[reading.name] = depth
     outer, *inner = at_depth

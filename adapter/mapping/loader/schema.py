@@ -225,16 +225,16 @@ class ReadSection(StrictSchema):
     equals = fields.String(**described("Find the item whose key equals the value at this path."))
     labels = fields.Nested(LabelsSection)
     text = PathList(
-        **described("The path of an email, or paths of which the first with text counts.")
+        **described("The path of an email, or a list of paths. The first path with text is used.")
     )
     line = _label(
-        "The text after this label, which starts a line, or after the first one of a list."
+        "The text after this label at the start of a line. Of a list, the first label found."
     )
     after = _label("The text after this label, to the end of the line or to 'before'.")
-    before = _label("The text up to this label, or up to the first one of a list.")
-    without = _one_of(["quotes"], **described("The email without the emails that it quotes."))
+    before = _label("The text before this label. Of a list, the first label found.")
+    without = _one_of(["quotes"], **described("The email without quoted emails."))
     subject = fields.String(
-        **described("The path of the subject, which says whether the email is forwarded.")
+        **described("The path of the subject, which shows whether the email is forwarded.")
     )
     find = _one_of(
         MENTIONS,
@@ -410,7 +410,7 @@ class AboutSection(StrictSchema):
     family = _one_of(FAMILIES)
     switch_on = _prose("How to turn on its webhook.")
     signs = _prose("How it signs webhooks.")
-    success = _prose("Which response it treats as success.")
+    success = _prose("The response that the sender treats as success.")
     retries = _prose("How it retries failed deliveries.")
     cannot = _prose("What its webhooks cannot do.")
     shape = _one_of(SHAPES, **described("Where the samples come from: documentation or traffic."))

@@ -24,7 +24,7 @@ LABELS: Final = {
     Verdict.CREDIT: "Credit",
     Verdict.CREDITED: "Already credited",
 }
-#: Verdicts that a person looks at.
+#: Verdicts that a user must check.
 OF_INTEREST: Final = (*CLAIMS, Verdict.DOUBTFUL, Verdict.NOT_IN_KNOCK)
 
 

@@ -314,7 +314,7 @@ def _period(
     days = [line.on for line in lines if line.on]
     first, last = since or min(days, default=None), until or max(days, default=None)
     if first is not None and last is not None and not {first.year, last.year} <= {*YEARS}:
-        raise NotPossible("the billing period must be in this century")
+        raise NotPossible("the billing period must be between 2000 and 2100")
     if first is None or last is None or first > last:
         raise NotPossible(
             "the file has no dates that can be read: name their column in the portal's file "

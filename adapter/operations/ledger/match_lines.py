@@ -43,7 +43,7 @@ class FoundLead:
     by: str
     #: The community's key, or "" if it is unknown.
     community: str = ""
-    #: True if both have a name, and the names are of two people.
+    #: True if the line and the lead have the names of different people.
     is_other_name: bool = False
     #: The email, phone and name of the lead, which distinguish people.
     person: tuple[str, str] = ("", "")

@@ -266,7 +266,7 @@ def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
         text = f"It is older than the first message from this source ({day_text(known.first_on)})."
         return _doubtful(line, text)
     if not line.has_contact:
-        return _doubtful(line, "It has no email or phone that could be compared.")
+        return _doubtful(line, "The line has no email or phone to compare.")
     if line.on is None and "date" in line.unreadable:
         return _doubtful(line, "No lead was found, and the date on this line cannot be read.")
     if not known.is_complete:
@@ -353,7 +353,7 @@ def _with_credits(judged: Sequence[Judged]) -> list[Judged]:
             filter(fits, indexes), key=lambda index: result[index].verdict not in CLAIMS, default=-1
         )
         if credited >= 0:
-            why = f"Credited on line {one.line.number}."
+            why = f"Line {one.line.number} credits this charge."
             result[credited] = dataclasses.replace(
                 result[credited], verdict=Verdict.CREDITED, why=why, ask_by=None
             )

@@ -122,6 +122,10 @@ WHERE id = %(id)s
 -- Record that, according to a user, these bookings no longer exist in Knock.
 UPDATE bookings SET gone_at = %(at)s WHERE id = ANY(%(ids)s)
 
+-- name: unmark_gone
+-- Take back a user's report from this time that these bookings no longer exist in Knock.
+UPDATE bookings SET gone_at = NULL WHERE id = ANY(%(ids)s) AND gone_at = %(at)s
+
 -- name: bookings_of_record
 -- Return the newest bookings that a record in Knock may be about: those with its ID or its guest card, and
 -- those that share an email address or phone number with it. Phone numbers are reversed for the index.
@@ -158,6 +162,16 @@ WHERE id IN (
         AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
     ORDER BY id FOR UPDATE SKIP LOCKED)
 
+-- name: has_unseen_tour
+-- Return a row if a tour that was requested lately, at one of these times or at any time if there are none, was
+-- sent but has not been seen in Knock. If its guest card was seen, a record with a guest card is not about it.
+SELECT id FROM bookings
+WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', 'submitted', 'booked', 'unknown')
+    AND appointment ->> 'integration_id' = %(integration_id)s AND tour_id IS NULL
+    AND (prospect_id IS NULL OR %(is_of_any_card)s)
+    AND (%(instants)s::timestamptz[] = '{}' OR starts_at = ANY(%(instants)s))
+LIMIT 1
+
 -- name: record_prospect
 -- Save Propexo's ID of the guest card that a booking created, unless a confirmed one is known.
 UPDATE bookings SET prospect_id = %(prospect_id)s
@@ -180,15 +194,16 @@ WHERE id = %(id)s AND state IN ('held', 'failed', 'unknown', 'expired') RETURNIN
 UPDATE bookings SET assigned_to = %(user)s WHERE id = %(id)s RETURNING id
 
 -- name: state_before
--- Return the state in which a booking was before its latest change, and the reason for that state.
-SELECT last.from_state, last.to_state, (
-    SELECT why FROM history h
-    WHERE h.event_id = last.event_id AND h.booking_id = last.booking_id AND h.id < last.id
-        AND h.to_state = last.from_state
-    ORDER BY h.id DESC LIMIT 1) AS why
+-- Return the state in which a booking was before its latest change, its reason, and the lead that caused it.
+SELECT last.from_state, earlier.why, earlier.because_of
 FROM bookings b, LATERAL (
     SELECT * FROM history h WHERE h.event_id = b.event_id AND h.booking_id = b.id
     ORDER BY h.id DESC LIMIT 1) last
+LEFT JOIN LATERAL (
+    SELECT why, because_of FROM history h
+    WHERE h.event_id = last.event_id AND h.booking_id = last.booking_id AND h.id < last.id
+        AND h.to_state = last.from_state
+    ORDER BY h.id DESC LIMIT 1) earlier ON true
 WHERE b.id = %(id)s
 
 -- name: next_check

@@ -104,11 +104,11 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     expect(page.get_by_text("was added to the mapping as a test")).to_be_visible()
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_role("button", name="Backtest").click()
-    expect(page.locator("#backtest")).to_contain_text("needs review → booked")
+    expect(page.locator("#backtest")).to_contain_text("would change from Needs review to Booked")
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_label("What did you change, and why?").fill("RentFeed renamed the date")
     page.get_by_role("button", name="Put in place").click()
-    expect(page.locator("#toasts")).to_contain_text("Version 1 is in place")
+    expect(page.locator("#toasts")).to_contain_text("Version 1 is now in use")
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
