@@ -198,6 +198,8 @@ REPLAYED = "replayed"
 #: The reason codes of a tour that the renter chose on our page, and of one canceled there.
 CHOSEN_BY_RENTER = "chosen_by_renter"
 CANCELED_BY_RENTER = "canceled_by_renter"
+#: The reason code of a tour that is held because its time is not free in Knock.
+TIME_TAKEN = "time_taken"
 #: The name in the history for changes that the renter made.
 RENTER = "renter"
 
@@ -360,7 +362,7 @@ class Booking:
     @property
     def offered_times(self) -> tuple[dt.datetime, ...]:
         """The free times to offer while the lead is held because its own time is not free."""
-        is_taken = self.state is BookingState.HELD and self.reason == "time_taken"
+        is_taken = self.state is BookingState.HELD and self.reason == TIME_TAKEN
         return self.free_times if is_taken else ()
 
     @functools.cached_property

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from adapter.bookings.free_times import Answer, FreeTimes, Question, calendar_key, nearest
 from adapter.bookings.reconcile import reconcile
 from adapter.mapping.source import Source
-from adapter.models import Attempt, Booking, BookingState, Clock, Kind, Reason
+from adapter.models import TIME_TAKEN, Attempt, Booking, BookingState, Clock, Kind, Reason
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.rate_limit import MOST_FAILURES, RateState
@@ -25,8 +25,7 @@ log = logging.getLogger(__name__)
 CHECK_TIME: Final = dt.timedelta(seconds=5)
 #: A booking that has been due for longer is not checked while Propexo's answers are slow.
 PATIENCE: Final = dt.timedelta(seconds=1.5)
-#: The reason code of a booking whose time is not free, and the reason for users.
-TAKEN: Final = "time_taken"
+#: The reason for users if a tour's time is not free.
 REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
 #: The reason codes of a POST: not checked, free, or after the calendar's last free time.
 NOT_CHECKED: Final = "sending"
@@ -112,7 +111,7 @@ class CalendarCheck:
             tx.bookings.reschedule(booking, until)
             return Postponed(booking=booking, until=until, question=found)
         code = self._code(booking, found)
-        if code == TAKEN:
+        if code == TIME_TAKEN:
             tx.bookings.reschedule(booking, until)
             times = [one for one in found.calendar.times if one > now + self._notice]
             offered = nearest(times, _tour_time(booking))
@@ -143,7 +142,7 @@ class CalendarCheck:
         is_free = answer.calendar.is_free(_tour_time(booking))
         if is_free is None:
             return TOO_SHORT
-        return FREE if is_free else TAKEN
+        return FREE if is_free else TIME_TAKEN
 
     def finish(self, postponed: Postponed) -> Answered | None:
         """Ask Propexo for the free times and return them, or hold a booking whose time is taken."""
@@ -169,7 +168,7 @@ class CalendarCheck:
             tx.bookings.move(
                 booking.id,
                 BookingState.HELD,
-                why="time_taken",
+                why=TIME_TAKEN,
                 now=now,
                 reasons=[REASON],
                 only_from=BookingState.PENDING,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from adapter.bookings import knock_records, transitions
-from adapter.bookings.person import SENT, posted_later
+from adapter.bookings.person import SENT, is_wish_to_cancel, posted_later
 from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
 from adapter.bookings.same_person import Relation, relation
 from adapter.bookings.transitions import UnknownMatch
@@ -96,6 +96,7 @@ class Confirmer:
             if is_proof(current, record):
                 self._settle(tx, current, record, others)
             apply_found(tx, current.id, record, others, now, by="web")
+            _end_wishes(tx, current.id, others, now)
             is_card = record.model is Model.PROSPECTS and current.due_at is not None
             if is_card and current.state is BookingState.UNKNOWN:
                 tx.bookings.reschedule(current, now)  # its tour may be listed too
@@ -116,6 +117,23 @@ class Confirmer:
             transitions.record_search(tx, booking, attempt, match, now, until, known)
         elif knock_records.is_failed_job(booking) and not is_canceled:
             transitions.record_booked(tx, booking, "seen_in_knock", now)
+
+
+def _end_wishes(tx: Transaction, tour_id: int, others: Sequence[Booking], now: dt.datetime) -> None:
+    """Close the renter's wishes to cancel a tour if it is no longer in Knock."""
+    wishes = [one for one in others if is_wish_to_cancel(one) and one.because_of == tour_id]
+    tour = tx.bookings.get(tour_id) if wishes else None
+    if tour is None or not tour.is_gone:
+        return
+    for wish in wishes:
+        tx.bookings.move(
+            wish.id,
+            BookingState.DISCARDED,
+            why="cancellation_done",
+            because_of=tour_id,
+            now=now,
+            by="web",
+        )
 
 
 def _is_off(tx: Transaction, record: KnockRecord) -> bool:

@@ -8,7 +8,6 @@ waits for the rate limit.
 
 import dataclasses
 import datetime as dt
-import http
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -24,7 +23,6 @@ from adapter.exceptions import (
     NotAuthorized,
     NotSent,
     OutcomeUnknown,
-    Refused,
     StoreUnavailable,
     UpstreamError,
     WrongPath,
@@ -33,7 +31,7 @@ from adapter.models import REPLAYED, Booking, BookingState, Clock, Message, Mess
 from adapter.propexo.client import Propexo
 from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.propexo.directory import PAGE_SIZE
-from adapter.propexo.responses import Accepted, WriteStatus
+from adapter.propexo.responses import Accepted, WriteStatus, is_rejected
 from adapter.settings import Settings
 from adapter.store import Database, Transaction, rate_limit
 from adapter.store.rate_limit import RateState
@@ -178,7 +176,7 @@ class Messenger:
             return None
         card = person.end_of(lead)
         if card.state is not BookingState.BOOKED:
-            self._wait_for_booking(tx, message, now)
+            self._wait_for_booking(tx, message, card, now)
             return None
         if tx.send_queue.is_paused(lead.source, card.community or ""):
             tx.messages.postpone(message.id, now + PAUSE_DELAY)
@@ -192,8 +190,19 @@ class Messenger:
         )
         return _Draft(message=message, lead=lead, card=card, texts=texts, prospect_id=prospect_id)
 
-    def _wait_for_booking(self, tx: Transaction, message: Message, now: dt.datetime) -> None:
-        if now > message.created_at + LONGEST_WAIT:
+    def _wait_for_booking(
+        self, tx: Transaction, message: Message, card: Booking, now: dt.datetime
+    ) -> None:
+        """Postpone a message, or end its wait after 30 days.
+
+        If its booking was dismissed, there is no guest card for it, and nobody needs to add it. A
+        user may still undo that.
+        """
+        is_over = now > message.created_at + LONGEST_WAIT
+        if is_over and _is_dismissed(tx, card):
+            tx.messages.delete(message.id)
+            return
+        if is_over:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
             return
         chance = transitions.jitter()
@@ -210,7 +219,7 @@ class Messenger:
             return self._postpone(draft.message, ORDER_DELAY)
         except UpstreamError as exc:
             # The list may not be enabled. Otherwise, it will be read again.
-            found, is_readable = [], not _is_final(exc)
+            found, is_readable = [], not is_rejected(exc)
             if is_readable:
                 with self.store.transaction() as tx:
                     transitions.apply_rate_headers(tx, exc, self.clock())
@@ -219,6 +228,7 @@ class Messenger:
             tx.bookings.lock_related([draft.lead], now)
             if len(found) == 1:
                 tx.bookings.record_prospect(draft.card.id, found[0])
+                tx.messages.record_prospect(draft.message.id, found[0])
                 tx.messages.postpone(draft.message.id, now)
                 return True
             since = max(draft.card.updated_at, draft.message.created_at)
@@ -236,9 +246,7 @@ class Messenger:
         found = []
         for number in range(MOST_PAGES):
             with self.store.transaction() as tx:
-                now, limit = self.clock(), self.settings.rate_per_minute
-                if tx.rate_limit.try_read(now, limit) is not None:
-                    raise NotSent("the rate limit does not allow another call now")
+                tx.rate_limit.reserve_read(self.clock(), self.settings.rate_per_minute)
             query = matching.cards_query(card) | {"offset": str(number * PAGE_SIZE)}
             page = self.propexo.page(matching.LISTS[Model.PROSPECTS], query)
             records = [KnockRecord.listed(Model.PROSPECTS, one) for one in page.records]
@@ -321,7 +329,9 @@ class Messenger:
         now = self.clock()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
-        elif _is_final(error) and (not isinstance(error, WrongPath) or message.tries >= MOST_TRIES):
+        elif is_rejected(error) and (
+            not isinstance(error, WrongPath) or message.tries >= MOST_TRIES
+        ):
             leave_to_person(tx, message, MessageState.FAILED, "note_refused", now)
         elif now > message.created_at + LONGEST_WAIT:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
@@ -411,11 +421,6 @@ def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
     return state.failures > 0 and now < min(state.retry_at, now) + FAILURE_DELAY
 
 
-def _is_final(error: UpstreamError) -> bool:
-    """Return True if Propexo rejected a request for a reason that a retry cannot fix."""
-    return isinstance(error, Refused) or error.status == http.HTTPStatus.FORBIDDEN
-
-
 def _facts(message: Message, **more: object) -> dict[str, object]:
     return {"message_id": message.id, "booking_id": message.booking_id, **more}
 
@@ -470,12 +475,28 @@ def _is_card(record: KnockRecord, card: Booking) -> bool:
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:
-    """Return the guest card ID of a booking, or of another booking that shares its card."""
-    if card.prospect_id is not None:
+    """Return the guest card ID of a booking, or of another booking that shares its card.
+
+    A card that is only known by one shared contact may be a roommate's, so it does not count.
+    """
+    if card.prospect_id is not None and _is_confirmed(card):
         return card.prospect_id
     same = [one for one in person.requests if one.prospect_id and one.community == card.community]
-    ids = {one.prospect_id for one in same if one.person_keys == card.person_keys}
+    known = [one for one in same if one.person_keys == card.person_keys and _is_confirmed(one)]
+    ids = {one.prospect_id for one in known}
     return ids.pop() if len(ids) == 1 else None
+
+
+def _is_dismissed(tx: Transaction, card: Booking) -> bool:
+    """Return True if a booking, or the one that it was merged with, was dismissed."""
+    is_merged = card.state in MERGED  # the other one is too old to be among the person's requests
+    other = tx.bookings.get(card.because_of or 0) if is_merged else card
+    return other is not None and other.state is BookingState.DISCARDED
+
+
+def _is_confirmed(card: Booking) -> bool:
+    """Return True if the record of a tour, or a complete guest card, confirmed the booking."""
+    return card.tour_id is not None or card.confirmed_at is not None
 
 
 def _request_of(draft: _Draft, message: Message) -> dict[str, Any]:

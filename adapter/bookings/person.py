@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from adapter.bookings import knock_cards
 from adapter.bookings.same_person import Relation, relation
-from adapter.models import Booking, BookingState, Kind
+from adapter.models import TIME_TAKEN, Booking, BookingState, Kind
 
 #: The ID of a request that is not stored yet. It counts as newer than all others.
 NEW = 2**63 - 1
@@ -27,7 +27,7 @@ WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
 #: Reason codes of requests that were ready to be sent before they were held.
-_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error", "time_taken"})
+_HELD_WHILE_SENT = frozenset({"not_authorized", "internal_error", TIME_TAKEN})
 
 #: Reason codes of decisions that may change when the other lead changes.
 _REVISABLE = frozenset(
@@ -64,6 +64,12 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
 def may_exist(booking: Booking) -> bool:
     """Return True if the booking is in Knock, may be in Knock, or is being sent."""
     return booking.state in SENT and not booking.is_gone
+
+
+def is_wish_to_cancel(booking: Booking) -> bool:
+    """Return True for a cancellation from the renter page that still needs review."""
+    is_open = booking.is_cancellation and booking.state is BookingState.HELD
+    return is_open and booking.item_key is None and booking.because_of is not None
 
 
 def may_replace(kind: Kind, other: Kind) -> bool:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.bookings import reconcile
-from adapter.bookings.calendar_check import TAKEN, checks_availability
+from adapter.bookings.calendar_check import checks_availability
 from adapter.bookings.decisions import held
 from adapter.bookings.free_times import FreeTimes, calendar_key
 from adapter.bookings.intake import BookingPlanner
 from adapter.bookings.invitations import LIVE_CARD, without_link
-from adapter.bookings.person import NEW, may_exist, order
+from adapter.bookings.person import NEW, is_wish_to_cancel, may_exist, order
 from adapter.bookings.reconcile import Related
 from adapter.bookings.same_person import Relation, relation
 from adapter.bookings.tour_choices import tour_choices
@@ -29,6 +29,7 @@ from adapter.models import (
     CHOSEN_BY_RENTER,
     RENTER,
     REPLAYED,
+    TIME_TAKEN,
     Booking,
     BookingState,
     Clock,
@@ -214,7 +215,7 @@ class RenterTours:
     ) -> None:
         """Close the renter's cancellations, because the renter has chosen a new tour since."""
         for one in tx.bookings.of_event(booking.event_id):
-            if _is_wish_to_cancel(one) and relation(one, booking) is Relation.SAME:
+            if is_wish_to_cancel(one) and relation(one, booking) is Relation.SAME:
                 tx.bookings.move(
                     one.id,
                     BookingState.DISCARDED,
@@ -245,12 +246,6 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 
 def _is_same(one: Booking, booking: Booking) -> bool:
     return one.id == booking.id or relation(one, booking) is Relation.SAME
-
-
-def _is_wish_to_cancel(booking: Booking) -> bool:
-    """Return True for a cancellation from the renter page that still needs review."""
-    is_open = booking.is_cancellation and booking.state is BookingState.HELD
-    return is_open and booking.item_key is None and booking.because_of is not None
 
 
 def _is_upcoming_tour(one: Booking, now: dt.datetime) -> bool:
@@ -298,7 +293,7 @@ def _stage(
     if not {"email_1", "phone_1"} & booking.appointment.keys():
         return Stage.GONE  # erased
     if tour is not None:
-        is_canceling = any(_is_wish_to_cancel(one) and one.because_of == tour.id for one in own)
+        is_canceling = any(is_wish_to_cancel(one) and one.because_of == tour.id for one in own)
         return Stage.CANCELING if is_canceling else _STAGES[tour.state]
     if booking.state is BookingState.DISCARDED and booking.reason != CANCELED_BY_RENTER:
         return Stage.GONE
@@ -312,7 +307,7 @@ def _stage(
 
 def is_time_taken(booking: Booking) -> bool:
     """Return True for a tour that is held only because its time is not free in Knock."""
-    return booking.state is BookingState.HELD and booking.reason == TAKEN
+    return booking.state is BookingState.HELD and booking.reason == TIME_TAKEN
 
 
 def _tour_at(view: RenterView, at: dt.datetime, now: dt.datetime, name: str) -> Booking:

@@ -9,11 +9,11 @@ from typing import Any
 from adapter.bookings import confirm, knock_records, matching, transitions
 from adapter.bookings.reconcile import lock_others, reconcile
 from adapter.bookings.transitions import UnknownMatch
-from adapter.exceptions import NotSent, UpstreamError
+from adapter.exceptions import UpstreamError
 from adapter.models import Attempt, Booking, BookingState, Clock, Kind
 from adapter.propexo.client import Propexo
 from adapter.propexo.crm_records import KnockRecord, Model
-from adapter.propexo.responses import WriteStatus, is_list_rejected
+from adapter.propexo.responses import WriteStatus, is_rejected
 from adapter.settings import Settings
 from adapter.store import Database
 from adapter.store.crm_models import Reading
@@ -147,7 +147,7 @@ class UnknownSettler:
         try:
             rows = self._records(matching.LISTS[model], query)
         except UpstreamError as exc:
-            if not is_list_rejected(exc):
+            if not is_rejected(exc):
                 raise
             self._save(integration_id, model, Reading.OFF)
             log.warning("crm_model_not_readable", extra={"model": model, "status": exc.status})
@@ -165,7 +165,5 @@ class UnknownSettler:
     def _records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
         """Reserve an API call, and return one page of a list. Raise UpstreamError on failure."""
         with self.store.transaction() as tx:
-            limit = self.settings.rate_per_minute
-            if tx.rate_limit.try_read(self.clock(), limit) is not None:
-                raise NotSent("the rate limit does not allow another call now")
+            tx.rate_limit.reserve_read(self.clock(), self.settings.rate_per_minute)
         return self.propexo.records(path, query)

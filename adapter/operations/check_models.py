@@ -14,7 +14,7 @@ from adapter.mapping.source import Source
 from adapter.models import Clock
 from adapter.propexo.crm_records import Model
 from adapter.propexo.directory import Read
-from adapter.propexo.responses import is_list_rejected
+from adapter.propexo.responses import is_rejected
 from adapter.store import Database
 from adapter.store.crm_models import CrmModel, Reading
 
@@ -54,7 +54,7 @@ def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState
             try:
                 state = Reading.READABLE if read(path, query).records else Reading.EMPTY
             except UpstreamError as exc:
-                if not is_list_rejected(exc):
+                if not is_rejected(exc):
                     raise
                 state = Reading.OFF
             yield ModelState(integration_id, model, state)

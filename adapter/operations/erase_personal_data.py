@@ -169,8 +169,12 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
 
     Raise NotPossible if a booking may still reach Knock.
     """
+    # The persons' keys first, because a renter may be choosing a tour time, which adds a booking.
+    ids = list(event_ids)
+    known = [booking for event_id in ids for booking in tx.bookings.of_event(event_id)]
+    tx.bookings.lock_related(known, now)
     # Not the whole events, because the key of one may be missing.
-    locked = {event_id: tx.events.state_of(event_id, lock=True) for event_id in event_ids}
+    locked = {event_id: tx.events.state_of(event_id, lock=True) for event_id in ids}
     states = {event_id: found[0] for event_id, found in locked.items() if found}
     found = [booking for event_id in states for booking in tx.bookings.of_event(event_id)]
     waiting = [
@@ -181,7 +185,6 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
         # Otherwise, it would be booked instead of the other lead, even if that lead is erased too.
         or (booking.state in MERGED and is_current(booking, now))
     ]
-    tx.bookings.lock_related(waiting, now)
     if not tx.messages.delete_waiting(list(states)):
         raise NotPossible("a note for the guest card is being sent")
     for booking in waiting:

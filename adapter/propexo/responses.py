@@ -153,8 +153,8 @@ def error_from(response: Response) -> UpstreamError:
     return Refused(f"Propexo rejected the booking with {status}", **facts)
 
 
-def is_list_rejected(error: UpstreamError) -> bool:
-    """Return True if Propexo rejects reading a list, although it accepts the token.
+def is_rejected(error: UpstreamError) -> bool:
+    """Return True if Propexo rejects a request, although it accepts the token.
 
     Propexo does not document how it rejects a model that the customer has not enabled.
     """

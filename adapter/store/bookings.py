@@ -172,7 +172,7 @@ class Bookings(Statements):
         return lambda: rows.fetchone() is not None
 
     def record_prospect(self, booking_id: int, prospect_id: str) -> None:
-        """Save Propexo's ID of the guest card that a booking created, if it is not known yet."""
+        """Save Propexo's ID of a booking's guest card, unless a confirmed one is known."""
         self._run("record_prospect", id=booking_id, prospect_id=storable(prospect_id))
 
     def update(self, booking: Booking) -> None:

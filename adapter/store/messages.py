@@ -50,7 +50,7 @@ class Messages(Statements):
         return tuple(map(self._opened, self._all("messages_of_event", event_id=event_id)))
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:
-        """Return the guest card to which a message of these bookings was sent, or None."""
+        """Return the guest card of these bookings' latest message that has one, or None."""
         row = self._one("known_prospect", ids=[one.id for one in bookings])
         return row["prospect_id"] if row else None
 
@@ -97,6 +97,10 @@ class Messages(Statements):
     def save_text(self, message: Message, text: str) -> None:
         """Save the text of a message that will not be sent, so that a user can add it in Knock."""
         self._run("save_words", id=message.id, **self._sealed(text))
+
+    def record_prospect(self, message_id: int, prospect_id: str) -> None:
+        """Save the guest card to which a waiting message will be sent."""
+        self._run("record_prospect_of_message", id=message_id, prospect_id=storable(prospect_id))
 
     def postpone(self, message_id: int, due_at: dt.datetime) -> None:
         """Set when to try or check a message next."""

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
+from adapter.exceptions import NotSent
 from adapter.store.queries import Statements
 
 WINDOW = dt.timedelta(seconds=60)
@@ -196,6 +197,11 @@ class RateLimiter(Statements):
             return at
         self.count_call(rate_state, now, limit)
         return None
+
+    def reserve_read(self, now: dt.datetime, limit: int) -> None:
+        """Reserve a read. Raise NotSent if none is allowed now."""
+        if self.try_read(now, limit) is not None:
+            raise NotSent("the rate limit does not allow another call now")
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
         """Save the allowed and remaining calls per minute that Propexo reported."""

@@ -1,7 +1,9 @@
 """Check that erased data is gone from every column of every table."""
 
+import dataclasses
 import datetime as dt
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -20,6 +22,7 @@ from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, sample, settle
 from tests.leads import lead
 from tests.sandbox_client import SandboxClient
+from tests.wait import wait_until
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
@@ -129,6 +132,31 @@ def test_bookings_in_flight_are_kept_and_listed(harness: Harness, upstream: Sand
 
     assert left == [booking.event_id]
     assert traces(harness)
+
+
+def test_a_tour_that_is_requested_during_the_erasure_is_erased_too(harness: Harness) -> None:
+    (first,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    found = find(harness, Contact.from_email(first.appointment["email_1"]))
+    store, now = harness.pipeline.store, harness.clock()
+    with ThreadPoolExecutor(1) as pool:
+        with store.transaction() as tx:
+            tx.bookings.lock_related([first], now)
+            erasing = pool.submit(lambda: erasure(harness).erase(found, by="ana"))
+            wait_until(lambda: _is_waiting_for_keys(store), "the erasure waits")
+            tx.bookings.insert(
+                dataclasses.replace(first, state=BookingState.HELD, due_at=None), 1, now=now
+            )
+        assert erasing.result(timeout=30) == []
+    _, second = harness.story(first.event_id).bookings
+    assert (second.state, second.reason) == (BookingState.DISCARDED, "erased")
+    assert "email_1" not in second.appointment
+
+
+def _is_waiting_for_keys(store: Database) -> bool:
+    query = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with store.statement() as tx:
+        return tx.connection.execute(query).fetchone() is not None
 
 
 @pytest.mark.parametrize("times", [("2:30 PM", "2:30 PM"), ("2:30 PM", "4:00 PM")])

@@ -29,6 +29,7 @@ from adapter.webhooks.renter_pages import LINK_LIMIT_PER_MINUTE
 from tests.gunicorn_process import LEAD, write_mappings
 from tests.harness import Harness, settle
 from tests.ports import free_port
+from tests.propexo_webhooks import PropexoWebhooks
 from tests.renter import Renter, link_in
 from tests.sandbox_client import SandboxClient
 
@@ -223,6 +224,31 @@ def test_a_tour_is_moved_and_canceled_with_the_link_in_the_answer(
     ).discard(wish.id, "canceled in Knock", by="ana")
     renter.open("?lang=en")
     assert "Your tour on Monday, March 2 at 1:00 PM is canceled." in renter.text
+
+
+def test_a_wish_to_cancel_is_closed_when_knock_reports_the_cancellation(
+    harness: Harness, upstream: SandboxClient, visit: Callable[[str], Renter]
+) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    renter.open("?lang=en")
+    renter.follow("Cancel my tour")
+    renter.submit()
+    tour, wish = tours_of(harness, card_id)
+    assert (wish.state, wish.is_cancellation) == (HELD, True)
+    propexo, ids = PropexoWebhooks(harness), {"integration_id": tour.appointment["integration_id"]}
+    contact = {"prospect_id": "p1", "email": tour.appointment["email_1"]}
+    record = ids | contact | {"id": "t1", "start": tour.starts_at.isoformat()}
+    propexo.data("crm_events", record | {"status": "Booked"})
+    assert harness.state(wish.id) is HELD
+    propexo.data("crm_events", record | {"status": "Canceled"}, "DATA_UPDATE")
+    done = harness.booking(wish.id)
+    assert (done.state, done.reason, done.because_of) == (DISCARDED, "cancellation_done", tour.id)
+    renter.open("?lang=en")
+    assert "is canceled." in renter.text
 
 
 def test_a_tour_that_was_not_sent_yet_is_canceled_at_once(

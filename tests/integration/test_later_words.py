@@ -22,6 +22,7 @@ from adapter.store import Database, Task, Undecryptable
 from adapter.store.request_cipher import key_id
 from tests.harness import START, Harness, settle
 from tests.leads import lead, same_person, surname
+from tests.propexo_webhooks import PropexoWebhooks
 from tests.sandbox_client import SandboxClient, running_sandbox
 
 PREFERENCES = {
@@ -194,6 +195,39 @@ def test_words_without_a_guest_card_go_to_a_person(
     assert story_of(booked.story(later.id))[-1].text.endswith("“May I bring my cat?”")
     assert texts(upstream) == []
     assert booked.state(later.id) is BookingState.HELD
+
+
+def test_words_are_not_sent_to_the_card_of_a_roommate_who_shares_a_contact(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    """The roommate's record is the first one that Propexo sends."""
+    (request,) = upstream.posts()
+    record = {"integration_id": request["integration_id"], "email": request["email_1"]}
+    PropexoWebhooks(booked).data("crm_prospects", record | {"id": "roommate"})
+    for number, words in enumerate(("first words", "second words"), 2):
+        booked.mapped("rentfeed", writes(number, words))
+        booked.send_messages()
+    (card,) = upstream.prospects()
+    assert [one["prospect_id"] for one in upstream.notes()] == [card["id"]] * 2
+    assert sum(call["path"] == "/crm/v1/prospects/" for call in upstream.calls()) == 1
+
+
+def test_words_for_a_dismissed_lead_are_not_reported_as_lost(
+    harness: Harness, upstream: SandboxClient
+) -> None:
+    (first,) = harness.mapped("rentfeed", writes(1, "Is there covered parking?"))
+    (later,) = harness.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            "UPDATE bookings SET state = 'discarded', due_at = NULL WHERE id = %s", [first.id]
+        )
+    harness.clock.advance(86400)
+    harness.send_messages()
+    assert states(harness) == [("waiting", None)], "a user may undo that"
+    harness.clock.advance(30 * 86400)
+    harness.send_messages()
+    assert harness.messages() == []
+    assert harness.state(later.id) is BookingState.DUPLICATE
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])

@@ -173,8 +173,9 @@ WHERE created_at > %(since)s AND kind = 'appointment' AND state IN ('sending', '
 LIMIT 1
 
 -- name: record_prospect
--- Save Propexo's ID of the guest card that a booking created, if it is not known yet.
-UPDATE bookings SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND prospect_id IS NULL
+-- Save Propexo's ID of the guest card that a booking created, unless a confirmed one is known.
+UPDATE bookings SET prospect_id = %(prospect_id)s
+WHERE id = %(id)s AND (prospect_id IS NULL OR tour_id IS NULL AND confirmed_at IS NULL)
 
 -- name: update_booking
 -- Save a user's changes to a booking.

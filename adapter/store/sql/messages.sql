@@ -36,7 +36,7 @@ SELECT m.* FROM messages m JOIN bookings b ON b.id = m.booking_id
 WHERE b.event_id = %(event_id)s ORDER BY m.asked_at, m.id
 
 -- name: known_prospect
--- Return the guest card to which a message for one of these bookings was sent.
+-- Return the guest card of the latest message for one of these bookings that has one.
 SELECT prospect_id FROM messages WHERE booking_id = ANY(%(ids)s::bigint[]) AND prospect_id IS NOT NULL
 ORDER BY id DESC LIMIT 1
 
@@ -61,6 +61,10 @@ WHERE booking_id = ANY(%(ids)s::bigint[]) AND state = 'waiting' AND due_at > %(n
 -- name: save_words
 -- Save the words of a message.
 UPDATE messages SET body = %(body)s, encryption_key = %(encryption_key)s WHERE id = %(id)s
+
+-- name: record_prospect_of_message
+-- Save the guest card to which a waiting message will be sent.
+UPDATE messages SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND state = 'waiting'
 
 -- name: postpone_message
 -- Set when to try or check a message next.
