@@ -46,6 +46,8 @@ def replay_group(key: str) -> Any:
     for one in changed:
         services.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
     text = f"{len(changed)} of {len(differences)} messages were read again."
+    if tours := sum(one.outcome == "book" for one in changed):
+        text += f" {tours} {'tour' if tours == 1 else 'tours'} will be sent to Knock."
     return _redirect_to_group(key, text, (), len(changed))
 
 

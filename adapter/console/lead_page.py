@@ -25,8 +25,8 @@ from adapter.console.context import bp, services
 from adapter.console.display import MAX_RAW_BODY, PayloadLine, anchor_for, payload_lines
 from adapter.console.needs_you import FormatTrouble, format_trouble_of, neighbors_of, place_name
 from adapter.console.problem_text import agent_advice, problem_sentences, unused_values
-from adapter.console.story import story_of
-from adapter.console.time_html import clock, local_text, reader_zone
+from adapter.console.story import ASKED_FOR, part_names, story_of
+from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.engine import Item, Outcome
@@ -206,6 +206,8 @@ def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[s
         "source": source,
         "views": views,
         "lines": story_of(story),
+        "part_names": part_names(story),
+        "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),
         "advice": agent_advice(Issue.of_event(story.event)),
         "was_dismissed": story.event.state == "discarded" and story.event.kept == "all",
@@ -370,15 +372,18 @@ def _is_outside_hours(booking: Booking, now: dt.datetime) -> bool:
     )
 
 
+def format_advice(trouble: FormatTrouble) -> Advice:
+    """Return the advice for leads that a sender's new format holds up."""
+    return Advice(wrong=f"{trouble.source} seems to have changed its format.", todo=_FORMAT)
+
+
 def _explained(
     booking: Booking, story: LeadHistory, issue: Issue, trouble: FormatTrouble | None
 ) -> tuple[Advice, Sequence[str]]:
     """Return the advice for the main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
     if trouble is not None:
-        return Advice(wrong=f"{trouble.source} seems to have changed its format.", todo=_FORMAT), [
-            trouble.sentence
-        ]
+        return format_advice(trouble), [trouble.sentence]
     if booking.state is BookingState.HELD and booking.reason == "held_by_mapping":
         return _with_problems(advice, booking, story)
     answers = story.attempts.get(booking.id, ())
@@ -408,7 +413,7 @@ def _snoozes(booking: Booking, now: dt.datetime) -> Iterator[tuple[str, str, str
         if choice is Snooze.TOUR and booking.starts_at is None and booking.wall_time is None:
             words = "For 12 hours"
         is_on = choice is Snooze.TOUR
-        yield choice, words, local_text(at, shown) if is_on else clock(at.astimezone(shown))
+        yield choice, words, local_text(at, shown) if is_on else clock_in(at, shown)
 
 
 def _field_rows(booking: Booking, mapped: MappedAgain | None) -> Iterator[FieldRow]:

@@ -15,6 +15,7 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    Kind,
     LeadHistory,
     Message,
 )
@@ -69,6 +70,8 @@ _WHYS: Final[Mapping[str, str]] = {
 }
 #: The reason of a dismissal with which a user reports that a canceled tour is gone from Knock.
 CANCELED_IN_KNOCK: Final = "Canceled in Knock"
+#: The name of a tour that the message itself asks for.
+ASKED_FOR: Final = "Tour"
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
@@ -89,8 +92,29 @@ def story_of(story: LeadHistory) -> list[StoryLine]:
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
 
+def part_names(story: LeadHistory) -> Mapping[int, str]:
+    """Return a name for each current booking of a message, such as ``Tour 2`` or ``Guest card``."""
+    chosen = {one.booking_id for one in story.history if one.why == CHOSEN_BY_RENTER}
+    kinds = {one.id: _kind_name(one, is_chosen=one.id in chosen) for one in story.current}
+    seen: dict[str, int] = {}
+    names = {}
+    for number, kind in kinds.items():
+        seen[kind] = seen.get(kind, 0) + 1
+        is_only = [*kinds.values()].count(kind) == 1
+        names[number] = kind if is_only else f"{kind} {seen[kind]}"
+    return names
+
+
+def _kind_name(booking: Booking, *, is_chosen: bool) -> str:
+    if booking.is_cancellation:
+        return "Cancellation"
+    if booking.kind is Kind.PROSPECT:
+        return "Guest card"
+    return "The renter's choice" if is_chosen else ASKED_FOR
+
+
 def _lines(story: LeadHistory) -> Iterator[StoryLine]:
-    numbers = [one.id for one in story.current]
+    numbers = part_names(story)
     replaced = {one.id for one in story.bookings} - {*numbers}
     at = story.event.received_at
     for change in story.history:
@@ -101,8 +125,9 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
             continue
         other = story.others.get(change.because_of or 0)
         text = _sentence(change, story)
-        if len(numbers) > 1 and change.booking_id in numbers:
-            text = f"Tour {numbers.index(change.booking_id) + 1}: {text}"
+        part = numbers.get(change.booking_id or 0)
+        if len(numbers) > 1 and part is not None:
+            text = f"{part}: {text}"
         yield StoryLine(at=at, text=text, other=other)
 
 
@@ -129,6 +154,9 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     if change.from_state in ("pending", "discarded") and by and change.to_state == "held":
         did = "undid the booking" if change.from_state == "pending" else "brought it back"
         return f"{by} {did}."
+    booking = next((one for one in story.bookings if one.id == change.booking_id), None)
+    if why == "job_succeeded" and booking is not None and booking.kind is Kind.PROSPECT:
+        return "The guest card is in Knock."
     text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
     if text:
         return text

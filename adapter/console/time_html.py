@@ -60,6 +60,13 @@ def clock(at: dt.datetime | dt.time) -> str:
     return f"{at.hour % 12 or 12}:{at:%M %p}"
 
 
+def clock_in(at: dt.datetime, zone: ZoneInfo) -> str:
+    """Format a time of day in a time zone, which is named if it is not the reader's."""
+    local = at.astimezone(zone)
+    is_own = local.utcoffset() == at.astimezone(reader_zone()).utcoffset()
+    return clock(local) if is_own else f"{clock(local)} {local:%Z}"
+
+
 def hour_text(at: dt.datetime) -> str:
     """Name an hour in the reader's time zone, such as ``3 PM``."""
     local = at.astimezone(reader_zone())
@@ -84,19 +91,31 @@ def moment(at: dt.datetime | None) -> Markup:
     return _element(at, clock(local) if day == "Today" else f"{day}, {clock(local)}")
 
 
-def time_ago(at: dt.datetime | None) -> Markup:
-    """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip."""
-    return _element(at, ago_text(at)) if at is not None else Markup("")
+def time_ago(at: dt.datetime | None, timezone: str | None = None) -> Markup:
+    """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip.
+
+    Days are those of the given time zone, or of the reader's.
+    """
+    return _element(at, ago_text(at, timezone)) if at is not None else Markup("")
 
 
-def ago_text(at: dt.datetime) -> str:
-    """Describe a time as ``just now``, ``4 min ago`` or ``in 2 h``."""
+def ago_text(at: dt.datetime, timezone: str | None = None) -> str:
+    """Describe a time as ``just now``, ``4 min ago``, ``in 2 h`` or ``yesterday``."""
     now = services.now()
+    if abs(now - at) >= dt.timedelta(days=1):
+        return _days_text(at, now, ZoneInfo(timezone) if timezone else reader_zone())
     if abs(now - at) < dt.timedelta(minutes=1):
         return "just now" if at <= now else "in a moment"
     if abs(now - at) < dt.timedelta(minutes=2):
         return "1 min ago" if at <= now else "in 1 min"
     return serializers.ago(at, now)
+
+
+def _days_text(at: dt.datetime, now: dt.datetime, zone: ZoneInfo) -> str:
+    days = (at.astimezone(zone).date() - now.astimezone(zone).date()).days
+    if abs(days) == 1:
+        return "tomorrow" if days > 0 else "yesterday"
+    return f"in {days} days" if days > 0 else f"{-days} days ago"
 
 
 def exact(at: dt.datetime) -> str:

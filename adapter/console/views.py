@@ -9,17 +9,20 @@ from typing import Any, Final
 import flask
 from werkzeug.wrappers import Response
 
+from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.booking_form import text_of
 from adapter.console.context import bp, one_at_a_time, services
 from adapter.console.display import duration, form_value, renter_name, tour_text
 from adapter.console.form_input import filter_from, row_id_from
+from adapter.console.lead_page import format_advice
+from adapter.console.needs_you import format_trouble_of
 from adapter.console.problem_text import agent_advice
 from adapter.console.renters import names_of
 from adapter.console.time_html import ago_text, reader_zone
 from adapter.mapping import registry
 from adapter.models import Booking, BookingState
 from adapter.operations import csv_export, serializers
-from adapter.operations.advice import DECISIONS, explanation_of, in_short, label_of
+from adapter.operations.advice import DECISIONS, Advice, explanation_of, in_short, label_of
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     can_be_booked_unchanged,
@@ -107,9 +110,12 @@ def leads() -> str:
         search = tx.search.events if is_webhooks else tx.search.bookings
         found: Sequence[Any] = search(which, before=before, limit=PAGE_SIZE)
         numbers = tx.search.counts(which, limit=MOST_IN_FACETS)
+        sent = [] if is_webhooks else [one for one in found if one.state is BookingState.BOOKED]
+        replaced = replacing_in_knock(tx, sent)
     return flask.render_template(
         "console/leads.html",
         found=found,
+        replaced=replaced,
         kind="webhooks" if is_webhooks else "bookings",
         query=args,
         sources=sorted(services.sources),
@@ -187,6 +193,13 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
     return response
 
 
+def _advice_for(issue: Issue, found: Sequence[Any]) -> Advice:
+    """Return the advice for a group. If the sender's format changed, no renter is called."""
+    is_held = issue.kind == "booking" and issue.state == BookingState.HELD
+    trouble = format_trouble_of(found[0].id, issue) if is_held and found else None
+    return format_advice(trouble) if trouble is not None else agent_advice(issue)
+
+
 @bp.get("/queue/<key>", endpoint="group")
 def group_page(key: str, **more: Any) -> Any:
     """Render the page of a group of leads. ``more`` is passed to the template."""
@@ -202,7 +215,7 @@ def group_page(key: str, **more: Any) -> Any:
     return flask.render_template(
         "console/group.html",
         group=group,
-        advice=agent_advice(issue),
+        advice=_advice_for(issue, found),
         found=found,
         is_together=issue.kind == "event" or may_release_together(issue.state, issue.code),
         can_release=can_be_booked_unchanged(issue),

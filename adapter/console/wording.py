@@ -136,8 +136,10 @@ _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
 }
 
 
-def state_word(booking_or_state: Booking | str) -> str:
-    """Return a state in words."""
+def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) -> str:
+    """Return a state in words. ``is_replaced`` means that Knock canceled it for a newer tour."""
+    if is_replaced:
+        return "Replaced in Knock"
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
@@ -146,16 +148,20 @@ def state_word(booking_or_state: Booking | str) -> str:
     return STATES.get(booking_or_state, booking_or_state)
 
 
-def state_class(booking: Booking) -> str:
+def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
     """Return the CSS class for a booking's state. A tour that left Knock is not green."""
+    if is_replaced:
+        return "superseded"
     known = _in_knock(booking)
     return known[1] if known else booking.state
 
 
 def _in_knock(booking: Booking) -> tuple[str, str] | None:
-    """Return the label and the CSS class for a booked tour's status in Knock."""
+    """Return the label and the CSS class for the status of a booked tour or card in Knock."""
     if booking.state is not BookingState.BOOKED:
         return None
+    if booking.kind is Kind.PROSPECT:
+        return "Guest card in Knock", "booked"
     if booking.is_gone and booking.knock_status is not KnockStatus.CANCELED:
         return "Marked as canceled", "discarded"
     status = booking.knock_status

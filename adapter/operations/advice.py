@@ -368,6 +368,10 @@ def in_short(issue: Issue) -> str:
     for beginning, words in SHORT_MESSAGE.items():
         if issue.message.startswith(beginning):
             return words
+    if issue.field == "starts_at" and issue.message.endswith(
+        (" is empty", "is not in the payload")
+    ):
+        return SHORT_MESSAGE[NO_TIME]
     label = label_of(issue.field) if issue.message else ""
     return SHORT_FIELD.get(issue.field) or (f"{label} can't be used" if label else "Needs review")
 

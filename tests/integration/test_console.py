@@ -37,7 +37,7 @@ from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, pay
 from adapter.exceptions import SignInRefused
 from adapter.mapping.samples import content_type_of, sample_from_test
 from adapter.mapping.source import Source
-from adapter.models import Booking, BookingState, Kind
+from adapter.models import CHOSEN_BY_RENTER, RENTER, Booking, BookingState, Kind
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
 from adapter.operations.replay import Replays
@@ -1012,7 +1012,7 @@ def booked_with(ana: Reader, **known: Any) -> Booking:
     ("known", "word", "is_green", "sentence"),
     [
         ({"knock_status": "canceled"}, "Canceled in Knock", False, "Someone canceled it in Knock"),
-        ({"gone_at": START}, "Canceled in Knock", False, "Someone here reported this"),
+        ({"gone_at": START}, "Marked as canceled", False, "Someone here marked it"),
         ({"knock_status": "no_show"}, "No-show", False, "come to this tour."),
         ({"knock_status": "waiting"}, "Waiting in Knock", False, "accepted this tour in Knock yet"),
         ({"knock_status": "visited"}, "Visited", True, "The renter came to this tour."),
@@ -1309,6 +1309,53 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     health = ana.text("/")
     assert "rentfeed seems to have changed its format. 3 leads are waiting for it." in health
     assert "All good" not in health
+    group = html.unescape(ana.text(f"/queue/{ana.group_keys()[0]}"))
+    assert "rentfeed seems to have changed its format." in group
+    assert "Call or text" not in group
+
+
+def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
+    empty = lead(1)
+    empty["tour"] |= {"date": "", "time": ""}
+    ana.harness.mapped("rentfeed", empty)
+    page = html.unescape(ana.text("/queue"))
+    assert "No tour time" in page
+    assert "Can't read the tour time" not in page
+
+
+def test_the_parts_of_an_invited_renters_lead_have_names(ana: Reader) -> None:
+    (card,) = ana.harness.mapped("rentfeed", lead(1))
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(
+            b"UPDATE bookings SET kind = 'prospect', state = 'booked', starts_at = NULL, "
+            b"due_at = NULL"
+        )
+        chosen = dataclasses.replace(card, id=0, state=HELD, reason=CHOSEN_BY_RENTER, due_at=None)
+        tx.bookings.insert(chosen, 1, now=ana.harness.clock(), by=RENTER)
+        canceled = dataclasses.replace(chosen, reason="cancellation", is_cancellation=True)
+        tx.bookings.insert(canceled, 2, now=ana.harness.clock(), by=RENTER)
+    page = html.unescape(ana.text(f"/leads/{card.id}"))
+    assert "tours in one message" not in page
+    for part in ("(Guest card)", "(The renter's choice)", "(Cancellation)", "Guest card in Knock"):
+        assert part in page
+    assert "Guest card in Knock" in ana.text("/leads")
+
+
+def test_a_replaced_tour_is_not_shown_as_booked(ana: Reader, upstream: SandboxClient) -> None:
+    del upstream
+    (first,) = ana.harness.mapped("rentfeed", lead(1))
+    settle(ana.harness)
+    with ana.harness.pipeline.store.transaction() as tx:
+        later = dataclasses.replace(
+            ana.harness.booking(first.id),
+            id=0,
+            starts_at=first.starts_at + dt.timedelta(days=1) if first.starts_at else None,
+            posted_at=ana.harness.clock(),
+        )
+        tx.bookings.insert(later, 1, now=ana.harness.clock())
+        tx.connection.execute(b"UPDATE bookings SET posted_at = created_at + id * interval '1 min'")
+    assert ana.text("/leads").count("Replaced in Knock") == 1
+    assert "Replaced in Knock" in ana.text(f"/leads/{first.id}")
 
 
 def test_the_story_is_in_order_although_clocks_differ(ana: Reader) -> None:
@@ -2034,7 +2081,7 @@ def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     first = ana.text("/leads?source=rentfeed&since=2026-03-01&until=2026-03-03")
     (before,) = re.findall(r"before=(\d+)", first)
     second = ana.text(f"/leads?source=rentfeed&before={before}")
-    shown = [re.findall(r"/console/leads/(\d+)\"", page) for page in (first, second)]
+    shown = [re.findall(r"/console/leads/(\d+)#b\d+\"", page) for page in (first, second)]
     assert [len(page) for page in shown] == [50, 5]
     assert not {*shown[0]} & {*shown[1]}
     for nothing in ("source=website", "state=booked", "community=harbor-flats", "since=2026-03-03"):

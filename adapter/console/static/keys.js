@@ -60,7 +60,7 @@
     all.hidden = false;
     all.checked = number > 0 && number === boxes.length;
     all.indeterminate = number > 0 && number < boxes.length;
-    at("bulk-count").textContent = number ? `${number} selected` : `Select all ${boxes.length}`;
+    at("bulk-count").textContent = number ? `${number} selected` : `Select all ${boxes.length} shown`;
     bar.classList.toggle("active", number > 0);
     bar.querySelectorAll("button, .pair").forEach((one) => { one.hidden = !number; });
   };
@@ -74,12 +74,54 @@
   const keys = { j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
     b: () => press("b"), a: () => press("a"), h: () => unfold("h", "button"), d: () => unfold("d", "input[name=reason]"), x: toggle, Escape: close,
     u: () => document.querySelector("[data-undo], [data-key=u]")?.click(), "?": () => at("keys")?.showModal() };
+  // Keys that are pressed before the panel is there wait for it. Text goes into the field that they open.
+  let waiting = null, request = null;
+  const isForPanel = (event) => event.detail.target?.id === "panel";
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (isForPanel(event)) { waiting ??= []; request = event.detail.xhr; }
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.xhr === request) waiting = request = null;
+  });
+  const isText = (one) => one?.matches("input:not([type=checkbox]), textarea") && one.closest("#panel");
+  const type = (field, key) => {
+    if (key === "Enter") field.form?.requestSubmit();
+    else if (key.length === 1) { field.value += key; field.dispatchEvent(new Event("input", { bubbles: true })); }
+  };
+  const replay = () => {
+    const pressed = waiting || [];
+    waiting = request = null;
+    for (const key of pressed) {
+      if (waiting) waiting.push(key); // a key before this one has opened another lead
+      else if (isText(document.activeElement)) type(document.activeElement, key);
+      else keys[key]?.();
+    }
+  };
+  // In an open menu, the arrow keys move between its choices.
+  const moveIn = (menu, step) => {
+    const choices = [...menu.querySelectorAll("button")];
+    choices[Math.min(Math.max(choices.indexOf(document.activeElement) + step, 0), choices.length - 1)]?.focus();
+  };
+
   document.addEventListener("keydown", (event) => {
     const target = event.target;
     const typing = target.closest("input:not([type=checkbox]), textarea, select, dialog");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && typing && shown()) { target.blur(); return; }
+    if (!typing && waiting && event.key === "Escape") waiting = [];
+    if (!typing && waiting && (event.key.length === 1 || event.key === "Enter" && waiting.length)) {
+      event.preventDefault();
+      waiting.push(event.key);
+      return;
+    }
     if (typing || !keys[event.key]) return;
+    const menu = event.key.startsWith("Arrow") && target.closest("details[open]");
+    if (menu) {
+      if (!menu.matches("[data-open=h]")) return;
+      event.preventDefault();
+      moveIn(menu, event.key === "ArrowDown" ? 1 : -1);
+      return;
+    }
     if (event.key.startsWith("Arrow") && !at("leads")) return;
     event.preventDefault();
     keys[event.key]();
@@ -106,6 +148,7 @@
     else panel.focus({ preventScroll: true });
     panel.scrollTop = 0;
     count();
+    if (event.detail.xhr === request) replay();
   });
   document.addEventListener("DOMContentLoaded", () => {
     count();
