@@ -1,8 +1,9 @@
 """Serve the activity page, which lists users' actions as sentences."""
 
+import datetime as dt
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import flask
@@ -115,6 +116,9 @@ CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
     "another_person": "because this is another person",
 }
+#: Messages that a user reprocessed with one click follow each other faster than this.
+ONE_CLICK: Final = dt.timedelta(seconds=5)
+MOST_NAMED: Final = 3
 #: The ID of a lead in a detail that lists leads.
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -139,11 +143,38 @@ def audit() -> str:
     query = {name: args[name] for name in ("by", "action", "lead", "looks") if args.get(name)}
     return flask.render_template(
         "console/audit.html",
-        entries=[(entry, sentence(entry, names)) for entry in entries],
+        entries=[(run[0], _sentence_of(run, names)) for run in _runs(entries)],
         query=query,
         actions=NAMES,
         next_before=entries[-1].id if len(entries) == PAGE_SIZE else None,
     )
+
+
+def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
+    """Yield the entries, newest first. Messages that one click reprocessed are together."""
+    run: list[AuditEntry] = []
+    for entry in entries:
+        if run and not _is_one_click(run[-1], entry):
+            yield run
+            run = []
+        run.append(entry)
+    if run:
+        yield run
+
+
+def _is_one_click(later: AuditEntry, earlier: AuditEntry) -> bool:
+    is_same = (later.action, later.by) == (earlier.action, earlier.by)
+    return is_same and later.action == "replayed" and later.at - earlier.at < ONE_CLICK
+
+
+def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
+    if len(run) == 1:
+        return sentence(run[0], names)
+    leads = [_link(one, names) for one in dict.fromkeys(entry.lead_id for entry in run)]
+    shown, more = leads[:MOST_NAMED], len(leads) - MOST_NAMED
+    if more > 0:
+        shown.append(Markup("{} more").format(more))
+    return Markup("reprocessed {} messages: {}").format(len(run), _listed(shown))
 
 
 def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:

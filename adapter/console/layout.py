@@ -93,6 +93,7 @@ def layout_helpers() -> dict[str, Any]:
         "tour_time": time_html.tour_time,
         "shown_value": wording.shown_value,
         "fault_text": wording.fault_text,
+        "ignored_text": wording.ignored_text,
         "exact": time_html.exact,
         "is_utc_chosen": time_html.is_utc_chosen,
         "hour_text": time_html.hour_text,

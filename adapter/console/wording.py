@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from adapter.console.time_html import clock
@@ -59,6 +59,8 @@ _COMMAND: Final = re.compile(r"\s*\((?:command|adapter)[^)]*\)|, run: adapter [^
 _HOURS: Final = re.compile(
     r"is at (\d\d):(\d\d) in [\w/+-]+, but tours start between (\d\d):(\d\d) and (\d\d):(\d\d)"
 )
+#: The key of a value that is true if the sender sends a test.
+_TEST_FLAG: Final = re.compile(r"(?i)(?:is[_-]?)?test(?:[_-]?(?:mode|lead|message))?")
 _MISSING: Final = re.compile(
     r"(.*) is not in the payload(?: \(there is ['\"](.*)['\"]\))?", re.DOTALL
 )
@@ -264,6 +266,13 @@ def fault_text(text: str) -> str:
     if text.startswith("is more than"):
         return f"This is more than a year away.{confirm}"
     return plain(text)
+
+
+def ignored_text(reasons: Iterable[Reason]) -> str:
+    """Return the reason why a message is not booked: it is a test, or not a tour request."""
+    if any(_TEST_FLAG.fullmatch((one.path or "").rpartition(".")[2]) for one in reasons):
+        return "This is a test message."
+    return "This message is not a tour request."
 
 
 def hours_text(text: str) -> str:

@@ -19,6 +19,7 @@ from adapter.settings import Settings
 from adapter.store import NewRejection
 from tests.harness import SECRETS, Harness, tour
 from tests.integration.test_community_pages import Visit, Visitor, link_to, visit  # noqa: F401 - a fixture
+from tests.leads import lead
 from tests.paths import ROOT
 from tests.users import PASSWORD, user
 
@@ -265,6 +266,29 @@ def test_activity_is_filtered(harness: Harness, visit: Visit) -> None:  # noqa: 
     assert "opened" in ana.page("/audit?looks=1").split('class="feed"')[1]
     assert "signed in" in ana.page("/audit?by=ANA&action=signed_in").split('class="feed"')[1]
     assert "Nothing matches" in ana.page("/audit?by=rob")
+
+
+def test_leads_that_were_reprocessed_together_are_one_line_of_activity(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    with harness.pipeline.store.transaction() as tx:
+        for number in range(901, 911):
+            tx.audit.record("replayed", by="ana", at=harness.clock(), lead_id=number)
+        tx.audit.record("assigned", by="ana", at=harness.clock(), lead_id=901, detail="ana")
+    feed = re.sub("<[^>]+>", "", visit().page("/audit").split('class="feed"')[1])
+    assert "reprocessed 10 messages: lead #910, lead #909, lead #908 and 7 more." in feed
+    assert feed.count("reprocessed") == 1
+    assert "ana took lead #901." in feed
+
+
+def test_a_test_message_is_called_one(harness: Harness, visit: Visit) -> None:  # noqa: F811
+    harness.mapped("rentfeed", lead(1) | {"isTest": True})
+    with harness.pipeline.store.transaction() as tx:
+        [event] = tx.search.recent_events("rentfeed", limit=1)
+    ana = visit()
+    assert "This is a test message. There is nothing to do." in ana.page(f"/leads/{event.id}")
+    assert "This is a test message</p>" in ana.page(f"/try?source=rentfeed&event={event.id}")
 
 
 def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> None:  # noqa: F811
