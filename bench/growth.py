@@ -161,7 +161,7 @@ def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
     """
     now = dt.datetime.now(dt.UTC)
     values: dict[str, object] = {"now": now, "late": now, "soon": now + dt.timedelta(days=4)}
-    values |= {"map": 3, "send": 6, "check": 3}
+    values |= {"map": 3, "send": 6, "check": 3, "message": 1}
     explained = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
     ((plan,),) = explained.fetchall()
     connection.rollback()
