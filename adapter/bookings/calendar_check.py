@@ -62,7 +62,7 @@ def checks_availability(booking: Booking, source: Source | None) -> bool:
 
 
 class CalendarCheck:
-    """Checks bookings of the mappings and communities with ``check_availability: true``."""
+    """Checks that a tour's time is free in Knock, if the mapping or community asks for it."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class CalendarCheck:
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:
-        """Delete the cached free times again after a checked attempt.
+        """Delete the community's cached free times again, after the POST of a checked booking.
 
         Another process may have asked between the first commit and Knock's booking.
         """

@@ -117,12 +117,12 @@ class WriteLog:
         return [job for job in jobs if job.id not in known]
 
     def read(self, integrations: Iterable[str], since: dt.datetime) -> list[Job]:
-        """Return all jobs since a time, oldest first. Raise UpstreamError if that fails."""
+        """Return all jobs since the given time, oldest first. Raise UpstreamError if that fails."""
         jobs = {job.id: job for page in self.pages(integrations, since) for job in page}
         return sorted(jobs.values(), key=lambda job: job.created_at)
 
     def pages(self, integrations: Iterable[str], since: dt.datetime) -> Iterator[list[Job]]:
-        """Yield Propexo's jobs since a time, page by page. Raise UpstreamError on failure."""
+        """Yield Propexo's jobs after ``since``, page by page. Raise UpstreamError on failure."""
         age = (self._clock() - since + SKEW).total_seconds()
         for one in sorted(set(integrations)):
             for records in self._pages({"integration_id": one, "time_range": time_range_of(age)}):

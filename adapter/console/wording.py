@@ -311,7 +311,7 @@ def replay_refusal(text: str) -> str:
 
 
 def error_text(error: NotPossible) -> str:
-    """Return why an action is not possible, in words."""
+    """Return a message for users about why an action is not possible."""
     if error.faults:
         fields = [
             "phone or email" if text == NO_CONTACT else label_of(_SHOWN_AS.get(name, name)).lower()

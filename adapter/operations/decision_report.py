@@ -15,7 +15,7 @@ SHARED_SINCE = dt.timedelta(days=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionReport:
-    """The automatic decisions since a time, and contacts that are shared by several people."""
+    """The automatic decisions since a certain time, and contacts that several people share."""
 
     since: dt.datetime
     decisions: Sequence[DecisionCount]

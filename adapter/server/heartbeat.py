@@ -21,7 +21,7 @@ WRITES_SECONDS = 120.0
 
 
 class Heart:
-    """Sends the heartbeats of one process, with ages from its monotonic clock."""
+    """Stores the heartbeats of one process, with ages from its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
         """Set the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: our own)."""

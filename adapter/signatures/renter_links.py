@@ -36,7 +36,7 @@ class _Signer(TimestampSigner):
 
 
 class RenterLinks:
-    """Creates and reads the links of one installation."""
+    """Creates and verifies the signed links that an installation sends to renters."""
 
     def __init__(
         self, key: Callable[[], bytes], public_url: str, now: Callable[[], dt.datetime]

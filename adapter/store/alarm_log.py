@@ -77,7 +77,7 @@ class AlarmLog(Statements):
         return [(row["code"], row["source"]) for row in rows]
 
     def claim(self, ids: Collection[int], until: dt.datetime) -> None:
-        """Claim these alarms until a time, so that no other process sends notifications."""
+        """Claim these alarms until the given time, so that no other process sends notifications."""
         self._run("claim_alarms", ids=list(ids), until=until)
 
     def record_sent(self, told: Sequence[Alarm], now: dt.datetime) -> None:
@@ -95,7 +95,7 @@ class AlarmLog(Statements):
         return len(self._all("acknowledge_alarms", code=code, source=source, by=by))
 
     def snooze(self, code: str, source: str, until: dt.datetime) -> int:
-        """Suppress notifications for open alarms with this code until a time. Return how many."""
+        """Suppress notifications for open alarms with this code for a while. Return how many."""
         return len(self._all("snooze_alarms", code=code, source=source, until=until))
 
     def delete_old(self, before: dt.datetime) -> None:

@@ -42,7 +42,7 @@ class Decisions(Statements):
     """Reads automatic decisions about leads within a transaction."""
 
     def counts(self, since: dt.datetime) -> list[DecisionCount]:
-        """Return the number of leads decided automatically since a time, by rule and source."""
+        """Return the number of leads handled automatically after ``since``, by rule and source."""
         return [DecisionCount(**row) for row in self._all("decision_counts", since=since)]
 
     def leads(
@@ -54,7 +54,7 @@ class Decisions(Statements):
         limit: int,
         before: int | None = None,
     ) -> list[Booking]:
-        """Return a source's bookings that were decided by one rule since a time, newest first."""
+        """Return a source's bookings decided by one rule after ``since``, newest first."""
         rows = self._all(
             "decided_bookings",
             rule=rule,
@@ -66,6 +66,6 @@ class Decisions(Statements):
         return [booking_from_row(row) for row in rows]
 
     def contacts_of_several(self, since: dt.datetime, names: int) -> list[SharedContact]:
-        """Return lower-case contacts that were used with at least ``names`` names since a time."""
+        """Return lower-case contacts used with at least ``names`` names after ``since``."""
         rows = self._all("contacts_of_several", since=since, names=names, limit=MOST_EXAMINED)
         return [SharedContact(**row) for row in rows]

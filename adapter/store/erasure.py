@@ -29,7 +29,7 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock and return the IDs of events received before a time that still have data to erase.
+        """Lock and return the IDs of events from before a given time that still have data to erase.
 
         They have no upcoming tours, but still have a payload or, with ``people``, personal data.
         """
@@ -51,11 +51,11 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_lost_notes(self, before: dt.datetime) -> None:
-        """Erase notes that were sent before a time, and whose webhooks were lost in a restore."""
+        """Erase notes that were sent before a given time, if a restore lost their webhooks."""
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` rejected requests received before a time. Return their number."""
+        """Delete up to ``limit`` requests rejected before a given time. Return their number."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:

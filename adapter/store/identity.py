@@ -95,5 +95,5 @@ class Identity(Statements):
         return int(row["id"])
 
     def senders_since(self, since: dt.datetime) -> list[str]:
-        """Return the names of sources that have sent webhooks since a time."""
+        """Return the names of sources that have sent webhooks since the given time."""
         return [row["source"] for row in self._all("senders_since", since=since)]

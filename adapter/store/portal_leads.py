@@ -23,7 +23,7 @@ class PortalLeads(Statements):
         return row["received_at"] if row else None
 
     def id_before(self, since: dt.datetime) -> int:
-        """Return an ID that is lower than the IDs of all leads received since a time."""
+        """Return an ID that is lower than the IDs of all leads received since the given time."""
         row = self._one("id_before", since=since, slack=NUMBER_SLACK)
         return int(row["id"]) if row else 0
 

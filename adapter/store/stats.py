@@ -62,11 +62,11 @@ class Stats(Statements):
     """Reads and updates statistics within a transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
-        """Return how many leads there are for each kind, source, hour and state since a time."""
+        """Return how many leads there are for each kind, source, hour and state after ``since``."""
         return self._all("outcomes", since=since)
 
     def daily_outcomes(self, since: dt.datetime, zone: str) -> list[Row]:
-        """Return the number of leads received since a time, by day (in a time zone) and state."""
+        """Return the number of leads received after ``since``, by day in ``zone`` and by state."""
         return self._all("daily_outcomes", since=since, zone=zone)
 
     def source_activity(

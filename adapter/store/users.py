@@ -67,7 +67,7 @@ class Users(Statements):
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return how many sign-ins failed since a time, for each name or address in ``whos``."""
+        """Return how many sign-ins failed after ``since``, for each name or address in ``whos``."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
@@ -76,11 +76,11 @@ class Users(Statements):
         return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
-        """Delete the failed sign-ins of these names or addresses, and those with the given IDs."""
+        """Delete failed sign-ins for the given names or addresses, and those with the given IDs."""
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before a time, oldest first. Return the number deleted."""
+        """Delete failed sign-ins from before a given time, oldest first. Return the number."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -129,5 +129,5 @@ class AuditLog(Statements):
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete entries from before a time, oldest first. Return how many."""
+        """Delete entries from before the given time, oldest first. Return how many."""
         return len(self._all("delete_old_audit_entries", before=before, limit=limit))

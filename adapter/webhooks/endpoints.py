@@ -113,7 +113,7 @@ def secret_names(source: Source) -> list[str]:
 
 
 def invitation_problems(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
-    """Return the reasons why renters get no links although mappings use them."""
+    """Return the problems that keep renters from getting the links that mappings use."""
     unsent = "ADAPTER_SMTP_URL is not used, because ADAPTER_PUBLIC_URL is not set"
     missing = [unsent] * (settings.smtp_url is not None and settings.public_url is None)
     return missing + [
