@@ -199,14 +199,14 @@ def test_a_person_is_added_gets_a_role_and_signs_in(ana: Reader, other: Reader) 
 def test_an_invoice_is_checked_on_a_phone_and_its_claims_are_downloaded(
     ana: Reader, tmp_path: Path
 ) -> None:
-    ana.site.settled(ana.site.send("rentfeed", portal_lead(160)))
+    ana.site.settled(ana.site.send("rentfeed", portal_lead(165)))
     today = dt.datetime.now(dt.UTC).strftime("%m/%d/%Y")
     invoice = tmp_path / "march.csv"
     invoice.write_text(
         "Lead Date;Email;Property;Amount\n"
         + "".join(
             f"{today};{email};Maple Court;$35.00\n"
-            for email in ("renter160@example.com", "renter160@example.com", "nobody@example.com")
+            for email in ("renter165@example.com", "renter165@example.com", "nobody@example.com")
         )
     )
     page = ana.page
