@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 #: Maximum number of messages that one run processes before it frees its thread.
 MOST_MESSAGES: Final = 10
+#: Until a message is this old, its booking is checked often, and then less and less often.
+NEW_MESSAGE: Final = dt.timedelta(minutes=10)
 #: How long a message waits for its person's booking.
 LONGEST_WAIT: Final = dt.timedelta(days=30)
 #: Maximum number of pages of the list of prospects that are searched for a guest card.
@@ -205,8 +207,9 @@ class Messenger:
         if is_over:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
             return
-        chance = transitions.jitter()
-        due_at = backoff.next_status_read(message.created_at, now=now, chance=chance)
+        is_new = now - message.created_at < NEW_MESSAGE
+        next_try = backoff.next_status_read if is_new else backoff.next_search
+        due_at = next_try(message.created_at, now=now, chance=transitions.jitter())
         tx.messages.postpone(message.id, due_at)
 
     # --- the guest card
