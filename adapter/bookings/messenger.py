@@ -188,7 +188,7 @@ class Messenger:
             tx.messages.delete(message.id)
             return None
         prospect_id = _prospect_of(card, person) or tx.messages.known_prospect(
-            [one for one in person.requests if one.community == card.community]
+            [one for one in person.requests if one.community == card.community or one.id == lead.id]
         )
         return _Draft(message=message, lead=lead, card=card, texts=texts, prospect_id=prospect_id)
 
