@@ -15,8 +15,8 @@ from adapter.exceptions import (
 from adapter.models import AttemptOutcome
 
 #: Delay before the first retry. The delay doubles with each further retry, up to the maximum.
-FIRST_DELAY_SECONDS = 2.0
-MAX_DELAY_SECONDS = 300.0
+FIRST_DELAY = dt.timedelta(seconds=2)
+MAX_DELAY = dt.timedelta(minutes=5)
 #: Delay after a 429 without Retry-After, because Propexo's limit is per minute.
 RATE_LIMIT_SECONDS = 60.0
 #: Delay after a 401 or 403, because someone must change the token first.
@@ -62,6 +62,11 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
     }
 
 
+def doubling_pause(tries: int, first: dt.timedelta, most: dt.timedelta) -> dt.timedelta:
+    """Return the pause after ``tries`` failures: ``first``, and then twice as long each time."""
+    return min(first * (1 << min(max(tries, 1) - 1, 20)), most)
+
+
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
     """Return the time of the next try for a booking that has failed ``tries`` times.
 
@@ -75,7 +80,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
     elif isinstance(error, RateLimited) and error.status == 429:
         delay = RATE_LIMIT_SECONDS
     else:
-        delay = min(FIRST_DELAY_SECONDS * 2.0 ** min(max(tries, 1) - 1, 20), MAX_DELAY_SECONDS)
+        delay = doubling_pause(tries, FIRST_DELAY, MAX_DELAY).total_seconds()
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
 
 

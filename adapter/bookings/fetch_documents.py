@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from adapter.bookings import backoff
 from adapter.exceptions import PayloadError, StoreUnavailable
 from adapter.mapping.engine.fetched import DOCUMENT, PROBLEM, FetchReader, documents_from
 from adapter.mapping.source import Source
@@ -142,7 +143,8 @@ class Fetcher:
             elif is_last_try and not found.is_postponed:
                 documents[url] = {PROBLEM: found.reason}
             else:
-                pause = max(pause, found.pause, _pause_after(attempts))
+                own = backoff.doubling_pause(attempts, FIRST_PAUSE, MAX_PAUSE)
+                pause = max(pause, found.pause, own)
                 self._blocked_until[source.name] = now + max(found.pause, FIRST_PAUSE)
                 break  # the host does not work, so do not wait for it again
         progress = {"attempts": attempts, "since": since.isoformat()} if pause else {}
@@ -229,7 +231,3 @@ def _from_response(response: Response) -> Mapping[str, Any] | _Failure:
 def _status_text(status: int) -> str:
     phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
     return f"HTTP {status} {phrase}".strip()
-
-
-def _pause_after(attempts: int) -> dt.timedelta:
-    return min(FIRST_PAUSE * (1 << min(attempts - 1, 10)), MAX_PAUSE)

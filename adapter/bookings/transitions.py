@@ -44,7 +44,7 @@ class UnknownMatch:
     accepted_at: dt.datetime | None = None
 
 
-#: The reason codes of unknown bookings whose users are told to wait for a search.
+#: The reason codes of unknown bookings whose users must wait for a search.
 SEARCHED = frozenset({"no_answer", "sender_lost", "restored"})
 
 

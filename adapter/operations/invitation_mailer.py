@@ -18,6 +18,7 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime
 from typing import Final
 
+from adapter.bookings import backoff
 from adapter.bookings.invitations import LIVE
 from adapter.mapping.renter_language import ENGLISH, SPANISH, day_in
 from adapter.mapping.source import Source
@@ -162,7 +163,7 @@ class InvitationMailer:
 
     def _record_failure(self, mail: InvitationMail, failure: MailFailure) -> None:
         now = self._clock()
-        pause = min(FIRST_PAUSE * (1 << min(mail.attempts - 1, 10)), MAX_PAUSE)
+        pause = backoff.doubling_pause(mail.attempts, FIRST_PAUSE, MAX_PAUSE)
         is_over = failure.is_final or now + pause > mail.created_at + GIVE_UP_AFTER
         self._end(mail, str(failure), None if is_over else now + pause)
         extra = {"booking_id": mail.booking_id, "reason": str(failure), "will_retry": not is_over}
