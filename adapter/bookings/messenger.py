@@ -187,9 +187,9 @@ class Messenger:
         if not texts:
             tx.messages.delete(message.id)
             return None
-        prospect_id = _prospect_of(card, person) or tx.messages.known_prospect(
-            [one for one in person.requests if one.community == card.community or one.id == lead.id]
-        )
+        here = [one for one in person.requests if one.community == card.community]
+        known = _prospect_of(card, person) or tx.messages.known_prospect(here)
+        prospect_id = known or message.prospect_id  # found by a search for this message
         return _Draft(message=message, lead=lead, card=card, texts=texts, prospect_id=prospect_id)
 
     def _wait_for_booking(
