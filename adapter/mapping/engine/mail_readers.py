@@ -1,5 +1,6 @@
 """Extract named values for ``read:`` from emails, such as the text after a label."""
 
+import abc
 import dataclasses
 import functools
 import re
@@ -21,7 +22,7 @@ _DECORATION: Final = "*|-_ \n"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class MailReader:
+class MailReader(abc.ABC):
     """Reads ``text: …``: the text at the first path that is not empty."""
 
     path: Path
@@ -50,8 +51,9 @@ class MailReader:
     def _joined(self, found: list[str]) -> str | list[str]:
         return found[0] if len(found) == 1 else found
 
+    @abc.abstractmethod
     def _found(self, text: str, scope: Scope) -> str | None:
-        raise NotImplementedError
+        """Return what one text contains, or None."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
