@@ -54,6 +54,8 @@ PARTS: Final = {
     ),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
+#: What a form puts in front of the name of a field, in lower case without separators.
+ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
 #: Words around a plain ``name`` that say that it is not a person's.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
@@ -85,6 +87,14 @@ PEOPLE: Final = (
     *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
     *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
 )
+
+
+def without_request(key: str) -> str:
+    """Return a key, or a question as one, without the words with which a form asks for a value.
+
+    For example, ``whatisyourfullname`` becomes ``fullname``.
+    """
+    return ASKED.sub("", key)
 
 
 def is_secret(path: str) -> bool:
@@ -160,7 +170,7 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     The number is that of the item in a batch of leads, so that each gets a person of its own.
     """
     observed = observe([payload])
-    readings = [{name: row[name] for name in observed.readers} for row in observed.rows]
+    readings = [{n: row[n] for n in observed.readers if n in row} for row in observed.rows]
     prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
     found = [
         (path, str(value).strip(), _item_number(path, prefixes))
@@ -350,4 +360,4 @@ def _key(path: str) -> str:
     names = [
         name for name in path.split(".") if name not in ("value", "#text") and not name.isdigit()
     ]
-    return re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
+    return without_request(re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80]))
