@@ -56,6 +56,18 @@ def test_a_question_is_the_field_for_which_it_asks(question: str, field: str, an
         assert answer not in redacted(body.encode(), json.loads(body), 0).decode()
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"12": {"label": "Full name", "value": ["Rosa Vale"]}},
+        {"section": {"rows": {"1": {"84": {"label": "Your last name", "value": "Vale"}}}}},
+        {"answers": [{"question": "What is your name?", "answer": "Rosa Vale"}]},
+    ],
+)
+def test_an_answer_is_made_up_wherever_it_is_beside_its_question(form: dict[str, Any]) -> None:
+    assert "Vale" not in redacted(json.dumps(form).encode(), form, 0).decode()
+
+
 @pytest.mark.parametrize("value", ["2026-03-14", "303-555-0188", "42"])
 def test_a_value_without_letters_is_no_name(value: str) -> None:
     assert "name" not in guess_paths({"answers": {"name": value}})
@@ -174,6 +186,14 @@ def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> N
     ]
     text = mapping_from_sample("acme", "a.json", {"Events": events, "Type": "canceled"})
     assert 'cancellation:\n  Type: "canceled"   # ' in text
+
+
+def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:
+    """The index reads both. Without it, the lead with two people would be held."""
+    one, two = {"name": "Rosa Vale", "tel": "303-555-0188"}, {"name": "Lee Vale"}
+    samples = ({"id": 1, "guests": {"guest": guest}} for guest in (one, [one, two], [one]))
+    text = mapping_from_sample("acme", "a.json", *samples)
+    assert "  name: guests.guest.0.name   " in text
 
 
 def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_parts() -> None:

@@ -133,7 +133,7 @@ def _nested(rows: Sequence[Mapping[str, Any]]) -> Iterator[Reading]:
     lists = _lists(rows)
     for row in rows:
         for written, value in walk(row):
-            if one := reading_at(_without_indexes(written, lists), value):
+            if one := reading_at(_written(written, lists), value):
                 yield one
 
 
@@ -150,7 +150,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
     for number, row in enumerate(rows):
         ordered = {name: row[name] for name in names} | dict(row)
         for written, value in _leaves(ordered):
-            path = _without_indexes(written, several)
+            path = _written(written, several)
             column = values.setdefault(path, [MISSING] * len(rows))
             is_single = isinstance(value, list) and len(value) == 1
             column[number] = value[0] if is_single else value
@@ -166,25 +166,31 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the most items of each list in the rows, by path."""
+    """Return the most items of each list in the rows, by its path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):
             if isinstance(value, list):
-                most[path] = max(len(value), most.get(path, 0))
+                plain = re.sub(r"\.\d+(?=\.|$)", "", path)
+                most[plain] = max(len(value), most.get(plain, 0))
     return most
 
 
-def _without_indexes(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path without the index of each list that has one item in all samples.
+def _written(path: str, lists: Mapping[str, int]) -> str:
+    """Return a path as a draft writes it, so that it is the same in all samples.
 
-    With the index, a mapping would drop the other items of a longer list. Without it, such a list
-    needs review. Notes take all items, so their index is kept.
+    The index of a list that has one item in all samples is left out. With it, a mapping would drop
+    the other items of a longer list. Without it, such a list needs review. An object that is a list
+    of several items elsewhere gets the index. Notes take all items, so their index is kept.
     """
+    above: list[str] = []
+    kept: list[str] = []
     parts = path.split(".")
-    kept = (
-        part
-        for number, part in enumerate(parts)
-        if part != "0" or path.endswith(".0.answer") or lists.get(".".join(parts[:number]), 2) > 1
-    )
+    for before, part in zip(["", *parts], parts, strict=False):
+        most = lists.get(".".join(above), 0)
+        if not part.isdigit():
+            kept += ["0", part] if most > 1 and not before.isdigit() else [part]
+            above.append(part)
+        elif part != "0" or most != 1 or path.endswith(".0.answer"):
+            kept.append(part)
     return ".".join(kept)

@@ -41,6 +41,9 @@ ADDRESS: Final = re.compile(
 )
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
+#: Keys of a question and of the answer beside it, in a form's data.
+QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
+ANSWERS: Final = ("value", "values", "answer", "val")
 #: Names in addresses that belong to a sender instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
@@ -177,6 +180,7 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
         for path, value in _leaves({"": payload, "read": readings}, "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     ]
+    found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
     for path, texts in given.items():
@@ -185,6 +189,18 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
         yield path, text, item
         labeled = LABELED.findall(text)
         yield from ((f".{label}", one.strip(" *\r"), item) for label, one in labeled)
+
+
+def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """Yield each label or question in the data, and the answer beside it."""
+    if depth > MAX_DEPTH or not isinstance(data, Mapping | list):
+        return
+    if isinstance(data, Mapping):
+        labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
+        answers = [one for key in ANSWERS for _, one in _leaves(data.get(key), "", depth)]
+        yield from ((one, text) for one in labels for text in answers if isinstance(text, str))
+    for one in data.values() if isinstance(data, Mapping) else data:
+        yield from _answers_beside(one, depth + 1)
 
 
 def _item_number(path: str, prefixes: Collection[str]) -> int:

@@ -286,7 +286,8 @@ class Draft:
     def _appointment_lines(self) -> Iterator[str]:
         guesses = self.guesses
         names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
-        if not (CONTACT | {"starts_at", "date"}) & guesses.keys():
+        notes = note_paths(self.observed, guesses)
+        if not notes and not (CONTACT | {"starts_at", "date"}) & guesses.keys():
             yield from NO_RENTER
         yield from (field_line(name, guesses.get(name), hint=NAME_HINT) for name in names)
         if not {"email_1", "phone_1"} & guesses.keys():
@@ -305,7 +306,7 @@ class Draft:
             elif name in OPTIONS and name in guesses:
                 hint = FROM_HINT if FROM_NUMBER.fullmatch(key_of(guesses[name][0])) else ""
                 yield field_line(name, guesses[name], OPTIONS[name]) + hint
-        if notes := note_paths(self.observed, guesses):
+        if notes:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
 
