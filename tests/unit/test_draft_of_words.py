@@ -165,7 +165,7 @@ def test_a_webhook_that_is_not_finished_is_ignored() -> None:
     [
         ({"cancellation_requested": False}, "# cancellation_requested is false in a sample; does"),
         ({"intent": "Scheduling"}, '# intent is "Scheduling" in a sample; do other values need'),
-        ({"email": "rosa@example.net"}, "community: TODO   # a path; or query.community, if the"),
+        ({"email": "rosa@example.net"}, "community: TODO   # a path, such as a property's name or"),
         ({"email": "rosa@example.net"}, "dedupe: TODO   # the path of the booking's ID, several"),
         ({"email": "rosa@example.net"}, "name: TODO   # or 'last_name: { always: Unknown }' if"),
         ({"lead_id": "1", "form_id": "2"}, "If the webhooks contain only IDs, add\n  # 'fetch'"),

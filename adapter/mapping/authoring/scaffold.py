@@ -38,8 +38,8 @@ OTHERS: Final = "any other value is ignored"
 LAST_HINT: Final = "this is also true if a later event books again"
 FROM_HINT: Final = "; in a call that you made, this is your number"
 COMMUNITY_HINT: Final = (
-    "# a path; or query.community, if the sender's URL ends with ?community=maple-court; or "
-    "{ always: maple-court }"
+    "# a path, such as a property's name or the number called; or query.community, if the sender's "
+    "URL ends with ?community=maple-court; or { always: maple-court }"
 )
 DEDUPE_HINT: Final = "# the path of the booking's ID, several paths, or body if there is no ID"
 REPEAT_HINT: Final = "# there is no ID: equal values count as a repeat; confirm"

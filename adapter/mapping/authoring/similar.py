@@ -14,6 +14,9 @@ from adapter.parsing.paths import leaves
 #: The share of common paths, and their number, from which two webhooks have the same format.
 ALIKE: Final = 0.4
 FEWEST_COMMON: Final = 4
+#: The same for paths inside objects, which are less common than ``email`` and ``phone``.
+ALIKE_INSIDE: Final = 0.2
+FEWEST_INSIDE: Final = 6
 #: Senders whose share is within this of the best are named too.
 TIE: Final = 0.02
 
@@ -26,7 +29,7 @@ def similar_senders(payloads: Sequence[Any], gallery: Path) -> list[str]:
         best = max((_share(one, paths) for one in given), default=0)
         shares[name] = max(best, shares.get(name, 0))
     most = max(shares.values(), default=0)
-    return sorted(name for name, one in shares.items() if one >= max(most - TIE, ALIKE))
+    return sorted(name for name, one in shares.items() if one and one >= most - TIE)
 
 
 def _gallery_paths(gallery: Path) -> Iterator[tuple[str, frozenset[str]]]:
@@ -47,5 +50,10 @@ def _paths(payload: Any) -> frozenset[str]:
 
 
 def _share(one: frozenset[str], other: frozenset[str]) -> float:
-    common = len(one & other)
-    return common / len(one | other) if common >= FEWEST_COMMON else 0
+    """Return the share of common paths, or 0 if it is too small for the same format."""
+    common = one & other
+    share = len(common) / len(one | other) if common else 0
+    inside = sum("." in path for path in common)
+    is_alike = share >= ALIKE and len(common) >= FEWEST_COMMON
+    is_alike_inside = share >= ALIKE_INSIDE and inside >= FEWEST_INSIDE
+    return share if is_alike or is_alike_inside else 0
