@@ -144,6 +144,28 @@ def test_the_labeled_time_of_an_email_comes_after_a_change_and_before_a_sentence
     assert f"  starts_at: {{ from: {both}   # a sentence about a time" in text
 
 
+def test_the_envelope_of_an_email_is_not_the_renter() -> None:
+    """A portal sends the email. The renter's address is in a line with a label."""
+    envelope = json.dumps({"from": "leads@portal.example.com", "to": ["maple@example.net"]})
+    mail = {
+        "text": MAIL,
+        "subject": "Lead",
+        "Subject": "Lead",
+        "envelope": envelope,
+        "charsets": json.dumps({"text": "UTF-8", "subject": "UTF-8"}),
+    }
+    text = mapping_from_sample("acme", "a.json", mail)
+    assert "  email_1: email   " in text
+    assert "{ always: email }" in text
+    notes = text[text.index("  notes:") : text.index("\ntests:")]
+    assert notes.split() == ["notes:", "-", '"Subject:', '{subject}"', "-", '"{message}"']
+
+
+def test_the_name_of_a_header_is_not_a_persons() -> None:
+    headers = {"Headers": [{"Name": "X-Spam-Status", "Value": "No"}]}
+    assert b"X-Spam-Status" in redacted(json.dumps(headers).encode(), headers, 0)
+
+
 def test_all_messages_of_a_conversation_are_searched() -> None:
     items = [{"body": "Hello,\nis anybody there?"}, {"body": "Could I come on Saturday at 2 PM?"}]
     text = mapping_from_sample("acme", "a.json", {"items": items, "email": "rosa@example.net"})

@@ -90,7 +90,7 @@ VALUES: Final = {
 UNREAD: Final = re.compile(
     r"credit|income|smok|crimin|evict|race|religion|disab|children|famil|age$|gender|national"
     r"|ssn|birth|slug|tracker|submitsource|builddate|observer|eventid|timetosubmit|token|^path$"
-    r"|fileserver|validatednew|uploadserver"
+    r"|fileserver|validatednew|uploadserver|^(to|from|cc|bcc)$"
 )
 CONTACT: Final = frozenset({"first_name", "last_name", "name", "email_1", "phone_1"})
 #: Words in a path that indicate someone other than the renter.
@@ -282,7 +282,9 @@ def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
     free = [path for path in paths if path not in taken]
     texts = [path for path in free if _is_note(path, observed)]
     answers = [path for path in free if path not in texts and _is_unused_answer(path, observed)]
-    found = [_of_each(path) for path in [*texts, *answers] if not _is_question(path, observed)]
+    unlike = {str(observed.values[path]): path for path in reversed([*texts, *answers])}
+    paths = (path for path in [*texts, *answers] if path in unlike.values())
+    found = [_of_each(path) for path in paths if not _is_question(path, observed)]
     return [*[*dict.fromkeys(found)][:MOST_NOTES], *mail[:1]]
 
 
@@ -469,7 +471,8 @@ def _matching_pattern(target: str, path: str) -> int | None:
 
 
 def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
-    is_others = target in CONTACT and not RENTER & {*_words_around(path)}
+    is_renters = RENTER & {*_words_around(path)} or path in observed.readers
+    is_others = target in CONTACT and not is_renters
     if target == "dedupe":
         return not _is_request_id(path), 0, 0
     filled = len(observed.filled(path)) if target in ("starts_at", "date", "time") else 0

@@ -31,8 +31,8 @@ PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
 #: Keys of the options of a question, and of what an option has beside its ID.
 OPTIONS: Final = ("options", "choices")
 OPTION_TEXTS: Final = ("text", "label", "name", "title")
-#: Lists of what a form builder calculated, instead of what a renter answered.
-CALCULATED: Final = re.compile(r"(.*\.)?variables")
+#: Data that a program has calculated, instead of what a renter answered.
+CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
 LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
 #: Fewest labels that make a text an email with a field in each line.
@@ -114,7 +114,9 @@ def _list(paths: Sequence[str]) -> str:
 
 def reading_at(path: str, value: Any) -> Reading | None:
     """Return a proposal for a list of answers or for JSON in a text, or None."""
-    if isinstance(value, list) and len(value) > 1 and not CALCULATED.fullmatch(path):
+    if CALCULATED.fullmatch(path):
+        return None
+    if isinstance(value, list) and len(value) > 1:
         return _answers_reading(path, value)
     is_object = isinstance(value, str) and value[:LONGEST].lstrip()[:1] == "{"
     if is_object and isinstance(_json(value), Mapping):

@@ -62,7 +62,7 @@ ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)
 #: Words around a plain ``name`` that say that it is not a person's.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool"
+    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool|header"
 )
 #: Names that can only be a person's, so that the words around them do not matter.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")

@@ -87,7 +87,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
     (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),
-    (r"plain|textbody|htmlbody|strippedtext", "email"),
+    (r"plain|textbody|htmlbody|strippedtext|envelope|dkim", "email"),
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
 MESSAGES: Final = re.compile(
