@@ -13,15 +13,15 @@ from typing import Final
 #: Replaces a value.
 REMOVED: Final = b"[removed]"
 
-#: The rest of a CDATA section of XML, and of the head of a part of a multipart body.
+#: The rest of an XML CDATA section, and of a multipart part's headers.
 _CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
 _XML_TEXT: Final = rb"(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+"
 _PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
-#: The first line of a multipart body, the head of each part, and the name of a form's field.
+#: The first line of a multipart body, each part's headers, and the name of a form field.
 _BOUNDARY: Final = re.compile(rb"\s{0,20}(--[^\s]{1,200})[ \t]{0,20}\r?\n")
 _PIECE_HEAD: Final = re.compile(rb"\s{0,20}--(?:[^\r\n]{1,200}\r?\n){1,8}\r?\n")
 _FORM_FIELD: Final = re.compile(rb"&?[\w%+.-][\w%+.\[\]-]{0,200}=")
-#: A body with more fields is not split, because that takes long.
+#: A body with more fields is not split, because that would take too long.
 MAX_PIECES: Final = 2000
 #: A value in a form or a query, which may be in a string or in XML.
 _FORM_VALUE: Final = rb"[^&\s\"'<>\\#]*"
@@ -47,7 +47,7 @@ def _without_values(body: bytes, names: tuple[str, ...]) -> bytes:
 
 
 def _pieces(body: bytes) -> Sequence[bytes]:
-    """Split a multipart body or a form into its fields, so that no value ends in another one."""
+    """Split a multipart body or form into fields, so that no match extends into the next field."""
     if _is_json(body):
         return [body]
     if start := _BOUNDARY.match(body):
@@ -75,8 +75,8 @@ def _patterns(
 ) -> Sequence[tuple[re.Pattern[bytes], bytes]]:
     """Return the regular expressions for all body formats, each with its replacement.
 
-    In JSON, XML is inside a string, and its values end with the string. Otherwise, a tag in a
-    renter's words would remove the rest of the lead.
+    XML inside a JSON string ends with that string. Otherwise, a tag in a renter's message would
+    remove the rest of the lead.
     """
     text = rb"(?:[^<\"\\]|\\.|<!\[CDATA\[)*+" if is_json else _XML_TEXT
     attribute = (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"')
@@ -86,7 +86,7 @@ def _patterns(
     plain = _any_of(names, lambda character: re.escape(character.encode()))
     in_json, in_form = _any_of(names, _in_json), _any_of(names, _in_form)
     shapes = (
-        # JSON, where a string may end with the body.
+        # JSON, in which a string may be cut off at the end of the body.
         (
             rb'("JSON_NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',
             rb'\1"REMOVED"',
@@ -128,12 +128,12 @@ def _patterns(
 
 
 def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
-    """Return a regular expression for any of the names, in all spellings of their characters."""
+    """Return a regular expression for any of the names, with each character in any spelling."""
     return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
 
 
 def _in_json(character: str) -> bytes:
-    """Return a regular expression for a character in a JSON string, possibly escaped."""
+    """Return a regular expression for a character in a JSON string, escaped or not."""
     units = character.encode("utf-16-be")
     codes = (units[at : at + 2].hex().encode() for at in range(0, len(units), 2))
     escaped = b"".join(rb"\\{1,8}u(?i:%b)" % code for code in codes)
@@ -141,7 +141,7 @@ def _in_json(character: str) -> bytes:
 
 
 def _in_form(character: str) -> bytes:
-    """Return a regular expression for a character in a form or query, possibly percent-encoded."""
+    """Return a regular expression for a character in a form or query, percent-encoded or not."""
     plain, encoded = character.encode(), "".join(f"%{byte:02x}" for byte in character.encode())
     options = [re.escape(plain), b"(?i:%b)" % encoded.encode()]
     return b"(?:" + b"|".join(options + ([rb"\+"] if character == " " else [])) + b")"
