@@ -42,7 +42,7 @@ def pull(place: str, as_json: bool) -> None:
 
 
 def _missing(place: str, text: str, fields: Sequence[str]) -> str:
-    """Return the message for fields whose values a page or file does not list."""
+    """Return an error message about fields whose values were not found in a page or file."""
     if place.endswith((".yaml", ".yml", ".json")) and (mistake := mistake_in(text)):
         return f"{place} is not YAML or JSON: {mistake}"
     return (

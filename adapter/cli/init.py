@@ -37,7 +37,7 @@ README.md explains how to deploy it with Docker, systemd and nginx."""
     "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
 )
 def init(folder: Path, host: str) -> None:
-    """Create a folder, DIR, from which to run the adapter.
+    """Create a folder, DIR, for running and deploying the adapter.
 
     It contains a sample mapping with its communities, .env with new secrets, .env.example with all
     settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, a
@@ -84,7 +84,7 @@ def _templates() -> list[Path]:
 
 
 def _other_settings(text: str) -> str:
-    """Return the settings that ``text`` does not mention, as comments with their defaults."""
+    """Return comment lines with the default of each setting that ``text`` does not mention."""
     others = (each for each in SETTINGS if f"{each.name}=" not in text)
     return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
 

@@ -82,11 +82,11 @@ def reconcile(
 ) -> None:
     """Compare a portal's invoice or list of leads with the leads that arrived.
 
-    FILE is a CSV file with a line for each lead that the portal charges. Usual column names, dates
-    and amounts are recognized, in any usual encoding and with any separator. Each line is compared
-    with the leads from this source by the portal's lead ID, email or phone, or else by name, and
-    by date. The command reports what was charged and never arrived, charged twice, or charged for
-    a renter who was already a lead. It also reports leads that arrived and are not in Knock.
+    FILE is a CSV file with a line for each lead that the portal charges for. Common column names,
+    dates and amounts are recognized, in any common encoding and with any separator. Each line is
+    compared with the leads from this source by the portal's lead ID, email or phone, or else by
+    name, and by date. The command reports leads that never arrived, were charged twice, or were
+    from a renter who was already a lead. It also reports leads that arrived and are not in Knock.
 
     Lines that could mean several things are listed as doubtful, and are never claimed. Nothing
     from the file is stored. The exit code is 1 if there are claims or doubtful lines.
@@ -148,7 +148,7 @@ def _period(ledger: Ledger) -> str:
 
 
 def _reading_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield lines that show how the file was read, so that the user notices a wrong column."""
+    """Yield lines that show how the file was read, so that the user can spot a wrong column."""
     file = ledger.file
     columns = ", ".join(f"{field} = {name}" for field, name in file.columns.items())
     yield f"  read as {file.encoding}, separator {file.separator}; {columns}"

@@ -95,7 +95,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Enable or disable accepting connections. Gunicorn calls this. A pause takes precedence."""
+        """Enable or disable accepting connections, except during a pause. Gunicorn calls this."""
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
