@@ -1,4 +1,4 @@
-"""Load the sample payloads of a mapping's tests, and apply the tests' changes."""
+"""Load the sample payloads for a mapping's tests, and apply the tests' changes to them."""
 
 import copy
 import dataclasses
@@ -60,7 +60,7 @@ def content_type_of(file: Path, raw: bytes) -> str:
 def sample_from_test(
     test: Mapping[str, Any], folder: Path, kind: str | Sequence[str] | None
 ) -> Sample:
-    """Load the payload of a test. Raise ValueError with the reason if that fails."""
+    """Load a test's sample payload. Raise ValueError with the reason if that fails."""
     payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
     query = test.get("query", "")
