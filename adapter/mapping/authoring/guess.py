@@ -251,7 +251,7 @@ def says_canceled(path: str, value: Any) -> bool:
 
 
 def _condition(path: str, value: Any) -> Any:
-    """Return what to write under ``cancellation`` for a value that says that a tour was canceled."""
+    """Return what to write under ``cancellation`` for a value that means a canceled tour."""
     is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
     is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
     is_word = CANCELED.search(str(value))

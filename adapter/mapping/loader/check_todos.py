@@ -23,7 +23,7 @@ SAMPLES: Final = frozenset({"payload", "change"})
 
 
 def check_todos(document: Document) -> None:
-    """Add a problem for each TODO, replacing other problems at the same position."""
+    """Add a problem to the document for each TODO, replacing others at the same position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
     document.problems = {
@@ -35,7 +35,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the position of each key or string that contains TODO."""
+    """Yield the key path of each key or string that contains TODO."""
     if isinstance(value, str):
         if _TODO.search(value):
             yield where

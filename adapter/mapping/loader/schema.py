@@ -81,7 +81,7 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is a string or a number."""
+        """Return True if the item is allowed: a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
@@ -91,7 +91,7 @@ class PathList(Texts):
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is a number or a nonempty string."""
+        """Return True if the item is allowed: a number or a nonempty string."""
         return super().accepts(item) and item != ""
 
 
@@ -150,7 +150,7 @@ def flag(**options: Any) -> fields.Boolean:
 
 
 class FromSchema(StrictSchema):
-    """The schema of ``{ from: … }``."""
+    """The schema of ``{ from: … }``, with one or more paths."""
 
     from_ = PathList(required=True, data_key="from")
 
@@ -287,7 +287,7 @@ class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in 
 
 
 class SayTexts(fields.Field[Any]):
-    """A field for messages to renters, by outcome or by language and outcome."""
+    """A schema field for messages to renters, by outcome or by language and outcome."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -475,7 +475,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add marshmallow's nested error messages to the document, with their positions."""
+    """Add marshmallow's nested error messages to the document as problems with positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".
