@@ -1,4 +1,4 @@
-"""Summarize the adapter's health in one line, which every console page shows."""
+"""Summarize the adapter's health in the one line that every console page shows."""
 
 import dataclasses
 import datetime as dt
@@ -52,13 +52,13 @@ STOPPED: Final[Mapping[str, str]] = {
     "unchecked": "earlier bookings are being checked first",
     "restored": "the database was restored from a backup",
 }
-#: A worker reports every 5 seconds. One that is silent for this long has stopped or hangs. Alarms
-#: wait longer, because a restart takes about as long.
+#: A worker reports every 5 seconds. If it is silent for this long, it has stopped or hangs.
+#: Alarms wait longer, because a restart takes about as long.
 SILENT_AFTER: Final = dt.timedelta(seconds=9)
 
 
 def current_verdict() -> Verdict:
-    """Return the verdict on the adapter's health, including early signs of a stopped worker."""
+    """Return the adapter's health, including early signs that the worker has stopped."""
     verdict = verdict_of(services.store, services.sources, services.settings, services.now())
     silent = _silence(verdict)
     if silent is None:
@@ -79,7 +79,7 @@ def _silence(verdict: Verdict) -> Problem | None:
 
 
 def status_level(verdict: Verdict) -> Level:
-    """Return the severity to display. A user's pause counts as a warning."""
+    """Return the severity level to display, with a user's pause as a warning."""
     if verdict.level is Level.OK and any(one.code == "paused" for one in verdict.problems):
         return Level.WARNING
     return verdict.level
@@ -101,7 +101,7 @@ def status_sentence(verdict: Verdict | None) -> str:
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:
-    """Return a problem's description for people who work with leads."""
+    """Describe a problem for users who work with leads."""
     stopped = verdict.facts.queue.stopped_for if verdict.facts else None
     length = _duration(verdict.at - problem.since) if problem.since else ""
     return SENTENCES[problem.code].format(
