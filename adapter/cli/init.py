@@ -20,7 +20,7 @@ TEMPLATES: Final = Path(__file__).with_name("deployment")
 _INSTALLED = Path(adapter.__file__).parent / "ops"
 #: The alerts and the dashboard. In a checkout, they are next to the package.
 OPS: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "ops"
-#: The sender of the sample mapping.
+#: The sender in the sample mapping.
 SENDER: Final = "rentfeed"
 NEXT_STEPS: Final = """
 Next:

@@ -33,7 +33,7 @@ MOST_KEPT: Final = 5
 #: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
-#: What to do about a file whose extension says nothing.
+#: What to do about a file whose content type is unclear from its extension.
 CONTENT_TYPE_HINT: Final = (
     "if it is not JSON, name its content type, such as --content-type "
     "application/x-www-form-urlencoded"

@@ -98,7 +98,7 @@ def reconcile(
             detail = f"{source}, {len(ledger.lines)} lines"
             tx.audit.record("reconciled", by=getpass.getuser(), at=utc_now(), detail=detail)
     if csv_file is not None:
-        # A spreadsheet recognizes UTF-8 by its mark.
+        # Spreadsheet programs recognize UTF-8 by its byte order mark.
         with csv_file.open("w", encoding="utf-8-sig", newline="") as out:
             out.writelines(claims_csv(ledger, everything=everything))
     data = ledger_as_dict(ledger, everything=everything) if as_json else None

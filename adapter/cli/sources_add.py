@@ -26,7 +26,7 @@ from adapter.mapping.source import Source
 from adapter.settings import Settings, settings_from
 from adapter.signatures.handshakes import handshake_from
 
-#: What happens to leads without a tour time.
+#: The choices for leads without a tour time.
 CHOICES: Final = {
     "prospect": "each becomes a guest card in Knock. To hold them, delete {mapping} and repeat the "
     "command with --without-time hold.",

@@ -109,9 +109,9 @@ NAMES: Final[Mapping[str, str]] = {
     "alarm_acknowledged": "Acknowledged an alarm",
     "alarm_snoozed": "Snoozed an alarm",
 }
-#: What the users with each role can do.
+#: What users with each role can do.
 ROLES: Final = {"operate": "can edit", "read": "can only view"}
-#: What a user confirmed when booking a lead.
+#: What a user confirmed when booking a lead, by the word in the entry's detail.
 CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
     "another_person": "because this is another person",

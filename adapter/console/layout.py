@@ -36,8 +36,8 @@ class NavigationItem:
         return flask.request.endpoint in (self.endpoint, *self.also)
 
 
-#: The pages for everybody, and those for the people who set the adapter up. A page that does not
-#: exist yet is left out.
+#: The pages for all users, and those for users who set up the adapter. A page that does not
+#: exist yet is omitted.
 NAVIGATION: Final = (
     (
         NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),

@@ -31,9 +31,9 @@ from adapter.operations.todo import counts
 MAX_REASON: Final = 500
 #: Maximum number of leads that one click changes.
 MAX_CHANGED: Final = 200
-#: Maximum number of leads that one message names.
+#: Maximum number of leads to name in a message.
 MAX_NAMED: Final = 8
-#: Why leads that were selected together were dismissed, if the user gives no reason.
+#: The reason for dismissing several leads together, if the user gives none.
 _SELECTED: Final = "Dismissed with other leads"
 
 

@@ -112,9 +112,9 @@ class BookingView:
     may_release: bool
     may_add_time: bool
     is_merged: bool
-    #: The other lead that caused this one's state.
+    #: The other lead that caused this lead's state.
     other: Booking | None
-    #: The leads whose state this one caused.
+    #: The leads whose state this lead caused.
     related: Sequence[Booking]
     #: Labels of the contact details that it shares with the other lead, and whether it has more.
     shared: Sequence[str]

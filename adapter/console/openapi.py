@@ -268,7 +268,7 @@ _ERRORS: Final = {
     "503": ("PostgreSQL cannot be reached, or an encryption key is missing. Try again later."),
 }
 
-#: The operations by path.
+#: The API's operations, by path.
 OPERATIONS: Final[dict[str, dict[str, Any]]] = {
     "/api/leads": {
         "operationId": "listLeads",

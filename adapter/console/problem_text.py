@@ -21,7 +21,7 @@ REQUIRED: Final = frozenset(
     {"attribution_id", "community", "email_1", "first_name", "last_name", "phone_1", "starts_at"}
 )
 _CONTACTS: Final = ("email_1", "phone_1")
-#: Sentences about the tour time, by how the reason begins. ``{value}`` is what the message says.
+#: Sentences about the tour time, by the beginning of the reason. ``{value}`` is from the message.
 _TIMES: Final[Mapping[str, str]] = {
     NO_TIME: "{source} doesn't send tour times.",
     "needs_enrichment": "The tour time is in the sender's system, not in the message.",
@@ -69,7 +69,7 @@ def problem_sentences(
         if reason.field in _CONTACTS
         else problem_sentence(reason, booking, place)
         for number, reason in enumerate(reasons)
-        # The first reason always holds the lead up; others may be about optional fields.
+        # The first reason always blocks the lead. Others may be about optional fields.
         if reason.field != FIELD and (number == 0 or reason.field in REQUIRED)
     )
     yield from dict.fromkeys(sentences)

@@ -37,7 +37,7 @@ SCHEMES: Final = {
 }
 
 
-#: What a mapping says about its sender, by the mapping's key.
+#: Titles for the entries in a mapping's ``about`` section, by key.
 ABOUT: Final = {
     "switch_on": "How to turn it on",
     "retries": "If we can't be reached",

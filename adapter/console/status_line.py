@@ -8,8 +8,8 @@ from typing import Final
 from adapter.console.context import services
 from adapter.operations.health import Level, Problem, Verdict, verdict_of
 
-#: What each problem means for the people who work with leads, by code. Engineers find the details
-#: under "Technical". ``{ago}`` and ``{lasting}`` are empty if it has just begun.
+#: What each problem means for users who work with leads, by code. Details for engineers are under
+#: "Technical". ``{ago}`` and ``{lasting}`` are empty if the problem has just begun.
 SENTENCES: Final[Mapping[str, str]] = {
     "database_unreachable": "The database went down{ago}. Tell your admin. No leads are lost.",
     "no_web": "New leads stopped arriving{ago}. Tell your admin.",
@@ -43,7 +43,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "sending_paused": "Propexo asked for a short break. Bookings will continue on their own.",
     "sandbox": "Test mode is on.",
 }
-#: Why sending is stopped, by reason code.
+#: The reason that sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejected our key",
     "no_clear_answer": "Propexo is not responding properly",

@@ -119,7 +119,7 @@ def _has_value(scope: Scope, path: Path) -> bool:
     try:
         found = scope.read(path)
     except Unreadable:
-        return True  # it has several
+        return True  # there are several values
     items = found if isinstance(found, list) else [found]
     return any(item is not MISSING and not scope.is_empty(item) for item in items)
 

@@ -41,12 +41,12 @@ class Count:
     seen: int = 0
     first: int = 0
     last: int = 0
-    #: The most webhooks in a row without it, before the last one with it.
+    #: The longest run of webhooks without the feature, before the last one with it.
     longest_gap: int = 0
-    #: When the first webhook without it arrived, since the last one with it, and its event ID.
+    #: The arrival time and event ID of the first webhook in the current run without the feature.
     missed_at: dt.datetime | None = None
     missed_event: int | None = None
-    #: When the first webhook with it arrived, and its event ID.
+    #: The arrival time and event ID of the first webhook with the feature.
     first_at: dt.datetime | None = None
     first_event: int | None = None
 
@@ -59,7 +59,7 @@ class FormatStatistics:
     #: The number of all webhooks, and of those that the mapping accepted.
     events: int = 0
     accepted: int = 0
-    #: The mapping with which the latest webhook was counted.
+    #: The hash of the mapping that was in use for the latest webhook.
     mapping_hash: str = ""
     counts: dict[Feature, Count] = dataclasses.field(default_factory=dict)
     #: Features that changed since they were loaded.

@@ -54,7 +54,7 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
     communities = {**source.communities, **{one.key: community_from(one) for one in added}}
     lookup = source.community_lookup
     known = dict(lookup.known)
-    # Those with an attribution come first, because it applies to all of a community's names.
+    # Aliases with an attribution are first, because it applies to all of a community's names.
     for alias in sorted(aliases, key=lambda one: one.attribution_id is None):
         if alias.community in communities and alias.key not in lookup.known:
             communities[alias.community] = _known_as(communities[alias.community], alias)

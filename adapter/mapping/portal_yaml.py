@@ -14,10 +14,10 @@ from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.transforms import dollars_from
 from adapter.parsing.date_formats import Format, compile_format
 
-#: The folder in the mappings folder with such a file for each source that needs one.
+#: The folder for portal rules files inside the mappings folder.
 FOLDER: Final = "portals"
 
-#: What a column of a portal's list may contain.
+#: The fields that a portal's list may contain.
 FIELDS: Final = (
     *("date", "name", "first_name", "last_name", "email", "phone"),
     *("lead_id", "community", "amount"),
@@ -36,7 +36,7 @@ class PortalRules:
     price: int | None = None
     #: How many days after a lead the portal accepts a request for a credit.
     credit_days: int = 14
-    #: For how many months a second lead from the same renter is a duplicate.
+    #: How many months a second lead from the same renter counts as a duplicate.
     duplicate_months: int = 12
     #: How many days the portal's date may differ from the arrival of the same lead.
     match_days: int = 3

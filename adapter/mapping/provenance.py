@@ -44,7 +44,7 @@ class Provenance:
 
     #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str
-    #: The appointment fields that it fills.
+    #: The appointment fields that the line fills.
     fields: tuple[str, ...]
     #: The line's position, as ``file:line``.
     at: str

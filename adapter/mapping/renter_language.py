@@ -11,10 +11,10 @@ from adapter.models import BookingState
 
 ENGLISH: Final = "en"
 SPANISH: Final = "es"
-#: A key under ``say:`` that is a language.
+#: A language code as a key under ``say:``.
 LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
 
-#: The message for a ``held`` outcome with free times to offer, as in
+#: The message for a ``held`` outcome with available times to offer, which are in
 #: :attr:`adapter.models.Booking.offered_times`.
 TIME_TAKEN: Final = "time_taken"
 
@@ -36,7 +36,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
     TIME_TAKEN: "That time is not available. Would one of these work: {booking.free_times}?",
 }
-#: The same in Spanish. The tour time is never last, because it ends with a period.
+#: The same in Spanish. The tour time is never at the end, because it ends with a period.
 IN_SPANISH: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "Recibimos su solicitud. En breve le enviaremos la confirmación.",
     Outcome.BOOKED: "Su visita del {booking.starts_at} está confirmada.",
@@ -53,7 +53,7 @@ IN_SPANISH: Final[Mapping[str, str]] = {
 }
 BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {ENGLISH: SENTENCES, SPANISH: IN_SPANISH}
 
-#: The names that senders use for a language, besides its code.
+#: The names that senders use for a language instead of its code.
 _NAMES: Final = {
     "english": ENGLISH,
     "inglés": ENGLISH,

@@ -69,13 +69,13 @@ REQUEST: Final = "request."
 #: In a JSON template, the key of a list item that is repeated for each item in the webhook.
 EACH: Final = "each"
 
-#: The key of a list item that is repeated for each free time that is offered.
+#: The key of a list item that is repeated for each available time.
 EACH_FREE_TIME: Final = "each_free_time"
 
-#: The placeholders under it: the time as spoken, in local time, and in UTC.
+#: The placeholders under ``each_free_time``: the time in words, in local time, and in UTC.
 FREE_TIME_NAMES: Final = ("free_time", "free_time_local", "free_time_utc")
 
-#: A function that returns a booking's links in a language, by the names of their placeholders.
+#: A function that returns a booking's links in a language, by placeholder name.
 Links = Callable[[Booking, str], Mapping[str, str]]
 
 #: A function that returns the text for a placeholder or a path in the webhook, or "".
@@ -167,7 +167,7 @@ class TemplateContext:
     sentences: Mapping[str, Mapping[str, str]]
     #: The paths whose values name the renter's language.
     language_paths: Sequence[str] = ()
-    #: The local free time that ``{free_time}`` inserts, under ``each_free_time``.
+    #: The available local time that ``{free_time}`` inserts, under ``each_free_time``.
     free_time: dt.datetime | None = None
     links: Links = no_links
 

@@ -37,7 +37,7 @@ class Source:
 
     name: str
     path: Path
-    #: SHA-256 of the mapping, of communities.yaml and of what users have assigned, in hex.
+    #: SHA-256 of the mapping, communities.yaml and users' assignments, in hex.
     hash: str
     #: The mapping's file and communities.yaml, as they were loaded.
     files: tuple[bytes, bytes] = dataclasses.field(repr=False)
@@ -58,11 +58,11 @@ class Source:
     document: Document = dataclasses.field(repr=False)
     #: All paths in the mapping, with their positions in the file.
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
-    #: The names of the headers that the mapping reads, in lower case.
+    #: The names of the headers that the mapping reads, in lowercase.
     headers_read: frozenset[str]
     #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
-    #: The mapping that a user has put in place of the file, or None.
+    #: The version from the console that is in use instead of the file, or None.
     version: MappingVersion | None = dataclasses.field(default=None, repr=False)
     #: The problems that keep the newest version from being used.
     version_problems: tuple[Problem, ...] = ()

@@ -78,5 +78,5 @@ def _parse(text: str) -> Address | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    # A dual-stack socket shows IPv4 senders as ::ffff:192.0.2.1.
+    # On a dual-stack socket, IPv4 senders appear as ::ffff:192.0.2.1.
     return getattr(address, "ipv4_mapped", None) or address

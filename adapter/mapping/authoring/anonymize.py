@@ -20,7 +20,7 @@ REMOVED: Final = "(removed)"
 
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:]+@[^\s@<>\"',;:]+")
 _PHONE: Final = re.compile(r"\+?\(?\d[\d\s().-]{7,}\d")
-#: Lines of a mapping whose values are about the renter, with what replaces them.
+#: Mapping lines whose values identify the renter, with the replacements.
 _PERSON: Final = {
     "name": f"{FIRST_NAME} {LAST_NAME}",
     "first_name": FIRST_NAME,

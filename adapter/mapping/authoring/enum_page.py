@@ -10,7 +10,7 @@ import yaml
 
 from adapter.settings import NEUTRAL_WORDS
 
-#: For each of our words, what Propexo's word for it contains, in this order.
+#: For each of the adapter's values, a pattern for Propexo's word, in matching order.
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "tour_type": {
         "self_guided": r"self",
@@ -31,11 +31,11 @@ VARIABLES: Final = {
     "first_contact_type": "ADAPTER_FIRST_CONTACT_TYPES",
     "pets": "ADAPTER_PETS",
 }
-#: Code blocks of a Markdown page.
+#: A code block in a Markdown page.
 BLOCK: Final = re.compile(r"^(`{3,})[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
-#: A word in quotes or backquotes, as documentation writes the values of an enum.
+#: A word in quotes or backticks, as enum values appear in documentation.
 QUOTED: Final = re.compile(r"[`\"']([A-Za-z][A-Za-z0-9 _-]{0,40})[`\"']")
-#: Levels of an OpenAPI file, and references from one schema to another, to follow.
+#: Maximum depth in an OpenAPI file, and maximum number of schema references to follow.
 MAX_DEPTH: Final = 40
 MAX_REFERENCES: Final = 5
 

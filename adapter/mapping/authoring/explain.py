@@ -11,12 +11,12 @@ from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.propexo.appointment import TARGETS
 
-#: Field options that the last column leaves out or shows in another way.
+#: Field options that the last column omits or shows in another way.
 SHOWN_ELSEWHERE: Final = frozenset(
     {"from", "all", "always", "date", "time", "as", "table", "default"}
 )
 
-#: Explanations of the values of ``without_time``.
+#: An explanation of each value of ``without_time``.
 WITHOUT_TIME: Final = {
     WithoutTime.HOLD: "held until an agent picks a time",
     WithoutTime.IGNORE: "ignored",
@@ -38,7 +38,7 @@ class Row:
     how: str
 
 
-#: The row of a mapping with ``check_availability``.
+#: The row for a mapping with ``check_availability``.
 CHECKED: Final = Row("availability", "-", "a tour is booked only if Knock shows its time as free")
 
 

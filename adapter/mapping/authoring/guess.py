@@ -14,10 +14,10 @@ from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING
 
 PLACES: Final = "location|form|page|branch|vendor"
-#: Things of which a community may have several, or none.
+#: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
-#: Patterns for each target's key, in lower case without separators, best match first.
+#: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "accept": (
         r"(webhook)?event(type|name)?|webhooktype|trigger(event|type)?",
@@ -81,7 +81,7 @@ VALUES: Final = {
     "email_1": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"),
     "phone_1": re.compile(r"\+?1?[-. (]*[2-9]\d{2}[-. )]*\d{3}[-. ]*\d{4}"),
 }
-#: Answers that must not influence a booking, or that no person wrote.
+#: Answers that must not influence a booking, or that were not written by a person.
 UNREAD: Final = re.compile(
     r"credit|income|smok|crimin|evict|race|religion|disab|children|famil|age$|gender|national"
     r"|ssn|birth|slug|tracker|submitsource|builddate|observer|eventid|timetosubmit|token|^path$"
@@ -93,14 +93,14 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
-#: Words in a path to the business's own number in a chat.
+#: Words in a path that indicate the business's own number in a chat.
 BUSINESS: Final = frozenset({"context", "display"})
 #: Keys that usually contain the renter's data.
 RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
     | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers", "given"}
 )
-#: Last words of keys that hold an ID.
+#: Last words of keys whose values are IDs.
 IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
@@ -119,16 +119,15 @@ THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attribut
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: Keys that only hold the value of the key above them.
+#: Keys that only wrap the value of the key above them.
 WRAPPERS: Final = frozenset({"value", "#text", "0", "val", "Exact", "@Exact", "@exact"})
-#: Fields that may have several sources, of which the first that is not empty counts.
+#: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
-#: Most lines of notes, and the fewest characters of text that count as a sentence.
+#: Maximum number of lines of notes.
 MOST_NOTES: Final = 10
-SENTENCE: Final = 12
 
-#: Values that say that a tour was canceled, and keys that say so themselves.
+#: Values that say that a tour was canceled, and keys that say so by themselves.
 CANCELED: Final = re.compile(
     r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
 )
@@ -136,7 +135,7 @@ CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
-#: Longest value, in words, that can say that a tour was canceled.
+#: Maximum number of words in a value that can say that a tour was canceled.
 MOST_WORDS: Final = 3
 
 #: Parts of an event's name, such as ``tour.booked``.
@@ -146,15 +145,15 @@ EVENT: Final = re.compile(
     r"|cancel|delete|decline|report|analyzed|^new|new$",
     re.IGNORECASE,
 )
-#: Keys beside the type of a question in a form.
+#: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
-#: A word that names a kind of thing, such as ``FORM_RESPONSE``, instead of one of these things.
+#: A word for a kind of thing, such as ``FORM_RESPONSE``, rather than the name of one.
 KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
-#: Places of a meeting that are not a community's.
+#: Meeting locations that are not communities.
 MEETING: Final = re.compile(
     r"person|phone|video|zoom|meet|online|virtual|integrations|[:/]", re.IGNORECASE
 )
-#: Parts of the names of events after which no tour is booked.
+#: Parts of event names that mean that no tour is booked.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
     r"|ringing|in[-_ ]progress|paid|ping",

@@ -20,7 +20,7 @@ EXAMPLES_HEADER: Final = """\
 # communities are in communities.yaml.
 """
 FIRST_HEADER: Final = """\
-# Every community to book tours for, and what each source calls it. These are made up: replace them.
+# Every community to book tours for, and each source's names for it. Replace these made-up ones.
 """
 #: Template for an entry in communities.yaml. Each community of a source needs one.
 COMMUNITY: Final = """\
@@ -33,7 +33,7 @@ community-name:
 """
 
 
-#: A test's expectation of a guest card, with the lines that belong to it.
+#: A test's expected guest card, with all of its lines.
 GUEST_CARD: Final = re.compile(
     r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
 )

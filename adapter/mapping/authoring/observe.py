@@ -34,7 +34,7 @@ FEWEST_LABELS: Final = 3
 #: Keys that other lists also have, and the values that mark a list with them as answers.
 TITLES: Final = frozenset({"title", "question", "field"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
-#: Longest text to search for labels, and longest name of a list of answers.
+#: Maximum length of text to search for labels.
 LONGEST: Final = 100_000
 
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from adapter.mapping.authoring.observe import observe
 
-#: Texts of renters, by the field of an appointment.
+#: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
 
 REMOVED: Final = "REMOVED"
 MAX_DEPTH: Final = 40
-#: A key that stands for each field of an appointment.
+#: A typical key for each appointment field.
 _PEOPLES_KEYS: Final = {
     "name": "fullname",
     "first_name": "firstname",
@@ -22,14 +22,14 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of secrets, in lower case without separators.
+#: Keys of secrets, in lowercase without separators.
 SECRET: Final = re.compile(
     r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
     r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
 )
 #: Keys of IDs that are named ``token``, such as ``form_response.token``.
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
-#: Keys of data that is nobody's business, whoever it belongs to.
+#: Keys of data that is always private, regardless of whose it is.
 PRIVATE: Final = re.compile(
     r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
     r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
@@ -41,7 +41,7 @@ ADDRESS: Final = re.compile(
 )
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
-#: Names in addresses that belong to a sender instead of a person.
+#: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
     re.IGNORECASE,
@@ -54,29 +54,29 @@ PARTS: Final = {
     ),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
-#: Words around a plain ``name`` that say that it is not a person's.
+#: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
     r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool"
 )
-#: Names that can only be a person's, so that the words around them do not matter.
+#: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
-#: What follows a renter's name in a sender's, such as ``Dana Okafor via Portal``.
+#: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
-#: Words that show that a text is a sentence instead of a name.
+#: Words that show that a text is a sentence rather than a name.
 NOT_IN_NAMES: Final = re.compile(
     r"\b(a|about|at|by|for|from|ha(s|ve)|in|interested|is|new|on|our|request(ed)?|the|their|to"
     r"|via|wants|with|your)\b"
 )
-#: Names that are also ordinary words, which are only replaced if nothing surrounds them.
+#: Names that are also ordinary words. They are replaced only if nothing surrounds them.
 ORDINARY: Final = re.compile(
     rf"{NOT_IN_NAMES.pattern}|and|of|my|me|it|we|you|day|home|house|lead|may|april|june|august"
     r"|tour|unit|will|(mon|tues|wednes|thurs|fri|satur|sun)day"
 )
-#: The most words of a name.
+#: Maximum number of words in a name.
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
@@ -339,7 +339,7 @@ def _lower_percent(text: str) -> str:
 
 #: A form-encoded body.
 _FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
-#: How a text may be escaped in a body.
+#: The ways in which a text may be escaped in a body.
 _ESCAPES: Final = (
     *(lambda text: json.dumps(text)[1:-1], str, html.escape),
     *(_percent, _lower_percent, urllib.parse.quote_plus),

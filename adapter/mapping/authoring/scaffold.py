@@ -32,7 +32,7 @@ CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 OTHERS: Final = "any other value is ignored"
 LAST_HINT: Final = "this is also true if a later event books again"
 READ_HINT: Final = "to read a line or a phrase, see 'text' under 'read' in docs/mapping.md"
-#: Keys of a mail's or message's whole text.
+#: Keys for the whole text of an email or message.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
 
 #: Fields to add if the samples have them, each with the option that it needs.
@@ -46,7 +46,7 @@ FIELDS: Final = (
     *("number_of_occupants", "lease_term_in_months"),
     *("rent_minimum_in_cents", "rent_maximum_in_cents", "desired_num_bedrooms", "pets"),
 )
-#: For each table, the words in a sender's value that give each of our values, in this order.
+#: For each table, patterns for senders' words with the adapter's values, in matching order.
 TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "tour_type": (
         (r"self|unaccompanied|unattended", "self_guided"),
@@ -60,7 +60,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         (r"large|big|over", "large_dog"),
     ),
 }
-#: Words in the sender's keys that show how renters make contact, in this order.
+#: Words in a sender's keys that show how renters make contact, in matching order.
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
     (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),

@@ -16,7 +16,7 @@ class Verdict(enum.Enum):
 
     HOLDS = "holds"
     FAILS = "fails"
-    #: The value is missing, perhaps because the sender renamed a field. The lead must not be lost.
+    #: The value is missing, perhaps because the sender renamed a field, so the lead is held.
     UNKNOWN = "unknown"
 
 

@@ -31,7 +31,7 @@ class Draft:
     reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: The rest of the notes: information that does not fit any field.
     facts: list[str] = dataclasses.field(default_factory=list)
-    #: The reasons why the booking needs review.
+    #: The reasons that the booking needs review.
     blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: True if the webhook has no tour time, or the mapping does not read one.
     has_no_time: bool = False

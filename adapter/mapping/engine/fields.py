@@ -291,7 +291,7 @@ class Field:
 class FullName(Field):
     """A full name, which is split into ``first_name`` and ``last_name``."""
 
-    #: True if the mapping also reads the name in parts, which take precedence.
+    #: True if the mapping also reads first and last names, which take precedence.
     is_fallback: bool = False
 
     def fill(self, scope: Scope, draft: Draft) -> None:

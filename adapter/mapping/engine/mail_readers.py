@@ -26,7 +26,7 @@ class MailReader(abc.ABC):
     """Reads ``text: …``: the text at the first path that is not empty."""
 
     path: Path
-    #: The paths that are tried if the first one is empty, such as that of the HTML.
+    #: The paths to try if the first one is empty, such as the path of the HTML.
     fallbacks: tuple[Path, ...] = ()
 
     @property

@@ -24,13 +24,13 @@ from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
 
-#: Maximum number of items in a delivery. One with more items needs review.
+#: Maximum number of items in a webhook. If there are more, it needs review.
 MAX_ITEMS: Final = 50
 #: Longer dedupe keys are stored as their hash.
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
-#: Outcomes, most important first. A delivery gets the first one that any of its items has.
+#: Outcomes, most important first. A webhook gets the first one that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
 #: Fields that a guest card does not need. A community and an email or phone are enough.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
@@ -71,9 +71,9 @@ class ForEach:
 class CompiledMapping:
     """The compiled sections of one mapping file."""
 
-    #: Conditions on the delivery.
+    #: Conditions for the webhook as a whole.
     event_filter: Filter
-    #: Conditions on each item.
+    #: Conditions for each item.
     item_filter: Filter
     readers: Sequence[NamedReader]
     #: The levels of ``for_each``, outermost first. Each item of the innermost list is an item.
@@ -83,14 +83,14 @@ class CompiledMapping:
     #: Indexes of the parts of which at least one must have a value. With ``for_each``, these are
     #: the parts that depend on the item.
     identifying: Sequence[int]
-    #: Lists of which only some items are read.
+    #: Lists from which only some items are read.
     partial_lists: Sequence[PartialList] = ()
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
     #: Fillers run in this order. The community is first, because the tour time needs its time zone.
     fillers: Sequence[FieldFiller]
     #: Validates an appointment and returns the errors by field. The second argument names the
-    #: fields that are already validated.
+    #: fields that have already been validated.
     validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy

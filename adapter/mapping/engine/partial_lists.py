@@ -23,7 +23,7 @@ class PartialList:
     #: The position of the first line that reads an item, as ``file:line``.
     at: str
 
-    #: For each line that reads an item, the paths that it tries first.
+    #: The paths that each line reading an item tries before that item.
     fallbacks_of: tuple[tuple[Path, ...], ...]
 
     def left_out(self, scope: Scope) -> Sequence[int]:

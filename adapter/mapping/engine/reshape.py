@@ -57,7 +57,7 @@ class JsonReader:
             if scope.is_empty(text):
                 return ReadResult({})
             if not isinstance(text, str):
-                return ReadResult(text)  # some senders switch to sending the data itself
+                return ReadResult(text)  # some senders start to send the data itself
             repairs: list[str] = []
             raw = text.encode("utf-8", "replace")
             value = body.parse(raw, "", kind="json", repairs=repairs)

@@ -23,7 +23,7 @@ class Community:
     attributions: Mapping[str, str | Mapping[str, str]]
     #: The names that each source uses for this community.
     known_as: Mapping[str, tuple[str, ...]]
-    #: Its name for users, or "".
+    #: Its display name, or "".
     name: str = ""
     #: The earliest and latest start of its tours by weekday. Monday is 0. Empty if unknown.
     tour_hours: Mapping[int, tuple[dt.time, dt.time]] = dataclasses.field(default_factory=dict)
@@ -98,7 +98,7 @@ class Item:
     notes_added: tuple[str, ...] = ()
     #: When the renter made the request, according to the sender (aware, UTC), if given.
     sent_at: dt.datetime | None = None
-    #: Two items with the same key belong to the same booking. None if a path has no value.
+    #: Items with the same key belong to the same booking. None if there is no key.
     dedupe_key: str | None = None
 
 

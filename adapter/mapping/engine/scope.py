@@ -10,9 +10,9 @@ from adapter.models import Reason
 from adapter.parsing import paths
 from adapter.parsing.paths import MISSING, Path
 
-#: Maximum length of the value in a reason, in characters.
+#: Maximum length of a reason's value, in characters.
 MAX_PREVIEW: Final = 60
-#: The end of the names for the other values of repeated keys. No mapping can have such a name.
+#: The suffix of names for left-out values of repeated keys. No name in a mapping can have it.
 _REPEATED: Final = "\0repeated"
 
 
@@ -21,11 +21,11 @@ class Scope:
     """The data in which a mapping's paths are resolved, for a webhook or one of its items."""
 
     payload: Any
-    #: The values of ``read:`` and ``for_each:``, by name.
+    #: The values for ``read:`` and ``for_each:``, by name.
     names: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: Strings that this sender uses for empty values, after cleaning.
+    #: The sender's strings for empty values, after cleaning.
     blanks: Collection[str] = ()
     #: Corrections made while parsing the body.
     repairs: Sequence[str] = ()

@@ -40,7 +40,7 @@ class TourTime:
     """The ``starts_at`` section: its paths, and how to read them."""
 
     at: str
-    #: One path for the date and time together, or two: one for the date, one for the time of day.
+    #: One lookup for the date and time together, or one for the date and one for the time of day.
     lookups: tuple[PathLookup, ...]
     formats: Sequence[Format] = ()
     zone: zoneinfo.ZoneInfo | None = None

@@ -21,7 +21,7 @@ from adapter.mapping.source import Source
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
 
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
-#: Replaces it for a path that the chosen webhook has.
+#: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
 NO_VALUE_IN_SAMPLES: Final = "has no value in any sample: check 'by' and 'value'"
 NOT_FETCHED: Final = (
@@ -34,9 +34,9 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
-#: Shorter texts are not secrets, but names of tokens and the like.
+#: Shorter texts are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
-#: The expectations of tests in which a lead is booked or becomes a guest card.
+#: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
 #: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 
-#: What a draft contains where a person has to fill in a value.
+#: Marks the places in a draft where a person has to fill in a value.
 TODO: Final = "TODO"
 _TODO: Final = re.compile(rf"\b{TODO}\b")
 _FILL_IN: Final = "fill in this TODO, or remove the line"
-#: What to write in a section for which the samples may give no hint.
+#: What to write in sections that the samples may give no hints for.
 _HINTS: Final[Mapping[KeyPath, str]] = {
     ("community",): (
         "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "

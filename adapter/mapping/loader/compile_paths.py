@@ -8,7 +8,7 @@ from adapter.mapping.engine.fields import PathLookup, Template, template_from_te
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.parsing.paths import Path, path_from_text
 
-#: Sections whose paths do not read data of a lead.
+#: Sections whose paths do not read lead data.
 NOT_DATA: Final = ("accept", "ignore", "cancellation", "dedupe", "respond")
 
 

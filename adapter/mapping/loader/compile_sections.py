@@ -28,8 +28,8 @@ from adapter.parsing.paths import Path, path_from_text
 from adapter.parsing.templates import parse_template
 
 Groups = list[list[Condition]]
-#: The options that each kind of reader requires, and those it may have as well. The first is the
-#: path that it reads.
+#: The required and optional options for each kind of reader. The first one is the path that it
+#: reads.
 READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("json",), ()),
     (("list", "by", "equals"), ("value",)),
@@ -41,7 +41,7 @@ READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("text", "without"), ("subject",)),
     (("text", "find"), ()),
 )
-#: The literal start of a URL under ``fetch:``. Only tests use http, with a server of their own.
+#: The literal start of a URL under ``fetch:``. Only tests use http, with their own server.
 URL_START: Final = re.compile(r"(?:https://[A-Za-z0-9.-]+(?::\d+)?|http://127\.0\.0\.1:\d+)/")
 NOT_A_FETCH: Final = (
     "must start with https:// and the name of one host, and contain a value of the webhook, such "

@@ -36,7 +36,7 @@ from adapter.settings import Policy
 #: Allowed names of sources, which are part of their URLs.
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
-#: The value of ``dedupe`` for a sender without an ID: the whole content.
+#: The value of ``dedupe`` that compares the whole content, for senders without an ID.
 CONTENT: Final = "body"
 
 

@@ -28,12 +28,12 @@ OUTCOME_BY_EXPECTATION: Final = {
 }
 #: The expectations. Each test has exactly one.
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
-#: Words for an outcome in messages such as "expected 2 booked".
+#: The word for each outcome in messages such as "expected 2 booked".
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
 #: Appointment fields that depend on the community.
 COMMUNITY_FIELDS: Final = ("integration_id", "community_id", "attribution_id")
 COMMUNITY_HINT: Final = "; if you changed 'community' or its IDs, change the test too"
-#: Appointment fields that are filled by a line with another name.
+#: Appointment fields that a mapping line with another name fills.
 FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
 

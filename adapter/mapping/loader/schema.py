@@ -19,7 +19,7 @@ from adapter.parsing.body import KINDS
 from adapter.parsing.mail_text import MENTIONS
 from adapter.parsing.zone_names import zone_from_name
 
-#: Maximum number of lists inside lists under ``for_each``.
+#: Maximum number of nested lists under ``for_each``.
 MAX_LEVELS: Final = 5
 #: Marshmallow's key for messages about a whole object.
 WHOLE: Final = "_schema"
@@ -34,7 +34,7 @@ TYPE_MESSAGES: Final = {
 }
 
 
-#: Part of a format that a comma without quotes has cut off: ``{ format: MMMM D, YYYY }``.
+#: The part of a format after an unquoted comma: ``{ format: MMMM D, YYYY }``.
 _FORMAT_END: Final = re.compile(r"[YMDHhmsAZzdat,:/. -]+\Z")
 
 
@@ -48,7 +48,7 @@ def _unknown_key(noun: str, name: str, known: Sequence[str], data: Any) -> str:
 class StrictSchema(Schema):
     """A schema that rejects unknown keys and suggests similar ones."""
 
-    #: The noun for a key in messages.
+    #: The noun for a key in error messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
@@ -256,7 +256,7 @@ class FetchSection(StrictSchema):
     )
 
 
-#: Each outcome's template has exactly one of these.
+#: Each outcome's template has exactly one of these keys.
 ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
 
 

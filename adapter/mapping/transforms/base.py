@@ -14,7 +14,7 @@ from adapter.settings import Policy
 #: Returned by a reader for a value that counts as empty.
 EMPTY: Final = None
 
-#: Takes one value, and returns plain data, :data:`EMPTY` or :class:`Noted`, or raises Unreadable.
+#: Converts a value to plain data, :data:`EMPTY` or :class:`Noted`, or raises Unreadable.
 Reader = Callable[[object], object]
 
 

@@ -55,10 +55,10 @@ _MERGE_TAG: Final = re.compile(
 )
 #: A name before an address: ``Dana Okafor <dana@example.com>``.
 _WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
-#: Email addresses in a text.
+#: An email address in a text.
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 
-#: Most names match this.
+#: Most names match this pattern.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
