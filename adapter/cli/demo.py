@@ -33,7 +33,7 @@ def as_text(result: Result) -> str:
     lines += [
         "1 forged webhook was rejected.",
         "",
-        "Next: run `adapter init leads` to create a folder from which to run the adapter.",
+        "Next: run `adapter init leads` to create a folder for running the adapter.",
     ]
     return "\n".join(lines)
 

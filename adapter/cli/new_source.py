@@ -98,7 +98,7 @@ def new(
         raise ConfigurationError(f"{file} already exists; choose another name")
     given = (*files, *more)
     if stored is bool(given):
-        raise click.UsageError("name the files with the sender's webhooks, or use --stored")
+        raise click.UsageError("pass files with the sender's webhooks, or use --stored")
     samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
@@ -235,8 +235,8 @@ def _shortened(fields: Sequence[str]) -> str:
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "Read each sample once. Personal data or a secret may also be in a text or in a field"
-    yield "that is not listed. The bodies that you gave still contain everything."
+    yield "Read through each sample. Personal data or a secret may also be in a text, or in a field"
+    yield "that is not listed. The original bodies still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":
         yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"

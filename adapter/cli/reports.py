@@ -82,7 +82,7 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
-    """Report what the adapter decided automatically about leads.
+    """Report the leads that the adapter handled automatically.
 
     The report contains leads that were merged, replaced, discarded or ignored automatically, and
     contacts that several people share. To undo a decision, run `adapter release ID` with --anyway

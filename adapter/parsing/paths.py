@@ -18,7 +18,7 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 #: The part that matches every item of a list.
 EACH: Final = "*"
 SEVERAL: Final = (
-    "this list has several items: for_each makes one lead of each, and .0 takes the first and "
+    "this list has several items: for_each makes one lead from each, and .0 takes the first and "
     "drops the rest"
 )
 #: Limited because comparing a name with 5,000 keys takes 17 seconds.

@@ -75,7 +75,7 @@ def handshake_from(block: object) -> Handshake | None:
 def _matching_handshake(block: Mapping[str, object]) -> Handshake:
     value, respond = block.get("value"), block.get("respond")
     if block.keys() - {"match", "value", "respond"} or not isinstance(value, str | None):
-        raise ConfigurationError("'handshake' takes 'match', 'value' (a text) and 'respond'")
+        raise ConfigurationError("'handshake' takes 'match', 'value' (text) and 'respond'")
     try:
         match = path_from_text(_required_text(block["match"]))
         paths = (

@@ -100,7 +100,7 @@ PRESETS: Mapping[str, Preset] = {
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
-        "ElevenLabs' webhooks after a call. The tolerance is 30 minutes, as in their libraries.",
+        "ElevenLabs' post-call webhooks. The tolerance is 30 minutes, as in their libraries.",
     ),
     "retell": Preset(
         _hmac(

@@ -191,8 +191,8 @@ class Draft:
     def _cancellation_lines(self) -> Iterator[str]:
         for path in continued_cancellations(self.observed):
             yield f"# {TODO}: {quoted(path)} is in a list of events, and others follow it in a"
-            yield "# sample. If the sender has a status, use it under 'cancellation'. Without it,"
-            yield "# a lead whose tour time is repeated with other values is held for review."
+            yield "# sample. If the sender has a status, use it under 'cancellation'. Without one,"
+            yield "# a lead whose tour time is repeated with a different value is held."
         canceled = self.canceled
         if canceled:
             yield "cancellation:"
@@ -207,7 +207,7 @@ class Draft:
         readers = {n: line for n, line in self.observed.readers.items() if n in used}
         if self.observed.each:
             name, path = self.observed.each
-            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead of each item; confirm"
+            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead per item; confirm"
         if readers:
             yield "read:"
             yield from (f"  {name}: {line}   {GUESS}" for name, line in readers.items())
@@ -273,7 +273,7 @@ class Draft:
             name = quoted(path)
             is_read = any(f"text: {name}," in one for one in self.observed.readers.values())
             if FREE_TEXT.fullmatch(key_of(path)) and not is_read and any("\n" in x for x in texts):
-                yield f"# {name} is free text, from which only notes are drafted; {READ_HINT}"
+                yield f"# {name} is free text, which only the notes use; {READ_HINT}"
 
     def _start_lines(self) -> Iterator[str]:
         if "starts_at" in self.guesses:

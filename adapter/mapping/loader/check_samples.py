@@ -215,7 +215,7 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample: for_each makes one lead of each item, and "
+            f"{one.path.text} has {count} in a sample: for_each makes one lead per item, and "
             f".{min(one.indexes)} takes one and drops the rest"
         )
         source.document.add(where, message, warning=True)

@@ -218,7 +218,7 @@ class ReadSection(StrictSchema):
     """The schema of a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
 
     json = fields.String()
-    xml = fields.String(**described("The path of a text that contains an XML document."))
+    xml = fields.String(**described("The path of text that contains an XML document."))
     list = fields.String()
     by = fields.String(**described("The path of an item's key."))
     value = PathList()
@@ -228,10 +228,10 @@ class ReadSection(StrictSchema):
         **described("The path of an email, or a list of paths. The first path with text is used.")
     )
     line = _label(
-        "The text after this label at the start of a line. Of a list, the first label found."
+        "The text after this label at the start of a line. The first label found applies."
     )
     after = _label("The text after this label, to the end of the line or to 'before'.")
-    before = _label("The text before this label. Of a list, the first label found.")
+    before = _label("The text before this label. The first label found applies.")
     without = _one_of(["quotes"], **described("The email without quoted emails."))
     subject = fields.String(
         **described("The path of the subject, which shows whether the email is forwarded.")
@@ -448,7 +448,7 @@ class Sections(StrictSchema):
     for_each = _object(
         values=fields.String(),
         validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),
-        **described("A name for each item of a list; each further line is a list in the item."),
+        **described("A name for each item of a list. Each further line is a list in that item."),
     )
     dedupe = KeyParts(
         required=True,
@@ -459,7 +459,7 @@ class Sections(StrictSchema):
     attribution = PathList()
     without_time = _one_of(WithoutTime)
     check_availability = flag(
-        **described("Check in Knock's calendar that the time is free before booking a tour.")
+        **described("Before booking a tour, check that its time is free in Knock's calendar.")
     )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
