@@ -81,7 +81,7 @@ def language_from_text(text: str) -> str:
 
 
 def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return the messages by language and outcome, in which a mapping's own take precedence.
+    """Return all messages by language and outcome. A mapping's own messages take precedence.
 
     For a language without built-in messages, English ones are used where the mapping has none.
     """

@@ -98,7 +98,7 @@ class RequestValues:
 
 
 def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
-    """Return no links. This is the default where there are none."""
+    """Return an empty dictionary, as the default for responses without links."""
     return {}
 
 
@@ -172,7 +172,7 @@ class TemplateContext:
     links: Links = no_links
 
     def reader(self) -> Reader:
-        """Return a function from a placeholder's name to its text."""
+        """Return a function that maps a placeholder's name to its text."""
         language = self.request.language(self.language_paths)
         values = values_from(self.result, language, self.links)
         if self.free_time is not None:

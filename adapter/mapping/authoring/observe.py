@@ -220,7 +220,7 @@ def _line(text: Any, label: str) -> str | None:
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one per row. Paths into ``read:`` names come first."""
+    """Return the values at each path, one per row. Values from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
