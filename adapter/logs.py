@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> dict[str, str]:
-    """Return a log record's event name. For a library's record, return only its location.
+    """Return a log record's event name, or only its location if a library logged it.
 
     A driver's message may contain a row or a URL with a password.
     """
@@ -61,7 +61,7 @@ def _event_of(record: logging.LogRecord) -> dict[str, str]:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback, and its message if it is one of ours."""
+    """Return an exception's type, causes and traceback. Include only our own messages."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
@@ -82,7 +82,7 @@ def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
 
 
 def log_crashes() -> None:
-    """Log uncaught exceptions of this process and its threads, instead of printing tracebacks."""
+    """Log uncaught exceptions in this process and its threads instead of printing tracebacks."""
 
     def crashed(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -96,7 +96,7 @@ def log_crashes() -> None:
 
 
 def configure(level: str = "INFO") -> None:
-    """Send all log records of this process to standard error, as JSON lines."""
+    """Write this process's log records to standard error as JSON lines."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)

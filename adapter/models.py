@@ -43,12 +43,12 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from a body and the other parts that a mapping can read."""
+        """Build a request from a body and the headers and query that a mapping can read."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
     def without_headers(self, names: Collection[str]) -> Self:
-        """Return a copy of the request without these headers, given by lower-case name."""
+        """Return a copy of the request without the given headers. Names are lower-case."""
         kept = {name: text for name, text in self.lowercase_headers.items() if name not in names}
         return type(self)(self.method, self.url, kept, self.body, self.client)
 
@@ -212,7 +212,7 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """The outcome of a POST to Propexo. A POST without an outcome may still be in flight."""
+    """The outcome of a POST to Propexo. A POST that has none yet may still be in flight."""
 
     #: The request was never sent.
     NOT_SENT = "not_sent"
@@ -356,18 +356,18 @@ class Booking:
 
     @property
     def is_gone(self) -> bool:
-        """True if the booking is no longer in Knock, according to a user or to Knock itself."""
+        """True if a user or Knock reported that the booking is no longer in Knock."""
         return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
 
     @property
     def offered_times(self) -> tuple[dt.datetime, ...]:
-        """The free times to offer while the lead is held because its own time is not free."""
+        """The available times to offer if the lead is held because its own time is taken."""
         is_taken = self.state is BookingState.HELD and self.reason == TIME_TAKEN
         return self.free_times if is_taken else ()
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
-        """The keyed hashes of the renter's email address and phone number at this community."""
+        """Keyed hashes of the renter's email address and phone number at this community."""
         return frozenset(self.match_keys) - {self.item_key}
 
 
@@ -392,7 +392,7 @@ class Attempt:
 
 
 class MessageState(enum.StrEnum):
-    """The state of a message, which adds a renter's later words to their guest card."""
+    """The state of a message, which adds what a renter wrote later to their guest card."""
 
     #: Waiting until the guest card is known and no booking has to be sent.
     WAITING = "waiting"
@@ -410,7 +410,7 @@ class MessageState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message from a renter after their guest card or tour was created, sent as a note."""
+    """Text that a renter sent after their guest card or tour was created. It is sent as a note."""
 
     id: int
     #: The request whose words are sent, or None if its webhook was lost in a restore.
@@ -437,7 +437,7 @@ class Message:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A change of state, as recorded in a lead's history."""
+    """A state change in a lead's history."""
 
     #: The booking's ID, or None for a change of the event itself.
     booking_id: int | None
@@ -454,7 +454,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadHistory:
-    """A webhook event with its bookings, their attempts, and all state changes."""
+    """A webhook event with its bookings, POST attempts and state changes."""
 
     event: Event
     bookings: tuple[Booking, ...]
@@ -472,13 +472,13 @@ class LeadHistory:
 
     @property
     def current(self) -> tuple[Booking, ...]:
-        """The bookings without those that were replaced when the event was mapped again."""
+        """The bookings, except those that were replaced when the event was mapped again."""
         return tuple(booking for booking in self.bookings if booking.reason != REPLAYED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alias:
-    """A source's name for a community, added by a user in the console."""
+    """A name that a source uses for a community, as added by a user in the console."""
 
     source: str
     #: The name in the form in which names are compared.
@@ -495,7 +495,7 @@ class Alias:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AddedCommunity:
-    """A community that a user has added because communities.yaml does not list it."""
+    """A community that a user added in the console because communities.yaml does not list it."""
 
     key: str
     name: str
@@ -509,7 +509,7 @@ class AddedCommunity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappingVersion:
-    """A version of a mapping that a user has saved in the console to replace its file."""
+    """A mapping that a user saved in the console to replace the mapping file."""
 
     source: str
     #: The source's versions are numbered from 1.
@@ -525,7 +525,7 @@ class MappingVersion:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overrides:
-    """All changes that users have made in the console to mappings and communities."""
+    """All changes to mappings and communities that users made in the console."""
 
     #: The number of changes so far.
     changes: int = 0
@@ -539,7 +539,7 @@ NO_OVERRIDES = Overrides()
 
 
 class FormatKind(enum.StrEnum):
-    """The kinds of features by which a webhook's format is described."""
+    """The kinds of features that describe a webhook's format."""
 
     #: The mapping accepts the webhook.
     ACCEPTED = "accepted"
@@ -574,7 +574,7 @@ class FormatChange:
 
     @property
     def text(self) -> str:
-        """A phrase that describes the change and gives the number of affected webhooks."""
+        """A phrase that describes the change and how many webhooks it affects."""
         count = f"{self.affected} of {self.of} webhooks"
         if self.kind is FormatKind.ACCEPTED:
             return f"{count} do not meet the mapping's conditions"

@@ -1,4 +1,4 @@
-"""Terminate the child processes of a parent process that has died. This is a standalone program.
+"""Terminate a process's children when it dies. This is a standalone program.
 
 :mod:`adapter.store.child_processes` starts it. The parent process holds the other end of its
 standard input and writes each child's process group to it. When the parent dies for any reason, the
@@ -25,14 +25,14 @@ STEPS: Sequence[tuple[float, Sequence[int]]] = (
 
 
 def main() -> None:
-    """Wait until the parent process dies, then terminate its children. Ctrl-C is ignored."""
+    """Wait until the parent process dies, then terminate its children. Ignore Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end(read_groups(0))
 
 
 def read_groups(pipe: int) -> set[int]:
-    """Read process group IDs from the pipe until it closes, and return the groups still alive."""
+    """Read process group IDs from a pipe until it closes. Return the groups that are alive."""
     groups: set[int] = set()
     text = b""
     while True:
@@ -46,7 +46,7 @@ def read_groups(pipe: int) -> set[int]:
 
 
 def end(groups: Iterable[int]) -> None:
-    """Terminate process groups, first with SIGTERM and finally with SIGKILL."""
+    """Terminate process groups, first with SIGTERM and at last with SIGKILL."""
     began = time.monotonic()
     for seconds, numbers in STEPS:
         while (living := [group for group in groups if is_alive(group)]) and (
@@ -59,12 +59,12 @@ def end(groups: Iterable[int]) -> None:
 
 
 def is_alive(group: int) -> bool:
-    """Return True if the process group has at least one member that this user may signal."""
+    """Return True if a process group has a member that this user may signal."""
     return send(group, 0)
 
 
 def send(group: int, number: int) -> bool:
-    """Send a signal to a process group. Return False if it has no member that we may signal."""
+    """Send a signal to a process group. Return False if this user cannot signal any member."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

@@ -1,4 +1,4 @@
-"""Count and classify webhook deliveries whose dedupe key was already used."""
+"""Count and classify webhook deliveries whose dedupe key was used before."""
 
 import dataclasses
 import datetime as dt
@@ -28,7 +28,7 @@ class Duplicate:
 
 
 class Claims(Statements):
-    """Updates the claims on dedupe keys within a transaction. :class:`Events` inserts them."""
+    """Updates claims on dedupe keys within a transaction. :class:`Events` inserts them."""
 
     def record_duplicate(
         self,
@@ -39,7 +39,7 @@ class Claims(Statements):
         delivery: Mapping[str, str],
         now: dt.datetime,
     ) -> Duplicate:
-        """Count a delivery whose dedupe key was already used, and lock that key's claim.
+        """Count a delivery whose dedupe key was used before, and lock that key's claim.
 
         ``delivery`` contains the headers that may contain the sender's delivery ID.
         """
@@ -56,5 +56,5 @@ class Claims(Statements):
         return Duplicate(**row)
 
     def set_latest(self, *, source: str, digest: bytes, content: bytes, event_id: int) -> None:
-        """Record an event as the latest delivery with its dedupe key."""
+        """Record an event as the latest delivery with a dedupe key."""
         self._run("set_latest_delivery", source=source, digest=digest, content=content, id=event_id)
