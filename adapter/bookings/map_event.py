@@ -66,7 +66,7 @@ class Mapper:
         self.store.fingerprints()
         event, has_more, wanted = None, None, None
         try:
-            # If this commit is lost, the event is mapped again. Nothing is sent until it is on disk.
+            # If this commit is lost, the event is mapped again. Nothing was sent by then.
             with self.store.pipeline(is_durable=False) as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:

@@ -13,7 +13,7 @@ class Alarm:
 
     id: int
     code: str
-    #: The source concerned, or "".
+    #: The source that has the problem, or "".
     source: str
     level: str
     sentence: str
@@ -21,11 +21,11 @@ class Alarm:
     began_at: dt.datetime
     #: When a process last noticed the problem.
     seen_at: dt.datetime
-    #: None while it lasts.
+    #: When the problem ended, or None while it lasts.
     ended_at: dt.datetime | None
-    #: When people were last told of it.
+    #: When people were last notified of it.
     sent_at: dt.datetime | None
-    #: Until then, a process may be sending a message about it.
+    #: A process may be sending a notification about it until this time.
     claimed_until: dt.datetime
     acknowledged_by: str | None
     snoozed_until: dt.datetime | None

@@ -14,11 +14,11 @@ from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
 #: Requests older than this are related to new ones only if they are upcoming or open.
 RELATED_AGE = dt.timedelta(days=30)
-#: A key that this many requests share does not identify a person, so it is not compared.
+#: A key shared by this many requests does not identify a person, so it is not compared.
 MOST_RELATED = 500
 RELATED = STATEMENTS["related"] + b"\n"
 
-#: Maximum number of leads shown whose state was caused by one lead.
+#: Maximum number of leads to return whose state was caused by one lead.
 MOST_LINKED = 50
 
 

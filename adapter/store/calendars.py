@@ -24,7 +24,7 @@ class StoredTimes:
     key: CalendarKey
     #: When the last request began, or None if there was none.
     asked_at: dt.datetime | None
-    #: When it was answered. None: it has no answer yet, or the answer was dropped.
+    #: When Propexo answered it, or None if it has not yet or the answer was deleted.
     answered_at: dt.datetime | None
     times: Sequence[dt.datetime]
     #: True if a time that is not listed is not free.

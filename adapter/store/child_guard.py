@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 
-#: How often to forget empty groups, because their IDs may be reused.
+#: How often to forget empty groups, because their IDs may be reused, in seconds.
 LOOK_SECONDS = 1.0
 #: Signals for groups that are still alive, by seconds after the parent's death. PostgreSQL treats
 #: the first as a smart shutdown and the second as a fast shutdown. Of the promised ten seconds, the

@@ -13,7 +13,7 @@ from adapter.store.queries import Statements
 class Duplicate:
     """A webhook delivery with the same dedupe key as an earlier delivery."""
 
-    #: The events of the first and the latest delivery with the key.
+    #: The event IDs of the first and the latest delivery with the key.
     first_id: int
     latest_id: int
     #: True if the content is the same as in the latest delivery.
@@ -21,7 +21,7 @@ class Duplicate:
     #: True if a later delivery had different content, so this is a late repeat or a change back.
     is_outdated: bool
     #: True if its delivery ID differs from the latest delivery's, so that it is not a retry. None
-    #: if either delivery has no ID.
+    #: if either of the two has no ID.
     is_other_delivery: bool | None
     #: How many deliveries with the key came after the first one.
     repeats: int

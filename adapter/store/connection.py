@@ -42,7 +42,7 @@ class Connection(psycopg.Connection[DictRow]):
     #: Maximum wait for one response, in seconds.
     answer_seconds: float
     cipher: RequestCipher
-    #: Why the latest attempt of this class to connect failed, or None. The pool hides it.
+    #: The error of this class's latest failed attempt to connect, or None. The pool hides it.
     failure: ClassVar[psycopg.Error | None] = None
 
     @classmethod

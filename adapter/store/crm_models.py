@@ -6,7 +6,7 @@ import enum
 
 from adapter.store.queries import Statements
 
-#: How often a webhook about a model's records is recorded.
+#: Minimum interval between recorded webhooks about a model's records.
 HEARD_INTERVAL = dt.timedelta(seconds=60)
 
 

@@ -29,10 +29,10 @@ from adapter.store.request_cipher import RequestCipher
 from adapter.store.rows import NewEvent
 from adapter.store.transaction import Transaction
 
-#: PostgreSQL cancels statements that take longer.
+#: PostgreSQL cancels statements that take longer than this.
 STATEMENT_SECONDS = 10.0
 
-#: If PostgreSQL does not respond, the client gives up this much later.
+#: If PostgreSQL does not respond, the client gives up this much later than the server would.
 GRACE_SECONDS = 1.0
 
 #: How long the pool tries to reconnect. Its pauses double and could outlast the outage, so it then
@@ -255,7 +255,7 @@ class Database:
         with self.transaction() as tx:
             tx.connection.execute(b"SET LOCAL work_mem = '64kB'")
             with contextlib.suppress(psycopg.errors.ConfigurationLimitExceeded), tx.savepoint():
-                # Otherwise, `temp_file_limit` is too low to find out.
+                # The suppressed error means that `temp_file_limit` is too low for this check.
                 tx.connection.execute(STATEMENTS["write_temporary_file"])
             is_read_only = tx.is_read_only()
         if is_read_only:

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 #: A larger difference between this machine's clock and PostgreSQL's is logged as an error.
 MOST_OFFSET = dt.timedelta(seconds=2)
-#: A larger difference means that something is wrong with one of the machines.
+#: Sending is unsafe if the difference is larger, because one machine's clock is wrong.
 DANGEROUS_OFFSET = dt.timedelta(seconds=30)
 
 

@@ -22,7 +22,7 @@ class DecisionCount:
 
     rule: str
     source: str
-    #: ``file:line`` of the mapping's rule that ignores them, or None for other rules.
+    #: ``file:line`` of the mapping's rule that ignores the leads, or None for other rules.
     at: str | None
     leads: int
     #: ``id`` and ``person`` of up to three leads, newest first.
