@@ -1,4 +1,4 @@
-"""Explain what happened to a lead in one sentence, and suggest the next command to run."""
+"""Explain in a sentence what happened to a lead, and suggest a command to run."""
 
 import datetime as dt
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from adapter.store import IGNORED, Issue, Rejection
 
 
 class Cause(NamedTuple):
-    """An explanation of what happened to a lead, and the command to run next."""
+    """What happened to a lead, and the command to run next."""
 
     sentence: str
     #: The command to run next.
@@ -20,7 +20,7 @@ class Cause(NamedTuple):
 
 
 def clock_text(at: dt.datetime, zone: dt.tzinfo | None) -> str:
-    """Format a time like ``Sat, Mar 14, 2026, 2:30 PM MDT``. None means the local zone."""
+    """Format a time like ``Sat, Mar 14, 2026, 2:30 PM MDT``, in the local zone if None."""
     local = at.astimezone(zone)
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M %p %Z}"
 
@@ -31,7 +31,7 @@ def cause_of_booking(
     zone: dt.tzinfo | None,
     replaced_by: Booking | None = None,
 ) -> Cause:
-    """Explain the state of a booking, which may have been replaced in Knock."""
+    """Explain a booking's state. ``replaced_by`` has replaced it in Knock, if given."""
     show, subject = f"adapter show {booking.id}", _subject(booking)
     match booking.state:
         case BookingState.BOOKED if replaced_by is not None:
@@ -87,7 +87,7 @@ def _queue_text(booking: Booking, verdict: Verdict, zone: dt.tzinfo | None) -> s
 
 
 def cause_of_event(event: Event, verdict: Verdict) -> Cause:
-    """Explain the state of a webhook without bookings."""
+    """Explain the state of a webhook that has no bookings."""
     retry = f"adapter replay {event.id} --dry-run"
     match event.state:
         case EventState.RECEIVED:

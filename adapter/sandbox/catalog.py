@@ -1,4 +1,4 @@
-"""Provide the sandbox's read-only lists of integrations, communities and attributions.
+"""Provide the sandbox's lists of integrations, communities and attributions.
 
 Propexo lists only a community's ID and name, not its time zone.
 """

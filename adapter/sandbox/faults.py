@@ -1,4 +1,4 @@
-"""Queue faults that are posted as JSON, and apply each of them to one of the next requests."""
+"""Queue faults that are posted as JSON, and apply each of them to an upcoming request."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ DROPS = ("before", "after", "during")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A fault that is applied to one request. Its fields can be combined.
+    """A fault for one request. Its fields can be combined.
 
     ``book`` sets whether a create request takes effect. By default it does, unless there is a
     ``status``, the connection drops before booking, or the job fails. With ``book_after``, it
@@ -48,7 +48,7 @@ class Fault:
 
     @property
     def is_booking(self) -> bool:
-        """True if a create request with this fault still books something in Knock."""
+        """True if a create request with this fault nevertheless books in Knock."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
@@ -140,7 +140,7 @@ class Faults:
         self.queue: list[Fault] = []
 
     def take(self, kind: str) -> Fault:
-        """Remove and return the first fault for this kind of request, or return :data:`NONE`."""
+        """Remove and return the first fault for a kind of request, or return :data:`NONE`."""
         for number, fault in enumerate(self.queue):
             if fault.on in (kind, "any"):
                 return self.queue.pop(number)

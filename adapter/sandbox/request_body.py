@@ -1,4 +1,4 @@
-"""Read request bodies up to a size limit, and parse JSON as strictly as JavaScript."""
+"""Read request bodies up to a size limit, and parse JSON as strictly as JavaScript does."""
 
 import json
 import math
@@ -24,7 +24,7 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parse JSON. Raise :class:`ValueError`, without quoting any data, if it is invalid."""
+    """Parse JSON. Raise :class:`ValueError` if it is invalid. The message quotes no data."""
     try:
         value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):
