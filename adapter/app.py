@@ -118,7 +118,7 @@ class Readiness:
     def problem(self) -> str | None:
         """Return the reason why webhooks cannot be stored now, or None if they can."""
         try:
-            # A newer version's schema is no reason: a release may be rolled back.
+            # A newer version's schema is acceptable, because a release may be rolled back.
             self._store.check_schema()
         except WrongSchema as exc:
             return str(exc)

@@ -23,9 +23,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 #: Created only once, because json.dumps with ``default`` creates an encoder for each call.
 _json = json.JSONEncoder(default=str).encode
 
-#: Our loggers. Messages of all others may contain personal data.
+#: The prefix of our loggers. Other loggers' messages may contain personal data.
 _OWN = "adapter."
-#: The event of the others.
+#: The event name of other loggers' messages.
 LIBRARY_MESSAGE = "library_message"
 
 log = logging.getLogger(__name__)
@@ -103,5 +103,5 @@ def configure(level: str = "INFO") -> None:
     logging.captureWarnings(capture=True)
     for verbose in ("werkzeug", "urllib3"):
         logging.getLogger(verbose).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    # It warns of each failed attempt to connect. The reason is logged as postgresql_unavailable.
+    # The pool warns of each failed connection. The reason is logged as postgresql_unavailable.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

@@ -188,19 +188,19 @@ class KnockStatus(enum.StrEnum):
     #: Canceled by the renter, by the community, or because a newer tour replaced it.
     CANCELED = "canceled"
     VISITED = "visited"
-    #: The renter did not come.
+    #: The renter did not show up.
     NO_SHOW = "no_show"
 
 
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
-#: The reason codes of a tour that the renter chose on our page, and of one canceled there.
+#: The reason codes of tours that the renter chose or canceled on the renter page.
 CHOSEN_BY_RENTER = "chosen_by_renter"
 CANCELED_BY_RENTER = "canceled_by_renter"
 #: The reason code of a tour that is held because its time is not free in Knock.
 TIME_TAKEN = "time_taken"
-#: The name in the history for changes that the renter made.
+#: The name that the history shows for changes by the renter.
 RENTER = "renter"
 
 #: States that do not change automatically.
@@ -335,13 +335,13 @@ class Booking:
     #: When a user reported that the booking no longer exists in Knock, or None.
     gone_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
-    #: The tour's local time as sent (naive), if its time zone is unknown.
+    #: The tour's local time as sent (naive) if its time zone is unknown.
     wall_time: dt.datetime | None = None
-    #: The lead is hidden from the people who review leads until this time.
+    #: The time until which the lead is hidden from the review queue.
     snoozed_until: dt.datetime | None = None
     #: The name of the user who takes care of the lead.
     assigned_to: str | None = None
-    #: Free times in Knock to offer (aware, UTC), if the tour's own time was not free.
+    #: Available times to offer (aware, UTC) if the tour's own time is taken.
     free_times: tuple[dt.datetime, ...] = ()
     #: Propexo's ID of the renter's guest card, or None if it is not known yet.
     prospect_id: str | None = None
@@ -351,7 +351,7 @@ class Booking:
     confirmed_at: dt.datetime | None = None
     #: The tour's status in Knock, or None if it is not known.
     knock_status: KnockStatus | None = None
-    #: Since when Knock's record has this status.
+    #: When Knock's record got this status.
     knock_status_at: dt.datetime | None = None
 
     @property
@@ -387,7 +387,7 @@ class Attempt:
     answer: str | None
     #: The kind of record that the POST creates.
     kind: Kind = Kind.APPOINTMENT
-    #: The event of its booking, if the POST is about to be sent.
+    #: The ID of the booking's event, if the POST is about to be sent.
     event_id: int | None = dataclasses.field(default=None, compare=False)
 
 
@@ -413,14 +413,14 @@ class Message:
     """Text that a renter sent after their guest card or tour was created. It is sent as a note."""
 
     id: int
-    #: The request whose words are sent, or None if its webhook was lost in a restore.
+    #: The ID of the request whose text is sent, or None if its webhook was lost in a restore.
     booking_id: int | None
     state: MessageState
     #: The reason code for the state, or None.
     reason: str | None
     #: When the renter wrote it.
     asked_at: dt.datetime
-    #: The words, or None while it is not decided which are new, and after they were erased.
+    #: The text, or None until it is decided what is new, and after an erasure.
     text: str | None
     #: Propexo's IDs of the guest card, and of the job that added the note.
     prospect_id: str | None
@@ -481,7 +481,7 @@ class Alias:
     """A name that a source uses for a community, as added by a user in the console."""
 
     source: str
-    #: The name in the form in which names are compared.
+    #: The normalized name, which is used for comparisons.
     key: str
     #: The name as the source sends it.
     name: str
@@ -561,7 +561,7 @@ class FormatChange:
     kind: FormatKind
     #: The path or field that is missing, or at which a new value arrived.
     name: str
-    #: The hash of the new value, or empty.
+    #: The hash of the new value, or "".
     value: str = ""
     since: dt.datetime
     #: The ID of the first affected event.
@@ -569,7 +569,7 @@ class FormatChange:
     #: How many of the webhooks since then are affected.
     affected: int
     of: int
-    #: New paths that came at the same time, most similar first, with their numbers of webhooks.
+    #: New paths that appeared at the same time, most similar first, with their webhook counts.
     new_paths: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property

@@ -55,10 +55,10 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: How long after the end of an hour its events are counted, so that late inserts are included.
+#: How long after an hour ends its events are counted. This includes late inserts.
 STATS_DELAY = dt.timedelta(minutes=2)
-#: Maximum number of bookings in flight per worker. It is enough for Propexo's slowest responses (2
-#: s above 80% of its limit) at the highest rate (150 per minute).
+#: Maximum number of bookings in flight per worker. This is enough for Propexo's slowest responses
+#: (2 seconds above 80% of its limit) at the highest rate (150 per minute).
 SEND_SLOTS = 6
 
 
@@ -87,7 +87,7 @@ class Pipeline:
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
         self.live = LiveSources(settings, store, sources)
-        #: Knock's free times. Web processes use them too.
+        #: The available times in Knock. Web processes use them too.
         self.free_times = FreeTimes(
             settings, store, propexo, clock, pause, lambda: self.live.sources
         )
@@ -180,7 +180,7 @@ class Pipeline:
     def refresh_sources(self) -> bool:
         """Load changes made in the console. Return False if there are none."""
         has_changed = self.live.refresh()
-        self.mapper.sources = self.live.sources  # also if another thread has loaded it
+        self.mapper.sources = self.live.sources  # even if another thread has loaded the changes
         return has_changed
 
     def check_database(self) -> None:

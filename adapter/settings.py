@@ -59,7 +59,7 @@ _SERVICE = r"(ADAPTER|PROPEXO)(_[A-Z0-9]+)*_"
 SERVICE_LINK = re.compile(
     _SERVICE + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR))"
 )
-#: The value of these is a URL, unlike that of a misspelled PORT.
+#: Variables whose value is a URL, unlike a misspelled PORT.
 SERVICE_LINK_URL = re.compile(_SERVICE + r"PORT(_\d+_[A-Z]+)?")
 #: A variable with this suffix contains the path of a file with a secret.
 FILE_SUFFIX = "_FILE"
@@ -102,7 +102,7 @@ class Environment(Mapping[str, str]):
         self._variables = dict(variables)
         self._former = former
         self._values: dict[str, str] = {}
-        #: Errors in files whose old values are still in use.
+        #: Errors in secret files whose old values are still in use.
         self.problems: list[str] = []
 
     def __getitem__(self, name: str) -> str:

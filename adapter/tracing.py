@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long to wait for the collector, in seconds: for each request, and at the end of a process.
+#: How long to wait for the collector, in seconds, for each request and when a process ends.
 EXPORT_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 2.0
 
 Facts = Mapping[str, str | int]
 _NOTHING: Final = contextlib.nullcontext()
-#: The IDs of the trace and of the span that is created next in this thread.
+#: The trace and span IDs of the next span in this thread.
 _next_ids: contextvars.ContextVar[tuple[int, int] | None] = contextvars.ContextVar(
     "next_ids", default=None
 )
@@ -97,7 +97,7 @@ class Traces:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import Decision
 
-        # It logs each failed request. We log the first one.
+        # OpenTelemetry logs each failed request. We log only the first one.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         named = Resource({"service.name": "knock-lead-adapter", "service.version": version})
         self._api = trace

@@ -63,7 +63,7 @@ def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
 
 
 class _Text(fields.String):
-    """A text field with a limit in UTF-16 code units, and possibly a pattern."""
+    """A text field whose length is limited in UTF-16 code units."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(validate=self._fits)
@@ -128,7 +128,7 @@ _APPOINTMENT_ONLY: Final = frozenset(
     {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
 )
 #: Sent with every guest card. By default, Propexo subscribes the renter to Knock's messages, but
-#: senders do not tell us whether the renter consents.
+#: senders do not tell us whether the renter has consented.
 NO_SUBSCRIPTION: Final[Mapping[str, Any]] = {"subscribe": False}
 
 

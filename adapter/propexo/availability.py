@@ -19,12 +19,12 @@ from adapter.parsing.zone_names import zone_from_name
 
 #: Values that are nested more deeply are not read.
 MAX_DEPTH: Final = 10
-#: Maximum number of free times that are kept. A longer list is incomplete.
+#: Maximum number of available times to keep. A longer list is incomplete.
 MAX_TIMES: Final = 5000
 #: A span that is longer than one tour is a window, in which a tour may start every 15 minutes.
 LONGEST_TOUR: Final = dt.timedelta(hours=1)
 STEP: Final = dt.timedelta(minutes=15)
-#: A window that is longer than this is read up to here.
+#: The part of a window after this time is not read.
 LONGEST_WINDOW: Final = dt.timedelta(days=1)
 
 #: Names of members, in lower case and without punctuation.
@@ -35,7 +35,7 @@ STARTS: Final = (
 ENDS: Final = ("end", "endtime", "endsat", "endat", "enddatetime", "to", "until")
 DAYS: Final = ("date", "day", "localdate", "startdate")
 ZONES: Final = ("timezone", "tz", "timezonename")
-#: Members that contain times that are not free, in addition to the end of a span.
+#: Members with times that are not available, besides the end of a span.
 NOT_FREE: Final = (
     *(
         "unavailable",
@@ -47,12 +47,12 @@ NOT_FREE: Final = (
     ),
     *("blocked", "blockedtimes", "busy", "busytimes", "taken", "takentimes", "closed"),
 )
-#: Members that say that a time is not free: flags that are false, or numbers that are 0.
+#: Members that say that a time is not available: a flag that is false, or a number that is 0.
 FLAGS: Final = ("available", "isavailable", "free", "isfree", "open", "isopen", "bookable")
-#: Flags that are true if the time is not free.
+#: Flags that are true if the time is not available.
 TAKEN: Final = ("booked", "isbooked", "taken", "unavailable", "blocked", "busy", "full")
 LEFT: Final = ("remaining", "capacity", "spots", "spotsleft", "remainingcapacity", "openings")
-#: Values of ``status`` for a time that is not free. Other values say nothing.
+#: Values of ``status`` for a time that is not available. Other values say nothing.
 TAKEN_STATUSES: Final = ("unavailable", "booked", "blocked", "busy", "taken", "full", "closed")
 
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
@@ -244,12 +244,12 @@ def _first(names: Mapping[str, Any], known: tuple[str, ...]) -> Any:
     return next((one for one in found if isinstance(one, str | int | float)), None)
 
 
-#: What is shown of names and strings: letters that cannot identify anybody.
+#: Names that are shown. Their letters cannot identify anyone.
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,30}")
 _TIME_TEXT: Final = re.compile(r"[0-9:.,/+TZ -]{1,40}(?: ?[AaPp]\.?[Mm]\.?)?")
 #: Maximum length of a shape, in characters.
 MAX_SHAPE: Final = 2000
-#: Maximum number of items of a list or object that are described.
+#: Maximum number of items in a list or object to describe.
 MAX_ITEMS: Final = 40
 
 

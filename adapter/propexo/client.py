@@ -34,7 +34,7 @@ CREATE_PATHS: Mapping[Kind, str] = {
     Kind.PROSPECT: "/crm/v1/prospects/knock",
 }
 
-#: Adds a note to a guest card.
+#: The path of the endpoint that adds a note to a guest card.
 NOTE_PATH = "/crm/v1/events/knock/"
 
 STATUS_PATH = "/v1/admin/write-status/"
@@ -43,7 +43,7 @@ INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
 AVAILABILITY_PATH = "/crm/v1/appointment-availability/knock/"
 
-#: Maximum time for a response about free times, because a booking waits for it.
+#: Timeout for a response about available times, in seconds. A booking waits for it.
 AVAILABILITY_SECONDS = 3.0
 
 #: The result of a request in the metrics. All other errors are ``no_clear_answer``.

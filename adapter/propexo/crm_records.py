@@ -21,7 +21,7 @@ MAX_TEXT: Final = 300
 _TRIGGERS: Final = frozenset({"DATA_NEW", "DATA_UPDATE"})
 #: The parts of a webhook that contain the record's values.
 _PARTS: Final = ("context", "payload", "diff")
-#: Names of parts with the values before a change, and with those after it.
+#: Names of parts with the values before a change, and with the values after it.
 _BEFORE: Final = frozenset({"previous", "old", "before", "previousvalues", "oldvalues"})
 _AFTER: Final = frozenset({"new", "current", "after", "newvalues", "value"})
 #: Objects about someone who is not the renter. Nothing in them is read.
@@ -64,7 +64,7 @@ class KnockRecord:
     model: Model
     id: str
     integration_id: str
-    #: Names without case and punctuation, with their values, in the order in which they came.
+    #: Lower-case names without punctuation, with their values, in the original order.
     values: tuple[tuple[str, object], ...]
 
     @classmethod

@@ -24,7 +24,7 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: With this order, records that are added in the meantime do not shift the pages.
+#: A sort order in which records added while we read do not shift the pages.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
 #: Records per page, which is Propexo's maximum.
@@ -33,7 +33,7 @@ PAGE_SIZE: Final = 250
 #: Maximum number of pages. A longer list is an error.
 MAX_PAGES: Final = 400
 
-#: Maximum wait for the rate limit.
+#: Maximum time to wait for the rate limit.
 MAX_WAIT = dt.timedelta(seconds=90)
 
 #: The vendor whose integrations accept bookings.
@@ -96,7 +96,7 @@ class ListedCommunity:
 
     integration_id: str
     community_id: str
-    #: Its name, or "" if the list has none.
+    #: The community's name, or "" if the list has none.
     name: str
     #: Names of attributions, by ID.
     attributions: Mapping[str, str]

@@ -55,7 +55,7 @@ class Body(io.BytesIO):
         return super().read(size)
 
 
-#: Checks the IP address to which a connection was made. Raises OSError if it is not allowed.
+#: Checks the IP address of a new connection. Raises OSError if the address is not allowed.
 AddressCheck = Callable[[str], object]
 
 

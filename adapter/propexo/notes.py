@@ -7,7 +7,7 @@ from typing import Final
 #: Propexo's limit, in UTF-16 code units, because it probably counts like JavaScript.
 LIMIT: Final = 1000
 ELLIPSIS: Final = "…"
-#: The text is omitted if there is less room for it than this.
+#: The text is omitted if there is room for fewer units than this.
 MIN_TEXT_LENGTH: Final = 20
 
 

@@ -18,7 +18,7 @@ from adapter.exceptions import (
 from adapter.models import Reason
 from adapter.propexo.http import Response
 
-#: Responses of another server, or to a wrong PROPEXO_BASE_URL: redirects, and unknown paths.
+#: Statuses of another server, or for a wrong PROPEXO_BASE_URL: redirects and unknown paths.
 WRONG_PATH_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405})
 
 #: Calls allowed per minute and calls left, from the response headers.

@@ -14,7 +14,7 @@ from adapter.sandbox.state import Call, current_state
 
 control = Blueprint("control", __name__)
 
-#: Who cancels a tour, by action.
+#: Who cancels the tour, by action.
 _CANCELED_BY: Final = {"cancel": "person", "renter-cancel": "renter"}
 #: The status that an action sets.
 _NEW_STATUS: Final = {

@@ -83,7 +83,7 @@ class Publisher:
             self._known, self._queue, self.deliveries = {}, [], []
 
     def publish(self, model: str, record: dict[str, Any]) -> None:
-        """Send a webhook about a record if it is new or has changed."""
+        """Schedule the webhooks about a record if it is new or has changed."""
         before, self._known[record["id"]] = self._known.get(record["id"]), record
         if self.sync.url is None or model in self.sync.off or record == before:
             return

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, events, job statuses, lists, questions about
-#: free times, or any of these.
+#: The requests to which a fault may apply: creates, events, job statuses, lists, available times,
+#: or any of these.
 KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
@@ -43,7 +43,7 @@ class Fault:
     job_seconds: float | None = None
     #: ``generic`` returns ``{job_id, data}``, the other shape in Propexo's documentation.
     shape: str = "knock"
-    #: The fault as posted, for the list of requests.
+    #: The fault as it was posted, for the list of requests.
     posted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property

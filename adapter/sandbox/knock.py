@@ -27,7 +27,7 @@ class Status(enum.StrEnum):
     #: Canceled by the same person's later tour at the same community, or by an agent in Knock.
     CANCELLED = "cancelled"
     VISITED = "visited"
-    #: The renter did not come.
+    #: The renter did not show up.
     NO_SHOW = "no_show"
 
 
@@ -103,7 +103,7 @@ class Knock:
         self.prospects: list[Prospect] = []
         self.appointments: list[Appointment] = []
         self.notes: list[Note] = []
-        #: What was created or changed since it was last published.
+        #: The records created or changed since the last publication.
         self.touched: list[Prospect | Appointment | Note] = []
         #: The latest prospect for each integration, community, field and normalized contact.
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}

@@ -148,7 +148,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
     since = _instant(query["updated_at_gte"]) if "updated_at_gte" in query else None
     field, _, direction = order.partition(":")
     selected = [record for record in records if since is None or record["updated_at"] >= since]
-    if direction == "desc":  # of records with the same time, the last one added is the newest
+    if direction == "desc":  # if records have the same time, the last one added is the newest
         selected.reverse()
     selected.sort(key=lambda record: record[field], reverse=direction == "desc")
     offset, limit = query.get("offset", 0), query.get("limit", 100)

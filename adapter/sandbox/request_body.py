@@ -16,7 +16,7 @@ def body_of(request: Request) -> bytes:
     """Return the request body. Abort with 413 if it is too large, or 400 if it is unreadable."""
     try:
         body = request.stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError):  # a chunk without a length, or a client that stopped sending
+    except (OSError, ValueError):  # a chunk without a length, or the client stopped sending
         raise BadRequest("the body could not be read") from None
     if len(body) > MAX_BYTES:
         raise RequestEntityTooLarge(f"the body is longer than {MAX_BYTES} bytes")

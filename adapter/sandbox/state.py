@@ -98,12 +98,12 @@ class Call:
     path: str
     query: str
     fault: Fault
-    #: Requests left in this minute. Negative if over the limit.
+    #: Requests left in this minute. Negative if the limit is exceeded.
     remaining: int
     #: Parsed JSON, a string if it is not JSON, or None if there is no body.
     body: Any = None
     answered_at: dt.datetime | None = None
-    #: None if there was no response, or there is none yet.
+    #: The response's status, or None if there was no response or there is none yet.
     status: int | None = None
 
 
@@ -138,7 +138,7 @@ class State:
         #: Delayed writes: the time to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
-        #: The only free times of a community, if they were set.
+        #: The available times of communities for which they were set.
         self.chosen_times: dict[str, list[dt.datetime]] = {}
         self.rate = MinuteLimit(self._limit)
 
