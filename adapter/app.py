@@ -131,7 +131,7 @@ class Readiness:
         return None
 
     def _check_room(self) -> None:
-        """Raise StoreUnavailable if PostgreSQL cannot write. Check once every few seconds."""
+        """Raise StoreUnavailable if PostgreSQL cannot write. Check at most every few seconds."""
         with self._lock:
             if time.monotonic() - self._checked_at > ROOM_SECONDS:
                 self._store.check_room()

@@ -105,7 +105,7 @@ class NotPossible(AdapterError):
 
 
 class LinkRefused(AdapterError):
-    """Raised if a renter's link is expired or invalid, or the submitted form is outdated."""
+    """Raised if a renter's link has expired or is invalid, or if the form is outdated."""
 
     #: The name of the message that explains it to the renter.
     code: str

@@ -1,4 +1,4 @@
-"""Define the path of a webhook from the HTTP request to a tour in Knock. Read this file first.
+"""Run the steps that turn a webhook into a tour in Knock. Read this file first.
 
 1. ``webhooks/views.py`` reads the HTTP request and responds to it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.

@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return a copy of an environment in which ``values`` replace variables and ``NAME_FILE``."""
+    """Return a copy of an environment with ``values`` set, and their ``NAME_FILE`` removed."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -571,7 +571,7 @@ class Settings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Read all secret files again and return the settings. May raise ConfigurationError."""
+        """Return new settings with secret files read again. Raise ConfigurationError on errors."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 

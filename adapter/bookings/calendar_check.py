@@ -1,4 +1,4 @@
-"""Check whether a tour's time is free in Knock before the POST, if this is enabled.
+"""Check before the POST that a tour's time is free in Knock, if this is enabled.
 
 The check never loses a lead and never delays it for long. If the answer is not known, the tour is
 booked, and its history says why it was not checked. If the time is not free, a person decides.

@@ -107,7 +107,7 @@ class Confirmer:
     def _settle(
         self, tx: Transaction, booking: Booking, record: KnockRecord, others: Sequence[Booking]
     ) -> None:
-        """Record that Knock contains an unknown or failed booking."""
+        """Record that an unknown or failed booking exists in Knock."""
         now, is_canceled = self.clock(), knock_records.is_canceled(record)
         if booking.state is BookingState.UNKNOWN:
             attempt = tx.attempts.of_booking(booking.id)[-1]

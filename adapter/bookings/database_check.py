@@ -74,7 +74,7 @@ class DatabaseCheck:
         return is_first
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
-        """Return a description if Propexo has newer writes than this database, or None.
+        """Return a message if Propexo has newer writes than this database, or None.
 
         Stop reading at the first such write. Raise UpstreamError if the log cannot be read yet.
         """

@@ -24,12 +24,12 @@ SENTENCES: Mapping[str, str] = {
     "has been or is about to be sent: Knock would keep both, and this may be another person",
     "contact_changed": "the sender changed the email or phone after booking {} was sent: "
     "Knock has the old one",
-    "two_cards": "the email or phone came with a different contact before, so Knock may keep the "
-    "tour of booking {} in addition to this one, or cancel it",
+    "two_cards": "the email or phone was used with a different contact before, so Knock may keep "
+    "the tour from booking {} in addition to this one, or cancel it",
     "maybe_gone": "the same person requested this tour before, but it may have been canceled in "
     "Knock: booking {}",
-    "repeat_or_change": "the sender already sent exactly this, and something different since: "
-    "booking {}. Either it is a late repeat, or the renter changed back",
+    "repeat_or_change": "the sender sent exactly this before, and then something different: "
+    "booking {}. Either this is a late repeat, or the renter changed back",
     "after_restore": "the webhook of booking {} was lost with the database, so it is not known "
     "whether this request is newer",
     "dismissed_before": "booking {} was the same request and was discarded; the renter has asked "
@@ -40,17 +40,17 @@ SENTENCES: Mapping[str, str] = {
     "it is not known whether this renter has another request",
     "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "
     "another request: booking {}",
-    "canceled_before": "the sender canceled it before it arrived: booking {}",
-    "original_canceled": "its sender canceled booking {}, which covered this request too",
-    "original_dismissed": "booking {}, which covered this request too, was discarded",
+    "canceled_before": "the sender canceled this request before it arrived: booking {}",
+    "original_canceled": "the sender canceled booking {}, with which this request was merged",
+    "original_dismissed": "booking {}, with which this request was merged, was discarded",
     "asked_again": "this is once again the renter's latest request, after booking {}",
     "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
     "same email or phone, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
-    "canceled_by_renter": "the renter canceled it with the link, before it was sent",
+    "canceled_by_renter": "the renter canceled it with the link before it was sent",
     "cancellation": "booking {} was sent to Knock: cancel its tour there, or, if it is a "
     "guest card, note there that the renter canceled",
-    "original_changed": "booking {}, which covered this request too, was changed to another "
+    "original_changed": "booking {}, with which this request was merged, was changed to another "
     "person or community",
     "cancellation_merged": "another request is for the same tour, which may be in Knock: "
     "booking {}",
@@ -58,8 +58,8 @@ SENTENCES: Mapping[str, str] = {
     "tour from another request: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
     "cancellation_done": "booking {} is no longer active: there is nothing left to cancel",
-    "taken_back": "a later request or a user took it back: booking {}",
-    "booking_came_later": "its booking arrived later and needs review: booking {}",
+    "taken_back": "a later request or a user withdrew the cancellation: booking {}",
+    "booking_came_later": "the request that it cancels arrived later and needs review: booking {}",
 }
 
 _NO_BOOKING = "the booking that it cancels is not known here: look for the tour in Knock"

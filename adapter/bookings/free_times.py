@@ -172,7 +172,7 @@ class FreeTimes:
         return Question(key=key, zone=zone, asked_at=now)
 
     def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
-        """Ask Propexo for available times. Save and return the answer, even after an error.
+        """Ask Propexo for available times. Save and return them, or why they are unknown.
 
         If ``then`` is given, it runs in the transaction that saves the answer.
         """
@@ -219,7 +219,7 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a cached answer, when to look again if another process is asking, or None."""
+    """Return a cached answer, or when to look again if another process is asking, or None."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)

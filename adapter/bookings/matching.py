@@ -108,7 +108,7 @@ def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def normalize_contact(value: object) -> str:
-    """Return an email in lower case, a phone number's last ten digits, or ""."""
+    """Return an email in lower case, a phone number's last ten digits, or "" for other text."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text
@@ -117,7 +117,7 @@ def normalize_contact(value: object) -> str:
 
 
 def parse_instant(value: object) -> dt.datetime | None:
-    """Parse an ISO 8601 instant and convert it to UTC. Return None if it is not valid."""
+    """Parse an ISO 8601 timestamp and convert it to UTC. Return None if it is invalid."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Define a person: all requests that one person made at a community."""
+"""Define :class:`Person`, which holds all requests from one person at one community."""
 
 import dataclasses
 import datetime as dt
@@ -142,7 +142,7 @@ class Person:
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Return the request with which the given one was finally merged or replaced."""
+        """Return the request that the given one was finally merged with or replaced by."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)

@@ -51,7 +51,7 @@ class Related:
 
     @classmethod
     def to(cls, booking: Booking, rows: Iterable[Booking]) -> Self:
-        """Group requests by whether the person who made ``booking`` made them too."""
+        """Group requests by whether they come from the same person as ``booking``."""
         people: dict[Relation, list[Booking]] = {kind: [] for kind in Relation}
         for row in rows:
             if row.id != booking.id:
@@ -158,7 +158,7 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if one of two rows is a cancellation and the person may be the same."""
+    """Return True if one of two requests cancels a request from the other one's person."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
@@ -207,7 +207,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store the decisions on a person's requests, and update affected requests of others."""
+    """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)
@@ -225,7 +225,7 @@ def keep_words(
     others: Iterable[Booking],
     now: dt.datetime,
 ) -> None:
-    """Store a message if a merged or replaced request contains text that is new.
+    """Store a message if a merged or replaced request contains new text.
 
     The new text is computed when the message is sent. ``others`` contains the person's requests.
     """

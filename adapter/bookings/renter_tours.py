@@ -311,7 +311,7 @@ def is_time_taken(booking: Booking) -> bool:
 
 
 def _tour_at(view: RenterView, at: dt.datetime, now: dt.datetime, name: str) -> Booking:
-    """Return the tour that a renter chose, not yet stored.
+    """Build the tour that a renter chose, without storing it.
 
     Raise :class:`LinkRefused` if a field that a tour needs is missing.
     """

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class _NotReadable(Exception):
-    """Raised if Propexo rejects reading a list because its model is not enabled."""
+    """Raised if Propexo refuses to list records because their model is not enabled."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +125,7 @@ class UnknownSettler:
         return Found(reading=transitions.Unfound.EMPTY if is_empty else transitions.Unfound.ABSENT)
 
     def _is_off(self, integration_id: str, model: Model) -> bool:
-        """Return True if Propexo has rejected reading a model's list before."""
+        """Return True if Propexo has refused to list a model's records before."""
         with self.store.statement() as tx:
             known = tx.crm_models.all()
         return any(

@@ -465,7 +465,7 @@ def _mark_unknown(
 
 
 def _is_unreadable(tx: Transaction, booking: Booking) -> bool:
-    """Return True if a booking has no job and Propexo rejects reading Knock's records."""
+    """Return True if a booking has no job and Propexo does not let us read Knock's records."""
     integration_id = booking.appointment.get("integration_id")
     known = [one for one in tx.crm_models.all() if one.integration_id == integration_id]
     return booking.job_id is None and any(one.state is Reading.OFF for one in known)

@@ -115,7 +115,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_unclear": (
-        "A tour was canceled, but several people share its ID.",
+        "A tour was canceled, but several leads have the same ID.",
         "Find out who canceled, and cancel that tour in Knock.",
     ),
     "cancellation": (
@@ -131,8 +131,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "An admin can ask Propexo for permission. Then book it.",
     ),
     "time_taken": (
-        "This time is not free in Knock.",
-        "Agree on a free time with the renter. Then book it.",
+        "This time is not available in Knock.",
+        "Agree on another time with the renter. Then book it.",
     ),
     "internal_error": (
         "Something went wrong on our side.",
@@ -221,7 +221,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation": "The renter canceled",
     "note_not_sent": "Message for the guest card",
     "not_authorized": "No permission to book here",
-    "time_taken": "Time is not free in Knock",
+    "time_taken": "Time not available in Knock",
     "internal_error": "Something went wrong",
     "refused": "Rejected",
     "job_failed": "Knock didn't save it",

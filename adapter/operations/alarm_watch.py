@@ -1,4 +1,4 @@
-"""Notify people when a problem begins, lasts or ends, even if several processes detect it.
+"""Notify people once when a problem begins, continues or ends, whichever process detects it.
 
 All workers and one web process watch. PostgreSQL records what was sent, so that only one of them
 sends each notification. If that one fails, another process sends it again.

@@ -1,4 +1,4 @@
-"""Assign the property names that sources use to communities, and undo assignments.
+"""Map sources' property names to communities, and undo such assignments.
 
 A user decides which community a property is. Nothing here guesses it.
 """
@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property name that a held lead has as ``value``, or None if none has it."""
+        """Return the property name for ``value`` from a lead that it holds up, or None."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:

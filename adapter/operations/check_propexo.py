@@ -91,14 +91,14 @@ def _calendars(store: Database) -> Iterator[Finding]:
     with store.transaction() as tx:
         calendars = tx.free_times.all()
     for one in calendars:
-        name = f"free times of {one.key.community_id} ({one.key.appointment_type})"
+        name = f"available times at {one.key.community_id} ({one.key.appointment_type})"
         shape = f": {one.shape}" if one.shape else ""
         if one.problem is None and one.is_complete:
             yield ok(AREA, f"{name} were read ({len(one.times)}){shape}")
         elif one.problem in (None, "unreadable"):
             yield warning(AREA, f"{name} cannot all be read{shape}", REPORT)
         else:
-            yield warning(AREA, f"{name} are not known: {PROBLEMS[one.problem]}", UNCHECKED)
+            yield warning(AREA, f"{name} are unknown: {PROBLEMS[one.problem]}", UNCHECKED)
 
 
 def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:

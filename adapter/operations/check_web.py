@@ -119,7 +119,7 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
-    """Return the response with any status. Raise OSError or HTTPException if there is none."""
+    """Return the response, whatever its status. Raise OSError or HTTPException if there is none."""
     request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:

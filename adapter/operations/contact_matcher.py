@@ -42,7 +42,7 @@ class Contact:
 
     @classmethod
     def from_phone(cls, number: str) -> Self:
-        """Create a search for an E.164 phone number, also without its country code."""
+        """Create a search for an E.164 phone number, with or without its country code."""
         country, digits = number.removeprefix("+")[:-10], number[-10:]
         return cls(
             prefilter="(%[0-9a-f]{2}|[^0-9]){0,4}".join(digits),

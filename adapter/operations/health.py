@@ -216,13 +216,13 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "status_webhooks_failing": Condition(
         Level.WARNING,
         "the receiver of status webhooks failed and has accepted none since, or rejects some",
-        "Another system does not learn about leads. Bookings are not affected.",
+        "The other system is not notified of changes. Bookings are not affected.",
         "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
     ),
     "status_webhooks_given_up": Condition(
         Level.WARNING,
-        "in the last day, status webhooks could not be delivered within 3 days",
-        "Another system has old states of leads.",
+        "status webhooks were given up in the last day, after failing for 3 days",
+        "The other system has outdated lead statuses.",
         "Fix the receiver, and let it read the leads from /api/leads.",
     ),
     "database_slow": Condition(
@@ -500,7 +500,7 @@ def _sending(facts: Facts) -> Iterator[Problem]:
         since = _since(queue.stopped_at, facts.now)
         reason = STOPPED.get(queue.stopped_for, f"it is suspended ({queue.stopped_for})")
         why = f" ({queue.stopped_why})" if queue.stopped_why else ""
-        sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
+        sentence = f"Nothing has been sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
         return
     if queue.paused_until is not None and queue.paused_until > facts.now:
@@ -612,7 +612,7 @@ def _processes(facts: Facts) -> Iterator[Problem]:
     if outdated:
         since = facts.now - max(one.outdated_for or dt.timedelta() for one in outdated)
         names = ", ".join(sorted({f"{one.kind} on {one.host}" for one in outdated}))
-        sentence = f"The changed mappings are not in use{_since(since, facts.now)}: {names}."
+        sentence = f"Changed mappings have not been loaded{_since(since, facts.now)}: {names}."
         yield Problem(code="mappings_outdated", since=since, sentence=sentence)
     worst = max(alive, key=lambda one: abs(one.clock_ahead_seconds), default=None)
     if worst is not None and abs(worst.clock_ahead_seconds) > MAX_CLOCK_SECONDS:
@@ -648,8 +648,8 @@ def _webhooks(facts: Facts) -> Iterator[Problem]:
         return
     if one.failed:
         since = one.failing_since or one.oldest_at
-        who = "The receiver of status webhooks fails" if one.failing_since else "Some are rejected"
-        sentence = f"{who}{_since(since, now)} ({one.last_error}): "
+        who = "has been failing" if one.failing_since else "has rejected some of them"
+        sentence = f"The receiver of status webhooks {who}{_since(since, now)} ({one.last_error}): "
         waiting = _count(one.waiting, "status webhook is", "status webhooks are")
         sentence += f"{waiting} not delivered."
         yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
@@ -666,7 +666,7 @@ def _room(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="connections_low", sentence=sentence)
     free = facts.disk_free
     if free is not None and free < LEAST_DISK_BYTES:
-        sentence = f"Only {free / 1024**2:.0f} MiB are free on PostgreSQL's disk."
+        sentence = f"Only {free / 1024**2:.0f} MiB is free on PostgreSQL's disk."
         yield Problem(code="disk_low", sentence=sentence)
 
 

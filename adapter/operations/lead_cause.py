@@ -20,7 +20,7 @@ class Cause(NamedTuple):
 
 
 def clock_text(at: dt.datetime, zone: dt.tzinfo | None) -> str:
-    """Format a time like ``Sat, Mar 14, 2026, 2:30 PM MDT``, in the local zone if None."""
+    """Format a time like ``Sat, Mar 14, 2026, 2:30 PM MDT``. None means the local zone."""
     local = at.astimezone(zone)
     return f"{local:%a, %b} {local.day}, {local.year}, {local.hour % 12 or 12}:{local:%M %p %Z}"
 
@@ -56,13 +56,13 @@ def cause_of_booking(
 
 def _knock_text(booking: Booking) -> str:
     if booking.gone_at is not None:
-        return "was booked, and a user reported that it is gone from Knock"
+        return "was booked, but a user reported that it is no longer in Knock"
     status = booking.knock_status or KnockStatus.BOOKED
     return {
-        KnockStatus.CANCELED: "was booked, and then canceled in Knock",
-        KnockStatus.WAITING: "waits in Knock until the community accepts it",
-        KnockStatus.VISITED: "was booked in Knock, and the renter came",
-        KnockStatus.NO_SHOW: "was booked in Knock, and the renter did not come",
+        KnockStatus.CANCELED: "was booked and then canceled in Knock",
+        KnockStatus.WAITING: "is in Knock, but the community has not accepted it yet",
+        KnockStatus.VISITED: "was booked in Knock, and the renter showed up",
+        KnockStatus.NO_SHOW: "was booked in Knock, but the renter did not show up",
     }.get(status, "is booked in Knock")
 
 
@@ -93,7 +93,7 @@ def cause_of_event(event: Event, verdict: Verdict) -> Cause:
         case EventState.RECEIVED:
             codes = ("no_worker", "webhooks_not_mapped")
             why = [one.sentence for one in verdict.problems if one.code in codes]
-            return Cause(": ".join(["it waits for a worker to map it", *why]), "adapter stats")
+            return Cause(": ".join(["it is waiting for a worker to map it", *why]), "adapter stats")
         case EventState.HELD:
             advice = advice_for(Issue.of_event(event))
             return Cause(f"needs review: {advice.wrong} {advice.todo}", retry)

@@ -29,7 +29,7 @@ class Checked:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems because of which the mapping cannot be used."""
+        """The problems that prevent the mapping from being used."""
         return tuple(problem for problem in self.problems if not problem.warning)
 
 

@@ -20,7 +20,7 @@ _TYPES = {Level.BROKEN: "failure", Level.WARNING: "warning", Level.OK: "success"
 
 
 class Line(NamedTuple):
-    """A part of a message: a problem that has begun, lasts or has ended."""
+    """A part of a message: a problem that has begun, is ongoing or has ended."""
 
     level: Level
     #: The code of the problem, and its source.

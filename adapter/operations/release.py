@@ -170,7 +170,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes that let Knock tell the booking's person from the other lead's."""
+    """Return changes that let Knock distinguish the booking's renter from the other lead's."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")

@@ -94,7 +94,7 @@ class Restore:
         return last.seen_at - MARGIN
 
     def stop(self) -> dt.datetime:
-        """Stop sending. Return when it was stopped, even if that was earlier."""
+        """Stop sending. Return when sending stopped, which may have been earlier."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.rate_limit.suspend(RESTORED, now):

@@ -226,12 +226,12 @@ class SignIn:
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limit of failed sign-ins by the hash of what they are counted by."""
+        """Return the limit of failed sign-ins for each key, by the key's hash."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return what failures from an unknown browser are counted by, with their limits."""
+    """Return the keys by which an unknown browser's failures are counted, and their limits."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)

@@ -146,7 +146,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Return the number of leads by what to do, whatever ``which`` selects."""
+    """Count the leads by what to do, ignoring the selected thing to do."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:

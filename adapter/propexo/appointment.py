@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return the errors because of which Propexo would reject an appointment, by field.
+    """Return, by field, the errors that would make Propexo reject an appointment.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """

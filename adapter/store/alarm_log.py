@@ -45,7 +45,7 @@ class AlarmLog(Statements):
         return row is not None and row["is_locked"]
 
     def open_alarms(self) -> list[Alarm]:
-        """Return the alarms that are ongoing, or whose end people were not yet notified of."""
+        """Return the alarms that are ongoing or whose end was not yet announced."""
         return [Alarm(**row) for row in self._all("open_alarms")]
 
     def newest(self, limit: int) -> list[Alarm]:

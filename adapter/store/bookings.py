@@ -89,7 +89,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def made_by(self, event_id: int, by: str) -> frozenset[int]:
-        """Return the IDs of the bookings for an event that ``by``, such as the renter, made."""
+        """Return the IDs of an event's bookings that ``by``, such as the renter, has made."""
         rows = self._all("bookings_made_by", event_id=event_id, by=by)
         return frozenset(row["booking_id"] for row in rows)
 
@@ -148,7 +148,7 @@ class Bookings(Statements):
         reasons: Iterable[Reason] = (),
         only_from: BookingState | None = None,
     ) -> Callable[[], bool]:
-        """Change a booking's state, and set the time ``due_at`` at which it is processed next.
+        """Change a booking's state, and set when it is processed next (``due_at``).
 
         Only the changes in :data:`adapter.models.MOVES` are allowed; ``only_from`` restricts them
         to one previous state. Return a function that returns True if the state was changed.
@@ -190,7 +190,7 @@ class Bookings(Statements):
         )
 
     def snooze(self, booking_id: int, until: dt.datetime | None) -> bool:
-        """Hide a lead until ``until``, or show it if None. Return False if it needs no review."""
+        """Hide a lead until a given time (None shows it). Return False if it needs no review."""
         return self._one("snooze", id=booking_id, until=until) is not None
 
     def assign(self, booking_id: int, user: str | None) -> bool:
@@ -198,7 +198,7 @@ class Bookings(Statements):
         return self._one("assign", id=booking_id, user=user) is not None
 
     def state_before(self, booking_id: int) -> tuple[str, str, int | None]:
-        """Return a booking's previous state, and the reason and lead that ended that state."""
+        """Return a booking's state before its latest change, with that state's reason and lead."""
         row = self._one("state_before", id=booking_id) or {}
         return row.get("from_state") or "", row.get("why") or "", row.get("because_of")
 

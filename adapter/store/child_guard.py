@@ -46,7 +46,7 @@ def read_groups(pipe: int) -> set[int]:
 
 
 def end(groups: Iterable[int]) -> None:
-    """Terminate process groups, first with SIGTERM and at last with SIGKILL."""
+    """Terminate process groups, first with SIGTERM and finally with SIGKILL."""
     began = time.monotonic()
     for seconds, numbers in STEPS:
         while (living := [group for group in groups if is_alive(group)]) and (

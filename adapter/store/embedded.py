@@ -136,7 +136,7 @@ class EmbeddedServer:
             )
 
     def wait(self, process: "subprocess.Popen[bytes]", seconds: float = 30.0) -> None:
-        """Wait until the server accepts connections. Raise StoreUnavailable if it fails to."""
+        """Wait until the server accepts connections. Raise StoreUnavailable if it cannot start."""
         deadline = time.monotonic() + seconds
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:

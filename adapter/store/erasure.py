@@ -29,7 +29,7 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock events received before ``before`` that have data to erase. Return their IDs.
+        """Lock events from before a given time that have data to erase. Return their IDs.
 
         The events have no upcoming tours but still have a payload or, with ``people``, personal
         data.
@@ -52,11 +52,11 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_lost_notes(self, before: dt.datetime) -> None:
-        """Erase notes sent before ``before`` whose webhooks were lost in a restore."""
+        """Erase notes from before a given time whose webhooks were lost in a restore."""
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` requests rejected before ``before``. Return how many."""
+        """Delete up to ``limit`` requests rejected before a given time. Return how many."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:

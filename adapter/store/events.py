@@ -53,11 +53,11 @@ class Events(Statements):
     """Reads and writes webhook events within a transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim an event's dedupe key and store the event. Return its ID, or None if taken."""
+        """Claim an event's dedupe key and store the event. Return None if the key is taken."""
         return self.insert_many([new])[0]
 
     def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
-        """Insert several events in one statement. Return the results of :meth:`insert`."""
+        """Insert several events in one statement, each like :meth:`insert`."""
         values = [
             value
             for position, event in enumerate(new)
@@ -68,7 +68,7 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock and return the next event to map, and True if more are due. Else, return None."""
+        """Lock and return the next event to map, and whether more are due, or return None."""
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 
@@ -178,11 +178,11 @@ class Events(Statements):
         return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
 
     def bring_back(self, event_id: int, *, by: str, now: dt.datetime) -> bool:
-        """Return a discarded event to review. Return False if this is not possible."""
+        """Send a discarded event back to review. Return False if that is not possible."""
         return self._one("bring_back_event", id=event_id, by=by, at=now) is not None
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Reset an event's state to ``received``. Return False if it is already."""
+        """Reset an event's state to ``received``. Return False if it has this state already."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
     def ids_to_replay(

@@ -59,7 +59,7 @@ class Formats(Statements):
         features: Sequence[Row],
         forgotten: Sequence[Row],
     ) -> None:
-        """Store a source's counts, save the changed features, and delete the forgotten ones."""
+        """Store a source's counts and changed features. Delete the features in ``forgotten``."""
         self._run(
             "save_format_counts",
             source=source,

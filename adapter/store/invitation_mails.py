@@ -22,7 +22,7 @@ class InvitationMails(Statements):
     """Reads and writes queued emails within a transaction."""
 
     def queue(self, booking_id: int, language: str, now: dt.datetime) -> None:
-        """Queue the email for a guest card, unless that was done before."""
+        """Queue the email for a guest card unless it was queued before."""
         self._run("queue_invitation_mail", booking_id=booking_id, language=language, now=now)
 
     def claim(self, now: dt.datetime) -> InvitationMail | None:

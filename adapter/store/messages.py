@@ -30,7 +30,7 @@ class Messages(Statements):
         self._run("insert_message", at=now, **values)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> Message | None:
-        """Claim and return the message that has been due longest, until ``lease_until``."""
+        """Claim and return the message that has been due longest. The claim has a time limit."""
         return self._message(self._one("claim_message", now=now, lease_until=lease_until))
 
     def lock(self, message_id: int) -> Message | None:
@@ -63,7 +63,7 @@ class Messages(Statements):
         now: dt.datetime,
         lease_until: dt.datetime,
     ) -> Message | None:
-        """Record a message's POST before it is sent. Return None if it is not waiting anymore."""
+        """Record a message's POST before it is sent. Return None if it is no longer waiting."""
         values = self._sealed(text) | {"prospect_id": storable(prospect_id), "id": message.id}
         return self._message(self._one("begin_message", at=now, lease_until=lease_until, **values))
 

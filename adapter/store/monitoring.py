@@ -41,7 +41,7 @@ class Heartbeat:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process with a recent heartbeat. Ages are in seconds by the database's clock."""
+    """A process with a recent heartbeat. Ages are measured by the database's clock."""
 
     kind: str
     host: str

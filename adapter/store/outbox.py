@@ -112,7 +112,7 @@ class Outbox(Statements):
         return bool(end < until and end > after)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> StatusWebhook | None:
-        """Claim and return the next status webhook to deliver, until ``lease_until``, or None."""
+        """Claim and return the next status webhook, or None. The claim ends at ``lease_until``."""
         row = self._one("claim_status_webhook", now=now, lease_until=lease_until)
         return StatusWebhook(**row) if row else None
 
@@ -137,7 +137,7 @@ class Outbox(Statements):
         return int(row["failures"]) if row else 0
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
-        """Delete undelivered webhooks about changes before ``before``. Return how many."""
+        """Delete undelivered webhooks about changes before a given time. Return how many."""
         row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 

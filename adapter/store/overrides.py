@@ -70,7 +70,7 @@ class OverridesTable(Statements):
         by: str,
         at: dt.datetime,
     ) -> MappingVersion:
-        """Save a mapping that replaces the source's file. None as text restores the file."""
+        """Save a mapping to use instead of the source's file, or None to use the file again."""
         self._run("count_change_in_place")
         values = {"source": source, "text": text, "file_hash": file_hash}
         row = self._one("add_version", **values, reason=reason, by=by, at=at)

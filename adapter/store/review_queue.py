@@ -67,7 +67,7 @@ class Issue:
 
     @property
     def key(self) -> str:
-        """A short hash that identifies the issue and never changes."""
+        """A short hash that identifies the issue."""
         text = "\0".join(map(str, dataclasses.astuple(self)))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -117,7 +117,7 @@ class ReviewQueue(Statements):
         return int(row["leads"]) if row else 0
 
     def group(self, key: str, now: dt.datetime) -> Group | None:
-        """Return the review group with the given key, or None if it has no leads anymore."""
+        """Return the review group with the given key, or None if none of its leads need review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)
 
     def leads(

@@ -61,11 +61,11 @@ class SendQueue(Statements):
         return booking_from_row(row) if row else None
 
     def expired_tours(self, before: dt.datetime) -> list[int]:
-        """Lock the pending bookings whose tours start at or before ``before``. Return their IDs."""
+        """Lock pending bookings whose tours start by a given time. Return their IDs."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
 
     def expired_prospects(self, before: dt.datetime) -> list[int]:
-        """Lock the guest cards that became pending before ``before``. Return their IDs."""
+        """Lock guest cards that became pending before a given time. Return their IDs."""
         return [row["id"] for row in self._all("expired_prospects", before=before)]
 
     def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:

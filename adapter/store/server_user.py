@@ -48,7 +48,7 @@ class ServerUser:
         return subprocess.run(command, check=False, capture_output=True, text=True, **options)
 
     def able_to_open(self, folder: Path, programs: Path) -> "ServerUser":
-        """Return this user with the weakest capability with which it can open the folder."""
+        """Return this user with the weakest capability that lets it open the folder."""
         if os.geteuid() != 0:
             return self
         script = 'cd "$0" && "$1" --version'

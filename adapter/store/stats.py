@@ -15,7 +15,7 @@ MOST_PENDING = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """Whether sending is stopped, and how many calls Propexo got in the last minute."""
+    """Whether sending is stopped, and how many calls were made in the last minute."""
 
     #: Why sending is stopped until a read shows that Propexo works again, or None:
     #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
@@ -92,7 +92,7 @@ class Stats(Statements):
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
-        """Record when the secret in environment variable ``name`` has verified a request."""
+        """Record that the secret in environment variable ``name`` has verified a request."""
         self._run("record_secret_use", source=source, name=name, at=at)
 
     def secret_uses(self) -> dict[tuple[str, str], dt.datetime]:
@@ -107,6 +107,6 @@ class Stats(Statements):
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return how many events each source has sent, and when, for sources with events."""
+        """Return how many events each source has sent, and when it sent the latest."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

@@ -54,7 +54,7 @@ class Users(Statements):
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
     def change_password(self, name: str, old: str, new: str) -> bool:
-        """Replace a password hash. Return False if the user does not have the old hash anymore."""
+        """Replace a password hash. Return False if the old hash is no longer stored."""
         return self._one("change_password", name=name, old=old, password=new) is not None
 
     def change_role(self, name: str, role: str) -> bool:
@@ -80,7 +80,7 @@ class Users(Statements):
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before ``before``, oldest first. Return how many."""
+        """Delete failed sign-ins from before a given time, oldest first. Return how many."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -129,5 +129,5 @@ class AuditLog(Statements):
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete entries from before ``before``, oldest first. Return how many."""
+        """Delete entries from before a given time, oldest first. Return how many."""
         return len(self._all("delete_old_audit_entries", before=before, limit=limit))

@@ -361,8 +361,8 @@ def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> J
         return Judged(line=line, verdict=Verdict.NOT_IN_KNOCK, why=text, lead=known_lead)
     if end.knock_status == "visited":
         return Judged(line=line, verdict=Verdict.TOURED, why=f"{when}; toured.", lead=lead.id)
-    more = {"no_show": "; the renter did not come"}.get(end.knock_status or "", "")
-    more = "; canceled in Knock since" if end.is_gone else more
+    more = {"no_show": "; the renter did not show up"}.get(end.knock_status or "", "")
+    more = "; later canceled in Knock" if end.is_gone else more
     return Judged(line=line, verdict=Verdict.IN_KNOCK, why=f"{when}{more}.", lead=lead.id)
 
 
