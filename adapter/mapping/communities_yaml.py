@@ -18,7 +18,7 @@ FILE: Final = "communities.yaml"
 
 
 class CommunitySchema(StrictSchema):
-    """The schema of one community in communities.yaml."""
+    """The schema for one community in communities.yaml."""
 
     noun = "option"
     name = fields.String()
