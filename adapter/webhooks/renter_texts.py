@@ -11,8 +11,8 @@ _ENGLISH: Final = {
     "local": "All times are local time at {community}.",
     "times": "{count} open times",
     "one_time": "1 open time",
-    "no_times": "No times are available to book online right now. The team at {community} will contact "
-    "you.",
+    "no_times": "No times are available to book online right now. The team at {community} will "
+    "contact you.",
     "confirm": "Book this tour?",
     "confirm_what": "The tour is at {community}. You will get a confirmation when it is booked.",
     "confirm_move": "Move your tour?",
