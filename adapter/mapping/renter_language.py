@@ -126,14 +126,14 @@ def _spoken_clock(language: str, local: dt.datetime) -> str:
 
 
 def day_in(language: str, local: dt.datetime) -> str:
-    """Format a local time's day in a language, as in ``Saturday, March 14``."""
+    """Format the day in a language, as in ``Saturday, March 14``."""
     if language == SPANISH:
         return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
     return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
 
 
 def clock_in(language: str, local: dt.datetime) -> str:
-    """Format a local time's time of day in a language, as in ``2:30 PM``."""
+    """Format the time of day in a language, as in ``2:30 PM``."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
         return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"

@@ -129,7 +129,7 @@ _UTC: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def local_free_times(booking: Booking) -> list[dt.datetime]:
-    """Return the available times that a booking offers, in the community's time zone."""
+    """Return the available times to offer for a booking, in the community's time zone."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else dt.UTC
     return [one.astimezone(zone) for one in booking.offered_times]
 
@@ -192,7 +192,7 @@ class TemplateContext:
         return read
 
     def per_free_time(self) -> "list[TemplateContext]":
-        """Return a context for each available time that the booking offers."""
+        """Return a context for each available time to offer for the booking."""
         booking = self.result.booking
         times = local_free_times(booking) if booking is not None else []
         return [dataclasses.replace(self, free_time=one) for one in times]

@@ -252,7 +252,7 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _without_indexes(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path without the index 0 for each list that never has more than one item.
+    """Return a path without index 0 wherever a list never has more than one item.
 
     With the index, a mapping would drop the other items of a longer list. Without it, such a list
     needs review. Notes take all items, so their index is kept.

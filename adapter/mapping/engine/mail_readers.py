@@ -31,7 +31,7 @@ class MailReader(abc.ABC):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths that this reader reads."""
+        """All paths that the reader uses."""
         return (self.path, *self.fallbacks)
 
     def read(self, scope: Scope) -> ReadResult:
@@ -96,7 +96,7 @@ class OwnTextReader(MailReader):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths that this reader reads."""
+        """All paths that the reader uses."""
         return (self.path, *self.fallbacks, *((self.subject,) if self.subject else ()))
 
     def _found(self, text: str, scope: Scope) -> str:
