@@ -79,7 +79,7 @@ def new(
     folder: Path | None,
     content_type: str | None,
 ) -> None:
-    """Create a draft of a mapping from samples of a sender's webhooks.
+    """Draft a mapping from samples of a sender's webhooks.
 
     Each FILE contains one body. More files make a better draft, so use at least one of each kind,
     such as a tour, a lead without a time and a cancellation. The command copies up to five to the

@@ -486,7 +486,7 @@ def test_a_link_that_is_opened_too_often_gets_a_page(harness: Harness, visit: Vi
             break
     assert renter.response.status_code == 429
     assert "Retry-After" in renter.response.headers
-    assert "This page was opened too often." in renter.text
+    assert "This page was opened too many times." in renter.text
 
 
 def test_the_pages_are_not_stored_indexed_or_framed(harness: Harness, visit: Visit) -> None:

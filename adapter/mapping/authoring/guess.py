@@ -216,18 +216,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated event in a list in which the last event decides."""
+    """Return True if a path leads to a dated event in a list whose last event decides."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations in event lists that other events follow."""
+    """Return the paths of cancellations that are followed by other events in a list."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of rows in which other events follow a cancellation in an event list."""
+    """Return the indexes of rows in which a cancellation is followed by other events in a list."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -258,7 +258,7 @@ def _condition(path: str, value: Any) -> Any:
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
-    """Return the paths of free text, such as comments, and of other answers, for the notes."""
+    """Return the paths to add to the notes: free text such as comments, and other answers."""
     taken = {path for paths in guesses.values() for path in paths}
     paths = (
         path
@@ -289,7 +289,7 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Convert a path to the answer in a list's first item to a path that matches all items."""
+    """Replace index 0 before ``answer`` with ``*``, so that the path matches all list items."""
     return re.sub(r"\.0\.(answer)$", r".*.\1", path)
 
 
@@ -347,7 +347,7 @@ def _has_value_of(target: str, path: str, observed: Observed) -> bool:
 
 
 def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if the values at a path are IDs that identify requests, different in all rows."""
+    """Return True if the values at a path are IDs that identify requests and all differ."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
     is_unique = _is_unique(path, observed)
@@ -384,7 +384,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for ``entry.id`` of a list's items, which identifies the page that sent them."""
+    """Return True for the ID of an ``entry`` in a list, which identifies the sending page."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)

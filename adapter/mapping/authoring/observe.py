@@ -220,7 +220,7 @@ def _line(text: Any, label: str) -> str | None:
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one per row. Paths into ``read:`` names come first."""
+    """Return the values at each path, one per row. Values from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -252,7 +252,7 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _without_indexes(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path without the index 0 for each list that never has more than one item.
+    """Return a path without index 0 wherever a list never has more than one item.
 
     With the index, a mapping would drop the other items of a longer list. Without it, such a list
     needs review. Notes take all items, so their index is kept.

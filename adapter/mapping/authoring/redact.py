@@ -323,7 +323,7 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a whole word. An ordinary word must be the whole text."""
+    """Return a pattern that matches a whole word. An ordinary word must stand alone."""
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"
