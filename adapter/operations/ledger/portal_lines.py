@@ -298,7 +298,7 @@ def cents_from(text: str) -> int:
     elif plain and (match := _US_AMOUNT.fullmatch(plain)):
         whole, fraction = (match[1] or "0").replace(",", ""), (match[2] or "")
     else:
-        raise Unreadable("not an amount of dollars")
+        raise Unreadable("not an amount in dollars")
     cents = int(decimal.Decimal(f"{whole[:12]}.{fraction or 0}") * 100)
     return -cents if is_negative else cents
 
