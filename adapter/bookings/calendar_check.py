@@ -94,7 +94,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking. Return the reason code if it may be sent now.
+        """Check a locked booking's time. If it may be sent now, return the reason code for it.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
         if another process is asking the same question. A booking that a user has released is not

@@ -284,7 +284,7 @@ class Messenger:
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve an API call and store the text to send, in one commit, or return None.
+        """Reserve an API call and store the text to send, or return None, in one commit.
 
         The text is computed again, because the lead may have changed since it was drafted.
         """

@@ -46,7 +46,7 @@ class TakeBacks:
         self._store, self._clock = store, clock
 
     def undo_release(self, booking_id: int, *, by: str) -> Booking:
-        """Return a released booking to its earlier state. Changed fields keep their new values.
+        """Restore a released booking's earlier state. Changed fields keep their new values.
 
         Raise :class:`NotPossible` if it may already be sending.
         """
@@ -59,7 +59,7 @@ class TakeBacks:
         return booking
 
     def bring_back(self, lead_id: int, *, by: str) -> None:
-        """Return a dismissed lead to review. Raise NotPossible if it is not dismissed."""
+        """Send a dismissed lead back to review. Raise NotPossible if it is not dismissed."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.bookings.get(lead_id) is not None:

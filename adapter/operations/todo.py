@@ -146,7 +146,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Count the leads by what to do, ignoring the selected thing to do."""
+    """Count the leads for each :class:`Todo`, ignoring the filter on it."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:

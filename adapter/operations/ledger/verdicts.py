@@ -141,7 +141,7 @@ class _Earlier:
         )
 
     def before(self, line: PortalLine) -> PortalLine | None:
-        """Return the latest earlier line that charges the same renter. Remember this line."""
+        """Return the latest earlier line that charges the same renter, and remember ``line``."""
         if (line.cents is not None and line.cents <= 0) or line.number in self._crowded:
             return None
         keys = [*keys_of(line)]
