@@ -1,7 +1,8 @@
 """Check before the POST that a tour's time is free in Knock, if this is enabled.
 
-The check never loses a lead and never delays it for long. If the answer is not known, the tour is
-booked, and its history says why it was not checked. If the time is not free, a person decides.
+The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
+booked, and its history says why it was not checked. If the time is taken, the lead is held for
+review.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Interpret the records of tours and guest cards in Knock. All functions are pure.
 
-Propexo does not document their fields, so values are recognized by what they look like. A value
-that is not certain is not used.
+Propexo does not document their fields, so values are recognized by their format. Uncertain values
+are not used.
 """
 
 import datetime as dt

@@ -1,9 +1,9 @@
 """Send what renters write later to Knock, as notes on their guest cards.
 
-Like bookings, a message is posted once, between two commits. The first stores its words and the
-state ``sending``, the second stores the outcome. Without a clear response, it is never sent again.
-A person's messages are sent in the order in which they were written, and only while no booking
-waits for the rate limit.
+Like bookings, a message is posted once, between two commits. The first stores its text and the
+state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
+again. A person's messages are sent in the order in which they were written, and only while no
+booking is waiting for the rate limit.
 """
 
 import dataclasses

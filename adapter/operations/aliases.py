@@ -1,6 +1,6 @@
 """Map sources' property names to communities, and undo such assignments.
 
-A user decides which community a property is. Nothing here guesses it.
+Users decide which community a property belongs to. Nothing is guessed.
 """
 
 import contextlib

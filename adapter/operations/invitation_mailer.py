@@ -1,7 +1,7 @@
 """Email renters a link to choose a tour time.
 
-Each email is sent once. It is tried again only as long as the server has certainly not accepted it,
-and no booking waits for it.
+Each email is sent once. It is retried only if the server has certainly not accepted it. Bookings
+never wait for emails.
 """
 
 import contextlib

@@ -48,7 +48,7 @@ class TakeBacks:
     def undo_release(self, booking_id: int, *, by: str) -> Booking:
         """Restore a released booking's earlier state. Changed fields keep their new values.
 
-        Raise :class:`NotPossible` if it may already be sending.
+        Raise :class:`NotPossible` if the booking may already have been sent.
         """
         now = self._clock()
         with self._store.transaction() as tx:
