@@ -125,7 +125,7 @@ class UnknownSettler:
         return Found(reading=transitions.Unfound.EMPTY if is_empty else transitions.Unfound.ABSENT)
 
     def _is_off(self, integration_id: str, model: Model) -> bool:
-        """Return True if Propexo has refused to list a model's records before."""
+        """Return True if Propexo has already refused to list a model's records."""
         with self.store.statement() as tx:
             known = tx.crm_models.all()
         return any(

@@ -146,7 +146,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Count the leads for each :class:`Todo`, ignoring the filter on it."""
+    """Count the leads that match the other criteria in ``which``, by :class:`Todo`."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:

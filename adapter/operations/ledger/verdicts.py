@@ -171,7 +171,7 @@ def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
 
 
 def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
-    """Return False if two lines have names or contacts of different people."""
+    """Return False if the names or contacts on two lines belong to different people."""
     contacts = [{line.email, line.phone} - {None} for line in (one, other)]
     if all(contacts) and contacts[0].isdisjoint(contacts[1]):
         return False
