@@ -158,8 +158,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "sending_stopped",
         queue(stopped_for="unreachable", stopped_why="timed out"),
         (
-            "Nothing has been sent, because Propexo cannot be reached (timed out): "
-            "nothing is waiting yet."
+            "Nothing has been sent, because Propexo cannot be reached (timed out): nothing is "
+            "waiting yet."
         ),
         GOOD,
     ),
