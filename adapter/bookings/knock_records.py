@@ -239,7 +239,7 @@ def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
 
 
 def is_failed_job(booking: Booking) -> bool:
-    """Return True if a booking's job failed. Its tour may be in Knock nevertheless."""
+    """Return True if a booking's job failed. Its tour may still be in Knock."""
     return booking.state is BookingState.FAILED and booking.reason == "job_failed"
 
 

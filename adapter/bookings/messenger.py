@@ -417,7 +417,7 @@ def leave_to_person(
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
-    """Return True if a booking's POST had no clear response within the last few moments.
+    """Return True if a booking's POST got no clear response a moment ago.
 
     After that, notes are sent again, because the next booking may not come until tomorrow.
     """

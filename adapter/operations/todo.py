@@ -122,7 +122,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria for which leads to list."""
+    """The criteria that select which leads to list."""
 
     todo: Todo | None = None
     source: str = ""
