@@ -125,7 +125,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return when to resume calls if few of the ``allowed`` ones are ``left``, or None.
+    """Return the end of a pause if few of the ``allowed`` calls are ``left``, or None.
 
     Few may be left because other programs use the same token. The pause spreads them over the
     minute.
