@@ -685,7 +685,7 @@ class EnvFile:
 def name_connections(part: str) -> None:
     """Set the name that pg_stat_activity shows for this process's PostgreSQL connections.
 
-    A name that was set elsewhere stays. One of ours was inherited from the parent process.
+    A name that was set elsewhere is kept. A name that our parent process has set is replaced.
     """
     if os.environ.get("PGAPPNAME", "adapter").startswith("adapter"):
         os.environ["PGAPPNAME"] = f"adapter {part}"

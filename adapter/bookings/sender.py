@@ -276,7 +276,7 @@ def record_patiently(
 
 
 def _shows_that_it_works(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
-    """Return True if Propexo works again although it rejected the read.
+    """Return True if an error shows that Propexo works again, although it rejected the read.
 
     The token may be allowed to send but not to read this list. Then the next POST is a single
     trial. A 404 may mean that the URL is still wrong or that this list does not exist, so it counts
