@@ -165,7 +165,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_silent": Condition(
         Level.WARNING,
-        "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
+        "a source has sent nothing, although 7 or more webhooks would be usual in that time "
+        "(P < 0.001)",
         "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
@@ -173,7 +174,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "a source's webhooks no longer contain what its mapping reads, or contain new values",
         "The sender has changed its format. Its leads are held, or are missing this information.",
-        "Run `adapter sources SOURCE`, which suggests an edit of the mapping.",
+        "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
@@ -216,20 +217,20 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "status_webhooks_failing": Condition(
         Level.WARNING,
         "the receiver of status webhooks failed and has accepted none since, or rejects some",
-        "Another system does not learn about leads. Bookings are not affected.",
+        "The other system is not informed about leads. Bookings are not affected.",
         "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
     ),
     "status_webhooks_given_up": Condition(
         Level.WARNING,
         "in the last day, status webhooks could not be delivered within 3 days",
-        "Another system has old states of leads.",
+        "The other system's information about leads is out of date.",
         "Fix the receiver, and let it read the leads from /api/leads.",
     ),
     "database_slow": Condition(
         Level.WARNING,
         "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
         "Acknowledging a webhook needs one such write, and booking a lead needs several.",
-        "Check PostgreSQL's load, its disk and the network to it.",
+        "Check PostgreSQL's load, its disk and the network connection to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
@@ -252,7 +253,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
-        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Its bookings are not sent, and they expire when their tours start too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
     ),
     "sending_paused": Condition(
