@@ -65,7 +65,7 @@ def test_a_tour_is_confirmed_by_a_user_who_saw_it(
 def test_pending_requests_are_not_sent_after_a_confirmed_tour(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """An agent booked manually while an older request and the same tour elsewhere are held."""
+    """An agent books manually while an older request and the same tour from elsewhere are held."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))
@@ -243,7 +243,7 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     harness.mapped("rentfeed", lead(3) | {"eventType": "saved_search"})
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
-    assert text.startswith("2 leads were decided automatically since 2026-03-01T18:00:00Z")
+    assert text.startswith("2 leads were handled automatically since 2026-03-01T18:00:00Z")
     assert "This renter had already asked for the same tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)

@@ -40,7 +40,7 @@ def find(harness: Harness, contact: Contact) -> Found:
 
 
 def everything(store: Database) -> str:
-    """Return all rows of all our tables as one lower-case string."""
+    """Return all rows of all our tables as one lowercase string."""
     with store.transaction() as tx:
         names = tx.connection.execute(
             "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'"

@@ -1,4 +1,4 @@
-"""Measure how much of the corpus's mappings `adapter new` writes by itself."""
+"""Measure how much of the corpus's mappings `adapter new` writes automatically."""
 
 import collections
 import datetime as dt
@@ -40,7 +40,7 @@ NOW = dt.datetime(2017, 1, 1, tzinfo=dt.UTC)
 
 
 def _requests(name: str) -> Iterator[WebhookRequest]:
-    """Yield the corpus's request, and a second one in the same shape with other values."""
+    """Yield the corpus's request, and a second one in the same format with other values."""
     meta = corpus._meta(name)
     content_type = meta["content_type"].split(" (")[0]
     body = (corpus.PAYLOADS / meta["raw_file"]).read_bytes()
@@ -107,7 +107,7 @@ def _parts(key: str) -> set[str]:
 
 
 def measure(name: str, folder: Path) -> dict[str, bool]:
-    """Return, for each fact that the finished mapping reads, whether the draft reads it too."""
+    """Return, for each value that the finished mapping reads, whether the draft reads it too."""
     finished = corpus.loaded[name]
     requests = list(_requests(name))
     try:

@@ -1,4 +1,4 @@
-"""Test what a newcomer wanted to say in a mapping, one shape of a sender after another."""
+"""Test the mapping language with the formats of many senders, as a new user would."""
 
 import gzip
 import json
@@ -517,7 +517,7 @@ def test_email_and_name_are_read_from_a_mail_header(tmp_path: Path) -> None:
 
 
 def problems_of(folder: Path, lead: Any = None, fields: Any = None, **sections: Any) -> list[str]:
-    """Return what check reports for a small mapping that books its sample."""
+    """Return the problems that `adapter check` reports for a small mapping that books a sample."""
     lead = LEAD if lead is None else lead
     tests = [{"name": "a tour", "payload": lead, "expect_some": {"last_name": "Okafor"}}]
     mapping = {

@@ -355,7 +355,7 @@ def test_answers_and_json_in_text_are_made_up_too() -> None:
 
 
 def made_up_sample(data: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return the sample that `adapter new` writes, and the fields it says that it replaced."""
+    """Return the sample that `adapter new` writes, and the fields that it reports as replaced."""
     draft = draft_from_samples("acme", [data])
     kept = [str(one) for one in draft.communities()]
     changes = replacements(data, 0, draft.people(), kept)

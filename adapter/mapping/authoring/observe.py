@@ -1,4 +1,4 @@
-"""Find the structures that samples have in common, such as lists of leads or answers."""
+"""Find structures that the samples share, such as lists of leads or answers."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ from adapter.parsing import forms
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.paths import MISSING, leaves, walk
 
-#: Keys that show that each item of a list is a lead of its own.
+#: Keys that show that each item in a list is a separate lead.
 PERSON: Final = re.compile(r"e?mail(address)?|phone(number)?|(first|last|full)name")
 #: Parts of a path that show that a person is not a renter.
 STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
@@ -26,7 +26,7 @@ STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """The structures and values in the samples, with one row for each lead."""
+    """The structures and values in the samples, with a row for each lead."""
 
     #: ``name: path`` for ``for_each``, or None.
     each: tuple[str, str] | None
@@ -40,16 +40,16 @@ class Observed:
     values: Mapping[str, Sequence[Any]]
 
     def filled(self, path: str) -> list[Any]:
-        """Return the values at a path that are not empty."""
+        """Return the nonempty values at a path."""
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return a list that says for each row whether the value at a path is not empty."""
+        """Return a Boolean for each row that is True if its value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 
 def observe(samples: Sequence[Any]) -> Observed:
-    """Analyze samples, and return their structures and values."""
+    """Find the structures and values in samples, which are parsed payloads."""
     each = _items_path(samples)
     rows = [row for sample in samples for row in _rows(sample, each)]
     mail = mail_in(rows, lambda name: _free_name(name, (), rows))
@@ -67,7 +67,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Add the query parameters to a JSON body as ``query``, as mappings read them."""
+    """Return the payload with the query parameters added as ``query``, where mappings read them."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -79,7 +79,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the name and path of a list whose items are leads, or None."""
+    """Return the name and path for ``for_each`` if a list's items are leads, or None."""
     for sample in samples:
         for path, value in walk(sample):
             if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
@@ -88,7 +88,7 @@ def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
 
 
 def _is_person(item: Any) -> bool:
-    """Return True if an object directly contains a person's data, such as an email address."""
+    """Return True if an item has a person's data, such as an email address, outside of any list."""
     if not isinstance(item, Mapping):
         return False
     paths = (path for path, value in leaves(item) if not isinstance(value, list))
@@ -109,7 +109,7 @@ def _rows(sample: Any, each: tuple[str, str] | None) -> Iterator[dict[str, Any]]
 
 
 def without(data: Any, path: str) -> dict[str, Any]:
-    """Return a copy of the data without the value at a path."""
+    """Return a copy of an object without the value at a path."""
     first, _, rest = path.partition(".")
     inner = data.get(first)
     if not rest or not isinstance(inner, Mapping):
@@ -144,7 +144,7 @@ def _free_name(name: str, found: Collection[str], rows: Sequence[Mapping[str, An
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one for each row. Values from ``read:`` come first."""
+    """Return the values at each path, one per row. Values from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -158,7 +158,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all paths with a single value. An object of date parts counts as a value."""
+    """Yield all paths with their values. An object with date parts counts as a single value."""
     dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
     yield from dates.items()
     inside = tuple(f"{path}." for path in dates)
@@ -166,7 +166,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the most items of each list in the rows, by its path without indexes."""
+    """Return the maximum length of each list in the rows, by its path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):

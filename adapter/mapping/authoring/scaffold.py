@@ -69,7 +69,7 @@ FIELDS: Final = (
     *("number_of_occupants", "lease_term_in_months"),
     *("rent_minimum_in_cents", "rent_maximum_in_cents", "desired_num_bedrooms", "pets"),
 )
-#: For each table, the words in a sender's value that give each of our values, in this order.
+#: For each table, patterns for senders' words with the adapter's values, in matching order.
 TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "tour_type": (
         (r"self|unaccompanied|unattended", "self_guided"),
@@ -83,7 +83,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         (r"large|big|over", "large_dog"),
     ),
 }
-#: Words in the sender's keys that show how renters make contact, in this order.
+#: Words in a sender's keys that show how renters make contact, in matching order.
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
     (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),
@@ -99,7 +99,7 @@ MOST_VALUES: Final = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A draft of a mapping, and the guesses on which it is based."""
+    """A draft of a mapping, with the guesses that it is based on."""
 
     name: str
     observed: Observed
@@ -107,14 +107,14 @@ class Draft:
 
     @property
     def canceled(self) -> dict[str, list[Any]]:
-        """The paths and values that tell cancellations from bookings."""
+        """The values, by path, that distinguish cancellations from bookings."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
         return {path: values for path, values in found.items() if path not in continued}
 
     @property
     def accepted(self) -> list[Any]:
-        """The names of events that seem to be leads, or of all if none does."""
+        """The names of events that seem to be leads, or all names if none does."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())
@@ -122,14 +122,14 @@ class Draft:
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
-        """Return the communities' names that occur in the samples, in order of appearance."""
+        """Return the community names in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
 
     def people(self) -> dict[str, list[str]]:
-        """Return what the draft reads about renters in the samples, by field."""
+        """Return the renters' names and contact details in the samples, by field."""
         fields = CONTACT & self.guesses.keys()
         values = {
             name: [one for path in self.guesses[name] for one in self.observed.filled(path)]
@@ -138,7 +138,7 @@ class Draft:
         return {name: [str(one) for one in found] for name, found in sorted(values.items())}
 
     def _outcome(self, payload: Any) -> str:
-        """Return what a test of a payload expects, without the appointment itself."""
+        """Return the line that says what a test expects, without the appointment's fields."""
         rows = observe([payload]).rows[:1] if payload is not None else ()
         tests = [read(row, path) for row in rows for path in self.guesses.get("test", ())[:1]]
         if any(str(value).lower() in ("true", "1") for value in tests):
@@ -158,9 +158,9 @@ class Draft:
         return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
     def text(self, *samples: str, origin: str = "", payloads: Sequence[Any] = ()) -> str:
-        """Return the mapping as YAML. ``samples`` are the names of the samples' files.
+        """Return the mapping as YAML. ``samples`` are the sample files' names.
 
-        ``payloads`` are what they contain, from which the tests' outcomes are guessed.
+        ``payloads`` are the files' contents, from which the tests' outcomes are guessed.
         """
         source = origin or ", ".join(samples)
         lines = [
@@ -192,7 +192,7 @@ class Draft:
         return "\n".join(lines)
 
     def _values(self, target: str) -> list[Any]:
-        """Return the distinct values at the first path that was guessed for a field."""
+        """Return the distinct values at the best path for a field."""
         path = self.guesses[target][0]
         values = [value for value in self.observed.filled(path) if not isinstance(value, dict)]
         texts = [one for value in values for one in (value if isinstance(value, list) else [value])]
@@ -233,8 +233,8 @@ class Draft:
     def _cancellation_lines(self) -> Iterator[str]:
         for path in continued_cancellations(self.observed):
             yield f"# {TODO}: {quoted(path)} is in a list of events, and others follow it in a"
-            yield "# sample. If the sender has a status, use it under 'cancellation'. Without it,"
-            yield "# a lead whose tour time is repeated with other values is held for review."
+            yield "# sample. If the sender has a status, use it under 'cancellation'. Without one,"
+            yield "# a lead whose tour time is repeated with a different value is held."
         canceled = self.canceled
         if canceled:
             yield "cancellation:"
@@ -250,7 +250,7 @@ class Draft:
         readers = {n: line for n, line in self.observed.readers.items() if n in used}
         if self.observed.each:
             name, path = self.observed.each
-            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead of each item; confirm"
+            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead per item; confirm"
         if readers:
             yield "read:"
             whole = self.observed.mail.names if self.observed.mail else ()
@@ -276,7 +276,7 @@ class Draft:
         return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to an ID that may stay the same when the tour is moved."""
+        """Add the tour's start to the ID if a tour that is moved may keep the same ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -311,7 +311,7 @@ class Draft:
             yield from (f"  - {_note(path)}" for path in notes)
 
     def _table_lines(self, name: str) -> Iterator[str]:
-        """Yield a draft line whose table translates the values found in the samples."""
+        """Yield a line for a field, with a table that translates the values in the samples."""
         values = self._values(name)
         rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
@@ -347,7 +347,7 @@ def _test_lines(sample: str, outcome: str) -> Iterator[str]:
 
 
 def _signature_line(name: str) -> str:
-    """Return the ``signature`` line of a draft, with a preset if one matches the source's name."""
+    """Return a draft's ``signature`` line, with a preset if one matches the source's name."""
     secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
@@ -359,7 +359,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line of the notes for a path, with a label unless it is the renter's message."""
+    """Return a notes line for a path, with a label unless it is the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()
@@ -378,6 +378,6 @@ def _contact_type(observed: Observed) -> str:
 
 
 def table_value(name: str, text: str) -> str:
-    """Guess the adapter's value for a sender's word. Return an empty string if unsure."""
+    """Guess the adapter's value for a sender's word. Return "" if unsure."""
     rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")

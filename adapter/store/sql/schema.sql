@@ -85,7 +85,7 @@ CREATE TABLE bookings (
     snoozed_until timestamptz,
     -- The user who takes care of the lead.
     assigned_to text,
-    -- Free times in Knock to offer, if the tour's time was not free.
+    -- Available times to offer if the tour's own time is taken.
     free_times timestamptz[] NOT NULL DEFAULT '{}',
     -- Propexo's ID of the renter's guest card.
     prospect_id text,
@@ -321,7 +321,7 @@ FROM rate_limit r LEFT JOIN (
     FROM database_identity) i ON true;
 
 -- Whether Propexo lets us read Knock's tours and guest cards, by integration and model. The customer must
--- enable each model. If one cannot be read, a search that finds nothing means nothing.
+-- enable each model. If one cannot be read, a search that finds nothing proves nothing.
 CREATE TABLE crm_models (
     integration_id text NOT NULL,
     -- crm_events or crm_prospects.
