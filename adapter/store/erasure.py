@@ -39,6 +39,7 @@ class Erasure(Statements):
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
         """Erase webhook payloads and POST bodies of these events, but keep the appointments."""
+        self._run("lock_bookings_to_erase", ids=list(ids))
         self._run("erase_payloads", ids=list(ids))
         self._run("erase_rare_keys", ids=list(ids), rare=RARE_KEY)
         self._run("erase_messages", ids=list(ids))
