@@ -241,30 +241,3 @@ def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
 def is_failed_job(booking: Booking) -> bool:
     """Return True if a booking's job failed, which does not prove that Knock has no tour."""
     return booking.state is BookingState.FAILED and booking.reason == "job_failed"
-
-
-def is_news(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a status differs from the known one and is newer.
-
-    Webhooks arrive late, repeatedly and in any order. Without a time, a tour is first waiting, then
-    booked, and then canceled, visited or missed.
-    """
-    known, known_at = booking.knock_status, booking.knock_status_at
-    if known is None or known_at is None:
-        return True
-    if status is known:
-        return False
-    if at is None or at == known_at:
-        return _rank(status) > _rank(known)
-    return at > known_at
-
-
-def _rank(status: KnockStatus) -> int:
-    return 2 if status in FINAL else int(status is KnockStatus.BOOKED)
-
-
-def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a record repeats a status that is not final at a later time."""
-    known_at = booking.knock_status_at
-    is_same = status is booking.knock_status and status not in FINAL
-    return is_same and at is not None and known_at is not None and at > known_at

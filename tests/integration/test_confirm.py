@@ -1,5 +1,6 @@
 """Test what becomes of bookings when Knock's own records arrive as webhooks from Propexo."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
@@ -219,6 +220,38 @@ def test_webhooks_out_of_order_do_not_bring_a_canceled_tour_back(
     propexo.data("crm_events", canceled, "DATA_UPDATE")
     assert harness.booking(tour.id).knock_status is KnockStatus.BOOKED
     assert not harness.booking(tour.id).is_gone
+
+
+def test_a_tour_that_knock_moved_is_shown_and_nothing_else_changes(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, lead(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (first,) = records(upstream, "crm_events")
+    propexo.data("crm_events", first)
+    before = harness.booking(tour.id)
+    moves = []
+    for time in ("2026-03-16T21:00:00Z", "2026-03-17T21:00:00Z"):
+        harness.clock.advance(60)
+        upstream.act(upstream.appointments()[0], f"move?to={time}")
+        (event,) = records(upstream, "crm_events")
+        moves.append(event | {"updated_at": later(harness, 0), "last_seen": None})
+    old = {name: moves[0].pop(name) for name in ("status", "is_cancelled")}
+
+    assert propexo.data("crm_events", moves[1], "DATA_UPDATE") == 200
+    for late in (moves[0], moves[0] | old, first | {"updated_at": later(harness, -900)}, moves[1]):
+        assert propexo.data("crm_events", late, "DATA_UPDATE") == 200
+
+    moved = harness.booking(tour.id)
+    assert (moved.moved_to, moved.moved_at) == (
+        dt.datetime(2026, 3, 17, 21, tzinfo=dt.UTC),
+        harness.clock(),
+    )
+    assert moved.is_moved
+    assert dataclasses.replace(moved, moved_to=None, moved_at=None) == dataclasses.replace(
+        before, knock_status_at=moved.knock_status_at
+    )
+    assert whys(harness, tour).count("moved_in_knock") == 1
 
 
 def test_a_tour_that_a_newer_one_replaced_is_not_news(

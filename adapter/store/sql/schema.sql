@@ -98,6 +98,9 @@ CREATE TABLE bookings (
         CONSTRAINT bookings_knock_status CHECK (knock_status IN (
             'waiting', 'booked', 'canceled', 'visited', 'no_show')),
     knock_status_at timestamptz,
+    -- The tour's start in Knock, if Knock moved it, and since when its record has it.
+    moved_to timestamptz,
+    moved_at timestamptz,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
     CONSTRAINT bookings_due CHECK (
         CASE WHEN state IN ('pending', 'submitted') THEN due_at IS NOT NULL
