@@ -79,12 +79,11 @@ def said_in(request: Booking) -> Said:
     return Said(order=order(request), lines=tuple(dict.fromkeys((*lines, *fields))))
 
 
-def new_lines(request: Booking, said: Sequence[Said]) -> list[str]:
+def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
     """Return the lines of a request that Knock does not have yet, such as a new move-in date.
 
     The value of a field is not new if a later request has another one.
     """
-    own = said_in(request)
     known = {_words(line) for one in said for line in one.lines}
     found = [_rest(line, known) for line in own.lines if _is_new(line, own, said, known)]
     return list(dict.fromkeys(found))

@@ -309,7 +309,11 @@ CREATE TABLE rate_limit (
     -- After several such POSTs, no POST begins before this time.
     retry_at timestamptz NOT NULL DEFAULT 'epoch',
     -- The last error, while sending is suspended.
-    stopped_why text
+    stopped_why text,
+    -- The number of consecutive POSTs of notes without a clear response. After one, no POST of a note
+    -- begins before `note_retry_at`.
+    note_failures integer NOT NULL DEFAULT 0,
+    note_retry_at timestamptz NOT NULL DEFAULT 'epoch'
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
