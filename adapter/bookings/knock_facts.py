@@ -22,7 +22,7 @@ _START: Final = re.compile(
 
 
 def is_proof(booking: Booking, record: KnockRecord) -> bool:
-    """Return True if a record proves that the booking was made, even if it was canceled since."""
+    """Return True if a record proves that a booking was made, even if it was canceled later."""
     if record.model is Model.EVENTS:
         return True
     is_card = booking.kind is Kind.PROSPECT
@@ -70,7 +70,7 @@ def of_tour(
 
 
 def _why(status: KnockStatus, booking: Booking, *, is_first: bool) -> str | None:
-    """Return the reason code of a new status for the history, or None if it is not recorded."""
+    """Return the reason code of a status change for the history, or None to leave it out."""
     if status is not KnockStatus.BOOKED:
         return f"{status}_in_knock"
     if not is_first:
@@ -82,7 +82,8 @@ def _why(status: KnockStatus, booking: Booking, *, is_first: bool) -> str | None
 def is_news(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
     """Return True if a status differs from the known one and is newer.
 
-    Without a time, a tour is first waiting, then booked, and then canceled, visited or missed.
+    If a time is missing, the status decides: waiting comes before booked, and booked before
+    canceled, visited or missed.
     """
     known, known_at = booking.knock_status, booking.knock_status_at
     if known is None or known_at is None:
@@ -99,7 +100,7 @@ def _rank(status: KnockStatus) -> int:
 
 
 def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a record repeats a status that is not final at a later time."""
+    """Return True if a later record repeats a status that may still change."""
     known_at = booking.knock_status_at
     is_same = status is booking.knock_status and status not in FINAL
     return is_same and at is not None and known_at is not None and at > known_at
