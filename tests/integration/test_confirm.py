@@ -367,6 +367,24 @@ def test_another_renters_tour_at_the_same_time_changes_nothing(
     assert harness.booking(one.id).prospect_id != harness.booking(other.id).prospect_id
 
 
+def test_a_roommate_who_tours_at_the_same_time_is_not_the_renter(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    """The roommate booked in another way. Of their card, only the shared phone is known yet."""
+    tour = booked(harness, lead(1, phone="(303) 555-0142"))
+    (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
+    unknown = dict.fromkeys(("email_1", "first_name", "last_name"))
+    propexo.data("crm_prospects", card | unknown | {"id": "roommate"})
+    theirs = event | {"id": "their-tour", "prospect_id": "roommate", "is_cancelled": True}
+    propexo.data("crm_events", theirs)
+    known = harness.booking(tour.id)
+    assert (knock_facts(known), known.is_gone) == ((None, None, None), False)
+
+    propexo.data("crm_prospects", card)
+    propexo.data("crm_events", event)
+    assert knock_facts(harness.booking(tour.id)) == (card["id"], event["id"], KnockStatus.BOOKED)
+
+
 def test_roommates_with_one_phone_are_not_mixed_up(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:

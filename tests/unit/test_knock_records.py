@@ -121,11 +121,13 @@ def test_a_change_of_a_single_field_is_read_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("record", "is_theirs"),
     [
-        ({"email": BOTH["email_1"]}, True),
-        ({"mobile_phone": "+1 (303) 555-0142"}, True),
+        ({"email": BOTH["email_1"], "mobile_phone": "+1 (303) 555-0142"}, True),
+        ({"email": BOTH["email_1"]}, False),
+        ({"email": BOTH["email_1"], "last_name": REQUEST["last_name"]}, True),
+        ({"mobile_phone": "+1 (303) 555-0142", "name": f"Dana {REQUEST['last_name']}"}, True),
         ({"email": BOTH["email_1"], "phone": "720-555-0111"}, False),
         ({"email": "room.mate@example.com", "phone": BOTH["phone_1"]}, False),
-        ({"emails": [BOTH["email_1"], "work@example.com"]}, True),
+        ({"emails": [BOTH["email_1"], "work@example.com"], "cell": BOTH["phone_1"]}, True),
         ({"email": BOTH["email_1"], "last_name": "Quill"}, False),
         ({"email": BOTH["email_1"], "community_id": "com_other"}, False),
         ({"email": BOTH["email_1"], "integration_id": "int_other"}, False),
