@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import is_secret, without_request
+from adapter.mapping.authoring.redact import is_secret, names_in, without_request
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -29,9 +29,11 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
         r"(prop|property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
+        r"which(property|community|apartments?|building|location).*",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
         r"to|recipient|to(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"(tracking|dialed|business)(phone)?number",
         r"(property|listing|building|unit)(street)?address",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
@@ -73,7 +75,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "desired_num_bedrooms": (
         r".*(bedrooms|beds|numbedrooms|bedroomssought)|(desired)?(number|num)(of)?bed(room)?s",
     ),
-    "pets": (r"pets?|animals?(type)?|petdetails|pettypes?",),
+    "pets": (r"(doyouhave(any)?)?(pets?|animals?)(type)?|petdetails|pettypes?",),
 }
 #: Keys of text for the notes.
 NOTES: Final = (
@@ -121,13 +123,15 @@ SHARED: Final = frozenset(
     | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot", "variant"}
     | {"site", "list", "flow", "template", "workflow", "project", "channel"}
 )
+#: Keys next to the time at which a call started.
+CALLS: Final = frozenset({"duration", "durationms", "direction", "recording", "callduration"})
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
 #: Keys that only wrap the value of the key above them.
-WRAPPERS: Final = frozenset({"value", "#text", "0", "val", "Exact", "@Exact", "@exact"})
+WRAPPERS: Final = frozenset({"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact"})
 #: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
@@ -297,6 +301,18 @@ def _is_note(path: str, observed: Observed) -> bool:
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
 
 
+def contact_paths(observed: Observed) -> list[str]:
+    """Return the paths of values that look like an email address or a phone number."""
+    columns = ((path, [*map(str, observed.filled(path))]) for path in observed.values)
+    return [
+        path
+        for path, texts in columns
+        if texts
+        and not STAFF & {*_words(path)}
+        and any(all(map(form.fullmatch, texts)) for form in VALUES.values())
+    ]
+
+
 def _is_in_read_list(path: str, observed: Observed) -> bool:
     """Return True for a value in a list whose answers are read by their keys."""
     parts = path.split(".")
@@ -360,6 +376,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
     if target == "dedupe":
         return _identifies(path, filled, observed)
     if target == "accept" and not _are_events(path, filled, observed):
+        return False
+    if target == "starts_at" and CALLS & {*_beside(path, observed)}:
         return False
     if target == "finished" and path.split(".")[0] in observed.readers:
         return False
@@ -515,7 +533,7 @@ def _is_test_flag(_: str, value: Any) -> bool:
 def _is_renters_name(path: str, value: Any) -> bool:
     """Return True if a value may be the renter's name, rather than a form's or a bot's."""
     people = (RENTER | VISITS) & {*_words_around(path)}
-    is_renters = key_of(path) != "name" or "." not in path or people
+    is_renters = key_of(path) != "name" or "." not in path or people or "[name]" in path
     return _is_name(path, value) and bool(is_renters)
 
 
@@ -620,7 +638,7 @@ def _may_be_request_id(path: str) -> bool:
 
 def _id_owner(path: str) -> list[str]:
     """Return the words for what an ID identifies, such as ["lead"] for ``lead.id``."""
-    names = [_words(name) for name in path.split(".") if not name.isdigit()]
+    names = [_words(name) for name in names_in(path) if not name.isdigit() and name != "data"]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
     if names[-1][:-1] or len(names) == 1:
@@ -630,14 +648,14 @@ def _id_owner(path: str) -> list[str]:
 
 def key_of(path: str) -> str:
     """Return a path's last meaningful key, in lowercase and without separators."""
-    names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
+    names = [name for name in names_in(path) if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
     return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
 
 
 def _owned_key(path: str) -> str:
     """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
-    names = [name for name in path.split(".") if name not in WRAPPERS]
+    names = [name for name in names_in(path) if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
 
 
@@ -647,4 +665,4 @@ def _words(name: str) -> list[str]:
 
 
 def _words_around(path: str) -> list[str]:
-    return [word for name in path.split(".")[:-1] for word in _words(name)]
+    return [word for name in names_in(path)[:-1] for word in _words(name)]

@@ -21,6 +21,7 @@ from adapter.mapping.authoring.guess import (
     NOT_A_LEAD,
     Guesses,
     cancellations,
+    contact_paths,
     continued_cancellations,
     guess_paths,
     is_history,
@@ -86,7 +87,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 #: Words in a sender's keys that show how renters make contact, in matching order.
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
-    (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),
+    (r"callid|transcript|fromnumber|calllength|toolcalls|trackingphone", "call"),
     (r"plain|textbody|htmlbody|strippedtext|envelope|dkim", "email"),
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
@@ -287,11 +288,13 @@ class Draft:
         guesses = self.guesses
         names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
         notes = note_paths(self.observed, guesses)
-        if not notes and not (CONTACT | {"starts_at", "date"}) & guesses.keys():
+        contacts = contact_paths(self.observed)
+        if not (notes or contacts or (CONTACT | {"starts_at", "date"}) & guesses.keys()):
             yield from NO_RENTER
         yield from (field_line(name, guesses.get(name), hint=NAME_HINT) for name in names)
         if not {"email_1", "phone_1"} & guesses.keys():
-            yield f"email_1: {TODO}"
+            listed = " or ".join(map(quoted, contacts[:3]))
+            yield f"email_1: {TODO}{f'   # or phone_1, perhaps from {listed}' if listed else ''}"
         for name in FIELDS:
             if name == "starts_at":
                 yield start_line(self.observed, guesses)
