@@ -174,6 +174,21 @@ def test_all_messages_of_a_conversation_are_searched() -> None:
     assert text.count("items.") == 1
 
 
+@pytest.mark.parametrize(
+    ("when", "key"),
+    [
+        ({"start_time": "2026-03-14T14:30:00-06:00"}, "[email, start_time]"),
+        ({"tour_date": "03/14/2026", "tour_time": "2 PM"}, "[email, tour_date, tour_time]"),
+        ({"tour_date": "03/14/2026"}, "[email, updated_at]"),
+    ],
+)
+def test_without_an_id_the_start_is_the_key_because_a_cancellation_has_it_too(
+    when: dict[str, str], key: str
+) -> None:
+    lead = {"email": "rosa@example.net", "updated_at": "2026-03-01T10:00:00Z"} | when
+    assert f"dedupe: {key}   # there is no ID" in mapping_from_sample("acme", "a.json", lead)
+
+
 def test_a_webhook_that_is_not_finished_is_ignored() -> None:
     lead = {"responder_uuid": "r1", "finalized": False, "answers": {"email": "rosa@example.net"}}
     both = [lead | {"finalized": True}, lead]
@@ -215,6 +230,11 @@ def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> N
     ]
     text = mapping_from_sample("acme", "a.json", {"Events": events, "Type": "canceled"})
     assert 'cancellation:\n  Type: "canceled"   # ' in text
+    both = ({"Events": events, "status": one, "id": one} for one in ("canceled", "resident"))
+    text = mapping_from_sample("acme", "a.json", *both)
+    assert (
+        '  status: "canceled"   # guessed from the name: confirm; the others are resident' in text
+    )
 
 
 def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:

@@ -195,12 +195,11 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    while best := max(
-        paths,
-        # A status is preferred to a list of events, of which a later one may book again.
-        key=lambda path: (len(_canceled(path, observed) & left), not is_history(path, observed)),
-        default=None,
-    ):
+    # A status is better than a list of events, of which a later one may book again.
+    statuses = [path for path in paths if not is_history(path, observed)]
+    if any(_canceled(path, observed) for path in statuses):
+        paths = statuses
+    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
         rows = _canceled(best, observed) & left
         if not rows:
             return found

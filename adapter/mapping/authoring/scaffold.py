@@ -96,6 +96,8 @@ MESSAGES: Final = re.compile(
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
+#: Most values of a status to list in a comment.
+MOST_OTHERS: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,8 +243,15 @@ class Draft:
             yield "cancellation:"
             start = "- " if len(canceled) > 1 else ""
             for path, values in canceled.items():
-                hint = f"; {LAST_HINT}" if is_history(path, self.observed) else ""
+                hint = f"; {LAST_HINT}" if is_history(path, self.observed) else self._others(path)
                 yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}{hint}"
+
+    def _others(self, path: str) -> str:
+        """Return a comment that lists a status's other values, which may need ``ignore`` too."""
+        found = {str(one) for one in self.observed.filled(path)} - {*map(str, self.canceled[path])}
+        is_event = path in self.guesses.get("accept", ())
+        others = ", ".join(sorted(found)[:MOST_OTHERS]) if not is_event else ""
+        return f"; the others are {others}" if others else ""
 
     def _reading_lines(self) -> Iterator[str]:
         used = {path.split(".")[0] for paths in self.guesses.values() for path in paths}
@@ -266,9 +275,11 @@ class Draft:
             return field_line("dedupe", self._with_start(self.guesses["dedupe"]))
         if ids := request_ids(self.observed):
             return f"dedupe: {TODO}   # an ID that is unique to each lead: {', '.join(ids[:4])}?"
-        who, when = self._first_of("email_1", "phone_1"), self._first_of("sent_at", "starts_at")
-        place = self._first_of("community")
-        days = [when] if when else [self._first_of("date"), self._first_of("time"), place]
+        who, asked = self._first_of("email_1", "phone_1"), self._first_of("sent_at")
+        # A cancellation has the start of its booking, but often another time of the request.
+        start = self._first_of("starts_at")
+        starts = [start] if start else [self._first_of("date"), self._first_of("time")]
+        days = starts if all(starts) else [asked or self._first_of("community")]
         parts = [one for one in (who, *days) if one]
         each = self.observed.each
         is_items = each is None or any(one.split(".")[0] == each[0] for one in parts)
