@@ -92,6 +92,8 @@ def layout_helpers() -> dict[str, Any]:
         "tour_html": time_html.tour_html,
         "tour_time": time_html.tour_time,
         "shown_value": wording.shown_value,
+        "shown_changes": wording.shown_changes,
+        "changed_value": wording.changed_value,
         "fault_text": wording.fault_text,
         "ignored_text": wording.ignored_text,
         "exact": time_html.exact,

@@ -1,7 +1,7 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign, and taking back."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from adapter.console.booking_form import RefusedForm, form_changes, typed_values
 from adapter.console.context import bp, services
 from adapter.console.display import renter_name
-from adapter.console.form_input import row_id_from
+from adapter.console.form_input import row_ids_from
 from adapter.console.lead_page import lead_page, lead_panel
 from adapter.console.needs_you import (
     Neighbors,
@@ -79,6 +79,20 @@ def undo(number: int) -> Any:
     services.take_backs.undo_release(number, by=flask.g.user.name)
     flask.flash("Undone. Nothing was sent, and your changes are kept.", "good")
     return _show(number)
+
+
+@bp.post("/undo")
+def undo_many() -> Any:
+    """Take back several releases. Those that are already going out are reported."""
+    ids = row_ids_from(flask.request.args.get("ids", "").split(","))[:MAX_CHANGED]
+    by = flask.g.user.name
+    done, errors = _apply(lambda number: services.take_backs.undo_release(number, by=by), ids)
+    if done:
+        need = "1 lead needs" if len(done) == 1 else f"{len(done)} leads need"
+        flask.flash(f"Undone. Nothing was sent. {need} you again.", "good")
+    for text, numbers in errors.items():
+        flask.flash(f"{_names_of(numbers)}: {text}", "bad")
+    return _to_list()
 
 
 @bp.post("/leads/<int:number>/bring-back")
@@ -194,8 +208,7 @@ def _names_of(numbers: list[int]) -> str:
 
 
 def _selected() -> list[int]:
-    found = (row_id_from(text) for text in flask.request.form.getlist("ids"))
-    return [number for number in dict.fromkeys(found) if number][:MAX_CHANGED]
+    return row_ids_from(flask.request.form.getlist("ids"))[:MAX_CHANGED]
 
 
 def release_unchanged(number: int) -> None:
@@ -228,15 +241,16 @@ _DID: Final = {
 }
 
 
-def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str, list[int]]]:
-    """Act on each lead. Return how many succeeded, and the others by reason."""
+def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
+    """Act on each lead. Return those that succeeded, and the others by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
             act(number)
         except NotPossible as exc:
             errors.setdefault(_why_not(exc), []).append(number)
-    return len(ids) - sum(map(len, errors.values())), errors
+    failed = {number for numbers in errors.values() for number in numbers}
+    return [number for number in ids if number not in failed], errors
 
 
 def _why_not(error: NotPossible) -> str:
@@ -247,12 +261,16 @@ def _why_not(error: NotPossible) -> str:
     return " ".join(dict.fromkeys(map(fault_text, texts)))
 
 
-def _report(act: str, done: int, errors: Mapping[str, list[int]]) -> None:
+def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> None:
     did, did_not = _DID[act]
     failed = sum(map(len, errors.values()))
     if done:
         more = f" {failed} {did_not}." if failed else ""
-        flask.flash(f"{done} {'lead' if done == 1 else 'leads'} {did}.{more}", "good")
+        text = f"{len(done)} {'lead' if len(done) == 1 else 'leads'} {did}.{more}"
+        undo = flask.url_for("console.undo_many", ids=",".join(map(str, done)))
+        said = {"text": text, "undo": undo, "seconds": UNDO_SECONDS}
+        said["list"] = flask.request.form.get("list", "")[:500]
+        flask.flash(said if act == "release" else text, "good")  # type: ignore[arg-type]
     for text, numbers in [*errors.items()][:5]:
         flask.flash(f"{_names_of(numbers)}: {text}", "bad")
 

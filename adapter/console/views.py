@@ -210,8 +210,7 @@ def group_page(key: str, **more: Any) -> Any:
             return flask.render_template("console/group_empty.html", **more)
         issue = group.issue
         found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
-        previewed = [one.event_id for one in more.get("preview", ())]
-        names = names_of(tx, previewed) if previewed else {}
+        names = names_of(tx, [one.event_id for one in more.get("preview", ())])
     return flask.render_template(
         "console/group.html",
         group=group,

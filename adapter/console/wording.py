@@ -225,6 +225,45 @@ def shown_value(name: str, value: Any) -> str:
     return choice_word(name, str(value))
 
 
+#: What a mapping does with a message, by its outcome.
+OUTCOMES: Final[Mapping[str, str]] = {
+    "book": "Booked",
+    "prospect": "Guest card",
+    "held": "Needs review",
+    "ignored": "Not a tour request",
+    "unreadable": "Unreadable",
+    "cancellation": "Canceled",
+}
+
+
+def shown_changes(
+    fields: Mapping[str, tuple[Any, Any]],
+) -> list[tuple[str, tuple[Any, Any]]]:
+    """Return the changed fields to show. The tour's date and time are shown as one value."""
+    hidden = (".appointment_date", ".appointment_time", "_id")
+    return [(name, values) for name, values in fields.items() if not name.endswith(hidden)]
+
+
+def changed_value(name: str, value: Any) -> str:
+    """Return an old or new value of a field as people read it, or "none"."""
+    if value is None:
+        return "none"
+    if name == "outcome":
+        return OUTCOMES.get(value, value)
+    if name == "tour":
+        return _tour_text(str(value))
+    return shown_value(name, value)
+
+
+def _tour_text(text: str) -> str:
+    """Return a tour such as ``Tue 2026-12-01 10:30 MST`` as ``Tue, Dec 1, 2026, 10:30 AM MST``."""
+    try:
+        at = dt.datetime.fromisoformat(text[4:20])
+    except ValueError:
+        return text
+    return f"{at:%a, %b} {at.day}, {at.year}, {clock(at)}{text[20:]}"
+
+
 def choice_word(name: str, choice: str) -> str:
     """Return a choice of a field in words."""
     if name == _BEDROOMS:

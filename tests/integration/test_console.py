@@ -1286,28 +1286,38 @@ def test_a_lead_is_snoozed_until_a_chosen_time_of_its_community(ana: Reader) -> 
     assert "Show it now" in page
 
 
-def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reader) -> None:
+def renamed_leads(harness: Harness) -> list[int]:
+    """Return the IDs of three leads whose sender has renamed the tour's date."""
     numbers = []
     for number in (1, 2, 3):
         renamed = lead(number)
         renamed["tour"]["tourDate"] = renamed["tour"].pop("date")
-        numbers.append(ana.harness.mapped("rentfeed", renamed)[0].id)
+        numbers.append(harness.mapped("rentfeed", renamed)[0].id)
+    return numbers
+
+
+def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reader) -> None:
+    numbers = renamed_leads(ana.harness)
     page = html.unescape(ana.text("/queue?todo=admin"))
     assert "3 leads: the sender changed its format" in page
     assert ana.text("/queue?todo=call").count('class="name"') == 0
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", page))
     unfolded = html.unescape(ana.text(f"/queue/more/{key}"))
     assert "Its messages now have “tour.tourDate” instead of “tour.date”." in unfolded
-    assert "/console/try?source=rentfeed&event=" in unfolded
-    suggested = html.unescape(ana.text(f"/queue/more/{key}?suggest=1"))
+    assert f"&fix={key}" in unfolded
+    event = ana.harness.booking(numbers[0]).event_id
+    suggested = html.unescape(ana.text(f"/try?source=rentfeed&event={event}&fix={key}"))
     assert "+ date: [tour.date, tour.tourDate]" in suggested
-    assert "3 would be booked, up from 0." in suggested
+    assert "3 of the latest 3 messages would be booked, up from 0." in suggested
+    assert "We added this message at the end of the mapping." in suggested
+    assert "It would be booked" in suggested
     shown = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "rentfeed seems to have changed its format." in shown
     assert f"/console/queue/more/{key}" in shown
     assert "No date was given" not in shown
     health = ana.text("/")
-    assert "rentfeed seems to have changed its format. 3 leads are waiting for it." in health
+    assert "rentfeed seems to have changed its format." in health
+    assert "3 leads are waiting for it" in health
     assert "All good" not in health
     group = html.unescape(ana.text(f"/queue/{ana.group_keys()[0]}"))
     assert "rentfeed seems to have changed its format." in group
@@ -1617,8 +1627,58 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     preview = ana.act_on_group(key, "replay").text
     assert "With the current settings, 0 of 1 would be booked" in preview
     assert ana.harness.state(number) is HELD
-    assert ana.act_on_group(key, "replay", now="1").status_code == 302
+    event = str(ana.harness.booking(number).event_id)
+    assert "Nothing would change" in ana.post("/read-again", events=event).text
     assert ana.harness.state(number) is HELD, "what would not change is left alone"
+
+
+def put_suggestion_in_place(ana: Reader) -> str:
+    """Put the suggested fix of the only row in place, and return the page that follows."""
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
+    page = html.unescape(ana.text(f"/try?source=rentfeed&fix={key}"))
+    mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
+    form = {"source": "rentfeed", "mapping": mapping, "seen": "0", "reason": "a new name"}
+    answer = ana.post("/try/put", **form)
+    assert answer.status_code == 302, html.unescape(answer.text)
+    return html.unescape(ana.client.get(answer.location).text)
+
+
+def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
+    ana: Reader, upstream: SandboxClient
+) -> None:
+    numbers = renamed_leads(ana.harness)
+    events = [ana.harness.booking(number).event_id for number in numbers]
+    assert "Read these 3 leads again" in put_suggestion_in_place(ana)
+    page = html.unescape(ana.text(f"/leads/{numbers[0]}"))
+    assert "we can read it now" in page
+    assert "Fix the mapping" not in page
+    assert "its mapping has been fixed" in ana.text("/")
+
+    preview = html.unescape(ana.text("/read-again?source=rentfeed"))
+    assert "3 of 3 would be booked" in preview
+    assert re.search(r"Tour: <bdi>none</bdi> → <bdi>\w+, \w+ \d+, 20\d\d, \d+:\d\d [AP]M ", preview)
+    answer = ana.client.post(
+        "/console/read-again", data={"csrf": ana.token(), "events": list(map(str, events))}
+    )
+    done = html.unescape(ana.client.get(answer.location).text)
+    assert '<h1 aria-live="polite">3 tours are being booked</h1>' in done
+    undo = re.search(r'action="/console(/undo\?ids=[^"]+)"', done)
+    assert undo is not None
+    ana.post(undo[1])
+    assert "Undone. Nothing was sent. 3 leads need you again." in ana.text("/queue")
+    settle(ana.harness)
+    assert not upstream.appointments()
+    states = [ana.harness.story(event).current[0].state for event in events]
+    assert states == [HELD] * 3
+
+    number = ana.harness.story(events[0]).current[0].id
+    ana.post("/queue/act", act="release", ids=str(number))
+    undo = re.search(r'action="/console(/undo\?ids=[^"]+)"', ana.text("/queue"))
+    assert undo is not None
+    settle(ana.harness)
+    ana.post(undo[1])
+    assert "It is too late to undo" in ana.text("/queue")
+    assert len(upstream.appointments()) == 1
 
 
 def test_a_typed_contact_matches_the_same_contact_from_a_webhook(

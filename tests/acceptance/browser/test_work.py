@@ -194,6 +194,37 @@ def test_a_phone_shows_a_lead_with_a_way_back(ana: Reader) -> None:
     expect(page.locator("#leads .lead").first).to_be_in_viewport()
 
 
+def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: Reader) -> None:
+    ids = []
+    for number in range(260, 263):
+        payload = portal_lead(number)
+        payload["tour"]["tourDate"] = payload["tour"].pop("date")
+        ids.append(ana.site.send("rentfeed", payload))
+    ana.site.settled(*ids)
+    page = ana.page
+    ana.go(f"/leads/{ids[0]}")
+    page.get_by_role("link", name="See all 3 leads like this").click()
+    page.get_by_role("link", name="Fix the mapping").click()
+    expect(page.locator(".fix-card")).to_contain_text("+ date: [tour.date, tour.tourDate]")
+    expect(page.locator(".fix-card")).to_contain_text("3 of the latest 3 messages would be booked")
+    expect(page.locator("#gutter .changed").first).to_be_visible()
+    page.locator(".fix-card").get_by_role("button", name="Put in place").click()
+    page.get_by_role("link", name="Read these 3 leads again").click()
+    page.get_by_role("button", name="Book 3 tours").click()
+    expect(page.get_by_role("heading", name="3 tours are being booked")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    ana.site.settled(*ids)
+    people = [one["person"]["email_1"] for one in ana.site.running.upstream.appointments()]
+    assert {f"renter{number}@example.com" for number in range(260, 263)} <= {*people}
+    expect(page.get_by_role("heading", name="3 tours are in Knock")).to_be_visible()
+
+    ana.go("/try?source=rentfeed")
+    page.get_by_text("Roll back to the file", exact=True).click()
+    page.get_by_role("button", name="Yes, roll back").click()
+    expect(page.get_by_text("The file is in use.")).to_be_visible()
+    assert not ana.console_messages
+
+
 def test_long_names_and_notes_fit_a_phone(ana: Reader) -> None:
     payload = portal_lead(53, time="11:55 PM", name=LONG_NAME)
     payload["comments"] = "We would like to see everything " * 60
