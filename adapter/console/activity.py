@@ -12,8 +12,10 @@ from markupsafe import Markup, escape
 from adapter.console.context import bp, services
 from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
+from adapter.console.needs_you import event_of
 from adapter.console.renters import names_of
 from adapter.operations.advice import label_of
+from adapter.operations.aliases import names_in
 from adapter.operations.sign_in import LOCAL
 from adapter.store import AuditEntry
 
@@ -28,6 +30,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "time_given": "added a time to {a_tour} and booked it",
     "confirmed": "marked {a_tour} as already in Knock",
     "discarded": "dismissed {a_lead}",
+    "reported_canceled": "reported that {a_tour} was canceled in Knock",
     "replayed": "reprocessed {a_message}",
     "replayed_by_force": "reprocessed {a_message}, although it was closed",
     "undone": "undid {a_booking}",
@@ -55,8 +58,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "paused": "paused {paused}. Reason: {reason}",
     "resumed": "resumed {paused}",
     "restored": "resumed bookings after the database was restored",
-    "property_assigned": "assigned a property from {before} to {community}",
-    "property_unassigned": "took back a property from {before} that was assigned to {community}",
+    "property_assigned": "assigned {property} to {community}",
+    "property_unassigned": "undid the assignment of {property} to {community}",
     "not_taken_back": "could not take back {sent}, because their tours are already in Knock",
     "community_added": "added the community {community}",
     "mapping_put_in_place": "put version {last} of the {first} mapping in place",
@@ -73,6 +76,7 @@ NAMES: Final[Mapping[str, str]] = {
     "time_given": "Added a tour time",
     "confirmed": "Marked a lead as in Knock",
     "discarded": "Dismissed a lead",
+    "reported_canceled": "Reported a canceled tour",
     "replayed": "Reprocessed a message",
     "replayed_by_force": "Reprocessed a closed message",
     "undone": "Undid a booking",
@@ -101,7 +105,7 @@ NAMES: Final[Mapping[str, str]] = {
     "resumed": "Resumed bookings",
     "restored": "Resumed after a restore",
     "property_assigned": "Assigned a property",
-    "property_unassigned": "Took a property back",
+    "property_unassigned": "Undid a property's assignment",
     "not_taken_back": "Could not take leads back",
     "community_added": "Added a community",
     "mapping_put_in_place": "Put a mapping in place",
@@ -116,9 +120,23 @@ CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
     "another_person": "because this is another person",
 }
-#: Messages that a user reprocessed with one click follow each other faster than this.
+#: What a user did to several leads with one click, by action.
+MANY: Final[Mapping[str, str]] = {
+    "released": "booked {leads}",
+    "confirmed": "marked {leads} as already in Knock",
+    "discarded": "dismissed {leads}",
+    "replayed": "reprocessed {leads}",
+    "undone": "undid the booking of {leads}",
+    "snoozed": "snoozed {leads}",
+    "assigned": "assigned {leads} to {detail}",
+}
+#: Actions after which the same click reprocesses the leads of a property.
+OF_PROPERTY: Final = ("property_assigned", "property_unassigned")
+#: The entries of one click follow each other faster than this.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
 MOST_NAMED: Final = 3
+#: Maximum number of entries to read for a page. One click makes an entry for each of 200 leads.
+MOST_READ: Final = 250
 #: The ID of a lead in a detail that lists leads.
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -136,22 +154,28 @@ def audit() -> str:
             action=action or None,
             lead_id=lead_id,
             before=row_id_from(before),
-            limit=PAGE_SIZE,
+            limit=MOST_READ,
             except_action=hidden,
         )
-        names = names_of(tx, (one for entry in entries for one in _leads_in(entry)))
+        runs = list(_runs(entries))[:PAGE_SIZE]
+        names = names_of(tx, (one for run in runs for entry in run for one in _leads_in(entry)))
+    last = runs[-1][-1].id if runs else None
     query = {name: args[name] for name in ("by", "action", "lead", "looks") if args.get(name)}
     return flask.render_template(
         "console/audit.html",
-        entries=[(run[0], _sentence_of(run, names)) for run in _runs(entries)],
+        entries=[(run[0], _sentence_of(run, names)) for run in runs],
         query=query,
         actions=NAMES,
-        next_before=entries[-1].id if len(entries) == PAGE_SIZE else None,
+        next_before=last if len(entries) == MOST_READ or last != _last_id(entries) else None,
     )
 
 
+def _last_id(entries: Sequence[AuditEntry]) -> int | None:
+    return entries[-1].id if entries else None
+
+
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Yield the entries, newest first. Messages that one click reprocessed are together."""
+    """Yield the entries, newest first. Those of one click on several leads are together."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -163,24 +187,48 @@ def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
 
 
 def _is_one_click(later: AuditEntry, earlier: AuditEntry) -> bool:
-    is_same = (later.action, later.by) == (earlier.action, earlier.by)
-    return is_same and later.action == "replayed" and later.at - earlier.at < ONE_CLICK
+    if later.by != earlier.by or later.at - earlier.at >= ONE_CLICK:
+        return False
+    if later.action == "replayed" and earlier.action in OF_PROPERTY:
+        return True
+    is_same = (later.action, later.detail) == (earlier.action, earlier.detail)
+    return is_same and later.action in MANY
 
 
 def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
+    first = run[-1]
     if len(run) == 1:
-        return sentence(run[0], names)
-    leads = [_link(one, names) for one in dict.fromkeys(entry.lead_id for entry in run)]
-    shown, more = leads[:MOST_NAMED], len(leads) - MOST_NAMED
-    if more > 0:
-        shown.append(Markup("{} more").format(more))
-    return Markup("reprocessed {} messages: {}").format(len(run), _listed(shown))
+        return sentence(first, names)
+    if first.action in OF_PROPERTY:
+        return Markup("{} and reprocessed {}").format(sentence(first, names), _leads(run[:-1]))
+    text = "took {leads}" if _is_own(first) else MANY[first.action]
+    leads = Markup("{}: {}").format(_leads(run), _named(run, names))
+    return Markup(escape(text)).format(leads=leads, detail=first.detail)  # noqa: S704 - escaped
+
+
+def _leads(run: Sequence[AuditEntry]) -> Markup:
+    """Return a link to the leads of several entries, such as ``10 leads``."""
+    ids = list(dict.fromkeys(entry.lead_id for entry in run if entry.lead_id))
+    address = flask.url_for("console.several", leads=",".join(map(str, ids)))
+    count = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"
+    return Markup('<a href="{}">{}</a>').format(address, count)
+
+
+def _named(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
+    links = [_link(one, names) for one in dict.fromkeys(entry.lead_id for entry in run)]
+    shown, more = links[:MOST_NAMED], len(links) - MOST_NAMED
+    return _listed([*shown, Markup("{} more").format(more)] if more > 0 else shown)
+
+
+def _is_own(entry: AuditEntry) -> bool:
+    """Return True if a user assigned a lead to themselves."""
+    return entry.action == "assigned" and entry.detail == entry.by
 
 
 def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Return a user's action as the rest of a sentence that begins with the user's name."""
     text = SENTENCES.get(entry.action)
-    if entry.action == "assigned" and entry.detail == entry.by:
+    if _is_own(entry):
         text = "took {a_lead}"
     if text is None:
         text = entry.action.replace("_", " ") + " {lead}" * bool(entry.lead_id) + " {detail}"
@@ -250,6 +298,20 @@ def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     return _listed([_link(one, names) for one in _leads_in(entry)])
 
 
+def _property(entry: AuditEntry, _names: Mapping[int, str]) -> Markup:
+    """Return the name of the property that was assigned, from a message that contains it."""
+    source = entry.detail.partition(":")[0]
+    with services.store.transaction() as tx:
+        event = event_of(tx, entry.lead_id) if entry.lead_id else None
+    known = services.sources.get(source)
+    found = {*names_in(known, event)} if known and event and event.kept == "all" else set()
+    if len(found) != 1:
+        return Markup("a property from {}").format(source)
+    (one,) = found
+    shown = f"{one.title} ({one.name} at {source})" if one.title else f"{one.name} (from {source})"
+    return Markup("<bdi>{}</bdi>").format(escape_invisible(shown))
+
+
 def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[int, str]], Any]:
     return lambda entry, _names: escape_invisible(function(entry.detail))
 
@@ -258,11 +320,11 @@ def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[
 _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "lead": lambda entry, names: _link(entry.lead_id, names),
     "sent": _sent,
+    "property": _property,
     "detail": _of_detail(str),
     "of_detail": _of_detail(lambda detail: f" from {detail}" if detail else ""),
     "first": _of_detail(lambda detail: detail.partition(" ")[0]),
     "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
-    "before": _of_detail(lambda detail: detail.partition(":")[0]),
     "role": _of_detail(lambda detail: ROLES.get(detail.rpartition(" ")[2], "")),
     "a_lead": functools.partial(_of, "lead"),
     "a_tour": functools.partial(_of, "tour"),

@@ -93,38 +93,38 @@ def read_again_now() -> Any:
     until = services.now() + dt.timedelta(seconds=UNDO_SECONDS)
     for event_id in changed:
         services.replays.replay(event_id, by=flask.g.user.name, dry_run=False, send_after=until)
-    return flask.redirect(
-        flask.url_for("console.was_read_again", events=",".join(map(str, changed)))
-    )
+    return flask.redirect(flask.url_for("console.several", leads=",".join(map(str, changed))))
 
 
-@bp.get("/read-again/done")
-def was_read_again() -> str:
-    """Show what became of the leads that were read again, with a button to undo it."""
-    ids = row_ids_from(flask.request.args.get("events", "").split(","))[:MOST_READ]
+@bp.get("/leads/several")
+def several() -> str:
+    """Show several leads that one click changed, with a button to undo bookings not sent yet."""
+    ids = row_ids_from(flask.request.args.get("leads", "").split(","))[:MOST_READ]
     with services.store.transaction() as tx:
-        messages = messages_of(tx, tx.search.events(ids=ids))
-    bookings = [booking for message in messages for booking in message.bookings]
+        found = tx.bookings.of_ids(ids)
+        known = {one.id for one in found}
+        events = tx.search.events(ids=[one for one in ids if one not in known], limit=MOST_READ)
+        messages = messages_of(tx, events)
+    bookings = [*found, *(booking for message in messages for booking in message.bookings)]
     now = services.now()
     return flask.render_template(
-        "console/was_read_again.html",
-        messages=messages,
-        sentence=_sentence(bookings, len(messages)),
-        waiting=sum(one.state in _ON_THEIR_WAY for one in bookings),
+        "console/several.html",
+        bookings=bookings,
+        events=[message.event for message in messages if not message.bookings],
+        sentence=_sentence(bookings, len(ids)),
+        is_waiting=any(one.state in _ON_THEIR_WAY for one in bookings),
         undoable=[one.id for one in bookings if may_undo(one, now)],
         undo_seconds=UNDO_SECONDS,
     )
 
 
-def _sentence(bookings: Sequence[Booking], messages: int) -> str:
-    """Return a sentence that says how far the bookings are."""
-    sent = [one for one in bookings if one.state in _ON_THEIR_WAY]
-    if sent:
+def _sentence(bookings: Sequence[Booking], leads: int) -> str:
+    """Return how far the bookings are, such as ``5 tours are being booked``."""
+    if sent := [one for one in bookings if one.state in _ON_THEIR_WAY]:
         return f"{_count(sent)} {'is' if len(sent) == 1 else 'are'} being booked"
-    booked = [one for one in bookings if one.state is BookingState.BOOKED]
-    if booked:
-        return f"{_count(booked)} {'is' if len(booked) == 1 else 'are'} in Knock"
-    return f"{messages} {'message was' if messages == 1 else 'messages were'} read again"
+    if bookings and all(one.state is BookingState.BOOKED for one in bookings):
+        return f"{_count(bookings)} {'is' if len(bookings) == 1 else 'are'} in Knock"
+    return "1 lead" if leads == 1 else f"{leads} leads"
 
 
 def _count(bookings: Sequence[Booking]) -> str:

@@ -16,6 +16,7 @@ from adapter.models import (
     BookingState,
     Change,
     Kind,
+    KnockStatus,
     LeadHistory,
     Message,
 )
@@ -87,7 +88,7 @@ class StoryLine:
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return what happened, oldest first. Steps that mean nothing to people are left out."""
-    lines = [*_lines(story), *map(_note_line, story.messages)]
+    lines = [*_lines(story), *_reports(story), *map(_note_line, story.messages)]
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
@@ -131,6 +132,14 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
         yield StoryLine(at=at, text=text, other=other)
 
 
+def _reports(story: LeadHistory) -> Iterator[StoryLine]:
+    """Yield a line for each tour that a user reported as canceled. It has no change of state."""
+    for booking in story.current:
+        if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
+            text = "Someone here reported that the tour was canceled in Knock."
+            yield StoryLine(at=booking.gone_at, text=text)
+
+
 def _note_line(message: Message) -> StoryLine:
     """Return a sentence that says whether a renter's later message reached Knock."""
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
@@ -145,7 +154,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
         return _replay_sentence(change, story, by)
     if change.to_state == "discarded" and by:
         if why == CANCELED_IN_KNOCK:
-            return f"{by} marked the tour as canceled in Knock."
+            return f"{by} reported that the tour was canceled in Knock."
         return f"{by} dismissed it: {why.rstrip('.')}."
     if why == "seen_in_knock" and not by:
         return "Found in Knock."

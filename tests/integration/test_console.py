@@ -1424,6 +1424,9 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
+    assert "Someone here reported that the tour was canceled in Knock." in tour
+    assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
+    assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
     assert "no longer in Knock" not in tour
     ana.harness.clock.advance(5)
     ana.post(f"/leads/{number}/bring-back")
