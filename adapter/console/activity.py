@@ -25,8 +25,8 @@ PAGE_SIZE: Final = 50
 SENTENCES: Final[Mapping[str, str]] = {
     "looked": "opened {a_lead}",
     "looked_at_rejected": "read a rejected message from {first}",
-    "released": "booked {lead}{anyway}",
-    "edited_and_released": "changed {the_fields} and booked the lead{anyway}",
+    "released": "sent {a_lead} to Knock{anyway}",
+    "edited_and_released": "changed {the_fields} and sent the lead to Knock{anyway}",
     "time_given": "added a time to {a_tour} and booked it",
     "confirmed": "marked {a_tour} as already in Knock",
     "discarded": "dismissed {a_lead}",
@@ -71,8 +71,8 @@ SENTENCES: Final[Mapping[str, str]] = {
 NAMES: Final[Mapping[str, str]] = {
     "looked": "Looked at a lead",
     "looked_at_rejected": "Read a rejected message",
-    "released": "Booked a lead",
-    "edited_and_released": "Changed and booked a lead",
+    "released": "Sent a lead to Knock",
+    "edited_and_released": "Changed a lead and sent it to Knock",
     "time_given": "Added a tour time",
     "confirmed": "Marked a lead as in Knock",
     "discarded": "Dismissed a lead",
@@ -122,7 +122,7 @@ CONFIRMED: Final = {
 }
 #: What a user did to several leads with one click, by action.
 MANY: Final[Mapping[str, str]] = {
-    "released": "booked {leads}",
+    "released": "sent {leads} to Knock",
     "confirmed": "marked {leads} as already in Knock",
     "discarded": "dismissed {leads}",
     "replayed": "reprocessed {leads}",

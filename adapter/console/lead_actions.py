@@ -110,7 +110,7 @@ def confirm(number: int) -> Any:
         raise NotPossible("Check the box to confirm that you saw the tour in Knock.")
     neighbors = neighbors_of(number)
     services.repairs.confirm(number, by=flask.g.user.name)
-    return _done(number, "Marked as booked.", neighbors)
+    return _done(number, "Marked as already in Knock.", neighbors)
 
 
 @bp.post("/leads/<int:number>/discard")
@@ -130,8 +130,7 @@ def snooze(number: int) -> Any:
     """Hide a lead until the chosen time."""
     neighbors = neighbors_of(number)
     until = _snooze_one(number)
-    zone = ZoneInfo(_booking(number).timezone or reader_zone().key)
-    text = local_text(until, zone).removeprefix("Today, ").replace("Tomorrow", "tomorrow")
+    text = _time_in_sentence(until, _booking(number).timezone)
     undo = flask.url_for("console.wake", number=number)
     return _done(number, f"Snoozed until {text}.", neighbors, undo=undo)
 
@@ -235,7 +234,7 @@ _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
 _DID: Final = {
     "release": ("will be sent to Knock in ten seconds", "couldn't be booked"),
     "discard": ("dismissed", "couldn't be dismissed"),
-    "confirm": ("marked as booked", "couldn't be marked as booked"),
+    "confirm": ("marked as already in Knock", "couldn't be marked"),
     "snooze": ("snoozed", "couldn't be snoozed"),
     "assign": ("assigned to you", "couldn't be assigned"),
 }
@@ -266,13 +265,32 @@ def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> N
     failed = sum(map(len, errors.values()))
     if done:
         more = f" {failed} {did_not}." if failed else ""
-        text = f"{len(done)} {'lead' if len(done) == 1 else 'leads'} {did}.{more}"
+        until = _until(done) if act == "snooze" else ""
+        text = f"{len(done)} {'lead' if len(done) == 1 else 'leads'} {did}{until}.{more}"
         undo = flask.url_for("console.undo_many", ids=",".join(map(str, done)))
         said = {"text": text, "undo": undo, "seconds": UNDO_SECONDS}
         said["list"] = flask.request.form.get("list", "")[:500]
         flask.flash(said if act == "release" else text, "good")  # type: ignore[arg-type]
     for text, numbers in [*errors.items()][:5]:
         flask.flash(f"{_names_of(numbers)}: {text}", "bad")
+
+
+def _until(numbers: Sequence[int]) -> str:
+    """Return until when leads are snoozed, in the time zone of the first one's community."""
+    with services.store.transaction() as tx:
+        bookings = tx.bookings.of_ids(numbers)
+    zones = {one.snoozed_until: one.timezone for one in bookings if one.snoozed_until}
+    if not zones:
+        return ""
+    first = min(zones)
+    text = _time_in_sentence(first, zones[first])
+    return f" until {text}" if len(zones) == 1 else f". The first one comes back {text}"
+
+
+def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:
+    """Format a time within a sentence, such as ``tomorrow, 9:00 AM MST``."""
+    text = local_text(at, ZoneInfo(timezone or reader_zone().key))
+    return text.removeprefix("Today, ").replace("Tomorrow", "tomorrow")
 
 
 def _to_list() -> Any:

@@ -36,6 +36,7 @@ MOST_PLACES: Final = 12
 #: What to do about a lead, in the words of the tabs, and what it says when nothing is left.
 TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
+    Todo.DETAILS: ("Fix the details", "No details to fix."),
     Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
     Todo.COMMUNITY: ("Pick a community", "Every property is recognized."),
     Todo.ADMIN: ("Ask an admin", "Nothing for an admin to do."),
@@ -240,7 +241,8 @@ def _list_page(
     which: Selection, found: Sequence[Entry], *, fold: str | None, of: Entry | None = None
 ) -> str:
     page = max(row_id_from(flask.request.args.get("page")) or 1, 1)
-    shown = found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    start = (page - 1) * PAGE_SIZE
+    shown = found[start : start + PAGE_SIZE]
     groups, rows = review_groups(), rows_with_leads(shown)
     numbers = counts(groups, which, changed_formats())
     return flask.render_template(
@@ -256,10 +258,11 @@ def _list_page(
         sources=sorted({group.issue.source for group in groups}),
         rows=rows,
         group_places={row.entry.issue: row.place for row in rows if row.place},
-        found=len(found),
-        first=(page - 1) * PAGE_SIZE + 1,
+        found=_leads_in(found),
+        first=_leads_in(found[:start]) + 1,
+        last=_leads_in(found[: start + PAGE_SIZE]),
         page=page,
-        has_more=page * PAGE_SIZE < len(found),
+        has_more=start + PAGE_SIZE < len(found),
         newest=max((group.last_id for group in groups), default=0),
         list_query=urllib.parse.urlencode(query_of(which)),
         fold=fold,
@@ -267,6 +270,11 @@ def _list_page(
         trouble=format_trouble(of) if of is not None else None,
         groups=[group for group in groups if of is not None and set(group.ids) & set(of.ids)],
     )
+
+
+def _leads_in(rows: Sequence[Entry]) -> int:
+    """Return the number of leads in these rows, including those that are folded."""
+    return sum(len(row.ids) for row in rows)
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_ids_from
 from adapter.console.needs_you import changed_formats, review_groups
@@ -21,6 +22,8 @@ from adapter.store import Group
 #: Limits per click: how many leads are read again, and how many are examined.
 MOST_READ: Final = 200
 MOST_EXAMINED: Final = 1000
+#: Maximum number of tours in Knock for which a newer one is looked for.
+MOST_COMPARED: Final = 20
 _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
 
 
@@ -102,14 +105,17 @@ def several() -> str:
     ids = row_ids_from(flask.request.args.get("leads", "").split(","))[:MOST_READ]
     with services.store.transaction() as tx:
         found = tx.bookings.of_ids(ids)
-        known = {one.id for one in found}
-        events = tx.search.events(ids=[one for one in ids if one not in known], limit=MOST_READ)
+        missing = {*ids} - {one.id for one in found}
+        events = tx.search.events(ids=[*missing], limit=MOST_READ) if missing else []
         messages = messages_of(tx, events)
-    bookings = [*found, *(booking for message in messages for booking in message.bookings)]
+        bookings = [*found, *(booking for message in messages for booking in message.bookings)]
+        booked = [one for one in bookings if one.state is BookingState.BOOKED]
+        replaced = replacing_in_knock(tx, booked[:MOST_COMPARED])
     now = services.now()
     return flask.render_template(
         "console/several.html",
         bookings=bookings,
+        replaced=replaced,
         events=[message.event for message in messages if not message.bookings],
         sentence=_sentence(bookings, len(ids)),
         is_waiting=any(one.state in _ON_THEIR_WAY for one in bookings),

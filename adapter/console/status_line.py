@@ -96,8 +96,8 @@ def status_sentence(verdict: Verdict | None) -> str:
         more = f" {others} more {'problem' if others == 1 else 'problems'}." if others > 0 else ""
         return problem_sentence(problems[0], verdict) + more
     sent_at = verdict.facts.queue.answered_at if verdict.facts else None
-    last = f" The last tour was booked {_ago(verdict.at - sent_at)}." if sent_at else ""
-    return f"Bookings are working.{last or ' No tour has been booked yet.'}"
+    last = f" The last lead went to Knock {_ago(verdict.at - sent_at)}." if sent_at else ""
+    return f"Bookings are working.{last or ' Nothing has been sent to Knock yet.'}"
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
+from adapter.console.needs_you import place_name
 from adapter.console.problem_text import problem_sentence
 from adapter.models import (
     CHOSEN_BY_RENTER,
@@ -47,10 +48,10 @@ _STATES: Final[Mapping[str, str]] = {
 }
 #: What a change means by its reason.
 _WHYS: Final[Mapping[str, str]] = {
-    "released": "{by} booked it.",
+    "released": "{by} sent it to Knock.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
-    "seen_in_knock": "{by} marked it as booked.",
+    "seen_in_knock": "{by} marked it as already in Knock.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Too many requests right now. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
@@ -164,7 +165,8 @@ def _sentence(change: Change, story: LeadHistory) -> str:
         did = "undid the booking" if change.from_state == "pending" else "brought it back"
         return f"{by} {did}."
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
-    if why == "job_succeeded" and booking is not None and booking.kind is Kind.PROSPECT:
+    is_card = booking is not None and booking.kind is Kind.PROSPECT
+    if change.to_state == "booked" and is_card and why in ("job_succeeded", "mapped"):
         return "The guest card is in Knock."
     text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
     if text:
@@ -192,5 +194,6 @@ def _state_sentence(change: Change, story: LeadHistory) -> str:
     if state == BookingState.HELD and booking is not None and why == "held_by_mapping":
         found = [one for one in booking.reasons if one.field != FIELD]
         if found:
-            return f"Needs review. {problem_sentence(found[0], booking)}"
+            place = place_name(story.event, found[0].value or "")
+            return f"Needs review. {problem_sentence(found[0], booking, place)}"
     return _STATES.get(state, state)

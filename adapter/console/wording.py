@@ -30,6 +30,12 @@ STATES: Final[Mapping[str, str]] = {
     "expired": "Tour time passed",
     "discarded": "Dismissed",
 }
+#: The states of guest cards, if their words are different.
+_CARDS: Final[Mapping[str, str]] = {
+    "booked": "Guest card in Knock",
+    "failed": "Guest card not created",
+    "expired": "Guest card not sent in time",
+}
 #: The state of a booked tour that Knock reports as anything but booked, and its looks.
 _IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
     KnockStatus.WAITING: ("Waiting in Knock", "pending"),
@@ -103,7 +109,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "open this lead and click “Mark as canceled”.",
     "is unknown: it may exist in Knock": "This tour may already be in Knock. Look there first. If "
     "it isn't there, open this lead, check the box and book it again.",
-    "there is nothing to confirm": "This lead can't be marked as booked. Its status has changed.",
+    "there is nothing to confirm": "This lead can't be marked now. Its status has changed.",
     "has no tour to confirm": "This lead has no tour that could be in Knock.",
     "has just changed": "Someone has just changed this lead. Check it again.",
     "and cannot be discarded": "This lead can't be dismissed now. Its status has changed.",
@@ -145,6 +151,8 @@ def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) ->
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
+        if booking_or_state.kind is Kind.PROSPECT and booking_or_state.state in _CARDS:
+            return _CARDS[booking_or_state.state]
         known = _in_knock(booking_or_state)
         return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
@@ -159,11 +167,9 @@ def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
 
 
 def _in_knock(booking: Booking) -> tuple[str, str] | None:
-    """Return the label and the CSS class for the status of a booked tour or card in Knock."""
-    if booking.state is not BookingState.BOOKED:
+    """Return the label and the CSS class for the status of a booked tour in Knock."""
+    if booking.state is not BookingState.BOOKED or booking.kind is Kind.PROSPECT:
         return None
-    if booking.kind is Kind.PROSPECT:
-        return "Guest card in Knock", "booked"
     if booking.is_gone and booking.knock_status is not KnockStatus.CANCELED:
         return "Marked as canceled", "discarded"
     status = booking.knock_status
@@ -182,7 +188,7 @@ def in_knock_sentence(booking: Booking) -> str:
         KnockStatus.WAITING: "The community hasn't accepted this tour in Knock yet.",
         KnockStatus.VISITED: "The renter came to this tour.",
         KnockStatus.NO_SHOW: "The renter didn't come to this tour.",
-    }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")
+    }.get(booking.knock_status or KnockStatus.BOOKED, "This tour was booked in Knock.")
 
 
 def phone_text(number: object) -> str:

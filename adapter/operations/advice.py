@@ -29,11 +29,11 @@ class Advice:
 _BOOK: Final = "Fix it and book the tour, or dismiss the lead."
 _CALL: Final = "Call or text the renter, agree on a time, then book it."
 _CHECK_KNOCK: Final = (
-    "Look in Knock. If the tour is there, mark it as booked. If not, book it again."
+    "Look in Knock. If the tour is there, click “Already in Knock”. If not, book it again."
 )
 _SEARCHING: Final = (
-    "We keep checking every few minutes. If the tour is soon, look in Knock, and mark it as booked "
-    "if it is there."
+    "We keep checking every few minutes. If the tour is soon, look in Knock, and click “Already in "
+    "Knock” if it is there."
 )
 
 #: What is wrong and what to do, by reason code.
@@ -64,7 +64,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "repeat_or_change": (
         "The renter asked for this tour before, and then changed or canceled it.",
-        "Ask the renter. If they want this tour, book it, or mark it as booked if it is in Knock.",
+        "Ask the renter. If they want it, book it, or click “Already in Knock” if it is there.",
     ),
     "after_restore": (
         "The renter asked for two tours, and we can't tell which one came last.",
@@ -96,7 +96,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "booked_after_cancellation": (
         "The renter canceled this tour, but it was booked anyway.",
-        "Cancel it in Knock and dismiss this lead. If the renter wants it, mark it as booked.",
+        "Cancel it in Knock and dismiss this. If the renter wants it, click “Already in Knock”.",
     ),
     "carried_out_late": (
         "This tour may have been booked after a newer one with the same email or phone.",
@@ -315,7 +315,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     NO_TIME: "No tour time",
     NO_CONTACT: "No phone or email",
     IDS_ONLY_REASON: "Only IDs, no details",
-    "is at … in ": "Outside tour hours",
+    "is at … in ": "Outside booking hours",
     "is more than … days ahead": "Too far ahead",
     "is in the past": "Tour time has passed",
     "there is a date but no time of day": "No time of day",

@@ -772,7 +772,11 @@ READ = {
     "change_own_password": ("old", "new", "again"),
     "pause": ("scope", "reason", "back"),
     "resume": ("scope", "back"),
-    "playground": ("source", "event", "version"),
+    "playground": ("source", "event", "version", "fix", "done"),
+    "read_again": ("source",),
+    "read_again_now": ("events",),
+    "several": ("leads",),
+    "undo_many": ("ids",),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
@@ -800,7 +804,7 @@ READ = {
     "discard": ("reason",),
     "discard_group": ("reason", "seen"),
     "release_group": ("seen",),
-    "replay_group": ("now", "seen"),
+    "replay_group": ("seen",),
 }
 
 
@@ -927,7 +931,7 @@ def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: Sandbox
     assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
     told = ana.text(f"/leads/{number}")
     assert "The tour will be sent to Knock in 10 seconds. Knock will email" in told
-    assert "Booked. The tour is in Knock." in told
+    assert "This tour was booked in Knock." in told
     assert "edited_and_released number_of_occupants, starts_at" in told
 
 
@@ -1031,7 +1035,7 @@ def test_a_booked_tour_shows_what_knock_says_about_it(
         assert f">{word}</span>" in page
         assert ('class="state booked"' in page) is is_green
     assert sentence in pages[-1]
-    assert ("Booked. The tour is in Knock." in pages[-1]) is (word == "Booked")
+    assert ("This tour was booked in Knock." in pages[-1]) is (word == "Booked")
     (row,) = csv.DictReader(io.StringIO(ana.text("/export.csv")))
     assert row["in_knock"] == ("canceled" if "gone_at" in known else known.get("knock_status", ""))
     assert bool(row["confirmed_at"]) is ("confirmed_at" in known)
@@ -1168,7 +1172,7 @@ def test_leads_that_need_review_are_grouped(ana: Reader) -> None:
     ana.harness.mapped("rentfeed", elm)
     ana.harness.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = html.unescape(ana.text("/queue"))
-    assert page.count("Outside tour hours") == 2
+    assert page.count("Outside booking hours") == 2
     assert "Property not recognized" in page
     assert "Elm Row" in page
     assert "Can't read the message" in page
@@ -1324,6 +1328,41 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "Call or text" not in group
 
 
+def test_counts_are_of_leads_and_missing_contacts_are_not_called(ana: Reader) -> None:
+    renamed_leads(ana.harness)
+    held(ana.harness, 4)
+    without = lead(5)
+    without["contact"] |= {"email": "", "phone": "", "mobile": ""}
+    ana.harness.mapped("rentfeed", without)
+    page = html.unescape(ana.text("/queue"))
+    assert re.search(r">1.5 of 5</span>", page)
+    assert 'data-leads="3"' in page
+    assert "No phone or email" in ana.text("/queue?todo=details")
+    assert "No phone or email" not in ana.text("/queue?todo=call")
+
+
+def test_several_snoozed_leads_say_until_when_in_the_communitys_time(ana: Reader) -> None:
+    ids = [held(ana.harness, number) for number in (1, 2)]
+    ana.client.set_cookie("console_zone", "America/New_York")
+    form = {"csrf": ana.token(), "act": "snooze", "until": "tomorrow", "ids": list(map(str, ids))}
+    ana.client.post("/console/queue/act", data=form)
+    page = html.unescape(ana.text("/queue"))
+    assert "2 leads snoozed until tomorrow, 9:00 AM MST." in page
+
+
+def test_a_guest_card_is_never_called_booked(ana: Reader, upstream: SandboxClient) -> None:
+    del upstream
+    (card,) = ana.harness.mapped("rentfeed", lead(1))
+    settle(ana.harness)
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(b"UPDATE bookings SET kind = 'prospect', starts_at = NULL")
+    for path in ("/", "/leads", f"/leads/{card.id}", f"/leads/several?leads={card.id}"):
+        assert not re.search(r"\b[Bb]ooked\b", seen_by_agents(ana.text(path))), path
+    for path in ("/leads", "/sources/rentfeed"):
+        assert "Guest card in Knock" in ana.text(path)
+    assert "In Knock <b>1</b>" in ana.text("/")
+
+
 def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
     empty = lead(1)
     empty["tour"] |= {"date": "", "time": ""}
@@ -1391,7 +1430,7 @@ def test_a_booked_lead_shows_old_trouble_only_in_its_story(ana: Reader) -> None:
     ana.release(number, starts_at="2026-03-14T14:30")
     settle(ana.harness)
     task = ana.text(f"/leads/{number}").partition('<div class="task')[2].partition("</section>")[0]
-    assert "The tour is in Knock." in task
+    assert "This tour was booked in Knock." in task
     assert "2:30 AM" not in task
     assert (
         "2:30 AM is outside the hours in which tours can be booked"

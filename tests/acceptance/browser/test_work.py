@@ -145,7 +145,7 @@ def test_150_unknown_properties_hide_nothing_and_the_soonest_tour_is_first(ana: 
     expect(first).to_contain_text("150 leads: property not recognized")
     expect(first).not_to_contain_text("No time")
     expect(first.locator(".soon")).to_be_visible()
-    expect(page.locator("#leads")).to_contain_text("Outside tour hours")
+    expect(page.locator("#leads")).to_contain_text("Outside booking hours")
     expect(page.locator("#count-community")).to_have_text("150")
     first.get_by_role("link").click()
     expect(page.locator("#leads .lead")).to_have_count(50)
