@@ -18,12 +18,12 @@ from adapter.store import Database, Traffic
 
 
 class SourcesGroup(LazyGroup):
-    """A command group in which ``adapter sources NAME`` is short for ``sources show NAME``."""
+    """A command group in which ``adapter sources NAME`` means ``adapter sources show NAME``."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command for the arguments, or ``show`` if they begin with a source."""
+        """Return the command for the arguments, or ``show`` if they begin with a source's name."""
         is_name = bool(args) and args[0] not in self.commands
         return super().resolve_command(ctx, ["show", *args] if is_name else args)
 

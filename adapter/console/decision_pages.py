@@ -1,4 +1,4 @@
-"""Serve the pages about automatic decisions and the leads they affected."""
+"""Serve the pages about automatic decisions and the leads that they affected."""
 
 import datetime as dt
 from typing import Final

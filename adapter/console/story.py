@@ -1,4 +1,4 @@
-"""Tell what happened to a lead, in sentences."""
+"""Describe a lead's history in sentences."""
 
 import dataclasses
 import datetime as dt
@@ -70,16 +70,16 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
-#: The reason of a dismissal with which a user reports that a canceled tour is gone from Knock.
+#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
 CANCELED_IN_KNOCK: Final = "Canceled in Knock"
-#: The name of a tour that the message itself asks for.
+#: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoryLine:
-    """One thing that happened."""
+    """A sentence about one event in a lead's history."""
 
     at: dt.datetime
     text: str
@@ -88,14 +88,14 @@ class StoryLine:
 
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
-    """Return what happened, oldest first. Steps that mean nothing to people are left out."""
+    """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
     lines = [*_lines(story), *_reports(story), *map(_note_line, story.messages)]
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
 
 def part_names(story: LeadHistory) -> Mapping[int, str]:
-    """Return a name for each current booking of a message, such as ``Tour 2`` or ``Guest card``."""
+    """Return a name such as ``Tour 2`` or ``Guest card`` for each current booking in a message."""
     chosen = {one.booking_id for one in story.history if one.why == CHOSEN_BY_RENTER}
     kinds = {one.id: _kind_name(one, is_chosen=one.id in chosen) for one in story.current}
     seen: dict[str, int] = {}
@@ -175,7 +175,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
 
 
 def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
-    """Return a sentence for a replay: a user picked a community, or had the message read again."""
+    """Describe a replay: a user picked a community, or had the message read again."""
     bookings = sorted(story.bookings, key=lambda one: one.id)
     before = [one.community for one in bookings if one.created_at < change.at]
     after = [one.community for one in bookings if one.created_at >= change.at]

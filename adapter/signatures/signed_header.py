@@ -37,7 +37,7 @@ class SignedHeaderScheme:
     headers: tuple[str, ...]
     format: HeaderFormat
     content: SignedContent
-    #: None if the sender does not sign a time.
+    #: None if the sender does not sign a timestamp.
     clock: Clock | None
     primitive: Primitive
 
@@ -50,12 +50,12 @@ class SignedHeaderScheme:
         return self.primitive.signing_key(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the key that matches the signature, trying the newest key first."""
+        """Return the index of the key that verifies the signature, trying the newest key first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
         index = self._matching_key(keys, signatures, request, timestamp)
-        # Checked last, so that "too old" always means a valid signature with a wrong time.
+        # Checked last, so that "too old" always means a valid signature with an old timestamp.
         if self.clock:
             self.clock.check(timestamp or "", now)
         return index
@@ -97,7 +97,7 @@ class SignedHeaderScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return a copy of the request with more headers. Only ``replace`` overwrites a header."""
+    """Return a copy of the request with added headers. Only ``replace`` is overwritten."""
     kept = {
         name: value
         for name, value in request.headers.items()

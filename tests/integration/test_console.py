@@ -169,7 +169,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
         tx.bookings.move(booking.id, HELD, why="time_taken", now=harness.clock())
         tx.free_times.offer(booking.id, [START, offered])
     page = ana.text(f"/leads/{booking.id}/panel")
-    assert "This time is not free in Knock." in page
+    assert "This time is not available in Knock." in page
     links = re.findall(r'<a [^>]*href="([^"]*)"[^>]* data-value="([^"]*)">(.*?)</a>', page)
     ((href, value, words),) = links
     assert value == "2026-03-14T13:30"

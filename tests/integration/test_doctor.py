@@ -232,7 +232,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
     ),
     "a migration was changed": (
         sql("UPDATE migrations SET sha256 = 'x' WHERE name = '0001_initial.sql'"),
-        "database", Status.FAULT, "another 0001_initial.sql", "install the version",
+        "database", Status.FAULT, "a different version of 0001_initial.sql", "install the version",
     ),
     "the database is newer": (
         sql("INSERT INTO migrations (name) VALUES ('9999_newer.sql')"),
@@ -276,7 +276,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         free_times(times=[START]), "propexo", Status.WARNING, "cannot all be read", "unless",
     ),
     "Propexo does not tell free times": (
-        free_times(problem="no_answer"), "propexo", Status.WARNING, "not answer", "unchecked",
+        free_times(problem="no_answer"), "propexo", Status.WARNING, "not respond", "unchecked",
     ),
     "the public URL leads nowhere": (
         setting(ADAPTER_PUBLIC_URL=f"https://{CLOSED_PORT}"),
@@ -339,9 +339,9 @@ def test_an_installation_without_a_fault_is_ok(installation: Installation) -> No
 def test_the_format_of_free_times_is_shown_if_it_can_be_read(installation: Installation) -> None:
     free_times(times=[START], is_complete=True)(installation)
     found = installation.found()
-    texts = [one.text for one in found if "free times" in one.text]
+    texts = [one.text for one in found if "available times" in one.text]
     assert texts == [
-        "free times of com_maple (APPOINTMENT) were read (1): {result: [{slot: text}]}"
+        "available times at com_maple (APPOINTMENT) were read (1): {result: [{slot: text}]}"
     ]
     assert [one for one in found if one.status is not Status.OK] == []
 

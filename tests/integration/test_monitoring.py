@@ -613,9 +613,9 @@ def test_a_pending_booking_says_why_it_is_not_sent(
     assert "not sent yet" not in shell("show", str(booking.id))
     upstream.fault({"status": 401})
     harness.send()
-    assert "not sent yet: Nothing is sent since " in shell("show", str(booking.id))
+    assert "not sent yet: Nothing has been sent since " in shell("show", str(booking.id))
     assert "rejects our API token" in shell.json("show", str(booking.id))["why_unsent"]
-    assert shell("queue").startswith("BROKEN: Nothing is sent since ")
+    assert shell("queue").startswith("BROKEN: Nothing has been sent since ")
 
 
 @pytest.fixture

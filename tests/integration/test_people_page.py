@@ -246,7 +246,8 @@ def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
     closed = harness.booking(cancellation.id)
     assert (closed.state, closed.reason) == (DISCARDED, "taken_back")
     assert (
-        closed.reasons[-1].reason == f"a later request or a user took it back: booking {moved.id}"
+        closed.reasons[-1].reason
+        == f"a later request or a user withdrew the cancellation: booking {moved.id}"
     )
 
 

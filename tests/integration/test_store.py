@@ -178,9 +178,9 @@ def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: st
         empty_database, "UPDATE migrations SET sha256 = 'other' WHERE name = '0001_initial.sql'"
     )
 
-    with pytest.raises(ConfigurationError, match=r"with another 0001_initial\.sql than the one"):
+    with pytest.raises(ConfigurationError, match=r"with a different version of 0001_initial\.sql"):
         store.migrate(empty_database)
-    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="another 0001"):
+    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="version of 0001"):
         opened.check_schema()
 
 

@@ -460,7 +460,7 @@ def test_the_phone_of_a_quoted_message_is_the_business() -> None:
 
 def test_a_draft_says_that_nothing_was_drafted_from_free_text() -> None:
     mail = {"plain": "Hello,\nI am Rosa and would like to see a home on March 14."}
-    assert "# plain is free text, from which only" in mapping_from_sample("acme", "a.json", mail)
+    assert "# plain is free text, which only" in mapping_from_sample("acme", "a.json", mail)
     labeled = {"plain": "Name: Rosa\nEmail: rosa@example.net\nPhone: 720-555-0188"}
     assert "free text" not in mapping_from_sample("acme", "a.json", labeled)
 

@@ -1,4 +1,4 @@
-"""Find the structures that samples have in common, such as lists of leads or answers."""
+"""Find structures that the samples share, such as lists of leads or answers."""
 
 import dataclasses
 import json
@@ -23,24 +23,24 @@ ANSWER_VALUES: Final = (
     *("choices.labels", "string_value", "value", "values", "answer", "val"),
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
 )
-#: Keys that show that each item of a list is a lead of its own.
+#: Keys that show that each item in a list is a separate lead.
 PERSON: Final = re.compile(r"e?mail(address)?|phone(number)?|(first|last|full)name")
 #: Parts of a path that show that a person is not a renter.
 STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
 #: A line of an email such as ``Phone: 303-555-0142``.
 LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
-#: Fewest labels that make a text an email with a field in each line.
+#: Minimum number of labels for a text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
-#: Keys of answers only if one of these values is beside them, since other lists have them too.
+#: Keys that other lists also have, and the values that mark a list with them as answers.
 TITLES: Final = frozenset({"title", "question", "field"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
-#: Longest text to search for labels, and longest name of a list of answers.
+#: Maximum length of text to search for labels.
 LONGEST: Final = 100_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """The structures and values in the samples, with one row for each lead."""
+    """The structures and values in the samples, with a row for each lead."""
 
     #: ``name: path`` for ``for_each``, or None.
     each: tuple[str, str] | None
@@ -52,16 +52,16 @@ class Observed:
     values: Mapping[str, Sequence[Any]]
 
     def filled(self, path: str) -> list[Any]:
-        """Return the values at a path that are not empty."""
+        """Return the nonempty values at a path."""
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return a list that says for each row whether the value at a path is not empty."""
+        """Return a Boolean for each row that is True if its value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 
 def observe(samples: Sequence[Any]) -> Observed:
-    """Analyze samples, and return their structures and values."""
+    """Find the structures and values in samples, which are parsed payloads."""
     each = _items_path(samples)
     rows = [row for sample in samples for row in _rows(sample, each)]
     readers = _readers(rows)
@@ -77,7 +77,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def read(data: Any, path: str) -> Any:
-    """Return the value at a path, or MISSING if there is no value or more than one."""
+    """Return the value at a path, or MISSING if there is none or it cannot be read."""
     try:
         return path_from_text(path).read(data)
     except (Unreadable, ValueError):
@@ -85,7 +85,7 @@ def read(data: Any, path: str) -> Any:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Add the query parameters to a JSON body as ``query``, as mappings read them."""
+    """Return the payload with the query parameters added as ``query``, where mappings read them."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -97,7 +97,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the name and path of a list whose items are leads, or None."""
+    """Return the name and path for ``for_each`` if a list's items are leads, or None."""
     for sample in samples:
         for path, value in walk(sample):
             if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
@@ -106,7 +106,7 @@ def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
 
 
 def _is_person(item: Any) -> bool:
-    """Return True if an object directly contains a person's data, such as an email address."""
+    """Return True if an item has a person's data, such as an email address, outside of any list."""
     if not isinstance(item, Mapping):
         return False
     paths = (path for path, value in leaves(item) if not isinstance(value, list))
@@ -127,7 +127,7 @@ def _rows(sample: Any, each: tuple[str, str] | None) -> Iterator[dict[str, Any]]
 
 
 def without(data: Any, path: str) -> dict[str, Any]:
-    """Return a copy of the data without the value at a path."""
+    """Return a copy of an object without the value at a path."""
     first, _, rest = path.partition(".")
     inner = data.get(first)
     if not rest or not isinstance(inner, Mapping):
@@ -136,7 +136,7 @@ def without(data: Any, path: str) -> dict[str, Any]:
 
 
 def _readers(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, Any]]:
-    """Return a line for ``read:`` and a function that reads its data, by name."""
+    """Return lines for ``read:`` by name, each with a function that reads its value from a row."""
     found: dict[str, tuple[str, Any]] = {}
     lists = _lists(rows)
     for row in rows:
@@ -196,7 +196,7 @@ def _answers(row: Any, path: str, by: str, values: Sequence[str]) -> dict[str, A
     found: dict[str, Any] = {}
     for key, item in keyed:
         if isinstance(key, str):
-            found.pop(key, None)  # so that the last key is that of the last item
+            found.pop(key, None)  # so that the last key belongs to the last item
             found[key] = _first_value(item, values)
     return found
 
@@ -220,7 +220,7 @@ def _line(text: Any, label: str) -> str | None:
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one for each row. Values from ``read:`` come first."""
+    """Return the values at each path, one per row. Paths into ``read:`` names come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -234,7 +234,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all paths with a single value. An object of date parts counts as a value."""
+    """Yield all paths with their values. An object with date parts counts as a single value."""
     dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
     yield from dates.items()
     inside = tuple(f"{path}." for path in dates)
@@ -242,7 +242,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the most items of each list in the rows, by path."""
+    """Return the maximum length of each list in the rows, by path."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):
@@ -252,7 +252,7 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _without_indexes(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path without the index of each list that has one item in all samples.
+    """Return a path without the index 0 for each list that never has more than one item.
 
     With the index, a mapping would drop the other items of a longer list. Without it, such a list
     needs review. Notes take all items, so their index is kept.

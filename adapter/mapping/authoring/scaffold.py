@@ -32,7 +32,7 @@ CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 OTHERS: Final = "any other value is ignored"
 LAST_HINT: Final = "this is also true if a later event books again"
 READ_HINT: Final = "to read a line or a phrase, see 'text' under 'read' in docs/mapping.md"
-#: Keys of a mail's or message's whole text.
+#: Keys for the whole text of an email or message.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
 
 #: Fields to add if the samples have them, each with the option that it needs.
@@ -46,7 +46,7 @@ FIELDS: Final = (
     *("number_of_occupants", "lease_term_in_months"),
     *("rent_minimum_in_cents", "rent_maximum_in_cents", "desired_num_bedrooms", "pets"),
 )
-#: For each table, the words in a sender's value that give each of our values, in this order.
+#: For each table, patterns for senders' words with the adapter's values, in matching order.
 TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "tour_type": (
         (r"self|unaccompanied|unattended", "self_guided"),
@@ -60,7 +60,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         (r"large|big|over", "large_dog"),
     ),
 }
-#: Words in the sender's keys that show how renters make contact, in this order.
+#: Words in a sender's keys that show how renters make contact, in matching order.
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
     (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),
@@ -76,7 +76,7 @@ MOST_VALUES: Final = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
-    """A draft of a mapping, and the guesses on which it is based."""
+    """A draft of a mapping, with the guesses that it is based on."""
 
     name: str
     observed: Observed
@@ -84,14 +84,14 @@ class Draft:
 
     @property
     def canceled(self) -> dict[str, list[Any]]:
-        """The paths and values that tell cancellations from bookings."""
+        """The values, by path, that distinguish cancellations from bookings."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
         return {path: values for path, values in found.items() if path not in continued}
 
     @property
     def accepted(self) -> list[Any]:
-        """The names of events that seem to be leads, or of all if none does."""
+        """The names of events that seem to be leads, or all names if none does."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())
@@ -99,14 +99,14 @@ class Draft:
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
-        """Return the communities' names that occur in the samples, in order of appearance."""
+        """Return the community names in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
         return list(dict.fromkeys(value for value in filled if value is not None))
 
     def people(self) -> dict[str, list[str]]:
-        """Return what the draft reads about renters in the samples, by field."""
+        """Return the renters' names and contact details in the samples, by field."""
         fields = CONTACT & self.guesses.keys()
         values = {
             name: [one for path in self.guesses[name] for one in self.observed.filled(path)]
@@ -115,7 +115,7 @@ class Draft:
         return {name: [str(one) for one in found] for name, found in sorted(values.items())}
 
     def _outcome(self, payload: Any) -> str:
-        """Return what a test of a payload expects, without the appointment itself."""
+        """Return the line that says what a test expects, without the appointment's fields."""
         rows = observe([payload]).rows[:1] if payload is not None else ()
         tests = [read(row, path) for row in rows for path in self.guesses.get("test", ())[:1]]
         if any(str(value).lower() in ("true", "1") for value in tests):
@@ -132,9 +132,9 @@ class Draft:
         return next((seen.values[one][row] for one in paths if seen.is_filled(one)[row]), None)
 
     def text(self, *samples: str, origin: str = "", payloads: Sequence[Any] = ()) -> str:
-        """Return the mapping as YAML. ``samples`` are the names of the samples' files.
+        """Return the mapping as YAML. ``samples`` are the sample files' names.
 
-        ``payloads`` are what they contain, from which the tests' outcomes are guessed.
+        ``payloads`` are the files' contents, from which the tests' outcomes are guessed.
         """
         source = origin or ", ".join(samples)
         lines = [
@@ -162,7 +162,7 @@ class Draft:
         return "\n".join(lines)
 
     def _values(self, target: str) -> list[Any]:
-        """Return the distinct values at the first path that was guessed for a field."""
+        """Return the distinct values at the best path for a field."""
         path = self.guesses[target][0]
         values = [value for value in self.observed.filled(path) if not isinstance(value, dict)]
         texts = [one for value in values for one in (value if isinstance(value, list) else [value])]
@@ -191,8 +191,8 @@ class Draft:
     def _cancellation_lines(self) -> Iterator[str]:
         for path in continued_cancellations(self.observed):
             yield f"# {TODO}: {quoted(path)} is in a list of events, and others follow it in a"
-            yield "# sample. If the sender has a status, use it under 'cancellation'. Without it,"
-            yield "# a lead whose tour time is repeated with other values is held for review."
+            yield "# sample. If the sender has a status, use it under 'cancellation'. Without one,"
+            yield "# a lead whose tour time is repeated with a different value is held."
         canceled = self.canceled
         if canceled:
             yield "cancellation:"
@@ -207,7 +207,7 @@ class Draft:
         readers = {n: line for n, line in self.observed.readers.items() if n in used}
         if self.observed.each:
             name, path = self.observed.each
-            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead of each item; confirm"
+            yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead per item; confirm"
         if readers:
             yield "read:"
             yield from (f"  {name}: {line}   {GUESS}" for name, line in readers.items())
@@ -233,7 +233,7 @@ class Draft:
         )
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to an ID that may stay the same when the tour is moved."""
+        """Add the tour's start to the ID if a tour that is moved may keep the same ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -267,13 +267,13 @@ class Draft:
             yield from (f"  - {_note(path)}" for path in notes)
 
     def _free_text_lines(self) -> Iterator[str]:
-        """Yield a comment for each free text, such as a mail's, from which nothing is drafted."""
+        """Yield a comment for each free text, such as an email's, that only the notes use."""
         for path in self.observed.values:
             texts = [one for one in self.observed.filled(path) if isinstance(one, str)]
             name = quoted(path)
             is_read = any(f"text: {name}," in one for one in self.observed.readers.values())
             if FREE_TEXT.fullmatch(key_of(path)) and not is_read and any("\n" in x for x in texts):
-                yield f"# {name} is free text, from which only notes are drafted; {READ_HINT}"
+                yield f"# {name} is free text, which only the notes use; {READ_HINT}"
 
     def _start_lines(self) -> Iterator[str]:
         if "starts_at" in self.guesses:
@@ -288,7 +288,7 @@ class Draft:
             yield f"starts_at: {TODO}   # or remove this line and add 'without_time: …' at the top"
 
     def _date_and_time(self) -> Iterator[str]:
-        """Yield the options of ``starts_at`` for a date and a time, each as text or in parts."""
+        """Yield the options of ``starts_at`` for a separate date and time, as text or in parts."""
         date, time = self.guesses["date"], self.guesses["time"]
         dates, times = self._texts(date[0]), self._texts(time[0])
         if dates and times:
@@ -302,7 +302,7 @@ class Draft:
             yield _format_option(self._formats(time), TODO)
 
     def _texts(self, path: str) -> list[str]:
-        """Return the values at a path as text, without objects of date parts."""
+        """Return the values at a path as text, except for objects with date parts."""
         return [str(one) for one in self.observed.filled(path) if not isinstance(one, dict)]
 
     def _formats(self, paths: Sequence[str]) -> list[str]:
@@ -310,7 +310,7 @@ class Draft:
         return _fewest_formats(texts)
 
     def _table_lines(self, name: str) -> Iterator[str]:
-        """Yield a draft line whose table translates the values found in the samples."""
+        """Yield a line for a field, with a table that translates the values in the samples."""
         values = self._values(name)
         rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
@@ -333,7 +333,7 @@ def _test_lines(sample: str, outcome: str) -> Iterator[str]:
 
 
 def _signature_line(name: str) -> str:
-    """Return the ``signature`` line of a draft, with a preset if one matches the source's name."""
+    """Return a draft's ``signature`` line, with a preset if one matches the source's name."""
     secrets = f"secrets: [{re.sub('[^A-Z0-9]', '_', name.upper())}_SECRET]"
     presets = {preset.replace("-", ""): preset for preset in signatures.PRESETS}
     parts = name.replace("_", "-").split("-")
@@ -345,7 +345,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line of the notes for a path, with a label unless it is the renter's message."""
+    """Return a notes line for a path, with a label unless it is the renter's message."""
     name = path.split(".")[-1].strip('"')
     is_message = MESSAGES.search(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()
@@ -364,15 +364,15 @@ def _contact_type(observed: Observed) -> str:
 
 
 def table_value(name: str, text: str) -> str:
-    """Guess the adapter's value for a sender's word. Return an empty string if unsure."""
+    """Guess the adapter's value for a sender's word. Return "" if unsure."""
     rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")
 
 
 def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the smallest set of date formats with which all values can be parsed.
+    """Return the smallest list of date formats that can parse all values.
 
-    Each value has one text, or a date and a time. Return an empty list if a text has no format.
+    Each value is one text, or a date and a time. Return an empty list if a text has no format.
     """
     guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
     candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))

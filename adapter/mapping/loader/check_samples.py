@@ -1,4 +1,4 @@
-"""Check a mapping's paths against its sample payloads, and warn about doubtful lines."""
+"""Check a mapping's paths against its sample payloads, and warn about questionable lines."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ from adapter.mapping.source import Source
 from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
 
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
-#: Replaces it for a path that the chosen webhook has.
+#: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
 NO_VALUE_IN_SAMPLES: Final = "has no value in any sample: check 'by' and 'value'"
 NOT_FETCHED: Final = (
@@ -34,18 +34,18 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
-#: Shorter texts are not secrets, but names of tokens and the like.
+#: Shorter texts are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
-#: The expectations of tests in which a lead is booked or becomes a guest card.
+#: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
-#: Fields without which nothing is booked.
+#: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
 
 def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
     """Check a mapping against its samples, and add the problems to its document.
 
-    ``samples`` are the samples of each test, as they are and with the changes of the test.
+    ``samples`` are each test's sample, as it is and with the test's changes.
     """
     every = [sample for variants in samples.values() for sample in variants]
     scopes = [scope_of(source, sample) for sample in every]
@@ -66,7 +66,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return the scope in which the mapping reads a sample, with its fetched documents."""
+    """Return the data in which a mapping's paths are resolved for a sample."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -77,7 +77,8 @@ def scope_of(source: Source, sample: Sample) -> Scope:
 def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
     """Report paths that do not occur in any sample, because they are probably misspelled.
 
-    Without a similar path in the samples, an optional field may be one that no sample has yet.
+    If no sample has a similar path, an optional field is only a warning, because it may be one
+    that no sample contains yet.
     """
     document = source.document
     reported = {(problem.line, problem.column) for problem in document.problems}
@@ -101,7 +102,7 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
 def mark_new_paths(
     source: Source, scope: Scope, problems: Iterable[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with another message for paths that only this webhook has."""
+    """Return the problems, with a different message for paths that only this webhook has."""
     scopes = source.compiled.item_scopes(scope)
     found = tuple(
         f"{used.path.text!r} {NOT_IN_SAMPLES}"
@@ -125,7 +126,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return the end of a message that suggests a similar path from the samples, or ""."""
+    """Return the end of an error message, which suggests a similar path in the samples, or ""."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -164,13 +165,13 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
-    """Return True if a path reads a fetched document, and no test contains one."""
+    """Return True if a path reads a fetched document, but no test contains one."""
     is_fetched = path.parts[0] in source.sections.get("fetch", {})
     return is_fetched and not any(scope.fetched for scope in scopes)
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report changes of values that the mapping reads from others, such as JSON inside a string."""
+    """Report a test's changes to names under ``read:`` or ``fetch:``, which cannot be changed."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
@@ -184,7 +185,7 @@ def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: 
 
 
 def _warn_of_objects_as_texts(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about a ``text`` whose paths find only objects, such as the messages of a chat."""
+    """Warn about a ``text`` whose paths find only objects, such as chat messages."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         reader = reading.reader
         if not isinstance(reader, MailReader):
@@ -206,7 +207,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists that have more items in a sample than the mapping reads."""
+    """Warn about lists in samples with items that the mapping does not read."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -214,7 +215,7 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample: for_each makes one lead of each item, and "
+            f"{one.path.text} has {count} in a sample: for_each makes one lead per item, and "
             f".{min(one.indexes)} takes one and drops the rest"
         )
         source.document.add(where, message, warning=True)
@@ -243,7 +244,7 @@ def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool
 
 
 def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if the dedupe paths produce no key for any lead in the samples."""
+    """Warn if the dedupe paths yield no key for any lead in the samples."""
     if not source.compiled.dedupe or source.document.has_errors:
         return
     mapped = [source.compiled.apply(scope, None) for scope in scopes]
@@ -278,7 +279,7 @@ def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
 
 def _secrets_in(sample: Sample) -> Iterator[str]:
     for path, value in leaves(sample.payload):
-        is_name = path.rpartition(".")[2].lower() == "key"  # of a field of a form
+        is_name = path.rpartition(".")[2].lower() == "key"  # the name of a form field
         if isinstance(value, str) and is_secret(path) and not is_name and _is_random(value):
             yield path
 
@@ -290,7 +291,7 @@ def _is_random(text: str) -> bool:
 
 
 def _warn_of_untested_cards(source: Source) -> None:
-    """Warn if a mapping creates guest cards without a test that shows one."""
+    """Warn if a mapping creates guest cards but has no test for one."""
     tests = source.sections.get("tests", [])
     if not source.compiled.without_time.makes_cards:
         return
@@ -324,7 +325,7 @@ def _always(source: Source) -> Community | None:
 
 
 def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn about names of events that the mapping does not read, so that all count as leads."""
+    """Warn about event names that the mapping does not read, so that all events count as leads."""
     used = {_without_items(used.path.text) for used in source.used_paths}
     observed = observe([sample.payload for sample in samples])
     for path in event_paths(observed):
@@ -342,7 +343,7 @@ def _without_items(path: str) -> str:
 
 
 def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn if a test books a tour from a sample that says that the tour was canceled."""
+    """Warn if a test books a tour that its sample seems to say was canceled."""
     tests = source.sections.get("tests", [])
     for number, sample in samples.items():
         kind = next((one for one in BOOKED if one in tests[number]), None)
@@ -365,7 +366,7 @@ def _has_canceled_item(source: Source, sample: Sample) -> bool:
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the paths whose value says that the tour was canceled, unless ``accept`` lists it."""
+    """Yield paths whose value says that the tour was canceled, unless ``accept`` lists it."""
     compiled = source.compiled
     accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
     for path, value in leaves(sample.payload):

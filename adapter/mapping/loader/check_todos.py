@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 
-#: What a draft contains where a person has to fill in a value.
+#: Marks the places in a draft where a person has to fill in a value.
 TODO: Final = "TODO"
 _TODO: Final = re.compile(rf"\b{TODO}\b")
 _FILL_IN: Final = "fill in this TODO, or remove the line"
-#: What to write in a section for which the samples may give no hint.
+#: What to write in sections that the samples may give no hints for.
 _HINTS: Final[Mapping[KeyPath, str]] = {
     ("community",): (
         "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "
@@ -23,7 +23,7 @@ SAMPLES: Final = frozenset({"payload", "change"})
 
 
 def check_todos(document: Document) -> None:
-    """Add a problem for each TODO, replacing other problems at the same position."""
+    """Add a problem to the document for each TODO, replacing others at the same position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
     document.problems = {
@@ -35,7 +35,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the position of each key or string that contains TODO."""
+    """Yield the key path of each key or string that contains TODO."""
     if isinstance(value, str):
         if _TODO.search(value):
             yield where

@@ -19,7 +19,7 @@ from adapter.parsing.body import KINDS
 from adapter.parsing.mail_text import MENTIONS
 from adapter.parsing.zone_names import zone_from_name
 
-#: Maximum number of lists inside lists under ``for_each``.
+#: Maximum number of nested lists under ``for_each``.
 MAX_LEVELS: Final = 5
 #: Marshmallow's key for messages about a whole object.
 WHOLE: Final = "_schema"
@@ -34,7 +34,7 @@ TYPE_MESSAGES: Final = {
 }
 
 
-#: Part of a format that a comma without quotes has cut off: ``{ format: MMMM D, YYYY }``.
+#: The part of a format after an unquoted comma: ``{ format: MMMM D, YYYY }``.
 _FORMAT_END: Final = re.compile(r"[YMDHhmsAZzdat,:/. -]+\Z")
 
 
@@ -48,7 +48,7 @@ def _unknown_key(noun: str, name: str, known: Sequence[str], data: Any) -> str:
 class StrictSchema(Schema):
     """A schema that rejects unknown keys and suggests similar ones."""
 
-    #: The noun for a key in messages.
+    #: The noun for a key in error messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
@@ -81,7 +81,7 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is a string or a number."""
+        """Return True if the item is allowed: a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
@@ -91,7 +91,7 @@ class PathList(Texts):
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is a number or a nonempty string."""
+        """Return True if the item is allowed: a number or a nonempty string."""
         return super().accepts(item) and item != ""
 
 
@@ -150,7 +150,7 @@ def flag(**options: Any) -> fields.Boolean:
 
 
 class FromSchema(StrictSchema):
-    """The schema of ``{ from: … }``."""
+    """The schema of ``{ from: … }``, with one or more paths."""
 
     from_ = PathList(required=True, data_key="from")
 
@@ -218,7 +218,7 @@ class ReadSection(StrictSchema):
     """The schema of a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
 
     json = fields.String()
-    xml = fields.String(**described("The path of a text that contains an XML document."))
+    xml = fields.String(**described("The path of text that contains an XML document."))
     list = fields.String()
     by = fields.String(**described("The path of an item's key."))
     value = PathList()
@@ -228,10 +228,10 @@ class ReadSection(StrictSchema):
         **described("The path of an email, or a list of paths. The first path with text is used.")
     )
     line = _label(
-        "The text after this label at the start of a line. Of a list, the first label found."
+        "The text after this label at the start of a line. The first label found applies."
     )
     after = _label("The text after this label, to the end of the line or to 'before'.")
-    before = _label("The text before this label. Of a list, the first label found.")
+    before = _label("The text before this label. The first label found applies.")
     without = _one_of(["quotes"], **described("The email without quoted emails."))
     subject = fields.String(
         **described("The path of the subject, which shows whether the email is forwarded.")
@@ -256,7 +256,7 @@ class FetchSection(StrictSchema):
     )
 
 
-#: Each outcome's template has exactly one of these.
+#: Each outcome's template has exactly one of these keys.
 ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
 
 
@@ -287,7 +287,7 @@ class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in 
 
 
 class SayTexts(fields.Field[Any]):
-    """A field for messages to renters, by outcome or by language and outcome."""
+    """A schema field for messages to renters, by outcome or by language and outcome."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -448,7 +448,7 @@ class Sections(StrictSchema):
     for_each = _object(
         values=fields.String(),
         validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),
-        **described("A name for each item of a list; each further line is a list in the item."),
+        **described("A name for each item of a list. Each further line is a list in that item."),
     )
     dedupe = KeyParts(
         required=True,
@@ -459,7 +459,7 @@ class Sections(StrictSchema):
     attribution = PathList()
     without_time = _one_of(WithoutTime)
     check_availability = flag(
-        **described("Check in Knock's calendar that the time is free before booking a tour.")
+        **described("Before booking a tour, check that its time is free in Knock's calendar.")
     )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
@@ -475,7 +475,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add marshmallow's nested error messages to the document, with their positions."""
+    """Add marshmallow's nested error messages to the document as problems with positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".

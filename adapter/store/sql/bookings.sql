@@ -185,7 +185,7 @@ UPDATE bookings SET
 WHERE id = %(id)s
 
 -- name: snooze
--- Hide a lead that needs review until a time, or show it again. Return no row in any other state.
+-- Hide a lead that needs review until the given time, or show it again. Return no row in any other state.
 UPDATE bookings SET snoozed_until = %(until)s
 WHERE id = %(id)s AND state IN ('held', 'failed', 'unknown', 'expired') RETURNING id
 

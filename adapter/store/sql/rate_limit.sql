@@ -37,7 +37,7 @@ UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s,
 UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: pause_sending
--- Pause all calls until a time.
+-- Pause all calls until the given time.
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending

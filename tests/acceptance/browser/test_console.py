@@ -75,7 +75,7 @@ def test_a_click_on_a_free_time_fills_in_the_tour_time(ana: Reader) -> None:
     )
     page = ana.page
     ana.go(f"/leads/{event_id}")
-    expect(page.locator(".task")).to_contain_text("This time is not free in Knock.")
+    expect(page.locator(".task")).to_contain_text("This time is not available in Knock.")
     address, field = page.url, page.get_by_label(re.compile("Tour time"))
     day = field.input_value().partition("T")[0]
     page.get_by_role("link", name=re.compile("2:00 PM")).click()
