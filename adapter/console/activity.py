@@ -63,7 +63,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "not_taken_back": "could not take back {sent}, because their tours are already in Knock",
     "community_added": "added the community {community}",
     "mapping_put_in_place": "put version {last} of the {first} mapping in place",
-    "mapping_rolled_back": "rolled the {first} mapping back (version {last})",
+    "mapping_rolled_back": "rolled back the {first} mapping, which is now version {last}",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
     "alarm_snoozed": "snoozed an alarm: {detail}",
 }

@@ -105,6 +105,7 @@ def layout_helpers() -> dict[str, Any]:
             dt.datetime.fromtimestamp(epoch, dt.UTC)
         ),
         "state_word": wording.state_word,
+        "event_word": wording.event_word,
         "replay_refusal": wording.replay_refusal,
         "state_class": wording.state_class,
         "in_knock_sentence": wording.in_knock_sentence,

@@ -9,6 +9,7 @@ from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
 from adapter.console.needs_you import place_name
 from adapter.console.problem_text import problem_sentence
+from adapter.console.wording import ignored_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
     RENTER,
@@ -33,7 +34,6 @@ from adapter.operations.advice import (
 _STATES: Final[Mapping[str, str]] = {
     "received": "The request arrived.",
     "mapped": "The request was read.",
-    "ignored": "This message is not a tour request.",
     "pending": "Ready to send to Knock.",
     "sending": "Sending to Knock.",
     "submitted": "Knock is saving it.",
@@ -151,6 +151,8 @@ def _note_line(message: Message) -> StoryLine:
 def _sentence(change: Change, story: LeadHistory) -> str:
     by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
     why = change.why
+    if change.to_state == "ignored":
+        return ignored_text(story.event.reasons)
     if change.to_state == "received" and change.from_state and why not in _WHYS:
         return _replay_sentence(change, story, by)
     if change.to_state == "discarded" and by:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.console.time_html import clock
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Kind, KnockStatus, Reason
+from adapter.models import Booking, BookingState, Event, EventState, Kind, KnockStatus, Reason
 from adapter.operations.advice import label_of
 from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
@@ -236,7 +236,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "book": "Booked",
     "prospect": "Guest card",
     "held": "Needs review",
-    "ignored": "Not a tour request",
+    "ignored": "Ignored",
     "unreadable": "Unreadable",
     "cancellation": "Canceled",
 }
@@ -315,9 +315,17 @@ def fault_text(text: str) -> str:
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
     """Return the reason why a message is not booked: it is a test, or not a tour request."""
-    if any(_TEST_FLAG.fullmatch((one.path or "").rpartition(".")[2]) for one in reasons):
-        return "This is a test message."
-    return "This message is not a tour request."
+    return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
+
+
+def _is_test(reasons: Iterable[Reason]) -> bool:
+    return any(_TEST_FLAG.fullmatch((one.path or "").rpartition(".")[2]) for one in reasons)
+
+
+def event_word(event: Event) -> str:
+    """Return the state of a message without leads in words."""
+    is_test = event.state == EventState.IGNORED and _is_test(event.reasons)
+    return "Test message" if is_test else STATES[event.state]
 
 
 def hours_text(text: str) -> str:

@@ -254,7 +254,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
-    IGNORED: "This message is not a tour request.",
+    IGNORED: "This message is a test, or not a tour request.",
 }
 
 #: What happened to a note with a renter's later message, by reason code. No note is sent twice.

@@ -310,7 +310,14 @@ def test_a_test_message_is_called_one(harness: Harness, visit: Visit) -> None:  
         [event] = tx.search.recent_events("rentfeed", limit=1)
     ana = visit()
     assert "This is a test message. There is nothing to do." in ana.page(f"/leads/{event.id}")
-    assert "This is a test message</p>" in ana.page(f"/try?source=rentfeed&event={event.id}")
+    tried = ana.page(f"/try?source=rentfeed&event={event.id}")
+    assert "This is a test message</p>" in tried
+    assert "not one of the accepted values" not in tried
+    for path in (f"/leads/{event.id}", "/sources/rentfeed", "/leads?kind=webhooks&state=ignored"):
+        page = ana.page(path).partition('<details class="technical"')[0]
+        assert "Test message" in page
+        assert "ot a tour request" not in page
+        assert "accepted values" not in re.sub(r' title="[^"]*"', "", page)
 
 
 def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> None:  # noqa: F811

@@ -754,7 +754,7 @@ HOSTILE = (
 
 
 #: The values that each page and form reads. All others read only their URL.
-FILTER = ("q", "state", "source", "community", "since", "until")
+FILTER = ("q", "state", "source", "community", "since", "until", "days")
 TRY = ("source", "mapping", "event", "body", "content_type", "last")
 READ = {
     "leads": (*FILTER, "kind", "before"),
@@ -1985,7 +1985,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
     assert "No leads were handled automatically" in ana.text("/decisions")
-    assert "booked the lead, because this is another person" in ana.text("/audit")
+    assert "sent the lead to Knock, because this is another person" in ana.text("/audit")
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
@@ -2175,6 +2175,16 @@ def test_no_text_breaks_the_search(ana: Reader, text: str) -> None:
     answer = ana.get("/leads", query_string={"q": text})
     assert answer.status_code == 200
     assert ("Dana" in answer.text) == (not text.strip())
+
+
+def test_a_bookmarked_period_ends_today(ana: Reader) -> None:
+    held(ana.harness)
+    assert 'class="name"' in ana.text("/leads?days=7")
+    assert "days=7" in ana.text("/leads?days=7").partition("Needs review")[0]
+    ana.harness.clock.advance(8 * 86400)
+    ana.sign_in("ana")
+    assert 'class="name"' not in ana.text("/leads?days=7")
+    assert 'class="name"' in ana.text("/leads?days=30")
 
 
 def test_lists_are_paged_and_filtered(ana: Reader) -> None:

@@ -91,7 +91,7 @@ def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
     (event_id,) = night_leads(ana.site, range(50, 51))
     page = ana.page
     ana.go(f"/leads/{event_id}")
-    page.get_by_label(re.compile("outside the usual hours")).first.check()
+    page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("Undo")
     # The message covers nothing: on a desktop it is beside the page, on a phone above the bar.
@@ -125,11 +125,11 @@ def test_money_is_in_dollars(ana: Reader) -> None:
     assert page.get_by_label("Minimum rent").input_value() == "1,500"
     page.get_by_label("Minimum rent").fill("$1,650")
     page.get_by_label("Maximum rent").fill("cheap")
-    page.get_by_label(re.compile("outside the usual hours")).first.check()
+    page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".fault")).to_have_text(re.compile("Enter an amount in dollars"))
     page.get_by_label("Maximum rent").fill("2200.50")
-    page.get_by_label(re.compile("outside the usual hours")).first.check()
+    page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("will be sent to Knock")
     expect(page.locator("dd", has_text="$1,650").first).to_be_visible()
