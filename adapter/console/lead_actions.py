@@ -77,7 +77,7 @@ def _is_emailed(booking: Booking) -> bool:
 def undo(number: int) -> Any:
     """Undo a release whose booking has not been sent yet."""
     services.take_backs.undo_release(number, by=flask.g.user.name)
-    flask.flash("Undone. Nothing was sent, and your changes are kept.", "good")
+    flask.flash("Undone. Nothing was sent, and your changes were kept.", "good")
     return _show(number)
 
 

@@ -66,7 +66,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
     "calendar_no_answer": "Knock's calendar didn't respond. Sending to Knock anyway.",
     "calendar_rejected": "We don't have access to Knock's calendar. Sending to Knock anyway.",
-    "calendar_busy": "We were too busy to check Knock's calendar. Sending to Knock anyway.",
+    "calendar_busy": "We couldn't check Knock's calendar in time. Sending to Knock anyway.",
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }

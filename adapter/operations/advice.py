@@ -111,7 +111,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_elsewhere": (
-        "The renter canceled a request that we never got, and has a tour from another one.",
+        "The renter canceled a request we never received, but has a tour from another one.",
         "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_unclear": (
@@ -191,7 +191,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Book it, or dismiss it again.",
     ),
     "undone": (
-        "This booking was undone. Nothing was sent, and the changes are kept.",
+        "This booking was undone. Nothing was sent, and your changes were kept.",
         "Book it, or dismiss it.",
     ),
 }

@@ -2278,7 +2278,7 @@ def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: Sandb
     ana.harness.send()
     page = ana.text("/")
     assert "Bookings stopped because Propexo rejected our key. Tell your admin." in page
-    assert "1 lead is waiting. No leads are lost." in page
+    assert "1 lead is waiting. No leads have been lost." in page
     assert "Bookings have stopped" in page
 
 
