@@ -158,7 +158,7 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if one of two requests cancels a request from the other one's person."""
+    """Return True if ``booking`` or ``row`` is a cancellation from the same person."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
@@ -232,7 +232,7 @@ def keep_words(
     if decision.state not in MERGED or booking.is_cancellation:
         return
     said = [said_in(one) for one in others if one.id == decision.because_of]
-    if new_lines(booking, said):
+    if new_lines(said_in(booking), said):
         tx.messages.add(booking, now)
 
 

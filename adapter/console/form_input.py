@@ -43,7 +43,7 @@ def row_ids_from(texts: Iterable[str]) -> list[int]:
 
 
 def filter_from(args: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Filter:
-    """Create a filter from query parameters. Days start in ``zone``. Ignore invalid dates."""
+    """Create a filter from query parameters, reading dates in ``zone``. Ignore invalid dates."""
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),

@@ -4,11 +4,13 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
 from adapter.console.needs_you import place_name
 from adapter.console.problem_text import problem_sentence
+from adapter.console.time_html import local_text
 from adapter.console.wording import ignored_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
@@ -155,25 +157,41 @@ def _sentence(change: Change, story: LeadHistory) -> str:
         return ignored_text(story.event.reasons)
     if change.to_state == "received" and change.from_state and why not in _WHYS:
         return _replay_sentence(change, story, by)
-    if change.to_state == "discarded" and by:
-        if why == CANCELED_IN_KNOCK:
-            return f"{by} reported that the tour was canceled in Knock."
-        return f"{by} dismissed it: {why.rstrip('.')}."
+    if by and (did := _taken_back(change)):
+        return f"{by} {did}."
     if why == "seen_in_knock" and not by:
         return "Found in Knock."
     if change.to_state == "pending" and why in _WHYS:
         return _WHYS[why].format(by=by or "A user")
-    if change.from_state in ("pending", "discarded") and by and change.to_state == "held":
-        did = "undid the booking" if change.from_state == "pending" else "brought it back"
-        return f"{by} {did}."
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
     is_card = booking is not None and booking.kind is Kind.PROSPECT
     if change.to_state == "booked" and is_card and why in ("job_succeeded", "mapped"):
         return "The guest card is in Knock."
+    if why == "moved_in_knock":
+        return _move_sentence(change, booking, story)
     text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
     if text:
         return text
     return _state_sentence(change, story)
+
+
+def _taken_back(change: Change) -> str:
+    """Return what a user did to a lead that they dismissed or took back, or ""."""
+    if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
+        return "reported that the tour was canceled in Knock"
+    if change.to_state == "discarded":
+        return f"dismissed it: {change.why.rstrip('.')}"
+    taken = {"pending": "undid the booking", "discarded": "brought it back"}
+    return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
+
+
+def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
+    """Return a sentence for a move in Knock. Only the time of the latest move is known."""
+    same = [one for one in story.history if one.booking_id == change.booking_id]
+    is_latest = [one for one in same if one.why == change.why][-1] is change
+    if not is_latest or booking is None or booking.moved_to is None or booking.timezone is None:
+        return "Knock moved the tour to another time."
+    return f"Knock moved the tour to {local_text(booking.moved_to, ZoneInfo(booking.timezone))}."
 
 
 def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:

@@ -165,7 +165,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_silent": Condition(
         Level.WARNING,
-        "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
+        "a source has sent nothing, although 7 or more webhooks would be usual in that time "
+        "(P < 0.001)",
         "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
@@ -173,7 +174,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "a source's webhooks no longer contain what its mapping reads, or contain new values",
         "The sender has changed its format. Its leads are held, or are missing this information.",
-        "Run `adapter sources SOURCE`, which suggests an edit of the mapping.",
+        "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
@@ -229,7 +230,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
         "Acknowledging a webhook needs one such write, and booking a lead needs several.",
-        "Check PostgreSQL's load, its disk and the network to it.",
+        "Check PostgreSQL's load, its disk and the network connection to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
@@ -252,7 +253,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
-        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Its bookings are not sent, and they expire when their tours start too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
     ),
     "sending_paused": Condition(

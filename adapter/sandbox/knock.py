@@ -95,6 +95,10 @@ class Appointment:
         """Set the tour's status as a leasing agent would in Knock."""
         self.status, self.canceled_by, self.updated_at = status, None, now
 
+    def move(self, to: dt.datetime, now: dt.datetime) -> None:
+        """Change the start, as a leasing agent would do in Knock."""
+        self.starts_at, self.updated_at = to, now
+
 
 class Knock:
     """All guest cards, tours and notes, oldest first. The caller must hold the lock."""
@@ -196,7 +200,7 @@ class Knock:
 def _contacts(
     card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """Return the keys that identify a guest card, for its email and for its phone."""
+    """Return the keys that identify a guest card: one for its email and one for its phone."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),

@@ -40,6 +40,7 @@ class Erasure(Statements):
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
         """Erase the webhook payloads and POST bodies of events, but not the appointments."""
+        self._run("lock_bookings_to_erase", ids=list(ids))
         self._run("erase_payloads", ids=list(ids))
         self._run("erase_rare_keys", ids=list(ids), rare=RARE_KEY)
         self._run("erase_messages", ids=list(ids))
@@ -56,7 +57,7 @@ class Erasure(Statements):
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` requests rejected before a given time. Return how many."""
+        """Delete up to ``limit`` requests rejected before a given time. Return their number."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:

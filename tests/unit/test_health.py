@@ -1,4 +1,4 @@
-"""Test the judgement whether all is well, from facts without a database."""
+"""Test how problems are detected from facts, without a database."""
 
 import dataclasses
 import datetime as dt
