@@ -50,7 +50,7 @@ _STATES: Final[Mapping[str, str]] = {
 }
 #: What a change means by its reason.
 _WHYS: Final[Mapping[str, str]] = {
-    "released": "{by} sent it to Knock.",
+    "released": "{by} approved it.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
     "seen_in_knock": "{by} marked it as already in Knock.",

@@ -123,7 +123,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Cancel the tour in Knock, or note it on the guest card.",
     ),
     "note_not_sent": (
-        "The renter wrote more later, and it may not be on the guest card in Knock.",
+        "The renter sent another message, and it may not be on the guest card in Knock.",
         "Add what is missing to the guest card in Knock. Then dismiss this lead.",
     ),
     "not_authorized": (
