@@ -266,10 +266,17 @@ def _list_page(
         newest=max((group.last_id for group in groups), default=0),
         list_query=urllib.parse.urlencode(query_of(which)),
         fold=fold,
+        fixed=_fixed(shown) if fold is None else (),
         of=of,
         trouble=format_trouble(of) if of is not None else None,
         groups=[group for group in groups if of is not None and set(group.ids) & set(of.ids)],
     )
+
+
+def _fixed(shown: Sequence[Entry]) -> set[str]:
+    """Return the keys of the rows whose leads the mapping in use can read now."""
+    troubles = map(format_trouble, shown)
+    return {trouble.key for trouble in troubles if trouble is not None and trouble.is_fixed}
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:

@@ -1716,6 +1716,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     assert "we can read it now" in page
     assert "Fix the mapping" not in page
     assert "its mapping has been fixed" in ana.text("/")
+    assert "3 leads: the mapping can read them now" in ana.text("/queue")
 
     preview = html.unescape(ana.text("/read-again?source=rentfeed"))
     assert "3 of 3 would be booked" in preview

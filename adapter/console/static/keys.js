@@ -60,7 +60,7 @@
     all.hidden = false;
     all.checked = number > 0 && number === boxes.length;
     all.indeterminate = number > 0 && number < boxes.length;
-    at("bulk-count").textContent = number ? `${number} selected` : `Select all ${boxes.length}${boxes.length < left ? " single leads" : ""} shown`;
+    at("bulk-count").textContent = number ? `${number} selected` : `Select ${boxes.length === 1 ? "1 lead" : `${boxes.length} leads`}`;
     bar.classList.toggle("active", number > 0);
     bar.querySelectorAll("button, .pair").forEach((one) => { one.hidden = !number; });
   };
