@@ -192,6 +192,23 @@ class KnockStatus(enum.StrEnum):
     NO_SHOW = "no_show"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class KnockFacts:
+    """What a record in Knock says about a booking. None means that it says nothing new."""
+
+    prospect_id: str | None = None
+    tour_id: str | None = None
+    confirmed_at: dt.datetime | None = None
+    status: KnockStatus | None = None
+    status_at: dt.datetime | None = None
+    moved_to: dt.datetime | None = None
+    moved_at: dt.datetime | None = None
+    #: The reason code for the history, or None if nothing is added to it.
+    why: str | None = None
+    #: The other lead that caused it.
+    because_of: int | None = None
+
+
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
@@ -353,11 +370,25 @@ class Booking:
     knock_status: KnockStatus | None = None
     #: When Knock's record got this status.
     knock_status_at: dt.datetime | None = None
+    #: The tour's start in Knock (aware, UTC), if Knock has moved it.
+    moved_to: dt.datetime | None = None
+    #: Since when Knock's record has this start.
+    moved_at: dt.datetime | None = None
 
     @property
     def is_gone(self) -> bool:
         """True if a user or Knock reported that the booking is no longer in Knock."""
         return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
+
+    @property
+    def starts_in_knock(self) -> dt.datetime | None:
+        """When the tour starts, according to Knock's latest record."""
+        return self.moved_to or self.starts_at
+
+    @property
+    def is_moved(self) -> bool:
+        """True if Knock has moved the tour to another time."""
+        return self.starts_in_knock != self.starts_at
 
     @property
     def offered_times(self) -> tuple[dt.datetime, ...]:

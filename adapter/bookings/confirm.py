@@ -1,4 +1,4 @@
-"""Apply what Knock's records say about bookings: confirmed, canceled, visited or missed.
+"""Apply what Knock's records say about bookings: confirmed, canceled, moved, visited or missed.
 
 The records come from Propexo's webhooks and from searches for unknown bookings. A lost webhook is
 harmless, because a booking's job and the searches are checked anyway.
@@ -9,12 +9,12 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from adapter.bookings import knock_records, transitions
+from adapter.bookings import knock_facts, knock_records, transitions
 from adapter.bookings.person import SENT, is_wish_to_cancel, posted_later
 from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
 from adapter.bookings.same_person import Relation, relation
 from adapter.bookings.transitions import UnknownMatch
-from adapter.models import Booking, BookingState, Clock, Kind, KnockStatus
+from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
@@ -93,7 +93,7 @@ class Confirmer:
             current = tx.bookings.get(booking.id, lock=True)
             if current is None:
                 return
-            if is_proof(current, record):
+            if knock_facts.is_proof(current, record):
                 self._settle(tx, current, record, others)
             apply_found(tx, current.id, record, others, now, by="web")
             _end_wishes(tx, current.id, others, now)
@@ -168,14 +168,6 @@ def _is_unclear(record: KnockRecord, found: Sequence[Booking]) -> bool:
     return not known and come_from_several(found)
 
 
-def is_proof(booking: Booking, record: KnockRecord) -> bool:
-    """Return True if a record proves that a booking was made, even if it was canceled later."""
-    if record.model is Model.EVENTS:
-        return True
-    is_card = booking.kind is Kind.PROSPECT
-    return is_card and knock_records.is_complete_card(record, booking.appointment)
-
-
 def apply_found(
     tx: Transaction,
     booking_id: int,
@@ -193,55 +185,26 @@ def apply_found(
     """
     booking = tx.bookings.get(booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
-    is_certain = booking.state in SENT and booking.state is not BookingState.UNKNOWN
-    if record.model is Model.EVENTS and not is_certain:
-        return
     if record.model is Model.PROSPECTS:
-        is_card = is_proof(booking, record) and booking.confirmed_at is None
-        # Roommates may share a phone, and the renter's words are sent to this guest card.
-        is_own = knock_records.is_complete_card(record, booking.appointment)
-        tx.bookings.record_in_knock(
-            booking,
-            prospect_id=record.id if is_own or booking.prospect_id is None else None,
-            confirmed_at=now if is_card else None,
-            why="confirmed_in_knock" if is_card and booking.state is BookingState.BOOKED else None,
-            by=by,
-            now=now,
-        )
-        return
-    status = knock_records.status_of(record)
-    if status is None and booking.knock_status is None:
-        status = KnockStatus.BOOKED  # it is listed, and nothing says that it was canceled
-    at = knock_records.changed_at(record, now)
-    is_seen = status is not None and knock_records.is_seen_later(status, at, booking)
-    is_new = status is not None and knock_records.is_news(status, at, booking)
-    newer = posted_later(booking, others) if status is KnockStatus.CANCELED else None
-    is_first = is_new and status in knock_records.STANDING and booking.confirmed_at is None
-    tx.bookings.record_in_knock(
-        booking,
-        prospect_id=knock_records.prospect_of(record),
-        tour_id=record.id,
-        confirmed_at=now if is_first else None,
-        status=status if is_new else None,
-        status_at=at or now if is_new or is_seen else None,
-        why=_why(status, booking, newer, is_first=is_first) if is_new and status else None,
-        because_of=newer.id if newer is not None else None,
-        by=by,
-        now=now,
-    )
-    if is_new and status is not None:
-        log.info("knock_status_changed", extra={"booking_id": booking.id, "status": status})
+        facts = knock_facts.of_card(record, booking, now)
+        tx.bookings.record_in_knock(booking, facts, by=by, now=now)
+    elif booking.state in SENT and booking.state is not BookingState.UNKNOWN:
+        _apply_tour(tx, booking, record, posted_later(booking, others), by=by, now=now)
 
 
-def _why(
-    status: KnockStatus, booking: Booking, newer: Booking | None, *, is_first: bool
-) -> str | None:
-    """Return the reason code of a status change for the history, or None to leave it out."""
-    if status is KnockStatus.CANCELED:
-        return "canceled_in_knock" if newer is None else "replaced_in_knock"
-    if status is KnockStatus.BOOKED:
-        is_settled = booking.state in (BookingState.BOOKED, BookingState.SUBMITTED)
-        if not is_first:
-            return "booked_again_in_knock" if booking.knock_status in knock_records.FINAL else None
-        return "confirmed_in_knock" if is_settled else None
-    return f"{status}_in_knock"
+def _apply_tour(
+    tx: Transaction,
+    booking: Booking,
+    record: KnockRecord,
+    newer: Booking | None,
+    *,
+    by: str,
+    now: dt.datetime,
+) -> None:
+    facts = knock_facts.of_tour(record, booking, newer, now)
+    tx.bookings.record_in_knock(booking, facts, by=by, now=now)
+    if facts.status is not None:
+        extra = {"booking_id": booking.id, "status": facts.status}
+        log.info("knock_status_changed", extra=extra)
+    if (moved := knock_facts.of_move(record, booking, now)) is not None:
+        tx.bookings.record_in_knock(booking, moved, by=by, now=now)

@@ -6,7 +6,7 @@ are not used.
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from adapter.bookings.matching import CONTACTS, normalize_contact, parse_instant
@@ -135,7 +135,8 @@ def contacts_of(record: KnockRecord) -> tuple[Set[str], Set[str]]:
 def is_theirs(record: KnockRecord, booking: Booking) -> bool:
     """Return True if a record certainly belongs to a booking's renter.
 
-    It has the same guest card, or one contact matches and no other contact or name differs.
+    It has the same guest card, or the same contacts. A contact may be missing only if the record
+    contains the renter's last name, because roommates may share a phone and tour together.
     """
     community = record.id_of("communityid")
     request = booking.appointment
@@ -147,7 +148,8 @@ def is_theirs(record: KnockRecord, booking: Booking) -> bool:
     is_own_card = booking.prospect_id is not None and booking.prospect_id == prospect_of(record)
     if is_own_tour or is_own_card:
         return True
-    return _have_same_contacts(record, request) and _may_have_name(record, request)
+    has_all = bool(_names_in(record)) or _contacts_in(request) <= _contacts_in_texts(record)
+    return has_all and _have_same_contacts(record, request) and _may_have_name(record, request)
 
 
 def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
@@ -162,9 +164,12 @@ def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool
 
 def _may_have_name(record: KnockRecord, request: Mapping[str, Any]) -> bool:
     """Return False if the record contains a last name that is not the renter's."""
-    names = [text.casefold() for text in record.texts("lastname", "name", "fullname")]
-    wanted = str(request.get("last_name") or "").casefold()
+    names, wanted = _names_in(record), str(request.get("last_name") or "").casefold()
     return not names or not wanted or any(wanted in name for name in names)
+
+
+def _names_in(record: KnockRecord) -> Sequence[str]:
+    return [text.casefold() for text in record.texts("lastname", "name", "fullname")]
 
 
 def shares_contact(record: KnockRecord, request: Mapping[str, Any]) -> bool:
@@ -241,30 +246,3 @@ def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
 def is_failed_job(booking: Booking) -> bool:
     """Return True if a booking's job failed. Its tour may still be in Knock."""
     return booking.state is BookingState.FAILED and booking.reason == "job_failed"
-
-
-def is_news(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a status differs from the known one and is newer.
-
-    Webhooks arrive late, repeatedly and in any order. If a time is missing, the status decides:
-    waiting comes before booked, and booked before canceled, visited or missed.
-    """
-    known, known_at = booking.knock_status, booking.knock_status_at
-    if known is None or known_at is None:
-        return True
-    if status is known:
-        return False
-    if at is None or at == known_at:
-        return _rank(status) > _rank(known)
-    return at > known_at
-
-
-def _rank(status: KnockStatus) -> int:
-    return 2 if status in FINAL else int(status is KnockStatus.BOOKED)
-
-
-def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a later record repeats a status that may still change."""
-    known_at = booking.knock_status_at
-    is_same = status is booking.knock_status and status not in FINAL
-    return is_same and at is not None and known_at is not None and at > known_at

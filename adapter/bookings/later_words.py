@@ -78,12 +78,11 @@ def said_in(request: Booking) -> Said:
     return Said(order=order(request), lines=tuple(dict.fromkeys((*lines, *fields))))
 
 
-def new_lines(request: Booking, said: Sequence[Said]) -> list[str]:
+def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
     """Return a request's lines that Knock does not have yet, such as a new move-in date.
 
     A field's value is not new if a later request has a different one.
     """
-    own = said_in(request)
     known = {_words(line) for one in said for line in one.lines}
     found = [_rest(line, known) for line in own.lines if _is_new(line, own, said, known)]
     return list(dict.fromkeys(found))

@@ -2,8 +2,9 @@
 
 Like bookings, a message is posted once, between two commits. The first stores its text and the
 state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
-again. A person's messages are sent in the order in which they were written, and only while no
-booking is waiting for the rate limit.
+again, and all other messages wait until a read shows that Propexo works. A person's messages are
+sent in the order in which they were written, and only while no booking is waiting for the rate
+limit.
 """
 
 import dataclasses
@@ -17,13 +18,19 @@ from adapter.bookings import backoff, later_words, matching, reconcile, transiti
 from adapter.bookings.knock_records import is_complete_card, shares_contact
 from adapter.bookings.later_words import Said
 from adapter.bookings.person import MERGED, SENT, Person
-from adapter.bookings.sender import LEASE_MARGIN_SECONDS, MAX_RUN_SECONDS, record_patiently
+from adapter.bookings.sender import (
+    LEASE_MARGIN_SECONDS,
+    MAX_RUN_SECONDS,
+    record_patiently,
+    shows_that_it_works,
+)
 from adapter.exceptions import (
     KeyMissing,
     NotAuthorized,
     NotSent,
     OutcomeUnknown,
     StoreUnavailable,
+    Unreachable,
     UpstreamError,
     WrongPath,
 )
@@ -262,6 +269,8 @@ class Messenger:
 
     def _send(self, drafted: _Draft) -> bool:
         """Send a message. Return False if it or its API call is not allowed now."""
+        if not self._is_propexo_working(drafted.message):
+            return False
         begun = self._begin(drafted.message)
         if begun is None:
             return False
@@ -281,6 +290,27 @@ class Messenger:
                 else self._record_accepted(tx, message, accepted)
             )
         )
+        return True
+
+    def _is_propexo_working(self, message: Message) -> bool:
+        """Return True unless the last message got no clear response, and a read gets none now."""
+        with self.store.transaction() as tx:
+            now, limiter = self.clock(), tx.rate_limit
+            if not limiter.lock(now).note_failures:
+                return True
+            if limiter.try_read(now, self.settings.rate_per_minute) is not None:
+                tx.messages.postpone(message.id, now + ORDER_DELAY)
+                return False
+            limiter.delay_notes(now + self.lease)
+        try:
+            self.propexo.check_token()
+        except UpstreamError as exc:
+            if shows_that_it_works(exc):
+                return True
+            with self.store.transaction() as tx:
+                tx.rate_limit.count_note_failure(self.clock())
+                tx.messages.postpone(message.id, self.clock())
+            return False
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
@@ -323,6 +353,7 @@ class Messenger:
             job_id=accepted.job_id,
         )
         tx.rate_limit.save_limit(accepted.rate, now)
+        tx.rate_limit.end_note_failures()
 
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
         """Record a failed POST. Schedule a retry or hold the lead for review.
@@ -330,6 +361,10 @@ class Messenger:
         Such errors do not stop the sending of bookings, because they may concern only notes.
         """
         now = self.clock()
+        if isinstance(error, OutcomeUnknown | Unreachable):
+            tx.rate_limit.count_note_failure(now)
+        elif error.status is not None:
+            tx.rate_limit.end_note_failures()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
         elif is_rejected(error) and (
@@ -454,9 +489,14 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the notes to send, with only the text that Knock does not have yet."""
+    """Return the notes to send, with only the text that Knock does not have yet.
+
+    A message has a text if it is a retry, or the rest of a text that was too long for one note.
+    Another message with the same words may have been sent since.
+    """
+    own = later_words.said_in(lead)
     if message.text is not None:
-        return [message.text]  # a retry, or the rest of a text that was too long for one note
+        own = Said(order=own.order, lines=message.text.splitlines())
     posted = {one.booking_id for one in others if one.state in _POSTED}
     said = [
         later_words.said_in(one)
@@ -468,7 +508,7 @@ def _texts(
         for one in others
         if one.state in _POSTED and one.text is not None
     ]
-    return later_words.texts_of(later_words.new_lines(lead, said))
+    return later_words.texts_of(later_words.new_lines(own, said))
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:

@@ -232,7 +232,7 @@ def keep_words(
     if decision.state not in MERGED or booking.is_cancellation:
         return
     said = [said_in(one) for one in others if one.id == decision.because_of]
-    if new_lines(booking, said):
+    if new_lines(said_in(booking), said):
         tx.messages.add(booking, now)
 
 

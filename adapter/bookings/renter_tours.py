@@ -349,6 +349,8 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "confirmed_at": None,
     "knock_status": None,
     "knock_status_at": None,
+    "moved_to": None,
+    "moved_at": None,
     "snoozed_until": None,
     "assigned_to": None,
     "free_times": (),

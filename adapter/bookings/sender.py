@@ -242,7 +242,7 @@ class Sender:
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
-            if not _shows_that_it_works(exc, stop, now):
+            if not _may_resume(exc, stop, now):
                 _log_stop(stop, exc, now)
                 return
         with self.store.transaction() as tx:
@@ -275,23 +275,26 @@ def record_patiently(
             return
 
 
-def _shows_that_it_works(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
-    """Return True if an error shows that Propexo works again, although it rejected the read.
+def shows_that_it_works(error: UpstreamError) -> bool:
+    """Return True if an error shows that Propexo works, although it rejected a read.
 
-    The token may be allowed to send but not to read this list. Then the next POST is a single
-    trial. A 404 may mean that the URL is still wrong or that this list does not exist, so it counts
-    only after a while.
+    The token may be allowed to send but not to read this list.
     """
-    if stop.stopped_for == NOT_AUTHORIZED or error.status is None:
-        return False
+    is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
+    is_broken = error.status is None or error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
+    return not is_busy and not is_broken
+
+
+def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
+    """Return True if sending may resume although the check failed. The next POST is a single trial.
+
+    A 404 may mean that the URL is still wrong or that this list does not exist, so it counts only
+    after a while.
+    """
     is_new = stop.stopped_at is not None and now - stop.stopped_at < TRIAL_AFTER
     is_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
-    is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
-    return (
-        error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR
-        and not is_busy
-        and not (is_404 and is_new)
-    )
+    is_rejected = stop.stopped_for == NOT_AUTHORIZED or (is_404 and is_new)
+    return shows_that_it_works(error) and not is_rejected
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:

@@ -134,6 +134,16 @@ class Lead(Schema):
         validate=_enum(KnockStatus),
     )
     knock_status_at = fields.DateTime(required=True, allow_none=True)
+    moved_to = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("The tour's start in Knock, if Knock has moved the tour."),
+    )
+    moved_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("Since when Knock's record of the tour has this start."),
+    )
     gone_at = fields.DateTime(
         required=True,
         allow_none=True,

@@ -4,10 +4,12 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
 from adapter.console.problem_text import problem_sentence
+from adapter.console.time_html import local_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
     RENTER,
@@ -157,10 +159,21 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
     if why == "job_succeeded" and booking is not None and booking.kind is Kind.PROSPECT:
         return "The guest card is in Knock."
+    if why == "moved_in_knock":
+        return _move_sentence(change, booking, story)
     text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
     if text:
         return text
     return _state_sentence(change, story)
+
+
+def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
+    """Return a sentence for a move in Knock. Only the time of the latest move is known."""
+    same = [one for one in story.history if one.booking_id == change.booking_id]
+    is_latest = [one for one in same if one.why == change.why][-1] is change
+    if not is_latest or booking is None or booking.moved_to is None or booking.timezone is None:
+        return "Knock moved the tour to another time."
+    return f"Knock moved the tour to {local_text(booking.moved_to, ZoneInfo(booking.timezone))}."
 
 
 def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:

@@ -39,11 +39,13 @@ COLUMNS: Final = (
     "job_id",
     "in_knock",
     "confirmed_at",
+    "moved_to",
+    "moved_to_local",
 )
 #: Columns that are attributes of a booking. The others are fields of its appointment.
 _FROM_BOOKING: Final = (
     "booking=id event=event_id kind source community received_at=created_at state why=reason "
-    "tour_at=starts_at job_id confirmed_at"
+    "tour_at=starts_at job_id confirmed_at moved_to"
 )
 SUMS: Final = (
     *("source", "community", "received", "booked"),
@@ -72,6 +74,7 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
 def _row(booking: Booking) -> Iterable[object]:
     values = serializers.dump(booking, _FROM_BOOKING) | {
         "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
+        "moved_to_local": serializers.local(booking.moved_to, booking.timezone),
         "email": booking.appointment.get("email_1"),
         "phone": booking.appointment.get("phone_1"),
         "in_knock": "canceled" if booking.is_gone else booking.knock_status,

@@ -169,14 +169,12 @@ def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.dat
 
     Raise NotPossible if a booking may still reach Knock.
     """
-    # Lock the people's keys first, because a renter may be choosing a tour, which adds a booking.
-    ids = list(event_ids)
-    known = [booking for event_id in ids for booking in tx.bookings.of_event(event_id)]
-    tx.bookings.lock_related(known, now)
     # Do not read whole events, because an event's encryption key may be missing.
-    locked = {event_id: tx.events.state_of(event_id, lock=True) for event_id in ids}
+    locked = {one: tx.events.state_of(one, lock=True) for one in sorted(event_ids)}
     states = {event_id: found[0] for event_id, found in locked.items() if found}
-    found = [booking for event_id in states for booking in tx.bookings.of_event(event_id)]
+    tx.bookings.lock_related(tx.bookings.of_events(states), now)
+    # Until then, a renter may have chosen a tour time, which adds a booking.
+    found = tx.bookings.of_events(states)
     waiting = [
         booking
         for booking in found

@@ -38,7 +38,7 @@ def cause_of_booking(
             text = f"{subject} was canceled in Knock when it booked {replaced_by.id}"
             show = f"adapter show {replaced_by.id}"
         case BookingState.BOOKED:
-            text = f"{subject} {_knock_text(booking)}"
+            text = f"{subject} {_knock_text(booking)}{_move_text(booking)}"
         case BookingState.PENDING:
             text = f"{subject} is in the send queue; {_queue_text(booking, verdict, zone)}"
             show = "adapter stats"
@@ -64,6 +64,13 @@ def _knock_text(booking: Booking) -> str:
         KnockStatus.VISITED: "was booked in Knock, and the renter showed up",
         KnockStatus.NO_SHOW: "was booked in Knock, but the renter did not show up",
     }.get(status, "is booked in Knock")
+
+
+def _move_text(booking: Booking) -> str:
+    if not booking.is_moved or booking.starts_in_knock is None:
+        return ""
+    zone = ZoneInfo(booking.timezone) if booking.timezone is not None else dt.UTC
+    return f"; Knock has moved it to {clock_text(booking.starts_in_knock, zone)}"
 
 
 def _subject(booking: Booking) -> str:

@@ -47,7 +47,7 @@ _FIELDS: Final[Mapping[type, str]] = {
     Booking: (
         "id event=event_id source kind state reason community starts_at timezone appointment "
         "free_times=offered_times reasons because_of job_id due_at created_at updated_at "
-        "prospect_id tour_id confirmed_at knock_status knock_status_at gone_at"
+        "prospect_id tour_id confirmed_at knock_status knock_status_at moved_to moved_at gone_at"
     ),
     Attempt: "id booking=booking_id kind started_at finished_at outcome status request answer",
     Message: (

@@ -66,6 +66,8 @@ class KnockRecord:
     integration_id: str
     #: Lower-case names without punctuation, with their values, in the original order.
     values: tuple[tuple[str, object], ...]
+    #: The previous values of what has changed.
+    previous: tuple[tuple[str, object], ...] = ()
 
     @classmethod
     def listed(cls, model: Model, record: Mapping[str, Any]) -> Self | None:
@@ -120,7 +122,11 @@ def record_from(body: bytes) -> KnockRecord | None:
         return None
     parts = {name: data[name] for name in _PARTS if name in data}
     return KnockRecord(
-        model=model, id=id_, integration_id=integration_id, values=(*_values(parts),)
+        model=model,
+        id=id_,
+        integration_id=integration_id,
+        values=(*_values(parts),),
+        previous=(*_values(parts, is_previous=True),),
     )
 
 
@@ -129,34 +135,42 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _values(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield a record's names and values, but not the previous values of changed fields.
+def _values(
+    record: Mapping[str, Any], *, is_previous: bool = False
+) -> Iterator[tuple[str, object]]:
+    """Yield a record's names and values, or only the previous values of changed fields.
 
     The status of a nested object gets that object's name, so that it is not taken for the record's.
     """
-    left, stack = MAX_VALUES, [("", "", 0, iter(record.items()))]
+    left, stack = MAX_VALUES, [("", "", False, iter(record.items()))]
     while stack and left > 0:
-        parent, other, depth, items = stack[-1]
+        parent, other, is_old, items = stack[-1]
         key, value = next(items, (None, None))
         if key is None:
             stack.pop()
             continue
         left -= 1
         name = _name(key, parent)
-        if name in _BEFORE or _STAFF.search(name):
+        is_old_value = is_old or _letters(key) in _BEFORE
+        if _STAFF.search(name) or (is_old_value and not is_previous):
             continue
-        if isinstance(value, dict | list) and depth < MAX_DEPTH:
+        if isinstance(value, dict | list) and len(stack) <= MAX_DEPTH:
             inner = value.items() if isinstance(value, dict) else ((name, one) for one in value)
             of = name if isinstance(value, dict) and _OTHERS.fullmatch(name) else other
-            stack.append((name, of, depth + 1, iter(inner)))
-        elif _is_usable(value):
+            stack.append((name, of, is_old_value, iter(inner)))
+        elif _is_usable(value) and is_old_value is is_previous:
             yield (other + name if other and _STATUS.match(name) else name), value
 
 
 def _name(key: object, parent: str) -> str:
     """Normalize a key to lower-case letters and digits. For a changed value, use its parent's."""
-    name = re.sub(r"[^a-z0-9]", "", str(key)[:100].lower())
-    return parent if name in _AFTER and parent and parent not in _PARTS else name
+    name = _letters(key)
+    is_value = name in _AFTER | _BEFORE and parent and parent not in _PARTS
+    return parent if is_value else name
+
+
+def _letters(key: object) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(key)[:100].lower())
 
 
 def _is_usable(value: object) -> bool:

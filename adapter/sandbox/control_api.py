@@ -1,6 +1,7 @@
 """Serve the sandbox's own endpoints, which show its data, queue faults and reset it."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -53,15 +54,19 @@ def change_appointment(appointment_id: str, action: str) -> tuple[Response, int]
     """Change a tour as a leasing agent would in Knock, or as the renter would.
 
     The renter's action is ``renter-cancel``. The agent's are ``cancel``, ``accept``, ``wait``,
-    ``visit`` and ``miss``.
+    ``visit``, ``miss`` and ``move?to=TIME``.
     """
-    state = current_state()
-    if action not in {*_CANCELED_BY, *_NEW_STATUS}:
+    state, to = current_state(), _instant(request.args.get("to", ""))
+    if action not in {*_CANCELED_BY, *_NEW_STATUS, "move"}:
         abort(404)
+    if action == "move" and to is None:
+        abort(400)
     with state.lock:
         for one in state.knock.appointments:
             if one.id == appointment_id:
-                if action in _CANCELED_BY:
+                if to is not None:
+                    one.move(to, state.clock())
+                elif action in _CANCELED_BY:
                     one.cancel(_CANCELED_BY[action], state.clock())
                 else:
                     one.change(_NEW_STATUS[action], state.clock())
@@ -70,6 +75,15 @@ def change_appointment(appointment_id: str, action: str) -> tuple[Response, int]
                 return jsonify(_appointment(one))
     message = "no appointment has this ID"
     return jsonify({"error": {"code": "not_found", "message": message}}), 404
+
+
+def _instant(text: str) -> dt.datetime | None:
+    """Return the instant in an ISO 8601 text with an offset, or None for any other text."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.astimezone(dt.UTC) if at.tzinfo else None
 
 
 @control.get("/_sandbox/prospects")

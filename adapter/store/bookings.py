@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockStatus, Reason
+from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockFacts, Reason
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
@@ -240,36 +240,10 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def record_in_knock(
-        self,
-        booking: Booking,
-        *,
-        prospect_id: str | None = None,
-        tour_id: str | None = None,
-        confirmed_at: dt.datetime | None = None,
-        status: KnockStatus | None = None,
-        status_at: dt.datetime | None = None,
-        why: str | None = None,
-        because_of: int | None = None,
-        by: str,
-        now: dt.datetime,
+        self, booking: Booking, facts: KnockFacts, *, by: str, now: dt.datetime
     ) -> None:
-        """Save values from Knock's records in a booking. With ``why``, add a history entry.
-
-        Values that are None leave the stored ones unchanged.
-        """
-        self._run(
-            "record_in_knock",
-            id=booking.id,
-            prospect_id=prospect_id,
-            tour_id=tour_id,
-            confirmed_at=confirmed_at,
-            status=status,
-            status_at=status_at,
-            why=why,
-            because_of=because_of,
-            by=by,
-            at=now,
-        )
+        """Save what Knock's record says about a booking. With ``facts.why``, add to its history."""
+        self._run("record_in_knock", id=booking.id, by=by, at=now, **dataclasses.asdict(facts))
 
     def search_again_soon(
         self, integration_id: str, instants: Iterable[dt.datetime], at: dt.datetime

@@ -40,6 +40,7 @@ class Erasure(Statements):
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
         """Erase the webhook payloads and POST bodies of events, but not the appointments."""
+        self._run("lock_bookings_to_erase", ids=list(ids))
         self._run("erase_payloads", ids=list(ids))
         self._run("erase_rare_keys", ids=list(ids), rare=RARE_KEY)
         self._run("erase_messages", ids=list(ids))

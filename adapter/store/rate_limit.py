@@ -54,6 +54,8 @@ class RateState:
     #: ``retry_at``.
     failures: int
     retry_at: dt.datetime
+    #: Number of POSTs of notes in a row without a clear response.
+    note_failures: int
     #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
@@ -240,6 +242,22 @@ class RateLimiter(Statements):
     def end_failures(self) -> None:
         """Record that Propexo gave a clear response to a POST, and reset the failure count."""
         self._run("end_failures")
+
+    def count_note_failure(self, now: dt.datetime) -> None:
+        """Count a POST of a note without a clear response. All notes then wait, as bookings do.
+
+        They wait after the first failure already, because a user must look for each lost note.
+        """
+        failures = MOST_FAILURES + self.lock(now).note_failures
+        self._run("count_note_failure", retry_at=retry_after(failures, now))
+
+    def delay_notes(self, until: dt.datetime) -> None:
+        """Let no other note be sent before ``until``, while one is tried after failures."""
+        self._run("delay_notes", until=until)
+
+    def end_note_failures(self) -> None:
+        """Record that Propexo responded clearly to a note, which ends a series of failures."""
+        self._run("end_note_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
         """Return why sending stopped if this worker should check if it can resume, or None."""

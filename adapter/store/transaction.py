@@ -1,4 +1,17 @@
-"""Provide a database transaction with one attribute for each group of tables."""
+"""Provide a database transaction with one attribute for each group of tables.
+
+Transactions lock things in one order, so that two of them never wait for each other:
+
+1. the event that is mapped, mapped again or erased
+2. the keys of its people, and of everybody related to them
+   (:meth:`adapter.store.bookings.Bookings.lock_related`), all at once
+3. bookings, by ID, and then their messages
+
+A transaction may skip a step, but must not go back. Rows of queues may be locked at any time,
+because ``SKIP LOCKED`` never waits. A long chain of people who share contacts may still require
+more keys later. If PostgreSQL therefore ends a transaction, :class:`StoreUnavailable` is raised, as
+for a lost connection: a worker repeats the step, and senders and users get 503 and try again.
+"""
 
 import contextlib
 import datetime as dt
@@ -83,7 +96,7 @@ class Transaction(Statements):
         """Lock the given 64-bit keys until the transaction ends.
 
         A key stands for a person at a community, an item or a sign-in. A transaction locks all keys
-        that it needs at once and in a fixed order, so that two transactions cannot deadlock.
+        that it needs at once and in a fixed order. The module's docstring says when.
         """
         self._run("lock_keys", keys=list(keys))
 

@@ -37,7 +37,15 @@ from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, pay
 from adapter.exceptions import SignInRefused
 from adapter.mapping.samples import content_type_of, sample_from_test
 from adapter.mapping.source import Source
-from adapter.models import CHOSEN_BY_RENTER, RENTER, TIME_TAKEN, Booking, BookingState, Kind
+from adapter.models import (
+    CHOSEN_BY_RENTER,
+    RENTER,
+    TIME_TAKEN,
+    Booking,
+    BookingState,
+    Kind,
+    KnockFacts,
+)
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
 from adapter.operations.replay import Replays
@@ -1035,6 +1043,19 @@ def test_a_booked_tour_shows_what_knock_says_about_it(
     (row,) = csv.DictReader(io.StringIO(ana.text("/export.csv")))
     assert row["in_knock"] == ("canceled" if "gone_at" in known else known.get("knock_status", ""))
     assert bool(row["confirmed_at"]) is ("confirmed_at" in known)
+
+
+def test_a_tour_that_knock_moved_is_shown_with_its_new_time(ana: Reader) -> None:
+    booking = booked_with(ana, confirmed_at=START)
+    with ana.harness.pipeline.store.transaction() as tx:
+        for day in (1, 2):
+            to, now = dt.datetime(2026, 12, day, 21, tzinfo=dt.UTC), ana.harness.clock()
+            facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+            tx.bookings.record_in_knock(booking, facts, by="web", now=now)
+    page = " ".join(re.sub(r"<[^>]+>", "", ana.text(f"/leads/{booking.id}")).split())
+    assert "Knock moved this tour to Wed, Dec 2, 2:00 PM MST." in page
+    assert "Knock moved the tour to another time." in page
+    assert "Knock moved the tour to Wed, Dec 2, 2:00 PM MST." in page
 
 
 def test_communities_without_readable_models_are_named(ana: Reader) -> None:

@@ -24,6 +24,7 @@ OPEN = RateState(
     allowed=None,
     failures=0,
     retry_at=EPOCH,
+    note_failures=0,
     calls=0,
     reads=0,
     oldest_at=None,

@@ -100,6 +100,8 @@ WITH before AS (
         confirmed_at = CASE WHEN %(to_state)s <> 'pending' THEN confirmed_at END,
         knock_status = CASE WHEN %(to_state)s <> 'pending' THEN knock_status END,
         knock_status_at = CASE WHEN %(to_state)s <> 'pending' THEN knock_status_at END,
+        moved_to = CASE WHEN %(to_state)s <> 'pending' THEN moved_to END,
+        moved_at = CASE WHEN %(to_state)s <> 'pending' THEN moved_at END,
         -- The history keeps the previous decision's rule.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
@@ -145,7 +147,8 @@ WITH known AS (
         prospect_id = COALESCE(%(prospect_id)s, prospect_id), tour_id = COALESCE(tour_id, %(tour_id)s),
         confirmed_at = COALESCE(confirmed_at, %(confirmed_at)s),
         knock_status = COALESCE(%(status)s, knock_status),
-        knock_status_at = COALESCE(%(status_at)s, knock_status_at)
+        knock_status_at = COALESCE(%(status_at)s, knock_status_at),
+        moved_to = COALESCE(%(moved_to)s, moved_to), moved_at = COALESCE(%(moved_at)s, moved_at)
     WHERE id = %(id)s RETURNING id, event_id, state
 )
 INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by, because_of)

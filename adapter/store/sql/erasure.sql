@@ -14,6 +14,10 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
             WHERE m.booking_id = b.id AND m.state IN ('sending', 'submitted'))))
 ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 
+-- name: lock_bookings_to_erase
+-- Lock the bookings of these events in the order in which others lock them.
+SELECT FROM bookings WHERE event_id = ANY(%(ids)s) ORDER BY id FOR UPDATE
+
 -- name: erase_payloads
 -- Erase the payloads received and sent. Keep states and appointments.
 WITH stripped AS (

@@ -9,10 +9,13 @@ WHERE %(body)s::bytea IS NOT NULL OR NOT EXISTS (
 
 -- name: claim_message
 -- Return the message that has been due longest. It becomes due again after a lease. If it is being sent,
--- its process has died, so it is unclear whether it was sent.
+-- its process has died, so it is unclear whether it was sent. While Propexo does not respond to notes, those
+-- that are not sent yet wait together.
 UPDATE messages SET due_at = %(lease_until)s
 WHERE id = (
-    SELECT id FROM messages WHERE due_at <= %(now)s ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM messages
+    WHERE due_at <= %(now)s AND (state <> 'waiting' OR (SELECT note_retry_at FROM rate_limit) <= %(now)s)
+    ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *
 
 -- name: lock_message
