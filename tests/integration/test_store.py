@@ -109,7 +109,7 @@ def test_concurrent_migrations_take_turns(empty_database: str) -> None:
 def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Simulate production: a sender holds claims and requests events while migrating."""
+    """Simulate a sender that holds a lock on claims and waits for events during a migration."""
     store.migrate(empty_database)
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
     later = migrate.Migration("0002_later.sql", "ALTER TABLE events ADD COLUMN later int")
@@ -127,7 +127,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
 
 
 def test_released_migrations_never_change() -> None:
-    """A database that has already run a migration would lack the change."""
+    """Compare digests, because a database that has run a migration would lack a change to it."""
     folder = ROOT / "adapter/store/sql/migrations"
     digests = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
@@ -165,7 +165,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
 
 
 def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> None:
-    """This happens when a release is rolled back."""
+    """Simulate a release that is rolled back."""
     store.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations (name) VALUES ('0999_newer.sql')")
@@ -191,7 +191,7 @@ def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: st
 def test_a_database_of_version_0_2_0_gets_its_digests_with_the_next_migration(
     empty_database: str,
 ) -> None:
-    """Its table of migrations has no column for them."""
+    """Start with a table of migrations that has no column for digests."""
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(migrate.LEDGER.partition(";")[0].encode())
         for one in migrate._own():
@@ -236,7 +236,7 @@ def test_a_role_without_that_right_migrates_if_there_is_nothing_to_do(
 def test_a_migration_waits_a_limited_time_for_another_and_names_it(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older version holds the lock until its session ends."""
+    """Hold the lock as an older version does, until its session ends."""
     monkeypatch.setattr(migrate, "WAIT_SECONDS", 1)
     holder = psycopg.connect(empty_database, application_name="adapter migrate", autocommit=True)
     with holder:
