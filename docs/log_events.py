@@ -73,7 +73,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "A clock was ahead or was set back. Bookings that this postponed are due now.",
         "Check the clocks if it happens again.",
     ),
-    "console_failed": ("A page of the console failed with an error.", BUG),
+    "console_failed": ("A console page failed with an error.", BUG),
     "crm_model_not_readable": (
         "Propexo rejects a request for tours or guest cards, so unknown bookings cannot be found.",
         "Ask Propexo to enable the `model`.",

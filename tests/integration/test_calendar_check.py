@@ -242,7 +242,7 @@ def test_an_answer_is_used_for_every_booking_within_a_minute(
 def test_a_booking_waits_for_another_processs_question(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """It stops waiting if that process dies."""
+    """Check that the booking stops waiting if the other process dies."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     step, _ = harness.pipeline.sender._next()
     assert step is not None

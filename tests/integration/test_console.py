@@ -1802,7 +1802,7 @@ def test_what_is_optional_can_be_cleared(ana: Reader) -> None:
 
 
 def test_an_unchanged_form_sends_back_what_it_showed(ana: Reader) -> None:
-    """Emoji families contain an invisible joiner."""
+    """Use an emoji with an invisible joiner, which must not be lost."""
     number = held(ana.harness)
     family = "\U0001f468\u200d\U0001f469 & <b>us</b>"
     refused = ana.release(number, notes=family, last_name="")
