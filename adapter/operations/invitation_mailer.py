@@ -1,7 +1,7 @@
-"""Email renters a link to choose a tour time, through an SMTP server.
+"""Email renters a link to choose a tour time.
 
-Each email is sent once. It is tried again only as long as the server has certainly not accepted it,
-and no booking waits for it.
+Each email is sent once. It is retried only if the server has certainly not accepted it. Bookings
+never wait for emails.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 #: Timeout of each step with the SMTP server, in seconds.
 TIMEOUT_SECONDS: Final = 10.0
-#: How long an email is tried again. After that, the renter has probably been called.
+#: How long an email is retried. After that, someone has probably called the renter.
 GIVE_UP_AFTER: Final = dt.timedelta(days=1)
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(minutes=1)
@@ -39,9 +39,9 @@ MAX_PAUSE: Final = dt.timedelta(hours=1)
 #: Maximum number of emails in one run.
 BATCH: Final = 10
 _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
-#: From this status on, an SMTP server will not accept the email later either.
+#: With this SMTP status or a higher one, the server will not accept the email later either.
 PERMANENT: Final = 500
-#: From this status on, an SMTP server has not accepted what it was sent.
+#: With this SMTP status or a higher one, the server has not accepted the command.
 TEMPORARY: Final = 400
 
 _SUBJECTS: Final = {
@@ -59,17 +59,17 @@ _TEXTS: Final = {
 
 
 class MailFailure(Exception):
-    """Raised if an email was not sent."""
+    """Raised unless the SMTP server has certainly accepted an email."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
-        """Create an error with a reason without personal data. ``is_final`` rules out a retry."""
+        """Create an error. ``reason`` has no personal data; ``is_final`` rules out a retry."""
         super().__init__(reason)
         self.is_final = is_final
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SmtpServer:
-    """An SMTP server, as given in ADAPTER_SMTP_URL."""
+    """The SMTP server in ADAPTER_SMTP_URL."""
 
     host: str
     port: int
@@ -116,7 +116,7 @@ class SmtpServer:
 
 
 class InvitationMailer:
-    """Sends the queued emails."""
+    """Sends the queued emails to renters."""
 
     def __init__(
         self,
@@ -136,13 +136,13 @@ class InvitationMailer:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Send up to :data:`BATCH` emails."""
+        """Send the emails that are due, up to :data:`BATCH`."""
         for _ in range(BATCH):
             if self.stopping.is_set() or not self.send_next():
                 return
 
     def send_next(self) -> bool:
-        """Send the next email that is due. Return False if none is due."""
+        """Send the next email. Return False if none is due."""
         self._store.fingerprints()
         with self._store.transaction() as tx:
             mail = tx.invitation_mails.claim(self._clock())
@@ -174,7 +174,7 @@ class InvitationMailer:
             tx.invitation_mails.end(mail.booking_id, outcome, due_at)
 
     def _message(self, booking: Booking, mail: InvitationMail) -> EmailMessage:
-        """Return the email in the renter's language. Raise MailFailure for an invalid address."""
+        """Return the email in the renter's language. Raise MailFailure for a bad address."""
         language = mail.language if mail.language in _TEXTS else ENGLISH
         source = self._sources().get(booking.source)
         community = source.communities.get(booking.community or "") if source else None
@@ -202,7 +202,7 @@ class InvitationMailer:
 
 
 def _waiting_booking(tx: Transaction, mail: InvitationMail) -> Booking | None:
-    """Return the email's guest card if its renter still needs the link, otherwise None."""
+    """Return an email's guest card if the renter still needs the link, or None."""
     booking = tx.bookings.get(mail.booking_id)
     if booking is None or booking.state not in LIVE or "email_1" not in booking.appointment:
         return None
@@ -212,7 +212,7 @@ def _waiting_booking(tx: Transaction, mail: InvitationMail) -> Booking | None:
 
 
 def _send(server: SmtpServer, message: EmailMessage) -> None:
-    """Send an email. Raise MailFailure unless the server certainly accepted it."""
+    """Send an email. Raise MailFailure unless the server has certainly accepted it."""
     try:
         with server.session() as session:
             _check(session.mail(message["From"].addresses[0].addr_spec), "sender")

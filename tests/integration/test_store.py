@@ -109,7 +109,7 @@ def test_concurrent_migrations_take_turns(empty_database: str) -> None:
 def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Simulate production: a sender holds claims and requests events while migrating."""
+    """Simulate a sender that holds a lock on claims and waits for events during a migration."""
     store.migrate(empty_database)
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
     later = migrate.Migration("0002_later.sql", "ALTER TABLE events ADD COLUMN later int")
@@ -127,7 +127,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
 
 
 def test_released_migrations_never_change() -> None:
-    """A database that recorded one of them would lack the change."""
+    """Compare digests, because a database that has run a migration would lack a change to it."""
     folder = ROOT / "adapter/store/sql/migrations"
     digests = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
@@ -150,7 +150,7 @@ def test_schema_sql_is_what_the_migrations_make(empty_database: str, fresh_datab
 
 
 def catalog(connection: psycopg.Connection[Any]) -> set[tuple[str, str]]:
-    """Return every object of the schema, with its definition."""
+    """Return every object in the schema, with its definition."""
     return set(connection.execute(CATALOG).fetchall())
 
 
@@ -165,7 +165,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
 
 
 def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> None:
-    """This happens when a release is rolled back."""
+    """Simulate a release that is rolled back."""
     store.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations (name) VALUES ('0999_newer.sql')")
@@ -182,16 +182,16 @@ def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: st
         empty_database, "UPDATE migrations SET sha256 = 'other' WHERE name = '0001_initial.sql'"
     )
 
-    with pytest.raises(ConfigurationError, match=r"with another 0001_initial\.sql than the one"):
+    with pytest.raises(ConfigurationError, match=r"with a different version of 0001_initial\.sql"):
         store.migrate(empty_database)
-    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="another 0001"):
+    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="version of 0001"):
         opened.check_schema()
 
 
 def test_a_database_of_version_0_2_0_gets_its_digests_with_the_next_migration(
     empty_database: str,
 ) -> None:
-    """Its ledger has no such column."""
+    """Start with a table of migrations that has no column for digests."""
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(migrate.LEDGER.partition(";")[0].encode())
         for one in migrate._own():
@@ -236,7 +236,7 @@ def test_a_role_without_that_right_migrates_if_there_is_nothing_to_do(
 def test_a_migration_waits_a_limited_time_for_another_and_names_it(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older version holds the lock until its session ends."""
+    """Hold the lock as an older version does, until its session ends."""
     monkeypatch.setattr(migrate, "WAIT_SECONDS", 1)
     holder = psycopg.connect(empty_database, application_name="adapter migrate", autocommit=True)
     with holder:
@@ -581,7 +581,7 @@ _FEW = [
 def test_no_statement_reads_the_whole_queue_for_one_booking(
     opened_fresh: Database, counted: list[dict[str, Any]], since: list[dict[str, Any]]
 ) -> None:
-    """They run once per booking, so reading the whole queue would take quadratic time."""
+    """The statements run once per booking, so reading the whole queue would take quadratic time."""
     booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
     values = {
         "now": LATER,
@@ -632,7 +632,7 @@ def test_of_a_contact_of_thousands_a_bounded_part_is_read(opened_fresh: Database
 
 
 def _whole(name: str) -> bytes:
-    """Return a statement with its beginning."""
+    """Return a statement together with the CTEs that come before it."""
     is_related = name in ("bookings_of_keys", "lock_related")
     return (RELATED if is_related else b"") + STATEMENTS[name]
 

@@ -20,7 +20,7 @@ EXAMPLES_HEADER: Final = """\
 # communities are in communities.yaml.
 """
 FIRST_HEADER: Final = """\
-# Every community to book tours for, and what each source calls it. These are made up: replace them.
+# Every community to book tours for, and each source's names for it. Replace these made-up ones.
 """
 #: Template for an entry in communities.yaml. Each community of a source needs one.
 COMMUNITY: Final = """\
@@ -33,20 +33,20 @@ community-name:
 """
 
 
-#: A test's expectation of a guest card, with the lines that belong to it.
+#: A test's expected guest card, with all of its lines.
 GUEST_CARD: Final = re.compile(
     r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
 )
 CARDS: Final = re.compile(r"^without_time: (?:prospect|invite)\b.*", re.MULTILINE)
-#: What a test expects instead if leads without a tour time are held.
+#: What a test expects if leads without a tour time are held.
 HELD: Final = '    held: { starts_at: "" }\n'
 
 
 def install_mapping(template: Source, mapping: Path, *, holds_leads: bool = False) -> list[Path]:
     """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
 
-    If ``holds_leads``, leads without a tour time are held instead of becoming guest cards. Raise
-    :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
+    If ``holds_leads`` is True, leads without a tour time are held instead of becoming guest cards.
+    Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     header = EXAMPLES_HEADER.format(mapping=mapping.name)
@@ -61,7 +61,7 @@ def install_mapping(template: Source, mapping: Path, *, holds_leads: bool = Fals
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files for a new ``folder`` with one mapping, its samples and communities."""
+    """Return the content of each file for a new folder with one mapping, by path."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),
@@ -82,7 +82,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the made-up communities that a mapping's tests use, under the new source's name."""
+    """Return the communities for a mapping's tests as YAML, with the source renamed to ``name``."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -108,7 +108,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _without_cards(text: str) -> str:
-    """Return a mapping's text changed to hold leads without a tour time."""
+    """Change a mapping's text so that leads without a tour time are held."""
     return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
 
 
