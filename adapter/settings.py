@@ -454,9 +454,9 @@ class Settings:
         "Address on which the web process listens. If unset, it is 0.0.0.0 for `adapter web` with "
         "PORT, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Bearer token for Propexo. If it is `sandbox`, `adapter run` books in its own sandbox. If "
-        "it is unset, `adapter run` does so too, as long as DATABASE_URL is unset and nothing "
-        "was booked in Knock before.",
+        "Bearer token for Propexo. With `sandbox`, `adapter run` books in its own sandbox. The "
+        "same applies if the token is unset, unless DATABASE_URL is set or tours were booked in "
+        "Knock before.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
         "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, they are "
@@ -503,7 +503,7 @@ class Settings:
         "ADAPTER_FETCH_PRIVATE", False, read_flag,  # noqa: FBT003 - its default
         "Set `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
-        "Time that a job at Propexo may stay PENDING. Then the booking becomes `unknown`.")
+        "Time that a job at Propexo may be PENDING. After that, the booking becomes `unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
         "Maximum requests to Propexo in any 60 seconds, for all workers combined.")
@@ -512,14 +512,14 @@ class Settings:
     notice_minutes: int = setting("ADAPTER_NOTICE_MINUTES", 5, integer(0, 1440),
         "A tour that starts in less than this many minutes is not sent and becomes `expired`.")
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
-        "A guest card is retried for this many hours. Then it becomes `expired`.")
+        "A guest card is retried for this many hours. After that, it becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
         "Number of hours by which Propexo's lists may lag behind Knock. The adapter searches for "
         "an `unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
         "Payloads are deleted after this many days, but not before their tours are over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days. IDs, states and times stay.")
+        "Names, contacts and notes are deleted after this many days. IDs, states and times remain.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
         "Each source's share of the sending capacity, such as rentfeed=3,website=1. The default "
         "weight is 1.")
@@ -563,7 +563,7 @@ class Settings:
         "version has migrated.")
     traces_url: str | None = setting("ADAPTER_TRACES_URL", None, read_url,
         "URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as "
-        "http://localhost:4318/v1/traces. It needs the extra `otel`. If unset, none are sent.")
+        "http://localhost:4318/v1/traces. It needs the extra `otel`. If unset, no traces are sent.")
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
@@ -685,7 +685,7 @@ class EnvFile:
 def name_connections(part: str) -> None:
     """Set the name that pg_stat_activity shows for this process's PostgreSQL connections.
 
-    A name that was set elsewhere stays. One of ours was inherited from the parent process.
+    A name that was set elsewhere is kept. A name that our parent process has set is replaced.
     """
     if os.environ.get("PGAPPNAME", "adapter").startswith("adapter"):
         os.environ["PGAPPNAME"] = f"adapter {part}"

@@ -2,7 +2,7 @@
 
 This needs the extra ``otel`` and ADAPTER_TRACES_URL. Otherwise, nothing is imported or recorded.
 All processes derive a lead's trace ID from the ID of its event, so nothing is stored for it. Spans
-have IDs, sources and results as attributes, and never personal data or texts of errors.
+have IDs, sources and results as attributes, but never personal data or error messages.
 """
 
 import contextlib

@@ -129,7 +129,7 @@ class Web:
     log: Path
 
     def ready(self) -> Target:
-        """Return its URL once it responds."""
+        """Return the server's URL once it responds."""
         wait_for(f"http://127.0.0.1:{self.target.port}/readyz", self.process, self.log)
         return self.target
 
@@ -224,6 +224,12 @@ def wait_until_idle(pid: int) -> None:
         if time.monotonic() > deadline:
             raise BenchError(f"{process.name()} does not become idle")
         before = now
+
+
+def postmaster(url: str) -> psutil.Process:
+    """Return the main process of the PostgreSQL server at this URL, which must run here."""
+    with psycopg.connect(url) as connection:
+        return psutil.Process(connection.info.backend_pid).parent() or psutil.Process()
 
 
 def cpu_seconds(process: psutil.Process) -> float:

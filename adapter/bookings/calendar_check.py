@@ -1,7 +1,8 @@
 """Check before the POST that a tour's time is free in Knock, if this is enabled.
 
-The check never loses a lead and never delays it for long. If the answer is not known, the tour is
-booked, and its history says why it was not checked. If the time is not free, a person decides.
+The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
+booked, and its history says why it was not checked. If the time is taken, the lead is held for
+review.
 """
 
 import dataclasses
@@ -94,7 +95,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking. Return the reason code if it may be sent now.
+        """Check a locked booking's time. If it may be sent now, return the reason code for it.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
         if another process is asking the same question. A booking that a user has released is not

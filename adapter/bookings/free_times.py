@@ -1,8 +1,8 @@
 """Ask Propexo which tour times are available in a community's Knock calendar.
 
-An answer is shared by all processes for a minute. Each request counts as a read in the rate limit,
-so it gives way to bookings. Whatever goes wrong, the free times are unknown, and nothing waits
-longer than three seconds.
+All processes share an answer for a minute. Each request counts as a read in the rate limit, so it
+gives way to bookings. If anything goes wrong, the available times are unknown. Nothing waits longer
+than three seconds.
 """
 
 import dataclasses

@@ -14,7 +14,7 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A prospect in Knock with its contacts and the bookings that it may have."""
+    """A prospect in Knock, with the contacts and the bookings that Knock may have for it."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()

@@ -1,7 +1,7 @@
 """Interpret the records of tours and guest cards in Knock. All functions are pure.
 
-Propexo does not document their fields, so values are recognized by what they look like. A value
-that is not certain is not used.
+Propexo does not document their fields, so values are recognized by their format. Uncertain values
+are not used.
 """
 
 import datetime as dt
@@ -244,5 +244,5 @@ def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
 
 
 def is_failed_job(booking: Booking) -> bool:
-    """Return True if a booking's job failed. Its tour may be in Knock nevertheless."""
+    """Return True if a booking's job failed. Its tour may still be in Knock."""
     return booking.state is BookingState.FAILED and booking.reason == "job_failed"

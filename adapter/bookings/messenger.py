@@ -1,9 +1,10 @@
 """Send what renters write later to Knock, as notes on their guest cards.
 
-Like bookings, a message is posted once, between two commits. The first stores its words and the
-state ``sending``, the second stores the outcome. Without a clear response, it is never sent again,
-and all other messages wait until a read shows that Propexo works. A person's messages are sent in
-the order in which they were written, and only while no booking waits for the rate limit.
+Like bookings, a message is posted once, between two commits. The first stores its text and the
+state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
+again, and all other messages wait until a read shows that Propexo works. A person's messages are
+sent in the order in which they were written, and only while no booking is waiting for the rate
+limit.
 """
 
 import dataclasses
@@ -313,7 +314,7 @@ class Messenger:
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve an API call and store the text to send, in one commit, or return None.
+        """Reserve an API call and store the text to send, or return None, in one commit.
 
         The text is computed again, because the lead may have changed since it was drafted.
         """
@@ -451,7 +452,7 @@ def leave_to_person(
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
-    """Return True if a booking's POST had no clear response within the last few moments.
+    """Return True if a booking's POST got no clear response a moment ago.
 
     After that, notes are sent again, because the next booking may not come until tomorrow.
     """

@@ -229,7 +229,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version with other contacts, because Knock would keep both tours."""
+    """Hold a new version with a different contact or community, as Knock would keep both."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))

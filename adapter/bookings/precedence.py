@@ -161,7 +161,7 @@ def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide if a merged request must be sent or reviewed because its lead has changed."""
+    """Decide if a merged request must be sent or reviewed after the other lead has changed."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)

@@ -276,7 +276,7 @@ def record_patiently(
 
 
 def shows_that_it_works(error: UpstreamError) -> bool:
-    """Return True if an error shows that Propexo works although it rejected a read.
+    """Return True if an error shows that Propexo works, although it rejected a read.
 
     The token may be allowed to send but not to read this list.
     """

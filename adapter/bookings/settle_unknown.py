@@ -103,7 +103,7 @@ class UnknownSettler:
         return matching.job_in(records, attempt, known)
 
     def _search_knock(self, booking: Booking, attempt: Attempt) -> Found:
-        """Search the guest cards, and the tours on cards that share a contact."""
+        """Search Knock's guest cards, and the tours on cards that share a contact."""
         request = attempt.request
         integration_id = str(request["integration_id"])
         if attempt.kind is Kind.APPOINTMENT and self._is_off(integration_id, Model.EVENTS):
@@ -125,7 +125,7 @@ class UnknownSettler:
         return Found(reading=transitions.Unfound.EMPTY if is_empty else transitions.Unfound.ABSENT)
 
     def _is_off(self, integration_id: str, model: Model) -> bool:
-        """Return True if Propexo has refused to list a model's records before."""
+        """Return True if Propexo has already refused to list a model's records."""
         with self.store.statement() as tx:
             known = tx.crm_models.all()
         return any(

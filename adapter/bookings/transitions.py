@@ -112,7 +112,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Stop sending if Propexo was unreachable or unclear for several POSTs in a row.
+    """Stop sending if several POSTs in a row got no clear response, or none at all.
 
     Any other response shows that Propexo works.
     """
@@ -203,7 +203,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_lost_job(
     tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
 ) -> None:
-    """Record Propexo's job for a booking whose attempt was lost in a restore."""
+    """Record a job from Propexo's log for a booking whose own attempt was lost in a restore."""
     if booking.state is not BookingState.PENDING:
         tx.bookings.move(
             booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now
@@ -367,7 +367,7 @@ def record_search(
 def _record_unfound(
     tx: Transaction, booking: Booking, unfound: Unfound, now: dt.datetime, until: dt.datetime
 ) -> None:
-    """Schedule another search, or leave the booking to a user if searching is hopeless."""
+    """Schedule another search, or leave the booking to a user if no search can find it."""
     is_unreadable = unfound in (Unfound.EMPTY, Unfound.NOT_READABLE)
     is_hopeless = unfound is Unfound.NOT_READABLE and booking.job_id is None
     if is_hopeless or now >= until:

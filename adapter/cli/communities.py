@@ -74,7 +74,7 @@ def pull(folder: Path, as_json: bool) -> None:
 
 
 def _known(folder: Path) -> Mapping[str, Community]:
-    """Return the communities in communities.yaml, or an empty mapping if the file is invalid."""
+    """Return the communities in communities.yaml, or {} if the file is invalid."""
     try:
         return communities_from_folder(folder).by_key
     except MappingErrors:

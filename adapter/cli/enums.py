@@ -28,7 +28,7 @@ def enums() -> None:
 @click.argument("place", metavar="FILE|URL")
 @as_json
 def pull(place: str, as_json: bool) -> None:
-    """Print three settings with Propexo's spellings, read from its OpenAPI file or documentation.
+    """Print Propexo's spellings as three settings, read from its OpenAPI file or documentation.
 
     FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. Check each line: a word that
     looks similar may mean something else. Without these settings, the values go into the notes.

@@ -33,7 +33,7 @@ from adapter.settings import settings_from
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the lines to add to communities.yaml.")
 @click.pass_context
 def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
-    """List or change the names for communities that users have added.
+    """List or change the community names that users have added.
 
     These names are stored in the database, and apply in addition to those in communities.yaml.
     All processes apply a change within seconds.
@@ -63,7 +63,7 @@ def add(
     book: bool,
     as_json: bool,
 ) -> None:
-    """Use COMMUNITY for leads from SOURCE with the property NAME."""
+    """Assign leads from SOURCE with the property NAME to COMMUNITY."""
     alias = Alias(
         source=source,
         key=key_from_value(name) or "",
@@ -87,7 +87,7 @@ def add(
 @as_json
 @click.pass_obj
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
-    """Remove the name NAME. Leads with this name that have not been sent are held again.
+    """Remove NAME. Unsent leads with this name are held again.
 
     The command lists tours that may already be in Knock.
     """

@@ -95,7 +95,7 @@ def pull(source: str | None, as_json: bool) -> None:
 @click.option("--reason", required=True, help="Reason to record in the history.")
 @as_json
 def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
-    """Use an earlier VERSION of a source's mapping again, or its file if VERSION is 0.
+    """Go back to an earlier VERSION of a source's mapping, or to its file if VERSION is 0.
 
     The version is checked first. All processes use it within seconds.
     """

@@ -1,4 +1,4 @@
-"""Define ``adapter check``, ``explain`` and ``schema`` for authors of mappings."""
+"""Define ``adapter check``, ``explain`` and ``schema`` for mapping authors."""
 
 import contextlib
 import sys
@@ -105,7 +105,7 @@ def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the mapping file that is given by its path, or by the mapping's name."""
+    """Return the path of a mapping file that is given by its path or by the mapping's name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -125,7 +125,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file that was given on the command line, or stdin if its name is ``-``."""
+    """Read a file given on the command line, or stdin if its name is ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:

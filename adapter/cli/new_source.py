@@ -12,7 +12,8 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
-from adapter.mapping.authoring.observe import quoted, with_query
+from adapter.mapping.authoring.observe import with_query
+from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.redact import (
     fields_left,
     redacted,
@@ -20,7 +21,9 @@ from adapter.mapping.authoring.redact import (
     replacements,
 )
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
+from adapter.mapping.authoring.similar import similar_senders
 from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.loader.yaml_document import document_from_file
 from adapter.mapping.samples import CONTENT_TYPES, UNREADABLE_HINT, content_type_of
@@ -79,7 +82,7 @@ def new(
     folder: Path | None,
     content_type: str | None,
 ) -> None:
-    """Create a draft of a mapping from samples of a sender's webhooks.
+    """Draft a mapping from samples of a sender's webhooks.
 
     Each FILE contains one body. More files make a better draft, so use at least one of each kind,
     such as a tour, a lead without a time and a cancellation. The command copies up to five to the
@@ -110,9 +113,9 @@ def new(
     text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
     file.write_text(text, encoding="utf-8")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
-    click.echo(
-        "\n".join([*_replaced_lines(draft, kept, written), *_next_steps(draft, folder, file)])
-    )
+    senders = similar_senders(payloads, gallery_folder(folder))
+    steps = [*_gallery_lines(senders), *_replaced_lines(draft, kept, written)]
+    click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
 
 def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
@@ -194,7 +197,7 @@ def _features(payload: Any) -> set[str]:
     observed = draft_from_samples("x", [payload])
     values = observed.observed.values
     paths = {path for path in values if observed.observed.filled(path)}
-    targets = ("accept", "tour_type", "test")
+    targets = ("accept", "finished", "tour_type", "test")
     chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
     outcome = "a cancellation" if observed.canceled else "a booking"
     return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
@@ -228,10 +231,19 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """Join field names with commas, with one entry for all items of a list."""
-    names = [*dict.fromkeys(re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)]
+    """List fields, with one entry for all items of a list, and only the end of a long path."""
+    each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
+    ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
+    names = [*dict.fromkeys(ends)]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
+
+
+def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
+    """Yield a line that names the gallery's mappings for webhooks like the samples."""
+    if senders:
+        names = " or ".join(senders)
+        yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
 
 
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Define the commands that report: ``queue``, ``decisions``, ``stats``, ``audit`` and others."""
+"""Define the reporting commands, such as ``queue``, ``decisions``, ``stats`` and ``audit``."""
 
 import datetime as dt
 import getpass

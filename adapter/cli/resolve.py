@@ -1,4 +1,4 @@
-"""Define ``adapter release``, ``confirm``, ``discard`` and ``replay`` for leads in review."""
+"""Define ``adapter release``, ``confirm``, ``discard`` and ``replay``, which resolve leads."""
 
 import sys
 from collections.abc import Iterator

@@ -42,7 +42,7 @@ def sources(context: click.Context, as_json: bool) -> None:
     The list includes URLs, signatures, events, rejected requests, and the time at which each secret
     was last used. When a source no longer uses its oldest secret, you can remove that secret. For
     each unknown community, the list shows how many leads it holds up. If a sender has changed its
-    format, `adapter sources SOURCE` shows the changes and suggests an edit of the mapping.
+    format, `adapter sources SOURCE` shows the changes and suggests a mapping edit.
     """
     if context.invoked_subcommand is not None:
         return

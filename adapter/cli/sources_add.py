@@ -138,7 +138,7 @@ def _checked_name(name: str) -> str:
 
 
 def _variables(template: Source) -> list[str]:
-    """Return the environment variables that must be set before web is restarted."""
+    """Return the environment variables to set before restarting the web process."""
     handshake = handshake_from(template.handshake)
     verify_token = handshake.variable if handshake else None
     return [name for name in (*template.secrets[-1:], verify_token) if name]

@@ -151,7 +151,7 @@ def audit() -> str:
 
 
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Yield the entries, newest first, with messages that one click reprocessed in one sequence."""
+    """Group entries, newest first, so that messages reprocessed with one click are in one group."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):

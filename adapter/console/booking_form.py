@@ -79,7 +79,7 @@ class FreeTime:
 
 
 def free_times(booking: Booking) -> list[FreeTime]:
-    """Return the upcoming available times that a held booking offers."""
+    """Return the upcoming available times to choose from for a held booking."""
     if booking.timezone is None:
         return []
     zone = ZoneInfo(booking.timezone)

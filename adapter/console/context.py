@@ -35,7 +35,7 @@ _trials: Final = threading.BoundedSemaphore(2)
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Run the block while no other mapping is being tested. Abort with 429 if too many wait.
+    """Run the block once no other mapping is being tested. Abort with 429 if too many wait.
 
     Each test takes up to half a second of CPU time.
     """
@@ -85,13 +85,13 @@ class ConsoleServices:
 
     @property
     def repairs(self) -> Repairs:
-        """Return the actions on leads, with the current sources."""
+        """Return the operations for releasing and resolving leads."""
         hold_for = dt.timedelta(seconds=UNDO_SECONDS)
         return Repairs(self.settings, self.store, self.sources, self.now, hold_for=hold_for)
 
     @property
     def replays(self) -> Replays:
-        """Return the operations that remap webhooks, with the current sources."""
+        """Return the operations for remapping webhooks."""
         return Replays(self.settings, self.store, self.sources, self.now)
 
     def mapping_text(self, name: str) -> str:

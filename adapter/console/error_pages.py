@@ -27,7 +27,7 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
-    """Respond with 409 and the reason why an action is not possible."""
+    """Respond with 409 and the reason that an action is not possible."""
     return _page("This action is not possible", plain(str(error)), 409)
 
 

@@ -37,7 +37,7 @@ def row_id_from(text: str | None) -> int | None:
 
 
 def filter_from(args: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Filter:
-    """Create a filter from query parameters. Days start in ``zone``. Ignore invalid dates."""
+    """Create a filter from query parameters, reading dates in ``zone``. Ignore invalid dates."""
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),

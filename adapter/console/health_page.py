@@ -95,7 +95,7 @@ def _needs_you(tx: Transaction, overview: Overview) -> NeedsYou:
 
 
 def _may_be_leads(rejected: Iterable[RejectionSummary], now: dt.datetime) -> int:
-    """Count the rejected messages of the last day that may be leads, signed with a wrong secret.
+    """Count the last day's rejected messages that may be leads signed with a wrong secret.
 
     Strangers who find a URL do not sign their messages.
     """
@@ -120,7 +120,7 @@ def _days_of(tx: Transaction, now: dt.datetime, days: int) -> Sequence[Column]:
     today = now.astimezone(zone).date()
     first = today - dt.timedelta(days=days - 1)
     by_day: Counter[tuple[dt.date, str]] = Counter()
-    for row in tx.stats.daily_outcomes(_midnight(first, zone), zone.key):
+    for row in tx.stats.daily_outcomes(_midnight(first, zone), now, zone.key):
         by_day[row["day"], outcome_of(row["state"])] += row["leads"]
     return [_day(first + dt.timedelta(days=n), n, days, by_day) for n in range(days)]
 

@@ -1,4 +1,4 @@
-"""Serve the page of one lead, with its payload, its result and the origin of each field."""
+"""Serve a lead's page, with its payload, its result and the origin of each field."""
 
 import dataclasses
 import datetime as dt

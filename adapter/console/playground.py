@@ -348,7 +348,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
 
 
 def _message(source: Source, delivery: WebhookRequest) -> Sequence[PayloadLine]:
-    """Return a webhook's display lines, or none if its body cannot be parsed."""
+    """Return a webhook's display lines, or () if its body cannot be parsed."""
     try:
         payload = source.scope(delivery).payload
     except PayloadError:

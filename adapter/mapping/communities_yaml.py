@@ -18,7 +18,7 @@ FILE: Final = "communities.yaml"
 
 
 class CommunitySchema(StrictSchema):
-    """The schema of one community in communities.yaml."""
+    """The schema for one community in communities.yaml."""
 
     noun = "option"
     name = fields.String()
@@ -40,7 +40,7 @@ class Communities:
     by_key: Mapping[str, Community]
 
     def aliases_of(self, source: str) -> dict[str, Community]:
-        """Return each community that a source has a name for, by that name in lookup form."""
+        """Return a source's communities, keyed by its names for them."""
         return {
             key_from_value(alias) or "": community
             for community in self.by_key.values()

@@ -73,7 +73,7 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
 
 
 def community_from(added: AddedCommunity) -> Community:
-    """Convert a community that a user has added in the console."""
+    """Convert a community that a user has added in the console to a :class:`Community`."""
     return Community(
         key=added.key,
         integration_id=added.integration_id,

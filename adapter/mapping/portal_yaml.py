@@ -65,7 +65,7 @@ def _whole_number(most: int) -> fields.Integer:
 
 
 class PortalSchema(StrictSchema):
-    """The schema of a portal's rules file."""
+    """The schema for a portal's rules file."""
 
     noun = "option"
     columns = fields.Dict(

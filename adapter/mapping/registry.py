@@ -113,7 +113,7 @@ def _mapping_files(folder: Path) -> list[Path]:
 
 
 def check_text(folder: Path, name: str, text: str, policy: Policy) -> list[Problem]:
-    """Return the problems that ``adapter check`` would report if ``text`` were the file."""
+    """Return the problems that ``adapter check`` would report if the file contained ``text``."""
     return list(loader.load_text(folder, name, text, policy, strict=True).problems)
 
 

@@ -81,7 +81,7 @@ def language_from_text(text: str) -> str:
 
 
 def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return the messages by language and outcome, in which a mapping's own take precedence.
+    """Return all messages by language and outcome. A mapping's own messages take precedence.
 
     For a language without built-in messages, English ones are used where the mapping has none.
     """
@@ -126,14 +126,14 @@ def _spoken_clock(language: str, local: dt.datetime) -> str:
 
 
 def day_in(language: str, local: dt.datetime) -> str:
-    """Format a local time's day in a language, as in ``Saturday, March 14``."""
+    """Format the day in a language, as in ``Saturday, March 14``."""
     if language == SPANISH:
         return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
     return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
 
 
 def clock_in(language: str, local: dt.datetime) -> str:
-    """Format a local time's time of day in a language, as in ``2:30 PM``."""
+    """Format the time of day in a language, as in ``2:30 PM``."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
         return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"

@@ -98,7 +98,7 @@ class RequestValues:
 
 
 def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
-    """Return no links. This is the default where there are none."""
+    """Return an empty dictionary, as the default for responses without links."""
     return {}
 
 
@@ -129,7 +129,7 @@ _UTC: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def local_free_times(booking: Booking) -> list[dt.datetime]:
-    """Return the available times that a booking offers, in the community's time zone."""
+    """Return the available times to offer for a booking, in the community's time zone."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else dt.UTC
     return [one.astimezone(zone) for one in booking.offered_times]
 
@@ -172,7 +172,7 @@ class TemplateContext:
     links: Links = no_links
 
     def reader(self) -> Reader:
-        """Return a function from a placeholder's name to its text."""
+        """Return a function that maps a placeholder's name to its text."""
         language = self.request.language(self.language_paths)
         values = values_from(self.result, language, self.links)
         if self.free_time is not None:
@@ -192,7 +192,7 @@ class TemplateContext:
         return read
 
     def per_free_time(self) -> "list[TemplateContext]":
-        """Return a context for each available time that the booking offers."""
+        """Return a context for each available time to offer for the booking."""
         booking = self.result.booking
         times = local_free_times(booking) if booking is not None else []
         return [dataclasses.replace(self, free_time=one) for one in times]

@@ -1,1 +1,1 @@
-"""Implement users' actions: release, replay, erase and export leads, view the status."""
+"""Implement what users can do: release, replay, erase and export leads, and see the status."""

@@ -1,6 +1,6 @@
 """Map sources' property names to communities, and undo such assignments.
 
-A user decides which community a property is. Nothing here guesses it.
+Users decide which community a property belongs to. Nothing is guessed.
 """
 
 import contextlib
@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property name for ``value`` from a lead that it holds up, or None."""
+        """Return the property name that held leads show as ``value``, or None."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -239,7 +239,7 @@ class Aliases:
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
     def book_all_waiting(self, alias: Alias) -> int:
-        """Map all leads again that are held because of an alias's name. Return how many."""
+        """Map all leads again that are held because of an alias's name. Return their number."""
         with self._store.transaction() as tx:
             unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         values = [one.value or "" for one in unknown if one.source == alias.source]

@@ -43,7 +43,7 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def is_merged(booking: Booking) -> bool:
-    """Return True if another request caused a request to be merged, replaced or canceled.
+    """Return True if a request was merged, replaced or canceled because of another request.
 
     A user may undo this decision.
     """
@@ -52,7 +52,7 @@ def is_merged(booking: Booking) -> bool:
 
 
 def may_be_another_person(booking: Booking) -> bool:
-    """Return True if a user may say that someone else made the request."""
+    """Return True if a user may state that someone else made the request."""
     is_taken_for_same = booking.state in MERGED and is_merged(booking)
     return is_taken_for_same or booking.reason == "another_person"
 

@@ -49,7 +49,7 @@ def _names(settings: Settings) -> list[str]:
 
 
 def _processes(facts: Facts) -> Iterator[Finding]:
-    """Yield a finding for each running process, a warning if its version is different."""
+    """Yield a finding for each running process, which is a warning if its version differs."""
     for one in facts.processes:
         name = f"{one.kind} on {one.host} (PID {one.pid})"
         if one.seen_ago >= health.ALIVE:

@@ -1,4 +1,4 @@
-"""Find an email address, a phone number or words in text, however it is encoded.
+"""Find an email address, a phone number or words in text, whatever the encoding.
 
 PostgreSQL preselects rows with :attr:`Contact.prefilter`. This module checks them exactly, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
@@ -57,7 +57,7 @@ class Contact:
 
     @classmethod
     def from_words(cls, text: str) -> Self:
-        """Create a search for a name, an ID or other words. Each must begin a word."""
+        """Create a search for a name, an ID or other text. It matches the beginnings of words."""
         words = text.lower().split()
         longest = max(words, key=len)
         return cls(

@@ -101,14 +101,14 @@ def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """Return a line of CSV whose cells no spreadsheet treats as formulas."""
+    """Return a line of CSV with cells that no spreadsheet treats as formulas."""
     text = io.StringIO()
     csv.writer(text).writerow([_cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def _cell(value: object) -> str:
-    """Format a CSV cell that no spreadsheet treats as a formula."""
+    """Format a CSV cell so that no spreadsheet treats it as a formula."""
     value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()

@@ -186,7 +186,7 @@ def _tried(
     before: Sequence[Event],
     policy: Policy,
 ) -> Proposal | None:
-    """Test an edited mapping on stored webhooks. Return None if it is invalid or useless."""
+    """Test an edited mapping on stored webhooks. Return None if it is invalid or does not help."""
     try:
         edited = load_text(source.path.parent, source.name, text.replace(TODO, "[]"), policy)
     except MappingErrors:

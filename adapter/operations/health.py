@@ -165,7 +165,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_silent": Condition(
         Level.WARNING,
-        "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
+        "a source has sent nothing, although 7 or more webhooks would be usual in that time "
+        "(P < 0.001)",
         "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
@@ -173,7 +174,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "a source's webhooks no longer contain what its mapping reads, or contain new values",
         "The sender has changed its format. Its leads are held, or are missing this information.",
-        "Run `adapter sources SOURCE`, which suggests an edit of the mapping.",
+        "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
@@ -229,7 +230,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
         "Acknowledging a webhook needs one such write, and booking a lead needs several.",
-        "Check PostgreSQL's load, its disk and the network to it.",
+        "Check PostgreSQL's load, its disk and the network connection to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
@@ -246,13 +247,13 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "clock_differs": Condition(
         Level.WARNING,
         "the clock of a process's machine differs from PostgreSQL's by more than 2 seconds",
-        "Processes follow PostgreSQL's clock, but beyond 30 seconds a worker sends nothing.",
+        "Processes use PostgreSQL's clock. A worker that is off by over 30 seconds does not send.",
         "Synchronize the clocks of all machines (NTP).",
     ),
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
-        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Its bookings are not sent, and they expire when their tours start too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
     ),
     "sending_paused": Condition(
@@ -263,7 +264,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "paused": Condition(
         Level.NOTE,
-        "a user has paused sending, or one source or community",
+        "a user has paused all sending, a source or a community",
         "Webhooks are stored and mapped, but these bookings are not sent.",
         "Run `adapter resume` with the same source or community when they may be sent.",
     ),

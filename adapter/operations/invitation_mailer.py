@@ -1,7 +1,7 @@
 """Email renters a link to choose a tour time.
 
-Each email is sent once. It is tried again only as long as the server has certainly not accepted it,
-and no booking waits for it.
+Each email is sent once. It is retried only if the server has certainly not accepted it. Bookings
+never wait for emails.
 """
 
 import contextlib
@@ -59,7 +59,7 @@ _TEXTS: Final = {
 
 
 class MailFailure(Exception):
-    """Raised if the SMTP server has not accepted an email, or may not have."""
+    """Raised unless the SMTP server has certainly accepted an email."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         """Create an error. ``reason`` has no personal data; ``is_final`` rules out a retry."""
@@ -69,7 +69,7 @@ class MailFailure(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SmtpServer:
-    """An SMTP server from ADAPTER_SMTP_URL."""
+    """The SMTP server in ADAPTER_SMTP_URL."""
 
     host: str
     port: int

@@ -271,5 +271,5 @@ def new_user(name: str, password: str, role: str) -> User:
 
 @functools.cache
 def _dummy_hash() -> str:
-    """Return a password hash for unknown users, so that checking them takes as long."""
+    """Return a password hash for unknown users, so that checking one takes the same time."""
     return generate_password_hash("nobody")

@@ -30,7 +30,7 @@ def outcome_of(state: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
-    """What a source has sent in the last 24 hours, and what became of it."""
+    """A source's webhooks in the last 24 hours, and their outcomes."""
 
     name: str
     last_event_at: dt.datetime | None
@@ -88,7 +88,7 @@ class Overview:
 
     @property
     def total_pause(self) -> Pause | None:
-        """The pause by a user that applies to all bookings, or None."""
+        """A user's pause that applies to all bookings, or None."""
         return next((pause for pause in self.pauses if pause.is_total), None)
 
 

@@ -46,9 +46,9 @@ class TakeBacks:
         self._store, self._clock = store, clock
 
     def undo_release(self, booking_id: int, *, by: str) -> Booking:
-        """Return a released booking to its earlier state. Changed fields keep their new values.
+        """Restore a released booking's earlier state. Changed fields keep their new values.
 
-        Raise :class:`NotPossible` if it may already be sending.
+        Raise :class:`NotPossible` if the booking may already have been sent.
         """
         now = self._clock()
         with self._store.transaction() as tx:
@@ -59,7 +59,7 @@ class TakeBacks:
         return booking
 
     def bring_back(self, lead_id: int, *, by: str) -> None:
-        """Return a dismissed lead to review. Raise NotPossible if it is not dismissed."""
+        """Send a dismissed lead back to review. Raise NotPossible if it is not dismissed."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.bookings.get(lead_id) is not None:
@@ -122,7 +122,7 @@ def may_bring_back(booking: Booking) -> bool:
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
-    """Return when a snoozed lead is shown again."""
+    """Return when to show a lead again that is snoozed until shortly before its tour."""
     starts_at = booking.starts_at
     if starts_at is None and booking.wall_time is not None:
         starts_at = booking.wall_time.replace(tzinfo=EARLIEST_ZONE)

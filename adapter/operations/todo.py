@@ -122,7 +122,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria for which leads to list."""
+    """The criteria that select which leads to list."""
 
     todo: Todo | None = None
     source: str = ""
@@ -146,7 +146,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Count the leads by what to do, ignoring the selected thing to do."""
+    """Count the leads that match the other criteria in ``which``, by :class:`Todo`."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:

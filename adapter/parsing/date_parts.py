@@ -119,7 +119,7 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Append the UTC offset to a local time, taken from the date parts or from their time zone."""
+    """Append the UTC offset, from the date parts or their time zone, to a local time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
         zone = zone.get("id", zone)  # Google sends an object

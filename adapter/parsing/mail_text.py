@@ -1,4 +1,4 @@
-"""Extract the author's own text from an email, and the sentence that mentions a time or change."""
+"""Extract an email author's own text, and the sentence that mentions a time or a change."""
 
 import re
 from typing import Final

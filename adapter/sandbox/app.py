@@ -145,7 +145,7 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the kind of the request, such as create or status, by which faults are selected."""
+    """Return the kind of the request, such as create or status, which selects its fault."""
     if request.path == AVAILABILITY:
         return "availability"
     if request.path == CREATE_PATH:

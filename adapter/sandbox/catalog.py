@@ -24,10 +24,11 @@ _KNOCK: Final = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_au
 
 
 def catalog_from(data: Any) -> Catalog:
-    """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
+    """Parse a catalog of integrations, communities and attributions from JSON data.
 
-    A community may also have a ``timezone``. We assume that Propexo's communities and attributions
-    have names. Raise :class:`ConfigurationError` for data in any other shape.
+    The data has the format ``{integration: {name, communities: {id: {name, attributions: {id:
+    name}}}}}``. A community may also have a ``timezone``. We assume that Propexo's communities and
+    attributions have names. Raise :class:`ConfigurationError` for data in any other format.
     """
     integrations, communities, attributions, zones = [], [], [], []
     try:

@@ -200,7 +200,7 @@ class Knock:
 def _contacts(
     card: Mapping[str, Any], community: Mapping[str, Any]
 ) -> list[tuple[str, str, str, str]]:
-    """Return the keys that identify a guest card, for its email and for its phone."""
+    """Return the keys that identify a guest card: one for its email and one for its phone."""
     normal = {
         "email_1": normal_email(card.get("email_1", "")),
         "phone_1": normal_phone(card.get("phone_1", "")),

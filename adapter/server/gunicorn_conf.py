@@ -150,7 +150,7 @@ def _reload(server: Any) -> None:
 
 
 def _load(settings: Settings) -> bool:
-    """Load all sources. Raise ConfigurationError if one is invalid or has a secret missing."""
+    """Load all sources. Raise ConfigurationError if one is invalid or a secret is missing."""
     global _loaded  # noqa: PLW0603 - set in the main process only
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)

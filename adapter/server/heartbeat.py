@@ -24,7 +24,7 @@ class Heart:
     """Stores one process's heartbeats, with elapsed times measured by its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
-        """Create the heart of a ``web`` or ``worker`` process. ``pid`` defaults to this process."""
+        """Prepare heartbeats for a ``web`` or ``worker`` process. ``pid`` defaults to our own."""
         self._pipeline = pipeline
         self._kind = kind
         self._pid = pid or os.getpid()

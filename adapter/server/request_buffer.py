@@ -41,7 +41,7 @@ class RequestBuffer:
         return not self._head_bytes and len(self.data) > MAX_HEAD_BYTES
 
     def feed(self, data: bytes) -> bool:
-        """Add received bytes. Return True if the request is complete or too long to continue."""
+        """Add received bytes. Return True if the request is complete, too long or malformed."""
         self.data += data
         if not self._head_bytes and not self._has_head():
             return self.is_head_too_long

@@ -46,7 +46,7 @@ class Verifier:
 
     @property
     def is_cheap(self) -> bool:
-        """True if verifying a request takes only microseconds, so not with a public key."""
+        """True if verifying takes only microseconds, which is not the case for public keys."""
         if not isinstance(self.scheme, SignedHeaderScheme):
             return True
         return isinstance(self.scheme.primitive, Digest)

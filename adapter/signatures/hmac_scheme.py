@@ -23,7 +23,7 @@ class Digest:
     secret_prefix: str
 
     def keys(self, secret: str) -> list[bytes]:
-        """Decode a secret into its key, as a list. Raise ConfigurationError if it is invalid."""
+        """Return a list with a secret's only key. Raise ConfigurationError if it is invalid."""
         return [self.signing_key(secret)]
 
     def signing_key(self, secret: str) -> bytes:

@@ -17,16 +17,16 @@ class Primitive(Protocol):
     """Computes and verifies signatures of bytes, with an HMAC, a hash or a public key."""
 
     def keys(self, secret: str) -> list[bytes]:
-        """Decode a secret into keys that verify. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into keys for verification. Raise ConfigurationError if it is invalid."""
 
     def signing_key(self, secret: str) -> bytes:
-        """Decode a secret into a key that signs. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into a key for signing. Raise ConfigurationError if it is invalid."""
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
         """Return True if any of the signatures is valid for this key and content."""
 
     def signature(self, key: bytes, content: bytes) -> str:
-        """Return the signature of the content, as the sender would write it in the header."""
+        """Return the signature for the content, as the sender would write it in the header."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +42,11 @@ class SignedHeaderScheme:
     primitive: Primitive
 
     def keys(self, secret: str) -> list[bytes]:
-        """Decode a secret into keys that verify. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into keys for verification. Raise ConfigurationError if it is invalid."""
         return self.primitive.keys(secret)
 
     def signing_key(self, secret: str) -> bytes:
-        """Decode a secret into a key that signs. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into a key for signing. Raise ConfigurationError if it is invalid."""
         return self.primitive.signing_key(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:

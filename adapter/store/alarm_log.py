@@ -91,11 +91,11 @@ class AlarmLog(Statements):
         return row["sent_at"] if row else None
 
     def acknowledge(self, code: str, source: str, by: str) -> int:
-        """Stop reminders for the open alarms with this code and source. Return how many."""
+        """Stop reminders for open alarms with this code and source. Return their number."""
         return len(self._all("acknowledge_alarms", code=code, source=source, by=by))
 
     def snooze(self, code: str, source: str, until: dt.datetime) -> int:
-        """Suppress notifications for open alarms until a given time. Return how many."""
+        """Suppress notifications for open alarms until a given time. Return their number."""
         return len(self._all("snooze_alarms", code=code, source=source, until=until))
 
     def delete_old(self, before: dt.datetime) -> None:

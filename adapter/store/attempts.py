@@ -116,7 +116,7 @@ class Attempts(Statements):
         return self._one("accepted_since", id=attempt_id) is not None
 
     def shorten_leases(self, until: dt.datetime) -> None:
-        """Let the leases of all unfinished attempts expire no later than ``until``."""
+        """Make the leases of all unfinished attempts expire at ``until`` at the latest."""
         self._run("shorten_leases", until=until)
 
     def expired(self, now: dt.datetime) -> list[Attempt]:

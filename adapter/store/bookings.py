@@ -190,7 +190,7 @@ class Bookings(Statements):
         )
 
     def snooze(self, booking_id: int, until: dt.datetime | None) -> bool:
-        """Hide a lead until a given time (None shows it). Return False if it needs no review."""
+        """Hide a lead until a given time, or show it again. Return False if it needs no review."""
         return self._one("snooze", id=booking_id, until=until) is not None
 
     def assign(self, booking_id: int, user: str | None) -> bool:

@@ -87,7 +87,7 @@ class Database:
         return self._outage.is_lasting
 
     def open(self) -> None:
-        """Start to connect in the background. PostgreSQL need not be available yet."""
+        """Start connecting in the background. PostgreSQL need not be available yet."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -148,7 +148,7 @@ class Database:
         self._outage.ended()
 
     def _reason_of(self, exc: psycopg.Error) -> str:
-        """Return why PostgreSQL is unavailable, which a pool timeout does not say."""
+        """Return why PostgreSQL is unavailable. A pool timeout itself does not say why."""
         if not isinstance(exc, psycopg_pool.PoolTimeout):
             return reason_of(exc)
         if (failure := self._class.failure) is None:

@@ -71,7 +71,7 @@ class DatabaseClock:
         self._log_change(former)
 
     def _log_change(self, former: dt.timedelta) -> None:
-        """Log when the clock difference becomes large or dangerous, and when it ends."""
+        """Log when the clock difference becomes large or dangerous, or disappears."""
         extra = {"seconds": round(self._offset.total_seconds(), 1), "sends": not self.is_dangerous}
         if _severity(self._offset) > _severity(former):
             log.error("clock_differs", extra=extra)

@@ -57,7 +57,7 @@ class Erasure(Statements):
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete up to ``limit`` requests rejected before a given time. Return how many."""
+        """Delete up to ``limit`` requests rejected before a given time. Return their number."""
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:

@@ -33,7 +33,7 @@ class Fingerprints:
     def person_keys(
         self, community: str | None, appointment: Mapping[str, Any], shared: Collection[str]
     ) -> tuple[int, ...]:
-        """Return 64-bit keys for a person at a community, for the email and for the phone.
+        """Return 64-bit keys for a person at a community: one for the email, one for the phone.
 
         Knock identifies a person at a community by either. A contact in ``shared`` gets no key,
         because it does not identify a person.

@@ -30,7 +30,7 @@ class Messages(Statements):
         self._run("insert_message", at=now, **values)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> Message | None:
-        """Claim and return the message that has been due longest. The claim has a time limit."""
+        """Claim and return the message due longest, or None. The claim ends at ``lease_until``."""
         return self._message(self._one("claim_message", now=now, lease_until=lease_until))
 
     def lock(self, message_id: int) -> Message | None:

@@ -163,7 +163,7 @@ def _check_released(done: set[str]) -> None:
 
 
 def _run(connection: psycopg.Connection[Any], migration: Migration) -> bool:
-    """Run a migration, and retry until it gets its locks. The adapter may be running.
+    """Run a migration while the adapter may be running. Retry until it gets its locks.
 
     The migration locks tables in the same order as the rest of the program, and never waits long
     while it holds a lock. Return False if another process has run it. Raise

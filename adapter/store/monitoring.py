@@ -153,7 +153,7 @@ class Monitoring(Statements):
         reasons: Collection[str],
         refused_after: dt.datetime,
     ) -> tuple[SourceFacts, ...]:
-        """Return facts about each source. Count only rejections for one of ``reasons``."""
+        """Return facts about each source's webhooks. Count only rejections for ``reasons``."""
         rows = self._all(
             "source_facts",
             sources=list(names),

@@ -137,7 +137,7 @@ class Outbox(Statements):
         return int(row["failures"]) if row else 0
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
-        """Delete undelivered webhooks about changes before a given time. Return how many."""
+        """Delete undelivered webhooks for changes before a given time. Return their number."""
         row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 

@@ -80,7 +80,7 @@ class OverridesTable(Statements):
     def bookings_since(
         self, alias: Alias, states: Sequence[str], *, before: int | None, limit: int
     ) -> list[Booking]:
-        """Return the bookings that a source made at an alias's community after it was added.
+        """Return a source's bookings at an alias's community since the alias was added.
 
         The newest comes first. If ``before`` is given, return only bookings with lower IDs.
         """

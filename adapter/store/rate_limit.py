@@ -127,7 +127,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return until when to pause if few of the ``allowed`` calls are ``left``, or None.
+    """Return the end of a pause if few of the ``allowed`` calls are ``left``, or None.
 
     Few may be left because other programs use the same token. The pause spreads them over the
     minute.
@@ -260,7 +260,7 @@ class RateLimiter(Statements):
         self._run("end_note_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
-        """Return why sending is stopped if this worker should check whether it can resume."""
+        """Return why sending stopped if this worker should check if it can resume, or None."""
         row = self._one("reserve_check", now=now, before=now - gap)
         return Stop(**row) if row else None
 
@@ -269,7 +269,7 @@ class RateLimiter(Statements):
         self._run("resume_sending")
 
     def repair_clock(self, now: dt.datetime) -> bool:
-        """Reset times that a clock that was ahead has stored. Return False if there are none.
+        """Reset times stored by a clock that was ahead. Return False if there were none.
 
         A call in the future shows that a worker's or PostgreSQL's clock was ahead.
         """

@@ -165,7 +165,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return a tsquery for names whose words start with the text's, or "" if it is not a name."""
+    """Return a tsquery that finds names by the beginnings of words, or "" if not a name."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])

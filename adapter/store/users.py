@@ -80,7 +80,7 @@ class Users(Statements):
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before a given time, oldest first. Return how many."""
+        """Delete failed sign-ins from before a given time, oldest first. Return their number."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -129,5 +129,5 @@ class AuditLog(Statements):
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete entries from before a given time, oldest first. Return how many."""
+        """Delete entries from before a given time, oldest first. Return their number."""
         return len(self._all("delete_old_audit_entries", before=before, limit=limit))

@@ -39,7 +39,7 @@ def is_address(text: str) -> bool:
 
 
 def rate_limit_key(client: str | None) -> str:
-    """Return the key that an IP address is rate limited by. For IPv6, it is the /64 network."""
+    """Return the rate limit key for an IP address. For IPv6, it is the /64 network."""
     address = _parse_bounded(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))

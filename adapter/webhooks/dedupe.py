@@ -35,8 +35,8 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
     """Count a duplicate webhook, and store its content unless it matches the latest content.
 
     If different content arrived in between, the same bytes may be a late retry or a change back,
-    so the worker or a user decides. A held event counts as different content, because it may be
-    once its mapping is fixed. The same delivery ID, or a timestamp in the content, means a retry.
+    so the worker or a user decides. A held event counts as different content, because it may turn
+    out to be. The same delivery ID, or a timestamp in the content, means a retry.
     """
     fingerprints = database.fingerprints()
     delivery, is_proved = _delivery_ids(event, source)

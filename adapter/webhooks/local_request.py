@@ -21,6 +21,6 @@ def is_local_request(request: flask.Request) -> bool:
 
 
 def is_proxied(request: flask.Request) -> bool:
-    """Return True if a request came through a proxy, judged by its headers and HTTP version."""
+    """Return True if a request came through a proxy, judging by its headers and HTTP version."""
     is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
     return is_old or any(name in request.headers for name in FORWARDED)

@@ -1,4 +1,4 @@
-"""Serve the page on which renters choose, move or cancel a tour (``/tour/<token>``).
+"""Serve the page where renters choose, move or cancel a tour (``/tour/<token>``).
 
 The link is the permission: it names one booking, and its signature cannot be guessed. A GET changes
 nothing, because chat apps and mail scanners open links to preview them. The pages work without
@@ -185,7 +185,7 @@ def blueprint(
 
     @routes.get("/<token>")
     def show(token: str) -> Any:
-        """Show the page. It changes nothing."""
+        """Show a tour's page, without changing anything."""
         return pages.show(token)
 
     @routes.post("/<token>")

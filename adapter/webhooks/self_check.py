@@ -1,6 +1,6 @@
 """Show ``adapter doctor`` how its request arrived, so that it can check the reverse proxies.
 
-``/healthz`` shows this only to a caller who has the hash key from the database.
+``/healthz`` shows these details only to a caller who has the hash key from the database.
 """
 
 import dataclasses

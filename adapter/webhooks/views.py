@@ -122,7 +122,7 @@ def receive(source: str) -> Answer | Response:
 def receive_trial(source: str) -> Answer:
     """Verify a test message from the console like a webhook, without storing it.
 
-    Without the console's token, respond with 404, so that no sender takes this URL for its own.
+    Without the console's token, respond with 404, so that no sender mistakes this URL for its own.
     """
     services, token = _services(), flask.request.headers.get(trial.HEADER, "")
     _count_request(source, services)

@@ -67,7 +67,7 @@ def test_a_tour_is_confirmed_by_a_user_who_saw_it(
 def test_pending_requests_are_not_sent_after_a_confirmed_tour(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """An agent booked manually while an older request and the same tour elsewhere are held."""
+    """An agent books manually while an older request and the same tour from elsewhere are held."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))

@@ -1,4 +1,4 @@
-"""Test what becomes of bookings when Knock's own records arrive as webhooks from Propexo."""
+"""Test what happens to bookings when Propexo sends Knock's records as webhooks."""
 
 import dataclasses
 import datetime as dt
@@ -42,7 +42,7 @@ def records(upstream: SandboxClient, model: str) -> list[dict[str, Any]]:
 
 
 def later(harness: Harness, seconds: float = 60.0) -> str:
-    """Return a time after now, as a record has it."""
+    """Return a time after now, in the format of a record."""
     return (harness.clock() + dt.timedelta(seconds=seconds)).isoformat()
 
 
@@ -100,7 +100,7 @@ def test_a_new_tour_settles_an_unknown_booking_at_once(
 def test_a_tour_before_its_card_is_searched_for_at_once(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """The record of a tour may contain nothing about its renter."""
+    """A tour's record may contain nothing about its renter."""
     unknown = lost(harness, upstream, lead(1))
     (tour,) = records(upstream, "crm_events")
     del tour["prospect_id"]
@@ -277,9 +277,9 @@ def test_a_tour_that_a_newer_one_replaced_is_not_news(
 def test_what_comes_before_its_guest_card_is_sent_again(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """Propexo may know a tour before the contacts of its guest card, or resend its first webhook.
+    """Propexo may know a tour before its guest card's contacts, or resend its first webhook.
 
-    If the cancellation was accepted before the tour is known, it would be forgotten.
+    If the cancellation were accepted before the tour is known, it would be forgotten.
     """
     tour = booked(harness, lead(1))
     (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
@@ -370,7 +370,7 @@ def test_another_renters_tour_at_the_same_time_changes_nothing(
 def test_a_roommate_who_tours_at_the_same_time_is_not_the_renter(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """The roommate booked in another way. Of their card, only the shared phone is known yet."""
+    """The roommate's tour is not from a lead, and only the shared phone is known of their card."""
     tour = booked(harness, lead(1, phone="(303) 555-0142"))
     (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
     unknown = dict.fromkeys(("email_1", "first_name", "last_name"))
@@ -440,7 +440,7 @@ def test_a_webhook_shows_that_a_model_can_be_read(
 
 @pytest.fixture
 def connected(harness: Harness, upstream: SandboxClient) -> Iterator[SandboxClient]:
-    """Let the sandbox send its webhooks to a server, over HTTP."""
+    """Have the sandbox send its webhooks to a server over HTTP."""
     app = PropexoWebhooks(harness).app
     with sandbox.Server(app) as server:
         url = f"{server.url}/propexo/webhooks"
@@ -542,7 +542,7 @@ def test_too_large_a_webhook_is_refused(harness: Harness, propexo: PropexoWebhoo
 
 
 def searched(harness: Harness, unknown: Booking) -> Booking:
-    """Search for an unknown booking when that is due."""
+    """Search for an unknown booking when the search is due."""
     reconcile_when_due(harness, unknown.id)
     return harness.booking(unknown.id)
 

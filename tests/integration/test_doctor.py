@@ -1,4 +1,4 @@
-"""Plant faults in an installation, and let `adapter doctor` find each."""
+"""Create faults in an installation, and check that `adapter doctor` finds each one."""
 
 import dataclasses
 import datetime as dt
@@ -59,7 +59,7 @@ CLOSED_PORT = "127.0.0.1:1"
 
 @dataclasses.dataclass
 class Installation:
-    """An installation without a fault, in which a test plants one."""
+    """An installation without faults, in which a test creates one."""
 
     environ: dict[str, str]
     url: str
@@ -67,7 +67,7 @@ class Installation:
     ahead: dt.timedelta = dt.timedelta(0)
 
     def mapping(self, name: str, old: str, new: str) -> None:
-        """Change a file of the mappings."""
+        """Change a mapping file."""
         file = self.folder / name
         text = file.read_text()
         assert old in text
@@ -122,7 +122,7 @@ def without_role_rights(one: Installation) -> None:
 
 
 def free_times(**changes: Any) -> Callable[[Installation], None]:
-    """Store an answer about free times."""
+    """Store a response about available times."""
     shape = "{result: [{slot: text}]}"
     given = {"times": [], "is_complete": False, "problem": None, "shape": shape}
 

@@ -1,4 +1,4 @@
-"""Test that a renter is found, whatever became of the request, and that the cause is named."""
+"""Test that a renter's lead is found, whatever its state, with an explanation."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""Test that what a renter writes later reaches their guest card once and in order."""
+"""Test that a renter's later messages reach their guest card once and in order."""
 
 import datetime as dt
 import itertools
@@ -38,7 +38,7 @@ PREFERENCES = {
 
 
 def writes(number: int, comments: str, **preferences: Any) -> Any:
-    """Return a request for the same tour by the same renter, with other words."""
+    """Return the same renter's request for the same tour, with another comment."""
     lead = same_person(number)
     return lead | {"comments": comments, "preferences": PREFERENCES | preferences}
 
@@ -561,14 +561,14 @@ def clocks() -> list[Clock]:
 
 @pytest.fixture
 def boundless(clocks: list[Clock]) -> Iterator[SandboxClient]:
-    """Yield a sandbox that accepts the calls of many examples, with the clock of the harness."""
+    """Yield a sandbox with the harness's clock and a rate limit that allows many examples."""
     with running_sandbox(clock=lambda: clocks[-1](), limit_per_minute=1_000_000) as upstream:
         yield upstream
 
 
 @pytest.fixture
 def roaming(opened: Database, boundless: SandboxClient, clocks: list[Clock]) -> Harness:
-    """Return a harness whose clock goes on from one example to the next."""
+    """Return a harness whose clock continues from one example to the next."""
     harness = Harness(opened, boundless)
     clocks.append(harness.clock)
     return harness

@@ -20,7 +20,7 @@ from tests.wait import wait_until
 
 @pytest.fixture
 def heard(database: str) -> Iterator[Iterator[bool]]:
-    """Yield the notifications of workers, and False every five seconds."""
+    """Yield the notifications that workers get, and False every five seconds."""
     notifications = listen_for_received_events(database, 5.0)
     assert next(notifications) is False, "it listens"
     yield notifications
@@ -62,7 +62,7 @@ def test_a_listener_without_a_connection_says_so(database: str, heard: Iterator[
 def test_a_server_that_stalls_after_the_login_counts_as_unavailable(
     database: str, use: Callable[[str], object]
 ) -> None:
-    """Stall like a paused connection pooler or a frozen PostgreSQL."""
+    """Simulate a server that stalls, like a paused pooler or a frozen PostgreSQL."""
     with counting_proxy(database) as (url, proxy):
         use(url)
         proxy.is_stalled = True
@@ -190,7 +190,7 @@ def test_items_submitted_during_an_insert_are_inserted_together() -> None:
 def test_an_item_that_cannot_be_inserted_fails_alone(
     error: Exception, batches: list[list[int]]
 ) -> None:
-    """If PostgreSQL is unavailable, items are not retried one by one: each try may take seconds."""
+    """If PostgreSQL is unavailable, items are not retried one by one. Each may take seconds."""
     made: list[list[int]] = []
     may_go = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Test what stops web and worker from using the database, and what they say about it."""
+"""Test what keeps web and worker from using the database, and what they report."""
 
 import contextlib
 import logging
@@ -39,7 +39,7 @@ def web(database: str) -> Iterator[flask.testing.FlaskClient]:
 
 
 def reason(client: flask.testing.FlaskClient) -> str | None:
-    """Return why the web process is not ready, or None."""
+    """Return the reason why the web process is not ready, or None."""
     answer = client.get("/readyz")
     data: dict[str, str] = answer.get_json()
     assert answer.status_code == (503 if "reason" in data else 200)
@@ -70,7 +70,7 @@ def test_web_is_not_ready_while_postgresql_is_read_only(
 
 @pytest.fixture
 def small_disk(data_folder: Path) -> Iterator[Path]:
-    """Yield a folder on a disk that has only room for an empty cluster."""
+    """Yield a folder on a disk that has room only for an empty cluster."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(data_folder)],
         capture_output=True,

@@ -922,7 +922,7 @@ def test_every_path_is_in_the_openapi(openapi: Any) -> None:
 
 
 def body_schemas(openapi: Any) -> list[tuple[str, dict[str, Any], Any]]:
-    """Yield path, a full valid body, and the schema for each POST that has one."""
+    """Yield the path, a complete valid body, and the schema of each POST that has one."""
     content = openapi["paths"][PROSPECTS]["post"]["requestBody"]["content"]
     appointment = openapi["components"]["schemas"]["KnockAppointment"]
     return [

@@ -1,4 +1,4 @@
-"""Test how Propexo's words for enums are found in its documentation."""
+"""Test how Propexo's enum values are found in its documentation."""
 
 import functools
 import http.server

@@ -1,4 +1,4 @@
-"""Test the judgement whether all is well, from facts without a database."""
+"""Test how problems are detected from facts, without a database."""
 
 import dataclasses
 import datetime as dt
@@ -158,8 +158,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "sending_stopped",
         queue(stopped_for="unreachable", stopped_why="timed out"),
         (
-            "Nothing has been sent, because Propexo cannot be reached (timed out): nothing is waiting "
-            "yet."
+            "Nothing has been sent, because Propexo cannot be reached (timed out): nothing is "
+            "waiting yet."
         ),
         GOOD,
     ),

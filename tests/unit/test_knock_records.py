@@ -1,4 +1,4 @@
-"""Test how the records of tours and guest cards in Knock are read, whatever their fields are."""
+"""Test how records of Knock's tours and guest cards are read, whatever their field names."""
 
 import dataclasses
 import datetime as dt

@@ -1,4 +1,4 @@
-"""Test which of a renter's later words are new."""
+"""Test which lines of a renter's later message are new."""
 
 import dataclasses
 import datetime as dt

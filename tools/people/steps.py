@@ -195,14 +195,14 @@ class Obey(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Dismiss(Written):
-    """A user discards a cancellation that only asks whether the tour is wanted: it is."""
+    """A user discards a cancellation in review, because the renter still wants the tour."""
 
     who: Person
 
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Meanwhile(Written):
-    """This happens while the next request to Propexo is in flight."""
+    """An action happens while the next request to Propexo is in flight."""
 
     step: "Ask | Cancel | Repeat"
 

@@ -110,6 +110,8 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
     keys = data["dedupe"] if isinstance(data["dedupe"], list) else [data["dedupe"]]
     parts = " and ".join(map(_paths, keys))
     yield Row("dedupe", parts, "the same values identify the same booking")
+    if "sent_at" in data:
+        yield Row("sent_at", _paths(data["sent_at"]), "the latest request of a person counts")
     yield Row("community", *_community(data["community"]))
     if "attribution" in data:
         yield Row("attribution", _paths(data["attribution"]), "looked up in communities.yaml")

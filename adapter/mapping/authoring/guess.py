@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.observe import Observed, read
-from adapter.mapping.authoring.redact import is_secret
+from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.readings import quoted, read
+from adapter.mapping.authoring.redact import is_secret, without_request
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -17,18 +18,21 @@ PLACES: Final = "location|form|page|branch|vendor"
 #: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
-#: Patterns for each target's key, in lowercase without separators, best match first.
+WISHED: Final = "(preferred|requested|desired)?"
+#: Patterns for each target's key, in lower case without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "accept": (
         r"(webhook)?event(type|name)?|webhooktype|trigger(event|type)?",
         r"type|kind|topic|action",
     ),
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
+    "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
         r"(prop|property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
-        r"to|recipient|tophonenumber|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"to|recipient|to(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"(property|listing|building|unit)(street)?address",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
     "sent_at": (
@@ -51,10 +55,11 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "starts_at": (
         f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
         r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
-        r"newtime|dateandtime|timeslot",
+        r"newtime|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
+        f"when.*({TOURS}|see|come|stopby)",
     ),
-    "date": (f"({TOURS}|start|preferred)?(date|day)",),
-    "time": (f"({TOURS}|start|preferred)?(time|hour|timefrom)",),
+    "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
+    "time": (f"{WISHED}({TOURS}|start)?(time|hour|timefrom)", r".*time"),
     "tour_type": (
         r"(tour|appointment|visit|showing|viewing|booking)(type|kind|mode|method|format)",
     ),
@@ -85,6 +90,7 @@ VALUES: Final = {
 UNREAD: Final = re.compile(
     r"credit|income|smok|crimin|evict|race|religion|disab|children|famil|age$|gender|national"
     r"|ssn|birth|slug|tracker|submitsource|builddate|observer|eventid|timetosubmit|token|^path$"
+    r"|fileserver|validatednew|uploadserver|^(to|from|cc|bcc)$"
 )
 CONTACT: Final = frozenset({"first_name", "last_name", "name", "email_1", "phone_1"})
 #: Words in a path that indicate someone other than the renter.
@@ -105,14 +111,15 @@ IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
-    | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect"}
+    | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
     {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
     | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office", "source"}
     | {"webhook", "subscription", "team", "tenant", "organization", "workspace", "integration"}
-    | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot"}
+    | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot", "variant"}
+    | {"site", "list", "flow", "template", "workflow", "project", "channel"}
 )
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
@@ -184,7 +191,12 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
+    while best := max(
+        paths,
+        # A status is preferred to a list of events, of which a later one may book again.
+        key=lambda path: (len(_canceled(path, observed) & left), not is_history(path, observed)),
+        default=None,
+    ):
         rows = _canceled(best, observed) & left
         if not rows:
             return found
@@ -216,18 +228,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated event in a list in which the last event decides."""
+    """Return True if a path leads to a dated event in a list whose last event decides."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations in event lists that other events follow."""
+    """Return the paths of cancellations that are followed by other events in a list."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of rows in which other events follow a cancellation in an event list."""
+    """Return the indexes of rows in which a cancellation is followed by other events in a list."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -258,26 +270,45 @@ def _condition(path: str, value: Any) -> Any:
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
-    """Return the paths of free text, such as comments, and of other answers, for the notes."""
+    """Return the paths of free text, such as comments, which belongs in the notes.
+
+    The last one is that of an email's whole text, of which the lines are not repeated.
+    """
     taken = {path for paths in guesses.values() for path in paths}
-    paths = (
-        path
-        for path in observed.values
-        if path not in taken and re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
-    )
-    texts = [path for path in paths if any(map(_is_text, observed.filled(path)))]
-    answers = [
-        path
-        for path in observed.values
-        if path.split(".")[0] in observed.readers
-        and path not in (*taken, *texts)
-        and not UNREAD.search(key_of(path))
-        and all(_is_answer(value) for value in observed.filled(path))
-        and observed.filled(path)
-    ]
-    return [_of_each(path) for path in [*texts, *answers] if not _is_question(path, observed)][
-        :MOST_NOTES
-    ]
+    mail = (observed.mail.name, *observed.mail.paths) if observed.mail else ()
+    whole = {*map(_without_items, mail)}
+    paths = (path for path in observed.values if _without_items(path) not in whole)
+    free = [path for path in paths if path not in taken]
+    texts = [path for path in free if _is_note(path, observed)]
+    answers = [path for path in free if path not in texts and _is_unused_answer(path, observed)]
+    unlike = {str(observed.values[path]): path for path in reversed([*texts, *answers])}
+    paths = (path for path in [*texts, *answers] if path in unlike.values())
+    found = [_of_each(path) for path in paths if not _is_question(path, observed)]
+    return [*[*dict.fromkeys(found)][:MOST_NOTES], *mail[:1]]
+
+
+def _without_items(path: str) -> str:
+    return re.sub(r"\.(\d+|\*)(?=\.|$)", "", path)
+
+
+def _is_note(path: str, observed: Observed) -> bool:
+    is_named = re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
+    is_free = is_named and not _is_in_read_list(path, observed)
+    return bool(is_free) and any(map(_is_text, observed.filled(path)))
+
+
+def _is_in_read_list(path: str, observed: Observed) -> bool:
+    """Return True for a value in a list whose answers are read by their keys."""
+    parts = path.split(".")
+    lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
+    return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
+
+
+def _is_unused_answer(path: str, observed: Observed) -> bool:
+    line = observed.readers.get(path.split(".")[0], "{ text:")
+    values = observed.filled(path)
+    is_read = not line.startswith("{ text:") and not UNREAD.search(key_of(path))
+    return is_read and bool(values) and all(map(_is_answer, values))
 
 
 def _is_answer(value: Any) -> bool:
@@ -289,12 +320,15 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Convert a path to the answer in a list's first item to a path that matches all items."""
-    return re.sub(r"\.0\.(answer)$", r".*.\1", path)
+    """Convert a path to an item of a list to one that matches all items."""
+    return re.sub(r"\.\d+(?=\.[^.]+$)", ".*", path)
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    return key_of(path).startswith("question") and "answer" in _beside(path, observed)
+    """Return True for the question next to an answer, whose path may have an index."""
+    parent = path.rpartition(".")[0]
+    beside = {*_beside(path, observed), *_beside(f"{parent}.0.answer", observed)}
+    return key_of(path).startswith("question") and "answer" in beside
 
 
 def request_ids(observed: Observed) -> list[str]:
@@ -327,6 +361,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
         return _identifies(path, filled, observed)
     if target == "accept" and not _are_events(path, filled, observed):
         return False
+    if target == "finished" and path.split(".")[0] in observed.readers:
+        return False
     if target == "name" and any(key.endswith("email") for key in _beside(path, observed)):
         return all(isinstance(value, str) for value in filled)
     is_plausible = _PLAUSIBLE.get(target, _is_simple)
@@ -347,7 +383,7 @@ def _has_value_of(target: str, path: str, observed: Observed) -> bool:
 
 
 def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if the values at a path are IDs that identify requests, different in all rows."""
+    """Return True if the values at a path are IDs that identify requests and all differ."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
     is_unique = _is_unique(path, observed)
@@ -369,7 +405,7 @@ def _is_unique(path: str, observed: Observed) -> bool:
     if len({*ids}) == len(rows):
         return True
     people = {(one, _emails(observed, n)) for one, n in zip(ids, rows, strict=True)}
-    kinds = [path for path in observed.values if _is_candidate("accept", path, observed)]
+    kinds = [path for path in observed.values if _is_kind(path, observed)]
     events = {
         (one, *(str(observed.values[path][n]) for path in kinds))
         for one, n in zip(ids, rows, strict=True)
@@ -378,13 +414,17 @@ def _is_unique(path: str, observed: Observed) -> bool:
     return is_requests and len(people) == len({*ids}) and len(events) == len(rows)
 
 
+def _is_kind(path: str, observed: Observed) -> bool:
+    return any(_is_candidate(target, path, observed) for target in ("accept", "finished"))
+
+
 def _emails(observed: Observed, row: int) -> frozenset[str]:
     texts = (str(column[row]) for column in observed.values.values())
     return frozenset(text for text in texts if VALUES["email_1"].fullmatch(text))
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for ``entry.id`` of a list's items, which identifies the page that sent them."""
+    """Return True for the ID of an ``entry`` in a list, which identifies the sending page."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
@@ -418,6 +458,8 @@ def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
         guesses.pop("name", None)
     elif "name" in guesses:
         guesses.pop("first_name", None)
+    elif "first_name" in guesses:
+        guesses["name"] = guesses.pop("first_name")
     return guesses
 
 
@@ -428,7 +470,8 @@ def _matching_pattern(target: str, path: str) -> int | None:
 
 
 def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
-    is_others = target in CONTACT and not RENTER & {*_words_around(path)}
+    is_renters = RENTER & {*_words_around(path)} or path in observed.readers
+    is_others = target in CONTACT and not is_renters
     if target == "dedupe":
         return not _is_request_id(path), 0, 0
     filled = len(observed.filled(path)) if target in ("starts_at", "date", "time") else 0
@@ -473,12 +516,18 @@ def _is_renters_name(path: str, value: Any) -> bool:
     """Return True if a value may be the renter's name, rather than a form's or a bot's."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = key_of(path) != "name" or "." not in path or people
-    return isinstance(value, str) and "@" not in value and bool(is_renters)
+    return _is_name(path, value) and bool(is_renters)
+
+
+def _is_name(_: str, value: Any) -> bool:
+    is_text = isinstance(value, str) and "@" not in value
+    return is_text and any(map(str.isalpha, value))
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Return True if a value may be a tour's start time, judging by its path and format."""
-    is_tours = key_of(path) not in STARTS or VISITS & {*_words_around(path)}
+    """Return True if a value may be the start of a tour, judged by its path and format."""
+    is_alone = "." not in path and key_of(path) != "from"
+    is_tours = key_of(path) not in STARTS or is_alone or VISITS & {*_words_around(path)}
     if isinstance(value, Mapping):
         return bool(is_tours) and {"date", "time"} <= date_part_kinds(value)
     return bool(is_tours) and _has_date(value) and not _is_date_alone(value)
@@ -504,11 +553,18 @@ def _is_date(_: str, value: Any) -> bool:
     return isinstance(value, str | int) and sum(map(str.isdigit, str(value))) >= 4
 
 
-def _is_time(_: str, value: Any) -> bool:
+def _is_tour_date(path: str, value: Any) -> bool:
+    """Return True if a value may be the day of a tour. Of other days, only parts of a form are."""
+    is_likely = isinstance(value, Mapping) or _matching_pattern("date", path) == 0
+    return is_likely and _is_date(path, value)
+
+
+def _is_time(path: str, value: Any) -> bool:
     if isinstance(value, Mapping):
         return date_part_kinds(value) == {"time"}
     text = str(value)
-    return bool(re.search(r"\d", text)) and (len(text) < 20) and not re.search(r"\d{4}-", text)
+    is_short = len(text) < 20 and not re.search(r"\d{4}-", text)
+    return is_short and bool(re.search(r"\d", text)) and _matching_pattern("time", path) == 0
 
 
 def _is_instant(_: str, value: Any) -> bool:
@@ -532,14 +588,15 @@ def _is_phone(path: str, value: Any) -> bool:
 _PLAUSIBLE: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "accept": _is_event_type,
     "test": _is_test_flag,
+    "finished": lambda _, value: isinstance(value, bool),
     "sent_at": _is_instant,
     "name": _is_renters_name,
-    "first_name": lambda _, value: isinstance(value, str) and "@" not in value,
-    "last_name": lambda _, value: isinstance(value, str) and "@" not in value,
+    "first_name": _is_name,
+    "last_name": _is_name,
     "email_1": lambda _, value: isinstance(value, str) and "@" in value,
     "phone_1": _is_phone,
     "starts_at": _is_start,
-    "date": _is_date,
+    "date": _is_tour_date,
     "time": _is_time,
     "tour_type": lambda _, value: isinstance(value, str),
     "pets": lambda *_: True,
@@ -575,7 +632,7 @@ def key_of(path: str) -> str:
     """Return a path's last meaningful key, in lowercase and without separators."""
     names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain))
+    return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
 
 
 def _owned_key(path: str) -> str:

@@ -14,7 +14,7 @@ from adapter.models import WebhookRequest
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return what a test gives as ``payload``: a file name in the mapping's folder, or the data."""
+    """Return the ``payload`` for a test: a file name in the mapping's folder, or the data."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))

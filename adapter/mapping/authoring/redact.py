@@ -41,7 +41,10 @@ ADDRESS: Final = re.compile(
 )
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
-#: Names in email addresses that belong to a company instead of a person.
+#: Keys of a question and of the answer beside it, in a form's data.
+QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
+ANSWERS: Final = ("value", "values", "answer", "val")
+#: Names in addresses that belong to a sender instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
     re.IGNORECASE,
@@ -54,10 +57,12 @@ PARTS: Final = {
     ),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
-#: Words around a plain ``name`` key that show that it is not a person's name.
+#: What a form puts in front of the name of a field, in lower case without separators.
+ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
+#: Words around a plain ``name`` that say that it is not a person's.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool"
+    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool|header"
 )
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
@@ -85,6 +90,14 @@ PEOPLE: Final = (
     *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
     *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
 )
+
+
+def without_request(key: str) -> str:
+    """Return a key, or a question as one, without the words with which a form asks for a value.
+
+    For example, ``whatisyourfullname`` becomes ``fullname``.
+    """
+    return ASKED.sub("", key)
 
 
 def is_secret(path: str) -> bool:
@@ -160,13 +173,14 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     The number is the item's index in a batch of leads, so that each item gets its own person.
     """
     observed = observe([payload])
-    readings = [{name: row[name] for name in observed.readers} for row in observed.rows]
+    readings = [{n: row[n] for n in observed.readers if n in row} for row in observed.rows]
     prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
     found = [
         (path, str(value).strip(), _item_number(path, prefixes))
         for path, value in _leaves({"": payload, "read": readings}, "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     ]
+    found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
     for path, texts in given.items():
@@ -175,6 +189,18 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
         yield path, text, item
         labeled = LABELED.findall(text)
         yield from ((f".{label}", one.strip(" *\r"), item) for label, one in labeled)
+
+
+def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """Yield each label or question in the data, and the answer beside it."""
+    if depth > MAX_DEPTH or not isinstance(data, Mapping | list):
+        return
+    if isinstance(data, Mapping):
+        labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
+        answers = [one for key in ANSWERS for _, one in _leaves(data.get(key), "", depth)]
+        yield from ((one, text) for one in labels for text in answers if isinstance(text, str))
+    for one in data.values() if isinstance(data, Mapping) else data:
+        yield from _answers_beside(one, depth + 1)
 
 
 def _item_number(path: str, prefixes: Collection[str]) -> int:
@@ -323,7 +349,7 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a whole word. An ordinary word must be the whole text."""
+    """Return a pattern that matches a whole word. An ordinary word must stand alone."""
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"
@@ -350,4 +376,4 @@ def _key(path: str) -> str:
     names = [
         name for name in path.split(".") if name not in ("value", "#text") and not name.isdigit()
     ]
-    return re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
+    return without_request(re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80]))

@@ -8,10 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
-from adapter.exceptions import Unreadable
+from adapter.mapping.authoring.draft_lines import (
+    GUESS,
+    field_line,
+    format_option,
+    formats_at,
+    path_list,
+    start_line,
+)
 from adapter.mapping.authoring.guess import (
     CONTACT,
     NOT_A_LEAD,
+    Guesses,
     cancellations,
     continued_cancellations,
     guess_paths,
@@ -21,19 +29,34 @@ from adapter.mapping.authoring.guess import (
     request_ids,
     says_canceled,
 )
-from adapter.mapping.authoring.observe import Observed, observe, quoted, read
-from adapter.mapping.date_hints import format_from_text
+from adapter.mapping.authoring.observe import Observed, observe
+from adapter.mapping.authoring.readings import quoted, read
 from adapter.mapping.loader.check_todos import TODO
-from adapter.parsing.date_formats import compile_format
 
-GUESS: Final = "# guessed from the name: confirm"
-UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
 OTHERS: Final = "any other value is ignored"
 LAST_HINT: Final = "this is also true if a later event books again"
-READ_HINT: Final = "to read a line or a phrase, see 'text' under 'read' in docs/mapping.md"
-#: Keys for the whole text of an email or message.
-FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
+FROM_HINT: Final = "; in a call that you made, this is your number"
+COMMUNITY_HINT: Final = (
+    "# a path, such as a property's name or the number called; or query.community, if the sender's "
+    "URL ends with ?community=maple-court; or { always: maple-court }"
+)
+DEDUPE_HINT: Final = "# the path of the booking's ID, several paths, or body if there is no ID"
+REPEAT_HINT: Final = "# there is no ID: equal values count as a repeat; confirm"
+NAME_HINT: Final = "# or 'last_name: { always: Unknown }' if the sender never has a name"
+NO_RENTER: Final = (
+    "# No name, email address or phone number was found. If the webhooks contain only IDs, add",
+    "# 'fetch', as under 'Webhooks with only IDs' in docs/mapping.md.",
+)
+#: A key that is an ID, so that it says nothing to a reader of the notes.
+CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
+#: Keys that may say what a webhook is, and what to do about them.
+CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
+STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status")
+CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need a person ('ignore')?"
+STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
+#: Keys of the number from which a call was made.
+FROM_NUMBER: Final = re.compile(r"(call)?fromnumber")
 
 #: Fields to add if the samples have them, each with the option that it needs.
 OPTIONS: Final = {
@@ -64,7 +87,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
     (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),
-    (r"plain|textbody|htmlbody|strippedtext", "email"),
+    (r"plain|textbody|htmlbody|strippedtext|envelope|dkim", "email"),
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
 MESSAGES: Final = re.compile(
@@ -122,7 +145,10 @@ class Draft:
             return "ignored: true"
         if any(says_canceled(path, read(row, path)) for row in rows for path in self.canceled):
             return "cancellation: true"
+        done = [read(row, path) for row in rows for path in self.guesses.get("finished", ())[:1]]
         events = [read(row, path) for row in rows for path in self.guesses.get("accept", ())[:1]]
+        if False in done:
+            return "ignored: true"
         if self.accepted and any(one not in self.accepted for one in events):
             return "ignored: true"
         return f"expect_some: {{ last_name: {TODO} }}   # adapter map --as-test prints the rest"
@@ -145,8 +171,12 @@ class Draft:
             *self._condition_lines(),
             *self._reading_lines(),
             self._dedupe_line(),
-            *([_line("sent_at", self.guesses["sent_at"])] if "sent_at" in self.guesses else []),
-            _line("community", self.guesses.get("community")),
+            *(
+                [field_line("sent_at", self.guesses["sent_at"])]
+                if "sent_at" in self.guesses
+                else []
+            ),
+            field_line("community", self.guesses.get("community"), hint=COMMUNITY_HINT),
             "",
             "appointment:",
             *(f"  {line}" for line in self._appointment_lines()),
@@ -171,22 +201,34 @@ class Draft:
 
     def _condition_lines(self) -> Iterator[str]:
         """Yield the ``ignore``, ``cancellation`` and ``accept`` sections of the draft."""
+        lines = [
+            *self._ignore_lines(),
+            *self._cancellation_lines(),
+            *self._accept_lines(),
+            *_undecided_lines(self.observed, self.guesses),
+        ]
+        yield from [*lines, ""] if lines else ()
+
+    def _ignore_lines(self) -> Iterator[str]:
         if "test" in self.guesses:
             values = self._values("test")
             yes = next((one for one in values if str(one).lower() in ("true", "1")), True)
             yes = "1" if "0" in map(str, values) else yes
             path = quoted(self.guesses["test"][0])
             yield from ("ignore:", f"  {path}: {json.dumps(yes)}   {GUESS}")
-        yield from self._cancellation_lines()
-        if accepted := self.accepted:
+
+    def _accept_lines(self) -> Iterator[str]:
+        accepted = self.accepted
+        if accepted or "finished" in self.guesses:
+            yield "accept:"
+        if accepted:
             path = self.guesses["accept"][0]
             events = [*accepted, *self.canceled.get(path, ())]
             left = ", ".join(str(one) for one in self._values("accept") if one not in events)
             others = f"any other value, such as {left}, is ignored" if left else OTHERS
-            yield "accept:"
             yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {others}"
-        if self.canceled or {"test", "accept"} & self.guesses.keys():
-            yield ""
+        if "finished" in self.guesses:
+            yield f"  {quoted(self.guesses['finished'][0])}: true   {GUESS}; false is ignored"
 
     def _cancellation_lines(self) -> Iterator[str]:
         for path in continued_cancellations(self.observed):
@@ -204,20 +246,23 @@ class Draft:
     def _reading_lines(self) -> Iterator[str]:
         used = {path.split(".")[0] for paths in self.guesses.values() for path in paths}
         used |= {path.split(".")[0] for path in note_paths(self.observed, self.guesses)}
+        used |= {*self.observed.mail.names} if self.observed.mail else set()
         readers = {n: line for n, line in self.observed.readers.items() if n in used}
         if self.observed.each:
             name, path = self.observed.each
             yield f"for_each: {{ {name}: {quoted(path)} }}   # one lead per item; confirm"
         if readers:
             yield "read:"
-            yield from (f"  {name}: {line}   {GUESS}" for name, line in readers.items())
+            whole = self.observed.mail.names if self.observed.mail else ()
+            for name, line in readers.items():
+                yield f"  {name}: {line}" if name in whole else f"  {name}: {line}   {GUESS}"
         if self.observed.each or readers:
             yield ""
 
     def _dedupe_line(self) -> str:
         """Return the ``dedupe`` line of the draft, with other possible IDs as a comment."""
         if "dedupe" in self.guesses:
-            return _line("dedupe", self._with_start(self.guesses["dedupe"]))
+            return field_line("dedupe", self._with_start(self.guesses["dedupe"]))
         if ids := request_ids(self.observed):
             return f"dedupe: {TODO}   # an ID that is unique to each lead: {', '.join(ids[:4])}?"
         who, when = self._first_of("email_1", "phone_1"), self._first_of("sent_at", "starts_at")
@@ -227,10 +272,8 @@ class Draft:
         each = self.observed.each
         is_items = each is None or any(one.split(".")[0] == each[0] for one in parts)
         if who is None or len(parts) < 2 or not is_items:
-            return f"dedupe: {TODO}"
-        return (
-            f"dedupe: {_paths(parts)}   # there is no ID: equal values count as a repeat; confirm"
-        )
+            return f"dedupe: {TODO}   {DEDUPE_HINT}"
+        return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
         """Add the tour's start to the ID if a tour that is moved may keep the same ID."""
@@ -240,74 +283,32 @@ class Draft:
     def _first_of(self, *targets: str) -> str | None:
         return next((self.guesses[one][0] for one in targets if one in self.guesses), None)
 
-    def _has_time(self) -> bool:
-        return "starts_at" in self.guesses or {"date", "time"} <= self.guesses.keys()
-
     def _appointment_lines(self) -> Iterator[str]:
         guesses = self.guesses
         names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
-        yield from (_line(name, guesses.get(name)) for name in names)
+        notes = note_paths(self.observed, guesses)
+        if not notes and not (CONTACT | {"starts_at", "date"}) & guesses.keys():
+            yield from NO_RENTER
+        yield from (field_line(name, guesses.get(name), hint=NAME_HINT) for name in names)
         if not {"email_1", "phone_1"} & guesses.keys():
             yield f"email_1: {TODO}"
         for name in FIELDS:
             if name == "starts_at":
-                yield from self._start_lines()
+                yield start_line(self.observed, guesses)
             elif name == "first_contact_type":
                 how = _contact_type(self.observed)
                 yield f"{name}: {{ always: {how} }}   {CONTACT_HINT}"
             elif name in TABLES and name in guesses:
                 yield from self._table_lines(name)
             elif name == "move_in_date" and name in guesses:
-                yield _line(name, guesses[name], _format_option(self._formats(guesses[name])))
+                formats = formats_at(self.observed, guesses[name])
+                yield field_line(name, guesses[name], format_option(formats))
             elif name in OPTIONS and name in guesses:
-                yield _line(name, guesses[name], OPTIONS[name])
-        yield from self._free_text_lines()
-        if notes := note_paths(self.observed, guesses):
+                hint = FROM_HINT if FROM_NUMBER.fullmatch(key_of(guesses[name][0])) else ""
+                yield field_line(name, guesses[name], OPTIONS[name]) + hint
+        if notes:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
-
-    def _free_text_lines(self) -> Iterator[str]:
-        """Yield a comment for each free text, such as an email's, that only the notes use."""
-        for path in self.observed.values:
-            texts = [one for one in self.observed.filled(path) if isinstance(one, str)]
-            name = quoted(path)
-            is_read = any(f"text: {name}," in one for one in self.observed.readers.values())
-            if FREE_TEXT.fullmatch(key_of(path)) and not is_read and any("\n" in x for x in texts):
-                yield f"# {name} is free text, which only the notes use; {READ_HINT}"
-
-    def _start_lines(self) -> Iterator[str]:
-        if "starts_at" in self.guesses:
-            paths = self.guesses["starts_at"]
-            line = _line("starts_at", paths, _format_option(self._formats(paths)))
-            values = [value for path in paths for value in self.observed.filled(path)]
-            is_utc = any(re.search(r"\d(?:Z|[+-]00:?00)$", str(value)) for value in values)
-            yield f"{line} {UTC_HINT}" if is_utc else line
-        elif self._has_time():
-            yield f"starts_at: {{ {', '.join(self._date_and_time())} }}   {GUESS}"
-        else:
-            yield f"starts_at: {TODO}   # or remove this line and add 'without_time: …' at the top"
-
-    def _date_and_time(self) -> Iterator[str]:
-        """Yield the options of ``starts_at`` for a separate date and time, as text or in parts."""
-        date, time = self.guesses["date"], self.guesses["time"]
-        dates, times = self._texts(date[0]), self._texts(time[0])
-        if dates and times:
-            option = _format_option(_fewest_formats([*zip(dates, times, strict=False)]), TODO)
-            yield from (f"date: {_paths(date)}", f"time: {_paths(time)}", option)
-            return
-        own = _format_option(self._formats(date))
-        yield f"date: {{ from: {_paths(date)}, {own} }}" if own else f"date: {_paths(date)}"
-        yield f"time: {_paths(time)}"
-        if times:
-            yield _format_option(self._formats(time), TODO)
-
-    def _texts(self, path: str) -> list[str]:
-        """Return the values at a path as text, except for objects with date parts."""
-        return [str(one) for one in self.observed.filled(path) if not isinstance(one, dict)]
-
-    def _formats(self, paths: Sequence[str]) -> list[str]:
-        texts = [(text,) for path in paths for text in self._texts(path)]
-        return _fewest_formats(texts)
 
     def _table_lines(self, name: str) -> Iterator[str]:
         """Yield a line for a field, with a table that translates the values in the samples."""
@@ -317,13 +318,26 @@ class Draft:
         unknown = [value for value, ours in rows.items() if not ours]
         hint = f"; add {', '.join(map(repr, unknown))} or leave it to the notes" if unknown else ""
         table = f"{{ {known or TODO + ': ' + TABLES[name][-1][1]} }}"
-        yield f"{name}: {{ from: {_paths(self.guesses[name])}, table: {table} }}   {GUESS}{hint}"
+        yield f"{name}: {{ from: {path_list(self.guesses[name])}, table: {table} }}   {GUESS}{hint}"
 
 
 def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
     """Draft a source's mapping from the parsed payloads of sample webhooks."""
     observed = observe(samples)
     return Draft(name=name, observed=observed, guesses=guess_paths(observed))
+
+
+def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
+    """Yield a comment for values that may decide what a webhook is, but do not in the samples."""
+    taken = {path for paths in guesses.values() for path in paths}
+    for path in observed.values:
+        key, values = key_of(path), observed.filled(path)
+        if path in taken or not values or path.split(".")[0] in observed.readers:
+            continue
+        if CHANGE_FLAG.search(key) and all(isinstance(one, bool) for one in values):
+            yield f"# {quoted(path)} is {json.dumps(values[0])} in a sample; {CHANGE_HINT}"
+        elif STATUS.fullmatch(key) and all(isinstance(one, str) for one in values):
+            yield f"# {quoted(path)} is {json.dumps(values[0][:40])} in a sample; {STATUS_HINT}"
 
 
 def _test_lines(sample: str, outcome: str) -> Iterator[str]:
@@ -345,9 +359,9 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a notes line for a path, with a label unless it is the renter's message."""
-    name = path.split(".")[-1].strip('"')
-    is_message = MESSAGES.search(name)
+    """Return a line of the notes for a path, with a label unless it is the renter's message."""
+    name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
+    is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()
     label = "" if is_message or "{" in name or "}" in name else f"{words}: "
     return json.dumps(f"{label}{{{path}}}", ensure_ascii=False)
@@ -367,45 +381,3 @@ def table_value(name: str, text: str) -> str:
     """Guess the adapter's value for a sender's word. Return "" if unsure."""
     rows = TABLES.get(name, ())
     return next((ours for words, ours in rows if re.search(words, text, re.IGNORECASE)), "")
-
-
-def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the smallest list of date formats that can parse all values.
-
-    Each value is one text, or a date and a time. Return an empty list if a text has no format.
-    """
-    guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
-    candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))
-    texts = [" ".join(value) for value in values]
-    if any("?" in form for form in candidates):
-        return []
-    best = [form for form in candidates if all(_fits(form, text) for text in texts)]
-    return best[:1] or candidates
-
-
-def _fits(form: str, text: str) -> bool:
-    try:
-        compile_format(form).parse(text)
-    except (Unreadable, ValueError):
-        return False
-    return True
-
-
-def _line(name: str, paths: Sequence[str] | None, option: str = "") -> str:
-    if not paths:
-        return f"{name}: {TODO}"
-    value = f"{{ from: {_paths(paths)}, {option} }}" if option else _paths(paths)
-    return f"{name}: {value}   {GUESS}"
-
-
-def _paths(paths: Sequence[str]) -> str:
-    return quoted(paths[0]) if len(paths) == 1 else f"[{', '.join(map(quoted, paths))}]"
-
-
-def _format_option(formats: Sequence[str], otherwise: str = "") -> str:
-    if not formats and otherwise:
-        return f"format: {otherwise}"
-    if not formats or list(formats) == ["YYYY-MM-DD"]:
-        return ""
-    written = [json.dumps(form) if "," in form or "[" in form else form for form in formats]
-    return f"format: {written[0]}" if len(written) == 1 else f"format: [{', '.join(written)}]"

@@ -62,7 +62,7 @@ class FetchReader:
         return url
 
     def _takes_url(self, before: str, value: str) -> bool:
-        """Return True if a value is a whole URL, and the mapping allows one in this place."""
+        """Return True if a value is itself a URL, and the mapping allows that."""
         is_whole = len(self.pieces) == 2 and self.pieces[1] == ("", None)
         return is_whole and before.count("/") == 3 and value.startswith(before)
 
@@ -111,5 +111,5 @@ def documents_from(stored: Any) -> Mapping[str, Any]:
 
 
 def without_failures(documents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the documents without those that could not be fetched, to fetch these again."""
+    """Return only the fetched documents, so that failed ones are fetched again."""
     return {url: one for url, one in documents.items() if PROBLEM not in one}

@@ -23,7 +23,7 @@ _DECORATION: Final = "*|-_ \n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads ``text: …``: the text at the first path that is not empty."""
+    """Reads ``text: …``, the text at the first path that is not empty."""
 
     path: Path
     #: The paths to try if the first one is empty, such as the path of the HTML.
@@ -31,7 +31,7 @@ class MailReader(abc.ABC):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths that this reader reads."""
+        """All paths that the reader uses."""
         return (self.path, *self.fallbacks)
 
     def read(self, scope: Scope) -> ReadResult:
@@ -89,14 +89,14 @@ class TextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnTextReader(MailReader):
-    """Reads ``without: quotes``: an email's text without quoted emails."""
+    """Reads ``without: quotes``, an email's text without quoted emails."""
 
     #: The path of the subject, which shows whether the email was forwarded.
     subject: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths that this reader reads."""
+        """All paths that the reader uses."""
         return (self.path, *self.fallbacks, *((self.subject,) if self.subject else ()))
 
     def _found(self, text: str, scope: Scope) -> str:
@@ -107,7 +107,7 @@ class OwnTextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceReader(MailReader):
-    """Reads ``find: …``: the first sentence that mentions a time or asks for a change."""
+    """Reads ``find: …``, the first sentence that mentions a time or asks for a change."""
 
     #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
     mention: str

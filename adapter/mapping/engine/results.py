@@ -69,7 +69,7 @@ class WithoutTime(enum.StrEnum):
 
     @property
     def makes_cards(self) -> bool:
-        """True if such leads become guest cards in Knock."""
+        """True if leads without a tour time become guest cards in Knock."""
         return self in (WithoutTime.PROSPECT, WithoutTime.INVITE)
 
 

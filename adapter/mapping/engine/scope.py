@@ -69,7 +69,7 @@ class Scope:
 
     @property
     def has_others(self) -> bool:
-        """True if a ``list … by`` has repeated keys with different values."""
+        """True if a list of answers has repeated keys with different values."""
         return any(name.endswith(_REPEATED) for name in self.names)
 
     def others(self, path: Path) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
@@ -11,14 +11,17 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
+from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
 from adapter.mapping.source import Source
-from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
+from adapter.parsing.local_time import read_absolute_instant
+from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
 #: Replaces that message for a path that exists in the selected webhook.
@@ -38,7 +41,9 @@ MAX_PATH_LENGTH: Final = 100
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
-#: Fields that a booking requires.
+#: What ``sent_at`` reads.
+INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
+#: Fields without which nothing is booked.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
 
@@ -57,6 +62,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
         _warn_of_items_left_out(source, inner)
         _warn_of_notes_without_braces(source, inner)
         _warn_of_missing_keys(source, scopes)
+    _warn_of_unread_times(source, scopes)
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
@@ -89,14 +95,24 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
         and not any(_exists(used, scope) or _is_unknown(used, scope) for scope in scopes)
     ]
     found = {used.where for used in source.used_paths if used not in missing}
+    optional = {*_optional_fields(source, found)}
     for used in missing:
         suggestion = _suggestion(used.path.text, scopes)
-        is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS
+        is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS - optional
         is_fallback = used.where[0] == "appointment" and used.where in found
         hint = suggestion or _hint(source, used)
         message = f"{used.path.text!r} {NOT_IN_SAMPLES}{hint}"
         warning = not suggestion and (is_fallback or not is_needed)
         document.add(used.where, message, field=used.field, warning=warning)
+
+
+def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str]:
+    """Yield the fields that a lead needs only if another one, or a default, does not fill it."""
+    fields = source.document.data["appointment"]
+    yield from (name for name, one in fields.items() if isinstance(one, dict) and "default" in one)
+    for one, other in (("email_1", "phone_1"), ("phone_1", "email_1")):
+        if any(where[:2] == ("appointment", other) for where in found):
+            yield one
 
 
 def mark_new_paths(
@@ -134,7 +150,17 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
     near = difflib.get_close_matches(
         text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
     )
-    return f"; did you mean {near[0]!r}?" if near else ""
+    meant = next((one for one in near if _is_like(one, text)), None)
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
+def _is_like(one: str, other: str) -> bool:
+    """Return True if the last keys of two paths are similar, or their other keys are not the same.
+
+    Two keys of one object that are not similar are two values, and not a mistake.
+    """
+    parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
+    return parents[0] != parents[1] or bool(difflib.get_close_matches(keys[0], [keys[1]]))
 
 
 def _exists(used: UsedPath, scope: Scope) -> bool:
@@ -215,8 +241,8 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample: for_each makes one lead per item, and "
-            f".{min(one.indexes)} takes one and drops the rest"
+            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each for one "
+            f'lead of each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
         )
         source.document.add(where, message, warning=True)
 
@@ -255,6 +281,29 @@ def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
             "name the sender's ID, or write 'dedupe: body'"
         )
         source.document.add(("dedupe",), message, warning=True)
+
+
+def _warn_of_unread_times(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn if ``sent_at`` finds values in the samples, but no time."""
+    found = [value for scope in scopes if (value := _first(source.compiled.sent_at, scope))]
+    if found and not any(map(_is_instant, found)):
+        message = f"finds {str(found[0])[:40]!r} in a sample, which is not {INSTANT}"
+        source.document.add(("sent_at",), message, warning=True)
+
+
+def _first(lookup: PathLookup, scope: Scope) -> Any:
+    try:
+        return unwrap_single(lookup.first(scope)[1])
+    except Unreadable:
+        return None
+
+
+def _is_instant(value: Any) -> bool:
+    try:
+        read_absolute_instant(value)
+    except Unreadable:
+        return False
+    return True
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:

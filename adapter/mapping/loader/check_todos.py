@@ -16,6 +16,16 @@ _HINTS: Final[Mapping[KeyPath, str]] = {
         "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "
         "or { always: maple-court }"
     ),
+    ("signature", "scheme"): (
+        "write hmac, hash, token or basic, or none if the sender signs nothing; see "
+        "docs/signatures.md"
+    ),
+    ("appointment", "name"): (
+        "write a path, or 'last_name: { always: Unknown }' if the sender never sends a name"
+    ),
+    ("appointment", "starts_at"): (
+        "write a path, or remove the line and add 'without_time: prospect' (or hold) at the top"
+    ),
     ("dedupe",): "write the path of the booking's ID, several paths, or body if there is no ID",
 }
 #: Test keys whose values come from senders, and may legitimately contain "TODO".

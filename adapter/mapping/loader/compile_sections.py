@@ -116,7 +116,7 @@ class SectionCompiler:
         return frozenset(key for key in keys if key is not None)
 
     def fetches(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile an entry in the ``fetch:`` section. Return its reader in a list, or no reader."""
+        """Compile an entry in the ``fetch:`` section. Return its reader, or [] if it is invalid."""
         where: KeyPath = ("fetch", name, "get")
         token, basic = data.get("token"), tuple(data.get("basic", ()))
         for variable in filter(None, (token, *basic)):

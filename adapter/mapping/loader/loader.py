@@ -327,7 +327,7 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
 
 
 def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
-    """Return True if a lookup starts at one of ``names``, or if ``names`` is None."""
+    """Return True if any path starts with one of ``names``, or if ``names`` is None."""
     return names is None or any(path.parts[0] in names for path in lookup.paths)
 
 

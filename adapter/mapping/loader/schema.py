@@ -150,20 +150,20 @@ def flag(**options: Any) -> fields.Boolean:
 
 
 class FromSchema(StrictSchema):
-    """The schema of ``{ from: … }``, with one or more paths."""
+    """The schema for ``{ from: … }``, which takes one or more paths."""
 
     from_ = PathList(required=True, data_key="from")
 
 
 class CommunitySection(StrictSchema):
-    """The schema of the ``community`` section."""
+    """The schema for the ``community`` section."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
 
 
 class ZoneName(fields.Field[Any]):
-    """A time zone name, which is loaded as a time zone."""
+    """A time zone name, which is loaded as a :class:`~zoneinfo.ZoneInfo`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -180,13 +180,13 @@ class ZoneSection(ZoneName):
 
 
 class DateSection(FromSchema):
-    """The schema of ``date`` in the ``starts_at`` section."""
+    """The schema for ``date`` in the ``starts_at`` section."""
 
     format = Texts()
 
 
 class StartSection(StrictSchema):
-    """The schema of the ``starts_at`` section."""
+    """The schema for the ``starts_at`` section."""
 
     from_ = PathList(data_key="from")
     date = Shorthand(DateSection, "from")
@@ -207,7 +207,7 @@ def _label(description: str) -> Texts:
 
 
 class LabelsSection(StrictSchema):
-    """The schema of a list's ``labels``."""
+    """The schema for ``labels`` in a list."""
 
     list = fields.String(required=True)
     by = fields.String(required=True)
@@ -215,7 +215,7 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """The schema of a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
+    """The schema for a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
 
     json = fields.String()
     xml = fields.String(**described("The path of text that contains an XML document."))
@@ -243,7 +243,7 @@ class ReadSection(StrictSchema):
 
 
 class FetchSection(StrictSchema):
-    """The schema of an entry under ``fetch``: a URL and the credentials for it."""
+    """The schema for an entry under ``fetch``: a URL and the credentials for it."""
 
     get = fields.String(
         required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
@@ -269,7 +269,7 @@ class JsonTemplate(fields.Raw):
 
 
 class TemplateSection(StrictSchema):
-    """The schema of a response template for one outcome."""
+    """The schema for a response template for one outcome."""
 
     error_messages: dict[str, str] = {"type": ONE_TEMPLATE}  # noqa: RUF012 - as in marshmallow
     json = JsonTemplate()
@@ -278,7 +278,7 @@ class TemplateSection(StrictSchema):
 
 
 class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in SENTENCES})):  # type: ignore[misc]
-    """The schema of ``say`` in the ``respond`` section."""
+    """The schema for ``say`` in the ``respond`` section."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012
@@ -350,7 +350,7 @@ class Appointments(fields.Raw):
 
 
 class TestSection(StrictSchema):
-    """The schema of a test in a mapping."""
+    """The schema for a test in a mapping."""
 
     name = fields.String(load_default="a sample")
     payload = fields.Raw(
@@ -375,7 +375,7 @@ class TestSection(StrictSchema):
 
 
 class FieldOptions(StrictSchema):
-    """The schema of a field, without the options of its transform."""
+    """The schema for a field, without its transform's options."""
 
     from_ = PathList(data_key="from")
     all = PathList()
@@ -388,7 +388,7 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """Return the schema of a field, including the options of its transform."""
+    """Return the schema for a field, including its transform's options."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
@@ -417,7 +417,7 @@ class AboutSection(StrictSchema):
 
 
 class Sections(StrictSchema):
-    """The schema of a mapping file, with its sections in processing order."""
+    """The schema for a mapping file, with its sections in processing order."""
 
     noun = "section"
     description = fields.String(**described("One sentence about the source."))

@@ -1,7 +1,7 @@
 """Find the leads to which each line of a portal's list may refer.
 
-The leads are read in pages, and each is looked up among the lines, so that memory depends on the
-length of the list only.
+The leads are read in pages, and each is looked up among the lines, so that memory use depends only
+on the length of the list.
 """
 
 import dataclasses

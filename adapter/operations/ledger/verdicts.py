@@ -141,7 +141,7 @@ class _Earlier:
         )
 
     def before(self, line: PortalLine) -> PortalLine | None:
-        """Return the latest earlier line that charges the same renter. Remember this line."""
+        """Return the latest earlier line that charges the same renter, and remember ``line``."""
         if (line.cents is not None and line.cents <= 0) or line.number in self._crowded:
             return None
         keys = [*keys_of(line)]
@@ -171,7 +171,7 @@ def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
 
 
 def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
-    """Return False if two lines have names or contacts of different people."""
+    """Return False if the names or contacts on two lines belong to different people."""
     contacts = [{line.email, line.phone} - {None} for line in (one, other)]
     if all(contacts) and contacts[0].isdisjoint(contacts[1]):
         return False
