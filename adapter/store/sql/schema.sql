@@ -372,6 +372,8 @@ CREATE TABLE free_times (
     -- The keys and types in the last response, without values, and when it arrived.
     shape text,
     shape_at timestamptz,
+    -- When the last slow answer arrived. For a few seconds, bookings that have waited do not wait for another.
+    slow_at timestamptz,
     PRIMARY KEY (integration_id, community_id, appointment_type)
 );
 
