@@ -436,6 +436,24 @@ class Message:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class InvitationMail:
+    """An email with a link to choose a tour time."""
+
+    booking_id: int
+    #: The code of the renter's language.
+    language: str
+    created_at: dt.datetime
+    #: When to send it, or None if it was sent or given up, or is being sent.
+    due_at: dt.datetime | None
+    #: The number of attempts, including the current one.
+    attempts: int
+    #: ``sent``, ``not_needed``, ``restored``, or the code of the last attempt's problem.
+    outcome: str | None
+    #: When the last attempt ended.
+    tried_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A change of state, as recorded in a lead's history."""
 
@@ -469,6 +487,8 @@ class LeadHistory:
     related: tuple[Booking, ...]
     #: Notes for guest cards in Knock that contain text from these bookings.
     messages: tuple[Message, ...] = ()
+    #: Emails with a link to choose a tour time.
+    emails: tuple[InvitationMail, ...] = ()
 
     @property
     def current(self) -> tuple[Booking, ...]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from adapter.bookings.decisions import FIELD
@@ -15,6 +15,7 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    InvitationMail,
     Kind,
     LeadHistory,
     Message,
@@ -22,6 +23,9 @@ from adapter.models import (
 from adapter.operations.advice import (
     BY_CODE,
     DECISIONS,
+    EMAIL_GIVEN_UP,
+    EMAIL_WAITS,
+    EMAILS,
     IN_SHORT,
     NOTE_WAITS,
     NOTES,
@@ -87,7 +91,7 @@ class StoryLine:
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return what happened, oldest first. Steps that mean nothing to people are left out."""
-    lines = [*_lines(story), *map(_note_line, story.messages)]
+    lines = [*_lines(story), *map(_note_line, story.messages), *_email_lines(story.emails)]
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
@@ -136,6 +140,15 @@ def _note_line(message: Message) -> StoryLine:
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
     words = f": “{message.text}”" if message.text else "."
     return StoryLine(at=message.updated_at, text=said + words)
+
+
+def _email_lines(emails: Iterable[InvitationMail]) -> Iterator[StoryLine]:
+    """Yield a sentence for each email with a link that was tried, unless it was not needed."""
+    for one in emails:
+        if one.tried_at is not None and one.outcome not in ("not_needed", "restored"):
+            is_over = one.due_at is None
+            text = EMAILS.get(one.outcome, EMAIL_GIVEN_UP) if is_over else EMAIL_WAITS
+            yield StoryLine(at=one.tried_at, text=text)
 
 
 def _sentence(change: Change, story: LeadHistory) -> str:
