@@ -525,6 +525,10 @@ class AddedCommunity:
     timezone: str
     by: str
     at: dt.datetime
+    #: The hours for tours by weekdays, as in communities.yaml: ``{"mon-fri": "9:00 AM-6:00 PM"}``.
+    tour_hours: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    check_availability: bool = False
+    pms: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -449,7 +449,11 @@ CREATE TABLE added_communities (
     community_id text NOT NULL,
     timezone text NOT NULL,
     by text NOT NULL,
-    at timestamptz NOT NULL
+    at timestamptz NOT NULL,
+    -- Its options, as in communities.yaml.
+    tour_hours jsonb NOT NULL DEFAULT '{}',
+    check_availability boolean NOT NULL DEFAULT false,
+    pms text NOT NULL DEFAULT ''
 );
 
 -- Each mapping that was put in place. Append-only: the newest version of a source counts.

@@ -9,3 +9,9 @@ CREATE TABLE invitation_mail_failures (
     failed_at timestamptz NOT NULL,
     last_error text NOT NULL
 );
+
+-- The options of a community that was added in the console, as in communities.yaml.
+ALTER TABLE added_communities
+    ADD COLUMN tour_hours jsonb NOT NULL DEFAULT '{}',
+    ADD COLUMN check_availability boolean NOT NULL DEFAULT false,
+    ADD COLUMN pms text NOT NULL DEFAULT '';
