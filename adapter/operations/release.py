@@ -73,11 +73,11 @@ class Repairs:
         released, raise :class:`NotPossible` with every reason, and change nothing.
         """
         fingerprints, now = self._store.fingerprints(), self._clock()
+        is_taken_back = is_wanted_anyway or is_another_person
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
             if is_another_person:
                 changes = _without_shared_contact(tx, booking, changes)
-            is_taken_back = is_wanted_anyway or is_another_person
             adds_tour = is_tour_for_prospect(booking, changes)
             if not adds_tour:
                 check_release(
@@ -89,13 +89,11 @@ class Repairs:
                 edited = dataclasses.replace(edited, asked_at=now)
             release_changes.check(edited, self._settings, now, is_any_hour=is_any_hour)
             _lock_unchanged(tx, booking, now, edited)
-            is_question = booking.reason in _QUESTIONS and not is_another_person
             if adds_tour:
                 released, action = _add_tour(tx, edited, by, now), "time_given"
             else:
+                is_question = booking.reason in _QUESTIONS and not is_another_person
                 is_confirmed = is_wanted_anyway or is_question
-                if booking.reason == "maybe_gone" and booking.because_of is not None:
-                    tx.bookings.mark_gone([booking.because_of], now=now)
                 _send_again(tx, booking, edited, by, now, self._hold_for, is_confirmed=is_confirmed)
                 released, action = edited, "edited_and_released" if changes else "released"
             confirmed = ["anyway"] * is_wanted_anyway + ["another_person"] * is_another_person
@@ -216,6 +214,8 @@ def _send_again(
     *,
     is_confirmed: bool,
 ) -> None:
+    if booking.reason == "maybe_gone" and booking.because_of is not None:
+        tx.bookings.mark_gone([booking.because_of], now=now)
     _reconcile_with(tx, edited, now, is_confirmed=is_confirmed)
     tx.bookings.update(edited)
     if booking.state is BookingState.UNKNOWN:

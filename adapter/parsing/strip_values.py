@@ -10,21 +10,58 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+#: A compiled pattern, and what replaces its matches.
+Shape = tuple[re.Pattern[bytes], bytes]
+
 #: Replaces a value.
 REMOVED: Final = b"[removed]"
 
-#: The rest of a CDATA section of XML, and of the head of a part of a multipart body.
-_CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
-_XML_TEXT: Final = rb"(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+"
-_PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
 #: The first line of a multipart body, the head of each part, and the name of a form's field.
 _BOUNDARY: Final = re.compile(rb"\s{0,20}(--[^\s]{1,200})[ \t]{0,20}\r?\n")
 _PIECE_HEAD: Final = re.compile(rb"\s{0,20}--(?:[^\r\n]{1,200}\r?\n){1,8}\r?\n")
 _FORM_FIELD: Final = re.compile(rb"&?[\w%+.-][\w%+.\[\]-]{0,200}=")
 #: A body with more fields is not split, because that takes long.
 MAX_PIECES: Final = 2000
-#: A value in a form or a query, which may be in a string or in XML.
-_FORM_VALUE: Final = rb"[^&\s\"'<>\\#]*"
+
+# Patterns for a named field's value, and their replacements. NAME stands for the names, also as
+# they may be written in JSON or in a form.
+
+#: In JSON, where a string may end with the body, and in JSON inside a string, with escaped quotes.
+_JSON: Final = (
+    (
+        rb'("JSON_NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',
+        rb'\1"REMOVED"',
+    ),
+    (rb'(\\{1,7}"JSON_NAME\\{1,7}"\s{0,20}:\s{0,20}\\{1,7}")[^"\\]*', rb"\1REMOVED"),
+)
+_XML_START_TAG: Final = rb"(<(?:[\w-]{1,50}:)?NAME(?:\s[^<>]*)?>)"
+_CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
+#: An element of XML, and an attribute.
+_XML: Final = (
+    (_XML_START_TAG + rb"(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+", rb"\1REMOVED"),
+    (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"'),
+)
+#: The same inside a JSON string, with which the value ends at the latest. Otherwise, a tag in a
+#: renter's words would remove the rest of the lead.
+_XML_IN_JSON: Final = (
+    (_XML_START_TAG + rb"(?:[^<\"\\]|\\.|<!\[CDATA\[)*+", rb"\1REMOVED"),
+    (
+        rb"""(\sNAME\s{0,20}=\s{0,20})(?:\\"[^"\\]*\\"|'(?:[^'"\\]|\\.)*+')""",
+        rb"\1'REMOVED'",
+    ),
+)
+_PART_HEAD: Final = rb"[^\r\n]{0,200}(?:\r?\n[^\r\n]{1,200}){0,5}\r?\n\r?\n"
+#: A part of a multipart body.
+_PART: Final = (
+    rb'(\sname="?(?:[^"\r\n]{0,60}\[)?NAME\]?"?' + _PART_HEAD + rb")(?:[^\r\n]|\r?\n(?!--))*+",
+    rb"\1REMOVED",
+)
+#: A field of a form or a query, which may be in a string or in XML, and inside another field:
+#: ``lead[name]``.
+_FORM: Final = (
+    rb"((?:\A|[&?])(?:[^&=?\s]{0,200}(?:\[|%5[Bb]))?FORM_NAME(?:\]|%5[Dd])?=)[^&\s\"'<>\\#]*",
+    rb"\1REMOVED",
+)
 
 
 def without_values(body: bytes, names: tuple[str, ...]) -> bytes:
@@ -70,60 +107,22 @@ def _is_json(data: bytes) -> bool:
 
 
 @functools.lru_cache(maxsize=64)  # a source always has the same names
-def _patterns(
-    names: tuple[str, ...], *, is_json: bool
-) -> Sequence[tuple[re.Pattern[bytes], bytes]]:
-    """Return the regular expressions for all body formats, each with its replacement.
-
-    In JSON, XML is inside a string, and its values end with the string. Otherwise, a tag in a
-    renter's words would remove the rest of the lead.
-    """
-    text = rb"(?:[^<\"\\]|\\.|<!\[CDATA\[)*+" if is_json else _XML_TEXT
-    attribute = (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"')
-    if is_json:
-        in_string = rb"""(\sNAME\s{0,20}=\s{0,20})(?:\\"[^"\\]*\\"|'(?:[^'"\\]|\\.)*+')"""
-        attribute = (in_string, rb"\1'REMOVED'")
+def _patterns(names: tuple[str, ...], *, is_json: bool) -> Sequence[Shape]:
+    """Return the compiled patterns for all body formats, each with its replacement."""
     plain = _any_of(names, lambda character: re.escape(character.encode()))
     in_json, in_form = _any_of(names, _in_json), _any_of(names, _in_form)
-    shapes = (
-        # JSON, where a string may end with the body.
-        (
-            rb'("JSON_NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',
-            rb'\1"REMOVED"',
-        ),
-        # JSON in a JSON string, where quotes are escaped.
-        (rb'(\\{1,7}"JSON_NAME\\{1,7}"\s{0,20}:\s{0,20}\\{1,7}")[^"\\]*', rb"\1REMOVED"),
-        # An element of XML, and an attribute.
-        (
-            rb"(<(?:[\w-]{1,50}:)?NAME(?:\s[^<>]*)?>)" + text,
-            rb"\1REMOVED",
-        ),
-        attribute,
-        # A part of a multipart body.
-        (
-            rb'(\sname="?(?:[^"\r\n]{0,60}\[)?NAME\]?"?'
-            + _PART_HEAD
-            + rb")(?:[^\r\n]|\r?\n(?!--))*+",
-            rb"\1REMOVED",
-        ),
-        # A form or a query, where the field may be inside another: lead[name].
-        (
-            rb"((?:\A|[&?])(?:[^&=?\s]{0,200}(?:\[|%5[Bb]))?FORM_NAME(?:\]|%5[Dd])?=)"
-            + _FORM_VALUE,
-            rb"\1REMOVED",
-        ),
-    )
-    found = [
-        (
-            shape.replace(b"JSON_NAME", in_json)
-            .replace(b"FORM_NAME", in_form)
-            .replace(b"NAME", plain),
-            text,
-        )
-        for shape, text in shapes
-    ]
+    xml = _XML_IN_JSON if is_json else _XML
     return [
-        (re.compile(shape, re.DOTALL), text.replace(b"REMOVED", REMOVED)) for shape, text in found
+        (
+            re.compile(
+                pattern.replace(b"JSON_NAME", in_json)
+                .replace(b"FORM_NAME", in_form)
+                .replace(b"NAME", plain),
+                re.DOTALL,
+            ),
+            replacement.replace(b"REMOVED", REMOVED),
+        )
+        for pattern, replacement in (*_JSON, *xml, _PART, _FORM)
     ]
 
 
