@@ -34,8 +34,9 @@ class PortalRules:
     date_format: Format | None = None
     #: The price of a lead in cents, if the list has no amounts, or None.
     price: int | None = None
-    #: For how many days after a lead the portal accepts a request for a credit.
-    credit_days: int = 14
+    #: For how many days after a lead the portal accepts a request for a credit, or None if the
+    #: file does not say so.
+    credit_days: int | None = None
     #: For how many months a second lead from the same renter is a duplicate.
     duplicate_months: int = 12
     #: How many days may lie between the portal's date and the arrival of the same lead.
