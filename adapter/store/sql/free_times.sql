@@ -16,12 +16,19 @@ ON CONFLICT (integration_id, community_id, appointment_type) DO UPDATE
 SET asked_at = EXCLUDED.asked_at, answered_at = NULL
 
 -- name: end_question
--- Save the answer, unless the free times have been dropped since the question.
+-- Save the answer, unless the free times have been dropped since the question. While one of our tours is on
+-- its way to this calendar, the answer is not shared, because it may still contain that tour's time.
 UPDATE free_times SET
-    answered_at = CASE WHEN asked_at = %(asked_at)s THEN %(now)s END,
+    asked_at = CASE WHEN early.answer THEN 'epoch' ELSE asked_at END,
+    answered_at = CASE WHEN asked_at = %(asked_at)s AND NOT early.answer THEN %(now)s END,
     times = %(times)s, is_complete = %(is_complete)s, problem = %(problem)s,
     shape = COALESCE(%(shape)s, shape),
     shape_at = CASE WHEN %(shape)s::text IS NULL THEN shape_at ELSE %(now)s END
+FROM (SELECT %(problem)s::text IS NULL AND EXISTS (
+    SELECT FROM bookings
+    WHERE state IN ('sending', 'submitted') AND kind = 'appointment'
+        AND appointment ->> 'community_id' = %(community_id)s AND posted_at > %(since)s
+) AS answer) early
 WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s
     AND appointment_type = %(appointment_type)s
 
@@ -42,6 +49,13 @@ WHERE id = %(id)s AND state = 'pending' AND due_at = %(until)s
 -- name: offer_times
 -- Save the free times to offer instead of a tour's time.
 UPDATE bookings SET free_times = %(times)s WHERE id = %(id)s
+
+-- name: rival_in_flight
+-- Return a row if another tour at this community and time was sent recently and has no outcome yet.
+SELECT FROM bookings
+WHERE state IN ('sending', 'submitted') AND id <> %(id)s AND kind = 'appointment'
+    AND community = %(community)s AND starts_at = %(starts_at)s AND posted_at > %(since)s
+LIMIT 1
 
 -- name: was_released
 -- Return a row if a user has released the booking.
