@@ -1,3 +1,3 @@
-"""Turn signed lead webhooks into tour appointments in Knock."""
+"""Receive signed lead webhooks and book the tours in Knock."""
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""Create the WSGI application of the web process, ``adapter.app:create_app()``."""
+"""Create ``adapter.app:create_app()``, the WSGI application of the web process."""
 
 import functools
 import logging
@@ -95,20 +95,20 @@ def _add_renter_pages(app: flask.Flask, pipeline: Pipeline) -> None:
 
 
 def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None:
-    """Load the changes that users have made to mappings and communities in the console."""
+    """Load the changes that users made to mappings and communities in the console."""
     pipeline.refresh_sources()
     webhooks.use(pipeline.sources)
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the outcome waiter. At most half of the web threads may wait at the same time."""
+    """Build the outcome waiter. At most half of the web threads may wait at once."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )
 
 
 class Readiness:
-    """Checks whether the web process can store webhooks."""
+    """Checks whether webhooks can be stored, for ``/readyz``."""
 
     def __init__(self, store: Database) -> None:
         self._store = store
@@ -116,9 +116,9 @@ class Readiness:
         self._checked_at = -math.inf
 
     def problem(self) -> str | None:
-        """Return the reason why webhooks cannot be stored at the moment, or None."""
+        """Return the reason why webhooks cannot be stored now, or None if they can."""
         try:
-            # A newer version's schema is no reason: a release may be rolled back.
+            # A newer version's schema is acceptable, because a release may be rolled back.
             self._store.check_schema()
         except WrongSchema as exc:
             return str(exc)
@@ -131,7 +131,7 @@ class Readiness:
         return None
 
     def _check_room(self) -> None:
-        """Check that PostgreSQL accepts writes, at most once every few seconds."""
+        """Raise StoreUnavailable if PostgreSQL cannot write. Check at most every few seconds."""
         with self._lock:
             if time.monotonic() - self._checked_at > ROOM_SECONDS:
                 self._store.check_room()

@@ -34,11 +34,11 @@ class AdapterError(Exception):
 
 
 class ConfigurationError(AdapterError):
-    """Raised if a setting or mapping is invalid. The message says what to fix."""
+    """Raised if a setting or mapping is invalid. The message says how to fix it."""
 
 
 def exit_code(exc: AdapterError) -> int:
-    """Return the exit code for a command that fails with this exception."""
+    """Return the exit code of a command that fails with the given exception."""
     return WRONG_CONFIGURATION if isinstance(exc, ConfigurationError) else 1
 
 
@@ -105,7 +105,7 @@ class NotPossible(AdapterError):
 
 
 class LinkRefused(AdapterError):
-    """Raised if a renter's link or form cannot be used."""
+    """Raised if a renter's link has expired or is invalid, or if the form is outdated."""
 
     #: The name of the message that explains it to the renter.
     code: str

@@ -23,9 +23,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 #: Created only once, because json.dumps with ``default`` creates an encoder for each call.
 _json = json.JSONEncoder(default=str).encode
 
-#: Our loggers. Messages of all others may contain personal data.
+#: The prefix of our loggers. Other loggers' messages may contain personal data.
 _OWN = "adapter."
-#: The event of the others.
+#: The event name of other loggers' messages.
 LIBRARY_MESSAGE = "library_message"
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class JsonLines(logging.Formatter):
 
 
 def _event_of(record: logging.LogRecord) -> dict[str, str]:
-    """Return a log record's event name. For a library's record, return only its location.
+    """Return a log record's event name, or only its location if a library logged it.
 
     A driver's message may contain a row or a URL with a password.
     """
@@ -61,7 +61,7 @@ def _event_of(record: logging.LogRecord) -> dict[str, str]:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback, and its message if it is one of ours."""
+    """Return an exception's type, causes and traceback. Include only our own messages."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:
@@ -82,7 +82,7 @@ def _summary(exc: BaseException, trace: TracebackType | None) -> dict[str, Any]:
 
 
 def log_crashes() -> None:
-    """Log uncaught exceptions of this process and its threads, instead of printing tracebacks."""
+    """Log uncaught exceptions in this process and its threads instead of printing tracebacks."""
 
     def crashed(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
@@ -96,12 +96,12 @@ def log_crashes() -> None:
 
 
 def configure(level: str = "INFO") -> None:
-    """Send all log records of this process to standard error, as JSON lines."""
+    """Write this process's log records to standard error as JSON lines."""
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[stream], force=True)
     logging.captureWarnings(capture=True)
     for verbose in ("werkzeug", "urllib3"):
         logging.getLogger(verbose).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    # It warns of each failed attempt to connect. The reason is logged as postgresql_unavailable.
+    # The pool warns of each failed connection. The reason is logged as postgresql_unavailable.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)

@@ -43,12 +43,12 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from a body and the other parts that a mapping can read."""
+        """Build a request from a body and the headers and query that a mapping can read."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
     def without_headers(self, names: Collection[str]) -> Self:
-        """Return a copy of the request without these headers, given by lower-case name."""
+        """Return a copy of the request without the given headers. Names are lower-case."""
         kept = {name: text for name, text in self.lowercase_headers.items() if name not in names}
         return type(self)(self.method, self.url, kept, self.body, self.client)
 
@@ -188,19 +188,36 @@ class KnockStatus(enum.StrEnum):
     #: Canceled by the renter, by the community, or because a newer tour replaced it.
     CANCELED = "canceled"
     VISITED = "visited"
-    #: The renter did not come.
+    #: The renter did not show up.
     NO_SHOW = "no_show"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class KnockFacts:
+    """What a record in Knock says about a booking. None means that it says nothing new."""
+
+    prospect_id: str | None = None
+    tour_id: str | None = None
+    confirmed_at: dt.datetime | None = None
+    status: KnockStatus | None = None
+    status_at: dt.datetime | None = None
+    moved_to: dt.datetime | None = None
+    moved_at: dt.datetime | None = None
+    #: The reason code for the history, or None if nothing is added to it.
+    why: str | None = None
+    #: The other lead that caused it.
+    because_of: int | None = None
 
 
 #: The reason code of bookings that were replaced when their event was mapped again.
 REPLAYED = "replayed"
 
-#: The reason codes of a tour that the renter chose on our page, and of one canceled there.
+#: The reason codes of tours that the renter chose or canceled on the renter page.
 CHOSEN_BY_RENTER = "chosen_by_renter"
 CANCELED_BY_RENTER = "canceled_by_renter"
 #: The reason code of a tour that is held because its time is not free in Knock.
 TIME_TAKEN = "time_taken"
-#: The name in the history for changes that the renter made.
+#: The name that the history shows for changes by the renter.
 RENTER = "renter"
 
 #: States that do not change automatically.
@@ -212,7 +229,7 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """The outcome of a POST to Propexo. A POST without an outcome may still be in flight."""
+    """The outcome of a POST to Propexo. A POST that has none yet may still be in flight."""
 
     #: The request was never sent.
     NOT_SENT = "not_sent"
@@ -335,13 +352,13 @@ class Booking:
     #: When a user reported that the booking no longer exists in Knock, or None.
     gone_at: dt.datetime | None = None
     kind: Kind = Kind.APPOINTMENT
-    #: The tour's local time as sent (naive), if its time zone is unknown.
+    #: The tour's local time as sent (naive) if its time zone is unknown.
     wall_time: dt.datetime | None = None
-    #: The lead is hidden from the people who review leads until this time.
+    #: The time until which the lead is hidden from the review queue.
     snoozed_until: dt.datetime | None = None
     #: The name of the user who takes care of the lead.
     assigned_to: str | None = None
-    #: Free times in Knock to offer (aware, UTC), if the tour's own time was not free.
+    #: Available times to offer (aware, UTC) if the tour's own time is taken.
     free_times: tuple[dt.datetime, ...] = ()
     #: Propexo's ID of the renter's guest card, or None if it is not known yet.
     prospect_id: str | None = None
@@ -351,23 +368,37 @@ class Booking:
     confirmed_at: dt.datetime | None = None
     #: The tour's status in Knock, or None if it is not known.
     knock_status: KnockStatus | None = None
-    #: Since when Knock's record has this status.
+    #: When Knock's record got this status.
     knock_status_at: dt.datetime | None = None
+    #: The tour's start in Knock (aware, UTC), if Knock has moved it.
+    moved_to: dt.datetime | None = None
+    #: Since when Knock's record has this start.
+    moved_at: dt.datetime | None = None
 
     @property
     def is_gone(self) -> bool:
-        """True if the booking is no longer in Knock, according to a user or to Knock itself."""
+        """True if a user or Knock reported that the booking is no longer in Knock."""
         return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
 
     @property
+    def starts_in_knock(self) -> dt.datetime | None:
+        """When the tour starts, according to Knock's latest record."""
+        return self.moved_to or self.starts_at
+
+    @property
+    def is_moved(self) -> bool:
+        """True if Knock has moved the tour to another time."""
+        return self.starts_in_knock != self.starts_at
+
+    @property
     def offered_times(self) -> tuple[dt.datetime, ...]:
-        """The free times to offer while the lead is held because its own time is not free."""
+        """The available times to offer if the lead is held because its own time is taken."""
         is_taken = self.state is BookingState.HELD and self.reason == TIME_TAKEN
         return self.free_times if is_taken else ()
 
     @functools.cached_property
     def person_keys(self) -> frozenset[int]:
-        """The keyed hashes of the renter's email address and phone number at this community."""
+        """Keyed hashes of the renter's email address and phone number at this community."""
         return frozenset(self.match_keys) - {self.item_key}
 
 
@@ -387,12 +418,12 @@ class Attempt:
     answer: str | None
     #: The kind of record that the POST creates.
     kind: Kind = Kind.APPOINTMENT
-    #: The event of its booking, if the POST is about to be sent.
+    #: The ID of the booking's event, if the POST is about to be sent.
     event_id: int | None = dataclasses.field(default=None, compare=False)
 
 
 class MessageState(enum.StrEnum):
-    """The state of a message, which adds a renter's later words to their guest card."""
+    """The state of a message, which adds what a renter wrote later to their guest card."""
 
     #: Waiting until the guest card is known and no booking has to be sent.
     WAITING = "waiting"
@@ -410,17 +441,17 @@ class MessageState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """A message from a renter after their guest card or tour was created, sent as a note."""
+    """Text that a renter sent after their guest card or tour was created. It is sent as a note."""
 
     id: int
-    #: The request whose words are sent, or None if its webhook was lost in a restore.
+    #: The ID of the request whose text is sent, or None if its webhook was lost in a restore.
     booking_id: int | None
     state: MessageState
     #: The reason code for the state, or None.
     reason: str | None
     #: When the renter wrote it.
     asked_at: dt.datetime
-    #: The words, or None while it is not decided which are new, and after they were erased.
+    #: The text, or None until it is decided what is new, and after an erasure.
     text: str | None
     #: Propexo's IDs of the guest card, and of the job that added the note.
     prospect_id: str | None
@@ -455,7 +486,7 @@ class InvitationMail:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A change of state, as recorded in a lead's history."""
+    """A state change in a lead's history."""
 
     #: The booking's ID, or None for a change of the event itself.
     booking_id: int | None
@@ -472,7 +503,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LeadHistory:
-    """A webhook event with its bookings, their attempts, and all state changes."""
+    """A webhook event with its bookings, POST attempts and state changes."""
 
     event: Event
     bookings: tuple[Booking, ...]
@@ -492,16 +523,16 @@ class LeadHistory:
 
     @property
     def current(self) -> tuple[Booking, ...]:
-        """The bookings without those that were replaced when the event was mapped again."""
+        """The bookings, except those that were replaced when the event was mapped again."""
         return tuple(booking for booking in self.bookings if booking.reason != REPLAYED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alias:
-    """A source's name for a community, added by a user in the console."""
+    """A name that a source uses for a community, as added by a user in the console."""
 
     source: str
-    #: The name in the form in which names are compared.
+    #: The normalized name, which is used for comparisons.
     key: str
     #: The name as the source sends it.
     name: str
@@ -515,7 +546,7 @@ class Alias:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AddedCommunity:
-    """A community that a user has added because communities.yaml does not list it."""
+    """A community that a user added in the console because communities.yaml does not list it."""
 
     key: str
     name: str
@@ -533,7 +564,7 @@ class AddedCommunity:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappingVersion:
-    """A version of a mapping that a user has saved in the console to replace its file."""
+    """A mapping that a user saved in the console to replace the mapping file."""
 
     source: str
     #: The source's versions are numbered from 1.
@@ -549,7 +580,7 @@ class MappingVersion:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Overrides:
-    """All changes that users have made in the console to mappings and communities."""
+    """All changes to mappings and communities that users made in the console."""
 
     #: The number of changes so far.
     changes: int = 0
@@ -563,7 +594,7 @@ NO_OVERRIDES = Overrides()
 
 
 class FormatKind(enum.StrEnum):
-    """The kinds of features by which a webhook's format is described."""
+    """The kinds of features that describe a webhook's format."""
 
     #: The mapping accepts the webhook.
     ACCEPTED = "accepted"
@@ -585,7 +616,7 @@ class FormatChange:
     kind: FormatKind
     #: The path or field that is missing, or at which a new value arrived.
     name: str
-    #: The hash of the new value, or empty.
+    #: The hash of the new value, or "".
     value: str = ""
     since: dt.datetime
     #: The ID of the first affected event.
@@ -593,12 +624,12 @@ class FormatChange:
     #: How many of the webhooks since then are affected.
     affected: int
     of: int
-    #: New paths that came at the same time, most similar first, with their numbers of webhooks.
+    #: New paths that appeared at the same time, most similar first, with their webhook counts.
     new_paths: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def text(self) -> str:
-        """A phrase that describes the change and gives the number of affected webhooks."""
+        """A phrase that describes the change and how many webhooks it affects."""
         count = f"{self.affected} of {self.of} webhooks"
         if self.kind is FormatKind.ACCEPTED:
             return f"{count} do not meet the mapping's conditions"

@@ -1,4 +1,4 @@
-"""Show how a webhook gets from the HTTP request to a tour in Knock. Read this file first.
+"""Run the steps that turn a webhook into a tour in Knock. Read this file first.
 
 1. ``webhooks/views.py`` reads the HTTP request and responds to it.
 2. ``webhooks/receive.py`` verifies the signature (``signatures/``) and stores the event.
@@ -55,22 +55,22 @@ from adapter.webhooks.receive import Receiver
 
 log = logging.getLogger(__name__)
 
-#: How long after the end of an hour its events are counted, so that late inserts are included.
+#: How long after an hour ends its events are counted. This includes late inserts.
 STATS_DELAY = dt.timedelta(minutes=2)
-#: Maximum number of bookings in flight per worker. It is enough for Propexo's slowest responses (2
-#: s above 80% of its limit) at the highest rate (150 per minute).
+#: Maximum number of bookings in flight per worker. This is enough for Propexo's slowest responses
+#: (2 seconds above 80% of its limit) at the highest rate (150 per minute).
 SEND_SLOTS = 6
 
 
 def slots_of(concurrency: int) -> dict[Task, int]:
-    """Return the number of a worker's threads that may run each task at the same time."""
+    """Return how many of a worker's threads may run each task at the same time."""
     others = concurrency - SEND_SLOTS
     slots = {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
     return slots | {Task.MESSAGE: 1}
 
 
 class Pipeline:
-    """The processing steps of a worker, with its database, mappings and Propexo client."""
+    """A worker's processing steps, with its database, mappings and Propexo client."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Pipeline:
         self.clock = clock
         self.receiver = Receiver(settings, store, clock)
         self.live = LiveSources(settings, store, sources)
-        #: Knock's free times. Web processes use them too.
+        #: The available times in Knock. Web processes use them too.
         self.free_times = FreeTimes(
             settings, store, propexo, clock, pause, lambda: self.live.sources
         )
@@ -128,7 +128,7 @@ class Pipeline:
         self._lock = threading.Lock()
 
     def due(self) -> Mapping[Task, int]:
-        """Return how many runs of each task can start now, limited by due rows and free slots."""
+        """Return how many runs of each task can start now, given the due rows and free slots."""
         now = self.clock()
         late = now + dt.timedelta(minutes=self.settings.notice_minutes)
         with self.store.statement() as tx:
@@ -136,7 +136,7 @@ class Pipeline:
         return {task: min(rows[task], self.slots[task] - self._running[task]) for task in rows}
 
     def run(self, task: Task) -> bool:
-        """Process all due rows of a task. Return False if there are none or no slot is free."""
+        """Process all due rows of a task. Return False if no row is due or no slot is free."""
         with self._lock:
             if self.is_full(task) or self.is_stopped:
                 return False
@@ -148,7 +148,7 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Stop each run after its current row, and start no new runs until :meth:`resume`."""
+        """Stop each run after its current row. Start no new runs until :meth:`resume`."""
         for part in self._stopping:
             part.set()
 
@@ -159,11 +159,11 @@ class Pipeline:
 
     @property
     def is_stopped(self) -> bool:
-        """Return True if new runs are not allowed."""
+        """True if new runs are not allowed."""
         return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
-        """Return True if this process is already using all slots of the task."""
+        """Return True if this process is using all of the task's slots."""
         return self._running[task] >= self.slots[task]
 
     @property
@@ -173,18 +173,18 @@ class Pipeline:
 
     @sources.setter
     def sources(self, files: Mapping[str, Source]) -> None:
-        """Replace the sources that were loaded from files."""
+        """Replace the mappings that were loaded from files."""
         self.live.replace_files(files)
         self.mapper.sources = self.live.sources
 
     def refresh_sources(self) -> bool:
-        """Load changes from the console. Return False if there are none."""
+        """Load changes made in the console. Return False if there are none."""
         has_changed = self.live.refresh()
-        self.mapper.sources = self.live.sources  # also if another thread has loaded it
+        self.mapper.sources = self.live.sources  # even if another thread has loaded the changes
         return has_changed
 
     def check_database(self) -> None:
-        """Record that a worker is running, after checking whether the database was restored.
+        """Check whether the database was restored, and then record that a worker is running.
 
         A worker calls this every few seconds. It may take minutes, because it waits for Propexo.
         """
@@ -198,14 +198,14 @@ class Pipeline:
         self.model_watch.run(self.sources)
 
     def count_formats(self) -> None:
-        """Count the features of new webhooks, to detect changes in a sender's format.
+        """Count the features of new webhooks to detect changes in a sender's format.
 
         A worker calls this every few seconds, so that bookings do not wait for it.
         """
         self.format_watch.run(self.sources)
 
     def count_metrics(self) -> None:
-        """Save this process's metrics, and count new state changes of all leads.
+        """Save this process's metrics and count the leads' new state changes.
 
         A worker calls this every few seconds, so that bookings do not wait for it.
         """
@@ -239,7 +239,7 @@ class Pipeline:
             tx.stats.count_hours(now - STATS_DELAY)
 
     def _repair_clock(self) -> None:
-        """Make rows due again that were postponed too far by a clock that was ahead."""
+        """Make rows due again if a clock that was ahead postponed them too far."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.repair_clock(now):

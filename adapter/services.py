@@ -1,4 +1,4 @@
-"""Build the services that all processes use."""
+"""Build the services that web, worker and command-line processes share."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ def pipeline_from(
     clock: Clock = utc_now,
     all_sources: Mapping[str, Source] | None = None,
 ) -> Pipeline:
-    """Build the pipeline. Unless ``all_sources`` is given, load them from the mappings folder."""
+    """Build the pipeline. Load the mappings from their folder unless ``all_sources`` is given."""
     if all_sources is None:
         all_sources = registry.load(settings.mappings_dir, settings.policy)
     propexo = propexo_from(settings, store.meter)
@@ -39,7 +39,7 @@ def propexo_from(settings: Settings, meter: Meter | None = None) -> Propexo:
 
 
 def log_service_links(settings: Settings) -> None:
-    """Log a warning about environment variables from Kubernetes that look like settings."""
+    """Log a warning if Kubernetes has set environment variables that look like settings."""
     if names := service_links(settings.environ):
         log.warning("service_links_ignored", extra={"variables": names})
 

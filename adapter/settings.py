@@ -1,4 +1,4 @@
-"""Declare all environment variables, with their types, defaults, parsers and descriptions.
+"""Declare all environment variables with their types, defaults, parsers and descriptions.
 
 :func:`settings_from` reads them into a frozen :class:`Settings` and reports all errors at once.
 """
@@ -59,7 +59,7 @@ _SERVICE = r"(ADAPTER|PROPEXO)(_[A-Z0-9]+)*_"
 SERVICE_LINK = re.compile(
     _SERVICE + r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR))"
 )
-#: The value of these is a URL, unlike that of a misspelled PORT.
+#: Variables whose value is a URL, unlike a misspelled PORT.
 SERVICE_LINK_URL = re.compile(_SERVICE + r"PORT(_\d+_[A-Z]+)?")
 #: A variable with this suffix contains the path of a file with a secret.
 FILE_SUFFIX = "_FILE"
@@ -75,14 +75,14 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Return the text without the whitespace and quotes around it."""
+    """Return the text without the whitespace and quotes that surround it."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
 
 
 def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Return the names of variables whose values have whitespace or quotes around them.
+    """Return the names of variables whose values are surrounded by whitespace or quotes.
 
     The line break at the end of a file does not count.
     """
@@ -92,7 +92,7 @@ def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
 
 
 class Environment(Mapping[str, str]):
-    """Environment variables. ``NAME_FILE`` is the path of a file with the value of ``NAME``.
+    """The environment. If ``NAME_FILE`` is set, ``NAME`` is read from that file.
 
     A file is read when its value is first needed. If a file cannot be read again after
     :meth:`reread`, its old value is kept, so that a running process does not lose a secret.
@@ -102,7 +102,7 @@ class Environment(Mapping[str, str]):
         self._variables = dict(variables)
         self._former = former
         self._values: dict[str, str] = {}
-        #: Errors in files whose old values are still in use.
+        #: Errors in secret files whose old values are still in use.
         self.problems: list[str] = []
 
     def __getitem__(self, name: str) -> str:
@@ -120,7 +120,7 @@ class Environment(Mapping[str, str]):
         return len(self._variables)
 
     def reread(self) -> "Environment":
-        """Return a copy of the environment that reads all secret files again."""
+        """Return a copy of the environment that reads all secret files from disk again."""
         return Environment(self._variables, {**self._former, **self._values})
 
     def _value_from_file(self, name: str) -> str:
@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return a copy of an environment with these values, without their ``NAME_FILE`` variables."""
+    """Return a copy of an environment with ``values`` set, and their ``NAME_FILE`` removed."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -257,7 +257,7 @@ def read_weights(text: str) -> Mapping[str, int]:
 
 
 def read_flag(text: str) -> bool:
-    """Parse ``yes`` or ``no`` as a Boolean."""
+    """Parse ``yes`` or ``no``."""
     if text.lower() not in ("yes", "no"):
         raise ValueError("must be yes or no")
     return text.lower() == "yes"
@@ -352,7 +352,7 @@ def _is_key(text: str) -> bool:
 
 
 def _size_of(text: str, altchars: str | None = None) -> int:
-    """Return the number of bytes that a base64 string encodes, or 0 if it is invalid."""
+    """Return the number of bytes that a base64 string encodes, or 0 if it is not valid base64."""
     try:
         return len(base64.b64decode(text, altchars=altchars, validate=True))
     except ValueError:
@@ -360,7 +360,7 @@ def _size_of(text: str, altchars: str | None = None) -> int:
 
 
 def is_user_name(text: str) -> bool:
-    """Return True if the text is a valid user name of 1 to 60 letters, digits, dots or dashes."""
+    """Return True if the text is a valid user name: 1 to 60 letters, digits or ``._-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
 
 
@@ -370,7 +370,7 @@ def _items(text: str) -> Iterator[str]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Setting:
-    """An environment variable of the adapter, with its default, parser and description."""
+    """One of the adapter's environment variables, with its default, parser and description."""
 
     name: str
     default: Any
@@ -381,7 +381,7 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        """The default value as it would be written in the environment, or an empty string."""
+        """The default value as written in an environment variable, or an empty string."""
         if isinstance(self.default, frozenset):
             return ",".join(sorted(self.default))
         if isinstance(self.default, bool):
@@ -405,7 +405,7 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """Plausibility limits for leads, which apply to all sources."""
+    """Limits for plausible leads, which apply to all sources."""
 
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
@@ -434,7 +434,7 @@ class Policy:
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Propexo's spelling of each neutral word, by field."""
+        """Propexo's spelling of each of our words, by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -444,7 +444,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """All settings from the environment. Durations are in seconds, and sizes are in bytes."""
+    """All settings from the environment. Durations are in seconds and sizes in bytes."""
 
     database_url: str | None = setting("DATABASE_URL", None, read_database_url,
         "URL of a database on PostgreSQL 15 or newer. If unset, an embedded server is used.",
@@ -454,9 +454,9 @@ class Settings:
         "Address on which the web process listens. If unset, it is 0.0.0.0 for `adapter web` with "
         "PORT, and 127.0.0.1 otherwise.")
     propexo_token: str | None = setting("PROPEXO_TOKEN", None, read_token,
-        "Bearer token for Propexo. If it is `sandbox`, `adapter run` books in its own sandbox. If "
-        "it is unset, `adapter run` does so too, as long as DATABASE_URL is unset and nothing "
-        "was booked in Knock before.",
+        "Bearer token for Propexo. With `sandbox`, `adapter run` books in its own sandbox. The "
+        "same applies if the token is unset, unless DATABASE_URL is set or tours were booked in "
+        "Knock before.",
         secret=True)
     propexo_webhook_secret: str | None = setting("PROPEXO_WEBHOOK_SECRET", None, str,
         "Secret for the webhooks that Propexo sends to /propexo/webhooks. If unset, they are "
@@ -503,7 +503,7 @@ class Settings:
         "ADAPTER_FETCH_PRIVATE", False, read_flag,  # noqa: FBT003 - its default
         "Set `yes` to let `fetch:` in a mapping read from hosts with private IP addresses.")
     job_deadline_seconds: float = setting("ADAPTER_JOB_DEADLINE_SECONDS", 3600.0, seconds(1, 86400),
-        "Time that a job at Propexo may stay PENDING. Then the booking becomes `unknown`.")
+        "Time that a job at Propexo may be PENDING. After that, the booking becomes `unknown`.")
     #: Propexo allows 150 requests, and slows down above 80% of that.
     rate_per_minute: int = setting("ADAPTER_RATE_PER_MINUTE", 120, integer(1, 100_000),
         "Maximum requests to Propexo in any 60 seconds, for all workers combined.")
@@ -512,14 +512,14 @@ class Settings:
     notice_minutes: int = setting("ADAPTER_NOTICE_MINUTES", 5, integer(0, 1440),
         "A tour that starts in less than this many minutes is not sent and becomes `expired`.")
     prospect_hours: int = setting("ADAPTER_PROSPECT_HOURS", 72, integer(1, 8760),
-        "A guest card is retried for this many hours. Then it becomes `expired`.")
+        "A guest card is retried for this many hours. After that, it becomes `expired`.")
     sync_lag_hours: int = setting("ADAPTER_SYNC_LAG_HOURS", 13, integer(1, 240),
         "Number of hours by which Propexo's lists may lag behind Knock. The adapter searches for "
         "an `unknown` booking for this long.")
     payload_days: int = setting("ADAPTER_PAYLOAD_DAYS", 90, integer(1, 36500),
         "Payloads are deleted after this many days, but not before their tours are over.")
     lead_days: int = setting("ADAPTER_LEAD_DAYS", 730, integer(1, 36500),
-        "Names, contacts and notes are deleted after this many days. IDs, states and times stay.")
+        "Names, contacts and notes are deleted after this many days. IDs, states and times remain.")
     source_weights: Mapping[str, int] = setting("ADAPTER_SOURCE_WEIGHTS", {}, read_weights,
         "Each source's share of the sending capacity, such as rentfeed=3,website=1. The default "
         "weight is 1.")
@@ -563,7 +563,7 @@ class Settings:
         "version has migrated.")
     traces_url: str | None = setting("ADAPTER_TRACES_URL", None, read_url,
         "URL of an OpenTelemetry collector that gets traces by OTLP over HTTP, such as "
-        "http://localhost:4318/v1/traces. It needs the extra `otel`. If unset, none are sent.")
+        "http://localhost:4318/v1/traces. It needs the extra `otel`. If unset, no traces are sent.")
     log_level: str = setting("ADAPTER_LOG_LEVEL", "INFO", read_log_level,
         "Minimum level of log lines: DEBUG, INFO, WARNING or ERROR.")
     policy: Policy = Policy()
@@ -571,7 +571,7 @@ class Settings:
     environ: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def reread(self) -> "Settings":
-        """Return settings with all secret files read again. Raise ConfigurationError on errors."""
+        """Return new settings with secret files read again. Raise ConfigurationError on errors."""
         environ = self.environ
         return settings_from(environ.reread() if isinstance(environ, Environment) else environ)
 
@@ -630,7 +630,7 @@ def settings_from(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
-    """Return the settings and a list of errors. A setting with an error keeps its default."""
+    """Return the settings and a list of errors. Invalid settings keep their defaults."""
     if not isinstance(environ, Environment):
         environ = Environment(environ)
     faults: list[str] = []
@@ -655,7 +655,7 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def service_links(environ: Mapping[str, str]) -> list[str]:
-    """Return the environment variables that Kubernetes sets and that look like settings."""
+    """Return the environment variables set by Kubernetes that look like settings."""
     return [name for name in _unknown(environ) if _is_service_link(name, environ)]
 
 
@@ -676,23 +676,23 @@ def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EnvFile:
-    """The settings file that a command reads, and the names of the variables it provides."""
+    """The settings file of a command, with the names of the variables that it sets."""
 
     path: Path | None
     names: frozenset[str]
 
 
 def name_connections(part: str) -> None:
-    """Set the name of this process's PostgreSQL connections, as shown in pg_stat_activity.
+    """Set the name that pg_stat_activity shows for this process's PostgreSQL connections.
 
-    A name that was set elsewhere stays. One of ours was inherited from the parent process.
+    A name that was set elsewhere is kept. A name that our parent process has set is replaced.
     """
     if os.environ.get("PGAPPNAME", "adapter").startswith("adapter"):
         os.environ["PGAPPNAME"] = f"adapter {part}"
 
 
 def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
-    """Add a file's NAME=value lines to the environment. Variables that are set take precedence."""
+    """Add a file's NAME=value lines to the environment. Existing variables take precedence."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as exc:

@@ -1,8 +1,8 @@
-"""Send a trace of each lead to an OpenTelemetry collector, from the webhook to the booking.
+"""Send a trace of each lead, from the webhook to the booking, to an OpenTelemetry collector.
 
 This needs the extra ``otel`` and ADAPTER_TRACES_URL. Otherwise, nothing is imported or recorded.
 All processes derive a lead's trace ID from the ID of its event, so nothing is stored for it. Spans
-have IDs, sources and results as attributes, and never personal data or texts of errors.
+have IDs, sources and results as attributes, but never personal data or error messages.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long to wait for the collector, in seconds: for each request, and at the end of a process.
+#: How long to wait for the collector, in seconds, for each request and when a process ends.
 EXPORT_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 2.0
 
 Facts = Mapping[str, str | int]
 _NOTHING: Final = contextlib.nullcontext()
-#: The IDs of the trace and of the span that is created next in this thread.
+#: The trace and span IDs of the next span in this thread.
 _next_ids: contextvars.ContextVar[tuple[int, int] | None] = contextvars.ContextVar(
     "next_ids", default=None
 )
@@ -57,7 +57,7 @@ def configure(url: str | None, version: str) -> None:
 
 
 def shut_down() -> None:
-    """Send the remaining traces, with a time limit."""
+    """Send the remaining traces, for a limited time."""
     if _traces is not None:
         _traces.provider.force_flush(round(FLUSH_SECONDS * 1000))
 
@@ -69,19 +69,19 @@ def received(key: bytes, event_id: int, seconds: float, *, is_first: bool, **fac
 
 
 def step(name: str, key: bytes, event_id: int | None, **facts: int) -> AbstractContextManager[None]:
-    """Return a context manager that records its block as a step in an event's trace."""
+    """Return a context manager that records a code block as a step in an event's trace."""
     if _traces is None or event_id is None:
         return _NOTHING
     return _traces.step(name, key, event_id, {**facts, "event": event_id})
 
 
 def call(name: str) -> AbstractContextManager[None]:
-    """Return a context manager that records a call to another system within the current step."""
+    """Return a context manager that records a call to another system during the current step."""
     return _NOTHING if _traces is None else _traces.call(name)
 
 
 def ids_of(key: bytes, event_id: int) -> tuple[int, int]:
-    """Return the trace ID and the root span ID of an event, derived from the hash key."""
+    """Derive an event's trace ID and root span ID from its ID and the hash key."""
     digest = hashlib.blake2b(str(event_id).encode(), digest_size=24, key=key[:64], person=b"trace")
     return int.from_bytes(digest.digest()[:16]), int.from_bytes(digest.digest()[16:])
 
@@ -97,7 +97,7 @@ class Traces:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
         from opentelemetry.sdk.trace.sampling import Decision
 
-        # It logs each failed request. We log the first one.
+        # OpenTelemetry logs each failed request. We log only the first one.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         named = Resource({"service.name": "knock-lead-adapter", "service.version": version})
         self._api = trace
@@ -115,7 +115,7 @@ class Traces:
     def received(
         self, key: bytes, event_id: int, seconds: float, facts: Facts, *, is_first: bool
     ) -> None:
-        """Record a webhook after it has been stored, because only then its event ID is known."""
+        """Record a webhook. Call this after it is stored, because only then it has an ID."""
         ids = ids_of(key, event_id)
         parent = None if is_first else self._api.NonRecordingSpan(self._root(ids))
         token = _next_ids.set(ids if is_first else None)
@@ -133,7 +133,7 @@ class Traces:
 
     @contextlib.contextmanager
     def step(self, name: str, key: bytes, event_id: int, facts: Facts) -> Iterator[None]:
-        """Record a step as a child of the root span of an event's trace."""
+        """Record a step as a child of the root span in an event's trace."""
         root = self._api.NonRecordingSpan(self._root(ids_of(key, event_id)))
         with self._span(name, self._api.SpanKind.CONSUMER, facts, root):
             yield
@@ -178,7 +178,7 @@ def _named(facts: Facts) -> dict[str, str | int]:
 
 
 def _id_generator() -> "IdGenerator":
-    """Return an ID generator that uses the IDs in ``_next_ids`` before random ones."""
+    """Return an ID generator that uses the IDs in ``_next_ids`` before it generates random ones."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
     class Generator(RandomIdGenerator):
@@ -197,7 +197,7 @@ def _id_generator() -> "IdGenerator":
 
 
 def _logged(exporter: "SpanExporter") -> "SpanExporter":
-    """Wrap an exporter to log when the collector begins to fail and when it recovers."""
+    """Wrap an exporter so that it logs when the collector starts failing and when it recovers."""
     from opentelemetry.sdk.trace.export import SpanExportResult
 
     export, failing = exporter.export, False

@@ -129,7 +129,7 @@ class Web:
     log: Path
 
     def ready(self) -> Target:
-        """Return its URL once it responds."""
+        """Return the server's URL once it responds."""
         wait_for(f"http://127.0.0.1:{self.target.port}/readyz", self.process, self.log)
         return self.target
 

@@ -13,7 +13,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "adapter"
 
 NOTHING: Final = "Nothing."
 REVIEW: Final = "Run `adapter show ID`, and fix or discard the lead."
-BUG: Final = "Report it with the line. `error` contains the type and the place in the code."
+BUG: Final = "Report it with the log line. `error` contains its type and location in the code."
 
 #: The meaning of each event, and what to do.
 EVENTS: Final[Mapping[str, tuple[str, str]]] = {
@@ -23,25 +23,31 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "attempt_not_started": ("An error prevented a POST. The booking is held.", BUG),
     "background_write_dropped": (
-        "More requests were rejected than can be saved. This one was counted, but not saved.",
+        "Too many requests were rejected to save all of them. This one was counted, but not saved.",
         NOTHING,
     ),
     "background_write_failed": (
-        "A rejected request or the use of a secret was not saved.",
+        "A rejected request, or the time at which a secret was used, was not saved.",
         "Nothing, unless it continues after `postgresql_available`.",
     ),
     "booking_booked": ("A tour or a guest card is booked in Knock.", NOTHING),
     "booking_carried_out_late": (
-        "Propexo may have processed a booking after a newer one of the same person.",
+        "Propexo may have processed a booking after a newer one for the same person.",
         REVIEW,
     ),
     "booking_expired": ("A lead could not be sent in time.", "Call the renter."),
     "booking_failed": ("Propexo accepted a booking, but it failed in Knock.", REVIEW),
     "booking_found": ("A booking with an unclear outcome was found in Propexo.", NOTHING),
-    "booking_held": ("Propexo accepts the API token, but not for this booking.", REVIEW),
-    "booking_not_checked": ("An error prevented a check. It is repeated in an hour.", BUG),
+    "booking_held": (
+        "Propexo accepts the API token, but rejected this booking as not authorized.",
+        REVIEW,
+    ),
+    "booking_not_checked": (
+        "An error prevented a check of a booking. The check is repeated in an hour.",
+        BUG,
+    ),
     "booking_not_found": (
-        "The search for an unknown booking ended without a result. `why` is the reason.",
+        "The search for an unknown booking ended without a result. `why` gives the reason.",
         "Check Knock, then run `adapter confirm ID` or `adapter release ID --not-in-knock`.",
     ),
     "booking_postponed": (
@@ -52,19 +58,19 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "booking_submitted": ("Propexo accepted a booking. The adapter now checks its job.", NOTHING),
     "booking_unknown": (
         "A POST got no clear response, so the booking may exist in Knock.",
-        "Nothing yet. The adapter searches for it, and logs `booking_not_found` if it fails.",
+        "Nothing yet. The adapter searches for it and logs `booking_found` or `booking_not_found`.",
     ),
-    "check_failed": ("A check of `adapter doctor` failed with an error.", BUG),
-    "clock_agrees": ("The clocks of this machine and of PostgreSQL agree again.", NOTHING),
+    "check_failed": ("A check by `adapter doctor` failed with an error.", BUG),
+    "clock_agrees": ("The clocks of this machine and PostgreSQL agree again.", NOTHING),
     "clock_differs": (
         (
-            "The clocks of this machine and of PostgreSQL differ by `seconds`. "
+            "The clocks of this machine and PostgreSQL differ by `seconds`. "
             "Beyond 30 seconds, this worker sends nothing."
         ),
         "Synchronize the clocks (NTP).",
     ),
     "clock_was_ahead": (
-        "A clock was ahead or has stepped back. Bookings that it postponed are due now.",
+        "A clock was ahead or was set back. Bookings that this postponed are due now.",
         "Check the clocks if it happens again.",
     ),
     "console_failed": ("A page of the console failed with an error.", BUG),
@@ -95,7 +101,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "event_settled": ("A webhook was mapped, held or ignored (`state`).", NOTHING),
     "fetch_failed": (
         "A document that a webhook refers to could not be fetched. `reason` says why.",
-        "Nothing at first, because it is tried again. If it lasts, check the token and the host.",
+        "Nothing at first, because it is retried. If it continues, check the token and the host.",
     ),
     "forced_stop": (
         "A worker did not stop in time and was killed. Its bookings in flight become `unknown`.",
@@ -110,7 +116,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         BUG,
     ),
     "free_times_unknown": (
-        "Propexo did not report the free times. Tours are booked unchecked. See `reason`.",
+        "Propexo did not report the available times. Tours are booked unchecked. See `reason`.",
         "Nothing, unless it continues.",
     ),
     "handshake_answered": ("A sender's verification request was answered.", NOTHING),
@@ -119,10 +125,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "The email with the link to choose a tour time could not be sent. See `reason`.",
         "Nothing if `will_retry` is true. Otherwise, run `adapter doctor`.",
     ),
-    "knock_status_changed": ("Knock reports a new `status` of a booked tour.", NOTHING),
+    "knock_status_changed": ("Knock reported a new `status` for a booked tour.", NOTHING),
     "library_message": (
         (
-            "A library has logged something. `logger` and `where` name the place. "
+            "A library logged a message. `logger` and `where` say where. "
             "Its text is left out, because it may contain personal data."
         ),
         "Nothing for a warning. For an error, report it with the lines around it.",
@@ -136,18 +142,18 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Run `adapter check`, fix the files, and reload.",
     ),
     "mappings_reloaded": ("New mappings are in use.", NOTHING),
-    "outcome_returned": ("A sender that waits for the outcome got its response.", NOTHING),
+    "outcome_returned": ("A sender that was waiting for the outcome got its response.", NOTHING),
     "outcome_waiter_disconnected": (
-        "The connection that waits for outcomes was lost. It is opened again.",
+        "The database connection that waits for outcomes was lost. It is opened again.",
         NOTHING,
     ),
     "outcome_waiter_failed": ("An error interrupted the wait for outcomes.", BUG),
     "outcome_waiters_full": (
-        "Too many senders wait for an outcome. This one got its response at once.",
+        "Too many senders are waiting for an outcome. This one got its response immediately.",
         "If it happens often, raise `ADAPTER_WEB_THREADS`.",
     ),
     "note_not_processed": (
-        "An error prevented the sending or checking of a renter's later message. It is repeated.",
+        "An error prevented sending or checking a renter's later message. It is tried again.",
         BUG,
     ),
     "note_not_sent": (
@@ -157,22 +163,22 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "note_sent": ("A renter's later message was added to their guest card as a note.", NOTHING),
     "person_erased": ("`adapter purge` deleted a renter's data.", NOTHING),
     "postgresql_available": (
-        "PostgreSQL can be used again, after `seconds` and `failures`.",
+        "PostgreSQL can be used again. `seconds` and `failures` describe the outage.",
         NOTHING,
     ),
     "postgresql_unavailable": (
         (
-            "PostgreSQL cannot be used. `reason` says why, and where it is. "
-            "It is logged at once as a warning, and then each minute as an error."
+            "PostgreSQL cannot be used. `reason` says why, and gives its address. "
+            "It is logged immediately as a warning, and then each minute as an error."
         ),
         "Fix PostgreSQL. The processes then resume automatically.",
     ),
     "problem_began": (
         (
             "A [problem](#problems) (`code`, `source`) began: "
-            "an error if it is broken, else a warning."
+            "an error if its level is broken, otherwise a warning."
         ),
-        "Do what the table of problems says.",
+        "Follow the table of problems.",
     ),
     "problem_over": ("A problem is over.", NOTHING),
     "process_crashed": ("A process or a thread has ended with an unexpected error.", BUG),
@@ -197,12 +203,15 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Do what `todo` says.",
     ),
     "put_in_place_loaded": (
-        "Changes of mappings and names that were made in the console are in use.",
+        "Changes to mappings and community names that were made in the console are in use.",
         NOTHING,
     ),
     "reconcile_read_failed": ("A search in Propexo failed. It is repeated.", NOTHING),
     "request_cut_off": ("A client sent too slowly, or did not read its response.", NOTHING),
-    "restarting_with_new_secrets": ("A worker restarts, because a secret has changed.", NOTHING),
+    "restarting_with_new_secrets": (
+        "A worker is restarting, because a secret has changed.",
+        NOTHING,
+    ),
     "renter_form_accepted": (
         "A renter used the link to choose, move or cancel a tour.",
         NOTHING,
@@ -221,7 +230,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Make sure that no other installation uses a copy of this database.",
     ),
     "run_failed": ("An error interrupted a task. It is repeated.", BUG),
-    "run_postponed": ("A task waits for PostgreSQL.", NOTHING),
+    "run_postponed": ("A task is waiting for PostgreSQL.", NOTHING),
     "secret_not_reloaded": (
         "A file with a secret cannot be read. The earlier value stays in use.",
         "Fix the file that `problem` names, and reload.",
@@ -235,22 +244,22 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "sending_stopped": (
         (
             "Propexo rejects the API token, or several POSTs in a row had no clear response. "
-            "If it cannot be reached, this is a warning."
+            "If Propexo cannot be reached, this is a warning."
         ),
         "See [sending is stopped](operations.md#sending-is-stopped).",
     ),
     "service_links_ignored": (
         "Kubernetes has set variables that look like settings. They are ignored.",
-        "Set `enableServiceLinks: false`, or nothing.",
+        "Nothing, or set `enableServiceLinks: false`.",
     ),
     "settings_invalid": (
-        "Settings or secrets are invalid at a reload. The earlier ones stay in use.",
+        "Settings or secrets were invalid during a reload. The earlier ones stay in use.",
         "Fix what `problem` names, and reload.",
     ),
     "sign_in_refused": ("A wrong name or password was entered in the console.", NOTHING),
     "source_is_open": (
-        "A source has no signature (`scheme: none`), so anyone can send leads.",
-        "Set a signature or a token in the mapping, if the sender can.",
+        "A source has no signature (`scheme: none`), so anyone can send leads to it.",
+        "If the sender supports a signature or a token, set it in the mapping.",
     ),
     "start_failed": (
         "Web or worker cannot start. There is one line for each reason.",
@@ -259,7 +268,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "status_read_failed": ("A job's status could not be read. It is read again.", NOTHING),
     "status_webhook_failed": (
         "The receiver of status webhooks failed. They are sent again.",
-        "Check the receiver if it lasts.",
+        "Check the receiver if it continues.",
     ),
     "status_webhooks_given_up": (
         "Status webhooks could not be delivered within three days.",
@@ -267,7 +276,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "status_webhooks_recovered": ("The receiver of status webhooks works again.", NOTHING),
     "tour_time_taken": (
-        "A tour was held because its time is not free in Knock's calendar.",
+        "A tour was held because its time is not available in Knock's calendar.",
         REVIEW,
     ),
     "traces_delivered": ("The collector at `ADAPTER_TRACES_URL` accepts traces again.", NOTHING),
@@ -282,18 +291,21 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "webhook_duplicate": ("A webhook repeats an earlier one.", NOTHING),
     "webhook_rejected": (
-        "A request was rejected. `reason` says why. `source` is empty if the URL names no source.",
+        "A request was rejected. `reason` says why. `source` is empty if it is unknown.",
         "Nothing for strangers. For a sender, see `adapter rejections`.",
     ),
     "webhook_stored": ("A webhook was stored and acknowledged.", NOTHING),
-    "worker_part_failed": ("An error interrupted a part of a process. It is repeated.", BUG),
+    "worker_part_failed": (
+        "An error interrupted a part of a process (`part`). It is tried again.",
+        BUG,
+    ),
     "worker_started": (
         "A worker is running, with this version, these sources and this database.",
         NOTHING,
     ),
     "workers_not_notified": (
-        "Workers were not notified of a new webhook. They find it within half a second.",
-        "Nothing for a warning. An error is a bug: report it.",
+        "Workers were not notified of a new webhook. They will find it within half a second.",
+        "Nothing for a warning. An error is a bug, so report it.",
     ),
 }
 

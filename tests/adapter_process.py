@@ -46,7 +46,7 @@ class AdapterProcess:
         return run_command(self.environ, *arguments)
 
     def bookings(self) -> list[Booking]:
-        """Return all bookings from the database, newest first. A command would take a second."""
+        """Return all bookings, newest first. They are read from the database, which is faster."""
         url = EmbeddedServer(Path(self.environ["ADAPTER_DATA_DIR"])).url
         with Database(url, size=1) as store, store.transaction() as tx:
             return list(tx.search.bookings())
@@ -76,7 +76,7 @@ class AdapterProcess:
         return None
 
     def stop(self) -> None:
-        """Stop it like Ctrl-C does, and wait until it ends."""
+        """Stop it as Ctrl-C does, and wait until it ends."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
 
@@ -84,7 +84,7 @@ class AdapterProcess:
 def start_adapter(folder: Path, *, errors: Any = None, **changes: str) -> AdapterProcess:
     """Start `adapter run` on a data folder, without waiting until it is ready.
 
-    ``errors``: the file for what it prints; None: as this process.
+    ``errors`` is the file for its standard error. With None, it uses that of this process.
     """
     environ = environment(folder, **changes)
     return AdapterProcess(environ, popen([*ADAPTER, "run"], env=environ, stderr=errors))

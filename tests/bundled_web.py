@@ -1,4 +1,4 @@
-"""Run gunicorn over the bundled mappings."""
+"""Run gunicorn with the bundled mappings."""
 
 import dataclasses
 import socket

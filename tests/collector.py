@@ -1,4 +1,4 @@
-"""A real OTLP receiver: what traces were sent to it over HTTP."""
+"""Run a real OTLP receiver that collects traces sent over HTTP."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
 
 class Collector:
-    """The spans that a receiver got."""
+    """The spans that a receiver has collected."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver

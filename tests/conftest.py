@@ -1,7 +1,7 @@
 """Provide one PostgreSQL per pytest worker, and an empty database for each test.
 
-``unit`` tests need none of it, ``integration`` tests a database and a sandbox in this process, and
-``acceptance`` tests start the real processes.
+``unit`` tests need neither, ``integration`` tests need a database and a sandbox, and
+``acceptance`` tests start real processes.
 """
 
 import os
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make SIGTERM and SIGHUP end a run like Ctrl-C, but within two seconds.
 
-    With pytest-xdist each worker does so, and its main process, which has no fixtures, just ends.
+    With pytest-xdist, each worker does this. The main process has no fixtures and simply ends.
     """
     if hasattr(config, "workerinput"):
         child_processes.die_with_parent(os.getppid())
@@ -68,8 +68,8 @@ def postgres() -> Iterator[EmbeddedServer]:
 def data_folder() -> Iterator[Path]:
     """Yield a data folder for a PostgreSQL that only this test uses.
 
-    Not pytest's: under root the server runs as another user, and each start of pytest closes the
-    folder of all its runs to others for a moment.
+    It is not in pytest's folder because as root, the server runs as another user, and each start of
+    pytest briefly closes the folder of all its runs to other users.
     """
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         yield Path(folder)
@@ -102,7 +102,7 @@ def database(shared_database: str) -> Iterator[str]:
 def fresh_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
     """Yield the URL of a migrated database that only this test uses.
 
-    For a test that changes the schema, counts pages, or stops the server in the middle.
+    Use it for a test that changes the schema, counts pages, or stops the server.
     """
     with temporary_database(postgres, f"TEMPLATE {template}") as url:
         yield url
@@ -117,7 +117,7 @@ def module_database(postgres: EmbeddedServer, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database(postgres: EmbeddedServer) -> Iterator[str]:
-    """Yield the URL of a database with nothing in it."""
+    """Yield the URL of an empty database."""
     with temporary_database(postgres) as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""Follow the Dockerfile without a container engine: its build stage in an ordinary folder."""
+"""Run the steps of the Dockerfile in an ordinary folder, without a container engine."""
 
 import json
 import shlex
@@ -26,7 +26,7 @@ def instructions() -> list[list[tuple[str, str]]]:
 
 
 def build(folder: Path) -> Path:
-    """Follow the build stage, with /venv and the sources in ``folder``. Return the venv."""
+    """Run the build stage, with /venv and the sources in ``folder``. Return the venv."""
     venv, sources = folder / "venv", folder / "src"
     sources.mkdir()
     for word, rest in instructions()[0]:
@@ -50,7 +50,7 @@ def command_of(word: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of the image, except PATH."""
+    """Return the image's environment variables, except PATH."""
     (rest,) = (rest for name, rest in instructions()[1] if name == "ENV")
     return dict(_pairs(rest))
 

@@ -1,4 +1,4 @@
-"""Run gunicorn and the worker over mappings that a test writes."""
+"""Run gunicorn and the worker with mappings that a test writes."""
 
 import contextlib
 import dataclasses
@@ -116,9 +116,9 @@ def _mapping() -> dict[str, Any]:
 def running_gunicorn(
     folder: Path, database: str, *, entry: str | None = None, threads: int = 4, **environ: str
 ) -> Iterator[GunicornServer]:
-    """Run gunicorn over the mappings in ``folder`` during the block.
+    """Run gunicorn with the mappings in ``folder`` during the block.
 
-    ``entry``: an application to run instead of the adapter's.
+    ``entry`` is an application to run instead of the adapter's.
     """
     port = free_port()
     command = web_command(Settings(port=port, web_workers=1, web_threads=threads))
@@ -174,6 +174,6 @@ def running_worker(
 
 
 def call_timed(call: Callable[[], HttpResponse]) -> tuple[HttpResponse, float]:
-    """Return the response of a call, and the seconds that it took."""
+    """Return the response to a call, and its duration in seconds."""
     began = time.monotonic()
     return call(), time.monotonic() - began

@@ -45,7 +45,7 @@ class ManualClock:
 
 
 class Harness:
-    """A pipeline on a manual clock, with shortcuts for tests."""
+    """A pipeline with a manual clock, with shortcuts for tests."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Harness:
         return list(self.story(event_id).bookings)
 
     def map_event(self, event_id: int) -> None:
-        """Map one received event, whichever is due first, after fetching what it needs."""
+        """Map the received event that is due first, after fetching its documents."""
         mapper = self.pipeline.mapper
         with self.pipeline.store.transaction() as tx:
             event = tx.events.get(event_id, lock=True)
@@ -119,7 +119,7 @@ class Harness:
         self.pipeline.follower.check_due()
 
     def send_messages(self) -> None:
-        """Send the messages that are due, and follow their jobs to the end."""
+        """Send the notes that are due, and follow their jobs to the end."""
         for _ in range(8):
             self.pipeline.messenger.send_due()
             self.clock.advance(3)
@@ -141,7 +141,7 @@ class Harness:
 
 
 def settle(harness: Harness) -> None:
-    """Send what is due and follow every job to its end."""
+    """Send everything that is due, and follow every job to its end."""
     harness.send()
     harness.clock.advance(10)
     harness.check()

@@ -1,6 +1,6 @@
 """Use the machine's installed PostgreSQL instead of the embedded one.
 
-``TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin make test`` runs the tests against that one.
+``TEST_POSTGRES_BIN=/usr/lib/postgresql/15/bin make test`` runs the tests with that version.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A real HTTP server that returns JSON documents, in place of a sender's API."""
+"""Run a real HTTP server that returns JSON documents, like a sender's API."""
 
 import contextlib
 import json
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class JsonApi:
-    """The documents by path, and the answers that come before them, each once.
+    """The documents by path, and the responses to return before them, each once.
 
-    An answer is a status, "hang" to wait until the end, "text" for a page that is not JSON, or
-    "long" for a body without an end.
+    A response is a status, "hang" to wait until the end, "text" for a page that is not JSON, or
+    "long" for an endless body.
     """
 
     def __init__(self) -> None:

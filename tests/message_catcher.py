@@ -9,7 +9,7 @@ from typing import Any
 
 
 class MessageCatcher:
-    """Keeps the messages, and refuses them while ``status`` is not 200."""
+    """Keeps the messages, and rejects them while ``status`` is not 200."""
 
     def __init__(self, port: int) -> None:
         self.url = f"json://127.0.0.1:{port}/a-secret"

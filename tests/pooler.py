@@ -44,7 +44,7 @@ pidfile = {folder}/pid
 def running_pgbouncer(url: str) -> Iterator[str]:
     """Yield the URL of the database through PgBouncer, in its default configuration.
 
-    Each transaction gets the session that was idle for longest, so another one than the last.
+    Each transaction gets the session that has been idle longest, so not the previous one.
     """
     assert PROGRAM is not None
     parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -68,7 +68,7 @@ def running_pgbouncer(url: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _relayed(url: str) -> Iterator[int]:
-    """Yield a TCP port that leads to the server's socket, which only this user may open."""
+    """Yield a TCP port that forwards to the server's socket, which only this user can open."""
     folder = psycopg.conninfo.conninfo_to_dict(url)["host"]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = PostgresProxy(str(Path(str(folder)) / SOCKET))

@@ -1,8 +1,8 @@
 """Allocate ports for test servers. Each port is given to only one process.
 
-A process owns a block of ports as long as it keeps the first one of the block bound. So two pytest
-workers, or two runs on one machine, never choose the same port. The blocks lie below the ports
-that the system gives to outgoing connections.
+A process owns a block of ports while it keeps the block's first port bound. Therefore, two pytest
+workers, or two runs on one machine, never choose the same port. The blocks are below the ports
+that the system assigns to outgoing connections.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A proxy for PostgreSQL that counts round trips and statements on all connections."""
+"""Run a proxy for PostgreSQL that counts round trips and statements on all connections."""
 
 import contextlib
 import select

@@ -1,4 +1,4 @@
-"""Build a lead the way each preset's sender does, and requests that must be rejected."""
+"""Build a lead as each preset's sender does, and requests that must be rejected."""
 
 import dataclasses
 import functools
@@ -36,7 +36,7 @@ def algorithm_of(name: str) -> str | None:
 
 
 def secret_of(name: str) -> str:
-    """Return the secret that the adapter has: the shared one, or the sender's public key."""
+    """Return the secret that the adapter needs: the shared secret, or the sender's public key."""
     algorithm = algorithm_of(name)
     return public_pem(algorithm) if algorithm else SECRET
 

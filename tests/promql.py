@@ -1,4 +1,4 @@
-"""Read the PromQL in ``ops/``, and what `/metrics` exports."""
+"""Read the PromQL expressions in ``ops/``, and the metrics that `/metrics` exports."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> dict[str, str]:
-    """Return each expression of the rules and the dashboard, by what it belongs to."""
+    """Return each expression in the rules and the dashboard, by the name of its rule or panel."""
     queries = {
         f"{panel['title']} {target['refId']}": filled(target["expr"])
         for panel in panels()

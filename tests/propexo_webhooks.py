@@ -1,4 +1,4 @@
-"""Send webhooks from Propexo to a receiver without a server."""
+"""Send Propexo's webhooks to a receiver in this process, without a server."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Visit the pages for renters as a browser without scripts does."""
+"""Visit the pages for renters as a browser without JavaScript does."""
 
 import html
 import re

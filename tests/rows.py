@@ -1,4 +1,4 @@
-"""Build rows like the pipeline does, for the store's tests."""
+"""Build rows as the pipeline does, for the store's tests."""
 
 import datetime as dt
 from typing import Any

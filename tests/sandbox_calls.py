@@ -1,4 +1,4 @@
-"""Call a sandbox like Propexo's clients do."""
+"""Call a sandbox as Propexo's clients do."""
 
 import datetime as dt
 from typing import Any

@@ -75,24 +75,24 @@ class SandboxClient:
         assert answer.ok, answer.text
 
     def set_free_times(self, community_id: str, times: list[dt.datetime] | None) -> None:
-        """Set the only free times of a community in Knock, or restore its opening hours."""
+        """Set a community's available times in Knock, or restore its opening hours."""
         texts = None if times is None else [one.isoformat() for one in times]
         body = {"community_id": community_id, "times": texts}
         answer = requests.put(self.url + "/_sandbox/free-times", json=body, timeout=5)
         assert answer.ok, answer.text
 
     def questions(self) -> list[dict[str, Any]]:
-        """Return the bodies of all received questions about free times, in order."""
+        """Return the bodies of all requests for available times, in order."""
         return self._bodies(AVAILABILITY_PATH)
 
     def sync(self, **changes: Any) -> Any:
-        """Change what Propexo reads from Knock and sends, and return it with all webhooks."""
+        """Change Propexo's sync and webhooks. Return the settings and all webhooks."""
         answer = requests.post(self.url + "/_sandbox/sync", json=changes, timeout=5)
         assert answer.ok, answer.text
         return answer.json()
 
     def act(self, tour: dict[str, Any], action: str) -> None:
-        """Change a tour as a person would do in Knock, for example ``cancel`` it."""
+        """Change a tour as a person would in Knock, for example ``cancel`` it."""
         path = f"/_sandbox/appointments/{tour['id']}/{action}"
         answer = requests.post(self.url + path, timeout=5)
         assert answer.ok, answer.text
@@ -115,7 +115,7 @@ def running_sandbox(**options: Any) -> Iterator[SandboxClient]:
 def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> Iterator[str]:
     """Run a server that reads a request, writes ``answer`` and closes or hangs.
 
-    ``drip`` is then written five times a second for ten seconds.
+    After that, ``drip`` is written five times a second for ten seconds.
     """
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -144,7 +144,7 @@ def canned_server(answer: bytes, *, hang: bool = False, drip: bytes = b"") -> It
 class FullBacklogServer:
     """A server with a full backlog until it is opened. After that, it responds 503.
 
-    So a client blocks while it connects: after it decided to send, before it sends.
+    A client therefore blocks while it connects, after it decided to send and before it sends.
     """
 
     NO = b"HTTP/1.1 503 No\r\nRetry-After: 600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Make a second sample from a real one: the same shape, another renter, other times and IDs."""
+"""Make a second sample from a real one, with the same format but another renter, time and ID."""
 
 import re
 from collections.abc import Collection

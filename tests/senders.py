@@ -66,7 +66,7 @@ class Senders:
         self._sent: list[concurrent.futures.Future[None]] = []
 
     def run(self) -> None:
-        """Start one lead after another until :meth:`stop`."""
+        """Start one lead after another until :meth:`stop` is called."""
         while not self._stopping.wait(1 / self.per_second):
             self._sent.append(self._threads.submit(self.deliver, lead(self.count)))
 
@@ -79,7 +79,7 @@ class Senders:
 
     @property
     def count(self) -> int:
-        """The number of leads that were begun."""
+        """The number of leads that were started."""
         return len(self._sent)
 
     def repeat_all(self) -> None:
@@ -102,7 +102,7 @@ class Senders:
 
 @contextmanager
 def sending(url: str, per_second: float, post: Post = post) -> Iterator[Senders]:
-    """Send leads during the block, and for as long as :meth:`Senders.stop` was not called."""
+    """Send leads during the block, or until :meth:`Senders.stop` is called."""
     senders = Senders(url, per_second, post)
     thread = threading.Thread(target=senders.run)
     thread.start()

@@ -65,7 +65,7 @@ JSON = {"scheme": "token", "in": "json", "name": "secret_key"}
 def refusal_reason_with(
     block: Mapping[str, object], secrets: Sequence[str], given: WebhookRequest, now: float = NOW
 ) -> str | None:
-    """Return why the request is rejected, or None if it is accepted."""
+    """Return the reason why the request is rejected, or None if it is accepted."""
     try:
         verifier(block, secrets).verify(given, now)
     except VerificationError as exc:

@@ -1,4 +1,4 @@
-"""Console users with passwords that are fast to check."""
+"""Create console users whose passwords are fast to check."""
 
 from werkzeug.security import generate_password_hash
 

@@ -1,4 +1,4 @@
-"""Third-party signature vectors in the shared folder."""
+"""Load third-party signature vectors from the shared folder."""
 
 import base64
 from pathlib import Path

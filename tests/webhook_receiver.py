@@ -1,4 +1,4 @@
-"""A real HTTP server that receives webhooks and answers as a test tells it."""
+"""Run a real HTTP server that receives webhooks and responds as a test specifies."""
 
 import contextlib
 import threading
@@ -15,9 +15,9 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """The requests, in order, and the answers: each of ``answers`` once, then 204.
+    """The requests, in order, and the responses: each of ``answers`` once, then 204.
 
-    An answer is a status, "drop" to close the connection, or "hang" to wait until the end.
+    A response is a status, "drop" to close the connection, or "hang" to wait until the end.
     """
 
     def __init__(self) -> None:

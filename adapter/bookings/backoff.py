@@ -1,4 +1,4 @@
-"""Compute the delays before retries, status checks and searches."""
+"""Compute the delays before retries, job status checks and searches."""
 
 import datetime as dt
 
@@ -30,7 +30,7 @@ MIN_JOB_TIMEOUT = dt.timedelta(minutes=1)
 MIN_SEARCH_DELAY_SECONDS = 60.0
 MAX_SEARCH_DELAY_SECONDS = 3600.0
 
-#: The attempt's outcome for each type of error.
+#: The outcome of an attempt for each type of error.
 OUTCOMES: dict[type[UpstreamError], AttemptOutcome] = {
     NotSent: AttemptOutcome.NOT_SENT,
     Unreachable: AttemptOutcome.NOT_SENT,
@@ -48,13 +48,13 @@ STOPPING: dict[type[UpstreamError], str] = {
     Unreachable: "unreachable",
     WrongPath: "wrong_path",
 }
-#: A booking fails after this many 404s and similar responses if another one was accepted since the
-#: first.
+#: A booking fails after this many 404s and similar responses if another booking was accepted since
+#: the first of them.
 MOST_WRONG_PATHS = 3
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
-    """Return True if an attempt certainly booked nothing, so that it can be repeated safely."""
+    """Return True if an attempt with this outcome certainly booked nothing."""
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
@@ -63,12 +63,12 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def doubling_pause(tries: int, first: dt.timedelta, most: dt.timedelta) -> dt.timedelta:
-    """Return the pause after ``tries`` failures: ``first``, and then twice as long each time."""
+    """Return the pause after ``tries`` failures: from ``first``, doubling up to ``most``."""
     return min(first * (1 << min(max(tries, 1) - 1, 20)), most)
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return the time of the next try for a booking that has failed ``tries`` times.
+    """Return when to retry a booking that has failed ``tries`` times with ``error`` last.
 
     ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
     the same moment.
@@ -85,7 +85,7 @@ def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: floa
 
 
 def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to read a job's status again, with delays that grow as the job gets older."""
+    """Return when to read a job's status next. The delay grows with the job's age."""
     waited = max((now - submitted_at).total_seconds(), 0.0)
     delay = min(max(waited / 2.0, MIN_STATUS_DELAY_SECONDS), MAX_STATUS_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))
@@ -94,7 +94,7 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return how long to wait for a job, which is less if a newer request is waiting for it.
+    """Return how long to wait for a job. Wait less if the job delays a newer request.
 
     The newer request can be sent until ``sendable_until``. The job gets only half of the remaining
     time, so that a newer tour that starts soon can still be booked.
@@ -105,7 +105,7 @@ def job_timeout(
 
 
 def next_search(unknown_since: dt.datetime, *, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to search for an unknown booking again, with delays that double each time."""
+    """Return when to search for an unknown booking next. The delay grows with its age."""
     waited = max((now - unknown_since).total_seconds(), 0.0)
     delay = min(max(waited, MIN_SEARCH_DELAY_SECONDS), MAX_SEARCH_DELAY_SECONDS)
     return now + dt.timedelta(seconds=delay * (1.0 + 0.25 * chance))

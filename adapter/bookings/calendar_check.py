@@ -1,7 +1,8 @@
-"""Check before a POST whether the tour's time is free in Knock, if the mapping asks for it.
+"""Check before the POST that a tour's time is free in Knock, if this is enabled.
 
-The check never loses a lead and never delays it for long. If the answer is not known, the tour is
-booked, and its history says why it was not checked. If the time is not free, a person decides.
+The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
+booked, and its history says why it was not checked. If the time is taken, the lead is held for
+review.
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from adapter.store.rate_limit import MOST_FAILURES, RateState
 
 log = logging.getLogger(__name__)
 
-#: How long a booking is kept out of the send queue while its time is checked.
+#: How long a booking stays out of the send queue while its time is checked.
 CHECK_TIME: Final = dt.timedelta(seconds=5)
 #: A booking that has been due for longer is not checked while Propexo's answers are slow.
 PATIENCE: Final = dt.timedelta(seconds=1.5)
@@ -29,7 +30,7 @@ PATIENCE: Final = dt.timedelta(seconds=1.5)
 RIVAL_PAUSE: Final = dt.timedelta(seconds=1)
 #: The reason for users if a tour's time is not free.
 REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
-#: The reason codes of a POST: not checked, free, or after the calendar's last free time.
+#: Reason codes of a POST: not checked, free, or later than the calendar's last available time.
 NOT_CHECKED: Final = "sending"
 FREE: Final = "calendar_free"
 TOO_SHORT: Final = "calendar_too_short"
@@ -37,7 +38,7 @@ TOO_SHORT: Final = "calendar_too_short"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """The calendar's answer for a booking, which :meth:`CalendarCheck.look` then uses."""
+    """Knock's answer about a booking's time, to be passed to :meth:`CalendarCheck.look`."""
 
     booking_id: int
     answer: Answer
@@ -45,18 +46,18 @@ class Answered:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Postponed:
-    """A booking that is kept out of the send queue until :meth:`CalendarCheck.finish`."""
+    """A booking that stays out of the send queue until :meth:`CalendarCheck.finish` is done."""
 
     booking: Booking
     until: dt.datetime
     #: The request for free times, or None if the time is not free.
     question: Question | None = None
-    #: The free times to offer instead.
+    #: The available times to offer instead.
     free_times: Sequence[dt.datetime] = ()
 
 
 def checks_availability(booking: Booking, source: Source | None) -> bool:
-    """Return True if a booking's mapping or community asks to check that its time is free."""
+    """Return True if ``check_availability`` is on for a booking's mapping or community."""
     if source is None:
         return False
     community = source.communities.get(booking.community or "")
@@ -64,7 +65,7 @@ def checks_availability(booking: Booking, source: Source | None) -> bool:
 
 
 class CalendarCheck:
-    """Checks that a tour's time is free in Knock, if the mapping or community asks for it."""
+    """Checks that a tour's time is free in Knock, where ``check_availability`` is on."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class CalendarCheck:
         self._checked: set[int] = set()
 
     def is_wanted(self, booking: Booking) -> bool:
-        """Return True if a booking's mapping or community asks for the check."""
+        """Return True if a tour's time must be checked before it is booked."""
         if booking.kind is not Kind.APPOINTMENT or booking.timezone is None:
             return False
         return checks_availability(booking, self._sources().get(booking.source))
@@ -96,7 +97,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking. Return the reason code for sending it, if it may be sent now.
+        """Check a locked booking's time. If it may be sent now, return the reason code for it.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
         if the booking must wait: for another process that asks the same question, or for another
@@ -155,7 +156,7 @@ class CalendarCheck:
         return FREE if is_free else TIME_TAKEN
 
     def finish(self, postponed: Postponed) -> Answered | None:
-        """Ask Propexo for the free times and return them, or hold a booking whose time is taken."""
+        """Ask Propexo for the available times, or hold a booking whose time is taken."""
         booking = postponed.booking
         if postponed.question is None:
             self._hold(postponed)
@@ -188,13 +189,14 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Remember a checked attempt until its outcome is known."""
+        """Remember that an attempt's time was checked, until its outcome is known."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:
-        """Delete the community's cached free times again, after the POST of a checked booking.
+        """Delete the community's cached available times after a checked booking's POST.
 
-        Another process may have asked between the first commit and Knock's booking.
+        They were also deleted before the POST, but another process may have read them from Propexo
+        again before Knock booked the tour.
         """
         if attempt.id not in self._checked:
             return

@@ -1,4 +1,4 @@
-"""Apply what Knock's own records say about bookings: confirmed, canceled, visited or missed.
+"""Apply what Knock's records say about bookings: confirmed, canceled, moved, visited or missed.
 
 The records come from Propexo's webhooks and from searches for unknown bookings. A lost webhook is
 harmless, because a booking's job and the searches are checked anyway.
@@ -9,12 +9,12 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from adapter.bookings import knock_records, transitions
+from adapter.bookings import knock_facts, knock_records, transitions
 from adapter.bookings.person import SENT, is_wish_to_cancel, posted_later
 from adapter.bookings.reconcile import come_from_several, lock_others, reconcile
 from adapter.bookings.same_person import Relation, relation
 from adapter.bookings.transitions import UnknownMatch
-from adapter.models import Booking, BookingState, Clock, Kind, KnockStatus
+from adapter.models import Booking, BookingState, Clock
 from adapter.propexo.crm_records import KnockRecord, Model
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
@@ -35,10 +35,10 @@ class Confirmer:
         self.clock = clock
 
     def handle(self, record: KnockRecord) -> bool:
-        """Apply a new or changed record to the bookings that certainly belong to the same renter.
+        """Apply a new or changed record to the bookings that certainly belong to its renter.
 
-        If it may be about an unknown booking, but that is not certain, the next search comes soon.
-        Return False if the record came too early and must be sent again.
+        If a record may be about an unknown booking, bring forward the next search for that booking.
+        Return False if the record came too early and Propexo must send it again.
         """
         now = self.clock()
         emails, phones = knock_records.contacts_of(record)
@@ -60,8 +60,8 @@ class Confirmer:
     def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
         """Bring forward the searches for unknown bookings that a tour's record may be about.
 
-        If it does not contain the tour's start, that may be any of them, so this is limited.
-        Return False if the record must be sent again.
+        A record without the tour's start may be about any unknown booking, so searches after such
+        records are limited. Return False if Propexo must send the record again.
         """
         now, instants = self.clock(), knock_records.instants_of(record)
         with self.store.transaction() as tx:
@@ -70,7 +70,7 @@ class Confirmer:
             return not self._is_early(tx, record, now)
 
     def _is_early(self, tx: Transaction, record: KnockRecord, now: dt.datetime) -> bool:
-        """Return True if a tour may be that of a booking whose guest card is not known yet.
+        """Return True if a tour may belong to a booking whose guest card is not known yet.
 
         Propexo may send a tour before the contacts of its guest card. Only the first webhook about
         a tour names its guest card and its start, so an update cannot be told from another tour's.
@@ -93,7 +93,7 @@ class Confirmer:
             current = tx.bookings.get(booking.id, lock=True)
             if current is None:
                 return
-            if is_proof(current, record):
+            if knock_facts.is_proof(current, record):
                 self._settle(tx, current, record, others)
             apply_found(tx, current.id, record, others, now, by="web")
             _end_wishes(tx, current.id, others, now)
@@ -107,7 +107,7 @@ class Confirmer:
     def _settle(
         self, tx: Transaction, booking: Booking, record: KnockRecord, others: Sequence[Booking]
     ) -> None:
-        """Record that an unknown or failed booking was found in Knock."""
+        """Record that an unknown or failed booking exists in Knock."""
         now, is_canceled = self.clock(), knock_records.is_canceled(record)
         if booking.state is BookingState.UNKNOWN:
             attempt = tx.attempts.of_booking(booking.id)[-1]
@@ -120,7 +120,7 @@ class Confirmer:
 
 
 def _end_wishes(tx: Transaction, tour_id: int, others: Sequence[Booking], now: dt.datetime) -> None:
-    """Close the renter's wishes to cancel a tour if it is no longer in Knock."""
+    """Close the renter's requests to cancel a tour if the tour is no longer in Knock."""
     wishes = [one for one in others if is_wish_to_cancel(one) and one.because_of == tour_id]
     tour = tx.bookings.get(tour_id) if wishes else None
     if tour is None or not tour.is_gone:
@@ -137,7 +137,7 @@ def _end_wishes(tx: Transaction, tour_id: int, others: Sequence[Booking], now: d
 
 
 def _is_off(tx: Transaction, record: KnockRecord) -> bool:
-    """Return True if Propexo does not tell us about the guest cards of an integration."""
+    """Return True if the integration's guest cards are not enabled in Propexo."""
     return any(
         one.model == Model.PROSPECTS and one.state is Reading.OFF
         for one in tx.crm_models.all()
@@ -148,7 +148,7 @@ def _is_off(tx: Transaction, record: KnockRecord) -> bool:
 def _of_same_person(
     tx: Transaction, found: Sequence[Booking], now: dt.datetime
 ) -> tuple[Booking, ...]:
-    """Add the same renter's other sent bookings, which share the guest card. Return all."""
+    """Return the found bookings, and the same renter's other bookings that were sent."""
     keys = {key for one in found for key in one.person_keys}
     others = tx.bookings.of_keys(keys, now) if keys else []
     known = {one.id for one in found}
@@ -163,17 +163,9 @@ def _of_same_person(
 
 
 def _is_unclear(record: KnockRecord, found: Sequence[Booking]) -> bool:
-    """Return True if a record seems to belong to several people."""
+    """Return True if a record may belong to several people."""
     known = [one for one in found if one.tour_id == record.id]
     return not known and come_from_several(found)
-
-
-def is_proof(booking: Booking, record: KnockRecord) -> bool:
-    """Return True if a record proves that the booking was made, even if it was canceled since."""
-    if record.model is Model.EVENTS:
-        return True
-    is_card = booking.kind is Kind.PROSPECT
-    return is_card and knock_records.is_complete_card(record, booking.appointment)
 
 
 def apply_found(
@@ -185,7 +177,7 @@ def apply_found(
     *,
     by: str,
 ) -> None:
-    """Save a record's values in its booking, unless a newer record has changed them.
+    """Save a record's values in its booking unless values from a newer record are stored.
 
     ``others`` contains the requests that share a key with the booking. If one of them has replaced
     the tour in Knock, its cancellation is expected. Nothing is saved if it is not certain that the
@@ -193,55 +185,26 @@ def apply_found(
     """
     booking = tx.bookings.get(booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
-    is_certain = booking.state in SENT and booking.state is not BookingState.UNKNOWN
-    if record.model is Model.EVENTS and not is_certain:
-        return
     if record.model is Model.PROSPECTS:
-        is_card = is_proof(booking, record) and booking.confirmed_at is None
-        # Roommates may share a phone, and the renter's words are sent to this guest card.
-        is_own = knock_records.is_complete_card(record, booking.appointment)
-        tx.bookings.record_in_knock(
-            booking,
-            prospect_id=record.id if is_own or booking.prospect_id is None else None,
-            confirmed_at=now if is_card else None,
-            why="confirmed_in_knock" if is_card and booking.state is BookingState.BOOKED else None,
-            by=by,
-            now=now,
-        )
-        return
-    status = knock_records.status_of(record)
-    if status is None and booking.knock_status is None:
-        status = KnockStatus.BOOKED  # it is listed, and nothing says that it was canceled
-    at = knock_records.changed_at(record, now)
-    is_seen = status is not None and knock_records.is_seen_later(status, at, booking)
-    is_new = status is not None and knock_records.is_news(status, at, booking)
-    newer = posted_later(booking, others) if status is KnockStatus.CANCELED else None
-    is_first = is_new and status in knock_records.STANDING and booking.confirmed_at is None
-    tx.bookings.record_in_knock(
-        booking,
-        prospect_id=knock_records.prospect_of(record),
-        tour_id=record.id,
-        confirmed_at=now if is_first else None,
-        status=status if is_new else None,
-        status_at=at or now if is_new or is_seen else None,
-        why=_why(status, booking, newer, is_first=is_first) if is_new and status else None,
-        because_of=newer.id if newer is not None else None,
-        by=by,
-        now=now,
-    )
-    if is_new and status is not None:
-        log.info("knock_status_changed", extra={"booking_id": booking.id, "status": status})
+        facts = knock_facts.of_card(record, booking, now)
+        tx.bookings.record_in_knock(booking, facts, by=by, now=now)
+    elif booking.state in SENT and booking.state is not BookingState.UNKNOWN:
+        _apply_tour(tx, booking, record, posted_later(booking, others), by=by, now=now)
 
 
-def _why(
-    status: KnockStatus, booking: Booking, newer: Booking | None, *, is_first: bool
-) -> str | None:
-    """Return the reason code of a change for the history, or None if it is not recorded."""
-    if status is KnockStatus.CANCELED:
-        return "canceled_in_knock" if newer is None else "replaced_in_knock"
-    if status is KnockStatus.BOOKED:
-        is_settled = booking.state in (BookingState.BOOKED, BookingState.SUBMITTED)
-        if not is_first:
-            return "booked_again_in_knock" if booking.knock_status in knock_records.FINAL else None
-        return "confirmed_in_knock" if is_settled else None
-    return f"{status}_in_knock"
+def _apply_tour(
+    tx: Transaction,
+    booking: Booking,
+    record: KnockRecord,
+    newer: Booking | None,
+    *,
+    by: str,
+    now: dt.datetime,
+) -> None:
+    facts = knock_facts.of_tour(record, booking, newer, now)
+    tx.bookings.record_in_knock(booking, facts, by=by, now=now)
+    if facts.status is not None:
+        extra = {"booking_id": booking.id, "status": facts.status}
+        log.info("knock_status_changed", extra=extra)
+    if (moved := knock_facts.of_move(record, booking, now)) is not None:
+        tx.bookings.record_in_knock(booking, moved, by=by, now=now)

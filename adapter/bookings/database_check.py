@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _IN_FLIGHT = (BookingState.SENDING, BookingState.UNKNOWN)
 #: How long to keep asking Propexo before bookings are sent without a usable response.
 GIVE_UP_SECONDS = 300.0
-#: While Propexo fails like this, nothing can be sent anyway, so the check never gives up.
+#: While these errors occur, nothing can be sent anyway, so the check never gives up.
 _NOTHING_CAN_BE_SENT = (NotAuthorized, NotSent, RateLimited)
 
 
@@ -42,7 +42,7 @@ class DatabaseCheck:
         self._asked_at: float | None = None
 
     def run(self, sources: Collection[Source]) -> None:
-        """Record that a worker is running. Suspend sending if the database was restored."""
+        """Record that a worker is running, or suspend sending if the database was restored."""
         # A lost record is written again five seconds later.
         with self._store.pipeline(is_durable=False) as tx:
             if tx.identity.record_worker():
@@ -57,8 +57,8 @@ class DatabaseCheck:
             return  # nothing is sent until Propexo responds, and nothing could be
         self._asked_at = None
         with self._store.transaction() as tx:
-            # To read the log takes minutes. In the meantime, the database may have been restored,
-            # or another worker or a user may have decided.
+            # Reading the log takes minutes. Meanwhile, the database may have been restored, or
+            # another worker or a user may have decided.
             is_current = tx.identity.is_unchanged(last)
             if is_current and cause is None:
                 tx.identity.adopt()
@@ -74,7 +74,7 @@ class DatabaseCheck:
         return is_first
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
-        """Return the evidence that Propexo has newer writes than this database, or None.
+        """Return a message if Propexo has newer writes than this database, or None.
 
         Stop reading at the first such write. Raise UpstreamError if the log cannot be read yet.
         """
@@ -91,8 +91,8 @@ class DatabaseCheck:
         return None
 
     def _has_lost_job(self, jobs: Sequence[Job], known: Mapping[tuple[object, ...], Owner]) -> bool:
-        """Return True if a job at Propexo was sent by this adapter but matches no booking."""
-        # Read in this order, so that a job that another worker is recording is in one of the two.
+        """Return True if this adapter sent any of the jobs but has no booking for it."""
+        # Read in this order so that a job that another worker is recording appears in one of them.
         jobs = [job for job in jobs if write_log.owner_of(job, known)]
         with self._store.statement() as tx:
             open_ones = tx.identity.bookings_that_may_be_sent() if jobs else ()
@@ -100,7 +100,7 @@ class DatabaseCheck:
         return any(write_log.without(self._writes.unknown(jobs), in_flight))
 
     def _has_asked_enough(self, error: UpstreamError) -> bool:
-        """Return True if Propexo has failed to respond for so long that the check must end."""
+        """Return True if Propexo has not responded for so long that the check must end."""
         if self._asked_at is None:
             log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Define the decisions on requests, and the sentence that explains each of them to users."""
+"""Define the decisions about requests, with the sentences that explain them to users."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from adapter.bookings.person import NEW
 from adapter.models import Booking, BookingState, Kind, Reason
 
-#: The field for reasons that contain a decision's rule and the other lead.
+#: The field name of reasons that contain a decision's rule and the other lead.
 FIELD = "decision"
 
 #: The message for each reason code, with a placeholder for the other lead's ID.
@@ -24,12 +24,12 @@ SENTENCES: Mapping[str, str] = {
     "has been or is about to be sent: Knock would keep both, and this may be another person",
     "contact_changed": "the sender changed the email or phone after booking {} was sent: "
     "Knock has the old one",
-    "two_cards": "the email or phone came with a different contact before, so Knock may keep the "
-    "tour of booking {} in addition to this one, or cancel it",
+    "two_cards": "the email or phone was used with a different contact before, so Knock may keep "
+    "the tour from booking {} in addition to this one, or cancel it",
     "maybe_gone": "the same person requested this tour before, but it may have been canceled in "
     "Knock: booking {}",
-    "repeat_or_change": "the sender already sent exactly this, and something different since: "
-    "booking {}. Either it is a late repeat, or the renter changed back",
+    "repeat_or_change": "the sender sent exactly this before, and then something different: "
+    "booking {}. Either this is a late repeat, or the renter changed back",
     "after_restore": "the webhook of booking {} was lost with the database, so it is not known "
     "whether this request is newer",
     "dismissed_before": "booking {} was the same request and was discarded; the renter has asked "
@@ -40,17 +40,17 @@ SENTENCES: Mapping[str, str] = {
     "it is not known whether this renter has another request",
     "not_proved": "one of the two senders is not verified (scheme: none), and the same person has "
     "another request: booking {}",
-    "canceled_before": "the sender canceled it before it arrived: booking {}",
-    "original_canceled": "its sender canceled booking {}, which covered this request too",
-    "original_dismissed": "booking {}, which covered this request too, was discarded",
+    "canceled_before": "the sender canceled this request before it arrived: booking {}",
+    "original_canceled": "the sender canceled booking {}, with which this request was merged",
+    "original_dismissed": "booking {}, with which this request was merged, was discarded",
     "asked_again": "this is once again the renter's latest request, after booking {}",
     "carried_out_late": "Propexo may have processed this request after booking {}, which has the "
     "same email or phone, so Knock may have this tour instead of that one",
     "cancelled_by_sender": "the sender canceled it: booking {}",
-    "canceled_by_renter": "the renter canceled it with the link, before it was sent",
+    "canceled_by_renter": "the renter canceled it with the link before it was sent",
     "cancellation": "booking {} was sent to Knock: cancel its tour there, or, if it is a "
     "guest card, note there that the renter canceled",
-    "original_changed": "booking {}, which covered this request too, was changed to another "
+    "original_changed": "booking {}, with which this request was merged, was changed to another "
     "person or community",
     "cancellation_merged": "another request is for the same tour, which may be in Knock: "
     "booking {}",
@@ -58,8 +58,8 @@ SENTENCES: Mapping[str, str] = {
     "tour from another request: booking {}",
     "cancellation_unclear": "several people share this key: find out whose tour to cancel",
     "cancellation_done": "booking {} is no longer active: there is nothing left to cancel",
-    "taken_back": "a later request or a user took it back: booking {}",
-    "booking_came_later": "its booking arrived later and needs review: booking {}",
+    "taken_back": "a later request or a user withdrew the cancellation: booking {}",
+    "booking_came_later": "the request that it cancels arrived later and needs review: booking {}",
 }
 
 _NO_BOOKING = "the booking that it cancels is not known here: look for the tour in Knock"
@@ -67,17 +67,17 @@ _NO_BOOKING = "the booking that it cancels is not known here: look for the tour 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """A decision on a request, with its new state, the rule, and the other lead involved."""
+    """A decision about a request: its new state, the rule, and the other lead involved."""
 
     state: BookingState
     code: str
     because_of: int | None = None
-    #: For a cancellation: older bookings that Knock may have too.
+    #: For a cancellation, older bookings that may also be in Knock.
     also: tuple[int, ...] = ()
 
     @property
     def reason(self) -> Reason:
-        """The decision as a sentence for users."""
+        """A sentence that explains the decision to users."""
         if self.because_of is None and self.code == "cancellation":
             return Reason(field=FIELD, reason=_NO_BOOKING)
         also = "".join(
@@ -86,7 +86,7 @@ class Decision:
         return Reason(field=FIELD, reason=SENTENCES[self.code].format(self.because_of) + also)
 
     def applied_to(self, booking: Booking) -> Booking:
-        """Return a copy of a new booking, with the decision and its reason applied."""
+        """Return a copy of a new booking that includes the decision and its reason."""
         return dataclasses.replace(
             self.changed(booking),
             reasons=(*booking.reasons, self.reason),
@@ -94,13 +94,13 @@ class Decision:
         )
 
     def changed(self, booking: Booking) -> Booking:
-        """Return a copy of the booking with this decision's state and rule."""
+        """Return a copy of the booking with the state and rule of this decision."""
         return dataclasses.replace(
             booking, state=self.state, reason=self.code, because_of=self.because_of
         )
 
     def changes(self, booking: Booking) -> bool:
-        """Return True if the decision would change the booking's state, rule or related lead."""
+        """Return True if the decision would change the booking's state, rule or other lead."""
         return (self.state, self.code, self.because_of) != (
             booking.state,
             booking.reason,
@@ -109,17 +109,17 @@ class Decision:
 
 
 def held(code: str, other: Booking) -> Decision:
-    """Return the decision to hold a request for review because of ``other``."""
+    """Return the decision to hold a request for review because of another request."""
     return Decision(state=BookingState.HELD, code=code, because_of=other.id)
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return the decision that a request repeats ``original``, which the sender sent earlier."""
+    """Return the decision that a request repeats an earlier one from the same sender."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return the decision that ``other`` replaces a request."""
+    """Return the decision that another request replaces a request."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason
@@ -127,7 +127,7 @@ def superseded(request: Booking, other: Booking) -> Decision:
 
 
 def duplicate_of(request: Booking, other: Booking) -> Decision:
-    """Return the decision that a request duplicates ``other``."""
+    """Return the decision that a request duplicates another one."""
     codes = {
         (Kind.APPOINTMENT, Kind.APPOINTMENT): "same_person_and_time",
         (Kind.PROSPECT, Kind.APPOINTMENT): "same_person_has_a_tour",
@@ -145,5 +145,5 @@ BOOKED_AFTER_CANCELLATION = Reason(
 
 
 def carried_out_late(newer: Booking) -> Reason:
-    """Return the reason to review a booking that may have replaced ``newer`` in Knock."""
+    """Return the reason to review a booking that may have replaced a newer one in Knock."""
     return Reason(field=FIELD, reason=SENTENCES["carried_out_late"].format(newer.id))

@@ -1,4 +1,4 @@
-"""Fetch the documents that webhooks with only IDs refer to, over HTTPS."""
+"""Fetch, over HTTPS, the documents that webhooks refer to only by ID."""
 
 import base64
 import collections
@@ -33,39 +33,39 @@ log = logging.getLogger(__name__)
 TIMEOUT_SECONDS: Final = 10.0
 #: Maximum number of requests in one run. An event with more continues in its next run.
 MAX_PER_RUN: Final = 10
-#: How long a run has an event for itself. It is longer than all timeouts of a run together.
+#: How long a run owns an event. This is longer than all of a run's timeouts together.
 LEASE: Final = dt.timedelta(seconds=MAX_PER_RUN * TIMEOUT_SECONDS + 20)
-#: How long a failed request is retried. Then the lead needs review, so that a person can call.
+#: How long a failed request is retried. After that, the lead needs review.
 GIVE_UP_AFTER: Final = dt.timedelta(hours=1)
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(seconds=10)
 MAX_PAUSE: Final = dt.timedelta(minutes=10)
 #: Maximum number of sources whose documents are fetched at the same time.
 MAX_THREADS: Final = 4
-#: Maximum size of an event's documents together, in characters of JSON.
+#: Maximum total size of an event's documents, in characters of JSON.
 MAX_CHARACTERS: Final = 1024 * 1024
 #: Stored instead of a document that would exceed this size.
 TOO_LARGE: Final = {PROBLEM: "the documents are too large"}
 #: Maximum number of requests to one host per minute and process.
 MAX_PER_MINUTE: Final = 60
-#: Pause of an event while another one is being fetched, or while the limit is reached.
+#: Delay while another event's documents are being fetched, or while the limit is reached.
 BUSY_PAUSE: Final = dt.timedelta(seconds=2)
-#: Responses that stay the same if the request is repeated.
+#: Statuses that a retry would not change.
 FINAL: Final = frozenset({400, 404, 405, 410, 422})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failed request that may succeed later, with the pause that the host asked for."""
+    """A failed request that may succeed later, with the pause that the host requested."""
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
-    #: True if the request was not made, because of our own limit.
+    #: True if our own rate limit prevented the request.
     is_postponed: bool = False
 
 
 class Fetcher:
-    """Fetches documents for one event at a time, so that a slow host cannot block all threads."""
+    """Fetches documents in the background, for one event per source at a time."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -76,12 +76,12 @@ class Fetcher:
         self._lock = threading.Lock()
         #: The sources whose documents are being fetched, each by one thread.
         self._running: set[str] = set()
-        #: When to try a source again after a failure, so that its other events do not wait for it.
+        #: When to try a source again after a failure. Until then, all of its events wait.
         self._blocked_until: dict[str, dt.datetime] = {}
         self._recent: dict[str, collections.deque[dt.datetime]] = {}
 
     def start(self, source: Source, event: Event, wanted: Mapping[str, FetchReader]) -> None:
-        """Fetch what an event needs in a thread of its own, so that mapping does not wait.
+        """Fetch the documents that an event needs in a separate thread.
 
         If a document of this source is being fetched, or could not be fetched a moment ago, the
         event waits. The process may end at any time, because the event is due again after
@@ -122,7 +122,7 @@ class Fetcher:
         states: tuple[EventState, ...] = (EventState.RECEIVED,),
         is_last_try: bool = False,
     ) -> None:
-        """Fetch the documents that an event needs, store them, and schedule the mapping.
+        """Fetch the documents that an event needs, store them, and schedule its mapping.
 
         The event must be postponed by :data:`LEASE`. ``wanted`` comes from
         :meth:`~adapter.mapping.source.Source.to_fetch`. Never raise, except
@@ -131,7 +131,7 @@ class Fetcher:
         stored, now = json.loads(event.fetched) if event.fetched else {}, self._clock()
         documents = dict(documents_from(stored))
         attempts, pause = stored.get("attempts", 0) + 1, dt.timedelta()
-        # Not since it was received: after an outage of the worker, it is retried too.
+        # Counted from the first try, not the receipt, so that events are retried after an outage.
         since = dt.datetime.fromisoformat(stored.get("since", now.isoformat()))
         is_last_try |= now - since > GIVE_UP_AFTER
         size = sum(len(json.dumps(one)) for one in documents.values())
@@ -190,7 +190,7 @@ class Fetcher:
         return failure
 
     def _take(self, host: str) -> bool:
-        """Count a request to a host. Return False if the rate limit is already reached."""
+        """Count a request to a host. Return False if the host's rate limit is exceeded."""
         recent, now = self._recent.setdefault(host, collections.deque()), self._clock()
         while recent and now - recent[0] > dt.timedelta(minutes=1):
             recent.popleft()

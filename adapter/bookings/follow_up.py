@@ -1,4 +1,4 @@
-"""Follow up on sent bookings by reading the status of each job until it is final."""
+"""Read the job status of each sent booking until it is final."""
 
 import datetime as dt
 import logging
@@ -31,7 +31,7 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
-    """Reads the outcomes of submitted and unknown bookings from Propexo."""
+    """Reads the outcomes of submitted and unknown bookings from Propexo and records them."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -56,7 +56,7 @@ class Follower:
                 return
 
     def _next(self) -> DueCheck | None:
-        """Reserve an API call, and claim the booking that has been due for the longest time.
+        """Reserve an API call and claim the booking that has been due longest.
 
         The booking becomes due again after a lease, in case this process dies. Return None if there
         is nothing to check now.
@@ -74,13 +74,13 @@ class Follower:
             return found
 
     def _lease(self, booking: Booking) -> dt.timedelta:
-        """Return how long this process may check a booking before another process may do so."""
+        """Return how long this process may check a booking before another one takes over."""
         is_search = booking.state is not BookingState.SUBMITTED
         search = self.propexo.timeout_seconds + SEARCH_LEASE_MARGIN
         return dt.timedelta(seconds=search if is_search else STATUS_LEASE)
 
     def _check(self, check: DueCheck) -> None:
-        """Check the status of one booking. After an unexpected error, retry in an hour."""
+        """Check one booking. After an unexpected error, check it again in an hour."""
         booking = check.booking
         try:
             if booking.state is BookingState.SUBMITTED:
@@ -95,7 +95,7 @@ class Follower:
                 tx.bookings.reschedule(booking, self.clock() + RETRY_DELAY_AFTER_BUG)
 
     def _follow_up(self, booking: Booking, *, has_related: bool) -> None:
-        """Read and record the job status of a submitted booking.
+        """Read a submitted booking's job status and record it.
 
         A success that affects no other booking is recorded without reading other bookings.
         """
@@ -128,7 +128,7 @@ class Follower:
             reconcile(tx, booking, self.clock())
 
     def _report(self, booking: Booking) -> JobReport | UpstreamError:
-        """Return the status of a booking's job, or the error from reading it."""
+        """Return the status of a booking's job, or the error if it could not be read."""
         try:
             return self.propexo.write_status(booking.job_id or "")
         except UpstreamError as exc:
@@ -140,7 +140,7 @@ class Follower:
     def _job_timeout(
         self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
     ) -> dt.timedelta:
-        """Return how long to wait for a job, which is less if it delays a newer request."""
+        """Return how long to wait for a job. Wait less if the job delays a newer request."""
         pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]
@@ -149,7 +149,7 @@ class Follower:
         )
 
     def handle_failure_notice(self, job_id: str, status: str, errors: tuple[str, ...]) -> None:
-        """Process a webhook from Propexo about a job that failed completely or partly."""
+        """Process a webhook from Propexo about a job that has failed, fully or partly."""
         report = JobReport(status=WriteStatus(status), errors=errors)
         deadline = dt.timedelta(seconds=self.settings.job_deadline_seconds)
         with self.store.transaction() as tx:

@@ -1,8 +1,8 @@
-"""Ask Knock's calendar, through Propexo, which times are free for a tour.
+"""Ask Propexo which tour times are available in a community's Knock calendar.
 
-An answer is shared by all processes for a minute. Each request counts as a read in the rate limit,
-so it gives way to bookings. Whatever goes wrong, the free times are unknown, and nothing waits
-longer than three seconds.
+All processes share an answer for a minute. Each request counts as a read in the rate limit, so it
+gives way to bookings. If anything goes wrong, the available times are unknown. Nothing waits longer
+than three seconds.
 """
 
 import dataclasses
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 
 #: How long an answer is used.
 LIFETIME: Final = dt.timedelta(seconds=60)
-#: How long other processes wait for a request of one process before they ask themselves.
+#: How long processes wait for another process's request before they make their own.
 QUESTION_TIME: Final = dt.timedelta(seconds=AVAILABILITY_SECONDS + 1.0)
 #: A request that takes longer counts as slow.
 SLOW_SECONDS: Final = 1.0
-#: How often they check for the answer.
+#: How often waiting processes check for the answer.
 RECHECK: Final = dt.timedelta(seconds=0.25)
-#: The appointment types of Propexo.
+#: Propexo's appointment types.
 TOUR: Final = "APPOINTMENT"
 SELF_GUIDED: Final = "SELF_GUIDED_TOUR"
-#: How many free times are offered instead of one that is not free.
+#: How many available times are offered instead of one that is taken.
 OFFERED: Final = 3
 
 
@@ -47,7 +47,7 @@ NOTHING: Final = Calendar()
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A calendar's free times in Knock, or the reason why they are unknown."""
+    """A calendar's available times in Knock, or the reason why they are unknown."""
 
     calendar: Calendar = NOTHING
     #: ``no_answer``, ``rejected``, ``busy`` or ``unreadable``, or None if the calendar was read.
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A request for a calendar's free times, for which a call is already reserved."""
+    """A request for a calendar's available times. Its API call is already reserved."""
 
     key: CalendarKey
     zone: ZoneInfo
@@ -64,7 +64,7 @@ class Question:
 
 
 def calendar_key(booking: Booking) -> CalendarKey:
-    """Return the calendar in which a booking's tour takes place."""
+    """Return the key of the Knock calendar for a booking's tour."""
     is_self_guided = booking.appointment.get("tour_type") == "self_guided"
     return CalendarKey(
         integration_id=str(booking.appointment["integration_id"]),
@@ -74,12 +74,12 @@ def calendar_key(booking: Booking) -> CalendarKey:
 
 
 def nearest(times: Sequence[dt.datetime], to: dt.datetime) -> tuple[dt.datetime, ...]:
-    """Return the three free times that are nearest to a time, in ascending order."""
+    """Return the three available times that are closest to ``to``, earliest first."""
     return tuple(sorted(sorted(times, key=lambda one: (abs(one - to), one))[:OFFERED]))
 
 
 class FreeTimes:
-    """Knock's free times, by community. It is thread-safe."""
+    """Reads each community's available tour times from Knock. It is thread-safe."""
 
     def __init__(
         self,
@@ -90,20 +90,20 @@ class FreeTimes:
         pause: Callable[[float], object],
         sources: Callable[[], Mapping[str, Source]],
     ) -> None:
-        """Take a function that returns the current sources, from which communities are read."""
+        """Create an instance. ``sources`` returns the current mappings."""
         self._settings = settings
         self._store = store
         self._propexo = propexo
         self._clock = clock
         self._pause = pause
         self._sources = sources
-        #: True if Propexo took long for the last answer, so that a queue of bookings would wait.
+        #: True if Propexo's last answer was slow, so that a queue of bookings would have to wait.
         self.is_slow = False
 
     def of(
         self, community_key: str, appointment_type: str = TOUR
     ) -> tuple[dt.datetime, ...] | None:
-        """Return the free start times for tours at a community, earliest first, or None if unknown.
+        """Return a community's available tour times, earliest first, or None if unknown.
 
         Times that start too soon to be booked are left out. The call takes at most a few seconds.
         Raise :class:`StoreUnavailable` if PostgreSQL cannot be reached.
@@ -155,10 +155,10 @@ class FreeTimes:
         *,
         may_ask: bool = True,
     ) -> Answer | Question | dt.datetime:
-        """Return a calendar's free times, or the next step to get them. ``rate`` is locked.
+        """Return a calendar's available times, or the next step to get them.
 
-        The next step is a question for :meth:`ask` after the transaction, or the time at which to
-        look again because another process is asking.
+        The next step is a question for :meth:`ask` after the transaction, or, if another process is
+        asking Propexo, the time at which to look again. The caller must have locked ``rate``.
         """
         known = _known(tx.free_times.read(key, now - LIFETIME), now)
         if known is not None:
@@ -172,7 +172,7 @@ class FreeTimes:
         return Question(key=key, zone=zone, asked_at=now)
 
     def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
-        """Ask Propexo for free times. Save and return the answer; after an error, it is unknown.
+        """Ask Propexo for available times. Save and return them, or why they are unknown.
 
         If ``then`` is given, it runs in the transaction that saves the answer.
         """
@@ -196,7 +196,7 @@ class FreeTimes:
         return answer
 
     def _ask(self, question: Question) -> tuple[Answer, str | None, tuple[int, int] | None]:
-        """Return the free times, the format of the response, and the reported rate limit."""
+        """Return Propexo's answer, the format of the response, and the reported rate limit."""
         if self._clock() - question.asked_at > rate_limit.CLOCK_LAG:
             return Answer(problem="busy"), None, None  # the reserved call has expired
         try:
@@ -212,14 +212,14 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
     try:
         calendar = calendar_from(data, zone)
     except Exception:
-        # Nobody knows all shapes, and a booking must not wait for a shape that cannot be read.
+        # Propexo does not document the format, and a booking must not wait for one we cannot read.
         log.exception("free_times_not_parsed")
         return Answer(problem="unreadable")
     return Answer(calendar=calendar, problem=None if calendar.times else "unreadable")
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a cached answer, or the time to check again if another process is asking, or None."""
+    """Return a cached answer, or when to look again if another process is asking, or None."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)
@@ -229,7 +229,7 @@ def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None
         return None
     if stored.asked_at > now - QUESTION_TIME:
         return now + RECHECK
-    # The process that asked has died. Its request is not repeated at once.
+    # The process that made the request has died. Its request is not repeated immediately.
     return Answer(problem="no_answer") if stored.asked_at > now - LIFETIME else None
 
 

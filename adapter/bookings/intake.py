@@ -1,4 +1,4 @@
-"""Store the bookings that were mapped from an event, considering earlier requests.
+"""Store the bookings mapped from an event, taking earlier requests into account.
 
 Everything is written in the transaction that completes the event, while locks on the people's keys
 are held.
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class BookingPlanner:
-    """Creates and stores the bookings of mapped events."""
+    """Creates the bookings of mapped events, decides on them and stores them."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class BookingPlanner:
         *,
         sends_mail: bool = False,
     ) -> None:
-        """Create an instance. Without ``links``, renters are not invited to choose a time."""
+        """Create an instance. Without ``links``, renters get no link to choose a tour time."""
         self._links = links
         self._sends_mail = sends_mail
         self._fingerprints = fingerprints
@@ -61,7 +61,7 @@ class BookingPlanner:
         *,
         is_forced: bool = False,
     ) -> None:
-        """Store an event's final state and its bookings.
+        """Store a mapped event's final state and its bookings.
 
         If ``is_forced``, a user wants the bookings regardless of earlier ones. They count as
         requested now and are not treated as duplicates of earlier items or tours.
@@ -101,7 +101,7 @@ class BookingPlanner:
         source: Source | None,
         now: dt.datetime,
     ) -> None:
-        """Add the link to choose a tour time to the notes of each guest card that will be sent."""
+        """Add the link to choose a tour time to the notes of guest cards that will be sent."""
         for booking in stored:
             is_sent = booking.state is BookingState.PENDING and is_invited(booking, source)
             if self._links is not None and source is not None and is_sent:
@@ -113,7 +113,7 @@ class BookingPlanner:
                     tx.invitation_mails.queue(booking.id, language, now)
 
     def add_chosen(self, tx: Transaction, tour: Booking, now: dt.datetime) -> Booking:
-        """Decide on a tour that the renter chose on our page, and store it with its decision."""
+        """Decide on a tour that the renter chose on the renter page, and store it."""
         crowded = tx.bookings.lock_related([tour], now)
         related = dataclasses.replace(reconcile.load(tx, tour, now), crowded=crowded())
         decision = decide_chosen(
@@ -136,12 +136,12 @@ class BookingPlanner:
         bookings: Iterable[Booking],
         now: dt.datetime,
     ) -> None:
-        """Lock the people in an event's stored bookings and in its newly mapped bookings."""
+        """Lock the people in an event's stored bookings and in its newly mapped ones."""
         drafts = [self._draft(item, event, now) for item in mapped.items]
         tx.bookings.lock_related((*drafts, *bookings), now)
 
     def _draft(self, item: Item, event: Event, now: dt.datetime) -> Booking:
-        """Return an unsaved booking for one item of an event."""
+        """Return an unsaved booking for an item of an event."""
         community = item.community.key if item.community else None
         keys = self._fingerprints.person_keys(community, item.appointment, self._shared)
         item_key = None
@@ -176,7 +176,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return the sources of these bookings that accept webhooks without verification."""
+        """Return which sources of these bookings accept webhooks without verification."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -214,7 +214,7 @@ class BookingPlanner:
 
 
 def event_state(mapped: Mapped) -> EventState:
-    """Return the final state of an event with this mapping result."""
+    """Return an event's final state, based on the result of its mapping."""
     if any(item.outcome is not Outcome.IGNORED for item in mapped.items):
         return EventState.MAPPED
     return EventState.IGNORED if mapped.outcome is Outcome.IGNORED else EventState.HELD
@@ -228,9 +228,10 @@ def _repeat(
     *,
     has_sent_at: bool,
 ) -> Repeat | None:
-    """Return the earlier request with exactly the same content, or None.
+    """Return the earlier request with the same content that a request repeats, or None.
 
-    The same bytes with the sender's own time or a delivery ID are certainly a retry.
+    The repeat is certainly a retry if the request contains the sender's own time or the delivery ID
+    of the earlier request.
     """
     before = [
         one.event_id
@@ -252,7 +253,7 @@ def _repeat(
 
 
 def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
-    """Return the decision on an item that the same webhook already contained, or None."""
+    """Return the decision on an item if the same webhook already contained it, or None."""
     if draft.item_key is None or draft.is_cancellation:
         return None
     for other in stored:
@@ -265,7 +266,7 @@ def _item_twice(draft: Booking, stored: Sequence[Booking]) -> Decision | None:
 def _force(
     tx: Transaction, draft: Booking, related: Related, now: dt.datetime
 ) -> tuple[Booking, Related]:
-    """Make a new booking the person's latest request, even if Knock has the same tour."""
+    """Make a new booking the person's latest request, even if the same tour is in Knock."""
     gone = [
         one
         for one in related.same
@@ -289,7 +290,7 @@ def _store(
     *,
     by: str = "worker",
 ) -> Booking:
-    """Store a new booking with its decision, and update the same person's other requests."""
+    """Store a new booking with its decision, and update the person's other requests."""
     if draft.item_key in related.crowded or any(
         one.item_key == draft.item_key is not None for one in related.different
     ):

@@ -1,4 +1,4 @@
-"""Decide who gets a link to choose, move or cancel a tour, and add it to a guest card's notes."""
+"""Decide who gets a link to choose, move or cancel a tour, and add it to the notes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,7 +13,7 @@ from adapter.settings import Settings
 from adapter.signatures.renter_links import RenterLinks
 from adapter.store import Database
 
-#: States of a tour that the renter may move or cancel, and of a guest card without a tour.
+#: States of a tour that the renter may move or cancel.
 LIVE: Final = (
     *(BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED, BookingState.BOOKED),
 )
@@ -22,10 +22,10 @@ LIVE_CARD: Final = (*LIVE, BookingState.SUPERSEDED, BookingState.DUPLICATE)
 
 
 def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return the appointment with a link in its notes, unless the notes have no room for it."""
+    """Return the appointment with the link added to its notes if there is enough room."""
     lines = [str(appointment.get("notes") or ""), LINK_LABEL + url]
     text = "\n".join(filter(None, lines))
-    fits = notes.units(text) <= notes.LIMIT  # the renter's own words are never shortened for it
+    fits = notes.units(text) <= notes.LIMIT  # never shorten the renter's own text for the link
     return {**appointment, "notes": text} if fits else dict(appointment)
 
 
@@ -38,7 +38,7 @@ def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLinks | None:
-    """Return the signer for renters' links, or None if ADAPTER_PUBLIC_URL is not set.
+    """Return the signer of the links for renters, or None if ADAPTER_PUBLIC_URL is not set.
 
     The first link reads the installation's key, unless :meth:`Database.hash_key` was called before.
     """
@@ -48,7 +48,7 @@ def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLin
 
 
 def is_invited(booking: Booking, source: Source | None) -> bool:
-    """Return True if the renter of a guest card gets a link to choose a tour time."""
+    """Return True if a guest card's renter gets a link to choose a tour time."""
     if source is None or source.compiled.without_time is not WithoutTime.INVITE:
         return False
     community = source.communities.get(booking.community or "")
@@ -61,7 +61,7 @@ def is_invited(booking: Booking, source: Source | None) -> bool:
 def link_texts(
     booking: Booking, source: Source, links: RenterLinks | None, language: str
 ) -> Mapping[str, str]:
-    """Return the link for each placeholder of a response, or "" if the renter gets none."""
+    """Return the links for a response's placeholders. A link that does not apply is ""."""
     is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE
     url = links.url(booking.id, language) if links else ""
     return {

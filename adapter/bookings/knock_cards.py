@@ -14,7 +14,7 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A prospect in Knock, with its contacts and the bookings that Knock may have for it."""
+    """A prospect in Knock, with the contacts and the bookings that Knock may have for it."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()
@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that certainly replaced others in Knock, by the ID of the replaced one.
+    """Return the tours that certainly replaced others in Knock, by the replaced tour's ID.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -32,10 +32,11 @@ def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
 def left_beside(
     new: Booking, others: Iterable[Booking], same: Container[int], now: dt.datetime
 ) -> Sequence[Booking]:
-    """Return the upcoming tours that Knock might keep or cancel when it books a new tour.
+    """Return the upcoming tours that Knock might keep or cancel when it books ``new``.
 
     ``others`` are in the order in which they were posted, followed by those not sent yet. ``same``
-    has the IDs of the requests from the new one's person, which may be canceled if that is certain.
+    contains the IDs of requests from the same person, which Knock may replace if it certainly uses
+    their card.
     """
     card, near = _find(new, _simulate(others)[0])
     if new.kind is Kind.PROSPECT:
@@ -69,7 +70,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the prospect that Knock will use for a booking, if certain, and all candidates."""
+    """Return the prospect that Knock will use for a booking (or None), and all candidates."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

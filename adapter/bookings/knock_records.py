@@ -1,12 +1,12 @@
 """Interpret the records of tours and guest cards in Knock. All functions are pure.
 
-Propexo does not document their fields, so values are recognized by what they look like. A value
-that is not certain is not used.
+Propexo does not document their fields, so values are recognized by their format. Uncertain values
+are not used.
 """
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, Final
 
 from adapter.bookings.matching import CONTACTS, normalize_contact, parse_instant
@@ -14,7 +14,7 @@ from adapter.bookings.person import SENT, posting_order
 from adapter.models import Booking, BookingState, Kind, KnockStatus
 from adapter.propexo.crm_records import KnockRecord, Model
 
-#: The beginning of a status's words, without case and punctuation.
+#: Statuses by the beginning of their text, in lower case and without punctuation.
 _STATUSES: Final[tuple[tuple[str, KnockStatus], ...]] = (
     ("cancel", KnockStatus.CANCELED),
     ("declined", KnockStatus.CANCELED),
@@ -35,7 +35,7 @@ _STATUSES: Final[tuple[tuple[str, KnockStatus], ...]] = (
     ("rescheduled", KnockStatus.BOOKED),
     ("accepted", KnockStatus.BOOKED),
 )
-#: What a true value or a time says, by the name without ``is`` and ``at``.
+#: The status that a true value or a time means, by field name without ``is`` and ``at``.
 _FLAGS: Final[Mapping[str, KnockStatus]] = {
     "cancelled": KnockStatus.CANCELED,
     "canceled": KnockStatus.CANCELED,
@@ -45,13 +45,13 @@ _FLAGS: Final[Mapping[str, KnockStatus]] = {
 }
 _STATUS_NAMES: Final = ("status", "appointmentstatus", "tourstatus", "eventstatus", "outcome")
 _TYPE_NAMES: Final = ("eventname", "eventtype", "type")
-#: The times of a record itself.
+#: Fields with times of the record itself, not of the tour.
 _RECORD_TIMES: Final = frozenset({"createdat", "updatedat", "lastseen"})
 #: Types of events that are never tours.
 _MESSAGES: Final = frozenset({"sms", "chat", "call", "email"})
 #: The statuses after which nothing else is expected.
 FINAL: Final = frozenset({KnockStatus.CANCELED, KnockStatus.VISITED, KnockStatus.NO_SHOW})
-#: The statuses of a tour that stands or took place.
+#: Statuses of a tour that was not canceled.
 STANDING: Final = frozenset({KnockStatus.BOOKED, KnockStatus.VISITED, KnockStatus.NO_SHOW})
 
 #: If a record contains several statuses, the first of these counts.
@@ -65,7 +65,7 @@ _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 def status_of(record: KnockRecord) -> KnockStatus | None:
-    """Return the tour's status in Knock, or None if the record does not contain it.
+    """Return the tour's status in Knock, or None if the record does not contain one.
 
     A cancellation anywhere in the record counts first.
     """
@@ -100,7 +100,7 @@ def _letters(text: str) -> str:
 
 
 def instants_of(record: KnockRecord) -> Set[dt.datetime]:
-    """Return the instants in a record (aware, UTC). One of them may be the tour's start."""
+    """Return the times in a record (aware, UTC). One of them may be the tour's start."""
     found = {
         parse_instant(value)
         for name, value in record.values
@@ -110,14 +110,14 @@ def instants_of(record: KnockRecord) -> Set[dt.datetime]:
 
 
 def changed_at(record: KnockRecord, now: dt.datetime) -> dt.datetime | None:
-    """Return when the record was last changed or read, or None if unknown. Never after now."""
+    """Return when a record was last changed or read, or None. Never return a future time."""
     times = {parse_instant(text) for text in record.texts("updatedat", "lastseen")}
     latest = max((at for at in times if at is not None), default=None)
     return min(latest, now) if latest is not None else None
 
 
 def prospect_of(record: KnockRecord) -> str | None:
-    """Return Propexo's ID of a record's guest card, or None if the record does not contain it."""
+    """Return Propexo's guest card ID in a record, or None if the record contains none."""
     return record.id if record.model is Model.PROSPECTS else record.id_of("prospectid")
 
 
@@ -135,7 +135,8 @@ def contacts_of(record: KnockRecord) -> tuple[Set[str], Set[str]]:
 def is_theirs(record: KnockRecord, booking: Booking) -> bool:
     """Return True if a record certainly belongs to a booking's renter.
 
-    It has the same guest card, or one contact matches and no other contact or name differs.
+    It has the same guest card, or the same contacts. A contact may be missing only if the record
+    contains the renter's last name, because roommates may share a phone and tour together.
     """
     community = record.id_of("communityid")
     request = booking.appointment
@@ -147,11 +148,12 @@ def is_theirs(record: KnockRecord, booking: Booking) -> bool:
     is_own_card = booking.prospect_id is not None and booking.prospect_id == prospect_of(record)
     if is_own_tour or is_own_card:
         return True
-    return _have_same_contacts(record, request) and _may_have_name(record, request)
+    has_all = bool(_names_in(record)) or _contacts_in(request) <= _contacts_in_texts(record)
+    return has_all and _have_same_contacts(record, request) and _may_have_name(record, request)
 
 
 def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if an email or phone matches, and the other one does not differ."""
+    """Return True if an email or phone matches, and neither of them differs."""
     matches = [
         normalize_contact(request[name]) in known
         for name, known in zip(CONTACTS, contacts_of(record), strict=True)
@@ -161,14 +163,17 @@ def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool
 
 
 def _may_have_name(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True unless the record contains a last name that is not the renter's."""
-    names = [text.casefold() for text in record.texts("lastname", "name", "fullname")]
-    wanted = str(request.get("last_name") or "").casefold()
+    """Return False if the record contains a last name that is not the renter's."""
+    names, wanted = _names_in(record), str(request.get("last_name") or "").casefold()
     return not names or not wanted or any(wanted in name for name in names)
 
 
+def _names_in(record: KnockRecord) -> Sequence[str]:
+    return [text.casefold() for text in record.texts("lastname", "name", "fullname")]
+
+
 def shares_contact(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if a guest card contains the email or phone of a request in any field."""
+    """Return True if any field of a guest card contains the request's email or phone."""
     return bool(_contacts_in(request) & _contacts_in_texts(record))
 
 
@@ -181,7 +186,7 @@ def _contacts_in_texts(record: KnockRecord) -> Set[str]:
 
 
 def is_complete_card(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if a guest card has all contacts and the name that a request sent.
+    """Return True if a guest card contains all contacts and the last name in a request.
 
     One matching contact is not enough to prove that the request created the card, because roommates
     may share a phone.
@@ -192,7 +197,7 @@ def is_complete_card(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 
 
 def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if a guest card has no contact yet, so that it may still be the renter's.
+    """Return True if a guest card has no contact yet and may still be the renter's.
 
     Propexo may first list only its ID and name, and the contacts later.
     """
@@ -200,7 +205,7 @@ def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 
 
 def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockRecord | None:
-    """Return the record of a booking's tour that was not canceled, or None.
+    """Return the record of a booking's tour if it was not canceled, or None.
 
     Any field may contain the tour's start.
     """
@@ -213,8 +218,8 @@ def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockReco
 def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
     """Return the booking that a tour's record certainly belongs to, or None.
 
-    ``bookings`` belong to the record's renter. Of several for the same time, Knock has canceled all
-    but the last.
+    ``bookings`` belong to the record's renter. If several are for the same time, Knock has canceled
+    all but the last.
     """
     known = list(bookings)
     kinds = {_letters(text) for text in record.texts(*_TYPE_NAMES)}
@@ -239,32 +244,5 @@ def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
 
 
 def is_failed_job(booking: Booking) -> bool:
-    """Return True if a booking's job failed, which does not prove that Knock has no tour."""
+    """Return True if a booking's job failed. Its tour may still be in Knock."""
     return booking.state is BookingState.FAILED and booking.reason == "job_failed"
-
-
-def is_news(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a status differs from the known one and is newer.
-
-    Webhooks arrive late, repeatedly and in any order. Without a time, a tour is first waiting, then
-    booked, and then canceled, visited or missed.
-    """
-    known, known_at = booking.knock_status, booking.knock_status_at
-    if known is None or known_at is None:
-        return True
-    if status is known:
-        return False
-    if at is None or at == known_at:
-        return _rank(status) > _rank(known)
-    return at > known_at
-
-
-def _rank(status: KnockStatus) -> int:
-    return 2 if status in FINAL else int(status is KnockStatus.BOOKED)
-
-
-def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a record repeats a status that is not final at a later time."""
-    known_at = booking.knock_status_at
-    is_same = status is booking.knock_status and status not in FINAL
-    return is_same and at is not None and known_at is not None and at > known_at

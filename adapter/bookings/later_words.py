@@ -1,4 +1,4 @@
-"""Find text from a renter that their guest card in Knock does not contain yet.
+"""Find what a renter wrote later that their guest card in Knock does not contain yet.
 
 If a request is merged with a booking or replaced by it, it is not sent itself. What is new in it is
 added to the guest card as a note, line by line. All functions are pure.
@@ -46,10 +46,9 @@ _FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], str]]]] = {
     "pets": ("Pets", _neutral),
     "tour_type": ("Tour type", _neutral),
 }
-#: The label of the link that we add to the notes of a guest card. It is not something that a renter
-#: wrote.
+#: The label of the link that we add to the notes of a guest card. The renter did not write it.
 LINK_LABEL: Final = "Link for the renter to choose a tour time: "
-#: A line is shortened by its beginning only if that has at least this many words.
+#: A line's known beginning is removed only if it has at least this many words.
 MIN_WORDS: Final = 3
 #: Labels of fields that may have several values at the same time.
 _SEVERAL: Final = frozenset({"Email", "Phone"})
@@ -57,14 +56,14 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """Lines that Knock already has or will get, with the sort key of their request."""
+    """Lines that Knock has or will get, with the sort key of the request that contains them."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]
 
 
 def said_in(request: Booking) -> Said:
-    """Return the contents of a request as lines: one for each field and each line of its notes.
+    """Return a request's contents as lines: one for each field, and the lines of its notes.
 
     The link to choose a tour time is left out.
     """
@@ -79,21 +78,20 @@ def said_in(request: Booking) -> Said:
     return Said(order=order(request), lines=tuple(dict.fromkeys((*lines, *fields))))
 
 
-def new_lines(request: Booking, said: Sequence[Said]) -> list[str]:
-    """Return the lines of a request that Knock does not have yet, such as a new move-in date.
+def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
+    """Return a request's lines that Knock does not have yet, such as a new move-in date.
 
-    The value of a field is not new if a later request has another one.
+    A field's value is not new if a later request has a different one.
     """
-    own = said_in(request)
     known = {_words(line) for one in said for line in one.lines}
     found = [_rest(line, known) for line in own.lines if _is_new(line, own, said, known)]
     return list(dict.fromkeys(found))
 
 
 def _rest(line: str, known: Iterable[Sequence[str]]) -> str:
-    """Return a line without its beginning if the beginning is already a known line.
+    """Return a line without the known line that it begins with, if any.
 
-    Each message of a chatbot may contain the whole conversation.
+    Each message from a chatbot may contain the whole conversation.
     """
     if _label(line) is not None:
         return line  # a renter may change back to an earlier value
@@ -124,7 +122,7 @@ def _words(line: str) -> tuple[str, ...]:
 
 
 def texts_of(lines: Iterable[str]) -> list[str]:
-    """Join lines into as few notes as possible, each short enough for Propexo."""
+    """Join lines into as few notes as possible. Each note is short enough for Propexo."""
     texts: list[str] = []
     for line in lines:
         joined = f"{texts[-1]}\n{line}" if texts else line

@@ -1,4 +1,4 @@
-"""Map received events to bookings, or record the reason why that is not possible."""
+"""Map received events to bookings, or record why they cannot be mapped."""
 
 import datetime as dt
 import logging
@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 MAX_WAIT_FOR_MAPPING = dt.timedelta(minutes=15)
 #: Delay between attempts while the mapping or the encryption key is missing.
 RETRY_DELAY = dt.timedelta(seconds=30)
-#: Delay while this process has not loaded users' latest changes. It loads them every 2 seconds.
+#: Delay until this process has loaded users' latest changes, which it does every 2 seconds.
 RELOAD_DELAY = dt.timedelta(seconds=2)
-#: Delay before an event that failed is tried again if it could not be held.
+#: Delay before a failed event that could not be held is mapped again.
 RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 #: Maximum number of events that one run maps before it frees its thread.
 MAX_EVENTS_PER_RUN = 100
 
 
 class Mapper:
-    """Maps events with the current mappings. To replace all mappings, assign ``sources``."""
+    """Maps events with the current mappings. Assign ``sources`` to replace all of them."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock
@@ -58,7 +58,7 @@ class Mapper:
         return first is not None
 
     def _map_next(self) -> bool | None:
-        """Map the next event that is due. If an unexpected error occurs, hold the event.
+        """Map the next event that is due. Hold it if an unexpected error occurs.
 
         Return True if more events may be due, False if this was the last, and None if none was due.
         """
@@ -66,8 +66,7 @@ class Mapper:
         self.store.fingerprints()
         event, has_more, wanted = None, None, None
         try:
-            # If this commit is lost, the event is mapped again. No POST is sent before it is on
-            # disk.
+            # If this commit is lost, the event is mapped again. Nothing was sent by then.
             with self.store.pipeline(is_durable=False) as tx:
                 found = tx.events.next_received(self.clock())
                 if found is not None:
@@ -99,7 +98,7 @@ class Mapper:
     def map(self, tx: Transaction, event: Event) -> Mapping[str, FetchReader]:
         """Map a locked event and store its bookings.
 
-        If documents must be fetched first, only postpone the event, and return their URLs.
+        If documents must be fetched first, postpone the event and return the readers by URL.
         """
         source, now = self.sources.get(event.source), self.clock()
         if source is None and now - event.received_at < MAX_WAIT_FOR_MAPPING:
@@ -124,7 +123,7 @@ class Mapper:
         return {}
 
     def _hold(self, event_id: int, why: str) -> None:
-        """Hold an event that cannot be mapped, so that it does not block the others."""
+        """Hold an event that cannot be mapped, so that it does not block other events."""
         now = self.clock()
         with self.store.statement() as tx:
             tx.events.postpone(event_id, now + RETRY_DELAY_AFTER_BUG)
@@ -141,7 +140,7 @@ class Mapper:
 
 
 def _is_outdated(tx: Transaction, source: Source) -> bool:
-    """Return True if a name that a user assigned may have been unassigned since it was loaded."""
+    """Return True if a community name may have been unassigned since the mapping was loaded."""
     return source.changes is not None and tx.overrides.lock_changes() != source.changes
 
 

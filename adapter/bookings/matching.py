@@ -30,7 +30,7 @@ _SPANS = (("hour", 3600), ("day", 86_400), ("week", 7 * 86_400), ("month", 30 * 
 
 
 def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
-    """Return the query for jobs in Propexo's write log since an attempt started."""
+    """Return the write log query for jobs since the start of an attempt."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "time_range": time_range((now - attempt.started_at + SKEW).total_seconds()),
@@ -39,12 +39,12 @@ def write_log_query(attempt: Attempt, now: dt.datetime) -> dict[str, str]:
 
 
 def time_range(age: float) -> str:
-    """Return the shortest time range of the write log that covers ``age`` seconds."""
+    """Return the shortest of Propexo's time ranges that covers ``age`` seconds."""
     return next((name for name, seconds in _SPANS if age < seconds), "month")
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
-    """Return the query for a community's prospects that changed since an attempt started."""
+    """Return the query for a community's prospects changed since an attempt started."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "community_id": str(attempt.request["community_id"]),
@@ -55,7 +55,7 @@ def prospects_query(attempt: Attempt) -> dict[str, str]:
 
 
 def cards_query(card: Booking) -> dict[str, str]:
-    """Return the query for a community's prospects that changed since a booking was sent."""
+    """Return the query for a community's prospects changed since a booking was sent."""
     return {
         "integration_id": str(card.appointment["integration_id"]),
         "community_id": str(card.appointment["community_id"]),
@@ -66,7 +66,7 @@ def cards_query(card: Booking) -> dict[str, str]:
 
 
 def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
-    """Return the query for the tours of one prospect."""
+    """Return the query for a prospect's tours."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "prospect_id": prospect_id,
@@ -77,7 +77,7 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
 def job_in(
     log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]
 ) -> tuple[str, dt.datetime] | None:
-    """Return the ID and acceptance time of an attempt's job in the write log, or None.
+    """Return an attempt's job ID and acceptance time according to the write log, or None.
 
     ``known`` contains the IDs of other bookings' jobs, which are skipped.
     """
@@ -108,7 +108,7 @@ def is_same_request(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def normalize_contact(value: object) -> str:
-    """Return a lower-case email, the last ten digits of a phone number, or "" for other text."""
+    """Return an email in lower case, a phone number's last ten digits, or "" for other text."""
     text = str(value or "").strip().lower()
     if "@" in text:
         return text
@@ -117,7 +117,7 @@ def normalize_contact(value: object) -> str:
 
 
 def parse_instant(value: object) -> dt.datetime | None:
-    """Parse an ISO 8601 instant and convert it to UTC. Return None if it is not valid."""
+    """Parse an ISO 8601 timestamp and convert it to UTC. Return None if it is invalid."""
     if not isinstance(value, str) or len(value) > 40:
         return None
     try:

@@ -1,9 +1,10 @@
-"""Send renters' later messages to Knock as notes on their guest cards.
+"""Send what renters write later to Knock, as notes on their guest cards.
 
-Like bookings, a message is posted once, between two commits. The first stores its words and the
-state ``sending``, the second stores the outcome. Without a clear response, it is never sent again.
-A person's messages are sent in the order in which they were written, and only while no booking
-waits for the rate limit.
+Like bookings, a message is posted once, between two commits. The first stores its text and the
+state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
+again, and all other messages wait until a read shows that Propexo works. A person's messages are
+sent in the order in which they were written, and only while no booking is waiting for the rate
+limit.
 """
 
 import dataclasses
@@ -17,13 +18,19 @@ from adapter.bookings import backoff, later_words, matching, reconcile, transiti
 from adapter.bookings.knock_records import is_complete_card, shares_contact
 from adapter.bookings.later_words import Said
 from adapter.bookings.person import MERGED, SENT, Person
-from adapter.bookings.sender import LEASE_MARGIN_SECONDS, MAX_RUN_SECONDS, record_patiently
+from adapter.bookings.sender import (
+    LEASE_MARGIN_SECONDS,
+    MAX_RUN_SECONDS,
+    record_patiently,
+    shows_that_it_works,
+)
 from adapter.exceptions import (
     KeyMissing,
     NotAuthorized,
     NotSent,
     OutcomeUnknown,
     StoreUnavailable,
+    Unreachable,
     UpstreamError,
     WrongPath,
 )
@@ -40,7 +47,7 @@ log = logging.getLogger(__name__)
 
 #: Maximum number of messages that one run processes before it frees its thread.
 MOST_MESSAGES: Final = 10
-#: Until a message is this old, its booking is checked often, and then less and less often.
+#: The booking of a message is checked often until the message is this old, and then less often.
 NEW_MESSAGE: Final = dt.timedelta(minutes=10)
 #: How long a message waits for its person's booking.
 LONGEST_WAIT: Final = dt.timedelta(days=30)
@@ -52,18 +59,18 @@ MOST_TRIES: Final = 5
 RETRY_DELAY: Final = dt.timedelta(minutes=5)
 #: Delay while a user has paused the lead's source or community.
 PAUSE_DELAY: Final = dt.timedelta(minutes=1)
-#: Delay after a POST of a booking without a clear response.
+#: Delay after a booking's POST got no clear response.
 FAILURE_DELAY: Final = dt.timedelta(seconds=30)
-#: Delay while an earlier message of the same person is on its way.
+#: Delay while an earlier message from the same person is in flight.
 ORDER_DELAY: Final = dt.timedelta(seconds=1)
-#: States of a message whose words Knock has or may have.
+#: States of a message whose text is or may be in Knock.
 _POSTED: Final = frozenset(MessageState) - {MessageState.WAITING, MessageState.FAILED}
 _IN_FLIGHT: Final = (MessageState.SENDING, MessageState.SUBMITTED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """A message that is ready to be sent, as soon as its guest card is known."""
+    """The notes to send for a message. They can be sent once the guest card is known."""
 
     message: Message
     lead: Booking
@@ -74,7 +81,7 @@ class _Draft:
 
 
 class Messenger:
-    """Sends messages that are due, one POST at a time."""
+    """Sends renters' messages to Knock as notes, with one POST at a time."""
 
     def __init__(
         self,
@@ -95,7 +102,7 @@ class Messenger:
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
-        """Send or check all messages that are due. Stop if a booking is due."""
+        """Send or check all messages that are due, until a booking is due."""
         started_at = self.clock()
         for _ in range(MOST_MESSAGES):
             is_long = (self.clock() - started_at).total_seconds() > MAX_RUN_SECONDS
@@ -106,9 +113,9 @@ class Messenger:
                 return
 
     def _try(self, message: Message) -> bool:
-        """Process a message. Return False if no call to Propexo is allowed now.
+        """Process a message. Return False if no API call is allowed now.
 
-        After an unexpected error, retry later, so that it does not hold up other messages.
+        After an unexpected error, postpone it so that it does not hold up other messages.
         """
         try:
             return self._process(message)
@@ -137,7 +144,7 @@ class Messenger:
             tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
 
     def _process(self, message: Message) -> bool:
-        """Take the next step for a message. Return False if no call to Propexo is allowed now."""
+        """Take a message's next step. Return False if no API call is allowed now."""
         if message.state is MessageState.SENDING:
             self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
@@ -153,12 +160,12 @@ class Messenger:
     # --- what to send
 
     def _drafted(self, message: Message) -> _Draft | None:
-        """Return the draft of a message, or None if it must wait or contains nothing new."""
+        """Return a message's draft, or None if it must wait or contains nothing new."""
         with self.store.transaction() as tx:
             return self._draft(tx, message)
 
     def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
-        """Return the new lines of a lead as a draft. The person must be locked."""
+        """Lock the person and return the message's draft, or None if it cannot be sent now."""
         now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
         if lead is None:
             tx.messages.delete(claimed.id)
@@ -168,7 +175,7 @@ class Messenger:
         if message is None or message.state is not MessageState.WAITING:
             return None
         if lead.state not in MERGED or lead.reason == REPLAYED:
-            tx.messages.delete(message.id)  # its own booking contains its words
+            tx.messages.delete(message.id)  # its own booking contains its text
             return None
         related = reconcile.load(tx, lead, now)
         person = Person((*related.same, lead), now)
@@ -195,10 +202,10 @@ class Messenger:
     def _wait_for_booking(
         self, tx: Transaction, message: Message, card: Booking, now: dt.datetime
     ) -> None:
-        """Postpone a message, or end its wait after 30 days.
+        """Postpone a message until its booking is made, for at most 30 days.
 
-        If its booking was dismissed, there is no guest card for it, and nobody needs to add it. A
-        user may still undo that.
+        After that, a user must add it to the guest card, unless the booking was dismissed. The wait
+        does not end earlier, because users can undo a dismissal.
         """
         is_over = now > message.created_at + LONGEST_WAIT
         if is_over and _is_dismissed(tx, card):
@@ -215,7 +222,7 @@ class Messenger:
     # --- the guest card
 
     def _search(self, draft: _Draft) -> bool:
-        """Search Propexo's list for the guest card, and make the message due again."""
+        """Search Propexo's list for the guest card, and schedule the message's next step."""
         try:
             found, is_readable = self._cards(draft.card), True
         except NotSent:
@@ -245,7 +252,7 @@ class Messenger:
         return True
 
     def _cards(self, card: Booking) -> list[str]:
-        """Return the IDs of the guest cards in Propexo's list that a booking created."""
+        """Return the IDs of guest cards in Propexo's list that a booking created."""
         found = []
         for number in range(MOST_PAGES):
             with self.store.transaction() as tx:
@@ -261,7 +268,9 @@ class Messenger:
     # --- the POST
 
     def _send(self, drafted: _Draft) -> bool:
-        """Send a message. Return False if no call is allowed now, or if it must not be sent now."""
+        """Send a message. Return False if it or its API call is not allowed now."""
+        if not self._is_propexo_working(drafted.message):
+            return False
         begun = self._begin(drafted.message)
         if begun is None:
             return False
@@ -283,10 +292,31 @@ class Messenger:
         )
         return True
 
-    def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve a call and store the message's words, in one commit.
+    def _is_propexo_working(self, message: Message) -> bool:
+        """Return True unless the last message got no clear response, and a read gets none now."""
+        with self.store.transaction() as tx:
+            now, limiter = self.clock(), tx.rate_limit
+            if not limiter.lock(now).note_failures:
+                return True
+            if limiter.try_read(now, self.settings.rate_per_minute) is not None:
+                tx.messages.postpone(message.id, now + ORDER_DELAY)
+                return False
+            limiter.delay_notes(now + self.lease)
+        try:
+            self.propexo.check_token()
+        except UpstreamError as exc:
+            if shows_that_it_works(exc):
+                return True
+            with self.store.transaction() as tx:
+                tx.rate_limit.count_note_failure(self.clock())
+                tx.messages.postpone(message.id, self.clock())
+            return False
+        return True
 
-        The words are decided on again, because the lead may have changed since they were drafted.
+    def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
+        """Reserve an API call and store the text to send, or return None, in one commit.
+
+        The text is computed again, because the lead may have changed since it was drafted.
         """
         now, limit = self.clock(), self.settings.rate_per_minute
         until = now + self.lease
@@ -323,13 +353,18 @@ class Messenger:
             job_id=accepted.job_id,
         )
         tx.rate_limit.save_limit(accepted.rate, now)
+        tx.rate_limit.end_note_failures()
 
     def _record_error(self, tx: Transaction, message: Message, error: UpstreamError) -> None:
-        """Record a failed POST, and schedule a retry or hold the lead for review.
+        """Record a failed POST. Schedule a retry or hold the lead for review.
 
-        Errors do not stop the sending of bookings, because they may only concern notes.
+        Such errors do not stop the sending of bookings, because they may concern only notes.
         """
         now = self.clock()
+        if isinstance(error, OutcomeUnknown | Unreachable):
+            tx.rate_limit.count_note_failure(now)
+        elif error.status is not None:
+            tx.rate_limit.end_note_failures()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
         elif is_rejected(error) and (
@@ -353,7 +388,7 @@ class Messenger:
     # --- the job
 
     def _follow_up(self, message: Message) -> bool:
-        """Read the status of a message's job. Return False if no call is allowed now."""
+        """Read the status of a message's job. Return False if no API call is allowed now."""
         with self.store.transaction() as tx:
             now = self.clock()
             if tx.rate_limit.try_read(now, self.settings.rate_per_minute) is not None:
@@ -369,7 +404,7 @@ class Messenger:
         return True
 
     def record_status(self, message: Message, status: WriteStatus) -> None:
-        """Record the status of a message's job."""
+        """Record the job status of a message, or schedule the next check."""
         now, posted_at = self.clock(), message.posted_at or message.created_at
         deadline = dt.timedelta(hours=self.settings.sync_lag_hours)
         if status is WriteStatus.SUCCESS:
@@ -398,7 +433,7 @@ class Messenger:
 def leave_to_person(
     tx: Transaction, message: Message, to: MessageState, cause: str, now: dt.datetime
 ) -> None:
-    """Record that a message is not, or may not be, in Knock. Hold its lead for review."""
+    """Record that a message may not be in Knock, and hold its lead for review."""
     lead = tx.bookings.get(message.booking_id or 0)
     if lead is not None:
         tx.bookings.lock_related([lead], now)
@@ -417,9 +452,9 @@ def leave_to_person(
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
-    """Return True if the last POST of a booking had no clear response, moments ago.
+    """Return True if a booking's POST got no clear response a moment ago.
 
-    The next booking may come only tomorrow, so notes do not wait for it.
+    After that, notes are sent again, because the next booking may not come until tomorrow.
     """
     return state.failures > 0 and now < min(state.retry_at, now) + FAILURE_DELAY
 
@@ -429,7 +464,7 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when the person's earlier unsent messages are due, or None if there are none."""
+    """Return when the person's earlier unsent messages are next due, or None if there are none."""
     before = [
         one
         for one in others
@@ -443,7 +478,7 @@ def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
 
 
 def _place(message: Message) -> tuple[dt.datetime, int, int]:
-    """Return the sort key of a message. Several messages may belong to the same lead."""
+    """Return a message's sort key. Several messages may belong to the same lead."""
     return *_order(message), message.id
 
 
@@ -454,9 +489,14 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the notes to send. They contain only text that Knock does not have yet."""
+    """Return the notes to send, with only the text that Knock does not have yet.
+
+    A message has a text if it is a retry, or the rest of a text that was too long for one note.
+    Another message with the same words may have been sent since.
+    """
+    own = later_words.said_in(lead)
     if message.text is not None:
-        return [message.text]  # it is sent again, or is the rest of a lead that is too long
+        own = Said(order=own.order, lines=message.text.splitlines())
     posted = {one.booking_id for one in others if one.state in _POSTED}
     said = [
         later_words.said_in(one)
@@ -468,19 +508,19 @@ def _texts(
         for one in others
         if one.state in _POSTED and one.text is not None
     ]
-    return later_words.texts_of(later_words.new_lines(lead, said))
+    return later_words.texts_of(later_words.new_lines(own, said))
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if the booking created this guest card, and False if its data was erased."""
+    """Return True if a booking created this guest card and the booking's data is not erased."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:
-    """Return the guest card ID of a booking, or of another booking that shares its card.
+    """Return the ID of a booking's guest card, which other bookings may share, or None.
 
-    A card that is only known by one shared contact may be a roommate's, so it does not count.
+    A card that is known only by a shared contact may be a roommate's, so it does not count.
     """
     if card.prospect_id is not None and _is_confirmed(card):
         return card.prospect_id
@@ -491,14 +531,16 @@ def _prospect_of(card: Booking, person: Person) -> str | None:
 
 
 def _is_dismissed(tx: Transaction, card: Booking) -> bool:
-    """Return True if a booking, or the one that it was merged with, was dismissed."""
-    is_merged = card.state in MERGED  # the other one is too old to be among the person's requests
+    """Return True if a booking, or the one it was merged with, was dismissed."""
+    is_merged = (
+        card.state in MERGED
+    )  # the other lead may be too old to be among the person's requests
     other = tx.bookings.get(card.because_of or 0) if is_merged else card
     return other is not None and other.state is BookingState.DISCARDED
 
 
 def _is_confirmed(card: Booking) -> bool:
-    """Return True if the record of a tour, or a complete guest card, confirmed the booking."""
+    """Return True if a tour's record or a complete guest card confirmed the booking."""
     return card.tour_id is not None or card.confirmed_at is not None
 
 

@@ -1,4 +1,4 @@
-"""Decide whether a new request is a repeat, a change, or from a different person.
+"""Decide if a new request is a repeat, a change, or from a different person.
 
 :mod:`adapter.bookings.precedence` decides how it affects the person's other requests. All functions
 are pure.
@@ -31,18 +31,18 @@ from adapter.store import RESTORED
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Repeat:
-    """An earlier webhook with the same content as the new one."""
+    """An earlier webhook that has the same content as a new one."""
 
     #: The booking from the earlier webhook.
     original: Booking
-    #: True if its ID or time proves that it is a retry. If not, the renter may have asked again.
+    #: True if an ID or a time proves a retry. If False, the renter may have asked again.
     is_certain: bool
 
 
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a repeated cancellation, or None if it takes effect normally.
+    """Return the decision on a repeated cancellation, or None if it is handled like a new one.
 
     A late retry must not cancel a newer request.
     """
@@ -66,7 +66,7 @@ def decide_new(
     open_sources: Collection[str] = (),
     nearby: Sequence[Booking] = (),
 ) -> Decision | None:
-    """Return the decision on a new request, or None to keep the state from its mapping.
+    """Return the decision on a new request, or None to keep the state set by its mapping.
 
     ``same`` contains the person's other requests, ``unclear`` the requests of people who may be the
     same person, and ``nearby`` all requests whose contacts Knock may link to the new one's.
@@ -114,8 +114,8 @@ def decide_chosen(
 ) -> Decision | None:
     """Decide on a tour that the renter chose on the renter page. Return None to send it.
 
-    The renter has just chosen it, so it is neither a repeat nor an older version. Everything else
-    is decided as for a request from a sender.
+    The renter has just chosen the tour, so it is neither a repeat nor an older version. Everything
+    else is decided as for a request from a sender.
     """
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
@@ -136,7 +136,7 @@ def _held_beside_others(
     *,
     is_of_many: bool,
 ) -> Decision | None:
-    """Hold a request if Knock might confuse it with another person's request."""
+    """Hold a request if Knock might mix it up with another person's request."""
     of_many = Decision(state=BookingState.HELD, code="contact_of_many") if is_of_many else None
     return held_person(new, unclear, now) or _held_beside(new, same, nearby, now) or of_many
 
@@ -144,7 +144,7 @@ def _held_beside_others(
 def _held_after_restore(
     new: Booking, same: Sequence[Booking], now: dt.datetime, *, has_sent_at: bool
 ) -> Decision | None:
-    """Hold a request if it is unclear whether a tour recovered after a restore is newer.
+    """Hold a request if a tour that was recovered after a restore may be newer.
 
     The lost webhook arrived at some time before the tour's POST. So a request that was made before
     the POST may still be newer, and one for an earlier lost tour may be a late repeat.
@@ -161,7 +161,7 @@ def _held_after_restore(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return earlier and later requests with the same sender key as ``new``, in order."""
+    """Return the other requests with the same sender and key as ``new``, in order."""
     versions = [
         one
         for one in same
@@ -182,7 +182,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a request that repeats the sender's latest version, or None.
+    """Return the decision on a request that repeats its latest version, or None.
 
     The repeat needs review if a user has dismissed that version since, or if the renter has a later
     tour from another sender, because the renter may have asked again.
@@ -202,7 +202,7 @@ def _unchanged(
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if the sender canceled the latest version of a request before ``new``."""
+    """Return True if the sender canceled the latest version before ``new``."""
     latest = _latest_version(new, same)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
@@ -217,7 +217,7 @@ def _older_version(new: Booking, same: Sequence[Booking]) -> Decision | None:
 
 
 def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a tour if the same webhook also requests another tour for the same person."""
+    """Hold a tour if its webhook also requests another tour for the same person."""
     twins = [
         one
         for one in Person(tuple(same), now).at(new.community).tours
@@ -255,7 +255,7 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold a request whose cancellation arrived first, unless its time shows that it is newer."""
+    """Hold a request whose cancellation arrived first, unless its time proves it is newer."""
     before = [
         one
         for one in same
@@ -267,14 +267,14 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if booking a repeat might undo a change that the sender has made since."""
+    """Return True if booking a repeat might undo the sender's later change."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None
 
 
 def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
-    """Return the sender's latest version if it is for a different community, or None."""
+    """Return the sender's latest version if it is for another community, or None."""
     latest = _latest_version(new, same)
     return latest if latest is not None and latest.community != new.community else None
 
@@ -286,7 +286,7 @@ def _held_unproved(
     now: dt.datetime,
     open_sources: Collection[str],
 ) -> Decision | None:
-    """Hold a request if it would let an unverified source change a verified source's tour.
+    """Hold a request if an unverified source would change a verified source's tour.
 
     Anyone can send to an open source, and an email address must not be enough to move a tour.
     """
@@ -300,7 +300,7 @@ def _held_unproved(
 
 
 def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
-    """Return True if sending ``new`` would replace ``one`` in Knock."""
+    """Return True if Knock would replace ``one`` when ``new`` is booked."""
     is_tour_or_unsent = one.kind is Kind.APPOINTMENT or one.state not in SENT
     return (
         new.kind is Kind.APPOINTMENT
@@ -314,19 +314,19 @@ def _would_be_replaced(one: Booking, new: Booking, now: dt.datetime) -> bool:
 
 
 def _last_tour(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Booking | None:
-    """Return the latest tour that the person requested at the new request's community."""
+    """Return the tour that the person requested last at the new request's community."""
     return Person(tuple(same), now).at(new.community).last
 
 
 def _held_repeat(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision:
-    """Return the decision to hold a late repeat, which must not undo a newer request."""
+    """Return the decision to hold a late repeat that might undo a newer request."""
     last = _moved(new, same) or _last_tour(new, same, now)
     since = [one for one in same if one is last or (one.is_cancellation and are_versions(one, new))]
     return held("repeat_or_change", max(since or same, key=order))
 
 
 def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a request that may be from a different person with the same contact."""
+    """Hold a request if a different person may have the same contact."""
     others = Person(tuple(unclear), now).wanted
     if not others:
         return None
@@ -338,7 +338,7 @@ def held_person(new: Booking, unclear: Sequence[Booking], now: dt.datetime) -> D
 def _held_beside(
     new: Booking, same: Sequence[Booking], nearby: Sequence[Booking], now: dt.datetime
 ) -> Decision | None:
-    """Hold a tour if Knock might keep another one in addition, or might cancel this one later."""
+    """Hold a tour if Knock might keep another tour too, or might cancel this tour later."""
     known = {one.id for one in same}
     unsent = [one for one in nearby if one.state is BookingState.PENDING and one.id not in known]
     beside = knock_cards.left_beside(new, (*posted(nearby), *unsent), known, now)

@@ -1,4 +1,4 @@
-"""Represent all requests from one person at one community."""
+"""Define :class:`Person`, which holds all requests from one person at one community."""
 
 import dataclasses
 import datetime as dt
@@ -40,29 +40,29 @@ _REVISABLE = frozenset(
     }
 )
 
-#: States of requests that are covered or replaced by another one.
+#: States of requests that were merged with another request or replaced by it.
 MERGED = (BookingState.SUPERSEDED, BookingState.DUPLICATE)
-#: Reason codes of cancellations that are ignored until reviewed, because they are ambiguous or a
-#: retry.
+#: Reason codes of cancellations that have no effect until they are reviewed, because they are
+#: ambiguous or may be retries.
 WITHOUT_EFFECT = frozenset({"cancellation_unclear", "repeat_or_change", "same_delivery"})
-#: A request that comes this long after the last guest card is a new lead.
+#: A request that arrives this long after the last guest card is a new lead.
 PROSPECT_LIFETIME = dt.timedelta(days=30)
 
 
 def order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return the sort key for requests, which is the time of the request and then the ID."""
+    """Return a request's sort key: the time when the renter made it, then its ID."""
     return (booking.asked_at, booking.id)
 
 
 def is_current(booking: Booking, now: dt.datetime) -> bool:
-    """Return True for an upcoming tour, or a guest card that is less than 30 days old."""
+    """Return True for an upcoming tour or a guest card less than 30 days old."""
     if booking.kind is Kind.PROSPECT:
         return max(booking.created_at, booking.asked_at) > now - PROSPECT_LIFETIME
     return booking.starts_at is not None and booking.starts_at > now
 
 
 def may_exist(booking: Booking) -> bool:
-    """Return True if the booking is in Knock, may be in Knock, or is being sent."""
+    """Return True if a booking is or may be in Knock, or is being sent."""
     return booking.state in SENT and not booking.is_gone
 
 
@@ -73,7 +73,7 @@ def is_wish_to_cancel(booking: Booking) -> bool:
 
 
 def may_replace(kind: Kind, other: Kind) -> bool:
-    """Return True if one kind of request may replace another. A card never replaces a tour."""
+    """Return True if ``kind`` may replace ``other``. A guest card never replaces a tour."""
     return kind is Kind.APPOINTMENT or other is Kind.PROSPECT
 
 
@@ -91,13 +91,13 @@ class Person:
 
     @functools.cached_property
     def first_version(self) -> Mapping[int | None, int]:
-        """The ID of the first request with each sender's key."""
+        """The ID of the first request for each sender key."""
         newest_first = sorted(self.requests, key=lambda one: -one.id)
         return {one.item_key: one.id for one in newest_first if one.item_key is not None}
 
     @functools.cached_property
     def cancellations(self) -> Mapping[int, Booking]:
-        """The newest cancellation of each canceled request, by the request's ID."""
+        """The newest cancellation of each canceled request, by the canceled request's ID."""
         return {
             request.id: max(after, key=order)
             for request in self.requests
@@ -106,12 +106,12 @@ class Person:
 
     @functools.cached_property
     def wanted(self) -> Sequence[Booking]:
-        """The current requests that were sent, can be sent, or were merged with one of these."""
+        """The current requests that were sent, will be sent, or were merged with such a request."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
     @functools.cached_property
     def wanted_ids(self) -> frozenset[int]:
-        """The IDs of the wanted requests. Comparing IDs is much faster than comparing requests."""
+        """The IDs of the wanted requests, because comparing IDs is much faster."""
         return frozenset(one.id for one in self.wanted)
 
     def _counts(self, request: Booking) -> bool:
@@ -126,7 +126,7 @@ class Person:
         )
 
     def is_revisable(self, request: Booking) -> bool:
-        """Return True if the decision to merge or replace this request may still be revised."""
+        """Return True if the decision to merge or replace this request may still change."""
         other = self.by_id.get(request.because_of or 0)
         if request.state not in MERGED or other is None:
             return False
@@ -142,7 +142,7 @@ class Person:
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Return the request that finally replaced or absorbed the given one."""
+        """Return the request that the given one was finally merged with or replaced by."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)
@@ -150,7 +150,7 @@ class Person:
         return request
 
     def at(self, community: str | None) -> "Person":
-        """Return a copy of this person with only the requests at one community."""
+        """Return this person with only the requests at the given community."""
         if all(one.community in (community, None) for one in self.requests):
             return self
         local = (one for one in self.requests if one.community in (community, None))
@@ -158,27 +158,27 @@ class Person:
 
     @functools.cached_property
     def tours(self) -> Sequence[Booking]:
-        """The tours among the wanted requests."""
+        """The wanted requests that are tours."""
         return [one for one in self.wanted if one.kind is Kind.APPOINTMENT]
 
     @functools.cached_property
     def last(self) -> Booking | None:
-        """The tour that the person requested most recently, or None."""
+        """The wanted tour that the person requested last, or None."""
         return max(self.tours, key=order, default=None)
 
     @functools.cached_property
     def standing(self) -> Booking | None:
-        """The tour that Knock has or will have, which is the one posted last, or None."""
+        """The tour that Knock keeps, which is the wanted tour posted last, or None."""
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The tours that certainly replaced others in Knock, by the ID of the replaced tour."""
+        """The tours that certainly replaced others in Knock, by the replaced tour's ID."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:
-        """Return True if a later tour may have replaced this one in Knock."""
+        """Return True if a later tour may have replaced the given one in Knock."""
         standing = self.standing
         is_later = standing is not None and posting_order(standing) > posting_order(tour)
         is_booked = standing is not None and standing.state is BookingState.BOOKED
@@ -203,7 +203,7 @@ class Person:
         return one.state is BookingState.PENDING and one.id in self.wanted_ids
 
     def _is_wanted_elsewhere(self, one: Booking, request: Booking) -> bool:
-        """Return True if ``one`` is still wanted at a different community than ``request``."""
+        """Return True if ``one`` is wanted at another community than ``request``."""
         if one.community == request.community:
             return False
         is_merged_there = one.state in MERGED and one.because_of not in self.by_id
@@ -213,7 +213,7 @@ class Person:
         return one.id in self.wanted_ids or is_wanted
 
     def tour_for(self, request: Booking) -> Booking:
-        """Return the booking that represents the tour time of ``request``."""
+        """Return the booking that stands for all requests with the tour time of ``request``."""
         twins = [one for one in self.tours if one.starts_at == request.starts_at]
         if self.standing in twins:
             assert self.standing is not None  # noqa: S101 - the same tour is a booking
@@ -238,7 +238,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the cancellations that came after a request, from its sender and with its key."""
+    """Return the later cancellations of a request from the same sender with the same key."""
     known = tuple(requests)
     return [
         one
@@ -252,9 +252,9 @@ def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
 
 
 def concerns(cancellation: Booking, requests: Sequence[Booking]) -> bool:
-    """Return True if a cancellation comes from the person who made these requests.
+    """Return True if a cancellation comes from the person who made the given requests.
 
-    If it has no contact, it is from the person whose request it canceled.
+    A cancellation without a contact comes from the person whose request it canceled.
     """
     if cancellation.person_keys or cancellation.because_of is None:
         return True
@@ -271,7 +271,7 @@ def are_versions(one: Booking, other: Booking) -> bool:
 
 
 def is_between(one: Booking, earlier: Booking, later: Booking) -> bool:
-    """Return True if the sender requested a different tour between two requests."""
+    """Return True if the sender requested a different tour between the two requests."""
     return (
         one.source == later.source
         and one.starts_at != later.starts_at
@@ -288,12 +288,12 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return the sort key for bookings in Knock, which is the time of the POST and then the ID."""
+    """Return a booking's sort key in Knock: the time of its POST, then its ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 
 def posted(requests: Iterable[Booking]) -> Sequence[Booking]:
-    """Return the bookings that may have been in Knock, in the order in which they were posted."""
+    """Return the bookings that may have reached Knock, in the order of their POSTs."""
     return sorted((one for one in requests if one.state in SENT), key=posting_order)
 
 
@@ -310,10 +310,10 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 
 
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
-    """Return another request that a tour found in Knock may belong to, or None.
+    """Return another request to which a tour found in Knock may belong, or None.
 
-    Knock may have replaced the tour with one that was posted later, or the tour found may be
-    someone else's at the same time.
+    Either Knock replaced the booking's tour with one posted later, or the tour is someone else's at
+    the same time.
     """
     known = _tours_of_contacts(booking, others)
     gone = knock_cards.replaced(posted(known))
@@ -324,7 +324,7 @@ def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
 
 
 def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[Booking]:
-    """Return tours that may be in Knock and share an email or phone with the booking."""
+    """Return the tours that may be in Knock and share a contact with the booking."""
     return [
         one
         for one in others
@@ -333,7 +333,7 @@ def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[
 
 
 def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the newest request whose tour Knock canceled for the older ``booking``, or None."""
+    """Return the newest request whose tour Knock canceled for an older ``booking``, or None."""
     newer = [
         one
         for one in others
@@ -347,7 +347,7 @@ def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Boo
 
 
 def replaced_in_knock(other: Booking, booking: Booking) -> bool:
-    """Return True if Knock canceled ``booking`` because ``other`` was posted later."""
+    """Return True if Knock canceled ``booking`` when ``other`` was posted later."""
     if booking.posted_at is None or other.posted_at is None:
         return False
     return (

@@ -34,7 +34,7 @@ from adapter.bookings.person import (
 )
 from adapter.models import CANCELED_BY_RENTER, Booking, BookingState, Kind
 
-#: Maximum number of rounds until no decision changes another one.
+#: Maximum number of times that all decisions are recomputed.
 MOST_ROUNDS = 5
 #: Reason codes of held requests that are new versions of earlier ones with the same key.
 _NEW_VERSION = frozenset(
@@ -43,7 +43,7 @@ _NEW_VERSION = frozenset(
 
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
-    """Return the decisions that change any of a person's requests, by request ID.
+    """Return the decisions that change a person's requests, by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
     that have the same sender and key. One decision may affect another, so all are recomputed until
@@ -69,10 +69,10 @@ def _changed(person: Person) -> Iterator[tuple[int, Decision]]:
 
 
 def _changes(decision: Decision, request: Booking, person: Person) -> bool:
-    """Return True if a decision differs from the stored one, so that it must be saved.
+    """Return True if a decision differs from the stored one and must be saved.
 
-    A replaced request keeps naming the first request that replaced it, as long as that one was not
-    discarded and does not need review. Otherwise, each new request would rewrite all earlier ones.
+    A replaced request keeps the ID of the first request that replaced it, unless that request was
+    discarded or needs review. Otherwise, each new request would rewrite all earlier ones.
     """
     is_same = decision.state is request.state is BookingState.SUPERSEDED
     other = person.by_id.get(request.because_of or 0)
@@ -104,7 +104,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeated request if another request, made in between, was received late."""
+    """Hold a repeat if another request was made before it but arrived after it."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None
@@ -114,7 +114,7 @@ def _decide_repeat(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
-    """Decide whether a tour is the latest request, a duplicate, or replaced by a newer one."""
+    """Decide if a tour is the latest request, a duplicate, or replaced by a newer request."""
     last = person.last
     assert last is not None  # noqa: S101 - the request is one of the tours
     if request.starts_at != last.starts_at:
@@ -147,10 +147,10 @@ def _decide_prospect(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
-    """Return True if ``one`` will be sent instead of ``request``.
+    """Return True if the guest card ``one`` will be sent instead of ``request``.
 
-    A new version has the place of the first one. Otherwise, a third request could be between the
-    two, so that each of the three would be left to the next.
+    All versions from a sender rank like the first of them. Otherwise, three guest cards could each
+    wait for the next.
     """
     if one.state is not BookingState.PENDING or are_versions(one, request):
         return False
@@ -161,7 +161,7 @@ def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide whether the latest request must be sent or reviewed after its merged lead changed."""
+    """Decide if a merged request must be sent or reviewed after the other lead has changed."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)
@@ -183,7 +183,7 @@ def _wanted_again(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_waiting(request: Booking, person: Person) -> Decision | None:
-    """Close a request in review if a newer version or a booked tour makes it unnecessary."""
+    """Close a request in review if a newer version or a booked tour makes it obsolete."""
     versions = [
         one
         for one in person.requests
@@ -203,9 +203,9 @@ def _decide_waiting(request: Booking, person: Person) -> Decision | None:
 
 
 def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
-    """Return True if ``newer`` is a later version from the same sender that replaces ``request``.
+    """Return True if ``newer`` is a later version that replaces ``request``.
 
-    A version that was merged with the request itself is not a reason to close the request.
+    A version that was merged with ``request`` itself is no reason to close it.
     """
     if newer.is_cancellation or not may_replace(newer.kind, request.kind):
         return False
@@ -217,7 +217,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide whether a cancellation is done, withdrawn, or must be carried out in Knock."""
+    """Decide if a cancellation is done, withdrawn, or must be carried out in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -270,7 +270,7 @@ def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision 
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
-    """Return later requests with the cancellation's key that were also canceled."""
+    """Return later requests with the cancellation's key that were canceled too."""
     return [
         one
         for one in person.requests
@@ -282,7 +282,7 @@ def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
 
 
 def _is_forced_card(request: Booking) -> bool:
-    """Return True if a user has forced a guest card for a person who may have a tour."""
+    """Return True if a user had this guest card sent although a tour may exist."""
     return request.reason == "forced" and request.kind is Kind.PROSPECT
 
 
@@ -301,7 +301,7 @@ def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
 
 
 def _first_cancellation(request: Booking, requests: Iterable[Booking]) -> Booking:
-    """Return the first of several consecutive cancellations of the same request."""
+    """Return the first of a request's consecutive cancellations."""
     versions = sorted((one for one in requests if are_versions(one, request)), key=order)
     first = request
     for one in reversed(versions[: versions.index(request)]):
@@ -337,10 +337,10 @@ def _asked_after(
 
 
 def _takes_back(request: Booking, *, is_first: bool) -> bool:
-    """Return True if a request after a cancellation shows that the renter still wants a tour.
+    """Return True if a request after a cancellation shows that the renter wants a tour again.
 
-    A request in review does not, unless the cancellation had nothing to cancel or the review is
-    only about a contact for the same tour.
+    A request in review shows that only if the cancellation had nothing to cancel, or if the review
+    is only about a contact for the same tour.
     """
     if request.reason in ("item_seen_before", "same_delivery", "repeat_or_change"):
         return False
@@ -350,17 +350,17 @@ def _takes_back(request: Booking, *, is_first: bool) -> bool:
 
 
 def _may_stand(canceled: Booking, person: Person) -> bool:
-    """Return True if Knock may still have a canceled booking."""
+    """Return True if a canceled booking may still be in Knock."""
     if canceled.state is BookingState.PENDING and canceled.id not in person.cancellations:
         return True  # it is about to be sent
     return may_exist(canceled) and canceled.id not in person.replaced
 
 
 def may_be_gone(tour: Booking, requests: Iterable[Booking], now: dt.datetime) -> bool:
-    """Return True if Knock may have canceled a tour, or a user may have canceled it there.
+    """Return True if Knock or a user may have canceled a tour in Knock.
 
-    Another tour may have replaced it. Or a user dismissed a cancellation that asked whether the
-    renter wants the tour, and may have canceled it in Knock.
+    Knock may have replaced it with another tour. A user may have canceled it before dismissing a
+    cancellation that needed review.
     """
     dismissed = [one for one in requests if _is_dismissed(one)]
     reopened = [

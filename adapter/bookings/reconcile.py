@@ -1,4 +1,4 @@
-"""Update a person's stored bookings whenever one of their requests changes.
+"""Update the decisions on a person's stored bookings whenever one of them changes.
 
 Whenever a request arrives or a booking's state changes, :func:`adapter.bookings.precedence.plan` is
 recomputed from all of the person's requests while the person's lock is held.
@@ -44,9 +44,9 @@ class Related:
     unclear: tuple[Booking, ...]
     #: Requests from other people.
     different: tuple[Booking, ...]
-    #: Requests from any person whose contacts Knock may link to this one's.
+    #: Requests from anyone whose contacts Knock may link to this person's.
     nearby: tuple[Booking, ...] = ()
-    #: Keys that so many other requests share that they were not read.
+    #: Keys shared by so many other requests that those were not read.
     crowded: frozenset[int] = frozenset()
 
     @classmethod
@@ -66,7 +66,7 @@ class Related:
         )
 
     def has_several_under(self, cancellation: Booking) -> bool:
-        """Return True if it is unclear whose request a cancellation cancels."""
+        """Return True if a cancellation may be for requests from several people."""
         same = [one for one in self.same if are_versions(one, cancellation)]
         changed = [
             one
@@ -81,13 +81,13 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests are matched by a single shared contact and by name."""
+    """Return True if two requests share only one contact, so that the name must match too."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
 
 def _of_two_people(fitting: Sequence[Booking], same: Sequence[Booking]) -> Set[int]:
-    """Return the IDs of requests that match by name but may be from a different person."""
+    """Return the IDs of requests that match by name but may be from another person."""
     names = {name_of(one): one for one in same}
     if len(names) > MOST_NAMES:
         return {one.id for one in fitting}
@@ -105,11 +105,10 @@ def _contradict(one: Booking, other: Booking) -> bool:
 
 
 def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
-    """Return the requests related to a booking. The caller must have locked its keys.
+    """Return the requests related to a booking. The caller must have locked the booking's keys.
 
-    A cancellation may not name a person, but the booking that it cancels does. So both are treated
-    as related to the same requests. A booking that Knock replaced with another person's tour is
-    left out.
+    A cancellation may not name a person, but the booking that it cancels does. So both are related
+    to the same requests. A booking that Knock replaced with another person's tour counts as gone.
     """
     rows = tx.bookings.of_keys(booking.match_keys, now, lock=True)
     related = Related.to(booking, rows)
@@ -128,9 +127,9 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
 def _linked(
     booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
 ) -> Iterator[Booking]:
-    """Yield requests with the same full name that are related through another request's contact.
+    """Yield requests that have the same full name and share a contact with a related request.
 
-    For example, one has only the email, one only the phone, and a third request has both.
+    For example, one request has only the email, one has only the phone, and a third has both.
     """
     contacts = frozenset[int]().union(
         *(one.person_keys for one in same if names_agree(one.appointment, booking.appointment))
@@ -144,7 +143,7 @@ def _linked(
 def _with_cancellations(
     booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
 ) -> list[Booking]:
-    """Return a person's requests, their cancellations, and the requests that those cancel."""
+    """Return a person's requests, their cancellations, and the canceled requests."""
     known = {one.id for one in same}
     known |= {row.id for row in rows if _is_canceling(booking, row, same)}
     cancellations = [row for row in rows if row.id in known and row.is_cancellation]
@@ -159,12 +158,12 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if ``booking`` or ``row`` cancels a request from the other one's person."""
+    """Return True if ``booking`` or ``row`` is a cancellation from the same person."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
 
-#: If requests under one contact have more names than this, they are from several people.
+#: If requests with one contact have more names than this, they are from several people.
 MOST_NAMES = 20
 
 #: How many times a change may spread to other people who share a contact.
@@ -174,7 +173,7 @@ MOST_STEPS = 2
 def reconcile(
     tx: Transaction, booking: Booking, now: dt.datetime, *, steps: int = MOST_STEPS
 ) -> None:
-    """Recompute the decisions on a person's requests after one has changed, and store them."""
+    """Recompute and store the decisions on a person's requests after one has changed."""
     tx.bookings.lock_related([booking], now)
     current = tx.bookings.get(booking.id, lock=True) or booking
     related = load(tx, current, now)
@@ -183,7 +182,7 @@ def reconcile(
 
 
 def lock_others(tx: Transaction, booking: Booking, now: dt.datetime) -> tuple[Booking, ...]:
-    """Return the other requests that share a key with a booking, after locking the shared keys.
+    """Lock a booking's keys, and return the other requests that share one of them.
 
     Keys are always locked before rows, to avoid deadlocks. If there are no other requests, nothing
     can depend on this booking, so nothing is locked.
@@ -208,7 +207,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions on a person's requests, and update other people who are affected."""
+    """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)
@@ -226,19 +225,19 @@ def keep_words(
     others: Iterable[Booking],
     now: dt.datetime,
 ) -> None:
-    """Store a message if a merged or replaced request contains text that the other one does not.
+    """Store a message if a merged or replaced request contains new text.
 
-    What is new is decided when the message is sent. ``others`` contains the person's requests.
+    The new text is computed when the message is sent. ``others`` contains the person's requests.
     """
     if decision.state not in MERGED or booking.is_cancellation:
         return
     said = [said_in(one) for one in others if one.id == decision.because_of]
-    if new_lines(booking, said):
+    if new_lines(said_in(booking), said):
         tx.messages.add(booking, now)
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or hold the request if it may be from a different person."""
+    """Return the decision, or hold the request if a different person may have made it."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
@@ -246,7 +245,7 @@ def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.date
 
 
 def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> None:
-    """Store a decision on a booking. If the booking may now be sent, it becomes due."""
+    """Store a decision on a booking, and make it due if it may be sent now."""
     is_ready = decision.state is BookingState.PENDING
     tx.bookings.move(
         booking.id,
@@ -260,7 +259,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Return the bookings that replaced booked tours in Knock, by the ID of the replaced one."""
+    """Return the bookings that replaced booked tours in Knock, by the replaced booking's ID."""
     found = {}
     for booking in bookings:
         others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)

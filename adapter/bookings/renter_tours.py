@@ -1,4 +1,4 @@
-"""Let renters choose, move and cancel their tours with the link that they received.
+"""Let renters choose, move and cancel tours with the link they received.
 
 A tour chosen here is decided on and stored like one that a sender requested. Nothing is sent here:
 a worker sends it like any other.
@@ -42,7 +42,7 @@ from adapter.store.fingerprints import lock_key
 
 
 class Stage(enum.StrEnum):
-    """The state of a renter page, which determines its text and its actions."""
+    """The state of a renter page, which determines its text and actions."""
 
     #: There is no tour yet: the renter may choose one.
     CHOOSE = "choose"
@@ -52,7 +52,7 @@ class Stage(enum.StrEnum):
     BOOKED = "booked"
     #: The renter asked to cancel the tour, and a user must do so in Knock.
     CANCELING = "canceling"
-    #: A person decides, so the page changes nothing.
+    #: The lead needs review, so the page allows no changes.
     TEAM = "team"
     #: The tour is over.
     PASSED = "passed"
@@ -70,13 +70,13 @@ _STAGES: Final[Mapping[BookingState, Stage]] = {
     BookingState.HELD: Stage.TEAM,
     BookingState.UNKNOWN: Stage.TEAM,
 }
-#: States of a tour that was not booked, or no longer is.
+#: States of a tour that was not booked or was canceled.
 _LOST: Final = (BookingState.FAILED, BookingState.EXPIRED, BookingState.DISCARDED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RenterView:
-    """The current content of a renter page."""
+    """The contents of a renter page."""
 
     #: The guest card or tour for which the link was made.
     booking: Booking
@@ -87,7 +87,7 @@ class RenterView:
     tour: Booking | None = None
     #: The renter's latest tour that was not booked or was canceled, if it is newer than ``tour``.
     lost: Booking | None = None
-    #: The times offered, earliest first.
+    #: The times to offer, earliest first.
     choices: tuple[dt.datetime, ...] = ()
 
     @property
@@ -102,7 +102,7 @@ class RenterView:
 
 
 class RenterTours:
-    """Shows renters their tours, and books, moves or cancels them."""
+    """Shows renters their tours, and requests, moves or cancels tours for them."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class RenterTours:
         self._clock = clock
 
     def view(self, booking_id: int) -> RenterView:
-        """Return the current state of a renter's tour, with the times to choose from.
+        """Return the current contents of a renter's page, with the times to choose from.
 
         Raise :class:`LinkRefused` if the lead does not exist.
         """
@@ -128,10 +128,10 @@ class RenterTours:
         return dataclasses.replace(view, choices=self._choices(view))
 
     def choose(self, booking_id: int, at: dt.datetime, *, seen: int | None, name: str = "") -> None:
-        """Request the tour that a renter has chosen. Do nothing if it was already requested.
+        """Request the tour that a renter chose. Do nothing if it was already requested.
 
         ``seen`` is the ID of the tour that the page showed. Raise :class:`LinkRefused` if the tour
-        has changed since, or if the time is no longer free.
+        has changed since, or if the time is no longer available.
         """
         choices, fingerprints = self.view(booking_id).choices, self._store.fingerprints()
         now = self._clock()
@@ -158,9 +158,9 @@ class RenterTours:
                 self._withdraw_cancellations(tx, view.booking, stored, now)
 
     def cancel(self, booking_id: int, *, seen: int | None) -> None:
-        """Cancel a tour that was not sent yet. Otherwise, hold a cancellation for review.
+        """Cancel a tour that was not sent yet, or hold a cancellation for review.
 
-        If that was done already, do nothing. Raise :class:`LinkRefused` if the tour has changed.
+        Do nothing if the tour was already canceled. Raise :class:`LinkRefused` if it has changed.
         """
         now = self._clock()
         with self._store.transaction() as tx:
@@ -195,7 +195,7 @@ class RenterTours:
         community = source.communities.get(booking.community or "") if source else None
         own = [one for one in tx.bookings.of_event(booking.event_id) if _is_same(one, booking)]
         known = {one.id: one for one in own}
-        if source is not None and not source.is_open:  # or else a stranger could look up a tour
+        if source is not None and not source.is_open:  # otherwise, a stranger could look up a tour
             rows = tx.bookings.of_keys(booking.match_keys, now)
             known |= {one.id: one for one in Related.to(booking, rows).same}
         tour = _upcoming(known.values(), own, booking, now)
@@ -213,7 +213,7 @@ class RenterTours:
     def _withdraw_cancellations(
         self, tx: Transaction, booking: Booking, tour: Booking, now: dt.datetime
     ) -> None:
-        """Close the renter's cancellations, because the renter has chosen a new tour since."""
+        """Close the renter's cancellations after the renter has chosen a new tour."""
         for one in tx.bookings.of_event(booking.event_id):
             if is_wish_to_cancel(one) and relation(one, booking) is Relation.SAME:
                 tx.bookings.move(
@@ -227,9 +227,9 @@ class RenterTours:
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
-    """Return a link's booking, or the one that replaced it when its webhook was mapped again.
+    """Return a link's booking, or its replacement if the webhook was mapped again.
 
-    Raise :class:`LinkRefused` if there is none.
+    Raise :class:`LinkRefused` if the booking does not exist.
     """
     booking = tx.bookings.get(booking_id)
     if booking is None:
@@ -256,9 +256,9 @@ def _is_upcoming_tour(one: Booking, now: dt.datetime) -> bool:
 def _upcoming(
     known: Iterable[Booking], own: Sequence[Booking], booking: Booking, now: dt.datetime
 ) -> Booking | None:
-    """Return the renter's most recently requested upcoming tour, or None.
+    """Return the upcoming tour that the renter requested last, or None.
 
-    Another sender's request in review may be from someone else, so it does not count.
+    A request in review from another webhook does not count, because it may be someone else's.
     """
     own_ids = {one.id for one in own}
     live = [
@@ -275,7 +275,7 @@ def _upcoming(
 
 
 def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
-    """Return the newest of the lead's tours that failed or was canceled after ``tour``, or None."""
+    """Return the lead's newest tour after ``tour`` that failed or was canceled, or None."""
     lost = [
         one
         for one in own
@@ -306,12 +306,12 @@ def _stage(
 
 
 def is_time_taken(booking: Booking) -> bool:
-    """Return True for a tour that is held only because its time is not free in Knock."""
+    """Return True if a tour is held because its time is not free in Knock."""
     return booking.state is BookingState.HELD and booking.reason == TIME_TAKEN
 
 
 def _tour_at(view: RenterView, at: dt.datetime, now: dt.datetime, name: str) -> Booking:
-    """Return the unsaved tour that the renter has chosen.
+    """Build the tour that a renter chose, without storing it.
 
     Raise :class:`LinkRefused` if a field that a tour needs is missing.
     """
@@ -337,7 +337,7 @@ def _tour_at(view: RenterView, at: dt.datetime, now: dt.datetime, name: str) -> 
     )
 
 
-#: The fields of a booking that a new one does not take over.
+#: Fields of a booking that are reset when it is copied to make a new one.
 _AS_NEW: Final[Mapping[str, Any]] = {
     "id": NEW,
     "reasons": (),
@@ -349,6 +349,8 @@ _AS_NEW: Final[Mapping[str, Any]] = {
     "confirmed_at": None,
     "knock_status": None,
     "knock_status_at": None,
+    "moved_to": None,
+    "moved_at": None,
     "snoozed_until": None,
     "assigned_to": None,
     "free_times": (),
@@ -357,7 +359,7 @@ _AS_NEW: Final[Mapping[str, Any]] = {
 
 
 def _cancel_unsent(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking | None:
-    """Cancel a pending tour. Return the person's older tour that may be in Knock, or None."""
+    """Cancel a pending tour. Return an older tour that Knock may still have, or None."""
     tx.bookings.move(tour.id, BookingState.DISCARDED, why=CANCELED_BY_RENTER, now=now, by=RENTER)
     reconcile.reconcile(tx, tour, now)
     same = reconcile.load(tx, tour, now).same
@@ -366,7 +368,7 @@ def _cancel_unsent(tx: Transaction, tour: Booking, now: dt.datetime) -> Booking 
 
 
 def _ask_to_cancel(tx: Transaction, booking: Booking, tour: Booking, now: dt.datetime) -> None:
-    """Store a cancellation for review, because Propexo cannot cancel a tour."""
+    """Hold a cancellation for review, because Propexo cannot cancel a tour."""
     wish = dataclasses.replace(
         tour,
         **_AS_NEW,

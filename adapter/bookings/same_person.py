@@ -1,4 +1,4 @@
-"""Decide whether two requests are from the same person.
+"""Decide whether two requests come from the same person.
 
 Knock identifies a person at a community by email or phone. But people may share a contact, such as
 an office's email, a portal's relay number or a partner's phone. So if two requests share one
@@ -19,7 +19,7 @@ _PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
 
 
 class Relation(enum.Enum):
-    """The possible results of comparing the people in two requests."""
+    """How the people who made two requests are related."""
 
     SAME = "the same person"
     DIFFERENT = "two people"
@@ -28,7 +28,7 @@ class Relation(enum.Enum):
 
 
 def relation(one: Booking, other: Booking) -> Relation:
-    """Compare the people in two requests that share a contact or a sender's key."""
+    """Compare the people who made two requests that share a contact or a sender's key."""
     shared = one.person_keys & other.person_keys
     agree = names_agree(one.appointment, other.appointment)
     is_erased = _is_erased(one) or _is_erased(other)
@@ -40,9 +40,9 @@ def relation(one: Booking, other: Booking) -> Relation:
 
 
 def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
-    """Compare the people in two requests that have the same sender and the same key.
+    """Compare the people who made two requests with the same sender and key.
 
-    Some senders use the same key for all leads (``0``, ``{{lead.id}}``, an event with seats).
+    Some senders use one key for many leads (``0``, ``{{lead.id}}``, an event with seats).
     """
     agree = names_agree(one.appointment, other.appointment)
     has_changed = has_another_contact(one, other) and not is_one_full_name(one, other)
@@ -54,14 +54,14 @@ def _relation_under_one_key(one: Booking, other: Booking) -> Relation:
 
 
 def has_another_contact(one: Booking, other: Booking) -> bool:
-    """Return True if both requests have contacts, but none in common."""
+    """Return True if both requests have contacts but share none of them."""
     is_here = one.community == other.community
     contacts = [row.person_keys if is_here else _contacts(row) for row in (one, other)]
     return all(contacts) and contacts[0].isdisjoint(contacts[1])
 
 
 def is_one_full_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests have the same name and it has at least two words."""
+    """Return True if two requests have the same name of at least two words."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 
@@ -71,12 +71,12 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return a booking's email and phone, which match even across communities."""
+    """Return a booking's email and phone, which are comparable across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
-    """Return True if two names may belong to the same person, or None if one is missing.
+    """Return True if two names may belong to one person, or None if a name is missing.
 
     Every word of the shorter name must be a word of the longer one, or its initial: "D. Okafor" and
     "Dana Okafor" agree, "Dan Okafor" and "Dana Okafor" do not.
@@ -88,7 +88,7 @@ def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None
 
 
 def _match(one: str, other: str) -> bool:
-    """Return True if two words are equal, or one is the initial of the other."""
+    """Return True if two words are equal or one is the other's initial."""
     return one == other or (1 in (len(one), len(other)) and one[0] == other[0])
 
 

@@ -1,4 +1,4 @@
-"""Send each booking with a single POST, between two commits and within Propexo's rate limit.
+"""Send each booking with one POST, between two commits and within Propexo's rate limit.
 
 The first commit reserves a call under the rate limit for the most urgent booking, and stores the
 attempt and the state ``sending``. Only then is the first byte sent. The second commit stores the
@@ -26,7 +26,7 @@ from adapter.store.rate_limit import MOST_FAILURES, NOT_AUTHORIZED, RateState, S
 
 log = logging.getLogger(__name__)
 
-#: A sender counts as dead if it has not stored an outcome this long after the timeout.
+#: A sender counts as dead if it has not stored an outcome this many seconds after the timeout.
 LEASE_MARGIN_SECONDS = 10.0
 #: Maximum number of bookings that one run sends before it frees its thread.
 MAX_BOOKINGS_PER_RUN = 25
@@ -38,14 +38,14 @@ MAX_WAIT_IN_RUN_SECONDS = 2.0
 RECORD_RETRY_SECONDS = 120.0
 #: How often to check whether Propexo works and accepts the token again.
 TOKEN_CHECK_SECONDS = 10.0
-#: If Propexo cannot be reached for longer than this, an error is logged.
+#: An error is logged if Propexo is unreachable for longer than this.
 ALARM_AFTER = dt.timedelta(minutes=5)
-#: If the list of integrations does not exist either, a POST is tried after this time.
+#: Delay before a trial POST if the list of integrations returns 404 too.
 TRIAL_AFTER = dt.timedelta(minutes=15)
 
 
 class Sender:
-    """Sends bookings to Propexo, one POST at a time per run."""
+    """Sends bookings to Propexo, one POST at a time in each run."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Sender:
         self.stopping = threading.Event()
 
     def send_due(self) -> None:
-        """Send pending bookings, most urgent first, as fast as the rate limit allows.
+        """Send pending bookings, the most urgent first, as fast as the rate limit allows.
 
         Stop if no booking is pending, or if the rate limit requires a long wait.
         """
@@ -97,8 +97,9 @@ class Sender:
     ) -> tuple[Attempt | Postponed | dt.datetime | None, bool]:
         """Reserve an API call and store an attempt for the most urgent booking, in one commit.
 
-        Return two values: the stored attempt, a booking whose time must be checked first, the time
-        of the next allowed call, or None if no booking can be sent; and whether to continue.
+        Return the attempt, and whether more bookings may be sent. Instead of the attempt, return a
+        :class:`Postponed` booking whose time must be checked first, the time of the next allowed
+        API call, or None if nothing can be sent.
         """
         booking = None
         try:
@@ -135,7 +136,7 @@ class Sender:
         return attempt, rate_state.waiting > 1
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock and return the most urgent booking, with the state of the rate limit."""
+        """Lock and return the most urgent booking, or None, and the state of the rate limit."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
@@ -151,7 +152,7 @@ class Sender:
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime, why: str
     ) -> Callable[[], Attempt]:
-        """Count an API call and store the attempt. Return a function that returns the attempt."""
+        """Count an API call and store an attempt. Return a function that returns the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute
@@ -162,7 +163,7 @@ class Sender:
         return tx.attempts.begin(booking.id, request, now=now, lease_until=until, why=why)
 
     def _hold(self, booking: Booking) -> None:
-        """Hold a booking that cannot be sent, so that it does not block the send queue.
+        """Hold a booking that cannot be sent.
 
         Otherwise, it would remain the most urgent booking and block the send queue.
         """
@@ -176,7 +177,7 @@ class Sender:
             self._send(attempt)
 
     def _send(self, attempt: Attempt) -> None:
-        """Send an attempt's POST, and commit its outcome."""
+        """Send the POST of an attempt, and commit its outcome."""
         try:
             if self.clock() - attempt.started_at > rate_limit.CLOCK_LAG:
                 # The reserved call has expired, and the lease may have expired too.
@@ -197,7 +198,7 @@ class Sender:
         self.check.ended(attempt)
 
     def _record_host(self) -> None:
-        """Record, once per process, which host this database uses to book in Knock."""
+        """Record, once per process, the host through which this database books in Knock."""
         if self._is_host_recorded or self.settings.knock_host is None:
             return
         with self.store.statement() as tx:
@@ -205,10 +206,10 @@ class Sender:
         self._is_host_recorded = True
 
     def expire_late(self) -> None:
-        """Expire bookings that can no longer be sent in time, even while sending is suspended.
+        """Expire bookings that can no longer be sent in time, even while sending is stopped.
 
-        Tours that start too soon are never sent; an agent must call the renter. A guest card has no
-        tour time, so it expires after ADAPTER_PROSPECT_HOURS.
+        An agent must call the renter if a tour starts too soon to be sent. A guest card has no tour
+        time, so it expires after ADAPTER_PROSPECT_HOURS.
         """
         with self.store.transaction() as tx:
             now = self.clock()
@@ -234,14 +235,14 @@ class Sender:
                 return
             limit, rate_state = self.settings.rate_per_minute, limiter.lock(now)
             if rate_limit.next_call(rate_state, now, limit, is_read=True) > now:
-                # The check was reserved, so its alarm would be skipped.
+                # The check is already reserved, so without this line its alarm would be skipped.
                 _log_stop(stop, NotSent("the rate limit allows no check now"), now)
                 return
             limiter.count_call(rate_state, now, limit)
         try:
             self.propexo.check_token()
         except UpstreamError as exc:
-            if not _shows_that_it_works(exc, stop, now):
+            if not _may_resume(exc, stop, now):
                 _log_stop(stop, exc, now)
                 return
         with self.store.transaction() as tx:
@@ -254,7 +255,7 @@ def record_patiently(
     write: Callable[[Transaction], None],
     pause: Callable[[float], object],
 ) -> None:
-    """Commit the outcome of a POST, and retry for two minutes while PostgreSQL is unavailable.
+    """Commit the outcome of a POST. Retry for two minutes while PostgreSQL is unavailable.
 
     If PostgreSQL stays unavailable, recovery later finds the unfinished attempt and marks its
     outcome as unknown.
@@ -274,26 +275,30 @@ def record_patiently(
             return
 
 
-def _shows_that_it_works(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
-    """Return True if Propexo works again, although it rejected the read.
+def shows_that_it_works(error: UpstreamError) -> bool:
+    """Return True if an error shows that Propexo works, although it rejected a read.
 
-    The token may be allowed to send, but not to read this list. The next POST is a single trial.
-    A 404 may mean that the address is still wrong, but there may be no such list at all.
+    The token may be allowed to send but not to read this list.
     """
-    if stop.stopped_for == NOT_AUTHORIZED or error.status is None:
-        return False
+    is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
+    is_broken = error.status is None or error.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR
+    return not is_busy and not is_broken
+
+
+def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
+    """Return True if sending may resume although the check failed. The next POST is a single trial.
+
+    A 404 may mean that the URL is still wrong or that this list does not exist, so it counts only
+    after a while.
+    """
     is_new = stop.stopped_at is not None and now - stop.stopped_at < TRIAL_AFTER
     is_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND
-    is_busy = error.status == http.HTTPStatus.TOO_MANY_REQUESTS
-    return (
-        error.status < http.HTTPStatus.INTERNAL_SERVER_ERROR
-        and not is_busy
-        and not (is_404 and is_new)
-    )
+    is_rejected = stop.stopped_for == NOT_AUTHORIZED or (is_404 and is_new)
+    return shows_that_it_works(error) and not is_rejected
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
-    """Log that sending is still stopped, with an error if it has been stopped for too long."""
+    """Log that sending is still stopped. Log an error once if this has lasted too long."""
     alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
     is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
     extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class _NotReadable(Exception):
-    """Raised if the customer has not enabled a model, so that its list cannot be read."""
+    """Raised if Propexo refuses to list records because their model is not enabled."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,12 +32,12 @@ class Found:
     match: UnknownMatch | None = None
     #: The record of the tour or guest card that was found in Knock.
     record: KnockRecord | None = None
-    #: What it means that nothing was found.
+    #: Why nothing was found, if so.
     reading: transitions.Unfound = transitions.Unfound.ABSENT
 
 
 class UnknownSettler:
-    """Searches for bookings with an unknown outcome, which are never resent automatically."""
+    """Searches for bookings with an unknown outcome. They are never resent automatically."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -56,7 +56,7 @@ class UnknownSettler:
                 "reconcile_read_failed", extra={"booking_id": booking.id, "status": exc.status}
             )
             result = exc
-        # After a restore, the attempt's start is the backup's time, but the POST may be later.
+        # After a restore, the attempt's start is the time of the backup, but the POST may be later.
         sent_by = attempt.finished_at or attempt.started_at
         until = sent_by + dt.timedelta(hours=self.settings.sync_lag_hours)
         with self.store.transaction() as tx:
@@ -77,13 +77,13 @@ class UnknownSettler:
                 reconcile(tx, current, now)
 
     def _search(self, booking: Booking, attempt: Attempt) -> Found:
-        """Search for the job, the tour or the guest card of an unknown booking.
+        """Search for an unknown booking's job, tour or guest card.
 
-        The caller has already counted the first call against the rate limit. Further calls are
+        The caller has already counted the first API call against the rate limit. Further calls are
         counted here.
         """
         if booking.tour_id is not None:
-            return Found(match=UnknownMatch(job_id=None))  # a webhook came before the outcome
+            return Found(match=UnknownMatch(job_id=None))  # a webhook arrived before the outcome
         if booking.job_id is not None:
             status = self.propexo.write_status(booking.job_id).status
             if status in (WriteStatus.SUCCESS, WriteStatus.FAILURE):
@@ -103,7 +103,7 @@ class UnknownSettler:
         return matching.job_in(records, attempt, known)
 
     def _search_knock(self, booking: Booking, attempt: Attempt) -> Found:
-        """Search the guest cards, and the tours of those that share a contact."""
+        """Search Knock's guest cards, and the tours on cards that share a contact."""
         request = attempt.request
         integration_id = str(request["integration_id"])
         if attempt.kind is Kind.APPOINTMENT and self._is_off(integration_id, Model.EVENTS):
@@ -125,7 +125,7 @@ class UnknownSettler:
         return Found(reading=transitions.Unfound.EMPTY if is_empty else transitions.Unfound.ABSENT)
 
     def _is_off(self, integration_id: str, model: Model) -> bool:
-        """Return True if Propexo has previously rejected a request to list a model's records."""
+        """Return True if Propexo has already refused to list a model's records."""
         with self.store.statement() as tx:
             known = tx.crm_models.all()
         return any(
@@ -134,7 +134,7 @@ class UnknownSettler:
         )
 
     def _is_empty(self, integration_id: str) -> bool:
-        """Return True if Propexo has never listed a guest card of an integration."""
+        """Return True if Propexo lists no guest cards at all for an integration."""
         query = {"integration_id": integration_id, "limit": "1"}
         return not self._listed(Model.PROSPECTS, query)
 

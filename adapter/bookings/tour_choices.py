@@ -1,4 +1,4 @@
-"""Compute the tour times that a renter may choose from."""
+"""Compute the tour times from which a renter may choose."""
 
 import contextlib
 import datetime as dt
@@ -13,8 +13,8 @@ from adapter.settings import Settings
 
 #: The number of days, including today, on which tours are offered.
 DAYS: Final = 14
-#: Interval between the tours offered within a community's tour hours, which is also the time that
-#: remains for the last tour of the day.
+#: Interval between offered tours within a community's tour hours. The last tour of the day starts
+#: this long before closing.
 STEP: Final = dt.timedelta(minutes=30)
 #: A tour is offered if it starts at least this far ahead, so that the community can prepare.
 AHEAD: Final = dt.timedelta(hours=1)
@@ -26,10 +26,10 @@ def tour_choices(
     now: dt.datetime,
     free: Sequence[dt.datetime] | None = None,
 ) -> tuple[dt.datetime, ...]:
-    """Return the times offered (aware, UTC), earliest first.
+    """Return the times to offer (aware, UTC), earliest first.
 
-    ``free`` contains the times that Knock reports as free. If it is None, the times are from the
-    community's tour hours. If these are unknown too, there are none.
+    ``free`` contains the times that Knock reports as available. If it is None, the community's tour
+    hours are used. If those are unknown too, no times are offered.
     """
     times = _from_hours(community, now) if free is None else free
     first = now + max(AHEAD, dt.timedelta(minutes=settings.notice_minutes))
@@ -43,7 +43,7 @@ def tour_choices(
 
 
 def _from_hours(community: Community, now: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield each start time within the community's tour hours, without hours that DST skips."""
+    """Yield each start time in the community's tour hours, except at hours that DST skips."""
     today = now.astimezone(community.timezone).date()
     for number in range(DAYS + 1):
         day = today + dt.timedelta(days=number)

@@ -1,4 +1,4 @@
-"""Record Propexo's responses, which is the second of the two commits around each POST.
+"""Record Propexo's responses, in the second of the two commits around each POST.
 
 Every function writes in the transaction that it is given. A finished attempt is not changed,
 because the first outcome counts, with one exception: a late response may correct an attempt that
@@ -38,20 +38,20 @@ log = logging.getLogger(__name__)
 class UnknownMatch:
     """A record in one of Propexo's lists that matches an unknown booking."""
 
-    #: The ID of its job, whose status must be read. None if the tour itself was found in Knock.
+    #: The job ID, whose status must be read. None if the tour itself was found in Knock.
     job_id: str | None
     #: When Propexo accepted the job, if the write log contains the time.
     accepted_at: dt.datetime | None = None
 
 
-#: The reason codes of unknown bookings whose users must wait for a search.
+#: Reason codes of unknown bookings that the adapter searches for before users act.
 SEARCHED = frozenset({"no_answer", "sender_lost", "restored"})
 
 
 class Unfound(enum.Enum):
     """The reason why a search for an unknown booking found nothing."""
 
-    #: The lists do not contain it, or not yet.
+    #: The lists do not contain the booking, at least not yet.
     ABSENT = enum.auto()
     #: A guest card without any contact may be the renter's.
     INCOMPLETE = enum.auto()
@@ -64,7 +64,7 @@ class Unfound(enum.Enum):
 def record_accepted(
     tx: Transaction, attempt: Attempt, accepted: Accepted, now: dt.datetime
 ) -> None:
-    """Record that Propexo accepted a booking, and schedule the first check of its job."""
+    """Record that Propexo accepted a booking, and schedule the first job status check."""
     if tx.attempts.accept(
         attempt.id,
         now=now,
@@ -80,7 +80,7 @@ def record_accepted(
 def record_failure(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Record a failed or inconclusive POST, and decide what happens to the booking."""
+    """Record a failed or inconclusive POST, and decide what happens to its booking."""
     outcome, booking = backoff.OUTCOMES[type(error)], _lock_person(tx, attempt, now)
     if not tx.attempts.finish(
         attempt.id, outcome, now=now, status=error.status, answer=error.answer
@@ -101,9 +101,9 @@ def record_failure(
 
 
 def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
-    """Return True if a booking's repeated 404s are due to its own IDs, not to Propexo's URL.
+    """Return True if a booking's repeated 404s are caused by its IDs, not by Propexo's URL.
 
-    That is certain only if Propexo has accepted another booking since the first of them.
+    That is certain only if Propexo has accepted another booking since the first 404.
     """
     attempts = tx.attempts.of_booking(attempt.booking_id)
     wrong = [one for one in attempts if one.status in WRONG_PATH_STATUSES]
@@ -112,7 +112,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Stop sending if several POSTs in a row got no clear response.
+    """Stop sending if several POSTs in a row got no clear response, or none at all.
 
     Any other response shows that Propexo works.
     """
@@ -127,7 +127,7 @@ def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Mark a rejected booking as failed, or resend it once without the rejected optional fields.
+    """Fail a rejected booking, or resend it once without the rejected optional fields.
 
     The rejected fields are moved to the notes. A second POST is safe, because Propexo returns a 400
     before it creates a job.
@@ -152,7 +152,7 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule a retry for a booking that is certainly not in Knock, or hold it for review."""
+    """Schedule a retry of a booking that is certainly not in Knock, or hold it for review."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
@@ -182,10 +182,9 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
-    """Lock the person of an attempt, and return the attempt's booking.
+    """Lock the person for whom a POST was sent, and return the attempt's booking.
 
-    The lock is necessary because a newer request from the same person may arrive at the same
-    moment.
+    A newer request from the same person may arrive at the same moment.
     """
     booking = tx.bookings.get(attempt.booking_id)
     assert booking is not None  # noqa: S101 - bookings are never deleted
@@ -194,7 +193,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark a booking as unknown because its process died before it stored an outcome."""
+    """Mark a booking as unknown because its process died before storing an outcome."""
     booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
@@ -204,7 +203,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_lost_job(
     tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
 ) -> None:
-    """Record a job that Propexo has for a booking that was lost in a restore."""
+    """Record Propexo's job for a booking whose attempt was lost in a restore."""
     if booking.state is not BookingState.PENDING:
         tx.bookings.move(
             booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now
@@ -238,7 +237,7 @@ def record_possibly_sent(
 def record_success(
     tx: Transaction, booking: Booking, report: JobReport, now: dt.datetime
 ) -> Callable[[], bool]:
-    """Record that the job of a submitted booking has succeeded.
+    """Record that a submitted booking's job has succeeded.
 
     Return a function that returns True if the booking was still submitted.
     """
@@ -260,7 +259,7 @@ def record_job_status(
     deadline: dt.timedelta,
     others: Sequence[Booking] = (),
 ) -> None:
-    """Record a job's status, so that the booking becomes booked, failed, unknown, or due later.
+    """Record a job's status. The booking becomes booked, failed or unknown, or is checked later.
 
     ``others`` contains the requests that share a key with the booking.
     """
@@ -297,8 +296,8 @@ def record_status_error(
 ) -> None:
     """Schedule another status check after a failed one, or mark the booking as unknown.
 
-    After the deadline, or after ``lag`` if Propexo was unreachable, the booking becomes unknown and
-    is searched for.
+    The booking becomes unknown after ``deadline`` if Propexo rejected the check, or after ``lag``
+    if the check failed for another reason. Then the booking is searched for.
     """
     apply_rate_headers(tx, error, now)
     if now - booking.updated_at > (deadline if isinstance(error, Refused) else lag):
@@ -312,13 +311,13 @@ def record_status_error(
 def record_search_error(
     tx: Transaction, booking: Booking, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule another search for an unknown booking after a failed one."""
+    """Schedule another search for an unknown booking after a search has failed."""
     apply_rate_headers(tx, error, now)
     _search_again(tx, booking, now)
 
 
 def apply_rate_headers(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Update the rate limit after a failed read, and suspend sending if the token was rejected."""
+    """Update the rate limit after a failed read. Suspend sending if the token was rejected."""
     limiter = tx.rate_limit
     limiter.save_limit(error.rate, now)
     if isinstance(error, RateLimited):
@@ -386,7 +385,7 @@ def _record_unfound(
 
 
 def _tell_not_readable(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Ask users to check Knock, and schedule another search in case the booking appears later."""
+    """Ask users to check Knock, but search again in case the booking appears later."""
     due_at = backoff.next_search(now, now=now, chance=jitter())
     tx.bookings.move(booking.id, BookingState.UNKNOWN, why="not_readable", now=now, due_at=due_at)
 
@@ -394,10 +393,10 @@ def _tell_not_readable(tx: Transaction, booking: Booking, now: dt.datetime) -> N
 def _record_ambiguous_tour(
     tx: Transaction, booking: Booking, later: Booking, now: dt.datetime, until: dt.datetime
 ) -> None:
-    """Record that a tour found in Knock may belong to ``booking`` or to the ``later`` one.
+    """Record that a tour found in Knock may belong to ``booking`` or to a ``later`` one.
 
-    If the later one is for the same instant, the tour belongs to it. Otherwise Knock should have
-    canceled this tour: it was processed late, and replaced the later one.
+    If the later booking has the same start time, the tour belongs to it. Otherwise, Knock should
+    have canceled the tour, so it was processed late and has replaced the later tour.
     """
     is_booked = later.state is BookingState.BOOKED
     is_same_tour = later.starts_at == booking.starts_at
@@ -416,7 +415,7 @@ def _search_again(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
 
 
 def record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime) -> None:
-    """Mark a booking as booked, or for review if a user had reported it as canceled."""
+    """Mark a booking as booked, or for review if a user reported that it was canceled."""
     if booking.gone_at is None:
         tx.bookings.move(booking.id, BookingState.BOOKED, why=how, now=now)
         log.info("booking_booked", extra={"booking_id": booking.id, "why": how})
@@ -432,7 +431,7 @@ def record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime)
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
-    """Mark a booking for review because Propexo may have processed it after a newer one."""
+    """Mark a booking for review because Propexo may have processed a newer one before it."""
     tx.bookings.move(
         booking.id,
         BookingState.UNKNOWN,
@@ -447,14 +446,14 @@ def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.
 def _mark_unknown(
     tx: Transaction, booking_id: int, why: str, now: dt.datetime, reasons: Sequence[Reason] = ()
 ) -> None:
-    """Mark a booking as unknown and schedule a search. It may be in Knock, so never resend it.
+    """Mark a booking as unknown and schedule a search. Never resend it, because it may be in Knock.
 
-    If Propexo does not allow reading Knock's records, users are asked at once to check Knock.
+    If Propexo does not allow reading Knock's records, ask users to check Knock right away.
     """
     booking = tx.bookings.get(booking_id)
     due_at = backoff.next_search(now, now=now, chance=jitter())
     if booking is not None and booking.tour_id is not None:
-        due_at = now  # Knock has reported the tour already
+        due_at = now  # Knock has already reported the tour
     tx.bookings.move(
         booking_id, BookingState.UNKNOWN, why=why, now=now, due_at=due_at, reasons=reasons
     )
@@ -466,7 +465,7 @@ def _mark_unknown(
 
 
 def _is_unreadable(tx: Transaction, booking: Booking) -> bool:
-    """Return True if there is no job, and Propexo rejects listing tours or guest cards."""
+    """Return True if a booking has no job and Propexo does not let us read Knock's records."""
     integration_id = booking.appointment.get("integration_id")
     known = [one for one in tx.crm_models.all() if one.integration_id == integration_id]
     return booking.job_id is None and any(one.state is Reading.OFF for one in known)
@@ -477,5 +476,5 @@ def _facts(attempt: Attempt, **more: object) -> dict[str, object]:
 
 
 def jitter() -> float:
-    """Return a random number from 0 to 1, which spreads retries over time."""
+    """Return a random number from 0 to 1 that spreads retries over time."""
     return random.random()  # noqa: S311 - spreads load; not for security

@@ -25,7 +25,7 @@ MOST_PAGES = 500
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A finished write job in Propexo's write log."""
+    """A finished job in Propexo's write log."""
 
     id: str
     created_at: dt.datetime
@@ -34,7 +34,7 @@ class Job:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self | None:
-        """Create a job from a log record. Return None if it has no ID, time or parameters."""
+        """Create a job from a log record, or return None if it has no ID, time or parameters."""
         job_id, parameters = record.get("job_id"), record.get("parameters")
         created_at = parse_instant(record.get("created_at"))
         if not isinstance(job_id, str) or not isinstance(parameters, Mapping) or not created_at:
@@ -55,26 +55,26 @@ class Job:
 
     @property
     def starts_at(self) -> dt.datetime | None:
-        """The time of the tour in UTC, or None for a guest card."""
+        """The tour's start in UTC, or None for a guest card."""
         date, time = (self.parameters.get(f"appointment_{part}") for part in ("date", "time"))
         return parse_instant(f"{date}T{time}+00:00")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
-    """The source and community for which a job was created."""
+    """The source and the community for which a job was created."""
 
     source: str
     community: Community
 
 
 def identity_of(request: Mapping[str, Any]) -> tuple[object, ...]:
-    """Return the fields that identify the person and tour of a POST body."""
+    """Return the fields of a POST body that identify the person and the tour."""
     return tuple(request.get(name) or None for name in (*IDENTIFYING, *CONTACTS))
 
 
 def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
-    """Return the source and community for each combination of community and attribution IDs."""
+    """Return sources and communities by integration, community and attribution ID."""
     return {
         (community.integration_id, community.community_id, attribution): Owner(
             source=source.name, community=community
@@ -86,7 +86,7 @@ def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
 
 
 def owner_of(job: Job, known: Mapping[tuple[object, ...], Owner]) -> Owner | None:
-    """Return a job's source and community, or None if another program created it."""
+    """Return the source and community of a job, or None if another program created the job."""
     names = ("integration_id", "community_id", "attribution_id")
     return known.get(tuple(job.parameters.get(name) for name in names))
 
@@ -97,13 +97,13 @@ def _attributions(community: Community, source: str) -> Iterable[str]:
 
 
 def without(jobs: Iterable[Job], bookings: Iterable[Booking]) -> Iterator[Job]:
-    """Yield the jobs that match none of the bookings."""
+    """Yield the jobs that do not match any of the bookings."""
     identities = {identity_of(booking.appointment) for booking in bookings}
     return (job for job in jobs if identity_of(job.parameters) not in identities)
 
 
 class WriteLog:
-    """Reads Propexo's write log within the rate limit, even while sending is suspended."""
+    """Reads Propexo's write log within the rate limit, even while sending is stopped."""
 
     def __init__(self, store: Database, reads: RateLimitedReads, clock: Clock) -> None:
         self._store = store
@@ -111,18 +111,18 @@ class WriteLog:
         self._clock = clock
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
-        """Return the jobs that do not belong to any booking in this database."""
+        """Return the jobs that belong to no booking in this database."""
         with self._store.statement() as tx:
             known = set(tx.bookings.known_jobs([job.id for job in jobs]))
         return [job for job in jobs if job.id not in known]
 
     def read(self, integrations: Iterable[str], since: dt.datetime) -> list[Job]:
-        """Return all jobs since the given time, oldest first. Raise UpstreamError if that fails."""
+        """Return all jobs created after ``since``, oldest first. Raise UpstreamError on failure."""
         jobs = {job.id: job for page in self.pages(integrations, since) for job in page}
         return sorted(jobs.values(), key=lambda job: job.created_at)
 
     def pages(self, integrations: Iterable[str], since: dt.datetime) -> Iterator[list[Job]]:
-        """Yield Propexo's jobs after ``since``, page by page. Raise UpstreamError on failure."""
+        """Yield pages of the jobs created after ``since``. Raise UpstreamError on failure."""
         age = (self._clock() - since + SKEW).total_seconds()
         for one in sorted(set(integrations)):
             for records in self._pages({"integration_id": one, "time_range": time_range_of(age)}):

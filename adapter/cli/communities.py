@@ -44,7 +44,7 @@ from adapter.store.crm_models import Reading
 def communities(context: click.Context, folder: Path | None, as_json: bool) -> None:
     """List communities, and compare them with Propexo's lists.
 
-    The communities are read from communities.yaml; `pull` and `check` read Propexo's lists.
+    The communities come from communities.yaml. `pull` and `check` also read Propexo's lists.
     """
     context.obj = folder or settings_from().mappings_dir
     if context.invoked_subcommand is not None:
@@ -74,7 +74,7 @@ def pull(folder: Path, as_json: bool) -> None:
 
 
 def _known(folder: Path) -> Mapping[str, Community]:
-    """Return the communities in communities.yaml, or none if the file cannot be used."""
+    """Return the communities in communities.yaml, or {} if the file is invalid."""
     try:
         return communities_from_folder(folder).by_key
     except MappingErrors:
@@ -97,7 +97,7 @@ def check_listed(folder: Path, as_json: bool) -> None:
         ids = {one.integration_id for one in listed.by_key.values()} & {*directory.integrations}
         models = list(states_of(ids, directory.read))
     lines = [*map(str, problems)] or [f"{listed.document.file}: Propexo lists all IDs"]
-    # A new sandbox has no tours and guest cards, which is not worth a line.
+    # A new sandbox has no tours and guest cards, which is not worth mentioning.
     lines += [
         one.text()
         for one in models
@@ -110,7 +110,7 @@ def check_listed(folder: Path, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _directory(settings: Settings) -> Iterator[Directory]:
-    """Yield Propexo's lists, which are read within the rate limit."""
+    """Yield a reader for Propexo's lists that stays within the rate limit."""
     propexo = propexo_from(settings)
     if settings.propexo_token is None:
         click.echo("PROPEXO_TOKEN is not set: these are the sandbox's lists", err=True)
@@ -126,7 +126,7 @@ def _directory(settings: Settings) -> Iterator[Directory]:
 
 
 def _store(settings: Settings, stack: contextlib.ExitStack) -> Database | None:
-    """Return the database that holds the shared rate limit, or None if there is none yet."""
+    """Return the database with the shared rate limit, or None if there is no database yet."""
     try:
         store = stack.enter_context(opened_store(settings))
     except (ConfigurationError, WrongSchema):

@@ -1,4 +1,4 @@
-"""Define ``adapter demo``, which shows everything the adapter does in 30 seconds."""
+"""Define ``adapter demo``, which demonstrates the whole adapter in 30 seconds."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -15,7 +15,7 @@ from adapter.server.signals import exit_on_signals
 
 
 def as_text(result: Result) -> str:
-    """Return a summary of the demo's results as text."""
+    """Summarize the demo's results as text."""
     booked = [one for one in result.bookings if one.state is BookingState.BOOKED]
     held = [one for one in result.bookings if one.state is BookingState.HELD]
     repeats = sum(
@@ -33,7 +33,7 @@ def as_text(result: Result) -> str:
     lines += [
         "1 forged webhook was rejected.",
         "",
-        "Next: run `adapter init leads` to create a folder from which to run the adapter.",
+        "Next: run `adapter init leads` to create a folder for running the adapter.",
     ]
     return "\n".join(lines)
 

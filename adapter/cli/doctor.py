@@ -45,7 +45,7 @@ def doctor(context: click.Context, is_full: bool, as_json: bool) -> None:
     )
     env_file = context.find_object(EnvFile) or EnvFile(None, frozenset())
     given = GivenSettings(settings, faults, env_file)
-    logging.disable(logging.CRITICAL)  # the findings say the same
+    logging.disable(logging.CRITICAL)  # the findings contain the same information
     try:
         findings = examine(given, propexo_from(settings), utc_now)
     finally:

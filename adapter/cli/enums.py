@@ -28,7 +28,7 @@ def enums() -> None:
 @click.argument("place", metavar="FILE|URL")
 @as_json
 def pull(place: str, as_json: bool) -> None:
-    """Print three settings with Propexo's spellings, read from its OpenAPI file or documentation.
+    """Print Propexo's spellings as three settings, read from its OpenAPI file or documentation.
 
     FILE or URL is an OpenAPI file in YAML or JSON, or a Markdown page. Check each line: a word that
     looks similar may mean something else. Without these settings, the values go into the notes.
@@ -42,11 +42,12 @@ def pull(place: str, as_json: bool) -> None:
 
 
 def _missing(place: str, text: str, fields: Sequence[str]) -> str:
-    """Return the message for fields whose values a page or file does not list."""
+    """Return an error message about fields whose values were not found in a page or file."""
     if place.endswith((".yaml", ".yml", ".json")) and (mistake := mistake_in(text)):
         return f"{place} is not YAML or JSON: {mistake}"
     return (
-        f"{place} lists no values of {', '.join(fields)}; use the page of the request that has them"
+        f"{place} lists no values for {', '.join(fields)}; use the page for the request that has "
+        "these fields"
     )
 
 
@@ -62,7 +63,7 @@ def _text(place: str) -> str:
 def _lines(found: Iterable[Enum]) -> Iterator[str]:
     for one in found:
         if one.unused:
-            yield f"# Propexo's words without one of ours: {', '.join(one.unused)}"
+            yield f"# Propexo's values that are not used: {', '.join(one.unused)}"
         if one.without:
-            yield f"# These stay in the notes: {', '.join(one.without)}"
+            yield f"# Not in Propexo's list, so these go into the notes: {', '.join(one.without)}"
         yield one.text

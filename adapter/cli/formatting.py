@@ -21,7 +21,7 @@ from adapter.models import (
 from adapter.operations.serializers import dump, local, person, utc
 from adapter.store import AuditEntry, Undecryptable
 
-#: Maximum number of IDs in a line. JSON output contains all.
+#: Maximum number of IDs in a line. JSON output contains all IDs.
 MOST_IDS = 50
 
 
@@ -37,7 +37,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def undecryptable_lines(lost: Undecryptable) -> list[str]:
-    """Return a line that lists the skipped IDs for each kind of request without a key."""
+    """Return lines with the IDs of requests that were skipped because their key is not set."""
     return [
         f"skipped, because their key is not in ADAPTER_ENCRYPTION_KEYS: {len(ids)} {kind}: "
         + ", ".join([*map(str, ids[:MOST_IDS]), *(["…"] if len(ids) > MOST_IDS else [])])
@@ -78,7 +78,7 @@ def bookings_table(bookings: Iterable[Booking]) -> str:
 
 
 def _state(booking: Booking) -> str:
-    """Return a booking's state, and for a booked tour, its status in Knock."""
+    """Return a booking's state, with the tour's status in Knock if Knock has changed it."""
     status = KnockStatus.CANCELED if booking.is_gone else booking.knock_status
     is_other = booking.state is BookingState.BOOKED and status not in (None, KnockStatus.BOOKED)
     return f"{booking.state}, {status} in Knock" if is_other else booking.state
@@ -91,7 +91,7 @@ def _tour(booking: Booking) -> str | None:
 
 
 def _why(booking: Booking) -> str | None:
-    """Return why a booking is in its state: the mapping's first reason, or the reason code."""
+    """Return the reason for a booking's state: the mapping's first reason, or the reason code."""
     if booking.reason == "held_by_mapping" and booking.reasons:
         first = booking.reasons[0]
         return f"{first.field}: {first.reason}"
@@ -200,6 +200,8 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
         lines.append(f"  Propexo job {booking.job_id}")
     if booking.confirmed_at is not None:
         lines.append(f"  confirmed in Knock at {utc(booking.confirmed_at)}")
+    if booking.is_moved:
+        lines.append(f"  moved in Knock to {local(booking.starts_in_knock, booking.timezone)}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
     lines += [f"  free in Knock: {local(at, booking.timezone)}" for at in booking.offered_times]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
@@ -207,7 +209,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
 
 
 def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
-    """Yield lines about the lead that caused a booking's state, and the leads that it caused."""
+    """Yield lines about the lead that caused a booking's state, and those whose state it caused."""
     other = story.others.get(booking.because_of or 0)
     if other is not None:
         yield f"because of booking {other.id}: {person(other.appointment)}, {other.state}"
@@ -218,7 +220,7 @@ def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
 
 
 def _contact_lines(appointment: Mapping[str, Any]) -> list[str]:
-    """Return lines with the renter's contact details and the notes."""
+    """Return lines with the renter's contact details and the appointment's notes."""
     contact = filter(None, (appointment.get("email_1"), appointment.get("phone_1")))
     notes = str(appointment.get("notes", "")).splitlines()
     return [_cell(line) for line in (", ".join(map(str, contact)), *notes) if line]

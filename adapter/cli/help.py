@@ -2,6 +2,6 @@
 
 
 def examples(*commands: str) -> str:
-    """Return the part of a command's help text that lists examples."""
+    """Format the examples section of a command's help text."""
     # \b prevents click from joining the lines.
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

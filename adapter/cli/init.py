@@ -20,7 +20,7 @@ TEMPLATES: Final = Path(__file__).with_name("deployment")
 _INSTALLED = Path(adapter.__file__).parent / "ops"
 #: The alerts and the dashboard. In a checkout, they are next to the package.
 OPS: Final = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "ops"
-#: The sender of the sample mapping.
+#: The sender in the sample mapping.
 SENDER: Final = "rentfeed"
 NEXT_STEPS: Final = """
 Next:
@@ -37,7 +37,7 @@ README.md explains how to deploy it with Docker, systemd and nginx."""
     "--host", default="leads.example.com", help="Host name at which senders reach the adapter."
 )
 def init(folder: Path, host: str) -> None:
-    """Create a folder, DIR, from which to run the adapter.
+    """Create a folder, DIR, for running and deploying the adapter.
 
     It contains a sample mapping with its communities, .env with new secrets, .env.example with all
     settings, compose.yaml for Docker, systemd units, an nginx configuration with TLS, a
@@ -84,7 +84,7 @@ def _templates() -> list[Path]:
 
 
 def _other_settings(text: str) -> str:
-    """Return the settings that ``text`` does not mention, as comments with their defaults."""
+    """Return comment lines with the default of each setting that ``text`` does not mention."""
     others = (each for each in SETTINGS if f"{each.name}=" not in text)
     return "".join(f"# {each.meaning}\n#{each.name}={each.default_text}\n" for each in others)
 

@@ -1,7 +1,7 @@
 """Import commands only when they are called, so that the command line starts quickly.
 
 Click's documentation suggests importing commands in ``Group.get_command``, but ``--help`` calls
-that for every command. ``resolve_command`` is called only for the command that runs.
+it for every command. ``resolve_command`` is called only for the command that runs.
 """
 
 import ast
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name, after importing it."""
+        """Import and return the command that the arguments name."""
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
             command = command.resolved()

@@ -100,7 +100,7 @@ until_option = _period_option("--until", "Show only leads received before this t
 
 
 def filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add options that filter bookings, with the names of the fields of :class:`Filter`."""
+    """Add options that filter bookings, named like the fields of :class:`Filter`."""
     for option in (
         click.option(
             "--search",

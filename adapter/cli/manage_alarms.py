@@ -83,7 +83,7 @@ def test(as_json: bool) -> None:
 @_source_option
 @by_option
 def acknowledge(code: str, source: str, by: str) -> None:
-    """Stop the reminders of an alarm, because you are working on the problem.
+    """Stop an alarm's reminders while you are working on the problem.
 
     You are still notified when the problem ends. CODE is the alarm's code, which is shown in the
     message and by `adapter alarms`.
@@ -100,11 +100,11 @@ def acknowledge(code: str, source: str, by: str) -> None:
     required=True,
     callback=read_period,
     metavar="PERIOD",
-    help="Length of the pause, such as 2h or 3d.",
+    help="How long to send no messages, such as 2h or 3d.",
 )
 @by_option
 def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
-    """Send no messages about an alarm for a while, then remind you if it is ongoing."""
+    """Send no messages about an alarm for a while, then a reminder if it is still ongoing."""
     until = utc_now() + period
     _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
 

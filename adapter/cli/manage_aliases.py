@@ -33,7 +33,7 @@ from adapter.settings import settings_from
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the lines to add to communities.yaml.")
 @click.pass_context
 def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
-    """List the names for communities that users have added, or change them.
+    """List or change the community names that users have added.
 
     These names are stored in the database, and apply in addition to those in communities.yaml.
     All processes apply a change within seconds. --yaml also prints the communities that users have
@@ -64,7 +64,7 @@ def add(
     book: bool,
     as_json: bool,
 ) -> None:
-    """Use COMMUNITY for leads from SOURCE with the property NAME."""
+    """Assign leads from SOURCE with the property NAME to COMMUNITY."""
     alias = Alias(
         source=source,
         key=key_from_value(name) or "",
@@ -88,7 +88,7 @@ def add(
 @as_json
 @click.pass_obj
 def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
-    """Remove a NAME. Leads with this name that were not sent are held again.
+    """Remove NAME. Unsent leads with this name are held again.
 
     The command lists tours that may already be in Knock.
     """
@@ -104,7 +104,7 @@ def remove(folder: Path, source: str, name: str, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def _live(folder: Path) -> Iterator[tuple[LiveSources, Aliases]]:
-    """Yield the current sources, and an object that changes their names for communities."""
+    """Yield the current sources, and the operations on their names for communities."""
     settings = settings_from()
     files = registry.load(folder, settings.policy)
     with opened_store(settings) as store:

@@ -32,9 +32,9 @@ def rotate(as_json: bool) -> None:
     """Encrypt all stored requests with the first key in ADAPTER_ENCRYPTION_KEYS.
 
     If the first key is `off`, the requests are decrypted instead. Set the keys and restart the
-    adapter first. The adapter can be running meanwhile, and an interrupted run can be repeated. If
-    the exit code is 1, some requests remain, so run the command again. Requests whose key is not
-    set are skipped and listed.
+    adapter first. The adapter can keep running, and an interrupted run can be repeated. If the
+    exit code is 1, some requests remain, so run the command again. Requests whose key is not set
+    are skipped and listed.
     """
     settings, done = settings_from(), 0
 
@@ -49,7 +49,7 @@ def rotate(as_json: bool) -> None:
     lines = undecryptable_lines(lost)
     if others := remaining - len(lost.events) - len(lost.rejections):
         lines.append(
-            f"{others} requests are in use, or were stored with other keys meanwhile; restart the "
+            f"{others} requests are in use, or have since been stored with other keys; restart the "
             "adapter with the same ADAPTER_ENCRYPTION_KEYS, and run this command again"
         )
     if not lines:

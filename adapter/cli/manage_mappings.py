@@ -1,4 +1,4 @@
-"""Define ``adapter mappings``, which manages the mappings that were edited in the console."""
+"""Define ``adapter mappings``, which manages mappings that were edited in the console."""
 
 import contextlib
 import getpass
@@ -69,7 +69,8 @@ def show(source: str, version: int | None, as_json: bool) -> None:
 def pull(source: str | None, as_json: bool) -> None:
     """Write the mappings in use to their files, for example to commit them to git.
 
-    Only files are changed whose source uses a version. After that, the file is in use.
+    This overwrites the file of each source that uses an edited version. The sources then use
+    their files again.
     """
     with _opened() as (live, _):
         used = [one for one in live.sources.values() if one.version is not None]
@@ -91,10 +92,10 @@ def pull(source: str | None, as_json: bool) -> None:
 )
 @click.argument("source")
 @click.argument("version", type=int)
-@click.option("--reason", required=True, help="Reason, which is kept in the history.")
+@click.option("--reason", required=True, help="Reason to record in the history.")
 @as_json
 def rollback(source: str, version: int, reason: str, as_json: bool) -> None:
-    """Use an earlier VERSION of a source's mapping again, or its file if VERSION is 0.
+    """Go back to an earlier VERSION of a source's mapping, or to its file if VERSION is 0.
 
     The version is checked first. All processes use it within seconds.
     """

@@ -53,10 +53,10 @@ def users(context: click.Context, as_json: bool) -> None:
     "--print",
     "only_print",
     is_flag=True,
-    help="Only print an entry for ADAPTER_USERS; do not add the user.",
+    help="Print an entry for ADAPTER_USERS instead of adding the user.",
 )
 def add(name: str, role: str, only_print: bool) -> None:
-    """Add a console user, or change a user's password and role. Asks for the password."""
+    """Add a console user, or change a user's password and role. Prompts for the password."""
     # Never take it as an option, because other accounts can read a process's arguments.
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     user = new_user(name, password, role)

@@ -58,7 +58,7 @@ REASON_TITLES = {
     "--fetched",
     multiple=True,
     metavar="URL=FILE",
-    help="Document for a URL under `fetch:` in the mapping, as a JSON file. May be repeated.",
+    help="JSON file to use for a URL under `fetch:` in the mapping. May be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--as-test", is_flag=True, help="Print a test to add to the mapping.")
@@ -76,8 +76,8 @@ def map(
 
     SOURCE is the name or file of a mapping. FILE contains the body of a webhook, or is - for stdin.
     The command does not use the network or the database, and works even if the mapping's tests
-    fail. If the worker would fetch a document first, the command prints its URL: save the document
-    and name it with --fetched. The exit code is 0 only if an appointment would be booked or a guest
+    fail. If the worker would fetch a document first, the command prints its URL. Save the document
+    and pass it with --fetched. The exit code is 0 only if an appointment would be booked or a guest
     card created.
     """
     at = _instant(now) if now else None
@@ -114,7 +114,7 @@ def _request_from_file(source: Source, file: Path, content_type: str | None) -> 
 
 
 def _documents(given: Iterable[str]) -> dict[str, Any]:
-    """Read the documents of ``--fetched``, by URL."""
+    """Read the documents given with ``--fetched``, by URL."""
     documents = {}
     for text in given:
         url, _, name = text.rpartition("=")
@@ -144,7 +144,7 @@ def _print_test(
     at: dt.datetime | None,
     content_type: str | None,
 ) -> Mapped:
-    """Print the result as a test. Tours in the past are accepted unless ``--now`` is given."""
+    """Print the result as a mapping test. Unless ``--now`` is given, accept tours in the past."""
     scope = source.scope(request)
     mapped = source.compiled.apply(scope, at)
     payload = scope.payload if file == STDIN else payload_of(source, file, scope)

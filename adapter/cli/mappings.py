@@ -1,4 +1,4 @@
-"""Define ``adapter check``, ``explain`` and ``schema`` for authors of mappings."""
+"""Define ``adapter check``, ``explain`` and ``schema`` for mapping authors."""
 
 import contextlib
 import sys
@@ -55,8 +55,8 @@ def check(paths: tuple[Path, ...], environment: bool, strict: bool, as_json: boo
     PATH is a folder with mappings and communities.yaml, a mapping file, or a source's name. By
     default, all mappings are checked. Errors and warnings are printed as file:line:column: field:
     message. A mapping with warnings can be used, and the exit code is 0. Without --environment,
-    the command needs no database and no secrets, but warns about secrets that have whitespace
-    around them.
+    the command needs no database and no secrets, but it warns about secrets that are surrounded
+    by whitespace.
     """
     settings = settings_from()
     folder = settings.mappings_dir
@@ -94,7 +94,7 @@ def _faults(settings: Settings) -> list[str]:
 
 
 def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
-    """Load these mapping files. Return the valid ones by name."""
+    """Load mapping files, and return the valid mappings by name."""
     sources: dict[str, Source] = {}
     for path in paths:
         with contextlib.suppress(ConfigurationError):
@@ -105,7 +105,7 @@ def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path as given, or the path of the mapping with this name."""
+    """Return the path of a mapping file that is given by its path or by the mapping's name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
@@ -125,7 +125,7 @@ def source_named(name: str, folder: Path | None) -> Source:
 
 
 def read_file(file: Path) -> bytes:
-    """Read a file that was named on the command line, or stdin if the name is ``-``."""
+    """Read a file given on the command line, or stdin if its name is ``-``."""
     if file == STDIN:
         return sys.stdin.buffer.read()
     try:
@@ -139,7 +139,7 @@ def read_file(file: Path) -> bytes:
 @mappings_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, folder: Path | None, as_json: bool) -> None:
-    """Explain which paths a mapping reads for each field, and how."""
+    """Explain which paths a mapping reads for each field, and how it converts the values."""
     source = source_named(name, folder)
     rows = rows_from_source(source)
     title = f"{source.name} ({source.path}) {source.description}".rstrip()

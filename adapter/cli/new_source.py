@@ -12,7 +12,8 @@ import click
 from adapter.cli.help import examples
 from adapter.cli.mappings import mappings_option, read_file
 from adapter.exceptions import ConfigurationError, PayloadError
-from adapter.mapping.authoring.observe import quoted, with_query
+from adapter.mapping.authoring.observe import with_query
+from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.redact import (
     fields_left,
     redacted,
@@ -20,7 +21,9 @@ from adapter.mapping.authoring.redact import (
     replacements,
 )
 from adapter.mapping.authoring.scaffold import Draft, draft_from_samples
+from adapter.mapping.authoring.similar import similar_senders
 from adapter.mapping.communities_yaml import FILE
+from adapter.mapping.gallery import gallery_folder
 from adapter.mapping.loader.loader import NAME
 from adapter.mapping.loader.yaml_document import document_from_file
 from adapter.mapping.samples import CONTENT_TYPES, UNREADABLE_HINT, content_type_of
@@ -28,12 +31,12 @@ from adapter.models import utc_now
 from adapter.parsing.body import parse
 from adapter.settings import settings_from
 
-#: Most samples to keep with the mapping. All are read for the draft.
+#: Maximum number of samples to keep with the mapping. All are used for the draft.
 MOST_KEPT: Final = 5
-#: Most fields to list as replaced.
+#: Maximum number of fields to list as replaced.
 MOST_NAMED: Final = 20
 
-#: What to do about a file whose extension says nothing.
+#: What to do about a file whose content type is unclear from its extension.
 CONTENT_TYPE_HINT: Final = (
     "if it is not JSON, name its content type, such as --content-type "
     "application/x-www-form-urlencoded"
@@ -79,11 +82,11 @@ def new(
     folder: Path | None,
     content_type: str | None,
 ) -> None:
-    """Create a draft of a mapping from samples of a sender's webhooks.
+    """Draft a mapping from samples of a sender's webhooks.
 
-    Each FILE contains one body. The more of them there are, the better the draft: use one of each
-    kind, such as a tour, a lead without a time and a cancellation. The command copies up to five
-    to the samples, with made-up people and without secrets.
+    Each FILE contains one body. More files make a better draft, so use at least one of each kind,
+    such as a tour, a lead without a time and a cancellation. The command copies up to five to the
+    samples, with made-up people and without secrets.
 
     If SOURCE already has a mapping, --stored writes the draft to SOURCE.yaml.draft, which
     `adapter backtest` compares with the mapping. Confirm each guess in the draft.
@@ -98,7 +101,7 @@ def new(
         raise ConfigurationError(f"{file} already exists; choose another name")
     given = (*files, *more)
     if stored is bool(given):
-        raise click.UsageError("name the files with the sender's webhooks, or use --stored")
+        raise click.UsageError("pass files with the sender's webhooks, or use --stored")
     samples = _stored(name, last) if stored else [_from_file(one, content_type) for one in given]
     if not samples:
         raise ConfigurationError(f"there are no stored webhooks from {name} with a payload")
@@ -110,9 +113,9 @@ def new(
     text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
     file.write_text(text, encoding="utf-8")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
-    click.echo(
-        "\n".join([*_replaced_lines(draft, kept, written), *_next_steps(draft, folder, file)])
-    )
+    senders = similar_senders(payloads, gallery_folder(folder))
+    steps = [*_gallery_lines(senders), *_replaced_lines(draft, kept, written)]
+    click.echo("\n".join([*steps, *_next_steps(draft, folder, file)]))
 
 
 def _origin(samples: Sequence[Sample], names: Sequence[str]) -> str:
@@ -160,7 +163,7 @@ def _suffix(content_type: str) -> str:
 
 
 def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> list[Path]:
-    """Write the most diverse samples to new files, with made-up people instead of renters."""
+    """Write the most diverse samples to new files, with renters replaced by made-up people."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     for number, sample in enumerate(samples):
@@ -190,11 +193,11 @@ def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
 
 
 def _features(payload: Any) -> set[str]:
-    """Return what distinguishes a payload: its paths, and values such as event types."""
+    """Return a payload's distinguishing features: its paths, and values such as event types."""
     observed = draft_from_samples("x", [payload])
     values = observed.observed.values
     paths = {path for path in values if observed.observed.filled(path)}
-    targets = ("accept", "tour_type", "test")
+    targets = ("accept", "finished", "tour_type", "test")
     chosen = {observed.guesses[one][0] for one in targets if one in observed.guesses}
     outcome = "a cancellation" if observed.canceled else "a booking"
     return {outcome} | paths | {f"{path}={values[path][0]}" for path in chosen}
@@ -203,7 +206,7 @@ def _features(payload: Any) -> set[str]:
 def _replaced_lines(
     draft: Draft, samples: Sequence[Sample], written: Sequence[Path]
 ) -> Iterator[str]:
-    """Yield lines that list the fields that were replaced, and those that could not be."""
+    """Yield lines that list the replaced fields, and the fields that could not be replaced."""
     kept = [str(one) for one in draft.communities()]
     replaced: dict[str, None] = {}
     for number, (sample, file) in enumerate(zip(samples, written, strict=True)):
@@ -218,7 +221,7 @@ def _replaced_lines(
 
 
 def _parsed(sample: Sample, body: bytes) -> Any:
-    """Return the payload of a written sample in the same form as the original's."""
+    """Parse a written sample like its original. If that fails, return the original payload."""
     kind = "query" if sample.suffix == ".query" else None
     query = body.decode("utf-8", "replace") if kind else ""
     try:
@@ -228,15 +231,24 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """List fields, with one entry for all items of a list."""
-    names = [*dict.fromkeys(re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)]
+    """List fields, with one entry for all items of a list, and only the end of a long path."""
+    each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
+    ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
+    names = [*dict.fromkeys(ends)]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
 
+def _gallery_lines(senders: Sequence[str]) -> Iterator[str]:
+    """Yield a line that names the gallery's mappings for webhooks like the samples."""
+    if senders:
+        names = " or ".join(senders)
+        yield f"The gallery has a mapping for such webhooks: adapter sources add {names}"
+
+
 def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
-    yield "Read each sample once. Personal data or a secret may also be in a text or in a field"
-    yield "that is not listed. The bodies that you gave still contain everything."
+    yield "Read through each sample. Personal data or a secret may also be in a text, or in a field"
+    yield "that is not listed. The original bodies still contain everything."
     yield from _community_lines(draft, folder / FILE)
     if file.suffix == ".draft":
         yield f"Compare it with the mapping: adapter backtest {draft.name} {file}"
@@ -245,7 +257,7 @@ def _next_steps(draft: Draft, folder: Path, file: Path) -> Iterator[str]:
 
 
 def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
-    """Yield the lines to add to communities.yaml for the names that occur in the samples."""
+    """Yield lines to add to communities.yaml for the community names in the samples."""
     names = draft.communities()
     if not names:
         return
@@ -258,7 +270,7 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
 
 
 def _known(communities: Path) -> dict[str, str]:
-    """Return communities by each of their names in lower case."""
+    """Return the key of each community in communities.yaml, by each of its names in lowercase."""
     if not communities.exists():
         return {}
     data = document_from_file(communities)[0].data

@@ -27,8 +27,8 @@ def print_json(data: Any) -> None:
 def progress(*, is_logged: bool = True) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows progress messages on standard error.
 
-    On a terminal, each text overwrites the one before. Elsewhere, such as in the log of a scheduled
-    command, only the last one is printed, or none without ``is_logged``.
+    On a terminal, each message overwrites the previous one. Elsewhere, such as in a cron job's
+    log, only the last one is printed, or none without ``is_logged``.
     """
     is_terminal, last = sys.stderr.isatty(), ""
 

@@ -39,10 +39,10 @@ from adapter.store import Database
         "A file for --columns, if the column names are unusual. All options can be omitted:",
         "  columns: { date: Sent On, email: Contact, amount: Net, community: [Site, Unit] }",
         "  date_format: DD/MM/YYYY",
-        "  price: $35.00           # of each lead, if the list has no amounts",
-        "  credit_days: 14         # how long the portal accepts a request for a credit",
-        "  duplicate_months: 12    # how long a second lead of a renter is a duplicate",
-        "  match_days: 3           # how far apart the portal's date and ours may be",
+        "  price: $35.00           # per lead, if the list has no amounts",
+        "  credit_days: 14         # days in which the portal accepts a request for a credit",
+        "  duplicate_months: 12    # months in which a renter's second lead is a duplicate",
+        "  match_days: 3           # days by which the portal's date and ours may differ",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -82,11 +82,11 @@ def reconcile(
 ) -> None:
     """Compare a portal's invoice or list of leads with the leads that arrived.
 
-    FILE is a CSV file with a line for each lead that the portal charges. Usual column names, dates
-    and amounts are recognized, in any usual encoding and with any separator. Each line is compared
-    with the leads from this source by the portal's lead ID, email or phone, or else by name, and
-    by date. The command reports what was charged and never arrived, charged twice, or charged for
-    a renter who was already a lead. It also reports leads that arrived and are not in Knock.
+    FILE is a CSV file with a line for each lead that the portal charges for. Common column names,
+    dates and amounts are recognized, in any common encoding and with any separator. Each line is
+    compared with the leads from this source by the portal's lead ID, email or phone, or else by
+    name, and by date. The command reports leads that never arrived, were charged twice, or were
+    from a renter who was already a lead. It also reports leads that arrived and are not in Knock.
 
     Lines that could mean several things are listed as doubtful, and are never claimed. Nothing
     from the file is stored. The exit code is 1 if there are claims or doubtful lines.
@@ -98,7 +98,7 @@ def reconcile(
             detail = f"{source}, {len(ledger.lines)} lines"
             tx.audit.record("reconciled", by=getpass.getuser(), at=utc_now(), detail=detail)
     if csv_file is not None:
-        # A spreadsheet recognizes UTF-8 by its mark.
+        # Spreadsheet programs recognize UTF-8 by its byte order mark.
         with csv_file.open("w", encoding="utf-8-sig", newline="") as out:
             out.writelines(claims_csv(ledger, everything=everything))
     data = ledger_as_dict(ledger, everything=everything) if as_json else None
@@ -148,7 +148,7 @@ def _period(ledger: Ledger) -> str:
 
 
 def _reading_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield lines that show how the file was read, so that the user notices a wrong column."""
+    """Yield lines that show how the file was read, so that the user can spot a wrong column."""
     file = ledger.file
     columns = ", ".join(f"{field} = {name}" for field, name in file.columns.items())
     yield f"  read as {file.encoding}, separator {file.separator}; {columns}"
@@ -157,7 +157,7 @@ def _reading_lines(ledger: Ledger) -> Iterator[str]:
         yield f"  {_count(file.skipped)} {text}: {dollars(file.skipped_cents)}"
     if file.unknown_communities:
         names = ", ".join([*file.unknown_communities][:5])
-        yield f"  communities that are not known here, so not compared: {names}"
+        yield f"  unknown communities, not compared: {names}"
     for field, count in ledger.unreadable_fields.items():
         yield f"  {field}: {_count(count)} with a value that cannot be read"
     if not file.has_amounts:
@@ -230,8 +230,8 @@ def _next_lines(ledger: Ledger, csv_file: Path | None) -> Iterator[str]:
     doubtful = ledger.of(Verdict.DOUBTFUL)
     if sum("the portal's date" in one.why for one in doubtful) * 2 > len(ledger.lines):
         yield (
-            "Most leads arrived on other days than the portal's dates. If those are the dates of "
-            "the bill, set 'match_days: 31' in the portal's file (--columns)"
+            "Most leads arrived on different days than the portal's dates. If those are billing "
+            "dates, set 'match_days: 31' in the portal's file (--columns)"
         )
     if not any(one.verdict in (*CLAIMS, Verdict.DOUBTFUL) for one in ledger.lines):
         yield "Each charged lead arrived, and was charged only once."

@@ -50,8 +50,8 @@ def purge(
 ) -> None:
     """Delete payloads and personal data.
 
-    Personal data includes names, contacts and notes. IDs, states and times are kept. Leads that
-    need review are discarded. If a deleted webhook is sent again, it is still recognized as a
+    Personal data includes names, contact details and notes. IDs, states and times are kept. Leads
+    that need review are discarded. If a deleted webhook is sent again, it is still recognized as a
     repeat, and no data is restored. Data in Knock and in your backups is not deleted.
 
     The exit code is 1 if some data remains, which is then listed. A lead that is being sent to

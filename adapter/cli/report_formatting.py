@@ -96,9 +96,9 @@ def group_text(group: Group) -> str:
 
 
 def decisions_text(report: DecisionReport) -> str:
-    """Format automatic decisions about leads, by rule and source."""
+    """Format a report on automatic decisions about leads, by rule and source."""
     count = "1 lead was" if report.leads == 1 else f"{report.leads} leads were"
-    lines = [f"{count} decided automatically since {utc(report.since)}"]
+    lines = [f"{count} handled automatically since {utc(report.since)}"]
     for rule, counts in itertools.groupby(report.decisions, key=lambda one: one.rule):
         lines += ["", DECISIONS.get(rule, rule), *map(_decision_line, counts)]
     for one in report.shared:
@@ -118,7 +118,7 @@ def _decision_line(one: DecisionCount) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Format the verdict on the adapter's health, with a fix for each problem."""
+    """Format the adapter's health as text, with the next step for each problem."""
     lines = [verdict.headline, *verdict.notes]
     for one in verdict.problems:
         if one.level is not Level.NOTE:
@@ -127,7 +127,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def overview_text(overview: Overview) -> str:
-    """Format the overview of sources, the review queue and sending."""
+    """Format an overview of the sources, the review queue and sending."""
     sending = overview.sending
     lines = [verdict_text(overview.verdict), ""]
     since = f", oldest since {utc(overview.oldest_waiting_at)}"

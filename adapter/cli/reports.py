@@ -1,4 +1,4 @@
-"""Define the commands that report: ``queue``, ``decisions``, ``stats``, ``audit`` and others."""
+"""Define the reporting commands, such as ``queue``, ``decisions``, ``stats`` and ``audit``."""
 
 import datetime as dt
 import getpass
@@ -82,7 +82,7 @@ def _show_group(review_queue: ReviewQueue, key: str, limit: int, *, as_json: boo
 @source_option
 @as_json
 def decisions(period: dt.timedelta, source: str | None, as_json: bool) -> None:
-    """Report automatic decisions about leads.
+    """Report the leads that the adapter handled automatically.
 
     The report contains leads that were merged, replaced, discarded or ignored automatically, and
     contacts that several people share. To undo a decision, run `adapter release ID` with --anyway
@@ -138,7 +138,7 @@ def _verdict(settings: Settings, names: Sequence[str]) -> Verdict:
 )
 @as_json
 def export(sums: bool, as_json: bool, **options: Any) -> None:
-    """Export bookings as CSV, or only their counts.
+    """Export bookings as CSV, or only counts of them.
 
     The counts can be compared with a listing portal's invoice.
     """

@@ -1,4 +1,4 @@
-"""Define ``adapter release``, ``confirm``, ``discard`` and ``replay`` for leads in review."""
+"""Define ``adapter release``, ``confirm``, ``discard`` and ``replay``, which resolve leads."""
 
 import sys
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ Operation = TypeVar("Operation", Repairs, Replays)
 
 
 def _build(operation: type[Operation], store: Database) -> Operation:
-    """Create an object for an operation, with this database and the current mappings."""
+    """Create an instance of ``operation`` for this database and the current mappings."""
     settings = settings_from()
     files = registry.load(settings.mappings_dir, settings.policy)
     return operation(settings, store, live_sources(settings, store, files), clock_of(store))
@@ -151,7 +151,7 @@ def confirm(id: int, by: str) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Also replay booked, discarded and past leads, although renters may get a second email.",
+    help="Also replay booked, discarded and past leads. Renters may get a second email.",
 )
 @click.option("--reason", help="Reason to record in the history. Required with --force.")
 @by_option

@@ -31,19 +31,19 @@ from adapter.settings import settings_from
     "--since",
     type=click.DateTime(),
     callback=lambda _context, _option, at: at and at.replace(tzinfo=dt.UTC),
-    help="Time of the backup or earlier (UTC). Default: when a worker last ran before the backup.",
+    help="Time of the backup or before (UTC). Default: when a worker last ran before the backup.",
 )
 @click.option(
     "--settle",
     "settle_seconds",
     type=click.IntRange(0, 86_400),
     default=300,
-    help="Seconds to wait after sending has stopped, until Propexo lists everything that was sent.",
+    help="Seconds to wait after sending stops, so that Propexo lists everything that was sent.",
 )
 @click.option(
     "--nothing-lost",
     is_flag=True,
-    help="Accept the database as it is, because nothing was received or sent after the backup.",
+    help="Resume without comparing, because nothing was received or sent after the backup.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -94,11 +94,11 @@ def restored(
 
 
 def _require_terminal(*, is_needed: bool) -> None:
-    """Raise NotPossible before the wait rather than after it, if nobody can answer a question."""
+    """Raise NotPossible if the command has to ask a question but there is no terminal."""
     if is_needed and not sys.stdin.isatty():
         raise NotPossible(
-            "This command asks before it changes anything, and there is no terminal to ask in. "
-            "Look at the list with --dry-run, then run it with --yes."
+            "This command asks before it changes anything, but there is no terminal. "
+            "Review the changes with --dry-run, then run the command with --yes."
         )
 
 
@@ -111,7 +111,7 @@ def _accept(restore: Restore, by: str, *, is_confirmed: bool, dry_run: bool) -> 
 
 
 def _wait(since_stop: dt.timedelta, settle_seconds: int) -> None:
-    """Wait until Propexo is certain to list everything that was sent."""
+    """Wait until it is certain that Propexo lists everything that was sent."""
     seconds = settle_seconds - since_stop.total_seconds()
     if seconds > 0:
         click.echo(

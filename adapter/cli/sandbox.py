@@ -74,7 +74,7 @@ def _catalog_from(file: Path) -> Catalog:
     multiple=True,
     metavar="FIELD=VALUE,…",
     callback=lambda _context, _option, pairs: _enums_from(pairs),
-    help="Allowed values of pets, first_contact_type or tour_type. By default, none are allowed.",
+    help="Allowed values for pets, first_contact_type or tour_type. By default, none are allowed.",
 )
 @click.option(
     "--catalog",
@@ -86,7 +86,7 @@ def _catalog_from(file: Path) -> Catalog:
 )
 @click.option(
     "--webhook-url",
-    help="Send webhooks about tours and guest cards to this URL, signed with "
+    help="URL for webhooks about tours and guest cards. They are signed with "
     "PROPEXO_WEBHOOK_SECRET.",
 )
 @click.option(
@@ -94,13 +94,13 @@ def _catalog_from(file: Path) -> Catalog:
     "off",
     multiple=True,
     type=click.Choice(MODELS),
-    help="Simulate that the customer has not enabled this model. May be repeated.",
+    help="Model to simulate as not enabled for the customer. May be repeated.",
 )
 @click.option(
     "--sync-seconds",
     type=click.FloatRange(0, 86400),
     default=0.0,
-    help="Seconds after which new tours and guest cards are listed and sent as webhooks.",
+    help="Seconds until new tours and guest cards are listed and sent as webhooks.",
 )
 @click.option("--quiet", is_flag=True, help="Print nothing.")
 def sandbox(

@@ -23,7 +23,7 @@ type_option = click.option(
 key_option = click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="PEM file with a private key. Only for sources with a public key.",
+    help="PEM file with a private key. Only for sources that verify with a public key.",
 )
 
 

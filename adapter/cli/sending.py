@@ -19,9 +19,9 @@ def _scope_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--community",
             default="",
-            help="Apply this only to bookings at this community (a key in communities.yaml).",
+            help="Only for bookings at this community (its key in communities.yaml).",
         ),
-        click.option("--source", default="", help="Apply this only to bookings from this source."),
+        click.option("--source", default="", help="Only for bookings from this source."),
     ):
         command = option(command)
     return command

@@ -18,12 +18,12 @@ from adapter.store import Database, Traffic
 
 
 class SourcesGroup(LazyGroup):
-    """A command group in which ``adapter sources NAME`` is short for ``sources show NAME``."""
+    """A command group in which ``adapter sources NAME`` means ``adapter sources show NAME``."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command for the arguments, or ``show`` if they begin with a source."""
+        """Return the command for the arguments, or ``show`` if they begin with a source's name."""
         is_name = bool(args) and args[0] not in self.commands
         return super().resolve_command(ctx, ["show", *args] if is_name else args)
 
@@ -42,7 +42,7 @@ def sources(context: click.Context, as_json: bool) -> None:
     The list includes URLs, signatures, events, rejected requests, and the time at which each secret
     was last used. When a source no longer uses its oldest secret, you can remove that secret. For
     each unknown community, the list shows how many leads it holds up. If a sender has changed its
-    format, `adapter sources SOURCE` shows the changes and suggests an edit of the mapping.
+    format, `adapter sources SOURCE` shows the changes and suggests a mapping edit.
     """
     if context.invoked_subcommand is not None:
         return

@@ -48,7 +48,7 @@ COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "w
 @mappings_option
 @as_json
 def gallery(folder: Path | None, as_json: bool) -> None:
-    """List the senders in the gallery, which `adapter sources add` can install."""
+    """List the gallery's senders, for which `adapter sources add` can install a mapping."""
     settings = settings_from()
     senders = entries(gallery_folder(folder or settings.mappings_dir), settings.policy)
     output.show({"gallery": senders}, table(COLUMNS, map(_row, senders)), as_json=as_json)
@@ -71,9 +71,9 @@ def _row(entry: Entry) -> list[str]:
 @click.option(
     "--without-time",
     type=click.Choice([*CHOICES]),
-    help="What happens to leads without a tour time: a guest card in Knock (prospect), a guest "
-    "card and a link for the renter to choose a time (invite), or review by a person (hold). "
-    "Without this option, you are asked in a terminal.",
+    help="What to do with leads without a tour time: create a guest card in Knock (prospect), "
+    "also send the renter a link to choose a time (invite), or hold them for review (hold). By "
+    "default, the command asks if it runs in a terminal.",
 )
 @mappings_option
 @as_json
@@ -82,9 +82,9 @@ def add(
 ) -> None:
     """Install a sender's mapping, samples and tests from the gallery.
 
-    The command asks what happens to leads without a tour time, if the sender has any. It prints the
-    remaining steps, including the lines to add to communities.yaml. It never overwrites a file. Run
-    `adapter sources gallery` to list the senders.
+    The command asks what to do with leads without a tour time, if the sender sends any. It prints
+    the remaining steps, including the lines to add to communities.yaml. It never overwrites a file.
+    Run `adapter sources gallery` to list the senders.
     """
     settings = settings_from()
     folder = folder or settings.mappings_dir
@@ -114,7 +114,7 @@ def _makes_cards(template: Source) -> bool:
 def _choice(template: Source, given: str | None, *, asks: bool) -> WithoutTime | None:
     """Return what to do with leads without a tour time, or None if there is no choice.
 
-    Ask if a person is at the terminal.
+    Ask the user if the command runs in a terminal.
     """
     if not _makes_cards(template):
         if given in (WithoutTime.PROSPECT, WithoutTime.INVITE):
@@ -130,7 +130,7 @@ def _choice(template: Source, given: str | None, *, asks: bool) -> WithoutTime |
 
 
 def _checked_sender(folder: Path, sender: str) -> str:
-    """Return a sender's name in the gallery. Raise ConfigurationError if there is none."""
+    """Return the sender's name in the gallery. Raise ConfigurationError if it is not there."""
     names = names_in(gallery_folder(folder))
     if (name := sender.strip().lower()) in names:
         return name
@@ -148,14 +148,14 @@ def _checked_name(name: str) -> str:
 
 
 def _variables(template: Source) -> list[str]:
-    """Return the environment variables that must be set before web is restarted."""
+    """Return the environment variables to set before restarting the web process."""
     handshake = handshake_from(template.handshake)
     verify_token = handshake.variable if handshake else None
     return [name for name in (*template.secrets[-1:], verify_token) if name]
 
 
 def _url(settings: Settings, template: Source, name: str) -> str:
-    """Return the URL for the sender, in which the user must replace ``…`` with the token."""
+    """Return the URL for the sender, with ``…`` where the user must insert a token."""
     token = signatures.query_token(template.signature)
     return source_url(settings, name) + (f"?{token}=…" if token else "")
 

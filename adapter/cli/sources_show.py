@@ -36,9 +36,9 @@ from adapter.settings import settings_from
 )
 @as_json
 def show(name: str, write_draft: bool, as_json: bool) -> None:
-    """Show a source, the changes in its format, and an edit of its mapping for each change.
+    """Show a source, changes in its format, and a suggested mapping edit for each change.
 
-    Each edit is tried on the affected webhooks and on earlier ones. Nothing is sent or changed.
+    Each edit is tested on the affected webhooks and on earlier ones. Nothing is sent or changed.
     """
     settings = settings_from()
     file = registry.mapping_file(settings.mappings_dir, name)
@@ -66,7 +66,7 @@ def _change_lines(explained: Sequence[ExplainedChange]) -> Iterator[str]:
 
 
 def _write_draft(file: Path, explained: Sequence[Any]) -> str:
-    """Write the first proposed edit to a draft file, and return a hint on what to do next."""
+    """Write the first proposed edit to a draft file. Return a hint about the next step."""
     proposal = next((one.proposal for one in explained if one.proposal is not None), None)
     if proposal is None:
         raise ConfigurationError("there is no proposed edit")

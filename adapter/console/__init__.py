@@ -1,14 +1,14 @@
-"""Serve the web console, in which users review leads and see their history.
+"""Serve the web console, where users review leads and see their history.
 
 Each page and form corresponds to a command, and calls the same functions in
-:mod:`adapter.operations`. Nothing here decides what happens to a lead.
+:mod:`adapter.operations`. Nothing in this package decides what happens to a lead.
 """
 
 from collections.abc import Mapping
 
 import flask
 
-# The views register themselves on the blueprint when they are imported.
+# Importing the modules registers their views on the blueprint.
 from adapter.console import (  # noqa: F401
     access,
     actions,

@@ -76,7 +76,7 @@ class Sessions(SecureCookieSessionInterface):
     def open_session(  # type: ignore[override]
         self, app: flask.Flask, request: flask.Request
     ) -> SessionMixin | None:
-        """Open a session. Outside the console, or if PostgreSQL is down, return a null session."""
+        """Open a session. Return a null session outside the console, or if PostgreSQL is down."""
         if not request.path.startswith("/console"):
             return self.make_null_session(app)
         try:
@@ -107,7 +107,7 @@ def init_access(app: flask.Flask) -> None:
 def check_access() -> Response | None:
     """Identify the user, and reject the request if the user is not allowed to make it.
 
-    Before the user is known, only a short sign-in form is read.
+    Until a user has signed in, only a short sign-in form is read.
     """
     request = flask.request
     if request.endpoint == "console.static":
@@ -139,7 +139,7 @@ def add_security_headers(response: Response) -> Response:
 
 @bp.app_context_processor
 def auth_helpers() -> dict[str, Any]:
-    """Return the template variables for the signed-in user and the CSRF token."""
+    """Return the template variables ``user`` (the signed-in user) and ``csrf``."""
     return {"user": flask.g.get("user"), "csrf": csrf_token}
 
 
@@ -165,7 +165,7 @@ def sign_in() -> Any:
 
 @bp.get("/open")
 def open_link() -> Any:
-    """Sign in with the one-time link that `adapter run` prints. It works on this machine only."""
+    """Sign the user in with the one-time link from `adapter run`, but only on this machine."""
     if flask.request.method == "HEAD":  # a link preview must not use up the link
         raise MethodNotAllowed(["GET"])
     if not is_local_request(flask.request):
@@ -193,7 +193,7 @@ def _remember_browser(response: Response, user: User) -> Response:
 def _needs_tls() -> bool:
     """Return True if cookies must be sent over TLS only, unless the browser is on this machine.
 
-    A local host name does not prove that a request is local: nginx may have put it there.
+    A local host name does not prove that a request is local, because nginx may have set it.
     """
     return _is_public_https() or not is_local_request(flask.request)
 
@@ -218,14 +218,14 @@ def sign_out() -> Any:
 
 
 def csrf_token() -> str:
-    """Return the session's CSRF token, which every form must contain."""
+    """Return the session's CSRF token, which every form must contain. Create it if necessary."""
     if "form" not in flask.session:
         flask.session["form"] = secrets.token_urlsafe(24)
     return str(flask.session["form"])
 
 
 def _current_user(request: flask.Request) -> User | None:
-    """Return the signed-in user, or None. Raise Forbidden if no users are set up."""
+    """Return the signed-in user, or None. Raise Forbidden if no user can sign in."""
     users = services.sign_in.users()
     user = _session_user(flask.session, users)
     can_sign_in = users.keys() - {LOCAL} or request.endpoint == "console.open_link"
@@ -249,9 +249,9 @@ def _require_operate() -> None:
 
 
 def _redirect_to_sign_in(request: flask.Request) -> Response:
-    """Redirect to the sign-in page, which leads back to the requested page afterward."""
+    """Redirect to the sign-in page, which then leads back to the requested page."""
     if "HX-Request" in request.headers:
-        # Only the status line is replaced, so that nothing on the page is lost.
+        # Replace only the status line, so that nothing on the page is lost.
         page = _console_path(request.headers.get("HX-Current-URL", ""))
         line = flask.render_template("console/_signed_out.html", next=page)
         retarget = {"HX-Retarget": "#status", "HX-Reswap": "outerHTML"}
@@ -302,7 +302,7 @@ def _is_remote_http(request: flask.Request) -> bool:
 def _client_address(request: flask.Request) -> str | None:
     """Return the client's IP address, or None if an untrusted proxy hides it.
 
-    If the proxy's address were used, one user could lock out all the others.
+    If the proxy's address were used, one user could lock out all others.
     """
     proxies = services.settings.trusted_proxies
     if not proxies and is_proxied(request) and is_private(request.remote_addr or ""):
@@ -313,6 +313,6 @@ def _client_address(request: flask.Request) -> str | None:
 
 @functools.cache
 def warn_of_untrusted_proxy() -> None:
-    """Log a warning, once per process, that a proxy hides the users' IP addresses."""
+    """Log a warning that a proxy hides users' IP addresses, once per process."""
     todo = "set ADAPTER_TRUSTED_PROXIES: sign-ins are counted only by name"
     log.warning("proxy_not_trusted", extra={"todo": todo})

@@ -1,4 +1,4 @@
-"""Handle the forms that change groups of leads, rejected requests and pauses."""
+"""Handle the forms that remap webhooks, act on groups of leads, and pause sending."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -36,7 +36,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Remap the webhooks of a group of leads. The first click only previews the changes."""
+    """Remap the webhooks in a group of leads. The first click only previews the changes."""
     group = _group(key)
     _check_may_act_together(group)
     differences = list(_preview_replay(group))
@@ -53,7 +53,7 @@ def replay_group(key: str) -> Any:
 
 @bp.post("/queue/<key>/release")
 def release_group(key: str) -> Any:
-    """Release a group's bookings unchanged."""
+    """Release all bookings in a group unchanged."""
     group = _group(key)
     _check_may_act_together(group)
     done, errors = _for_each(group, release_unchanged)
@@ -62,7 +62,7 @@ def release_group(key: str) -> Any:
 
 @bp.post("/queue/<key>/discard")
 def discard_group(key: str) -> Any:
-    """Discard a group's leads."""
+    """Discard all leads in a group."""
     by, reason, group = flask.g.user.name, reason_from_form(), _group(key)
     done, errors = _for_each(group, lambda number: services.repairs.discard(number, reason, by=by))
     return _redirect_to_group(key, _sum("dismissed", done, errors), errors, done)
@@ -70,7 +70,7 @@ def discard_group(key: str) -> Any:
 
 @bp.post("/pause")
 def pause() -> Any:
-    """Pause sending: everything, a source's bookings, or a community's."""
+    """Pause sending all bookings, a source's bookings, or a community's bookings."""
     _pauses().pause(reason_from_form(), **_scope())
     flask.flash("Paused. New leads still come in, but nothing is booked until you resume.", "good")
     return _back_from_pause()
@@ -78,7 +78,7 @@ def pause() -> Any:
 
 @bp.post("/resume")
 def resume() -> Any:
-    """End a pause, so that its bookings are sent."""
+    """End a pause, so that the paused bookings are sent."""
     _pauses().resume(**_scope())
     flask.flash("Resumed. Waiting bookings are going out now.", "good")
     return _back_from_pause()
@@ -97,15 +97,15 @@ def _pauses() -> Pauses:
 
 
 def _scope() -> dict[str, str]:
-    """Return the source or community that the form selects, or nothing for all bookings."""
+    """Return the source or community that the form selects, or {} for all bookings."""
     kind, _, name = flask.request.form.get("scope", "").partition(" ")
     return {kind: name} if kind in ("source", "community") and name else {}
 
 
 def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Yield the changes that remapping would make to each webhook of a group.
+    """Yield the changes that remapping would make to each webhook in a group.
 
-    Stop after MAX_CHANGED webhooks that change. The next click continues from there.
+    Stop after MAX_CHANGED webhooks that would change. The next click continues from there.
     """
     by, changed = flask.g.user.name, 0
     leads = _leads(group)
@@ -152,14 +152,14 @@ def _group(key: str) -> Group:
 
 
 def _leads(group: Group) -> Sequence[Booking | Event]:
-    """Return the leads that were in a group when the user opened the page."""
+    """Return the leads in a group, without any that arrived after the user opened the page."""
     last_id = row_id_from(flask.request.form.get("seen")) or 0
     with services.store.transaction() as tx:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
 def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
-    """Apply an action to each lead of a group. Return the number of successes and the errors."""
+    """Apply an action to each lead in a group. Return the number of successes, and the errors."""
     errors, leads = [], _leads(group)[:MAX_CHANGED]
     for lead in leads:
         try:

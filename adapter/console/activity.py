@@ -18,7 +18,7 @@ from adapter.operations.sign_in import LOCAL
 from adapter.store import AuditEntry
 
 PAGE_SIZE: Final = 50
-#: What a user did, by action, as the rest of a sentence that begins with the user's name.
+#: What a user did, by action, as a phrase that follows the user's name.
 #: ``{lead}`` is a link with the renter's name. The other values come from the entry's detail.
 SENTENCES: Final[Mapping[str, str]] = {
     "looked": "opened {a_lead}",
@@ -65,7 +65,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
     "alarm_snoozed": "snoozed an alarm: {detail}",
 }
-#: Each action as it is named in the filter.
+#: The name of each action in the filter.
 NAMES: Final[Mapping[str, str]] = {
     "looked": "Looked at a lead",
     "looked_at_rejected": "Read a rejected message",
@@ -111,14 +111,14 @@ NAMES: Final[Mapping[str, str]] = {
     "alarm_acknowledged": "Acknowledged an alarm",
     "alarm_snoozed": "Snoozed an alarm",
 }
-#: What the users with each role can do.
+#: What users with each role can do.
 ROLES: Final = {"operate": "can edit", "read": "can only view"}
-#: What a user confirmed when booking a lead.
+#: What a user confirmed when booking a lead, by the word in the entry's detail.
 CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
     "another_person": "because this is another person",
 }
-#: Messages that a user reprocessed with one click follow each other faster than this.
+#: Maximum time between messages that a user reprocessed with one click.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
 MOST_NAMED: Final = 3
 #: The ID of a lead in a detail that lists leads.
@@ -153,7 +153,7 @@ def audit() -> str:
 
 
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Yield the entries, newest first. Messages that one click reprocessed are together."""
+    """Group entries, newest first, so that messages reprocessed with one click are in one group."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -180,7 +180,7 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
 
 
 def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return a user's action as the rest of a sentence that begins with the user's name."""
+    """Describe a user's action as a phrase that follows the user's name."""
     text = SENTENCES.get(entry.action)
     if entry.action == "assigned" and entry.detail == entry.by:
         text = "took {a_lead}"
@@ -206,14 +206,14 @@ def _link(lead_id: int | None, names: Mapping[int, str]) -> Markup:
 
 
 def _listed(parts: Sequence[str]) -> Markup:
-    """Join names or labels, such as ``phone, notes and tour time``."""
+    """Join names or labels, as in ``phone, notes and tour time``."""
     if len(parts) < 2:
         return Markup("").join(parts)
     return Markup("{} and {}").format(Markup(", ").join(parts[:-1]), parts[-1])
 
 
 def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return a phrase for a part of a lead, such as ``Dana Okafor's tour``."""
+    """Return a phrase such as ``Dana Okafor's tour``, in which the name is a link to the lead."""
     link = _link(entry.lead_id, names)
     if names.get(entry.lead_id or 0):
         return Markup("{}'s {}").format(link, what)
@@ -221,7 +221,7 @@ def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Mark
 
 
 def _the_fields(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return the changed fields of a lead, such as ``Dana Okafor's phone and tour time``."""
+    """Return a phrase for a lead's changed fields, as in ``Dana Okafor's phone and tour time``."""
     found = [one for one in entry.detail.split(", ") if one and one not in CONFIRMED]
     labels = [label_of(one).lower() for one in found] or ["details"]
     return _of(_listed(labels), entry, names)
@@ -232,7 +232,7 @@ def _anyway(detail: str) -> str:
 
 
 def _paused(detail: str) -> str:
-    """Return a phrase for the paused bookings, such as ``bookings from rentfeed``."""
+    """Return a phrase for the paused bookings, as in ``bookings from rentfeed``."""
     kind, _, name = detail.partition(":")[0].partition(" ")
     if kind == "source":
         return f"bookings from {name}"
@@ -240,7 +240,7 @@ def _paused(detail: str) -> str:
 
 
 def _filter(detail: str) -> str:
-    """Return a phrase for the exported leads' source, such as `` from rentfeed``."""
+    """Return a phrase for an export's source and community, as in `` from rentfeed``, or ""."""
     parts = dict(part.partition("=")[::2] for part in detail.split())
     texts = [f" from {parts['source']}"] if "source" in parts else []
     texts += [f" of {services.community_name(parts['community'])}"] if "community" in parts else []
@@ -248,7 +248,7 @@ def _filter(detail: str) -> str:
 
 
 def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """List the leads that were already in Knock when a property was unassigned."""
+    """Return links to the leads that were already in Knock when a property was unassigned."""
     return _listed([_link(one, names) for one in _leads_in(entry)])
 
 
@@ -256,7 +256,7 @@ def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[
     return lambda entry, _names: escape_invisible(function(entry.detail))
 
 
-#: The values in sentences, by name.
+#: The functions that return the values in sentences, by placeholder.
 _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "lead": lambda entry, names: _link(entry.lead_id, names),
     "sent": _sent,
@@ -280,7 +280,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name in its original spelling, given the name in any case."""
+    """Return a user's name as it was added, given the name in any case."""
     names: dict[str, str] = {
         one.casefold(): one for one in services.sign_in.users() if one != LOCAL
     }

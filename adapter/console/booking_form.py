@@ -46,17 +46,17 @@ class FormField:
     name: str
     label: str
     value: str
-    #: The choices of a select or of check boxes, each with its words. Empty for an input.
+    #: The values and labels for a select or check boxes. Empty for an input.
     choices: Sequence[tuple[str, str]]
     fault: str
     #: The type of an HTML input, or ``area``, ``money``, ``select`` or ``checks``.
     type: str
-    #: True for the fields to fix, which are shown first.
+    #: True for a field that the user has to fix. These fields are shown first.
     is_first: bool
 
     @property
     def values(self) -> Sequence[str]:
-        """The chosen values of check boxes."""
+        """The values of the selected check boxes."""
         return [one for one in self.value.split(", ") if one]
 
 
@@ -71,15 +71,15 @@ class RefusedForm:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FreeTime:
-    """A free time that a user may choose instead of the tour's own time."""
+    """An available time in Knock that a user may choose instead of the tour's own time."""
 
     at: dt.datetime
-    #: The value for the form's tour time.
+    #: The value for the tour time field in the form.
     value: str
 
 
 def free_times(booking: Booking) -> list[FreeTime]:
-    """Return the upcoming free times that a held booking offers."""
+    """Return the upcoming available times to choose from for a held booking."""
     if booking.timezone is None:
         return []
     zone = ZoneInfo(booking.timezone)
@@ -91,9 +91,9 @@ def free_times(booking: Booking) -> list[FreeTime]:
 
 
 def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "") -> list[FormField]:
-    """Return the fields of a booking's form, with the user's input and errors if it was refused.
+    """Return the fields of a booking's form, with the user's input and errors if it was rejected.
 
-    ``chosen`` is the free time that the user has chosen, as in the form.
+    ``chosen`` is the available time that the user has chosen, as in the form.
     """
     values = current_values(booking)
     if any(one.value == chosen for one in free_times(booking)):
@@ -120,7 +120,7 @@ def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "")
 
 
 def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]:
-    """Return the names of the fields that fix the booking."""
+    """Return the names of the fields that the user has to fix, which are shown first."""
     first = {*faults, *_blocking_fields(booking)}
     if "email_1" in first or "phone_1" in first:
         first |= {"phone_1", "email_1"}
@@ -138,7 +138,7 @@ def _fault(name: str, text: str) -> str:
 
 
 def _blocking_fields(booking: Booking) -> Iterator[str]:
-    """Yield the required fields with a reason for review, and the field of the first reason."""
+    """Yield the field of the first reason for review, and all required fields with a reason."""
     if booking.state in (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED):
         for number, reason in enumerate(open_reasons(booking, services.now())):
             if number == 0 or reason.field in REQUIRED:
@@ -155,7 +155,7 @@ def _label(name: str, zone: str) -> str:
 
 
 def zone_letters(zone: str) -> str:
-    """Return a time zone's letters now, such as ``MST``, or its city if it has none."""
+    """Return a time zone's current abbreviation, such as ``MST``, or its city if it has none."""
     known = zone_named(zone)
     letters = services.now().astimezone(known).strftime("%Z") if known else ""
     return letters if letters.isalpha() else zone.rpartition("/")[2].replace("_", " ")
@@ -172,7 +172,7 @@ def _type(name: str) -> str:
 
 
 def _choices(name: str, value: str) -> Sequence[tuple[str, str]]:
-    """Return the choices of a select or of check boxes, or () for an input."""
+    """Return the values and labels for a select or check boxes, or () for an input."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS:
@@ -198,7 +198,7 @@ def _choice_words(name: str, choice: str) -> str:
 
 
 def typed_values(form: MultiDict[str, str]) -> dict[str, str]:
-    """Return the user's input by field. Several check boxes are joined."""
+    """Return the user's input by field. Values of several check boxes are joined with commas."""
     return {
         name: ", ".join(one for one in form.getlist(name) if one) if _is_many(name) else form[name]
         for name in form
@@ -206,7 +206,7 @@ def typed_values(form: MultiDict[str, str]) -> dict[str, str]:
 
 
 def form_changes(booking: Booking, form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields that the user has changed in the form, with their new values.
+    """Return the new values of the fields that the user has changed in the form.
 
     Raise NotPossible if the booking changed after the form was shown, or if the time was entered
     in a time zone other than the community's.
@@ -243,7 +243,7 @@ def _changed_by(booking: Booking) -> str:
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return the values of the unedited form, as strings by field."""
+    """Return the values in the form before any edit, as strings by field."""
     values = {name: _text(name, booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:
@@ -257,7 +257,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def text_of(value: Any) -> str:
-    """Return a field's value as the text that is shown in the form."""
+    """Return a field's value as text for the form."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -269,5 +269,5 @@ def zone_of(booking: Booking, community: str) -> str:
 
 
 def version_of(booking: Booking) -> str:
-    """Return a value that changes with each update of a booking, to detect conflicting edits."""
+    """Return a value that changes whenever a booking is updated, to detect conflicting edits."""
     return f"{booking.state} {booking.updated_at.isoformat()}"

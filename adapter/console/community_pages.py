@@ -1,4 +1,4 @@
-"""Serve the pages on which users assign unrecognized properties to communities."""
+"""Serve the pages where users assign unrecognized properties to communities."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ from adapter.store.crm_models import CrmModel, Reading
 #: Maximum numbers of properties and of communities on a page.
 MOST_PROPERTIES: Final = 30
 MOST_COMMUNITIES: Final = 60
-#: Maximum number of leads already in Knock to list after an assignment is taken back.
+#: Maximum number of leads already in Knock to list after an assignment is undone.
 MOST_SENT: Final = 50
 #: The time zones of the United States, by the name that people use.
 ZONES: Final = {
@@ -55,13 +55,13 @@ SIMILAR: Final = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Unrecognized:
-    """A property name that matches no community, with the number of leads that it holds up."""
+    """A property name that matches no community, with the number of leads held because of it."""
 
     source: str
     value: str
     name: PropertyName | None
     leads: int
-    #: True if it has been assigned, but these leads were read before.
+    #: True if the property has been assigned, but these leads were received earlier.
     is_assigned: bool
 
 
@@ -80,7 +80,7 @@ def community_helpers() -> dict[str, Any]:
 
 
 def community_title(key: str | None) -> str:
-    """Return a community's display name, or an empty string if the key is None."""
+    """Return a community's display name, its key if it is unknown, or "" if the key is None."""
     found = _communities().get(key or "")
     return found.title if found is not None else key or ""
 
@@ -91,14 +91,14 @@ def zone_title(name: str) -> str:
 
 
 def aliases() -> Aliases:
-    """Return the operations on property assignments, on behalf of the signed-in user."""
+    """Return the operations on property assignments for the signed-in user."""
     live = services.pipeline.live
     return Aliases(services.settings, services.store, live, services.now, flask.g.user.name)
 
 
 @bp.get("/communities")
 def communities() -> str:
-    """Show the unrecognized properties, the assignments, and all communities."""
+    """Show unrecognized properties, assigned properties, and all communities."""
     with services.store.transaction() as tx:
         unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
@@ -130,7 +130,7 @@ def communities() -> str:
 
 
 def _not_readable(models: Sequence[CrmModel]) -> list[str]:
-    """Return the names of communities whose tours cannot be looked up in Knock."""
+    """Return the names of communities whose tours cannot be read from Knock."""
     is_sandbox = services.settings.is_sandbox
     lost = {
         one.integration_id
@@ -171,7 +171,7 @@ def _unrecognized(unknown: UnknownCommunity, event: Event | None) -> Unrecognize
 
 @bp.get("/communities/pick")
 def pick_community() -> str:
-    """Show the communities to choose from for a property, and preview the effect of a choice."""
+    """Show the communities that a property can be assigned to, and preview the chosen one."""
     args = flask.request.args
     source, value, name = _property(args)
     if name.key in services.sources[source].community_lookup.known:
@@ -202,7 +202,7 @@ def pick_community() -> str:
 
 
 def _book_assigned(source: str, value: str, name: PropertyName) -> str:
-    """Offer to book leads that were read before their property was assigned."""
+    """Show a page that offers to book leads received before their property was assigned."""
     known = services.sources[source].community_lookup.known[name.key]
     return flask.render_template(
         "console/book_assigned.html",
@@ -265,7 +265,7 @@ def _assigned(source: str, key: str) -> Alias | None:
 
 @bp.post("/communities/undo")
 def undo_assignment() -> Any:
-    """Undo the assignment of a property, and hold its unsent leads for review again."""
+    """Undo a property's assignment, and hold its unsent leads for review again."""
     form = flask.request.form
     source, key = form.get("source", ""), form.get("key", "")
     alias = _assigned(source, key)
@@ -354,7 +354,7 @@ def _query() -> dict[str, str]:
 
 
 def _property(values: Mapping[str, str]) -> tuple[str, str, PropertyName]:
-    """Return the source, value and name of the property that a query or form refers to."""
+    """Return the source, value and name of the property that a query string or form refers to."""
     source, value = values.get("source", ""), values.get("value", "")
     name = aliases().property_of(source, value)
     if name is None:
@@ -381,7 +381,7 @@ def _waiting(source: str, value: str) -> int:
 
 
 def _communities(source: str | None = None) -> Mapping[str, Community]:
-    """Return communities by key, either all of them or those of one source."""
+    """Return a source's communities by key, or all communities if no source is given."""
     if source is not None and source in services.sources:
         return services.sources[source].communities
     return {
@@ -407,7 +407,7 @@ def _similarity(name: PropertyName, community: Community) -> float:
 
 
 def _attributions(community: Community) -> Mapping[str, str]:
-    """Return a community's attributions by ID, or none if Propexo's list cannot be read."""
+    """Return a community's attributions by ID, or {} if Propexo's list cannot be read."""
     try:
         return _directory().attributions(community.integration_id, community.community_id)
     except UpstreamError:
@@ -415,7 +415,7 @@ def _attributions(community: Community) -> Mapping[str, str]:
 
 
 def _unlisted(directory: Directory) -> list[tuple[str, str, str]]:
-    """Return the integration ID, community ID and name of each community not set up yet."""
+    """Return the integration ID, community ID and name of each community that is not set up yet."""
     known = {one.community_id for one in _communities().values()}
     return [
         (integration, community_id, name)
@@ -426,6 +426,6 @@ def _unlisted(directory: Directory) -> list[tuple[str, str, str]]:
 
 
 def _directory() -> Directory:
-    """Return a reader for Propexo's lists that observes the rate limit."""
+    """Return a reader for Propexo's lists that stays within the rate limit."""
     parts = (services.pipeline.propexo, services.settings, services.store, services.now)
     return Directory(RateLimitedReads(*parts, time.sleep).page)

@@ -35,9 +35,9 @@ _trials: Final = threading.BoundedSemaphore(2)
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Run a block while no other mapping is being tested, or abort the request with 429.
+    """Run the block once no other mapping is being tested. Abort with 429 if too many wait.
 
-    Each takes up to half a second of CPU time.
+    Each test takes up to half a second of CPU time.
     """
     if not _trials.acquire(blocking=False):
         raise TooManyRequests("Other mappings are being tried. Try again in a few seconds.")
@@ -51,7 +51,7 @@ def trial() -> Iterator[None]:
 def one_at_a_time(items: Iterable[Any]) -> Iterator[Any]:
     """Wrap a backtest or export. Abort the request with 429 if another one is running.
 
-    Each takes seconds of CPU time, and the same process receives webhooks.
+    Each takes several seconds of CPU time in a process that also receives webhooks.
     """
     running = _while_locked(items)
     next(running)
@@ -85,21 +85,21 @@ class ConsoleServices:
 
     @property
     def repairs(self) -> Repairs:
-        """Return the actions on leads, with the current sources."""
+        """Return the operations for releasing and resolving leads."""
         hold_for = dt.timedelta(seconds=UNDO_SECONDS)
         return Repairs(self.settings, self.store, self.sources, self.now, hold_for=hold_for)
 
     @property
     def replays(self) -> Replays:
-        """Return the operation that remaps webhooks, for the current sources."""
+        """Return the operations for remapping webhooks."""
         return Replays(self.settings, self.store, self.sources, self.now)
 
     def mapping_text(self, name: str) -> str:
-        """Return the text of a source's mapping, or an empty string if there is none."""
+        """Return the text of a source's mapping, or "" if there is none."""
         return self.sources[name].text if name in self.sources else ""
 
     def community_name(self, key: str) -> str:
-        """Return a community's name for people."""
+        """Return a community's display name."""
         known = (source.communities.get(key) for source in self.sources.values())
         community = next(filter(None, known), None)
         return getattr(community, "name", "") or key.replace("-", " ").replace("_", " ").title()

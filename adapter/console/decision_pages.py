@@ -1,4 +1,4 @@
-"""Serve the pages about automatic decisions and the leads they affected."""
+"""Serve the pages about automatic decisions and the leads that they affected."""
 
 import datetime as dt
 from typing import Final
@@ -34,7 +34,7 @@ def decisions() -> str:
 
 @bp.get("/decisions/<rule>")
 def decided(rule: str) -> str:
-    """List the leads that one rule decided, newest first."""
+    """List the leads that one automatic rule handled, newest first."""
     if rule not in DECISIONS:
         raise NotFound("There is no rule with this name.")
     args, days = flask.request.args, _days()

@@ -1,7 +1,7 @@
 """Make untrusted text safe to display, and render payloads with an HTML ID for each value.
 
-Templates escape markup. This module escapes invisible characters (controls, marks that reverse
-the text direction, halves of surrogate pairs) and truncates long strings.
+Templates escape markup. This module escapes invisible characters (control characters, marks that
+reverse the text direction, halves of surrogate pairs) and truncates long strings.
 """
 
 import dataclasses
@@ -51,12 +51,12 @@ def render_value(value: object) -> object:
 
 
 def form_value(value: str) -> Markup:
-    """Escape a form value for HTML only, because the browser sends it back."""
+    """Escape a form value for HTML only, because the browser sends it back with the form."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
 def renter_name(booking: Booking) -> str:
-    """Return the renter's full name, or ``No name`` if it is unknown or was erased."""
+    """Return the renter's full name, or ``No name`` if it is unknown or has been erased."""
     parts = (booking.appointment.get("first_name"), booking.appointment.get("last_name"))
     return " ".join(filter(None, parts)) or "No name"
 
@@ -84,11 +84,11 @@ class PayloadLine:
 
     depth: int
     key: str
-    #: None for an object or a list, whose own lines follow.
+    #: None for an object or a list, whose items follow on their own lines.
     text: str | None
     #: The line's HTML id.
     anchor: str
-    #: True for a value that the mapping does not read, if that is known.
+    #: True if it is known that the mapping does not read the value.
     is_unread: bool = False
 
 
@@ -100,7 +100,7 @@ def anchor_for(location: Location) -> str:
 def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
     """Return a payload's display lines. If there are too many, the last line says so.
 
-    ``read`` contains the locations that the mapping reads, if the others are to be marked.
+    If ``read`` contains the locations that the mapping reads, values at other locations are marked.
     """
     lines: list[PayloadLine] = []
     # Uses a stack, because a payload may be nested deeper than Python's recursion limit.
@@ -140,6 +140,6 @@ def _scalar_text(value: Any) -> str:
         return escape_invisible(value)
     if value is None or isinstance(value, bool | Mapping | list):
         return json.dumps(value)
-    # Python refuses to write out integers of more than 4,300 digits.
+    # Python does not convert integers of more than 4,300 digits to text.
     is_long = isinstance(value, int) and value.bit_length() > 4000
     return "a very long number" if is_long else str(value)

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @bp.errorhandler(HTTPException)
 def http_error(error: HTTPException) -> tuple[str, int]:
-    """Show an HTTP error such as 404 or 403 as a page, or as a fragment for htmx and 429."""
+    """Show an HTTP error such as 404 as a page. For htmx, 429 is a fragment instead."""
     if error.code == 429 and "HX-Request" in flask.request.headers:
         return flask.render_template("console/_busy.html", text=error.description), 429
     title = TITLES.get(error.code or 500, "This did not work")
@@ -27,20 +27,20 @@ def http_error(error: HTTPException) -> tuple[str, int]:
 
 @bp.errorhandler(NotPossible)
 def not_possible(error: NotPossible) -> tuple[str, int]:
-    """Respond with 409 and the reason why an action is not possible."""
+    """Respond with 409 and the reason that an action is not possible."""
     return _page("This action is not possible", plain(str(error)), 409)
 
 
 @bp.errorhandler(StoreUnavailable)
 def store_unavailable(_error: StoreUnavailable) -> tuple[str, int]:
-    """Respond with 503 and a message that the database is unavailable."""
+    """Respond with 503 and a message that the database is down."""
     text = "The database is down. Senders will send their leads again once it is back."
     return _page("Temporarily unavailable", text, 503)
 
 
 @bp.errorhandler(KeyMissing)
 def key_missing(error: KeyMissing) -> tuple[str, int]:
-    """Respond with 503 and the ID of the encryption key that is not configured."""
+    """Respond with 503 and the ID of the encryption key that is not set."""
     log.error("encryption_key_missing", extra={"reason": str(error)})
     return _page("This message can't be read", f"Tell an engineer: {error}.", 503)
 
@@ -55,7 +55,7 @@ def unexpected_error(error: Exception) -> tuple[str, int]:
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Respond with 404 to all other paths, so that the console's error page is used."""
+    """Respond with 404 to any other path, so that the console's own error page is shown."""
     flask.abort(404, "This page does not exist.")
 
 

@@ -10,9 +10,9 @@ from adapter.store import LARGEST_NUMBER, Filter, storable
 
 
 def sanitize_form(request: flask.Request) -> None:
-    """Replace the request's query and form with values that PostgreSQL can store.
+    """Replace the request's query string and form with values that PostgreSQL can store.
 
-    Only a POST has a form: the body of any other request is not read.
+    Only a POST request has a form. The body of any other request is not read.
     """
     request.args = _sanitized(request.args)
     request.form = _sanitized(request.form if request.method == "POST" else MultiDict())
@@ -37,10 +37,7 @@ def row_id_from(text: str | None) -> int | None:
 
 
 def filter_from(args: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Filter:
-    """Return the filter from the query parameters, with days in ``zone``.
-
-    Invalid dates are ignored.
-    """
+    """Create a filter from query parameters, reading dates in ``zone``. Ignore invalid dates."""
     state = args.get("state", "")
     return Filter(
         states=(state,) if state else (),
@@ -53,7 +50,7 @@ def filter_from(args: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Filter:
 
 
 def _instant(text: str, zone: dt.tzinfo, days: int = 0) -> dt.datetime | None:
-    """Parse an instant, by default in UTC. For a date, return its start in ``zone``, days later."""
+    """Parse a time, by default in UTC. For a date, return midnight in ``zone``, plus ``days``."""
     try:
         at = dt.datetime.fromisoformat(text)
         if len(text) == len("2026-03-14"):

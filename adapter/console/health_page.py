@@ -22,9 +22,9 @@ from adapter.store import RejectionSummary, Transaction
 #: The periods of the chart in days, with their names.
 PERIODS: Final[Mapping[int, str]] = {1: "24 hours", 7: "7 days", 30: "30 days"}
 WEEK: Final = 7
-#: How many bars of the longest period share a label.
+#: In the longest period, one in this many bars has a label.
 EVERY: Final = 5
-#: Maximum number of the newest rejected messages to look at.
+#: Maximum number of rejected messages to count, newest first.
 MOST_REJECTED: Final = 200
 
 
@@ -32,7 +32,7 @@ MOST_REJECTED: Final = 200
 class Column:
     """One bar of the chart: an hour or a day, with its number of leads by outcome."""
 
-    #: The name below the bar, and the full one.
+    #: The label below the bar, and the full name of its hour or day.
     label: str
     title: str
     counts: Mapping[str, int]
@@ -95,9 +95,9 @@ def _needs_you(tx: Transaction, overview: Overview) -> NeedsYou:
 
 
 def _may_be_leads(rejected: Iterable[RejectionSummary], now: dt.datetime) -> int:
-    """Count the last day's rejected messages that may be leads, rejected due to a wrong secret.
+    """Count the last day's rejected messages that may be leads signed with a wrong secret.
 
-    Strangers who call an address do not sign their messages.
+    Strangers who find a URL do not sign their messages.
     """
     return sum(
         one.can_retry and one.reason in REFUSED_REASONS and now - one.received_at < DAY
@@ -115,7 +115,7 @@ def _hours(overview: Overview) -> Sequence[Column]:
 
 
 def _days_of(tx: Transaction, now: dt.datetime, days: int) -> Sequence[Column]:
-    """Return a bar for each of the last days in the user's time zone, oldest first."""
+    """Return a bar for each of the last ``days`` days in the user's time zone, oldest first."""
     zone = reader_zone()
     today = now.astimezone(zone).date()
     first = today - dt.timedelta(days=days - 1)

@@ -36,8 +36,8 @@ class NavigationItem:
         return flask.request.endpoint in (self.endpoint, *self.also)
 
 
-#: The pages for everybody, and those for the people who set the adapter up. A page that does not
-#: exist yet is left out.
+#: The pages for all users, and those for users who set up the adapter. A page that does not
+#: exist yet is omitted.
 NAVIGATION: Final = (
     (
         NavigationItem("console.queue", "Needs you", "inbox", ("console.group",)),
@@ -65,21 +65,21 @@ NAVIGATION: Final = (
 )
 
 
-#: How long a reader's choice of UTC is kept.
+#: How many days a user's choice of UTC is kept.
 UTC_DAYS: Final = 365
-#: A tour within this time is marked.
+#: Tours that start within this time are marked.
 SOON_SECONDS: Final = 4 * 3600
 
 
 def navigation(part: int) -> Iterator[NavigationItem]:
-    """Yield the navigation items of a part of the menu whose pages exist."""
+    """Yield the items in a part of the menu, except those whose pages do not exist."""
     known = flask.current_app.view_functions
     return (item for item in NAVIGATION[part] if item.endpoint in known)
 
 
 @bp.app_context_processor
 def layout_helpers() -> dict[str, Any]:
-    """Return the template functions for the page layout and for times."""
+    """Return the template functions for the page layout, for times and for wording."""
     return {
         "navigation": navigation,
         "need_count": need_count,
@@ -120,7 +120,7 @@ def _community_name(key: str) -> str:
 
 
 def need_count(*, is_live: bool = False) -> Markup:
-    """Render the number of leads that need a person. ``is_live`` replaces it in an open page."""
+    """Render the number of leads that need a person. With ``is_live``, htmx swaps it in."""
     number = leads_that_need_you()
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(
@@ -130,7 +130,7 @@ def need_count(*, is_live: bool = False) -> Markup:
 
 @bp.post("/times")
 def choose_times() -> Any:
-    """Set whether this browser shows all times in UTC or in the user's time zone."""
+    """Choose whether this browser shows all times in UTC or in the user's time zone."""
     answer = flask.redirect(flask.url_for("console.overview"))
     answer.set_cookie(
         time_html.UTC_COOKIE,

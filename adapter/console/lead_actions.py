@@ -1,4 +1,4 @@
-"""Handle the forms that act on leads: book, confirm, dismiss, snooze, assign, and taking back."""
+"""Handle the forms that act on leads: book, confirm, dismiss, snooze, assign and undo."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -31,15 +31,15 @@ from adapter.operations.todo import counts
 MAX_REASON: Final = 500
 #: Maximum number of leads that one click changes.
 MAX_CHANGED: Final = 200
-#: Maximum number of leads that one message names.
+#: Maximum number of leads to name in a message.
 MAX_NAMED: Final = 8
-#: Why leads that were selected together were dismissed, if the user gives no reason.
+#: The reason for dismissing several leads together, if the user gives none.
 _SELECTED: Final = "Dismissed with other leads"
 
 
 @bp.post("/leads/<int:number>/release")
 def release(number: int) -> Any:
-    """Release a booking with the changes made in the form."""
+    """Release a booking with the user's changes."""
     form = flask.request.form
     booking = _booking(number)
     try:
@@ -75,7 +75,7 @@ def _is_emailed(booking: Booking) -> bool:
 
 @bp.post("/leads/<int:number>/undo")
 def undo(number: int) -> Any:
-    """Take back a release that has not gone out yet."""
+    """Undo a release whose booking has not been sent yet."""
     services.take_backs.undo_release(number, by=flask.g.user.name)
     flask.flash("Undone. Nothing was sent, and your changes are kept.", "good")
     return _show(number)
@@ -83,7 +83,7 @@ def undo(number: int) -> Any:
 
 @bp.post("/leads/<int:number>/bring-back")
 def bring_back(number: int) -> Any:
-    """Return a dismissed lead to those that need a person."""
+    """Move a dismissed lead back to the list of leads that need a person."""
     services.take_backs.bring_back(number, by=flask.g.user.name)
     flask.flash("This lead is back in the list.", "good")
     return _show(number)
@@ -138,7 +138,7 @@ def wake(number: int) -> Any:
 
 @bp.post("/leads/<int:number>/assign")
 def assign(number: int) -> Any:
-    """Record which user takes care of a lead."""
+    """Assign a lead to a user."""
     user = flask.request.form.get("to", "").strip()[:100] or None
     services.take_backs.assign(number, user, by=flask.g.user.name)
     flask.flash(f"Assigned to {user}." if user else "No longer assigned to anyone.", "good")
@@ -147,7 +147,7 @@ def assign(number: int) -> Any:
 
 @bp.post("/queue/act")
 def act_on_many() -> Any:
-    """Act on the selected leads. For more than one, the first click only asks."""
+    """Act on the selected leads. If there are several, the first click only asks to confirm."""
     form = flask.request.form
     act, ids = form.get("act", ""), _selected()
     if act not in _ACTS:
@@ -163,7 +163,7 @@ def act_on_many() -> Any:
 
 
 def _question_page(act: str, ids: list[int]) -> str:
-    """Show a confirmation page for several leads. It lists those that cannot be booked."""
+    """Show a confirmation page for several leads, which lists those that cannot be booked."""
     errors: dict[str, list[int]] = {}
     if act == "release":
         _, errors = _apply(services.repairs.check_unchanged, ids)
@@ -184,7 +184,7 @@ def _question_page(act: str, ids: list[int]) -> str:
 
 
 def _names_of(numbers: list[int]) -> str:
-    """Return the first renters' names, and the number of the other leads."""
+    """Return text with the first renters' names and the number of other leads."""
     shown = numbers[:MAX_NAMED]
     with services.store.transaction() as tx:
         names = {one.id: renter_name(one) for one in tx.bookings.of_ids(shown)}
@@ -199,7 +199,7 @@ def _selected() -> list[int]:
 
 
 def release_unchanged(number: int) -> None:
-    """Release a booking as it is."""
+    """Release a booking without changes."""
     services.repairs.release(number, {}, by=flask.g.user.name)
 
 
@@ -208,7 +208,7 @@ def _discard_one(number: int) -> None:
     services.repairs.discard(number, reason, by=flask.g.user.name)
 
 
-#: What may be done with several leads.
+#: The actions that can be applied to several leads.
 _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
     "release": release_unchanged,
     "discard": _discard_one,
@@ -218,7 +218,7 @@ _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
         number, flask.g.user.name, by=flask.g.user.name
     ),
 }
-#: What was done and what was not, in words.
+#: The wording for success and failure of each action.
 _DID: Final = {
     "release": ("will be sent to Knock in ten seconds", "couldn't be booked"),
     "discard": ("dismissed", "couldn't be dismissed"),
@@ -229,7 +229,7 @@ _DID: Final = {
 
 
 def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str, list[int]]]:
-    """Act on each lead. Return how many succeeded, and the others by reason."""
+    """Act on each lead. Return the number of successes, and the other leads by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -240,7 +240,7 @@ def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str,
 
 
 def _why_not(error: NotPossible) -> str:
-    """Return a sentence that says why one of several leads cannot be changed."""
+    """Return a sentence that says why the action on a lead failed."""
     if not error.faults:
         return plain(error_text(error))
     texts = (text.partition(". If it is right")[0] for text in error.faults.values())
@@ -263,7 +263,7 @@ def _to_list() -> Any:
 
 
 def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
-    """Report an action, and lead on to the next lead."""
+    """Report a completed action, and show or offer the next lead."""
     following = ""
     if neighbors.next_id and not _is_panel():
         following = flask.url_for("console.lead", key=neighbors.next_id, list=neighbors.list_query)
@@ -283,7 +283,7 @@ def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> An
 
 
 def _show(number: int) -> Any:
-    """Show a lead again, in the panel or on its page."""
+    """Show the updated lead, in the panel or on its page."""
     if not _is_panel():
         query = flask.request.form.get("list") or None
         return flask.redirect(flask.url_for("console.lead", key=number, list=query))
@@ -321,7 +321,7 @@ def _booking(number: int) -> Booking:
 
 
 def reason_from_form() -> str:
-    """Return the reason in the form. Raise NotPossible if there is none."""
+    """Return the reason from the form. Raise NotPossible if it is empty."""
     reason = flask.request.form.get("reason", "").strip()[:MAX_REASON]
     if not reason:
         raise NotPossible("Enter a reason. It is kept in the history.")

@@ -1,4 +1,4 @@
-"""Serve the page of one lead, with its payload, its result and the origin of each field."""
+"""Serve a lead's page, with its payload, its result and the origin of each field."""
 
 import dataclasses
 import datetime as dt
@@ -61,7 +61,7 @@ from adapter.store import AuditEntry, Issue
 _FORMAT: Final = (
     "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
 )
-#: Until when a lead may be snoozed, in words.
+#: The label for each choice of how long to snooze a lead.
 SNOOZES: Final[Mapping[Snooze, str]] = {
     Snooze.HOUR: "In an hour",
     Snooze.AFTERNOON: "This afternoon",
@@ -77,7 +77,7 @@ class FieldRow:
     name: str
     label: str
     value: str
-    #: For each value that was read, its path, and its anchor in the payload or None.
+    #: The path of each value that was read, with its anchor in the payload or None.
     paths: Sequence[tuple[str, str | None]]
     #: ``file:line`` in the mapping and the text of that line; None if a user set the field.
     at: str | None
@@ -86,56 +86,56 @@ class FieldRow:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class BookingView:
-    """A booking as the lead's page displays it."""
+    """A booking, with everything that the lead's page displays about it."""
 
     booking: Booking
     #: What is wrong and what to do about it, or None if the booking does not need review.
     advice: Advice | None
-    #: What else is wrong, a sentence each.
+    #: A sentence for each further problem.
     problems: Sequence[str]
     #: Labels and values of optional fields that could not be used.
     unused: Sequence[tuple[str, str]]
-    #: The change in the sender's format because of which the lead is held, or None.
+    #: The change in the sender's format that caused the lead to be held, or None.
     trouble: FormatTrouble | None
-    #: Why the booking is in its state, in words, if it does not need review.
+    #: A sentence about the booking's state, or "" if it needs review.
     sentence: str
     #: The key of its group in the queue, or None.
     group: str | None
     fields: Sequence[FieldRow]
     form: Sequence[FormField]
-    #: Free times in Knock to choose instead of the tour's time, which is not free.
+    #: Available times in Knock to choose from, if the tour's own time is not available.
     free_times: Sequence[FreeTime]
     #: The time zone used in the form, and the version of the booking that it shows.
     zone: str
     version: str
-    #: True if a user may send it, add a time to its guest card, or undo a decision.
+    #: True if a user may release the booking, add a time to its guest card, or undo a decision.
     may_release: bool
     may_add_time: bool
     is_merged: bool
-    #: The other lead that caused this one's state.
+    #: The other lead that caused this lead's state.
     other: Booking | None
-    #: The leads whose state this one caused.
+    #: The leads whose state this lead caused.
     related: Sequence[Booking]
-    #: Labels of the contacts that it shares with the other lead, and whether it has others.
+    #: Labels of the contact details that it shares with the other lead, and whether it has more.
     shared: Sequence[str]
     has_own_contact: bool
     may_confirm: bool
     may_discard: bool
     may_bring_back: bool
     may_undo: bool
-    #: Until when the lead may be snoozed: each choice, its words and its time.
+    #: The choices of how long to snooze the lead, each with its label and its time.
     snoozes: Sequence[tuple[str, str, str]]
-    #: When to ask whether a person wants the warnings ignored.
+    #: True to ask whether to release the booking despite a warning.
     asks_any_hour: bool
     asks_anyway: bool
-    #: What Knock needs to pass the guest card on, or None.
+    #: What Knock needs before it can pass the guest card to another system, or None.
     hint: str | None
     error: NotPossible | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TimelineEntry:
-    """An entry of a lead's timeline: a change of state, or a request to Propexo."""
+    """An entry in a lead's timeline: a change of state, or a request to Propexo."""
 
     at: dt.datetime
     title: str
@@ -171,7 +171,7 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 @bp.get("/leads/<key>/panel")
 def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the part of a lead's page that a user acts on, for the panel beside the list."""
+    """Render the panel beside the list, with the part of a lead's page that users act on."""
     story, replaced, _ = _load(key)
     common = _common(key, story, refused)
     common["views"] = [
@@ -182,7 +182,7 @@ def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
 
 @bp.get("/leads/<int:number>/state")
 def lead_state(number: int) -> flask.Response:
-    """Render a booking's state while it is sent. The page is loaded again when that is over."""
+    """Render the state of a booking that is being sent. When it is settled, reload the page."""
     with services.store.transaction() as tx:
         booking = tx.bookings.get(number)
     if booking is None:
@@ -194,7 +194,7 @@ def lead_state(number: int) -> flask.Response:
 
 
 def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[str, Any]:
-    """Return what the page and the panel show."""
+    """Return the template variables that the page and the panel share."""
     source = services.sources.get(story.event.source)
     number = int(key) if key.isascii() and key.isdigit() else story.event.id
     views = list(_booking_views(source, story, refused))
@@ -226,7 +226,7 @@ def _load(key: str) -> tuple[LeadHistory, Mapping[int, Booking], list[AuditEntry
 
 
 def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLine], str | None]:
-    """Return the display lines of a lead's payload, or the reason why it cannot be shown."""
+    """Return the display lines of a lead's payload, and the reason if it cannot be shown."""
     if story.event.kept != "all":
         return [], "The original message was deleted."
     if source is None:
@@ -239,7 +239,7 @@ def _payload(source: Source | None, story: LeadHistory) -> tuple[list[PayloadLin
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappedAgain:
-    """A stored webhook, mapped again to find the origin of each field."""
+    """A stored webhook that is mapped again to find the origin of each field."""
 
     source: Source
     story: LeadHistory
@@ -262,7 +262,7 @@ class MappedAgain:
         )
 
     def origins(self, booking: Booking) -> dict[str, Provenance]:
-        """Return the origin of each field of a booking, except those that a user set."""
+        """Return the origin of each of a booking's fields, except fields that a user has set."""
         number = self._item_number(booking)
         if number >= min(len(self.provenance), len(self.items)):
             return {}
@@ -275,13 +275,13 @@ class MappedAgain:
         }
 
     def line_at(self, at: str | None) -> str:
-        """Return the text of a mapping's line, given its position as ``file:line``."""
+        """Return the text of the mapping's line at ``file:line``, or "" if there is none."""
         number = int(at.rpartition(":")[2]) if at and ":" in at else 0
         is_there = 0 < number <= len(self.mapping_lines)
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def _item_number(self, booking: Booking) -> int:
-        """Return the index of the webhook's item that is most similar to a booking."""
+        """Return the index of the item in the webhook that is most similar to a booking."""
 
         def likeness(number: int) -> int:
             if self.items[number].outcome is Outcome.IGNORED:
@@ -361,7 +361,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the reasons that did not hold the booking. If it was held, skip the first one."""
+    """Return the booking's reasons, without the first one if that is why it was held."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 
@@ -373,14 +373,14 @@ def _is_outside_hours(booking: Booking, now: dt.datetime) -> bool:
 
 
 def format_advice(trouble: FormatTrouble) -> Advice:
-    """Return the advice for leads that a sender's new format holds up."""
+    """Return the advice for leads that are held because a sender changed its format."""
     return Advice(wrong=f"{trouble.source} seems to have changed its format.", todo=_FORMAT)
 
 
 def _explained(
     booking: Booking, story: LeadHistory, issue: Issue, trouble: FormatTrouble | None
 ) -> tuple[Advice, Sequence[str]]:
-    """Return the advice for the main problem, and a sentence for each other problem."""
+    """Return the advice for a booking's main problem, and a sentence for each other problem."""
     advice = agent_advice(issue)
     if trouble is not None:
         return format_advice(trouble), [trouble.sentence]

@@ -1,4 +1,4 @@
-"""Serve the page on which users compare a portal's invoice with the leads that arrived."""
+"""Serve the page where users compare a portal's invoice with the leads that arrived."""
 
 import datetime as dt
 import urllib.parse
@@ -16,9 +16,9 @@ from adapter.operations.ledger.claims_csv import LABELS, claims_csv, dollars
 from adapter.operations.ledger.compare import Comparison, Ledger, is_late, sum_of
 from adapter.operations.ledger.verdicts import CLAIMS, Verdict, day_text
 
-#: How long a comparison may take, because the same process receives webhooks.
+#: Time limit for a comparison, because the same process receives webhooks.
 MAX_SECONDS: Final = 5.0
-#: Number of lines to show for each result. The file for the portal has all claims.
+#: Maximum number of lines to show for each result. The file for the portal has all claims.
 MAX_SHOWN: Final = 200
 #: Room for the other fields of the form that contains the claims.
 _FORM_ROOM: Final = 4096
@@ -51,8 +51,8 @@ def compare_invoice() -> Any:
 
 @bp.post("/invoice/claims.csv")
 def claims_file() -> Any:
-    """Return the claims as a CSV download. The result page posts them, as nothing is stored."""
-    # A spreadsheet recognizes UTF-8 by its mark.
+    """Return the claims as a CSV download. They come from the form, because they are not stored."""
+    # Spreadsheet programs recognize UTF-8 by its byte order mark.
     text = "\ufeff" + flask.request.form.get("claims", "")
     return download("claims.csv", [text], "text/csv")
 
@@ -80,7 +80,7 @@ def _in_words(exc: Exception) -> str:
 
 
 def _claims_text(ledger: Ledger) -> str | None:
-    """Return the claims as CSV, or None if there are none or too many for a form."""
+    """Return the claims as CSV, or None if there are none, or too many to fit in a form."""
     text = "".join(claims_csv(ledger)) if ledger.claims else ""
     size = len(urllib.parse.quote_plus(text)) + _FORM_ROOM
     return text if text and size <= services.settings.max_body_bytes else None

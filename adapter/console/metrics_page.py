@@ -1,7 +1,7 @@
 """Serve metrics for Prometheus at ``GET /metrics``.
 
-Each request reads them from PostgreSQL, so that all web processes return the same values. They
-contain no personal data.
+Each request reads the metrics from PostgreSQL, so that all web processes return the same values.
+They contain no personal data.
 """
 
 import collections
@@ -29,7 +29,7 @@ from adapter.pipeline import Pipeline
 from adapter.store import meter
 from adapter.webhooks.http_request import has_bearer_token
 
-#: The counter of rejected requests, which are counted in a table of their own.
+#: The counter of rejected requests, which has its own database table.
 REJECTIONS: Final = meter.Metric(
     "rejections",
     "Rejected requests. The source is empty if the URL names none.",
@@ -124,9 +124,9 @@ class _OverviewCollector(Collector):
 def _counted(
     metric: meter.Metric, values: Mapping[meter.Key, float], sources: Iterable[str]
 ) -> Metric:
-    """Return a counter or histogram that includes series with a value of zero.
+    """Return a counter or histogram, including series that are zero.
 
-    Prometheus would not notice the first event of a series that begins with 1.
+    Prometheus would not notice the first event in a series that begins with 1.
     """
     known = [tuple(sources) if one is None else one for one in metric.labels.values()]
     samples: dict[tuple[str, ...], dict[str, float]] = collections.defaultdict(dict)
@@ -158,7 +158,7 @@ def _histogram(metric: meter.Metric, samples: Mapping[tuple[str, ...], Samples])
 def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
     """Return the cumulative count of each histogram bucket, by upper bound.
 
-    Numbers from an earlier version with other limits are in the next larger bucket.
+    Counts from an earlier version with other limits are in the next larger bucket.
     """
     stored = {float(limit): value for limit, value in values.items() if limit != meter.SUM}
     return [
@@ -185,7 +185,7 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges that have a value for each source."""
+    """Yield the gauges that have a value per source."""
     events, quiet, last = (
         _family("events_24h"),
         _family("source_quiet"),

@@ -31,9 +31,9 @@ from adapter.operations.todo import (
 from adapter.store import MOST_COUNTED, Group, Issue, Transaction
 
 PAGE_SIZE: Final = 50
-#: Maximum number of messages to read for the names of properties that are not recognized.
+#: Maximum number of messages to read to find the names of unrecognized properties.
 MOST_PLACES: Final = 12
-#: What to do about a lead, in the words of the tabs, and what it says when nothing is left.
+#: The label of each tab, and its text when the tab is empty.
 TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
     Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
@@ -44,18 +44,18 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """An entry with its first leads."""
+    """A row in the list: an entry, with details of its first leads."""
 
     entry: Entry
     #: The first lead, and the first renters' names.
     lead: Booking | Event
     names: Sequence[str]
-    #: The property as the source names it, if it is not recognized, or "".
+    #: The property's name if it is not recognized, or "".
     place: str = ""
 
     @property
     def is_fold(self) -> bool:
-        """True for several leads with the same trouble."""
+        """True if the row stands for several leads with the same problem."""
         return len(self.entry.ids) > 1
 
 
@@ -64,20 +64,20 @@ class FormatTrouble:
     """A change in a sender's format that causes leads to be held."""
 
     source: str
-    #: The path that is missing, or "" if its values cannot be read any more.
+    #: The missing path, or "" if the path's values can no longer be read.
     path: str
-    #: The name that probably replaces it, or "".
+    #: The name that probably replaces the path's last part, or "".
     new_name: str
     leads: int
     #: When the oldest of the leads arrived.
     since: dt.datetime
-    #: The key of the row that unfolds into the leads, and those of its groups.
+    #: The key of the row that stands for the leads, and the keys of its groups.
     key: str
     groups: Sequence[str]
 
     @property
     def sentence(self) -> str:
-        """What has changed."""
+        """A sentence that says what has changed in the format."""
         if not self.path:
             return "We can no longer read the tour time in its messages."
         if self.new_name:
@@ -87,7 +87,7 @@ class FormatTrouble:
 
 
 def review_groups() -> list[Group]:
-    """Return the groups of leads that need review. They are read once per request."""
+    """Return the groups of leads that need review, which are read once per request."""
     if "review_groups" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.review_groups = tx.review_queue.groups(services.now())
@@ -96,7 +96,7 @@ def review_groups() -> list[Group]:
 
 
 def changed_formats() -> Changed:
-    """Return the detected changes in senders' formats. They are read once per request."""
+    """Return the detected changes in senders' formats, which are read once per request."""
     if "changed_formats" not in flask.g:
         sources = {one.issue.source for one in review_groups() if one.issue.field == "starts_at"}
         changes: Sequence[FormatChange] = ()
@@ -109,7 +109,7 @@ def changed_formats() -> Changed:
 
 
 def format_trouble(row: Entry) -> FormatTrouble | None:
-    """Return the format change that a row of leads is about, or None."""
+    """Return the format change that caused a row's leads to be held, or None."""
     if not row.is_format_change:
         return None
     groups = [one for one in review_groups() if {*one.ids} & {*row.ids}]
@@ -125,7 +125,7 @@ def format_trouble(row: Entry) -> FormatTrouble | None:
 
 
 def format_troubles() -> list[FormatTrouble]:
-    """Return the format changes of all sources that hold leads up."""
+    """Return all format changes that cause leads to be held."""
     return [one for row in _rows_of(Selection()) if (one := format_trouble(row)) is not None]
 
 
@@ -146,7 +146,7 @@ def leads_that_need_you() -> int:
 
 
 def selection_from(args: Mapping[str, str]) -> Selection:
-    """Return which leads to list from query parameters. Unknown values are ignored."""
+    """Return the selection of leads from query parameters. Ignore unknown values."""
     todo = args.get("todo", "")
     return Selection(
         todo=Todo(todo) if todo in [*Todo] else None,
@@ -157,7 +157,7 @@ def selection_from(args: Mapping[str, str]) -> Selection:
 
 
 def query_of(which: Selection, **changes: Any) -> dict[str, str]:
-    """Return the query parameters for a selection with changes."""
+    """Return the query parameters for a selection after the given changes."""
     changed = dataclasses.replace(which, **changes)
     values = {
         "todo": changed.todo or "",
@@ -177,7 +177,7 @@ def queue() -> str:
 
 @bp.get("/queue/more/<key>")
 def fold(key: str) -> str:
-    """List the leads that are folded into one row."""
+    """List the leads that one row stands for."""
     which = selection_from(flask.request.args)
     found = next((row for row in _rows_of(which) if row.key == key), None)
     if found is None:
@@ -186,7 +186,7 @@ def fold(key: str) -> str:
 
 
 def _unfolded(row: Entry) -> list[Entry]:
-    """Return a row for each lead of a folded row, with the lead's own issue and tour."""
+    """Return a row for each lead in a row, with the lead's own issue and tour."""
     own = {
         number: (group.issue, tour)
         for group in review_groups()
@@ -201,7 +201,7 @@ def _unfolded(row: Entry) -> list[Entry]:
 
 @bp.get("/queue/news")
 def queue_news() -> str:
-    """Render the number of leads that came after a list was loaded, or nothing."""
+    """Render the number of leads that arrived after a list was loaded, if any."""
     which = selection_from(flask.request.args)
     after = row_id_from(flask.request.args.get("after")) or 0
     number = sum(identifier > after for row in _rows_of(which) for identifier in row.ids)
@@ -249,7 +249,7 @@ def _list_page(
 
 
 def _suggestion(trouble: FormatTrouble, rows: Sequence[Row]) -> Proposal | None:
-    """Return an edit of the mapping that reads the sender's new format, or None."""
+    """Return a suggested mapping edit that reads the sender's new format, or None."""
     source = services.sources.get(trouble.source)
     events = [row.lead.event_id for row in rows if isinstance(row.lead, Booking)]
     if source is None or not events:
@@ -271,7 +271,7 @@ def _suggestion(trouble: FormatTrouble, rows: Sequence[Row]) -> Proposal | None:
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
-    """Load the first leads of these entries."""
+    """Load the first leads of each entry."""
     ids = [number for entry in found for number in entry.ids[:3]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
@@ -294,7 +294,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
 def _places(
     tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
 ) -> dict[Issue, str]:
-    """Return the names of the properties that are not recognized, for the first ones."""
+    """Return the names of unrecognized properties by issue, for the first rows only."""
     firsts = {
         entry.issue: bookings[entry.ids[0]]
         for entry in reversed(found)
@@ -305,7 +305,7 @@ def _places(
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
-    """Return the name of a lead's property, or what its source calls it."""
+    """Return the name of a lead's unrecognized property, or the sender's value for it."""
     try:
         event = tx.events.get(booking.event_id)
     except KeyMissing:
@@ -314,7 +314,7 @@ def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
 
 
 def place_name(event: Event | None, value: str) -> str:
-    """Return the property's name in a message, or the value that the mapping reads."""
+    """Return the name of a property in a message, or ``value`` if the message has no name."""
     source = services.sources.get(event.source) if event is not None else None
     if source is None or event is None or event.kept != "all":
         return value.strip('"')
@@ -330,9 +330,9 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbors:
-    """A lead's place in the list from which it was opened."""
+    """The leads before and after a lead in the list that it was opened from."""
 
-    #: The IDs of the next and the previous lead, and the next one's name.
+    #: The IDs of the next and previous leads, and the name in the next one.
     next_id: int | None = None
     previous_id: int | None = None
     next_name: str = ""
@@ -345,12 +345,12 @@ def _list_text() -> str:
 
 
 def list_selection() -> Selection:
-    """Return the selection of the list from which the user came."""
+    """Return the selection for the list that the user came from."""
     return selection_from(ImmutableMultiDict(urllib.parse.parse_qsl(_list_text())))
 
 
 def neighbors_of(number: int) -> Neighbors:
-    """Return the leads around one in the list that the request names in ``list``."""
+    """Return the leads before and after a lead in the list that the user came from."""
     ids = [one for row in _rows_of(list_selection()) for one in row.ids]
     place = ids.index(number) if number in ids else -1
     following = ids[place + 1] if place + 1 < len(ids) else None

@@ -1,6 +1,6 @@
 """Define the HTTP API's query parameters and responses, and generate its OpenAPI document.
 
-The queries validate requests. A test compares the responses with what the views return.
+The query schemas validate requests. A test compares the response schemas with what views return.
 """
 
 import functools
@@ -41,7 +41,7 @@ def _enum(
 
 
 class LeadQuery(Schema):
-    """The query parameters of a request for a list of leads."""
+    """The query parameters for listing leads."""
 
     class Meta:
         """Reject unknown parameters, because a misspelled filter would return all leads."""
@@ -50,19 +50,23 @@ class LeadQuery(Schema):
 
     state = fields.List(
         fields.String(validate=_enum(BookingState)),
-        metadata=_about("Only in this state. May be repeated."),
+        metadata=_about("Only leads in this state. May be repeated."),
     )
-    source = _text("Only from this lead source.", validate=_KEY)
-    community = _text("Only for this community (key in communities.yaml).", validate=_KEY)
-    since = fields.AwareDateTime(metadata=_about("Received at or after this time (with offset)."))
-    until = fields.AwareDateTime(metadata=_about("Received before this time (with offset)."))
+    source = _text("Only leads from this source.", validate=_KEY)
+    community = _text("Only leads for this community (its key in communities.yaml).", validate=_KEY)
+    since = fields.AwareDateTime(
+        metadata=_about("Only leads received at or after this time (with offset).")
+    )
+    until = fields.AwareDateTime(
+        metadata=_about("Only leads received before this time (with offset).")
+    )
     search = _text(
         "The start of an email address or of words in a name, a phone number or its last digits, "
         "an ID, or Propexo's job ID.",
         validate=validate.Length(1, 200),
     )
     cursor = _text(
-        "`next_cursor` of the page before.", validate=validate.Regexp(r"^[1-9][0-9]{0,17}\Z")
+        "`next_cursor` from the previous page.", validate=validate.Regexp(r"^[1-9][0-9]{0,17}\Z")
     )
     limit = fields.Integer(
         load_default=PAGE_SIZE,
@@ -72,12 +76,12 @@ class LeadQuery(Schema):
 
 
 class Reason(Schema):
-    """The reason why a field could not be used as received."""
+    """The reason that a field could not be used as received."""
 
-    field = _text("The field, or `event` for all of it.", required=True)
-    reason = _text("A sentence.", required=True)
-    at = _text("Line of the mapping.", required=True, allow_none=True)
-    path = _text("Where the value was in the webhook.", required=True, allow_none=True)
+    field = _text("The field, or `event` for the whole webhook.", required=True)
+    reason = _text("A sentence that states the reason.", required=True)
+    at = _text("The line in the mapping.", required=True, allow_none=True)
+    path = _text("The path of the value in the webhook.", required=True, allow_none=True)
     value = _text("The value, shortened.", allow_none=True)
 
 
@@ -89,31 +93,35 @@ class Lead(Schema):
     source = _text(required=True)
     kind = _text("`prospect` is a guest card.", required=True, validate=_enum(Kind))
     state = _text(required=True, validate=_enum(BookingState))
-    reason = _text("A code, or a user's words.", required=True, allow_none=True)
+    reason = _text("A code, or the reason that a user entered.", required=True, allow_none=True)
     community = _text(required=True, allow_none=True)
     starts_at = fields.DateTime(required=True, allow_none=True)
-    timezone = _text("Of the community.", required=True, allow_none=True)
-    starts_at_local = _text("For people.", required=True, allow_none=True)
+    timezone = _text("The community's time zone.", required=True, allow_none=True)
+    starts_at_local = _text("The local start time, for display.", required=True, allow_none=True)
     appointment = fields.Dict(
         keys=fields.String(),
         required=True,
-        metadata=_about("Propexo's fields. They contain the renter's name and contact."),
+        metadata=_about("Propexo's fields, including the renter's name and contact details."),
     )
     free_times = fields.List(
         fields.DateTime(),
         required=True,
-        metadata=_about("Free times in Knock to offer, if the lead's own time is not free."),
+        metadata=_about(
+            "Available times in Knock to offer, if the lead's own time is not available."
+        ),
     )
     reasons = fields.List(fields.Nested(Reason), required=True)
     because_of = fields.Integer(
-        required=True, allow_none=True, metadata=_about("The other lead that caused the state.")
+        required=True,
+        allow_none=True,
+        metadata=_about("The ID of the other lead that caused the state."),
     )
-    job_id = _text("Propexo's job.", required=True, allow_none=True)
+    job_id = _text("Propexo's job ID.", required=True, allow_none=True)
     due_at = fields.DateTime(required=True, allow_none=True)
     created_at = fields.DateTime(required=True)
     updated_at = fields.DateTime(required=True)
-    prospect_id = _text("Propexo's ID of the guest card.", required=True, allow_none=True)
-    tour_id = _text("Propexo's ID of the tour's event.", required=True, allow_none=True)
+    prospect_id = _text("Propexo's ID for the guest card.", required=True, allow_none=True)
+    tour_id = _text("Propexo's ID for the tour's event.", required=True, allow_none=True)
     confirmed_at = fields.DateTime(
         required=True,
         allow_none=True,
@@ -126,6 +134,16 @@ class Lead(Schema):
         validate=_enum(KnockStatus),
     )
     knock_status_at = fields.DateTime(required=True, allow_none=True)
+    moved_to = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("The tour's start in Knock, if Knock has moved the tour."),
+    )
+    moved_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("Since when Knock's record of the tour has this start."),
+    )
     gone_at = fields.DateTime(
         required=True,
         allow_none=True,
@@ -150,7 +168,7 @@ class Event(Schema):
     content_type = _text(required=True)
     bytes = fields.Integer(required=True)
     mapping_hash = _text(required=True, allow_none=True)
-    kept = _text("What is left after deletions.", required=True)
+    kept = _text("How much of the webhook is still stored.", required=True)
     reasons = fields.List(fields.Nested(Reason), required=True)
     body = fields.Raw(required=True, metadata=_about("JSON if the webhook is JSON, else text."))
 
@@ -169,7 +187,7 @@ class Attempt(Schema):
     answer = _text("Propexo's response.", required=True, allow_none=True)
 
 
-#: A state change of the webhook, or of one of its bookings. `from` is no name of an attribute.
+#: A state change of the webhook, or of one of its bookings. `from` cannot be an attribute.
 Change = Schema.from_dict(
     {
         "at": fields.DateTime(required=True),
@@ -185,7 +203,7 @@ Change = Schema.from_dict(
 
 
 class Link(Schema):
-    """Another lead that is related to this one."""
+    """A related lead."""
 
     id = fields.Integer(required=True)
     event = fields.Integer(required=True)
@@ -208,7 +226,7 @@ class Act(Schema):
 
 
 class Note(Schema):
-    """A renter's later message, which is added to their guest card in Knock."""
+    """A renter's later message, which is added to the guest card in Knock."""
 
     id = fields.Integer(required=True)
     booking = fields.Integer(required=True)
@@ -216,11 +234,11 @@ class Note(Schema):
     reason = _text(required=True, allow_none=True)
     asked_at = fields.DateTime(required=True, metadata=_about("When the renter wrote it."))
     text = _text(
-        "The words, or null while it is not decided which are new, and after they were erased.",
+        "The new text, or null if it has not been determined yet or has been erased.",
         required=True,
         allow_none=True,
     )
-    prospect_id = _text("Propexo's ID of the guest card.", required=True, allow_none=True)
+    prospect_id = _text("Propexo's ID for the guest card.", required=True, allow_none=True)
     job_id = _text(required=True, allow_none=True)
     posted_at = fields.DateTime(required=True, allow_none=True)
     updated_at = fields.DateTime(required=True)
@@ -246,7 +264,7 @@ class Email(Schema):
 
 
 class LeadHistory(Schema):
-    """A webhook with its bookings and their history, as `adapter show ID --json` prints it."""
+    """A webhook with its bookings and their history, as in `adapter show ID --json`."""
 
     event = fields.Nested(Event, required=True)
     repeats = fields.Integer(required=True, metadata=_about("How often it was sent again."))
@@ -265,10 +283,10 @@ class LeadHistory(Schema):
 
 
 class Error(Schema):
-    """An error response, with the reason a request failed."""
+    """An error response with the reason that the request failed."""
 
     error = _text(required=True)
-    faults = fields.Dict(keys=fields.String(), metadata=_about("Messages by parameter."))
+    faults = fields.Dict(keys=fields.String(), metadata=_about("Error messages by parameter."))
 
 
 def _response(about: str, schema: type[Schema] = Error) -> dict[str, Any]:
@@ -280,14 +298,14 @@ _ERRORS: Final = {
     "503": ("PostgreSQL cannot be reached, or an encryption key is missing. Try again later."),
 }
 
-#: The operations by path.
+#: The API's operations, by path.
 OPERATIONS: Final[dict[str, dict[str, Any]]] = {
     "/api/leads": {
         "operationId": "listLeads",
         "summary": "List leads, newest first",
         "parameters": [{"in": "query", "schema": LeadQuery}],
         "responses": {
-            "200": _response("One page.", LeadPage),
+            "200": _response("A page of leads.", LeadPage),
             "400": _response("A parameter is invalid."),
         },
     },
@@ -323,13 +341,13 @@ OPERATIONS: Final[dict[str, dict[str, Any]]] = {
 
 @functools.cache
 def document() -> dict[str, Any]:
-    """Return the OpenAPI document of the HTTP API."""
+    """Return the HTTP API's OpenAPI document."""
     spec = APISpec(
         title="knock-lead-adapter",
         version=adapter.__version__,
         openapi_version="3.1.0",
         plugins=[MarshmallowPlugin()],
-        info={"description": "Leads and what became of them. Read-only."},
+        info={"description": "Read-only access to leads and their outcomes."},
         security=[{"bearer": []}],
     )
     spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})

@@ -1,4 +1,4 @@
-"""Serve the page on which users are added and removed, and get roles and passwords."""
+"""Serve the page for adding and removing users and for changing roles and passwords."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ def people_helpers() -> dict[str, Any]:
 
 @bp.get("/people")
 def people() -> str:
-    """Show the console's users, with their roles and the time of their last action."""
+    """Show the console's users, with their roles and when they were last active."""
     known = [one for one in services.sign_in.users().values() if one.name != LOCAL]
     with services.store.transaction() as tx:
         seen = tx.audit.last_actions([one.name for one in known])
@@ -88,7 +88,7 @@ def change_own_password() -> Any:
 
 
 def _person(name: str) -> User:
-    """Return a user who can be changed on this page. Raise NotFound or NotPossible otherwise."""
+    """Return a user. Raise NotFound if there is none, or NotPossible if it is in ADAPTER_USERS."""
     known = services.sign_in.users().get(name)
     if known is None or name == LOCAL:
         raise NotFound("There is no user with this name.")

@@ -1,4 +1,4 @@
-"""Serve the page on which users edit, test and activate a mapping."""
+"""Serve the page where users edit, test and activate a mapping."""
 
 import contextlib
 import dataclasses
@@ -58,7 +58,7 @@ class PlaygroundInput:
     content_type: str = DEFAULT_CONTENT_TYPE
     #: How many stored webhooks a backtest covers.
     last: int = DEFAULT_BACKTEST_EVENTS
-    #: The number of the source's newest version when the user began to edit, or 0.
+    #: The number of the source's newest version when the user began editing, or 0.
     seen: int = 0
     reason: str = ""
 
@@ -71,7 +71,7 @@ class PlaygroundResult:
     #: What ``adapter check`` would report for a mapping that can be tried.
     checked: tuple[Problem, ...] = ()
     mapped: Mapped | None = None
-    #: For each ``item.field``, its values with the source's mapping and with the edited one.
+    #: The values of each changed ``item.field``, with the current mapping and with the edited one.
     changed: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     text: str = ""
     #: The webhook's lines. Those that the mapping does not read are marked.
@@ -82,12 +82,12 @@ class PlaygroundResult:
 
 @bp.app_context_processor
 def mapping_helpers() -> dict[str, Any]:
-    """Return what the templates need to explain why a mapping is not in use."""
+    """Return the template functions that explain why a mapping is not in use."""
     return {"mapping_check_lines": _check_lines, "has_new_fields": registry.has_new_fields}
 
 
 def _check_lines() -> Sequence[str]:
-    """Return the errors that `adapter check` reports for the files now."""
+    """Return the errors that `adapter check` would report for the mapping files."""
     folder = services.settings.mappings_dir
     states = tuple((file.name, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.y*ml")))
     return _checked_lines(folder, states)
@@ -95,7 +95,7 @@ def _check_lines() -> Sequence[str]:
 
 @functools.lru_cache(maxsize=1)
 def _checked_lines(folder: Path, states: object) -> Sequence[str]:  # noqa: ARG001 - part of the key
-    """Check a folder's files, once for each of their ``states``, because it takes a second."""
+    """Check a folder's files. The result is cached by ``states``, because it takes a second."""
     problems = registry.check([folder], services.settings.policy)
     return [str(one).removeprefix(f"{folder}/") for one in problems if not one.warning]
 
@@ -118,7 +118,7 @@ def playground() -> str:
 
 @bp.post("/try/result")
 def playground_result() -> str:
-    """Show the result of the edited mapping, as a fragment for htmx or as a whole page."""
+    """Show the edited mapping's result, as a fragment for htmx or as a whole page."""
     entered = _input_from_form()
     result = _map(entered)
     if "HX-Request" in flask.request.headers:
@@ -153,7 +153,7 @@ def playground_backtest() -> str:
 
 
 def _summary(compared: Sequence[Compared]) -> list[tuple[str, str, int, bool]]:
-    """Count the webhooks by old and new outcome, and mark outcomes that lose a booking."""
+    """Count changed webhooks by old and new outcome, and mark changes that lose a booking."""
     changed = Counter((one.before or "nothing", one.after) for one in compared if one.fields)
     booked = ("book", "prospect")
     rows = [
@@ -176,7 +176,7 @@ def check_mapping() -> str:
 
 
 def _checked(entered: PlaygroundInput) -> Checked:
-    """Check the edited mapping, and recognize the fields that only the selected webhook has."""
+    """Check the edited mapping, and mark fields that only the selected webhook has."""
     checked = _versions().check(entered.name, entered.mapping)
     try:
         delivery, _ = _delivery(entered)
@@ -226,7 +226,7 @@ def save_sample() -> str:
     entered = _input_from_form()
     try:
         delivery, now = _delivery(entered)
-        # Without assigned names, because `adapter check` does not know them.
+        # Leave out names that users assigned, because `adapter check` does not know them.
         text = with_sample(_draft(entered), entered.mapping, delivery, now)
     except (MappingErrors, PayloadError, NotFound):
         return _page(entered, result=_map(entered), refusal=NO_SAMPLE)
@@ -260,7 +260,7 @@ def _input_from_form() -> PlaygroundInput:
 
 
 def _record_view(entered: PlaygroundInput) -> None:
-    """Record that a user viewed a stored webhook, but only once while the user edits a mapping."""
+    """Record that a user viewed a stored webhook, once per webhook while editing a mapping."""
     if entered.event_id is None or flask.session.get("tried") == entered.event_id:
         return
     with contextlib.suppress(NotFound):
@@ -281,7 +281,7 @@ def _newest_version(name: str) -> int:
 
 
 def _version_text(name: str, number: int) -> str:
-    """Return a mapping version's text. Version 0 is the file. Raise NotFound if missing."""
+    """Return a mapping version's text. Version 0 is the file. Raise NotFound if it is missing."""
     file = services.pipeline.live.files.get(name)
     texts = {one.number: one.text for one in _versions().versions(name)}
     texts[0] = file_text(file) if file is not None else None
@@ -348,7 +348,7 @@ def _mapped(entered: PlaygroundInput) -> PlaygroundResult:
 
 
 def _message(source: Source, delivery: WebhookRequest) -> Sequence[PayloadLine]:
-    """Return a webhook's display lines, or none if its body cannot be parsed."""
+    """Return a webhook's display lines, or () if its body cannot be parsed."""
     try:
         payload = source.scope(delivery).payload
     except PayloadError:
@@ -362,7 +362,10 @@ def _patch(entered: PlaygroundInput) -> str:
 
 
 def _edited_source(entered: PlaygroundInput) -> Source:
-    """Load the edited mapping with users' communities. Raise MappingErrors if it is invalid."""
+    """Load the edited mapping with the communities that users have added.
+
+    Raise MappingErrors if it is invalid.
+    """
     return overlay.with_communities(_draft(entered), services.pipeline.live.overrides)
 
 
@@ -376,7 +379,7 @@ def _draft(entered: PlaygroundInput) -> Source:
 
 
 def _delivery(entered: PlaygroundInput) -> tuple[WebhookRequest, dt.datetime]:
-    """Return the selected webhook and its time of arrival. Raise NotFound if it is not stored."""
+    """Return the selected webhook and when it arrived. Raise NotFound if it is not stored."""
     if entered.event_id is None:
         body = entered.body.encode("utf-8", "replace")
         return WebhookRequest.from_body(body, content_type=entered.content_type), services.now()

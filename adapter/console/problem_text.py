@@ -1,4 +1,4 @@
-"""Describe each problem of a lead in one sentence."""
+"""Describe each problem with a lead in one sentence."""
 
 import dataclasses
 import re
@@ -16,12 +16,12 @@ from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.store import Issue
 
-#: The fields without which a lead cannot be booked. The values of others only go into the notes.
+#: The fields that a booking requires. Unusable values of other fields go into the notes.
 REQUIRED: Final = frozenset(
     {"attribution_id", "community", "email_1", "first_name", "last_name", "phone_1", "starts_at"}
 )
 _CONTACTS: Final = ("email_1", "phone_1")
-#: Sentences about the tour time, by how the reason begins. ``{value}`` is what the message says.
+#: Sentences about the tour time, by the beginning of the reason. ``{value}`` is from the message.
 _TIMES: Final[Mapping[str, str]] = {
     NO_TIME: "{source} doesn't send tour times.",
     "needs_enrichment": "The tour time is in the sender's system, not in the message.",
@@ -47,7 +47,7 @@ _TIMES: Final[Mapping[str, str]] = {
 
 
 def agent_advice(issue: Issue) -> Advice:
-    """Return the advice for an issue, without details that only engineers understand."""
+    """Return the advice for an issue, in terms that leasing agents understand."""
     advice = advice_for(issue)
     if issue.field == "event":
         return dataclasses.replace(advice, wrong="We can't read this message.")
@@ -69,14 +69,14 @@ def problem_sentences(
         if reason.field in _CONTACTS
         else problem_sentence(reason, booking, place)
         for number, reason in enumerate(reasons)
-        # The first reason always holds the lead up; others may be about optional fields.
+        # The first reason always blocks the lead. Others may be about optional fields.
         if reason.field != FIELD and (number == 0 or reason.field in REQUIRED)
     )
     yield from dict.fromkeys(sentences)
 
 
 def problem_sentence(reason: Reason, booking: Booking, place: str = "") -> str:
-    """Return a sentence that describes one problem of a lead."""
+    """Return a sentence that describes a problem with a lead."""
     value = value_text(reason)
     match reason.field:
         case "starts_at":

@@ -17,7 +17,7 @@ from adapter.operations.readmit import Retried
 from adapter.store import Rejection
 
 MAX_REJECTIONS: Final = 200
-#: What happened, and what to do about it, for each reason.
+#: What happened and what to do about it, by reason.
 CAUSES: Final = {
     "address_not_allowed": (
         "The sender's address is not on our list.",
@@ -70,7 +70,7 @@ def rejection_helpers() -> dict[str, Any]:
 
 @bp.get("/rejections")
 def rejections() -> str:
-    """Show the webhooks that failed verification, optionally only those that contain a text."""
+    """Show webhooks that failed verification, optionally only those that contain a given text."""
     args = flask.request.args
     source, text = args.get("source") or None, args.get("q", "").strip()[:100]
     with services.store.transaction() as tx:
@@ -100,7 +100,7 @@ def _body_text(rejection: Rejection) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return JSON with indentation, and any other text unchanged."""
+    """Indent JSON, and return any other text unchanged."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -153,7 +153,7 @@ def _retry(source: str, *, dry_run: bool, only: int | None = None) -> Retried:
 
 
 def _said(result: Retried) -> tuple[str, str]:
-    """Return a message about the result of verifying webhooks again, and its category."""
+    """Return a flash message about re-verified webhooks, and its category."""
     still = sum(result.refused.values()) + result.not_verifiable
     if not result.accepted and not result.repeated:
         what = "the message" if still == 1 else f"any of the {still} messages"

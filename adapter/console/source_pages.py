@@ -1,4 +1,4 @@
-"""Serve the list of lead sources and a page for each of them."""
+"""Serve the list of lead sources, and a page for each source."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ MAX_CURL_BYTES: Final = 20_000
 _sending: Final = threading.Lock()
 #: Number of a source's newest messages on its page.
 NEWEST: Final = 10
-#: How a sender proves who it is, by scheme.
+#: A description of each signature scheme, by name.
 SCHEMES: Final = {
     "hmac": "The sender signs each message with a secret that only the two of us know.",
     "token": "The sender adds a secret token to each message.",
@@ -37,7 +37,7 @@ SCHEMES: Final = {
 }
 
 
-#: What a mapping says about its sender, by the mapping's key.
+#: Titles for the entries in a mapping's ``about`` section, by key.
 ABOUT: Final = {
     "switch_on": "How to turn it on",
     "retries": "If we can't be reached",
@@ -47,14 +47,14 @@ ABOUT: Final = {
 
 @bp.app_context_processor
 def source_helpers() -> dict[str, Any]:
-    """Return the template helper that formats a stored message as a curl command."""
+    """Return the template function that formats a stored message as a curl command."""
     return {"curl_of": curl_of}
 
 
 def curl_of(name: str, request: WebhookRequest) -> str:
     """Return a curl command that sends a message again, or "" if the message is too long.
 
-    It is not signed, because the credentials of a message are not stored.
+    It is not signed, because a message's credentials are not stored.
     """
     if len(request.body) > MAX_CURL_BYTES:
         return ""
@@ -115,7 +115,7 @@ def source(name: str) -> str:
 
 @bp.post("/sources/<name>/test")
 def send_test_message(name: str) -> Any:
-    """Send a signed sample to the source's own URL, which is verified and then dropped."""
+    """Send a signed sample to the source's own URL, where it is verified and then discarded."""
     found = services.sources.get(name)
     if found is None:
         raise NotFound("There is no lead source with this name.")
@@ -132,9 +132,9 @@ def send_test_message(name: str) -> Any:
 
 @contextlib.contextmanager
 def one_trial_message() -> Iterator[None]:
-    """Abort the request with 429 if this process is sending another test message.
+    """Abort the request with 429 if this process is already sending a test message.
 
-    Each of them keeps two of the process's threads busy.
+    Each test message keeps two of the process's threads busy.
     """
     if not _sending.acquire(blocking=False):
         raise TooManyRequests("Another test message is being sent. Try again in a few seconds.")
@@ -145,7 +145,7 @@ def one_trial_message() -> Iterator[None]:
 
 
 def _about(source: Source) -> list[tuple[str, str]]:
-    """Return the titles and texts of a mapping's ``about`` section."""
+    """Return the title and text of each entry in a mapping's ``about`` section."""
     known = source.sections.get("about", {})
     return [(title, known[key]) for key, title in ABOUT.items() if known.get(key)]
 

@@ -1,4 +1,4 @@
-"""Summarize the adapter's health in one line, which every console page shows."""
+"""Summarize the adapter's health in the one line that every console page shows."""
 
 import dataclasses
 import datetime as dt
@@ -8,8 +8,8 @@ from typing import Final
 from adapter.console.context import services
 from adapter.operations.health import Level, Problem, Verdict, verdict_of
 
-#: What each problem means for the people who work with leads, by code. Engineers find the details
-#: under "Technical". ``{ago}`` and ``{lasting}`` are empty if it has just begun.
+#: What each problem means for users who work with leads, by code. Details for engineers are under
+#: "Technical". ``{ago}`` and ``{lasting}`` are empty if the problem has just begun.
 SENTENCES: Final[Mapping[str, str]] = {
     "database_unreachable": "The database went down{ago}. Tell your admin. No leads are lost.",
     "no_web": "New leads stopped arriving{ago}. Tell your admin.",
@@ -45,7 +45,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "sending_paused": "Propexo asked for a short break. Bookings will continue on their own.",
     "sandbox": "Test mode is on.",
 }
-#: Why sending is stopped, by reason code.
+#: The reason that sending is stopped, by reason code.
 STOPPED: Final[Mapping[str, str]] = {
     "not_authorized": "Propexo rejected our key",
     "no_clear_answer": "Propexo is not responding properly",
@@ -54,13 +54,13 @@ STOPPED: Final[Mapping[str, str]] = {
     "unchecked": "earlier bookings are being checked first",
     "restored": "the database was restored from a backup",
 }
-#: A worker reports every 5 seconds. One that is silent for this long has stopped or hangs. Alarms
-#: wait longer, because a restart takes about as long.
+#: A worker reports every 5 seconds. If it is silent for this long, it has stopped or hangs.
+#: Alarms wait longer, because a restart takes about as long.
 SILENT_AFTER: Final = dt.timedelta(seconds=9)
 
 
 def current_verdict() -> Verdict:
-    """Return the verdict on the adapter's health, including early signs of a stopped worker."""
+    """Return the adapter's health, including early signs that the worker has stopped."""
     verdict = verdict_of(services.store, services.sources, services.settings, services.now())
     silent = _silence(verdict)
     if silent is None:
@@ -81,7 +81,7 @@ def _silence(verdict: Verdict) -> Problem | None:
 
 
 def status_level(verdict: Verdict) -> Level:
-    """Return the severity to display. A user's pause counts as a warning."""
+    """Return the severity level to display, with a user's pause as a warning."""
     if verdict.level is Level.OK and any(one.code == "paused" for one in verdict.problems):
         return Level.WARNING
     return verdict.level
@@ -103,7 +103,7 @@ def status_sentence(verdict: Verdict | None) -> str:
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:
-    """Return a problem's description for people who work with leads."""
+    """Describe a problem for users who work with leads."""
     stopped = verdict.facts.queue.stopped_for if verdict.facts else None
     length = _duration(verdict.at - problem.since) if problem.since else ""
     return SENTENCES[problem.code].format(

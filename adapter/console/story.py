@@ -1,13 +1,15 @@
-"""Tell what happened to a lead, in sentences."""
+"""Describe a lead's history in sentences."""
 
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
 from adapter.console.problem_text import problem_sentence
+from adapter.console.time_html import local_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
     RENTER,
@@ -72,16 +74,16 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
-#: The reason of a dismissal with which a user reports that a canceled tour is gone from Knock.
+#: The reason with which a user dismisses a cancellation after canceling the tour in Knock.
 CANCELED_IN_KNOCK: Final = "Canceled in Knock"
-#: The name of a tour that the message itself asks for.
+#: The name of a tour that the message itself requested.
 ASKED_FOR: Final = "Tour"
 _MACHINES: Final = frozenset({"worker", "web", "system", RENTER})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoryLine:
-    """One thing that happened."""
+    """A sentence about one event in a lead's history."""
 
     at: dt.datetime
     text: str
@@ -90,14 +92,14 @@ class StoryLine:
 
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
-    """Return what happened, oldest first. Steps that mean nothing to people are left out."""
+    """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
     lines = [*_lines(story), *map(_note_line, story.messages), *_email_lines(story.emails)]
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
 
 def part_names(story: LeadHistory) -> Mapping[int, str]:
-    """Return a name for each current booking of a message, such as ``Tour 2`` or ``Guest card``."""
+    """Return a name such as ``Tour 2`` or ``Guest card`` for each current booking in a message."""
     chosen = {one.booking_id for one in story.history if one.why == CHOSEN_BY_RENTER}
     kinds = {one.id: _kind_name(one, is_chosen=one.id in chosen) for one in story.current}
     seen: dict[str, int] = {}
@@ -170,14 +172,25 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
     if why == "job_succeeded" and booking is not None and booking.kind is Kind.PROSPECT:
         return "The guest card is in Knock."
+    if why == "moved_in_knock":
+        return _move_sentence(change, booking, story)
     text = _WHYS.get(why, "").format(by=by or "A user") or DECISIONS.get(why, "")
     if text:
         return text
     return _state_sentence(change, story)
 
 
+def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
+    """Return a sentence for a move in Knock. Only the time of the latest move is known."""
+    same = [one for one in story.history if one.booking_id == change.booking_id]
+    is_latest = [one for one in same if one.why == change.why][-1] is change
+    if not is_latest or booking is None or booking.moved_to is None or booking.timezone is None:
+        return "Knock moved the tour to another time."
+    return f"Knock moved the tour to {local_text(booking.moved_to, ZoneInfo(booking.timezone))}."
+
+
 def _replay_sentence(change: Change, story: LeadHistory, by: str) -> str:
-    """Return a sentence for a replay: a user picked a community, or had the message read again."""
+    """Describe a replay: a user picked a community, or had the message read again."""
     bookings = sorted(story.bookings, key=lambda one: one.id)
     before = [one.community for one in bookings if one.created_at < change.at]
     after = [one.community for one in bookings if one.created_at >= change.at]

@@ -14,16 +14,16 @@ from adapter.console.context import services
 from adapter.models import Booking
 from adapter.operations import serializers
 
-#: The cookie in which console.js reports the reader's time zone.
+#: The cookie in which console.js stores the user's time zone.
 ZONE_COOKIE: Final = "console_zone"
-#: The cookie of a reader who wants all times in UTC.
+#: The cookie for a user who wants to see all times in UTC.
 UTC_COOKIE: Final = "console_utc"
 _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}")
 
 
 @functools.lru_cache(maxsize=200)
 def zone_named(name: str) -> ZoneInfo | None:
-    """Return the time zone with this IANA name, or None."""
+    """Return the time zone with an IANA name, or None if there is none."""
     if not _ZONE_NAME.fullmatch(name):
         return None
     try:
@@ -33,9 +33,9 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 
 def reader_zone() -> ZoneInfo:
-    """Return the time zone of the reader's browser, else the one of most communities.
+    """Return the time zone of the user's browser, or else the communities' most common one.
 
-    Engineers may choose UTC instead.
+    Return UTC if the user has chosen that.
     """
     if is_utc_chosen():
         return ZoneInfo("UTC")
@@ -56,19 +56,19 @@ def is_utc_chosen() -> bool:
 
 
 def clock(at: dt.datetime | dt.time) -> str:
-    """Format a local time of day, such as ``2:30 PM``."""
+    """Format a local time of day, as in ``2:30 PM``."""
     return f"{at.hour % 12 or 12}:{at:%M %p}"
 
 
 def clock_in(at: dt.datetime, zone: ZoneInfo) -> str:
-    """Format a time of day in a time zone, which is named if it is not the reader's."""
+    """Format a time of day in a time zone, which is named unless it is the user's."""
     local = at.astimezone(zone)
     is_own = local.utcoffset() == at.astimezone(reader_zone()).utcoffset()
     return clock(local) if is_own else f"{clock(local)} {local:%Z}"
 
 
 def hour_text(at: dt.datetime) -> str:
-    """Name an hour in the reader's time zone, such as ``3 PM``."""
+    """Format an hour in the user's time zone, as in ``3 PM``."""
     local = at.astimezone(reader_zone())
     return f"{local.hour % 12 or 12} {local:%p}"
 
@@ -83,7 +83,7 @@ def day_text(day: dt.date, today: dt.date) -> str:
 
 
 def moment(at: dt.datetime | None) -> Markup:
-    """Render a time in the user's time zone, such as ``Yesterday 7:48 AM``."""
+    """Render a time in the user's time zone, as in ``Yesterday, 7:48 AM``."""
     if at is None:
         return Markup("")
     local, now = at.astimezone(reader_zone()), services.now().astimezone(reader_zone())
@@ -94,7 +94,7 @@ def moment(at: dt.datetime | None) -> Markup:
 def time_ago(at: dt.datetime | None, timezone: str | None = None) -> Markup:
     """Render a time as ``4 min ago`` or ``in 2 h``, with the exact time in a tooltip.
 
-    Days are those of the given time zone, or of the reader's.
+    Days are counted in ``timezone``, or else in the user's time zone.
     """
     return _element(at, ago_text(at, timezone)) if at is not None else Markup("")
 
@@ -131,12 +131,12 @@ def _element(at: dt.datetime, text: str) -> Markup:
 
 
 def tour_time(at: dt.datetime, timezone: str) -> Markup:
-    """Render a tour's start in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
+    """Render a tour's start in a time zone, as in ``Tomorrow, 2:30 PM MST``."""
     return _element(at, local_text(at, ZoneInfo(timezone)))
 
 
 def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
-    """Format a time in a time zone, such as ``Tomorrow, 2:30 PM MST``."""
+    """Format a time in a time zone, as in ``Tomorrow, 2:30 PM MST``."""
     local = at.astimezone(zone)
     today = services.now().astimezone(zone).date()
     return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"

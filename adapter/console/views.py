@@ -1,4 +1,4 @@
-"""Serve the lead search, the pages of groups of leads, and the CSV exports."""
+"""Serve the lead search, the pages for groups of leads, and the CSV exports."""
 
 import dataclasses
 import datetime as dt
@@ -36,7 +36,7 @@ MAX_EXPORTED_BOOKINGS: Final = 100_000
 #: The counts cover this many days if the filter has no start.
 COUNTED_DAYS: Final = 31
 PAGE_SIZE: Final = 50
-#: The numbers beside the filters cover at most this many of the newest leads.
+#: The counts beside the filters cover at most this many of the newest leads.
 MOST_IN_FACETS: Final = 2_000
 
 bp.add_app_template_filter(form_value)
@@ -45,7 +45,7 @@ bp.add_app_template_filter(duration)
 
 @bp.app_context_processor
 def template_helpers() -> dict[str, Any]:
-    """Return the functions that templates can call."""
+    """Return functions and values for the templates."""
     return {
         "utc": serializers.utc,
         "local": serializers.local,
@@ -70,13 +70,13 @@ def template_helpers() -> dict[str, Any]:
 
 
 def _short_of(booking: Booking) -> str:
-    """Return in a few words why a booking is in its state, or ""."""
+    """Return a short explanation of a booking's state, or ""."""
     if booking.state in RELEASABLE:
         return in_short(Issue.of(booking))
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 
 
-#: Problems because of which no booking goes out.
+#: Problems that stop all bookings.
 STUCK: Final = frozenset(
     {"database_unreachable", "no_worker", "nothing_sent", "sending_stopped", "webhooks_not_mapped"}
 )
@@ -87,12 +87,12 @@ def _are_bookings_stuck(verdict: Verdict | None) -> bool:
 
 
 def median_of(values: Iterable[float]) -> float:
-    """Return the median of these values."""
+    """Return the median of the values."""
     return statistics.median(values)
 
 
 def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
-    """Return the sum of one count."""
+    """Return the sum of the counts under ``name``."""
     return sum(one.get(name, 0) for one in counts)
 
 
@@ -130,7 +130,7 @@ def leads() -> str:
 def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int]]:
     """Return the number of leads for each state, source and community.
 
-    Counts for one criterion ignore the filter's value for it, and apply the other two.
+    The counts for each of the three apply the filter's values for the other two only.
     """
     chosen = (which.states[0] if which.states else "", which.source or "", which.community or "")
     facets: dict[str, dict[str, int]] = {"state": {}, "source": {}, "community": {}}
@@ -144,7 +144,7 @@ def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int
 
 
 def _days() -> Mapping[str, str]:
-    """Return the first day of each recent period, such as ``Last 7 days``, by its name."""
+    """Return the first day of each recent period by name, such as ``Last 7 days``."""
     today = services.now().astimezone(reader_zone()).date()
     periods = {"Today": 0, "Last 7 days": 6, "Last 30 days": 29}
     return {name: str(today - dt.timedelta(days=days)) for name, days in periods.items()}
@@ -162,7 +162,7 @@ def export() -> Response:
 
 @bp.get("/sums.csv")
 def sums() -> Response:
-    """Export the counts per source and community as CSV."""
+    """Export lead counts per source and community as CSV."""
     which = filter_from(flask.request.args, reader_zone())
     if which.since is None:
         since = services.now() - dt.timedelta(days=COUNTED_DAYS)
@@ -174,7 +174,7 @@ def sums() -> Response:
 
 
 def _next_page(found: Sequence[Any]) -> int | None:
-    """Return the ID from which the next page continues, or None on the last page."""
+    """Return the ID that the next page continues from, or None on the last page."""
     return found[-1].id if len(found) == PAGE_SIZE else None
 
 
@@ -186,7 +186,7 @@ def record_action(act: str, *, lead_id: int | None = None, detail: str = "") -> 
 
 
 def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
-    """Return an HTTP response that browsers save as a file."""
+    """Return an HTTP response that browsers download as a file."""
     encoded = (piece.encode("utf-8", "replace") for piece in pieces)
     response = Response(encoded, mimetype=mimetype)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -194,7 +194,7 @@ def download(name: str, pieces: Iterable[str], mimetype: str) -> Response:
 
 
 def _advice_for(issue: Issue, found: Sequence[Any]) -> Advice:
-    """Return the advice for a group. If the sender's format changed, no renter is called."""
+    """Return the advice for a group of leads, or for a format change if that is the cause."""
     is_held = issue.kind == "booking" and issue.state == BookingState.HELD
     trouble = format_trouble_of(found[0].id, issue) if is_held and found else None
     return format_advice(trouble) if trouble is not None else agent_advice(issue)
@@ -202,7 +202,7 @@ def _advice_for(issue: Issue, found: Sequence[Any]) -> Advice:
 
 @bp.get("/queue/<key>", endpoint="group")
 def group_page(key: str, **more: Any) -> Any:
-    """Render the page of a group of leads. ``more`` is passed to the template."""
+    """Render the page for a group of leads. ``more`` is passed to the template."""
     after = row_id_from(flask.request.args.get("after")) or 0
     with services.store.transaction() as tx:
         group = tx.review_queue.group(key, services.now())

@@ -1,1 +1,1 @@
-"""Map webhooks to appointments according to YAML files, which are called mappings."""
+"""Map webhooks to appointments according to YAML files called mappings."""

@@ -18,7 +18,7 @@ FILE: Final = "communities.yaml"
 
 
 class CommunitySchema(StrictSchema):
-    """The schema of one community in communities.yaml."""
+    """The schema for one community in communities.yaml."""
 
     noun = "option"
     name = fields.String()
@@ -40,7 +40,7 @@ class Communities:
     by_key: Mapping[str, Community]
 
     def aliases_of(self, source: str) -> dict[str, Community]:
-        """Return communities by the names that a source uses for them."""
+        """Return a source's communities, keyed by its names for them."""
         return {
             key_from_value(alias) or "": community
             for community in self.by_key.values()
@@ -48,17 +48,17 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities for which a source has a name."""
+        """Return the communities that a source has a name for."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 
 def examples_file(mapping: Path) -> Path:
-    """Return the path of a file with made-up communities for a mapping's tests."""
+    """Return the path of the file with made-up communities for a mapping's tests."""
     return mapping.parent / "samples" / f"{mapping.stem}.communities.yaml"
 
 
 def communities_from_folder(folder: Path) -> Communities:
-    """Load a folder's communities. Raise :class:`MappingErrors` if the file has errors."""
+    """Load a folder's communities.yaml. Raise :class:`MappingErrors` if it has errors."""
     document, _ = document_from_file(folder / FILE)
     communities = communities_from_document(document)
     if document.has_errors:
@@ -67,7 +67,7 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return the valid communities. Add a problem to the document for each invalid one."""
+    """Return a document's valid communities. Add a problem to it for each invalid community."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:

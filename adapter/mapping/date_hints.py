@@ -1,4 +1,4 @@
-"""Guess the ``format:`` of dates and times in a sample, as a suggestion to authors of mappings."""
+"""Guess the ``format:`` of dates and times in a sample, to suggest it to mapping authors."""
 
 import re
 from typing import Final
@@ -34,7 +34,7 @@ WHOLE: Final = (
     (r"\w{3} \w{3} \d\d \d\d:\d\d:\d\d [A-Z]{1,5} \d{4}", "ddd MMM DD HH:mm:ss z YYYY"),
     (r"\w{3}, \d{1,2} \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "ddd, D MMM YYYY HH:mm:ss Z"),
 )
-#: Separators between a date and a time of day.
+#: Text between a date and a time of day.
 BETWEEN: Final = (" ", ", ", " at ", ", at ")
 #: Options that solve a problem, keyed by a phrase in its reason.
 OPTIONS: Final = (
@@ -70,7 +70,7 @@ def _time(text: str) -> str:
 
 
 def hint(value: str, reason: str) -> str:
-    """Suggest an option for a value that could not be read, such as ``format:``."""
+    """Return a suggestion, such as "; add format: …", for a value that could not be read, or ""."""
     format_text = format_from_text(value) if "in ISO 8601" in reason else ""
     if format_text:
         return f"; add format: {format_text}"

@@ -1,7 +1,7 @@
 """Describe a webhook's format by the paths that have values and the fields that can be read.
 
-A profile contains no value of a webhook, only names of keys and keyed hashes of words that a
-table of the mapping translates.
+A profile contains no values from a webhook, only key names and keyed hashes of the words that the
+mapping's tables translate.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ LONGEST_PATH: Final = 120
 MOST_LEAVES: Final = 150
 #: Keys that look like an ID, a number, an email address or a phone number.
 VALUE_LIKE: Final = re.compile(r"@|\d{5}|[0-9a-f]{16}")
-#: Fields of an appointment that show nothing about the webhook, or the same as starts_at.
+#: Appointment fields that say nothing about the webhook, or the same as starts_at.
 NOT_READ: Final = frozenset(
     {"integration_id", "community_id", "attribution_id", "notes"}
     | {"appointment_date", "appointment_time"}
@@ -42,19 +42,19 @@ class Feature(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TableField:
-    """A field that is translated by a table, with its paths and the rows of the table."""
+    """An appointment field that a table translates, with its paths and the table's rows."""
 
     field: str
     paths: tuple[Path, ...]
     rows: Mapping[str, Any]
 
     def covers(self, key: str) -> bool:
-        """Return True if the table has a row for a sender's word."""
+        """Return True if the table has a row for the sender's word ``key``."""
         return key in self.rows or ANY_OTHER in self.rows
 
 
 def table_fields(source: Source) -> list[TableField]:
-    """Return the appointment fields of a mapping that are translated by a table."""
+    """Return a mapping's appointment fields that a table translates."""
     fields = source.sections.get("appointment", {})
     return [
         TableField(name, _paths(how), {str(key_from_value(one)): one for one in how["table"]})
@@ -70,7 +70,7 @@ def _paths(how: Mapping[str, Any]) -> tuple[Path, ...]:
 
 
 def used_paths(source: Source) -> dict[str, Path]:
-    """Return the paths that a mapping reads from a webhook's body, by their text."""
+    """Return the paths that a mapping reads from a webhook's body, keyed by their text."""
     paths = {used.path.text: used.path for used in source.used_paths}
     return {
         text: path
@@ -104,7 +104,7 @@ def profile_of(
 
 
 def _leaf_paths(whole: Scope, scopes: list[Scope]) -> Iterator[str]:
-    """Yield the paths of a webhook that have values, as a mapping would write them."""
+    """Yield the paths in a webhook that have values, as they would be written in a mapping."""
     data = [whole.payload, *(one.names for one in scopes)]
     found = 0
     for path, value in (leaf for one in data for leaf in leaves(one)):
@@ -119,7 +119,7 @@ def _has_value(scope: Scope, path: Path) -> bool:
     try:
         found = scope.read(path)
     except Unreadable:
-        return True  # it has several
+        return True  # there are several values
     items = found if isinstance(found, list) else [found]
     return any(item is not MISSING and not scope.is_empty(item) for item in items)
 
@@ -144,7 +144,7 @@ def _values(source: Source, scopes: list[Scope], hashed: Hash) -> Iterator[Featu
 
 
 def _keys(scopes: list[Scope], path: Path) -> set[str]:
-    """Return the values at a path as they would be looked up in a table."""
+    """Return the values at a path, in the form in which they are looked up in a table."""
     keys: set[str] = set()
     for scope in scopes:
         try:

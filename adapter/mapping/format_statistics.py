@@ -1,8 +1,8 @@
 """Detect that a sender has changed its format, by counting features of its webhooks.
 
-A change is reported if it is all but impossible by chance: a feature that was in most webhooks is
-missing in so many in a row that this happens once in a billion, and in more than twice as many as
-ever before. Senders whose webhooks differ from one to the next are therefore not reported.
+A change is reported if it is very unlikely to be chance: a feature that most webhooks had is now
+missing from so many in a row that the probability is one in a billion, and from more than twice as
+many as ever before. So senders whose webhooks vary are not reported.
 """
 
 import dataclasses
@@ -16,50 +16,50 @@ from adapter.mapping.format_profile import Feature, table_fields, used_paths
 from adapter.mapping.source import Source
 from adapter.models import FormatChange, FormatKind
 
-#: Fewest webhooks with a feature before its absence is a change.
+#: Minimum number of webhooks with a feature before its absence counts as a change.
 FEWEST_SEEN: Final = 20
-#: Fewest webhooks in a row without it.
+#: Minimum number of webhooks in a row without the feature.
 FEWEST_MISSING: Final = 5
-#: Largest probability of such a row by chance.
+#: Maximum probability that such a row occurs by chance.
 CHANCE_MISSING: Final = 1e-9
-#: Fewest webhooks with a new value, their smallest share, and the largest probability by chance.
+#: For a new value: minimum number and share of webhooks, and maximum probability by chance.
 FEWEST_NEW: Final = 3
 SHARE_NEW: Final = 0.05
 CHANCE_NEW: Final = 1e-5
-#: Fewest webhooks before a value counts as new.
+#: Minimum number of webhooks before a value can count as new.
 FEWEST_BEFORE: Final = 30
-#: Most features of one source to keep, for kinds whose number depends on the sender. For each
-#: feature above that, a rare one is forgotten.
+#: Maximum number of features to keep per source, for kinds whose number depends on the sender.
+#: Above it, a rare feature is forgotten for each new one.
 MOST_FEATURES: Final = {FormatKind.LEAF: 300, FormatKind.VALUE: 200}
 MOST_REPLACEMENTS: Final = 3
 
 
 @dataclasses.dataclass(slots=True)
 class Count:
-    """Counts the webhooks with a feature. Webhooks are numbered per source, starting at 1."""
+    """Counts the webhooks that have a feature. Webhooks are numbered per source, starting at 1."""
 
     seen: int = 0
     first: int = 0
     last: int = 0
-    #: The most webhooks in a row without it, before the last one with it.
+    #: The longest run of webhooks without the feature, before the last one with it.
     longest_gap: int = 0
-    #: When the first webhook without it arrived, since the last one with it, and its event ID.
+    #: The arrival time and event ID of the first webhook in the current run without the feature.
     missed_at: dt.datetime | None = None
     missed_event: int | None = None
-    #: When the first webhook with it arrived, and its event ID.
+    #: The arrival time and event ID of the first webhook with the feature.
     first_at: dt.datetime | None = None
     first_event: int | None = None
 
 
 @dataclasses.dataclass(slots=True)
 class FormatStatistics:
-    """Counts of the features of one source's webhooks."""
+    """Counts how many of a source's webhooks have each feature."""
 
     source: str
     #: The number of all webhooks, and of those that the mapping accepted.
     events: int = 0
     accepted: int = 0
-    #: The mapping with which the latest webhook was counted.
+    #: The hash of the mapping that was in use for the latest webhook.
     mapping_hash: str = ""
     counts: dict[Feature, Count] = dataclasses.field(default_factory=dict)
     #: Features that changed since they were loaded.
@@ -102,7 +102,7 @@ class FormatStatistics:
     def _has_room(self, kind: FormatKind) -> bool:
         """Return True if a feature can be added. If necessary, delete the oldest rare feature.
 
-        Otherwise, a sender with a few hundred different keys would hide all later changes.
+        Otherwise, the keys of a sender that uses hundreds of them would hide all later changes.
         """
         of_kind = [one for one in self.counts if one.kind is kind]
         if len(of_kind) < MOST_FEATURES.get(kind, len(of_kind) + 1):
@@ -117,7 +117,7 @@ class FormatStatistics:
         return True
 
     def number(self, kind: FormatKind) -> int:
-        """Return the number of webhooks that could have had a feature of this kind."""
+        """Return how many webhooks could have had a feature of this kind."""
         return self.events if kind is FormatKind.ACCEPTED else self.accepted
 
     def changes(self, source: Source, hashed: Callable[[str], str]) -> list[FormatChange]:
@@ -154,7 +154,7 @@ class FormatStatistics:
                 )
 
     def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
-        """Return paths that are new since a webhook, most similar to an old one first."""
+        """Return new paths that may replace an old one, with how many webhooks had each."""
         found = {
             feature.name: count.seen
             for feature, count in self.counts.items()
@@ -198,7 +198,7 @@ class FormatStatistics:
 
 
 def is_missing(count: Count, gap: int) -> bool:
-    """Return True if a feature has been missing for too long to be a coincidence."""
+    """Return True if a feature has been missing from too many webhooks to be a coincidence."""
     if count.seen < FEWEST_SEEN or gap < FEWEST_MISSING or gap <= 2 * count.longest_gap:
         return False
     share = count.seen / (count.last - count.first + 2)
@@ -206,7 +206,7 @@ def is_missing(count: Count, gap: int) -> bool:
 
 
 def is_new(count: Count, span: int) -> bool:
-    """Return True if a value appeared too late and too often to be a coincidence."""
+    """Return True if a value is too recent and too frequent to be a coincidence."""
     before = count.first - 1
     if count.seen < FEWEST_NEW or before < FEWEST_BEFORE or count.seen < span * SHARE_NEW:
         return False

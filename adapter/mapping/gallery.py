@@ -76,7 +76,7 @@ def entry_from_source(source: Source) -> Entry:
 
 
 def _content_of(sections: Mapping[str, Any]) -> str:
-    """Return what a sender's webhooks contain: "bookable", "lead only" or "ids only"."""
+    """Return the kind of data in a sender's webhooks: "bookable", "lead only" or "ids only"."""
     if "starts_at" not in sections["appointment"]:
         return "lead only"
     first = sections["tests"][0].get("held", {}).get("event", "")

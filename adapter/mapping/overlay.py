@@ -1,8 +1,7 @@
-"""Combine mappings and communities that users changed in the console with those from files.
+"""Combine the mappings and communities that users changed in the console with those from files.
 
-The newest decision counts. A mapping that was put in place is used only with the file that it
-replaced: if the file changes later, the file is used. A name in communities.yaml takes precedence
-over an alias.
+The newest change takes precedence. A mapping from the console is used until the file that it
+replaced changes. A name in communities.yaml takes precedence over an alias.
 """
 
 import dataclasses
@@ -31,12 +30,12 @@ def apply(
 
 
 def is_outdated(source: Source, version: MappingVersion) -> bool:
-    """Return True if the mapping's file has changed since a user replaced it in the console."""
+    """Return True if a mapping's file has changed since a user replaced it in the console."""
     return version.file_hash != source.file_hash
 
 
 def with_version(source: Source, version: MappingVersion | None, policy: Policy) -> Source:
-    """Return the source with the mapping from the console, if that mapping can be used."""
+    """Return the source with ``version``'s mapping, or unchanged if that cannot be used."""
     if version is None or version.text is None or is_outdated(source, version):
         return source
     loaded = loader.load_checked_text(source, version.text, policy)
@@ -56,7 +55,7 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
     communities = {**source.communities, **{one.key: community_from(one) for one in added}}
     lookup = source.community_lookup
     known = dict(lookup.known)
-    # Those with an attribution come first, because it applies to all of a community's names.
+    # Aliases with an attribution are first, because it applies to all of a community's names.
     for alias in sorted(aliases, key=lambda one: one.attribution_id is None):
         if alias.community in communities and alias.key not in lookup.known:
             communities[alias.community] = _known_as(communities[alias.community], alias)
@@ -75,7 +74,7 @@ def with_communities(source: Source, overrides: Overrides) -> Source:
 
 
 def community_from(added: AddedCommunity) -> Community:
-    """Create a community from one that a user has added in the console."""
+    """Convert a community that a user has added in the console to a :class:`Community`."""
     return Community(
         key=added.key,
         integration_id=added.integration_id,

@@ -1,4 +1,4 @@
-"""Load a file with a portal's column names, formats and rules for credits."""
+"""Load a file with a portal's column names, formats and credit rules."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.transforms import dollars_from
 from adapter.parsing.date_formats import Format, compile_format
 
-#: The folder in the mappings folder with such a file for each source that needs one.
+#: The folder for portal rules files inside the mappings folder.
 FOLDER: Final = "portals"
 
-#: What a column of a portal's list may contain.
+#: The fields that a portal's list may contain.
 FIELDS: Final = (
     *("date", "name", "first_name", "last_name", "email", "phone"),
     *("lead_id", "community", "amount"),
@@ -26,20 +26,19 @@ FIELDS: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PortalRules:
-    """A portal's column names and formats, and its rules for credits."""
+    """A portal's column names, formats and credit rules."""
 
-    #: For each field, the names of its columns. The others are recognized by their names.
+    #: The column names for each field. Columns of other fields are recognized by common names.
     columns: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
-    #: How dates are written, or None for the usual ways in the US.
+    #: The date format, or None for the formats that are common in the US.
     date_format: Format | None = None
     #: The price of a lead in cents, if the list has no amounts, or None.
     price: int | None = None
-    #: For how many days after a lead the portal accepts a request for a credit, or None if the
-    #: file does not say so.
+    #: How many days after a lead the portal accepts a request for a credit, or None if unknown.
     credit_days: int | None = None
-    #: For how many months a second lead from the same renter is a duplicate.
+    #: How many months a second lead from the same renter counts as a duplicate.
     duplicate_months: int = 12
-    #: How many days may lie between the portal's date and the arrival of the same lead.
+    #: How many days the portal's date may differ from the arrival of the same lead.
     match_days: int = 3
 
 
@@ -66,7 +65,7 @@ def _whole_number(most: int) -> fields.Integer:
 
 
 class PortalSchema(StrictSchema):
-    """The schema of a portal's rules file."""
+    """The schema for a portal's rules file."""
 
     noun = "option"
     columns = fields.Dict(
@@ -82,13 +81,13 @@ class PortalSchema(StrictSchema):
 
 
 def rules_for(source: str, mappings: Path) -> PortalRules:
-    """Load the rules file of a source, or return the default rules if it has none."""
+    """Load a source's portal rules. Return the default rules if it has no rules file."""
     file = mappings / FOLDER / f"{source}.yaml"
     return rules_from_file(file) if file.is_file() else PortalRules()
 
 
 def portal_problems(mappings: Path) -> list[Problem]:
-    """Return the problems of all portal rules files in a mappings folder."""
+    """Return the problems in all portal rules files in a mappings folder."""
     found: list[Problem] = []
     for file in sorted((mappings / FOLDER).glob("*.yaml")):
         try:
@@ -99,7 +98,7 @@ def portal_problems(mappings: Path) -> list[Problem]:
 
 
 def rules_from_file(file: Path) -> PortalRules:
-    """Load the rules from a file. Raise :class:`MappingErrors` if it has errors."""
+    """Load portal rules from a file. Raise :class:`MappingErrors` if it has errors."""
     document, _ = document_from_file(file)
     loaded = None
     if not document.has_errors:

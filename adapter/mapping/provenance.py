@@ -40,11 +40,11 @@ LINE_NAMES: Final[Mapping[type, str]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """The paths and payload locations from which one line of a mapping reads its values."""
+    """The paths that one line of a mapping reads, and where their values are in the payload."""
 
     #: The line's name in the mapping, such as ``starts_at``, ``email_1`` or ``community``.
     line: str
-    #: The appointment fields that it fills.
+    #: The appointment fields that the line fills.
     fields: tuple[str, ...]
     #: The line's position, as ``file:line``.
     at: str
@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return the origin of every field, for each item. Never raise."""
+    """Return where each item's fields were read from, one entry per mapping line. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -70,7 +70,7 @@ def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenan
 
 
 def read_locations(source: Source, request: WebhookRequest) -> frozenset[Location]:
-    """Return the payload locations that the mapping reads, even if only in some cases."""
+    """Return the payload locations that the mapping may read. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -87,7 +87,7 @@ def read_locations(source: Source, request: WebhookRequest) -> frozenset[Locatio
 def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.datetime | None:
     """Return the tour's start time as the sender wrote it, without a time zone, or None.
 
-    Used for a lead whose community, and therefore time zone, is not yet known.
+    This is for leads whose community, and therefore time zone, is not yet known.
     """
     try:
         scopes = source.compiled.item_scopes(source.scope(request))
@@ -97,7 +97,7 @@ def wall_clock_time(source: Source, request: WebhookRequest, number: int) -> dt.
     if start is None or start.zone or start.zone_from or number >= len(scopes):
         return None
     draft = Draft()
-    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # keeps the time as sent
+    dataclasses.replace(start, zone=UTC).fill(scopes[number], draft)  # UTC keeps the time as sent
     return draft.starts_at.replace(tzinfo=None) if draft.starts_at is not None else None
 
 
@@ -129,7 +129,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths from which a line of the mapping got its value."""
+    """Yield the paths that supplied the value of a mapping's line."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:
@@ -150,8 +150,8 @@ def _locate(
 ) -> list[Location]:
     """Return the locations in the payload that a path refers to, resolving names under ``read``.
 
-    ``readers`` limits which of those names resolve; None means all of them. A reader can use only
-    the names before its own, and may have the same name as the key that it reads.
+    Only names from ``readers`` are resolved, or all names if it is None. A reader can use only the
+    names before its own, and may have the same name as the key that it reads.
     """
     first, rest = path.parts[0], _without_first(path)
     items = _located_levels(compiled.for_each, payload, number)
@@ -169,7 +169,7 @@ def _locate(
 def _narrowed(
     locations: list[Location], payload: Any, reading: NamedReader, rest: Path | None
 ) -> list[Location]:
-    """Return the location of the list element that was read, if the reader reads a list."""
+    """Narrow the locations to the list element that was read, if the reader reads a list."""
     if not isinstance(reading.reader, ListReader) or rest is None:
         return locations
     for location in locations:
@@ -197,7 +197,7 @@ def _without_first(path: Path) -> Path | None:
 def _located_levels(
     levels: Sequence[ForEach], payload: Any, number: int
 ) -> Mapping[str, tuple[Location, Any]]:
-    """Return the location and value of each item that contains the item with this number."""
+    """Return the location and value of an item and of the items that contain it, by name."""
     combined: list[dict[str, tuple[Location, Any]]] = [{}]
     for level in levels:
         combined = [

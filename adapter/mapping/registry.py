@@ -17,7 +17,7 @@ from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
 from adapter.settings import Policy
 
-#: More mappings than this are not listed in a message.
+#: Maximum number of mappings to list in a message.
 MOST_LISTED: Final = 20
 
 
@@ -29,7 +29,7 @@ def load(folder: Path, policy: Policy) -> Mapping[str, Source]:
 def load_one(folder: Path, name: str, policy: Policy, *, strict: bool = True) -> Source:
     """Load one mapping from a folder, ignoring errors in other mappings.
 
-    Unless ``strict``, it may be a draft. Raise :class:`MappingErrors` if it has errors.
+    If ``strict`` is False, it may be a draft. Raise :class:`MappingErrors` if it has errors.
     """
     file = mapping_file(folder, name)
     return _raise_errors(load_files(folder, [file], policy, strict=strict))[name]
@@ -40,8 +40,8 @@ def load_text(
 ) -> Source:
     """Load a mapping from ``text`` instead of its file.
 
-    Unless ``strict``, its signature and tests are not checked. Raise :class:`MappingErrors` if it
-    has errors.
+    If ``strict`` is False, its signature and tests are not checked. Raise :class:`MappingErrors`
+    if it has errors.
     """
     sources = _raise_errors(loader.load_text(folder, name, text, policy, strict=strict))
     if name not in sources:
@@ -57,7 +57,7 @@ def problems_of(draft: Source) -> tuple[Problem, ...]:
 def problems_for(
     draft: Source, request: WebhookRequest, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Return a draft's problems, with another message for fields that only this webhook has."""
+    """Return the problems with a different message for fields that only this webhook has."""
     try:
         return mark_new_paths(draft, draft.scope(request), problems)
     except PayloadError:
@@ -65,7 +65,7 @@ def problems_for(
 
 
 def has_new_fields(problems: Iterable[Problem]) -> bool:
-    """Return True if :func:`problems_for` found a field that only the webhook has."""
+    """Return True if :func:`problems_for` marked a field that only the webhook has."""
     return any(one.message.endswith(NEW_PATH) for one in problems)
 
 
@@ -113,7 +113,7 @@ def _mapping_files(folder: Path) -> list[Path]:
 
 
 def check_text(folder: Path, name: str, text: str, policy: Policy) -> list[Problem]:
-    """Return the problems that ``adapter check`` would report if ``text`` were the file."""
+    """Return the problems that ``adapter check`` would report if the file contained ``text``."""
     return list(loader.load_text(folder, name, text, policy, strict=True).problems)
 
 

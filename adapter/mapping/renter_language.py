@@ -11,10 +11,10 @@ from adapter.models import BookingState
 
 ENGLISH: Final = "en"
 SPANISH: Final = "es"
-#: A key under ``say:`` that is a language.
+#: A language code as a key under ``say:``.
 LANGUAGE: Final = re.compile(r"[a-z]{2}\Z")
 
-#: The message for a ``held`` outcome with free times to offer, as in
+#: The message for a ``held`` outcome with available times to offer, which are in
 #: :attr:`adapter.models.Booking.offered_times`.
 TIME_TAKEN: Final = "time_taken"
 
@@ -36,7 +36,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     BookingState.SUPERSEDED: "You have since requested another tour, which replaced this one.",
     TIME_TAKEN: "That time is not available. Would one of these work: {booking.free_times}?",
 }
-#: The same in Spanish. The tour time is never last, because it ends with a period.
+#: The same in Spanish. The tour time is never at the end, because it ends with a period.
 IN_SPANISH: Final[Mapping[str, str]] = {
     Outcome.ACCEPTED: "Recibimos su solicitud. En breve le enviaremos la confirmación.",
     Outcome.BOOKED: "Su visita del {booking.starts_at} está confirmada.",
@@ -53,7 +53,7 @@ IN_SPANISH: Final[Mapping[str, str]] = {
 }
 BY_LANGUAGE: Final[Mapping[str, Mapping[str, str]]] = {ENGLISH: SENTENCES, SPANISH: IN_SPANISH}
 
-#: The names that senders use for a language, besides its code.
+#: The names that senders use for a language instead of its code.
 _NAMES: Final = {
     "english": ENGLISH,
     "inglés": ENGLISH,
@@ -74,16 +74,16 @@ _MONTHS: Final = (
 
 
 def language_from_text(text: str) -> str:
-    """Return the code of a language given as ``es-MX``, ``es_419`` or ``Spanish``."""
+    """Return the language code for a text such as ``es-MX``, ``es_419`` or ``Spanish``."""
     text = text.strip().lower()[:50]
     code = _CODE.match(text)
     return _NAMES.get(text) or (code[1] if code else ENGLISH)
 
 
 def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
-    """Return the messages by language and outcome, overridden by a mapping's own.
+    """Return all messages by language and outcome. A mapping's own messages take precedence.
 
-    In a language without messages of ours, those that the mapping leaves out are in English.
+    For a language without built-in messages, English ones are used where the mapping has none.
     """
     written: dict[str, dict[str, str]] = {ENGLISH: {}}
     for name, text in own.items():
@@ -98,13 +98,13 @@ def sentences_in(own: Mapping[str, object]) -> dict[str, dict[str, str]]:
 
 
 def local_time_in(language: str, local: dt.datetime) -> str:
-    """Format a local time, such as ``Saturday, March 14 at 2:30 PM``, in a language."""
+    """Format a local time in a language, as in ``Saturday, March 14 at 2:30 PM``."""
     day, clock = day_in(language, local), _spoken_clock(language, local)
     return f"{day}, {clock}" if language not in (ENGLISH, SPANISH) else f"{day} {clock}"
 
 
 def local_times_in(language: str, locals_: Sequence[dt.datetime]) -> str:
-    """Format local times in ascending order, such as ``Friday, March 13 at 5:00 PM or 5:30 PM``."""
+    """Format ascending local times in a language: ``Friday, March 13 at 5:00 PM or 5:30 PM``."""
     days = itertools.groupby(locals_, key=dt.datetime.date)
     return "; ".join(_times_of_day(language, list(times)) for _, times in days)
 
@@ -118,7 +118,7 @@ def _times_of_day(language: str, times: Sequence[dt.datetime]) -> str:
 
 
 def _spoken_clock(language: str, local: dt.datetime) -> str:
-    """Return the time of day with its preposition, such as ``at 2:30 PM``."""
+    """Format the time of day with its preposition, as in ``at 2:30 PM``."""
     clock = clock_in(language, local)
     if language == SPANISH:
         return f"a {'la' if local.hour in (1, 13) else 'las'} {clock}"
@@ -126,14 +126,14 @@ def _spoken_clock(language: str, local: dt.datetime) -> str:
 
 
 def day_in(language: str, local: dt.datetime) -> str:
-    """Format the day of a local time, such as ``Saturday, March 14``, in a language."""
+    """Format the day in a language, as in ``Saturday, March 14``."""
     if language == SPANISH:
         return f"{_WEEKDAYS[local.weekday()]} {local.day} de {_MONTHS[local.month - 1]}"
     return f"{local:%A, %B} {local.day}" if language == ENGLISH else f"{local:%Y-%m-%d}"
 
 
 def clock_in(language: str, local: dt.datetime) -> str:
-    """Format the time of day of a local time, such as ``2:30 PM``, in a language."""
+    """Format the time of day in a language, as in ``2:30 PM``."""
     hour = local.hour % 12 or 12
     if language == SPANISH:
         return f"{hour}:{local:%M} {'a. m.' if local.hour < 12 else 'p. m.'}"

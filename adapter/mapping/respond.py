@@ -1,4 +1,4 @@
-"""Render the responses to senders that wait for the outcome of their webhooks."""
+"""Render responses to senders that wait for their webhooks' outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -38,7 +38,7 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
     """Return the name of the message for a result: the booking's state, or else the outcome.
 
-    A held booking whose time is not free has its own message, which offers other times.
+    A booking that is held because its time is not free has its own message, which offers others.
     """
     if result.booking is not None and result.booking.offered_times:
         return TIME_TAKEN
@@ -69,13 +69,13 @@ REQUEST: Final = "request."
 #: In a JSON template, the key of a list item that is repeated for each item in the webhook.
 EACH: Final = "each"
 
-#: The key of a list item that is repeated for each free time that is offered.
+#: The key of a list item that is repeated for each available time.
 EACH_FREE_TIME: Final = "each_free_time"
 
-#: The placeholders under it: the time as spoken, in local time, and in UTC.
+#: The placeholders under ``each_free_time``: the time in words, in local time, and in UTC.
 FREE_TIME_NAMES: Final = ("free_time", "free_time_local", "free_time_utc")
 
-#: A function that returns a booking's links in a language, by the names of their placeholders.
+#: A function that returns a booking's links in a language, by placeholder name.
 Links = Callable[[Booking, str], Mapping[str, str]]
 
 #: A function that returns the text for a placeholder or a path in the webhook, or "".
@@ -91,21 +91,21 @@ class RequestValues:
     items: Sequence[tuple[Reader, bool]] = ()
 
     def language(self, paths: Sequence[str]) -> str:
-        """Return the renter's language according to the payload. The default is English."""
+        """Return the renter's language as given in the payload. The default is English."""
         readers = (self.read, *(read for read, _ in self.items))
         found = (read(path) for path in paths for read in readers)
         return language_from_text(next(filter(None, found), ENGLISH))
 
 
 def no_links(_booking: Booking, _language: str) -> Mapping[str, str]:
-    """Return an empty dictionary, for responses without links."""
+    """Return an empty dictionary, as the default for responses without links."""
     return {}
 
 
 def values_from(
     result: WebhookOutcome, language: str = ENGLISH, links: Links = no_links
 ) -> dict[str, str]:
-    """Return the text for every placeholder, or "" for those that have no value."""
+    """Return the text for every placeholder, or "" for placeholders without a value."""
     values = dict.fromkeys(NAMES, "")
     values |= {"event": str(result.event_id), "status": str(result.outcome)}
     booking, fields = result.booking, {}
@@ -129,7 +129,7 @@ _UTC: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def local_free_times(booking: Booking) -> list[dt.datetime]:
-    """Return the free times that a booking offers, in the community's time zone."""
+    """Return the available times to offer for a booking, in the community's time zone."""
     zone = ZoneInfo(booking.timezone) if booking.timezone else dt.UTC
     return [one.astimezone(zone) for one in booking.offered_times]
 
@@ -144,7 +144,7 @@ def _free_time_values(local: dt.datetime, language: str) -> dict[str, str]:
 
 
 def format_tour_time(at: dt.datetime | None, timezone: str | None, language: str = ENGLISH) -> str:
-    """Format a time in a time zone, for example ``Saturday, March 14 at 2:30 PM``."""
+    """Format a time in a time zone and language, as in ``Saturday, March 14 at 2:30 PM``."""
     if at is None or timezone is None:
         return ""
     return local_time_in(language, at.astimezone(ZoneInfo(timezone)))
@@ -165,14 +165,14 @@ class TemplateContext:
     request: RequestValues
     #: The message for each language and outcome, with placeholders.
     sentences: Mapping[str, Mapping[str, str]]
-    #: The paths that name the renter's language.
+    #: The paths whose values name the renter's language.
     language_paths: Sequence[str] = ()
-    #: The local free time that ``{free_time}`` inserts, under ``each_free_time``.
+    #: The available local time that ``{free_time}`` inserts, under ``each_free_time``.
     free_time: dt.datetime | None = None
     links: Links = no_links
 
     def reader(self) -> Reader:
-        """Return a function that returns the text for a placeholder."""
+        """Return a function that maps a placeholder's name to its text."""
         language = self.request.language(self.language_paths)
         values = values_from(self.result, language, self.links)
         if self.free_time is not None:
@@ -192,13 +192,13 @@ class TemplateContext:
         return read
 
     def per_free_time(self) -> "list[TemplateContext]":
-        """Return a template context for each free time that a booking offers."""
+        """Return a context for each available time to offer for the booking."""
         booking = self.result.booking
         times = local_free_times(booking) if booking is not None else []
         return [dataclasses.replace(self, free_time=one) for one in times]
 
     def per_item(self) -> "list[TemplateContext]":
-        """Return one context for each item in the webhook."""
+        """Return a context for each item in the webhook."""
         results = iter(self.result.per_item(sum(booked for _, booked in self.request.items)))
         ignored = WebhookOutcome(event_id=self.result.event_id, outcome=Outcome.IGNORED)
         return [
@@ -281,7 +281,7 @@ class Respond:
     templates: Mapping[str | None, Template]
     #: The messages for ``{say}``, by language and outcome.
     sentences: Mapping[str, Mapping[str, str]]
-    #: The paths that name the renter's language, under ``language:``.
+    #: The paths under ``language:``, whose values name the renter's language.
     language_paths: Sequence[str] = ()
 
     @classmethod
@@ -304,7 +304,7 @@ class Respond:
     def reply(
         self, result: WebhookOutcome, request: RequestValues, links: Links = no_links
     ) -> Reply:
-        """Render the response to a result. Without a template, it is a short JSON object."""
+        """Render the response for a result. If there is no template, it is a short JSON object."""
         template = self.templates.get(result.outcome) or self.templates.get(None)
         if template is None:
             plain = {"event": result.event_id, "status": result.outcome}

@@ -1,4 +1,4 @@
-"""Load the sample payloads of a mapping's tests, and apply the tests' changes."""
+"""Load the sample payloads for a mapping's tests, and apply the tests' changes to them."""
 
 import copy
 import dataclasses
@@ -13,7 +13,7 @@ from adapter.parsing.paths import path_from_text, set_value
 
 MAX_SAMPLE_BYTES: Final = 1024 * 1024
 
-#: What to do about a sample that is not JSON, or not what its extension says.
+#: What to do about a sample that is not JSON, or does not match its extension.
 UNREADABLE_HINT: Final = (
     "correct the file if copying broke it; otherwise, ask the sender to correct its webhooks, "
     "which would be held as unreadable"
@@ -60,7 +60,7 @@ def content_type_of(file: Path, raw: bytes) -> str:
 def sample_from_test(
     test: Mapping[str, Any], folder: Path, kind: str | Sequence[str] | None
 ) -> Sample:
-    """Load the payload of a test. Raise ValueError with the reason if that fails."""
+    """Load a test's sample payload. Raise ValueError with the reason if that fails."""
     payload = test["payload"]
     headers = {name.lower(): value for name, value in test.get("headers", {}).items()}
     query = test.get("query", "")

@@ -37,7 +37,7 @@ class Source:
 
     name: str
     path: Path
-    #: SHA-256 of the mapping, of communities.yaml and of what users have assigned, in hex.
+    #: SHA-256 of the mapping, communities.yaml and users' assignments, in hex.
     hash: str
     #: The mapping's file and communities.yaml, as they were loaded.
     files: tuple[bytes, bytes] = dataclasses.field(repr=False)
@@ -58,16 +58,16 @@ class Source:
     document: Document = dataclasses.field(repr=False)
     #: All paths in the mapping, with their positions in the file.
     used_paths: tuple[UsedPath, ...] = dataclasses.field(repr=False)
-    #: The names of the headers that the mapping reads, in lower case.
+    #: The names of the headers that the mapping reads, in lowercase.
     headers_read: frozenset[str]
     #: The sections as loaded, for tools.
     sections: Mapping[str, Any] = dataclasses.field(repr=False)
-    #: The mapping that a user has put in place of the file, or None.
+    #: The version from the console that is in use instead of the file, or None.
     version: MappingVersion | None = dataclasses.field(default=None, repr=False)
-    #: Why the newest version is not used, or none.
+    #: The problems that keep the newest version from being used.
     version_problems: tuple[Problem, ...] = ()
-    #: The number of changes in the console when names or communities from there were added, or
-    #: None if there are none.
+    #: The change counter when names or communities from the console were last added, or None if
+    #: there are none.
     changes: int | None = None
 
     @property
@@ -98,9 +98,9 @@ class Source:
         return signatures.scheme_of(self.signature) == "none"
 
     def dedupe_key(self, request: WebhookRequest) -> str | None:
-        """Return the key that all deliveries of the same booking share, or None. Never raise.
+        """Return the key that all deliveries for the same booking share. Never raise.
 
-        Return None if the key cannot be read. The caller then uses a hash of the signed bytes.
+        Return None if there is no key. The caller then uses a hash of the signed bytes.
         """
         try:
             return self.compiled.dedupe_key(self.scope(request))
@@ -118,22 +118,22 @@ class Source:
 
     @property
     def checks_availability(self) -> bool:
-        """True if the mapping asks to check in Knock that a tour's time is free."""
+        """True if the mapping requires checking in Knock that a tour's time is available."""
         return bool(self.sections.get("check_availability"))
 
     @property
     def delivery_header(self) -> str | None:
-        """The lower-case name of the header with the sender's delivery ID, or None."""
+        """The lowercase name of the header with the sender's delivery ID, or None."""
         kind, _, name = str(self.sections.get("delivery_id", "")).partition(":")
         return name.lower() if kind == "header" else None
 
     @property
     def has_sent_at(self) -> bool:
-        """True if the mapping reads the time of the request from the webhook (``sent_at``)."""
+        """True if the mapping reads when the renter made the request (``sent_at``)."""
         return bool(self.compiled.sent_at.paths)
 
     def is_timed(self, request: WebhookRequest, *, now: dt.datetime) -> bool:
-        """Return True if every item of the webhook has a time in ``sent_at``."""
+        """Return True if ``sent_at`` has a time for every item of the webhook."""
         items = self.map(request, now=now).items if self.has_sent_at else ()
         return bool(items) and all(item.sent_at is not None for item in items)
 
@@ -161,12 +161,15 @@ class Source:
         )
 
     def language_of(self, request: WebhookRequest) -> str:
-        """Return the renter's language according to ``language:`` in the ``respond`` section."""
+        """Return the renter's language, read from the paths in ``language:`` under ``respond:``."""
         paths = (self.respond or {}).get("language", ())
         return self.request_values(request).language(paths) if paths else ENGLISH
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Parse a webhook's body. Raise :class:`PayloadError` if that is not possible."""
+        """Parse a webhook, and return the data in which paths are resolved.
+
+        Raise :class:`PayloadError` if the body cannot be parsed.
+        """
         repairs: list[str] = []
         payload = body.parse(
             request.body,
@@ -186,7 +189,7 @@ class Source:
         repairs: Iterable[str] = (),
         fetched: Mapping[str, Any] | None = None,
     ) -> Scope:
-        """Return the scope for a payload that has already been parsed."""
+        """Return the data in which paths are resolved, given a parsed payload."""
         return Scope(
             payload=payload,
             headers=headers or {},
@@ -203,17 +206,17 @@ class Source:
         return tuple(one.reader for one in readers if isinstance(one.reader, FetchReader))
 
     def to_fetch(self, request: WebhookRequest, mapped: Mapped) -> Mapping[str, FetchReader]:
-        """Return the URLs that must be fetched before a webhook can be booked, with their readers.
+        """Return the URLs to fetch before a webhook can be booked, with their readers.
 
-        Nothing is fetched for a delivery that can be booked without it, for an ignored one, or
-        for a cancellation, which the dedupe key identifies.
+        Nothing is fetched for an item that can be booked without it, for an ignored one, or for a
+        cancellation, which the dedupe key identifies.
         """
         if not self.fetch_readers or mapped.outcome in NOT_FETCHED:
             return {}
         scopes = self.compiled.item_scopes(self.scope(request))
         if len(mapped.items) == len(scopes):
             pairs = zip(mapped.items, scopes, strict=True)
-            # An item that would be booked needs nothing else.
+            # An item that would be booked needs no document.
             done = (*NOT_FETCHED, Outcome.BOOK)
             scopes = [scope for item, scope in pairs if item.outcome not in done]
         return requests_for(self.fetch_readers, scopes)

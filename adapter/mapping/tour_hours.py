@@ -1,4 +1,4 @@
-"""Parse a community's ``tour_hours``, the hours for tours on each weekday."""
+"""Parse a community's ``tour_hours``, the hours on each weekday in which tours can start."""
 
 import datetime as dt
 import itertools
@@ -17,7 +17,7 @@ CLOSED: Final = "closed"
 
 
 class TourHours(fields.Field[Any]):
-    """Opening hours by weekday, such as ``mon-fri: "9:00 AM-6:00 PM"``, loaded as Hours."""
+    """A schema field for hours such as ``mon-fri: "9:00 AM-6:00 PM"``, loaded as :data:`Hours`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Hours:
         if not isinstance(value, Mapping) or not value:

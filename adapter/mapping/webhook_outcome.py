@@ -1,4 +1,4 @@
-"""Derive the outcome that a webhook's sender sees from the states of its bookings."""
+"""Derive a webhook's outcome, as reported to its sender, from the states of its bookings."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ from adapter.models import Booking, BookingState, EventState, Kind, Reason
 class Outcome(enum.StrEnum):
     """The outcome of a webhook, as reported to its sender.
 
-    If its bookings differ, the outcome listed first wins. While any is open, it is ACCEPTED.
+    If a webhook's bookings differ, the outcome listed first applies.
     """
 
     #: Stored; the outcome is not known yet.
@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return ``count`` outcomes, one for each booking or all the same if the counts differ."""
+        """Return each booking's outcome, or this outcome ``count`` times if the counts differ."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]
@@ -84,7 +84,7 @@ class WebhookOutcome:
 def webhook_outcome_from(
     event_id: int, state: EventState, bookings: Sequence[Booking], reasons: Sequence[Reason] = ()
 ) -> WebhookOutcome:
-    """Return the outcome of an event from its state and bookings."""
+    """Return a webhook event's outcome, given its state and bookings."""
     if state is EventState.RECEIVED or not bookings:
         outcome = _OUTCOME_BY_EVENT_STATE[state]
         return WebhookOutcome(event_id=event_id, outcome=outcome, reasons=reasons)

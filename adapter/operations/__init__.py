@@ -1,1 +1,1 @@
-"""Implement what users can do: release, replay, erase and export leads, and view the status."""
+"""Implement what users can do: release, replay, erase and export leads, and see the status."""

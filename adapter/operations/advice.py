@@ -1,7 +1,7 @@
-"""Explain why a lead needs review and how to fix it, in sentences for leasing agents.
+"""Explain to leasing agents why a lead needs review and how to fix it.
 
-The texts are for leasing agents who work through the queue and have not read the manual. They use
-the console's words: to book and to dismiss a lead are `adapter release` and `adapter discard`.
+The texts are for leasing agents who work through the review queue and have not read the manual.
+They use the console's terms: "book" is `adapter release`, and "dismiss" is `adapter discard`.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """Advice for a user: what is wrong with a lead, and what to do about it."""
+    """What is wrong with a lead, and what the user should do about it."""
 
     wrong: str
     todo: str
@@ -115,7 +115,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_unclear": (
-        "A tour was canceled, but several people share its ID.",
+        "A tour was canceled, but several leads have the same ID.",
         "Find out who canceled, and cancel that tour in Knock.",
     ),
     "cancellation": (
@@ -131,8 +131,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "An admin can ask Propexo for permission. Then book it.",
     ),
     "time_taken": (
-        "This time is not free in Knock.",
-        "Agree on a free time with the renter. Then book it.",
+        "This time is not available in Knock.",
+        "Agree on another time with the renter. Then book it.",
     ),
     "internal_error": (
         "Something went wrong on our side.",
@@ -221,7 +221,7 @@ IN_SHORT: Final[Mapping[str, str]] = {
     "cancellation": "The renter canceled",
     "note_not_sent": "Message for the guest card",
     "not_authorized": "No permission to book here",
-    "time_taken": "Time is not free in Knock",
+    "time_taken": "Time not available in Knock",
     "internal_error": "Something went wrong",
     "refused": "Rejected",
     "job_failed": "Knock didn't save it",
@@ -257,7 +257,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     IGNORED: "This message is not a tour request.",
 }
 
-#: The outcome of a note with a renter's later message, by reason code. No note is sent twice.
+#: What happened to a note with a renter's later message, by reason code. No note is sent twice.
 NOTES: Final[Mapping[str | None, str]] = {
     "note_sent": "Sent to Knock as a note",
     "note_unclear": "Sent to Knock as a note, but Knock didn't confirm it. Look at the guest "
@@ -268,7 +268,7 @@ NOTES: Final[Mapping[str | None, str]] = {
     "note_waited_too_long": "We couldn't send this note in time. Add it to the guest card yourself",
     "note_restored": "This note may already be on the guest card. Add it if it is missing",
 }
-#: What is said of a note that is still to be sent.
+#: The text for a note that is yet to be sent.
 NOTE_WAITS: Final = "Will be sent to Knock as a note"
 
 _NO_EMAIL: Final = "We couldn't email the renter a link to choose a time"
@@ -342,14 +342,14 @@ SHORT_FIELD: Final[Mapping[str, str]] = {
     "attribution_id": "Lead source not set up in Knock",
     "event": "Can't read the message",
 }
-#: How the reasons begin that Propexo gave for rejecting a booking.
+#: The beginning of reasons that Propexo gave for rejecting a booking.
 SAYS: Final = "Propexo says: "
 _IS_AT: Final = re.compile(r"is at (\d\d:\d\d) in ")
 _IS_FAR: Final = re.compile(r"is more than (\d+) days ahead")
 
 
 def open_reasons(booking: Booking, now: dt.datetime) -> tuple[Reason, ...]:
-    """Return the reasons for review that still apply to the booking's current values."""
+    """Return the reasons for review that still apply to a booking's current values."""
     return tuple(one for one in booking.reasons if not _is_settled(one, booking, now))
 
 
@@ -366,7 +366,7 @@ def _is_settled(reason: Reason, booking: Booking, now: dt.datetime) -> bool:
 
 
 def _is_time_settled(problem: str, booking: Booking, now: dt.datetime) -> bool:
-    """Return True unless a problem still applies to the booking's time, which is known."""
+    """Return True if a problem no longer applies to a booking's tour time."""
     at = booking.starts_at or now
     if problem == "is in the past":
         return at > now
@@ -378,7 +378,7 @@ def _is_time_settled(problem: str, booking: Booking, now: dt.datetime) -> bool:
 
 
 def in_short(issue: Issue) -> str:
-    """Return an issue in a few words."""
+    """Return a short description of an issue."""
     if issue.code in IN_SHORT:
         return IN_SHORT[issue.code]
     for beginning, words in SHORT_MESSAGE.items():
@@ -393,7 +393,7 @@ def in_short(issue: Issue) -> str:
 
 
 def explanation_of(booking: Booking) -> str:
-    """Return a sentence for users that explains the state of a booking."""
+    """Return a sentence that explains a booking's state to users."""
     return DECISIONS.get(booking.reason or "") or advice_for(Issue.of(booking)).wrong
 
 
@@ -411,7 +411,7 @@ def advice_for(issue: Issue) -> Advice:
 
 
 def _template(issue: Issue) -> tuple[str, str] | None:
-    """Return the advice for an issue as templates, or None if there is none.
+    """Return the advice for an issue as a pair of templates, or None if there is none.
 
     The caller fills in the sender's values, and only once, because they may contain braces.
     """

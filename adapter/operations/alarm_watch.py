@@ -1,7 +1,7 @@
 """Notify people once when a problem begins, continues or ends, whichever process detects it.
 
-All workers and one web process watch. PostgreSQL records what was sent, so that each message is
-sent by one of them. Another one repeats a message that could not be delivered.
+All workers and one web process watch. PostgreSQL records what was sent, so that only one of them
+sends each notification. If that one fails, another process sends it again.
 """
 
 import dataclasses
@@ -21,16 +21,16 @@ from adapter.store.alarm_log import Alarm, AlarmLog
 
 log = logging.getLogger(__name__)
 
-#: How often each process looks. It must see a problem twice.
+#: How often each process checks. It must find a problem twice before it notifies people.
 WATCH_SECONDS: Final = 10.0
-#: A problem must be absent for this long, so that one that comes and goes is one problem.
+#: A problem ends after it has been absent for this long, so that one that flaps is reported once.
 ENDS_AFTER: Final = dt.timedelta(seconds=60)
-#: What begins within this time after a message is in the next message.
+#: Problems that begin within this time after a notification are in the next one.
 PAUSE: Final = dt.timedelta(seconds=30)
 REMIND_AFTER: Final = dt.timedelta(hours=4)
-#: Another process may repeat a message after this time, if its sender has failed or died.
+#: Another process may repeat a notification after this time if its sender has failed or died.
 CLAIM: Final = dt.timedelta(seconds=60)
-#: How long after its start, or after an outage of PostgreSQL, a process lets the others catch up.
+#: How long a process waits for others to catch up after it starts or after a PostgreSQL outage.
 SETTLING: Final = dt.timedelta(seconds=20)
 AWAY_AFTER: Final = dt.timedelta(seconds=60)
 KEPT: Final = dt.timedelta(days=90)
@@ -40,7 +40,7 @@ Problems: TypeAlias = Mapping[tuple[str, str], Problem]
 
 
 class Watch:
-    """Detects changes in the adapter's health, and notifies people about them."""
+    """Watches the adapter's health and notifies people of problems."""
 
     def __init__(
         self,
@@ -51,20 +51,20 @@ class Watch:
         *,
         tells_outages: bool = False,
     ) -> None:
-        """Set up the watch. ``tells_outages`` makes it report outages of PostgreSQL itself."""
+        """Set up the watch. With ``tells_outages``, it also reports that PostgreSQL is down."""
         self._settings, self._store, self._sources, self._clock = settings, store, sources, clock
         self._notifier = Notifier(settings.alarms)
         self._outage = Outage(settings, self._notifier) if tells_outages else None
         self._settled_at = clock() + SETTLING
-        #: What it saw when it last looked.
+        #: The problems that it found in the last check.
         self._seen: Problems = {}
 
     def step(self) -> None:
-        """Check the health, and notify people of changes. Raise StoreUnavailable on failure."""
+        """Check the health and notify people of changes. Raise StoreUnavailable on failure."""
         now = self._clock()
         try:
             if self._outage is not None:
-                self._store.check_room()  # senders get 503 too if it can only be read
+                self._store.check_room()  # senders also get 503 if PostgreSQL is read-only
             facts = read_facts(self._store, self._sources(), self._settings, now)
         except StoreUnavailable as exc:
             self._settled_at = now + SETTLING
@@ -84,7 +84,7 @@ class Watch:
             self._tell(due, now)
 
     def _update(self, seen: Problems, lasting: Problems, now: dt.datetime) -> Sequence[Alarm]:
-        """Store new and ended problems. Claim and return the alarms that are due to be sent."""
+        """Store new and ended problems. Claim and return the alarms to send now."""
         with self._store.transaction() as tx:
             if not tx.alarms.try_lock():
                 return ()
@@ -103,7 +103,7 @@ class Watch:
         return [_with_current_sentence(one, seen) for one in due]
 
     def _tell(self, due: Sequence[Alarm], now: dt.datetime) -> None:
-        """Send alarms as one message. If no service accepts it, they are sent again later."""
+        """Send alarms as one message. If that fails, they are sent again later."""
         if not self._notifier.send(message_of(self._settings, map(_line, due))):
             return
         with self._store.transaction() as tx:
@@ -112,17 +112,17 @@ class Watch:
 
 
 class Outage:
-    """Notifies people that PostgreSQL is down, full or read-only, without using the database."""
+    """Notifies people, without using the database, that PostgreSQL is down, full or read-only."""
 
     def __init__(self, settings: Settings, notifier: Notifier) -> None:
         self._settings, self._notifier = settings, notifier
         self._since: dt.datetime | None = None
         self._sent_at: dt.datetime | None = None
-        #: An all-clear that could not be delivered yet.
+        #: An all-clear message that could not be delivered yet.
         self._unsent: Message | None = None
 
     def continues(self, reason: str, now: dt.datetime) -> None:
-        """Notify people of an outage that has lasted for a minute, and remind them later."""
+        """Notify people of an outage after it has lasted for a minute, and remind them later."""
         self._since = self._since or now
         is_first = self._sent_at is None
         last, limit = (self._since, AWAY_AFTER) if is_first else (self._sent_at, REMIND_AFTER)
@@ -137,7 +137,7 @@ class Outage:
                 _log_begin(problem)
 
     def is_over(self, now: dt.datetime) -> None:
-        """Notify people that an outage which they were told about is over."""
+        """Notify people that an outage is over if they were notified of it."""
         if self._since is not None and self._sent_at is not None:
             code = "database_unreachable"
             log.info("problem_over", extra={"code": code, "source": ""})
@@ -149,7 +149,7 @@ class Outage:
 
 
 def is_due(alarm: Alarm, now: dt.datetime) -> bool:
-    """Return True if it is time to send an alarm, a reminder, or the end of a problem."""
+    """Return True if it is time to notify people of an alarm, again or for the first time."""
     if alarm.claimed_until > now:
         return False
     if alarm.ended_at is not None:

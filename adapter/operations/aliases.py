@@ -1,6 +1,6 @@
-"""Assign the property names that sources send to communities, or undo an assignment.
+"""Map sources' property names to communities, and undo such assignments.
 
-A user decides which community a property is. Nothing here guesses it.
+Users decide which community a property belongs to. Nothing is guessed.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ from adapter.parsing.text import clean_text
 from adapter.settings import Settings
 from adapter.store import Database, Transaction
 
-#: Maximum number of leads that one call books or takes back.
+#: Maximum number of leads that one call books or holds again.
 MOST_LEADS: Final = 200
-#: Maximum number of leads in an entry of the audit log.
+#: Maximum number of leads in an audit log entry.
 MOST_RECORDED: Final = 50
-#: Number of leads in which to look for a property's name for people.
+#: Number of leads in which to look for a property's display name.
 MOST_TITLED: Final = 10
 #: Maximum length of a property's name.
 MAX_NAME: Final = 200
@@ -48,9 +48,9 @@ SENT: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PropertyName:
-    """The name of a property in a webhook, as the source writes it."""
+    """A property's name in a webhook, as the source spells it."""
 
-    #: What the mapping reads, which identifies the property.
+    #: The name that the mapping reads, which identifies the property.
     name: str
     #: The name in the form in which names are compared.
     key: str
@@ -62,15 +62,15 @@ class PropertyName:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What would happen to the held leads of a property if it were assigned."""
+    """What would happen to a property's held leads if the property were assigned."""
 
     tours: int
     #: How many of the tours are today, in the community's time zone.
     today: int
     guest_cards: int
-    #: Leads that would still need review, and the first reason of each kind.
+    #: Leads that would still need review.
     others: int
-    #: Leads that cannot be booked any more, with the reasons.
+    #: Reasons why leads cannot be booked anymore, with the number of leads for each.
     refused: Mapping[str, int]
     #: True if there are more leads than one call processes.
     has_more: bool
@@ -83,17 +83,17 @@ class Preview:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TakenBack:
-    """The result of removing an alias: the leads that are held again or were already sent."""
+    """The result of removing an alias: how many leads are held again, and which were sent."""
 
     alias: Alias
-    #: How many leads wait for a community again.
+    #: How many leads need a community again.
     leads: int
     #: The bookings that may already be in Knock.
     sent: tuple[Booking, ...]
 
 
 def _is_waiting(value: str) -> Callable[[Booking], bool]:
-    """Return a function that tells if a booking is held because this property name is unknown."""
+    """Return a predicate for bookings that are held because a property name is unknown."""
     return lambda booking: (
         booking.state is BookingState.HELD
         and any(why.field == "community" and why.value == value for why in booking.reasons)
@@ -101,7 +101,7 @@ def _is_waiting(value: str) -> Callable[[Booking], bool]:
 
 
 def names_in(source: Source, event: Event) -> list[PropertyName]:
-    """Return the property names in a webhook, in the order of its items. Never raise."""
+    """Return the property names in a webhook in the order of its items. Never raise."""
     try:
         scopes = source.compiled.item_scopes(source.scope(event.request))
     except PayloadError:
@@ -129,7 +129,7 @@ def _name_in(source: Source, scope: Scope) -> PropertyName | None:
 
 
 def _titles(scope: Scope, used: Path, paths: Sequence[Path]) -> Iterator[str]:
-    """Yield other names of a property in the payload, which help users to recognize it."""
+    """Yield a property's other names in the payload, which help users recognize it."""
     for path in paths:
         if path != used:
             yield _text(_read(scope, path))
@@ -155,7 +155,7 @@ def _text(value: object) -> str:
 
 
 class Aliases:
-    """Assigns property names to communities on behalf of a user."""
+    """Assigns property names to communities for a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property name with this value from a lead that is held because of it."""
+        """Return the property name that held leads show as ``value``, or None."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -173,7 +173,7 @@ class Aliases:
         return next((name for name in names if name.value == value), None)
 
     def preview(self, source: str, value: str, alias: Alias) -> Preview:
-        """Return what would happen to the held leads if this alias were added."""
+        """Return what would happen to held leads if an alias were added."""
         overrides = self._live.overrides
         planned = dataclasses.replace(overrides, aliases=(*overrides.aliases, alias))
         sources = overlay.apply(self._live.files, planned, self._settings.policy)
@@ -211,7 +211,7 @@ class Aliases:
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
-        """Add a community. Raise NotPossible if another community has the same key."""
+        """Add a community. Raise NotPossible if its key is already in use."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
                 raise NotPossible(f"there is already a community with the key {added.key}")
@@ -227,7 +227,7 @@ class Aliases:
         self._live.refresh()
 
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
-        """Map held leads again. Return how many of them have changed and how many remain.
+        """Map held leads again. Return how many have changed, and how many remain.
 
         Other leads from the same webhooks are not changed, because users may have edited them. New
         bookings are sent after :data:`UNDO_SECONDS`.
@@ -261,9 +261,9 @@ class Aliases:
         return total
 
     def remove(self, source: str, key: str) -> TakenBack:
-        """Remove an alias, and hold its leads again unless they have been sent.
+        """Remove an alias, and hold its leads again unless they were sent.
 
-        Raise :class:`NotPossible` if there is no such alias.
+        Raise :class:`NotPossible` if the alias does not exist.
         """
         with self._store.transaction() as tx:
             alias = tx.overrides.remove_alias(source, key)
@@ -282,13 +282,13 @@ class Aliases:
         return TakenBack(alias=alias, leads=len(waiting) - len(left), sent=tuple(sent))
 
     def _record_sent(self, sent: Sequence[Booking]) -> None:
-        """Record which leads were already sent, so that users find them later."""
+        """Record which leads were already sent so that users can find them later."""
         ids = ", ".join(str(one.id) for one in sent[:MOST_RECORDED])
         with self._store.transaction() as tx:
             tx.audit.record("not_taken_back", by=self._by, at=self._clock(), detail=ids)
 
     def _bookings_of(self, alias: Alias, states: Sequence[BookingState]) -> list[Booking]:
-        """Return the bookings whose community was determined by an alias, newest first."""
+        """Return the bookings that got their community from an alias, newest first."""
         source, before, bookings = self._live.sources.get(alias.source), None, list[Booking]()
         while source is not None:
             with self._store.transaction() as tx:
@@ -298,14 +298,14 @@ class Aliases:
                 events = {one.event_id: tx.events.get(one.event_id) for one in found}
             named = {key for key, event in events.items() if self._is_named(alias, event)}
             bookings += [one for one in found if one.event_id in named]
-            # Bookings that were sent are only listed. There may be very many.
+            # Bookings that were sent are only listed, and there may be very many.
             if len(found) < MOST_LEADS or states is SENT:
                 break
             before = found[-1].id
         return bookings
 
     def title_of(self, alias: Alias) -> str:
-        """Return an assigned property's display name, or the source's own name for it."""
+        """Return an assigned property's display name, or else the name that the source uses."""
         source = self._live.sources.get(alias.source)
         if source is None:
             return alias.name
@@ -321,14 +321,14 @@ class Aliases:
         return alias.name
 
     def _is_named(self, alias: Alias, event: Event | None) -> bool:
-        """Return True if an event has an alias's name, as the current mapping or the file reads."""
+        """Return True if an event contains an alias's name, as a mapping reads it."""
         sources = (self._live.sources[alias.source], self._live.files[alias.source])
         return event is not None and any(
             alias.key == one.key for source in sources for one in names_in(source, event)
         )
 
     def _hold_again(self, replays: Replays, event_id: int, alias: Alias) -> None:
-        """Map an event again without an alias. Keep its bookings at other communities if possible.
+        """Map an event again without an alias. Keep its other bookings if possible.
 
         Otherwise, replace all of them, because none may be sent to the unassigned community.
         """
@@ -342,7 +342,7 @@ class Aliases:
             replays.replay(event_id, by=self._by, dry_run=False)
 
     def _waiting(self, source: str, value: str, *, limit: int = MOST_LEADS + 1) -> list[Event]:
-        """Return webhooks whose leads are held because of an unknown name, oldest first."""
+        """Return the webhooks whose leads are held because of an unknown name, oldest first."""
         with self._store.transaction() as tx:
             ids = tx.overrides.events_waiting(source, value, limit=limit)
             events = [tx.events.get(one) for one in ids]
@@ -368,7 +368,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def key_of_value(value: str) -> str:
-    """Return the table key for a value that is written as JSON in a lead's reason."""
+    """Return the table key for a value in a lead's reason, which is JSON."""
     try:
         return key_from_value(json.loads(value)) or ""
     except ValueError:
@@ -376,7 +376,7 @@ def key_of_value(value: str) -> str:
 
 
 def community_key(name: str, taken: Collection[str]) -> str:
-    """Return a unique key for a community, derived from its name."""
+    """Return a unique key for a new community, derived from its name."""
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "community"
     keys = itertools.chain([plain], (f"{plain}-{number}" for number in itertools.count(2)))
     return next(key for key in keys if key not in taken)

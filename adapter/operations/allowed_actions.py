@@ -1,4 +1,4 @@
-"""Decide which actions users may take on a booking."""
+"""Decide which actions a user may take on a booking."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
 
 
 def why_not_release(booking: Booking) -> str | None:
-    """Return the reason why a booking cannot be released, or None if it can."""
+    """Return the reason why a booking cannot be released, or None if it can be."""
     if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
         return "It is being sent."
     if booking.state is BookingState.PENDING:
@@ -43,7 +43,7 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def is_merged(booking: Booking) -> bool:
-    """Return True if a request was merged, replaced or canceled because of another one.
+    """Return True if another request caused a request to be merged, replaced or canceled.
 
     A user may undo this decision.
     """
@@ -52,7 +52,7 @@ def is_merged(booking: Booking) -> bool:
 
 
 def may_be_another_person(booking: Booking) -> bool:
-    """Return True if a user may state that a different person made the request."""
+    """Return True if a user may state that someone else made the request."""
     is_taken_for_same = booking.state in MERGED and is_merged(booking)
     return is_taken_for_same or booking.reason == "another_person"
 
@@ -65,7 +65,7 @@ def _is_bookable(booking: Booking) -> bool:
 def check_release(
     booking: Booking, *, is_not_in_knock: bool, is_wanted_anyway: bool = False
 ) -> None:
-    """Raise :class:`NotPossible` if a user may not release the booking."""
+    """Raise :class:`NotPossible` if a user may not release a booking."""
     if is_merged(booking) and not is_wanted_anyway:
         options = "--anyway, or --another-person" if booking.state in MERGED else "--anyway"
         raise NotPossible(
@@ -87,7 +87,7 @@ def check_release(
 
 
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
-    """Return True if the changes add a tour time to a guest card that was sent or is pending.
+    """Return True if the changes add a tour time to a guest card that was or will be sent.
 
     The guest card is then kept, and the tour becomes a separate booking.
     """
@@ -95,19 +95,19 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def is_sent_guest_card(booking: Booking) -> bool:
-    """Return True for a guest card that was or will be sent, to which a tour may be added."""
+    """Return True for a guest card that was or will be sent and that may get a tour."""
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     return is_prospect and booking.state is not BookingState.UNKNOWN
 
 
 def may_confirm(booking: Booking) -> bool:
-    """Return True if a user may confirm that the booking exists in Knock."""
+    """Return True if a user may confirm that a booking exists in Knock."""
     return booking.state in RELEASABLE and _is_bookable(booking)
 
 
 def check_confirm(booking: Booking) -> None:
-    """Raise :class:`NotPossible` if a user may not confirm the booking."""
+    """Raise :class:`NotPossible` if a user may not confirm that a booking exists in Knock."""
     if booking.state not in RELEASABLE:
         raise NotPossible(f"booking {booking.id} is {booking.state}: there is nothing to confirm")
     if not may_confirm(booking):
@@ -117,16 +117,16 @@ def check_confirm(booking: Booking) -> None:
 
 
 def may_release_together(state: str, code: str) -> bool:
-    """Return True if leads with this state and reason code may be released as a group."""
+    """Return True if leads with this state and reason code can be released as a group."""
     return code in GROUP_RELEASABLE.get(BookingState(state), ())
 
 
 def can_be_booked_unchanged(issue: Issue) -> bool:
-    """Return False for leads that are missing a required field and cannot be released as is."""
+    """Return False if leads with this issue lack a required field."""
     is_lacking = issue.field in ("community", "attribution_id", "starts_at", "email_1", "phone_1")
     return not (issue.code == "held_by_mapping" and is_lacking) or "…" in issue.message
 
 
 def may_discard(booking: Booking) -> bool:
-    """Return True if a user may discard the booking."""
+    """Return True if a user may discard a booking."""
     return booking.state in MOVES[BookingState.DISCARDED] - {*MERGED}

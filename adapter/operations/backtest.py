@@ -1,4 +1,4 @@
-"""Compare an edited mapping with the current one on stored webhooks, without sending anything."""
+"""Compare an edited mapping with the current one, using stored webhooks. Send nothing."""
 
 import dataclasses
 import datetime as dt
@@ -12,13 +12,13 @@ from adapter.store import LARGEST_NUMBER, Database
 
 #: Maximum number of stored webhooks to compare.
 MOST_EVENTS = 1000
-#: Number of webhooks to read at a time. It is small because each may have a megabyte.
+#: Number of webhooks to read at a time. It is small because each may have a size of 1 MB.
 PAGE = 25
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """The results of mapping a stored webhook with the current and the edited mapping."""
+    """The results of mapping a webhook with the current and with the edited mapping."""
 
     event_id: int
     received_at: dt.datetime
@@ -32,7 +32,7 @@ class Compared:
 
 
 def recent(store: Database, source: str, last: int) -> Iterator[Event]:
-    """Yield up to ``last`` stored webhooks of a source that still have a payload, newest first."""
+    """Yield up to ``last`` of a source's webhooks that still have payloads, newest first."""
     before = LARGEST_NUMBER
     while last > 0:
         with store.transaction() as tx:
@@ -46,9 +46,9 @@ def recent(store: Database, source: str, last: int) -> Iterator[Event]:
 def compare_mappings(
     current: Source | None, edited: Source, events: Iterable[Event]
 ) -> Iterator[Compared]:
-    """Map each event with both mappings, and yield the differences.
+    """Map each event with both mappings and yield the differences.
 
-    If there is no ``current`` mapping, every field counts as a change.
+    If ``current`` is None, every field counts as a change.
     """
     for event in events:
         delivery, now = event.request, event.received_at

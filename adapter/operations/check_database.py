@@ -1,4 +1,4 @@
-"""Check the database and its server for ``adapter doctor``."""
+"""Check PostgreSQL and the adapter's database for ``adapter doctor``."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from adapter.store import OLDEST_POSTGRES, Database, ServerFacts, address_of, se
 AREA: Final = "database"
 CLOCKS: Final = "clock"
 
-#: Difference between two clocks that is suspicious, and one that delays or rejects leads.
+#: Clock differences that are suspicious, and that delay or reject leads.
 SUSPICIOUS_SECONDS: Final = 2.0
 WRONG_SECONDS: Final = 30.0
 
@@ -86,7 +86,7 @@ def _rights(facts: ServerFacts, _settings: Settings) -> Iterator[Finding]:
 
 
 def _connections(facts: ServerFacts, settings: Settings) -> Iterator[Finding]:
-    """Compare the maximum number of connections of web and worker with the server's limit."""
+    """Compare the number of connections that web and worker need with the server's limit."""
     web = settings.web_workers * (settings.web_threads + 3)
     needed = web + settings.worker_concurrency + 4
     text = f"web and one worker open up to {needed} of {facts.most_connections} connections"
@@ -113,7 +113,7 @@ def _writing(store: Database) -> Iterator[Finding]:
 
 
 def clock_finding(name: str, theirs: dt.datetime, ours: dt.datetime, margin: float) -> Finding:
-    """Compare another machine's clock with ours, to within ``margin`` seconds."""
+    """Compare another machine's clock with ours. Allow a difference of ``margin`` seconds."""
     behind = (theirs - ours).total_seconds()
     direction = "behind" if behind > 0 else "ahead of"
     text = f"this machine's clock is {abs(behind):.0f} seconds {direction} {name}'s"

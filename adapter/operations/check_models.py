@@ -1,7 +1,7 @@
-"""Check whether Propexo allows reading Knock's tours and guest cards.
+"""Check whether Propexo lets us read Knock's tours and guest cards.
 
 The customer must enable the models ``crm_events`` and ``crm_prospects`` for each integration. If
-one cannot be read, a search for an unknown booking that finds nothing means nothing.
+one cannot be read, a search for an unknown booking that finds nothing proves nothing.
 """
 
 import datetime as dt
@@ -18,23 +18,23 @@ from adapter.propexo.responses import is_rejected
 from adapter.store import Database
 from adapter.store.crm_models import CrmModel, Reading
 
-#: How often a worker reads the lists again, and how often it looks whether that is due.
+#: How often a worker reads the lists again, and how often it checks whether that is due.
 RECHECK: Final = dt.timedelta(hours=6)
 CHECK_SECONDS: Final = 60.0
 
-#: What each model contains, in words.
+#: The records in each model, for users.
 CONTENTS: Final[Mapping[str, str]] = {Model.EVENTS: "tours", Model.PROSPECTS: "guest cards"}
 
 
 class ModelState(NamedTuple):
-    """Whether a model of an integration can be read."""
+    """Whether an integration's tours or guest cards can be read."""
 
     integration_id: str
     model: str
     state: Reading
 
     def text(self) -> str:
-        """Return a sentence that says which models cannot be read, and the effect of that."""
+        """Return a sentence that says what cannot be read, and what the effect is."""
         what = CONTENTS[self.model]
         if self.state is Reading.OFF:
             why = f"Propexo does not let us read {what} ({self.model} is not enabled)"
@@ -44,9 +44,9 @@ class ModelState(NamedTuple):
 
 
 def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState]:
-    """Yield whether each model of each integration can be read.
+    """Yield, for each integration and model, whether its records can be read.
 
-    Raise :class:`UpstreamError` if Propexo cannot be asked.
+    Raise :class:`UpstreamError` if Propexo does not respond.
     """
     for integration_id in sorted(set(integration_ids)):
         for model, path in LISTS.items():
@@ -61,7 +61,7 @@ def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState
 
 
 def unreadable(known: Iterable[CrmModel]) -> list[ModelState]:
-    """Return the models that Propexo does not allow us to read."""
+    """Return the models that Propexo does not let us read."""
     return [
         ModelState(one.integration_id, one.model, one.state)
         for one in known
@@ -70,14 +70,14 @@ def unreadable(known: Iterable[CrmModel]) -> list[ModelState]:
 
 
 def integrations_of(sources: Mapping[str, Source]) -> set[str]:
-    """Return the Propexo integrations of all communities of the sources."""
+    """Return the IDs of the Propexo integrations of all communities."""
     return {
         one.integration_id for source in sources.values() for one in source.communities.values()
     }
 
 
 class ModelWatch:
-    """Checks periodically whether each integration's models can be read, to warn users early."""
+    """Checks regularly whether each integration's models can be read, to warn users early."""
 
     def __init__(self, store: Database, read: Read, clock: Clock) -> None:
         self._store = store
@@ -86,7 +86,7 @@ class ModelWatch:
         self._begun_at: dt.datetime | None = None
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Check integrations whose last check is old, beginning a minute after startup."""
+        """Check the integrations whose last check is old, starting a minute after startup."""
         now = self._clock()
         self._begun_at = self._begun_at or now
         if now < self._begun_at + dt.timedelta(seconds=CHECK_SECONDS):
@@ -104,7 +104,7 @@ class ModelWatch:
         try:
             found = list(states_of([integration_id], self._read))
         except UpstreamError:
-            return  # Propexo cannot be reached, which health reports
+            return  # Propexo cannot be reached, which the health check reports
         with self._store.transaction() as tx:
             for one in found:
                 tx.crm_models.save(one.integration_id, one.model, one.state, self._clock())

@@ -1,4 +1,4 @@
-"""Check the connection to Propexo, its token, clock and IDs, for ``adapter doctor``."""
+"""Check the connection to Propexo, the token, the clock and IDs for ``adapter doctor``."""
 
 import contextlib
 import datetime as dt
@@ -36,13 +36,13 @@ SECONDS: Final = 5.0
 DATE_SECONDS: Final = 1.0
 
 
-#: Why free times are not known, by the code of the problem.
+#: Why available times are unknown, by the problem's code.
 PROBLEMS: Final = {
-    "no_answer": "Propexo did not answer",
-    "rejected": "Propexo rejected the question",
-    "busy": "the rate limit allowed no question",
+    "no_answer": "Propexo did not respond",
+    "rejected": "Propexo rejected the request",
+    "busy": "the rate limit did not allow a request",
 }
-UNCHECKED: Final = "tours are booked unchecked until Propexo answers; ask Propexo if it continues"
+UNCHECKED: Final = "tours are booked unchecked until Propexo responds; ask Propexo if it continues"
 REPORT: Final = (
     "tours are booked unchecked, unless their time is listed; report this format, which contains "
     "no values"
@@ -50,15 +50,15 @@ REPORT: Final = (
 
 
 class _TooManyReads(UpstreamError):
-    """Raised if comparing all IDs would take too many API calls."""
+    """Raised if comparing all IDs would need too many API calls."""
 
 
 def propexo_findings(
     settings: Settings, propexo: Propexo, url: str | None, clock: Clock
 ) -> Iterator[Finding]:
-    """Check Propexo's API with one request, then look up the IDs in communities.yaml.
+    """Check Propexo's API with one request, and then the IDs in communities.yaml.
 
-    They count against the rate limit that all processes share, if its database can be used.
+    The requests count against the rate limit that all processes share if its database can be used.
     """
     host = urlsplit(propexo.base_url).netloc
     where = "the sandbox" if settings.is_sandbox else "Propexo"
@@ -87,22 +87,22 @@ def propexo_findings(
 
 
 def _calendars(store: Database) -> Iterator[Finding]:
-    """Check that the latest responses about free times could be parsed, and show their format."""
+    """Check that the latest responses with available times were readable. Show their format."""
     with store.transaction() as tx:
         calendars = tx.free_times.all()
     for one in calendars:
-        name = f"free times of {one.key.community_id} ({one.key.appointment_type})"
+        name = f"available times at {one.key.community_id} ({one.key.appointment_type})"
         shape = f": {one.shape}" if one.shape else ""
         if one.problem is None and one.is_complete:
             yield ok(AREA, f"{name} were read ({len(one.times)}){shape}")
         elif one.problem in (None, "unreadable"):
             yield warning(AREA, f"{name} cannot all be read{shape}", REPORT)
         else:
-            yield warning(AREA, f"{name} are not known: {PROBLEMS[one.problem]}", UNCHECKED)
+            yield warning(AREA, f"{name} are unknown: {PROBLEMS[one.problem]}", UNCHECKED)
 
 
 def _usable(url: str | None, stack: contextlib.ExitStack) -> Database | None:
-    """Return the database that holds the rate limit, or None if it cannot be used."""
+    """Return the database that stores the rate limit, or None if it cannot be used."""
     if url is None:
         return None
     try:
@@ -132,7 +132,7 @@ def _rejected(exc: UpstreamError, host: str) -> Finding:
 
 
 def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[Finding]:
-    """Compare the local clock with the date in Propexo's response."""
+    """Compare our clock with the date in Propexo's response."""
     try:
         date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
     except ValueError:
@@ -142,7 +142,7 @@ def _clock(response: Response, before: dt.datetime, seconds: float) -> Iterator[
 
 
 def _integrations(records: list[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
-    """Check the Knock integrations that the API token can access."""
+    """Check the Knock integrations that the API token gives access to."""
     knock = [one for one in records if one.get("vendor") in (None, "", VENDOR)]
     if not knock:
         fix = "ask Propexo to connect Knock for this token"
@@ -179,7 +179,7 @@ def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
 
 
 def _models(listed: Communities, settings: Settings, read: Read) -> Iterator[Finding]:
-    """Check whether unknown bookings can be found in Knock."""
+    """Check whether Propexo lets us read Knock, which is needed to find unknown bookings."""
     ids = {one.integration_id for one in listed.by_key.values()}
     try:
         states = list(states_of(ids, read))

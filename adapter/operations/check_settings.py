@@ -26,20 +26,20 @@ from adapter.webhooks import endpoints
 
 AREA: Final = "settings"
 MAPPINGS: Final = "mappings"
-#: A shorter secret can be guessed, also from its fingerprint.
+#: A shorter secret can be guessed, even from its fingerprint.
 SHORTEST_SECRET: Final = 16
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenSettings:
-    """The settings to check, their errors, and the file they were read from."""
+    """The settings to check, with their errors and the file that contains them."""
 
     settings: Settings
     faults: list[str]
     env_file: EnvFile
 
     def origin(self, name: str) -> str:
-        """Return the name of the file or environment in which a variable is set."""
+        """Return where a variable is set: the name of the file, or the environment."""
         variable = name if self.environ.get(name + FILE_SUFFIX, "") == "" else name + FILE_SUFFIX
         if variable in self.env_file.names:
             return str(self.env_file.path and self.env_file.path.resolve())
@@ -47,11 +47,11 @@ class GivenSettings:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment variables from which the settings were read."""
+        """The environment variables that contain the settings."""
         return self.settings.environ
 
     def sources(self) -> Mapping[str, Source]:
-        """Return all mappings, or an empty dictionary if any of them is invalid."""
+        """Return all mappings by source, or an empty dictionary if any mapping is invalid."""
         try:
             return registry.load(self.settings.mappings_dir, self.settings.policy)
         except ConfigurationError:
@@ -59,7 +59,7 @@ class GivenSettings:
 
 
 def setting_findings(given: GivenSettings) -> Iterator[Finding]:
-    """Check every setting and secret, and yield the findings."""
+    """Check all settings and secrets, and yield the findings."""
     for text in given.faults:
         yield fault(AREA, text, "correct the variable where it is set")
     yield from _env_file(given.env_file)
@@ -93,7 +93,7 @@ def _values(given: GivenSettings) -> Iterator[Finding]:
 
 
 def _secrets(given: GivenSettings) -> dict[str, str]:
-    """Return the values of all secrets that are set, by variable name."""
+    """Return the secrets that are set, by variable name."""
     own = (name for source in given.sources().values() for name in endpoints.secret_names(source))
     values = {}
     for name in dict.fromkeys((*SECRET_NAMES, *own)):
@@ -109,7 +109,7 @@ def _each_secret(given: GivenSettings, secrets: Mapping[str, str]) -> Iterator[F
     for name, text in secrets.items():
         value, origin = trimmed(text), given.origin(name)
         if not value:
-            # An error with the mappings if a source needs it, or with the token.
+            # Reported with the mappings if a source needs it, or else with the token.
             yield ok(AREA, f"{name} is empty, which counts as unset (from {origin})")
             continue
         if name in surrounded:
@@ -123,7 +123,7 @@ def _each_secret(given: GivenSettings, secrets: Mapping[str, str]) -> Iterator[F
 
 
 def _fingerprint(name: str, value: str) -> str:
-    """Return a secret's length and, if it is long enough, the start of its SHA-256 hash."""
+    """Return a secret's length and, if it is long enough, the start of its SHA-256."""
     length = f"{len(value)} characters"
     if len(value) < SHORTEST_SECRET or name == "DATABASE_URL":
         return length
@@ -131,7 +131,7 @@ def _fingerprint(name: str, value: str) -> str:
 
 
 def _equal(secrets: Mapping[str, str]) -> list[list[str]]:
-    """Return groups of variables that have the same value."""
+    """Return groups of variables that contain the same secret."""
     names = defaultdict(list)
     for name, text in secrets.items():
         if trimmed(text):
@@ -140,7 +140,7 @@ def _equal(secrets: Mapping[str, str]) -> list[list[str]]:
 
 
 def mapping_findings(given: GivenSettings) -> Iterator[Finding]:
-    """Check the mappings as ``adapter check`` does, and check that their secrets are set."""
+    """Check the mappings like ``adapter check``, and check that their secrets are set."""
     settings = given.settings
     for problem in registry.check([settings.mappings_dir], settings.policy):
         kind = warning if problem.warning else fault

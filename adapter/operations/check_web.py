@@ -1,4 +1,4 @@
-"""Check how senders reach the web process, for ``adapter doctor``."""
+"""Check whether senders can reach the web process, for ``adapter doctor``."""
 
 import dataclasses
 import http.client
@@ -22,10 +22,10 @@ from adapter.webhooks.self_check import HEADER, Arrival, proof
 AREA: Final = "web"
 RECEIVER: Final = "status webhooks"
 MAIL: Final = "email"
-#: Statuses of a URL at which no receiver can be. Another one may reject only the method HEAD.
+#: Statuses that mean that there is no receiver. Other errors may only mean that HEAD is rejected.
 _MISPLACED: Final = (301, 302, 303, 307, 308, 404, 410)
 
-#: The address that the request claims to come from. It is reserved for documentation.
+#: The client address in the request's X-Forwarded-For. It is reserved for documentation.
 FORGED: Final = "192.0.2.77"
 #: Timeout of each request, in seconds.
 SECONDS: Final = 4.0
@@ -49,7 +49,7 @@ _opener = urllib.request.build_opener(_NoRedirects)
 
 
 def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[Finding]:
-    """Check the public URL, the proxies in front of it, and that private pages are closed."""
+    """Check the public URL and its proxies, and that private pages are closed to strangers."""
     base = settings.public_url
     if base is None:
         text = "ADAPTER_PUBLIC_URL is not set, so the URL that senders use is not checked"
@@ -70,7 +70,7 @@ def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[
 
 
 def receiver_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the receiver of status webhooks can be reached, without sending any."""
+    """Check that the receiver of status webhooks can be reached. Send no webhook."""
     url = settings.status_webhook_url
     if url is None:
         return
@@ -91,7 +91,7 @@ def receiver_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def mail_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the SMTP server for invitations can be reached, without sending an email."""
+    """Check that the SMTP server for invitations can be reached. Send no email."""
     if settings.smtp_url is None:
         return
     server = SmtpServer.from_url(settings.smtp_url)
@@ -115,7 +115,7 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
-    """Return the response, whatever its status. Raise OSError or HTTPException without one."""
+    """Return the response, whatever its status. Raise OSError or HTTPException if there is none."""
     request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:
@@ -151,7 +151,7 @@ def _seen(body: bytes) -> Arrival | None:
 
 
 def proxy_finding(seen: Arrival, proxies: Proxies) -> Finding:
-    """Compare the addresses that proxies added to X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
+    """Compare the proxies in X-Forwarded-For with ADAPTER_TRUSTED_PROXIES."""
     added = [one for one in seen.forwarded_for if one != FORGED]
     fix = f"set ADAPTER_TRUSTED_PROXIES={len(added)}, and restart web"
     append = "configure the proxy: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for"

@@ -1,4 +1,4 @@
-"""Find an email address, a phone number or words in text, in any spelling or encoding.
+"""Find an email address, a phone number or words in text, whatever the encoding.
 
 PostgreSQL preselects rows with :attr:`Contact.prefilter`. This module checks them exactly, so that
 a request to erase ``ana@example.com`` does not erase ``dana@example.com``.
@@ -22,7 +22,7 @@ _NOT_IN_EMAIL = "[^a-z0-9._%+-]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Contact:
-    """An email address, a phone number, or words to search for."""
+    """An email address, a phone number or words to search for."""
 
     #: A PostgreSQL regex for lower-case bytes with any escapes. It may also match other contacts.
     prefilter: str
@@ -57,7 +57,7 @@ class Contact:
 
     @classmethod
     def from_words(cls, text: str) -> Self:
-        """Create a search for a name, an ID or other words, each at the beginning of a word."""
+        """Create a search for a name, an ID or other text. It matches the beginnings of words."""
         words = text.lower().split()
         longest = max(words, key=len)
         return cls(
@@ -66,7 +66,7 @@ class Contact:
         )
 
     def is_in(self, data: bytes) -> bool:
-        """Return True if the data contains the contact, in plain text or encoded."""
+        """Return True if data contains the contact, plain or encoded."""
         missing = set(self.patterns)
         for text in texts_in(data):
             missing -= {one for one in missing if one.search(text.lower())}
@@ -75,17 +75,17 @@ class Contact:
         return False
 
     def is_in_request(self, body: bytes | None, *texts: str) -> bool:
-        """Return True if a request's body or one of the other texts contains the contact."""
+        """Return True if a request's body or another of its texts contains the contact."""
         return self.is_in(body or b"") or any(self.is_in(text.encode()) for text in texts)
 
 
 def _any_escape(characters: str) -> str:
-    """Return a PostgreSQL regex that matches these characters in any encoding."""
+    """Return a PostgreSQL regex that matches characters in any encoding."""
     return f".{{1,{min(MAX_ESCAPE * len(characters), 255)}}}"
 
 
 def texts_in(data: bytes) -> Iterator[str]:
-    """Yield the data as text, decoded in several ways."""
+    """Yield data as text, decoded in several ways."""
     text = data.decode("utf-8", "replace")
     yield text
     yield unquote_plus(text)
@@ -94,7 +94,7 @@ def texts_in(data: bytes) -> Iterator[str]:
 
 
 def _strings_in(text: str, depth: int) -> Iterator[str]:
-    """Yield all strings in a JSON document, including those in JSON nested inside strings."""
+    """Yield all strings in a JSON document, including JSON nested in strings."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -106,7 +106,7 @@ def _strings_in(text: str, depth: int) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Yield all keys, strings and numbers in parsed JSON as text, without using recursion."""
+    """Yield all keys, strings and numbers in parsed JSON as text, without recursion."""
     stack = [value]
     while stack:
         one = stack.pop()

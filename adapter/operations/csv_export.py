@@ -1,4 +1,4 @@
-"""Export leads as CSV, or totals that can be checked against a listing portal's invoice."""
+"""Export leads as CSV, or totals to compare with a listing portal's invoice."""
 
 import csv
 import datetime as dt
@@ -14,7 +14,7 @@ from adapter.store import Database, Filter
 #: Pattern for source and community keys. Any other input could be a renter's name.
 _KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
-#: The beginning of a formula, also after characters at which some spreadsheets split cells.
+#: The beginning of a formula, even after characters at which some spreadsheets split cells.
 _FORMULA: Final = re.compile(r"""(^|[;\r\n])(["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r])""")
 
 #: Number of bookings to read at a time.
@@ -39,11 +39,13 @@ COLUMNS: Final = (
     "job_id",
     "in_knock",
     "confirmed_at",
+    "moved_to",
+    "moved_to_local",
 )
 #: Columns that are attributes of a booking. The others are fields of its appointment.
 _FROM_BOOKING: Final = (
     "booking=id event=event_id kind source community received_at=created_at state why=reason "
-    "tour_at=starts_at job_id confirmed_at"
+    "tour_at=starts_at job_id confirmed_at moved_to"
 )
 SUMS: Final = (
     *("source", "community", "received", "booked"),
@@ -52,7 +54,7 @@ SUMS: Final = (
 
 
 def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> Iterator[str]:
-    """Yield matching bookings as CSV, newest first, starting with a header line.
+    """Yield a header and the matching bookings as CSV lines, newest first.
 
     Each page is read in a separate transaction, so that a long export does not keep one open. If
     there are more than ``most`` bookings, the last line says so.
@@ -72,6 +74,7 @@ def bookings_csv(store: Database, which: Filter, *, most: int | None = None) -> 
 def _row(booking: Booking) -> Iterable[object]:
     values = serializers.dump(booking, _FROM_BOOKING) | {
         "tour_at_local": serializers.local(booking.starts_at, booking.timezone),
+        "moved_to_local": serializers.local(booking.moved_to, booking.timezone),
         "email": booking.appointment.get("email_1"),
         "phone": booking.appointment.get("phone_1"),
         "in_knock": "canceled" if booking.is_gone else booking.knock_status,
@@ -80,7 +83,7 @@ def _row(booking: Booking) -> Iterable[object]:
 
 
 def filter_text(which: Filter) -> str:
-    """Describe a filter for the audit log, without any text that could identify a renter."""
+    """Describe a filter for the audit log without text that could identify a renter."""
     keys = [("source", which.source), ("community", which.community)]
     parts = [
         *(f"state={state}" for state in which.states if state in {*BookingState}),
@@ -93,19 +96,19 @@ def filter_text(which: Filter) -> str:
 
 
 def sums_csv(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Return the totals for each source and community as CSV."""
+    """Return the totals by source and community as CSV."""
     return csv_line(SUMS) + "".join(csv_line([line[name] for name in SUMS]) for line in lines)
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """Return a line of CSV whose cells spreadsheets do not interpret as formulas."""
+    """Return a line of CSV with cells that no spreadsheet treats as formulas."""
     text = io.StringIO()
     csv.writer(text).writerow([_cell(cell) for cell in cells])
     return text.getvalue()
 
 
 def _cell(value: object) -> str:
-    """Format a CSV cell so that spreadsheets do not interpret it as a formula."""
+    """Format a CSV cell so that no spreadsheet treats it as a formula."""
     value = serializers.utc(value) if isinstance(value, dt.datetime) else value
     text = "" if value is None else str(value)
     is_phone = text[:1] == "+" and text[1:].isdigit()

@@ -1,4 +1,4 @@
-"""Report automatic decisions, and contacts that are shared by several people."""
+"""Report automatic decisions, and contacts that several people share."""
 
 import dataclasses
 import datetime as dt
@@ -15,7 +15,7 @@ SHARED_SINCE = dt.timedelta(days=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionReport:
-    """The automatic decisions since a certain time, and contacts that several people share."""
+    """The automatic decisions in a period, and the contacts that several people share."""
 
     since: dt.datetime
     decisions: Sequence[DecisionCount]
@@ -26,7 +26,7 @@ class DecisionReport:
 
     @property
     def leads(self) -> int:
-        """The total number of leads with an automatic decision."""
+        """The total number of leads that were decided automatically."""
         return sum(one.leads for one in self.decisions)
 
 
@@ -37,7 +37,7 @@ def decision_report(
     period: dt.timedelta,
     source: str | None = None,
 ) -> DecisionReport:
-    """Return the automatic decisions in a period, for one source or for all sources."""
+    """Report the automatic decisions in a period, for one source or all sources."""
     with store.transaction() as tx:
         counts = tx.decisions.counts(now - period)
         several = tx.decisions.contacts_of_several(now - SHARED_SINCE, MIN_PEOPLE)
@@ -57,7 +57,7 @@ def decision_report(
 
 
 def _people(names: Iterable[str]) -> list[str]:
-    """Return one name per person, keeping the longest of the names that may be the same."""
+    """Return one name per person: the longest of the names that may belong to one person."""
     people: list[str] = []
     for name in sorted(names, key=len, reverse=True):
         if all(names_agree({"last_name": name}, {"last_name": one}) is False for one in people):

@@ -1,4 +1,4 @@
-"""Erase payloads and personal data that are too old, or one renter's data on request.
+"""Erase old payloads and personal data, and a renter's data on request.
 
 IDs, states, times and keyed hashes are kept, so statistics stay correct, and a webhook that is sent
 again is recognized and restores nothing. Knock is not changed.
@@ -35,16 +35,16 @@ Done = TypeVar("Done")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """The IDs of all stored requests that contain a contact."""
+    """The IDs of the stored requests that contain a contact."""
 
     events: tuple[int, ...]
     rejections: tuple[int, ...]
-    #: Could not be searched, except in the bookings of events.
+    #: Requests that could not be searched. Only the bookings of events were.
     undecryptable: Undecryptable = dataclasses.field(default_factory=Undecryptable)
 
 
 class Eraser:
-    """Erases payloads and personal data in a database."""
+    """Erases payloads and personal data from the database."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -54,9 +54,9 @@ class Eraser:
     # --- by age
 
     def forget_old(self) -> int:
-        """Erase one batch of data that is older than the settings allow. Return its size.
+        """Erase one batch of data older than the settings allow. Return the batch's size.
 
-        Audit entries are deleted at the same age as leads. Workers call this repeatedly.
+        Audit log entries are deleted at the same age as leads. Workers call this repeatedly.
         """
         now = self._clock()
         payloads = now - dt.timedelta(days=self._settings.payload_days)
@@ -75,9 +75,9 @@ class Eraser:
         return count
 
     def older_than(self, days: int, *, by: str, progress: Callable[[int], object]) -> int:
-        """Erase leads and rejected requests that are older than ``days``, except upcoming tours.
+        """Erase leads and rejected requests older than ``days``, except upcoming tours.
 
-        Call ``progress`` after each batch with the number of erased rows so far.
+        Call ``progress`` after each batch with the number of rows erased so far. Return the total.
         """
         now = self._clock()
         before, count = now - dt.timedelta(days=days), 0
@@ -101,9 +101,9 @@ class Eraser:
     # --- by contact
 
     def find(self, contact: Contact, progress: Callable[[int, int], object]) -> Found:
-        """Return the IDs of all events and rejected requests that contain the contact.
+        """Return the IDs of all events and rejected requests that contain a contact.
 
-        Also return the IDs of those that cannot be searched, because their key is not set. Read all
+        Also return the IDs of those that cannot be searched because their key is not set. Read all
         rows in batches of a few thousand. Call ``progress`` with (read, total) after each batch.
         """
         last = self._read(lambda tx: tx.erasure.last_event_id())
@@ -146,7 +146,7 @@ class Eraser:
             return read(tx)
 
     def erase(self, found: Found, *, by: str) -> list[int]:
-        """Erase the given rows. Return the IDs of events that cannot be erased yet.
+        """Erase the rows that were found. Return the IDs of events that cannot be erased yet.
 
         Those have bookings in flight, which cannot be recalled. Other bookings are discarded first.
         """
@@ -165,18 +165,16 @@ class Eraser:
 
 
 def _discard_all(tx: Transaction, event_ids: Iterable[int], by: str, now: dt.datetime) -> None:
-    """Discard events and their bookings, and update other leads that depend on them.
+    """Discard events and their bookings, and update the leads that depend on them.
 
     Raise NotPossible if a booking may still reach Knock.
     """
-    # The persons' keys first, because a renter may be choosing a tour time, which adds a booking.
-    ids = list(event_ids)
-    known = [booking for event_id in ids for booking in tx.bookings.of_event(event_id)]
-    tx.bookings.lock_related(known, now)
-    # Not the whole events, because the key of one may be missing.
-    locked = {event_id: tx.events.state_of(event_id, lock=True) for event_id in ids}
+    # Do not read whole events, because an event's encryption key may be missing.
+    locked = {one: tx.events.state_of(one, lock=True) for one in sorted(event_ids)}
     states = {event_id: found[0] for event_id, found in locked.items() if found}
-    found = [booking for event_id in states for booking in tx.bookings.of_event(event_id)]
+    tx.bookings.lock_related(tx.bookings.of_events(states), now)
+    # Until then, a renter may have chosen a tour time, which adds a booking.
+    found = tx.bookings.of_events(states)
     waiting = [
         booking
         for booking in found

@@ -1,8 +1,8 @@
-"""Check an installation for problems, for the command ``adapter doctor``.
+"""Run the checks of ``adapter doctor``, which look for problems in an installation.
 
-It changes nothing. Its calls to Propexo are counted like all others, so that the rate limit holds.
-Each area is in a module of its own, as a generator of findings. The areas do not depend on each
-other: if one fails, the others still say what they found.
+The checks change nothing. Their calls to Propexo count against the rate limit like all others. Each
+area has a module with a generator of findings. The areas are independent: if one fails, the others
+still report their findings.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ LIMIT_SECONDS = 12.0
 
 
 def examine(given: GivenSettings, propexo: Propexo, clock: Clock) -> list[Finding]:
-    """Run all checks and return their findings, ordered by area."""
+    """Run all checks and return the findings, ordered by area."""
     return run_checks(_checks(given, propexo, clock), LIMIT_SECONDS)
 
 
@@ -45,7 +45,7 @@ def _checks(given: GivenSettings, propexo: Propexo, clock: Clock) -> Mapping[str
 
 
 def _database(given: GivenSettings) -> tuple[str | None, Finding | None]:
-    """Return the database's URL, or a finding that explains why there is no database."""
+    """Return the database's URL, or a finding that explains why none is available."""
     if given.settings.database_url is not None:
         return given.settings.database_url, None
     if any("DATABASE_URL" in text for text in given.faults):

@@ -49,13 +49,13 @@ class Hit:
     person: str | None
     cause: str
     next: str
-    #: What Knock needs to pass the guest card on, or None.
+    #: What Knock needs before it can export the guest card, or None.
     hint: str | None = None
 
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Searched:
-    """The scope of a search: its period, and how many requests were searched."""
+    """The scope of a search: its period and the number of requests searched."""
 
     since: dt.datetime | None
     until: dt.datetime | None
@@ -72,14 +72,14 @@ class Searched:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The results of a search, newest first, and its scope."""
+    """The results of a search, newest first, and the scope of the search."""
 
     hits: tuple[Hit, ...]
     searched: Searched
 
 
 def contact_of(word: str, policy: Policy) -> tuple[str, Contact | None]:
-    """Return the text to look up in bookings, and the contact to search for in stored requests."""
+    """Return the text to look up in bookings, and the contact to find in stored requests."""
     try:
         phone = transforms.phone_from(word, policy=policy, region=None)
         number = phone.value if isinstance(phone, transforms.Noted) else phone
@@ -107,7 +107,7 @@ class LeadFinder:
         zone: dt.tzinfo | None = None,
         seconds: float = MAX_SECONDS,
     ) -> None:
-        """Set the time zone for times without a community. None means the local zone."""
+        """Set up the search. ``zone`` is for times without a community, local by default."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -123,7 +123,7 @@ class LeadFinder:
         limit: int,
         by: str,
     ) -> Result:
-        """Return the newest leads that match ``word``, and record the search in the audit log."""
+        """Return the newest leads that match ``word``. Record the search in the audit log."""
         now, which = self._clock(), Filter(since=since, until=until)
         text, contact = contact_of(word.strip(), self._settings.policy)
         searched = Searched(
@@ -153,7 +153,7 @@ class LeadFinder:
     def _events(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float, limit: int
     ) -> Iterator[int]:
-        """Yield the IDs of matching webhooks with no booking or one in review, newest first."""
+        """Yield the IDs of matching webhooks without bookings or in review, newest first."""
         found, before = 0, LARGEST_NUMBER
         while found < limit:
             with self._store.statement() as tx:
@@ -186,7 +186,7 @@ class LeadFinder:
     def _rejections(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float
     ) -> Iterator[Rejection]:
-        """Yield the stored rejected requests that contain the contact, newest first."""
+        """Yield the stored rejected requests that contain a contact, newest first."""
         with self._store.statement() as tx:
             candidates = tx.erasure.rejections_that_match(contact.prefilter)
             searched.rejections = sum(tx.rejections.counts().values())
@@ -254,7 +254,7 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return a list with the ID if the text is a number such as ``#1061``, or an empty list."""
+    """Return the ID in a list if the text is a number such as ``#1061``, or an empty list."""
     digits = text.removeprefix("#")
     return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
 

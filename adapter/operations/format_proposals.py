@@ -1,4 +1,4 @@
-"""Propose a mapping edit for a change in a sender's format, and test it on stored webhooks."""
+"""Propose a mapping edit after a sender's format has changed, and test it on webhooks."""
 
 import dataclasses
 import json
@@ -21,17 +21,17 @@ from adapter.parsing.paths import Path, path_from_text
 from adapter.settings import Policy
 from adapter.store import Database
 
-#: Most affected webhooks to read for a proposal.
+#: Maximum number of affected webhooks to read for a proposal.
 MOST_AFFECTED: Final = 50
-#: Webhooks from before the change on which the edit must change nothing.
+#: Number of webhooks from before the change, for which the edit must change nothing.
 BEFORE: Final = 20
-#: Start of the section that holds the mapping's own tests, which an edit leaves as they are.
+#: The start of the section with the mapping's tests, which an edit does not change.
 TESTS: Final = re.compile(r"^tests:", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Proposal:
-    """A proposed edit of a mapping, with its effect on stored webhooks."""
+    """A proposed mapping edit and its effect on stored webhooks."""
 
     #: The lines that the edit replaces, and the new ones.
     old: str
@@ -49,12 +49,12 @@ class Proposal:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ExplainedChange:
-    """A change in a sender's format, with the affected webhooks and possibly a proposed edit."""
+    """A change in a sender's format, the affected webhooks, and an edit if one helps."""
 
     change: FormatChange
     #: IDs of the affected events, oldest first.
     events: tuple[int, ...]
-    #: The sender's new words, for a value outside a table. They are from the payloads.
+    #: New values that the mapping's table does not contain. They are from payloads.
     values: tuple[str, ...]
     proposal: Proposal | None
 
@@ -62,7 +62,7 @@ class ExplainedChange:
 def explain(
     store: Database, source: Source, change: FormatChange, policy: Policy
 ) -> ExplainedChange:
-    """Find the webhooks that a format change affects, and propose an edit of the mapping."""
+    """Find the webhooks that a format change affects, and propose a mapping edit."""
     with store.transaction() as tx:
         since = tx.formats.events_since(source.name, change.first_event, limit=MOST_AFFECTED)
         before = tx.search.recent_events(source.name, limit=BEFORE, before=change.first_event)
@@ -90,7 +90,7 @@ def _is_affected(source: Source, change: FormatChange, event: Event, values: Seq
 
 
 def _new_values(source: Source, change: FormatChange, events: Sequence[Event]) -> tuple[str, ...]:
-    """Return the sender's values that no table covers, most frequent first."""
+    """Return the sender's values that are in no table, most frequent first."""
     path = path_from_text(change.name)
     seen = [value for event in events for value in values_at(source, event.request, path)]
     new = (one for one in seen if not any(f.covers(one.casefold()) for f in _tables(source, path)))
@@ -104,7 +104,7 @@ def _tables(source: Source, path: Path) -> list[TableField]:
 def _edits(
     source: Source, change: FormatChange, events: Sequence[Event], values: Sequence[str]
 ) -> Iterator[str]:
-    """Yield the mapping's text with possible edits, most cautious first."""
+    """Yield the mapping's text with each possible edit, the most cautious first."""
     if change.kind is FormatKind.PATH:
         for path in change.new_paths:
             yield _with_path(source.text, change.name, path, keeps_old=True)
@@ -117,9 +117,9 @@ def _edits(
 
 
 def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
-    """Replace a path in a mapping's text with a new one, or add the new one after it.
+    """Replace a path in a mapping's text with a new path, or add the new path after it.
 
-    In notes and templates, it always replaces the old one.
+    In notes and templates, the new path always replaces the old one.
     """
     start = TESTS.search(text)
     head, tests = (text[: start.start()], text[start.start() :]) if start else (text, "")
@@ -133,7 +133,7 @@ def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
 
 
 def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
-    """Return a mapping's text with a table row for each new value. The results are guesses."""
+    """Return the mapping's text with a table row for each new value. The results are guesses."""
     words = (json.dumps(value, ensure_ascii=False) for value in values)
     guesses = (table_value(field, value) or TODO for value in values)
     rows = [f"{word}: {guess}" for word, guess in zip(words, guesses, strict=True)]
@@ -150,7 +150,7 @@ def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
 
 
 def _with_formats(source: Source, field: str, events: Sequence[Event]) -> Iterator[str]:
-    """Yield the mapping's text with the date formats of values that could not be parsed."""
+    """Yield the mapping's text with date formats added for values that were not parsed."""
     how = source.sections["appointment"].get(field)
     if not isinstance(how, dict) or not events:
         return
@@ -186,7 +186,7 @@ def _tried(
     before: Sequence[Event],
     policy: Policy,
 ) -> Proposal | None:
-    """Test an edited mapping on stored webhooks. Return None if it is invalid or has no effect."""
+    """Test an edited mapping on stored webhooks. Return None if it is invalid or does not help."""
     try:
         edited = load_text(source.path.parent, source.name, text.replace(TODO, "[]"), policy)
     except MappingErrors:
@@ -231,7 +231,7 @@ def proposal_lines(one: ExplainedChange) -> Iterator[str]:
 
 
 def explained_as_dict(one: ExplainedChange) -> dict[str, Any]:
-    """Return a format change and its proposed edit as a dictionary for JSON."""
+    """Return a format change and its proposed edit as JSON-compatible data."""
     data = dataclasses.asdict(one)
     data.pop("change")
     return change_as_dict(one.change) | data

@@ -1,4 +1,4 @@
-"""Count the features of webhooks in batches, and record changes in a sender's format."""
+"""Count the features of webhooks in batches to detect changes in a sender's format."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 #: How often each worker counts.
 COUNT_SECONDS: Final = 5.0
-#: Number of webhooks in a transaction, and most transactions in one run.
+#: Number of webhooks in a transaction, and maximum number of transactions in a run.
 BATCH: Final = 50
 MOST_BATCHES: Final = 10
 
@@ -28,11 +28,11 @@ class FormatWatch:
 
     def __init__(self, store: Database) -> None:
         self._store = store
-        #: The mappings with which changes were last determined, by source.
+        #: The mapping for which changes were last determined, by source.
         self._hashes: dict[str, str] = {}
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Count all webhooks that are not yet counted. Raise StoreUnavailable on failure."""
+        """Count all webhooks that were not counted before. Raise StoreUnavailable on failure."""
         fingerprints = self._store.fingerprints()
         self._forget_fixed(sources, fingerprints)
         for _ in range(MOST_BATCHES):
@@ -44,7 +44,7 @@ class FormatWatch:
                 return
 
     def _forget_fixed(self, sources: Mapping[str, Source], fingerprints: Fingerprints) -> None:
-        """Update the recorded changes of sources whose mappings were edited."""
+        """Update the stored format changes of sources whose mappings were edited."""
         edited = [name for name, one in sources.items() if self._hashes.get(name) != one.hash]
         if not edited:
             return
@@ -70,7 +70,7 @@ def _count(
             try:
                 features = profile_of(source, event.request, event.received_at, hashed)
             except Exception:
-                # One webhook must not stop the count of all others.
+                # A single webhook must not stop the counting.
                 log.exception("format_not_counted", extra={"event_id": event.id})
                 continue
             statistics.add(features, event.id, event.received_at)
@@ -126,5 +126,5 @@ def _save_changes(
 
 
 def change_as_dict(change: FormatChange) -> dict[str, Any]:
-    """Return a format change as a dictionary for JSON."""
+    """Return a format change as JSON-compatible data."""
     return {"text": change.text, **dataclasses.asdict(change)}

@@ -1,4 +1,4 @@
-"""Determine whether the adapter is healthy, for the commands, the console and the metrics.
+"""Determine whether the adapter is healthy, for commands, the console and metrics.
 
 :func:`read_facts` reads a limited number of rows from the database, and :func:`problems_in` derives
 the problems from these facts alone. :data:`CONDITIONS` explains each kind of problem, here and in
@@ -27,10 +27,10 @@ from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFac
 #: A process counts as alive if its last heartbeat is newer than this. It sends one every five
 #: seconds.
 ALIVE: Final = dt.timedelta(seconds=30)
-#: How long no worker may check the queue. A worker checks it twice a second, and reports that with
-#: each heartbeat.
+#: Maximum time without a worker that checks the queue. A worker checks it twice a second, and
+#: reports that with each heartbeat.
 NO_WORKER_AFTER: Final = dt.timedelta(minutes=1)
-#: How long no web process may send a heartbeat. gunicorn replaces one that hangs in less time.
+#: Maximum time without a web process's heartbeat. gunicorn replaces a hung process sooner.
 NO_WEB_AFTER: Final = dt.timedelta(seconds=90)
 UNMAPPED_AFTER: Final = dt.timedelta(minutes=2)
 NOTHING_SENT_AFTER: Final = dt.timedelta(minutes=5)
@@ -89,7 +89,7 @@ NO_REVIEW: Final = ReviewFacts()
 
 
 class Level(enum.StrEnum):
-    """The severity of a problem or of the whole verdict."""
+    """The severity of a problem, or of the worst problem."""
 
     #: Leads are not received, not booked, or rejected.
     BROKEN = "broken"
@@ -107,7 +107,7 @@ EXIT_CODES: Final = {Level.BROKEN: 2, Level.WARNING: 1, Level.OK: 0}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
-    """A kind of problem: its severity, its meaning, and how to fix it."""
+    """A kind of problem: how severe it is, what it means, and how to fix it."""
 
     level: Level
     #: When the problem is reported, and what it means.
@@ -167,7 +167,8 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_silent": Condition(
         Level.WARNING,
-        "a source has sent nothing, although 7 or more webhooks are usual in that time (P < 0.001)",
+        "a source has sent nothing, although 7 or more webhooks would be usual in that time "
+        "(P < 0.001)",
         "The sender's webhook may be disabled, or its URL may be wrong.",
         "Ask the sender. If the source is no longer used, remove its mapping.",
     ),
@@ -175,7 +176,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "a source's webhooks no longer contain what its mapping reads, or contain new values",
         "The sender has changed its format. Its leads are held, or are missing this information.",
-        "Run `adapter sources SOURCE`, which suggests an edit of the mapping.",
+        "Run `adapter sources SOURCE`, which suggests an edit to the mapping.",
     ),
     "tour_soon": Condition(
         Level.WARNING,
@@ -218,13 +219,13 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "status_webhooks_failing": Condition(
         Level.WARNING,
         "the receiver of status webhooks failed and has accepted none since, or rejects some",
-        "Another system does not learn about leads. Bookings are not affected.",
+        "The other system is not notified of changes. Bookings are not affected.",
         "Check the receiver at ADAPTER_STATUS_WEBHOOK_URL. Webhooks are retried for 3 days.",
     ),
     "status_webhooks_given_up": Condition(
         Level.WARNING,
-        "in the last day, status webhooks could not be delivered within 3 days",
-        "Another system has old states of leads.",
+        "status webhooks were given up in the last day, after failing for 3 days",
+        "The other system has outdated lead statuses.",
         "Fix the receiver, and let it read the leads from /api/leads.",
     ),
     "invitations_failing": Condition(
@@ -239,7 +240,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         Level.WARNING,
         "PostgreSQL has needed more than half a second to save a row (median of 2 minutes)",
         "Acknowledging a webhook needs one such write, and booking a lead needs several.",
-        "Check PostgreSQL's load, its disk and the network to it.",
+        "Check PostgreSQL's load, its disk and the network connection to it.",
     ),
     "connections_low": Condition(
         Level.WARNING,
@@ -262,7 +263,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "pause_forgotten": Condition(
         Level.WARNING,
         "a user's pause is older than a day",
-        "Its bookings are not sent, and expire when their tours are too soon.",
+        "Its bookings are not sent, and they expire when their tours start too soon.",
         "Run `adapter resume` with the same source or community, or resume it in the console.",
     ),
     "sending_paused": Condition(
@@ -304,13 +305,13 @@ class Problem:
 
     @property
     def next_step(self) -> str:
-        """What to do about the problem."""
+        """What to do about the problem, as a sentence."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The measured values on which the verdict is based."""
+    """The facts from which problems are derived."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -319,15 +320,15 @@ class Facts:
     sources: tuple[SourceFacts, ...] = ()
     #: The numbers of connections to PostgreSQL in use and allowed.
     connections: tuple[int, int] = (0, 0)
-    #: What users have paused.
+    #: The pauses that users have set.
     pauses: tuple[Pause, ...] = ()
     #: The number of free bytes where PostgreSQL stores its data, or None if unknown.
     disk_free: int | None = None
-    #: None if no status webhooks are set up.
+    #: A summary of status webhooks, or None if they are not set up.
     webhooks: WebhookSummary | None = None
     #: None if the last email with a link was accepted, or if no SMTP server is set up.
     mail_failures: MailFailures | None = None
-    #: Changes in the format of sources.
+    #: Changes in the formats of sources.
     formats: tuple[FormatChange, ...] = ()
     #: Mappings from the console that are not in use, because their files have changed since.
     replaced_versions: tuple[MappingVersion, ...] = ()
@@ -343,7 +344,7 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """The verdict on the adapter's health, with all problems."""
+    """The adapter's health, with all problems."""
 
     at: dt.datetime
     #: All problems, most important first.
@@ -353,18 +354,18 @@ class Verdict:
 
     @property
     def level(self) -> Level:
-        """The severity of the worst problem: broken, warning or ok."""
+        """The severity of the worst problem, or OK if there is none."""
         levels = {problem.level for problem in self.problems}
         return next((one for one in (Level.BROKEN, Level.WARNING) if one in levels), Level.OK)
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 without problems, 1 for warnings, 2 if something is broken."""
+        """The exit code: 0 without problems, 1 for warnings, and 2 if something is broken."""
         return EXIT_CODES[self.level]
 
     @property
     def headline(self) -> str:
-        """A one-line summary with the worst problem, or "OK" if there is none."""
+        """One line about the worst problem, or "OK" if there is none."""
         real = [problem for problem in self.problems if problem.level is not Level.NOTE]
         if not real:
             return f"OK: {self._good_news()}"
@@ -373,12 +374,12 @@ class Verdict:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The facts that are worth knowing but are not problems, as sentences."""
+        """Sentences about facts that are worth knowing but are not problems."""
         return tuple(one.sentence for one in self.problems if one.level is Level.NOTE)
 
     @property
     def why_unsent(self) -> str | None:
-        """The reason why pending bookings are not being sent, or None."""
+        """The reason why pending bookings are not sent, or None if they are."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
         total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
         if total:
@@ -398,7 +399,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Return the verdict on the adapter's health at ``now``, including the sources in ``names``."""
+    """Check the adapter's health at ``now``, including the given sources, and return a verdict."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -407,7 +408,7 @@ def verdict_of(
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
-    """Return the verdict for a database that cannot be used."""
+    """Return the verdict if the database cannot be used."""
     sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
@@ -416,7 +417,7 @@ def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None)
 def read_facts(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Facts:
-    """Read the facts at ``now``. Raise StoreUnavailable if PostgreSQL cannot be reached."""
+    """Read the facts about health. Raise StoreUnavailable if PostgreSQL cannot be reached."""
     names = list(names)
     with store.transaction() as tx:
         monitoring = tx.monitoring
@@ -446,7 +447,7 @@ def read_facts(
 
 
 def _replaced(versions: Iterable[MappingVersion], settings: Settings) -> tuple[MappingVersion, ...]:
-    """Return the console's mapping versions that are unused because their file has changed."""
+    """Return the mappings saved in the console that are unused because a file has changed."""
     if settings.mappings_from_files_only:
         return ()
     return tuple(one for one in versions if one.text is not None and _is_replaced(one, settings))
@@ -471,16 +472,16 @@ def _disk_free(folder: str | None) -> int | None:
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
-    """Return all problems that follow from the measured values, most important first."""
+    """Return all problems that the facts show, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
-    # A worker that does not run explains the other two problems.
+    # If no worker is running, that explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
         found = [one for one in found if one.code not in ("webhooks_not_mapped", "nothing_sent")]
     return tuple(sorted(found, key=lambda problem: [*CONDITIONS].index(problem.code)))
 
 
 def _web(facts: Facts) -> Iterator[Problem]:
-    """Yield a problem if a web process has run before but none is running now."""
+    """Yield a problem if no web process is running although one has run before."""
     seen = [one.seen_ago for one in facts.processes if one.kind == "web"]
     if seen and min(seen) >= NO_WEB_AFTER:
         since = facts.now - min(seen)
@@ -493,7 +494,7 @@ def _web(facts: Facts) -> Iterator[Problem]:
 
 def _worker(facts: Facts) -> Iterator[Problem]:
     workers = [one for one in facts.processes if one.kind == "worker"]
-    # A worker that has not checked the queue yet does so soon after its start.
+    # A worker that has just started has not checked the queue yet.
     idle = min((one.looked_ago or one.age for one in workers), default=None)
     if idle is not None and idle < NO_WORKER_AFTER:
         return
@@ -513,7 +514,7 @@ def _sending(facts: Facts) -> Iterator[Problem]:
         since = _since(queue.stopped_at, facts.now)
         reason = STOPPED.get(queue.stopped_for, f"it is suspended ({queue.stopped_for})")
         why = f" ({queue.stopped_why})" if queue.stopped_why else ""
-        sentence = f"Nothing is sent{since}, because {reason}{why}: {_waiting(queue)}."
+        sentence = f"Nothing has been sent{since}, because {reason}{why}: {_waiting(queue)}."
         yield Problem(code="sending_stopped", since=queue.stopped_at, sentence=sentence)
         return
     if queue.paused_until is not None and queue.paused_until > facts.now:
@@ -591,7 +592,7 @@ def _formats(facts: Facts) -> Iterator[Problem]:
 
 
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
-    """Return True if a source's requests have failed verification and none was accepted since."""
+    """Return True if a source's requests failed verification and none was accepted since."""
     since = source.refused_since
     return source.refused >= MIN_REFUSED and since is not None and now - since >= REFUSED_AFTER
 
@@ -625,7 +626,7 @@ def _processes(facts: Facts) -> Iterator[Problem]:
     if outdated:
         since = facts.now - max(one.outdated_for or dt.timedelta() for one in outdated)
         names = ", ".join(sorted({f"{one.kind} on {one.host}" for one in outdated}))
-        sentence = f"The changed mappings are not in use{_since(since, facts.now)}: {names}."
+        sentence = f"Changed mappings have not been loaded{_since(since, facts.now)}: {names}."
         yield Problem(code="mappings_outdated", since=since, sentence=sentence)
     worst = max(alive, key=lambda one: abs(one.clock_ahead_seconds), default=None)
     if worst is not None and abs(worst.clock_ahead_seconds) > MAX_CLOCK_SECONDS:
@@ -661,8 +662,8 @@ def _webhooks(facts: Facts) -> Iterator[Problem]:
         return
     if one.failed:
         since = one.failing_since or one.oldest_at
-        who = "The receiver of status webhooks fails" if one.failing_since else "Some are rejected"
-        sentence = f"{who}{_since(since, now)} ({one.last_error}): "
+        who = "has been failing" if one.failing_since else "has rejected some of them"
+        sentence = f"The receiver of status webhooks {who}{_since(since, now)} ({one.last_error}): "
         waiting = _count(one.waiting, "status webhook is", "status webhooks are")
         sentence += f"{waiting} not delivered."
         yield Problem(code="status_webhooks_failing", since=since, sentence=sentence)
@@ -690,7 +691,7 @@ def _room(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="connections_low", sentence=sentence)
     free = facts.disk_free
     if free is not None and free < LEAST_DISK_BYTES:
-        sentence = f"Only {free / 1024**2:.0f} MiB are free on PostgreSQL's disk."
+        sentence = f"Only {free / 1024**2:.0f} MiB is free on PostgreSQL's disk."
         yield Problem(code="disk_low", sentence=sentence)
 
 
@@ -719,7 +720,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase with the number of waiting webhooks and bookings."""
+    """Return a phrase that tells how many webhooks and bookings are waiting."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [
@@ -730,7 +731,7 @@ def _waiting(queue: QueueFacts) -> str:
 
 
 def _since(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Return a phrase such as `` since 15:38 UTC (7 min ago)``, or "" if the time is unknown."""
+    """Return a phrase such as `` since 15:38 UTC (7 min ago)``, or "" if ``at`` is None."""
     if at is None:
         return ""
     day = "" if at.date() == now.date() else f"{at:%B} {at.day}, "

@@ -1,7 +1,7 @@
-"""Email renters a link to choose a tour time, through an SMTP server.
+"""Email renters a link to choose a tour time.
 
-Each email is sent once. It is tried again only as long as the server has certainly not accepted it,
-and no booking waits for it.
+Each email is sent once. It is retried only if the server has certainly not accepted it. Bookings
+never wait for emails.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ from adapter.store import Database, Transaction
 
 log = logging.getLogger(__name__)
 
-#: How long an email is tried again. After that, the renter has probably been called.
+#: How long an email is retried. After that, someone has probably called the renter.
 GIVE_UP_AFTER: Final = dt.timedelta(days=1)
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(minutes=1)
@@ -50,7 +50,7 @@ _TEXTS: Final = {
 
 
 class InvitationMailer:
-    """Sends the queued emails."""
+    """Sends the queued emails to renters."""
 
     def __init__(
         self,
@@ -70,13 +70,13 @@ class InvitationMailer:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Send up to :data:`BATCH` emails."""
+        """Send the emails that are due, up to :data:`BATCH`."""
         for _ in range(BATCH):
             if self.stopping.is_set() or not self.send_next():
                 return
 
     def send_next(self) -> bool:
-        """Send the next email that is due. Return False if none is due."""
+        """Send the next email. Return False if none is due."""
         self._store.fingerprints()
         with self._store.transaction() as tx:
             mail = tx.invitation_mails.claim(self._clock())
@@ -115,7 +115,7 @@ class InvitationMailer:
         log.warning("invitation_not_mailed", extra=extra)
 
     def _message(self, booking: Booking, mail: InvitationMail) -> EmailMessage:
-        """Return the email in the renter's language. Raise MailFailure for an invalid address."""
+        """Return the email in the renter's language. Raise MailFailure for a bad address."""
         language = mail.language if mail.language in _TEXTS else ENGLISH
         source = self._sources().get(booking.source)
         community = source.communities.get(booking.community or "") if source else None
@@ -143,7 +143,7 @@ class InvitationMailer:
 
 
 def _waiting_booking(tx: Transaction, mail: InvitationMail) -> Booking | None:
-    """Return the email's guest card if its renter still needs the link, otherwise None."""
+    """Return an email's guest card if the renter still needs the link, or None."""
     booking = tx.bookings.get(mail.booking_id)
     if booking is None or booking.state not in LIVE or "email_1" not in booking.appointment:
         return None

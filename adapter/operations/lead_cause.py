@@ -1,4 +1,4 @@
-"""Explain what happened to a lead in one sentence, and suggest the next command to run."""
+"""Explain in a sentence what happened to a lead, and suggest a command to run."""
 
 import datetime as dt
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from adapter.store import IGNORED, Issue, Rejection
 
 
 class Cause(NamedTuple):
-    """An explanation of what happened to a lead, and the command to run next."""
+    """What happened to a lead, and the command to run next."""
 
     sentence: str
     #: The command to run next.
@@ -31,14 +31,14 @@ def cause_of_booking(
     zone: dt.tzinfo | None,
     replaced_by: Booking | None = None,
 ) -> Cause:
-    """Explain the state of a booking, which may have been replaced in Knock."""
+    """Explain a booking's state. ``replaced_by`` has replaced it in Knock, if given."""
     show, subject = f"adapter show {booking.id}", _subject(booking)
     match booking.state:
         case BookingState.BOOKED if replaced_by is not None:
             text = f"{subject} was canceled in Knock when it booked {replaced_by.id}"
             show = f"adapter show {replaced_by.id}"
         case BookingState.BOOKED:
-            text = f"{subject} {_knock_text(booking)}"
+            text = f"{subject} {_knock_text(booking)}{_move_text(booking)}"
         case BookingState.PENDING:
             text = f"{subject} is in the send queue; {_queue_text(booking, verdict, zone)}"
             show = "adapter stats"
@@ -56,14 +56,21 @@ def cause_of_booking(
 
 def _knock_text(booking: Booking) -> str:
     if booking.gone_at is not None:
-        return "was booked, and a user reported that it is gone from Knock"
+        return "was booked, but a user reported that it is no longer in Knock"
     status = booking.knock_status or KnockStatus.BOOKED
     return {
-        KnockStatus.CANCELED: "was booked, and then canceled in Knock",
-        KnockStatus.WAITING: "waits in Knock until the community accepts it",
-        KnockStatus.VISITED: "was booked in Knock, and the renter came",
-        KnockStatus.NO_SHOW: "was booked in Knock, and the renter did not come",
+        KnockStatus.CANCELED: "was booked and then canceled in Knock",
+        KnockStatus.WAITING: "is in Knock, but the community has not accepted it yet",
+        KnockStatus.VISITED: "was booked in Knock, and the renter showed up",
+        KnockStatus.NO_SHOW: "was booked in Knock, but the renter did not show up",
     }.get(status, "is booked in Knock")
+
+
+def _move_text(booking: Booking) -> str:
+    if not booking.is_moved or booking.starts_in_knock is None:
+        return ""
+    zone = ZoneInfo(booking.timezone) if booking.timezone is not None else dt.UTC
+    return f"; Knock has moved it to {clock_text(booking.starts_in_knock, zone)}"
 
 
 def _subject(booking: Booking) -> str:
@@ -87,13 +94,13 @@ def _queue_text(booking: Booking, verdict: Verdict, zone: dt.tzinfo | None) -> s
 
 
 def cause_of_event(event: Event, verdict: Verdict) -> Cause:
-    """Explain the state of a webhook without bookings."""
+    """Explain the state of a webhook that has no bookings."""
     retry = f"adapter replay {event.id} --dry-run"
     match event.state:
         case EventState.RECEIVED:
             codes = ("no_worker", "webhooks_not_mapped")
             why = [one.sentence for one in verdict.problems if one.code in codes]
-            return Cause(": ".join(["it waits for a worker to map it", *why]), "adapter stats")
+            return Cause(": ".join(["it is waiting for a worker to map it", *why]), "adapter stats")
         case EventState.HELD:
             advice = advice_for(Issue.of_event(event))
             return Cause(f"needs review: {advice.wrong} {advice.todo}", retry)

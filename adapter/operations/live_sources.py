@@ -1,4 +1,4 @@
-"""Keep a process's sources up to date with changes that users make in the console."""
+"""Update a process's mappings when users change them in the console."""
 
 import dataclasses
 import logging
@@ -18,7 +18,7 @@ REFRESH_SECONDS = 2.0
 
 
 class LiveSources:
-    """The sources in use, loaded from files and combined with changes from the console."""
+    """The mappings in use: the files combined with users' changes in the console."""
 
     def __init__(self, settings: Settings, store: Database, files: Mapping[str, Source]) -> None:
         self._settings, self._store = settings, store
@@ -27,13 +27,13 @@ class LiveSources:
         self.overrides: Overrides = NO_OVERRIDES
 
     def replace_files(self, files: Mapping[str, Source]) -> None:
-        """Replace the sources that were loaded from files with newly loaded ones."""
+        """Replace the mappings that were loaded from files."""
         with self._lock:
             self.files = files
             self._apply(self.overrides)
 
     def refresh(self) -> bool:
-        """Load changes from the console. Return False if there are none."""
+        """Load users' changes from the console. Return False if there are none."""
         with self._store.statement() as tx:
             changes = tx.overrides.changes()
         if changes == self.overrides.changes:
@@ -54,7 +54,7 @@ class LiveSources:
         return tuple(one for one in self.overrides.communities if one.key not in listed)
 
     def status_of(self, alias: Alias) -> str:
-        """Return "in use", or the reason why an alias is not used."""
+        """Return "in use" or the reason why an alias is not in use."""
         source = self.files.get(alias.source)
         if source is None:
             return f"not in use: there is no source {alias.source}"
@@ -79,7 +79,7 @@ class LiveSources:
 def live_sources(
     settings: Settings, store: Database, files: Mapping[str, Source]
 ) -> Mapping[str, Source]:
-    """Return the sources with changes from the console, for a process that ends soon."""
+    """Return the mappings in use, for a process that does not run for long."""
     live = LiveSources(settings, store, files)
     live.refresh()
     return live.sources

@@ -1,4 +1,4 @@
-"""Activate edited mappings, and roll them back."""
+"""Put edited mappings into use, and roll them back."""
 
 import dataclasses
 import difflib
@@ -21,7 +21,7 @@ FILE_ONLY: Final = ("signature", "handshake", "strip", "fetch")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """The problems that `adapter check` would report for a mapping."""
+    """The problems that `adapter check` reports for a mapping."""
 
     problems: tuple[Problem, ...]
     #: Warnings about the source's secrets.
@@ -34,7 +34,7 @@ class Checked:
 
 
 class MappingVersions:
-    """Checks, activates and rolls back mappings on behalf of a user."""
+    """Checks mappings, puts them into use and rolls them back, for a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
@@ -43,7 +43,7 @@ class MappingVersions:
         self._clock, self._by = clock, by
 
     def check(self, name: str, text: str) -> Checked:
-        """Check a mapping's text exactly as `adapter check` would if it were in the file."""
+        """Check a mapping's text like `adapter check` would if the file contained it."""
         source, settings = self._file(name), self._settings
         problems = registry.check_text(settings.mappings_dir, name, text, settings.policy)
         if not any(not problem.warning for problem in problems):
@@ -53,11 +53,11 @@ class MappingVersions:
         return Checked(problems=tuple(problems), warnings=tuple(warnings))
 
     def put_in_place(self, name: str, text: str, reason: str, *, seen: int) -> MappingVersion:
-        """Activate an edited mapping in all processes, in place of the source's file.
+        """Put an edited mapping into use in all processes, instead of the source's file.
 
         ``seen`` is the number of the version that the user has edited, or 0. Raise
         :class:`MappingErrors` if the checks fail, or :class:`NotPossible` if the mapping is already
-        in use or was changed by somebody else.
+        in use or was changed by another user.
         """
         source = self._file(name)
         self._require_changeable()
@@ -68,9 +68,9 @@ class MappingVersions:
         return self._add(source, text, reason, seen)
 
     def roll_back(self, name: str, number: int, reason: str, *, seen: int) -> MappingVersion:
-        """Activate an earlier version of a mapping, or the file if ``number`` is 0.
+        """Put an earlier version of a mapping into use, or the file if ``number`` is 0.
 
-        Raise as :meth:`put_in_place` does.
+        Raise the same exceptions as :meth:`put_in_place`.
         """
         source = self._file(name)
         self._require_changeable()
@@ -85,12 +85,12 @@ class MappingVersions:
         return self._add(source, text, reason, seen)
 
     def versions(self, name: str) -> list[MappingVersion]:
-        """Return the versions of a source's mapping, newest first."""
+        """Return the saved versions of a source's mapping, newest first."""
         with self._store.transaction() as tx:
             return tx.overrides.versions(name)
 
     def status(self, name: str) -> str:
-        """Return a phrase that names the mapping in use, and the reason."""
+        """Return a phrase that says which mapping is in use, and why."""
         source = self._file(name)
         version = self._live.overrides.versions.get(name)
         if version is None or version.text is None:
@@ -142,7 +142,7 @@ class MappingVersions:
 
 
 def patch_of(before: str, after: str, path: str) -> str:
-    """Return the changes between two texts as a patch for ``git apply``, or "" if equal."""
+    """Return the changes between two texts as a patch for ``git apply``, or "" if none."""
     lines = difflib.unified_diff(
         before.splitlines(keepends=True),
         after.splitlines(keepends=True),
@@ -156,7 +156,7 @@ def patch_of(before: str, after: str, path: str) -> str:
 
 
 def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
-    """Return a problem for each edited section that can be changed in the file only."""
+    """Return a problem for each edited section that may be changed only in the file."""
     return [
         Problem(
             file=str(file.path),

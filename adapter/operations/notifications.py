@@ -1,4 +1,4 @@
-"""Send messages to people through Apprise, by email, chat, text message or on-call service."""
+"""Notify people through Apprise, by email, chat, text message or on-call service."""
 
 import logging
 import socket
@@ -13,14 +13,14 @@ from adapter.settings import Settings
 
 log = logging.getLogger(__name__)
 
-#: How long all deliveries of one message may take.
+#: Maximum time for all deliveries of a message.
 DELIVERY_SECONDS = 10.0
 #: Apprise's type of message for each level.
 _TYPES = {Level.BROKEN: "failure", Level.WARNING: "warning", Level.OK: "success"}
 
 
 class Line(NamedTuple):
-    """One part of a message: a problem that began, continues or has ended."""
+    """A part of a message: a problem that has begun, is ongoing or has ended."""
 
     level: Level
     #: The code of the problem, and its source.
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message for people, without personal data."""
+    """A message to people. It contains no personal data."""
 
     title: str
     body: str
@@ -37,7 +37,7 @@ class Message(NamedTuple):
 
 
 def message_of(settings: Settings, lines: Iterable[Line]) -> Message:
-    """Combine several lines into one message, worst first, with a link to the console."""
+    """Combine lines into one message, worst problem first, with a link to the console."""
     lines = sorted(lines, key=lambda line: [*Level].index(line.level))
     names = {level: [line.name for line in lines if line.level is level] for level in Level}
     titles = [f"{level.upper()}: {', '.join(found)}" for level, found in names.items() if found]
@@ -50,7 +50,7 @@ def message_of(settings: Settings, lines: Iterable[Line]) -> Message:
 class Notifier:
     """Sends messages to all configured Apprise URLs in parallel, and logs failures.
 
-    A service that does not accept a message is logged when it fails, and again after it has worked.
+    If a service does not accept messages, only the first failure in a row is logged.
     """
 
     def __init__(self, urls: Sequence[str], seconds: float = DELIVERY_SECONDS) -> None:
@@ -70,7 +70,7 @@ class Notifier:
         return not all(errors) or not errors
 
     def send_to_each(self, message: Message) -> list[str]:
-        """Send a message to every service. Return one error for each, or "" if it was accepted."""
+        """Send a message to every service. Return each service's error, or "" for success."""
         errors = ["no response"] * len(self._urls)
 
         def deliver(index: int) -> None:
@@ -90,15 +90,15 @@ class Notifier:
 
 
 def service_of(url: str) -> str:
-    """Return the name of a notification URL's service, such as ``slack``."""
+    """Return the service in a notification URL, such as ``slack``."""
     return url.partition(":")[0]
 
 
 def _deliver(url: str, message: Message) -> str:
-    """Send a message to one URL. Return an error without secrets, or "" if it was accepted."""
+    """Send a message to a URL. Return an error without secrets, or "" for success."""
     import apprise  # most processes never send a message
 
-    # It would log URLs, and each failure.
+    # Apprise would log URLs and every failure.
     logging.getLogger("apprise").disabled = True
     service = apprise.Apprise()
     try:

@@ -1,4 +1,4 @@
-"""Pause and resume sending to Propexo. Webhooks are still stored and mapped meanwhile."""
+"""Pause and resume sending to Propexo. Webhooks are stored and mapped during a pause."""
 
 import contextlib
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from adapter.store import Database, Pause, Transaction, scope_text
 
 
 class Pauses:
-    """Pauses and resumes sending on behalf of a user."""
+    """Pauses and resumes sending for a user."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock, by: str) -> None:
         self._settings, self._store, self._clock, self._by = settings, store, clock, by
 
     def pause(self, reason: str, *, source: str = "", community: str = "") -> list[Pause]:
-        """Pause bookings of one source, one community, or all. Return all current pauses.
+        """Pause the bookings of a source or a community, or all. Return all current pauses.
 
         Once this returns, no POST for a paused booking begins. Raise :class:`NotPossible` if the
         source or community does not exist.
@@ -42,7 +42,7 @@ class Pauses:
         """
         now, scope = self._clock(), scope_text(source, community)
         with self._store.transaction() as tx:
-            tx.rate_limit.lock(now)  # before bookings, as everywhere, so that nothing deadlocks
+            tx.rate_limit.lock(now)  # locked before bookings to avoid deadlocks
             is_ended = tx.send_queue.end_pause(source=source, community=community)
             if not source and not community:
                 tx.rate_limit.lift()

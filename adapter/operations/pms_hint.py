@@ -1,4 +1,4 @@
-"""Check what a guest card needs before Knock exports it to the property management system."""
+"""Check whether Knock can export a guest card to the property management system."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,14 +8,14 @@ from adapter.mapping.engine import Community
 from adapter.mapping.problems import MappingErrors
 from adapter.models import Booking, BookingState
 
-#: Leads in these states become no guest card of their own.
+#: Leads in these states do not get a guest card of their own.
 _WITHOUT_CARD = (BookingState.SUPERSEDED, BookingState.DUPLICATE, BookingState.DISCARDED)
 _CONTACTS = frozenset({"email_1", "phone_1"})
 _NAMES = {"first_name": "a first name", "last_name": "a last name"}
 
 
 def pms_hint(booking: Booking, community: Community | None) -> str | None:
-    """Return a sentence about the fields that Yardi requires and a guest card lacks, or None.
+    """Return a sentence about fields that Yardi requires and a guest card lacks, or None.
 
     Knock keeps such a guest card, so this is only a hint. It never holds a lead.
     """
@@ -33,7 +33,7 @@ def pms_hint(booking: Booking, community: Community | None) -> str | None:
 
 
 def communities_in(folder: Path) -> Mapping[str, Community]:
-    """Return the communities in communities.yaml by key, or none if the file has errors."""
+    """Return the communities in communities.yaml by key, or {} if the file has errors."""
     try:
         return communities_from_folder(folder).by_key
     except MappingErrors:

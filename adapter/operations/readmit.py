@@ -24,9 +24,9 @@ class Retried:
     repeated: int
     #: Number of requests that are still invalid, by reason.
     refused: Mapping[str, int]
-    #: Number of requests of which too little was stored to verify them again.
+    #: Number of requests that cannot be verified again because too little of them was stored.
     not_verifiable: int
-    #: IDs of any source's rejections whose keys are not set.
+    #: IDs of rejections, from any source, whose encryption key is not set.
     undecryptable: tuple[int, ...]
 
 
@@ -39,7 +39,7 @@ def retry(
     dry_run: bool,
     only: int | None = None,
 ) -> Retried:
-    """Verify a source's rejected requests again, and accept the valid ones, oldest first.
+    """Verify a source's rejected requests again. Accept the valid ones, oldest first.
 
     Each request is stored as an event before it is removed. After a crash in between, the next run
     counts it as repeated. With ``dry_run``, nothing changes, and all valid requests count as
@@ -100,7 +100,7 @@ def _accept(receiver: Receiver, rejection: Rejection, verified: Verified) -> boo
 
 
 def _current_url(url: str, public_url: str | None) -> str:
-    """Return the request's URL with the current value of ADAPTER_PUBLIC_URL."""
+    """Return a request's URL with the current ADAPTER_PUBLIC_URL in it."""
     if public_url is None:
         return url
     return public_url + re.sub(r"(?i)^.*?(?=/+hooks/)", "", url.partition("://")[2] or url)

@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads that need review, and record that in the audit log.
+"""Release, confirm and discard leads in review, and record it in the audit log.
 
 This module sends nothing: a released booking joins the send queue and is checked like any other. A
 booking that may exist in Knock is released only if the user states that it does not.
@@ -27,12 +27,12 @@ from adapter.settings import Settings
 from adapter.store import Database, Transaction
 from adapter.store.fingerprints import Fingerprints
 
-#: Reason codes of held leads that may be from another person. A release answers this question.
+#: Reason codes of held leads that may be from another person. By releasing one, a user decides.
 _QUESTIONS = ("another_person", "changed_after_first")
 
 
 class Repairs:
-    """Performs a user's actions on bookings that need review."""
+    """Performs users' actions on bookings that need review."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Repairs:
         *,
         hold_for: dt.timedelta = dt.timedelta(),
     ) -> None:
-        """Take how long a released booking waits, so that the release can be taken back."""
+        """Set up the actions. Users can undo a release until ``hold_for`` has passed."""
         self._hold_for = hold_for
         self._settings = settings
         self._store = store
@@ -63,8 +63,8 @@ class Repairs:
     ) -> Booking:
         """Release a held, failed, expired or unknown booking after applying a user's changes.
 
-        Two options undo a decision to merge, replace, hold or cancel it because of another booking.
-        With ``is_wanted_anyway``, it becomes the person's latest request. With
+        Two options override a decision to merge, replace, hold or cancel the booking because of
+        another one. With ``is_wanted_anyway``, it becomes the person's latest request. With
         ``is_another_person``, contacts that both bookings share are moved to the notes.
 
         ``changes`` contains appointment fields, ``community`` (its key) and ``starts_at`` (ISO
@@ -102,7 +102,7 @@ class Repairs:
         return released
 
     def check_unchanged(self, booking_id: int) -> None:
-        """Raise :class:`NotPossible` if a booking cannot be released without a change."""
+        """Raise :class:`NotPossible` if a booking cannot be released without changes."""
         with self._store.transaction() as tx:
             booking = _booking(tx, booking_id)
         check_release(booking, is_not_in_knock=False)
@@ -121,7 +121,7 @@ class Repairs:
         return dataclasses.replace(edited, match_keys=(*keys, *item))
 
     def confirm(self, booking_id: int, *, by: str) -> None:
-        """Mark a booking as booked because a user has found it in Knock or booked it there.
+        """Mark a booking as booked because a user found it in Knock or booked it there.
 
         Raise :class:`NotPossible` if it is being sent, or has no tour that Knock could have.
         """
@@ -147,7 +147,7 @@ class Repairs:
             tx.audit.record("confirmed", by=by, at=now, lead_id=booking_id)
 
     def discard(self, lead_id: int, reason: str, *, by: str) -> None:
-        """Discard a booking or a held event. Raise :class:`NotPossible` in any other state."""
+        """Discard a booking or event in review. Raise :class:`NotPossible` for other states."""
         now = self._clock()
         with self._store.transaction() as tx:
             booking = tx.bookings.get(lead_id)
@@ -168,7 +168,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return the changes that let Knock distinguish the booking's person from the other lead's."""
+    """Return changes that let Knock distinguish the booking's renter from the other lead's."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")
@@ -176,7 +176,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the people of all bookings. Raise :class:`NotPossible` if the first one has changed.
+    """Lock the people in all bookings. Raise :class:`NotPossible` if the first one has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """
@@ -186,7 +186,7 @@ def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others
 
 
 def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.datetime) -> None:
-    """Discard a booking. If it is a cancellation, record that its tour was canceled in Knock."""
+    """Discard a booking. For a cancellation, also record that its tour was canceled in Knock."""
     tx.bookings.lock_related([booking], now)
     gone = _canceled_in_knock(tx, booking, now) if booking.reason == "cancellation" else []
     is_discarded = tx.bookings.move(booking.id, BookingState.DISCARDED, why=reason, now=now, by=by)
@@ -197,7 +197,7 @@ def _discard(tx: Transaction, booking: Booking, reason: str, by: str, now: dt.da
 
 
 def _canceled_in_knock(tx: Transaction, cancellation: Booking, now: dt.datetime) -> list[int]:
-    """Return the IDs of bookings that a user has canceled in Knock because of a cancellation."""
+    """Return the IDs of bookings that a user canceled in Knock to carry out a cancellation."""
     same = (*reconcile.load(tx, cancellation, now).same, cancellation)
     found = [one.id for one in same if may_exist(one) and cancellation in canceling(one, same)]
     named = cancellation.because_of  # not among the related bookings if too many share the key
@@ -228,7 +228,7 @@ def _send_again(
 
 
 def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
-    """Hold requests that were merged with a booking whose person or community has changed."""
+    """Hold requests merged with a booking whose person or community has now changed."""
     for other in tx.bookings.of_keys(booking.match_keys, now):
         is_merged = other.because_of == booking.id and other.state in MERGED
         if is_merged and not other.person_keys & edited.person_keys:
@@ -236,7 +236,7 @@ def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: d
 
 
 def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Booking:
-    """Store a tour for a lead that has a guest card, and keep the card."""
+    """Store a tour for a lead that has a guest card. Keep the card."""
     tour = dataclasses.replace(
         edited,
         id=NEW,
@@ -259,7 +259,7 @@ def _add_tour(tx: Transaction, edited: Booking, by: str, now: dt.datetime) -> Bo
 def _reconcile_with(
     tx: Transaction, booking: Booking, now: dt.datetime, *, is_confirmed: bool
 ) -> None:
-    """Update the same person's other requests before a booking is released.
+    """Update the person's other requests before a booking is released.
 
     Raise :class:`NotPossible` if another request takes precedence. ``is_confirmed`` means that the
     user knows that someone else has the same contact.
@@ -285,7 +285,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold other people's pending tours that share a contact and would cancel this booking."""
+    """Hold pending tours of people with the same contact that would cancel this booking."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:
@@ -310,7 +310,7 @@ def _refusal(booking: Booking, decision: Decision) -> str:
 
 
 def _check_newer_pending(tx: Transaction, booking: Booking, now: dt.datetime) -> None:
-    """Raise :class:`NotPossible` if a newer pending request would cancel this tour."""
+    """Raise :class:`NotPossible` if a newer pending request would cancel the tour."""
     if booking.kind is Kind.PROSPECT:
         return  # a tour after a guest card is intended
     for other in reconcile.load(tx, booking, now).same:

@@ -38,7 +38,7 @@ def edited(
     communities: Mapping[str, Community],
     policy: Policy,
 ) -> Booking:
-    """Return the booking with a user's changes. Raise :class:`NotPossible` if one is invalid."""
+    """Return a booking with a user's changes. Raise :class:`NotPossible` if a change is invalid."""
     appointment = _with_fields(booking.appointment, changes, policy)
     key, timezone = booking.community, booking.timezone
     if "community" in changes:
@@ -64,7 +64,7 @@ def edited(
 def _with_fields(
     appointment: Mapping[str, Any], changes: Mapping[str, Any], policy: Policy
 ) -> dict[str, Any]:
-    """Return the appointment with the changed fields, without those that are empty."""
+    """Return an appointment with changed fields. Leave out fields that are now empty."""
     unknown = ", ".join(sorted(changes.keys() - SETTABLE))
     if unknown:
         raise NotPossible(f"unknown field {unknown}; the fields are {', '.join(sorted(SETTABLE))}")
@@ -78,7 +78,7 @@ def _with_fields(
 
 
 def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset[str]:
-    """Return the names of contact fields that an appointment shares with another lead."""
+    """Return the names of the contact fields that an appointment shares with another lead."""
     return frozenset(
         name
         for name in CONTACTS & appointment.keys()
@@ -89,7 +89,7 @@ def shared_contacts(appointment: Mapping[str, Any], other: Booking) -> frozenset
 def changes_for_another_person(
     booking: Booking, other: Booking, changes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the changes, plus those that move contacts shared with ``other`` to the notes.
+    """Return the changes, with the contacts shared with ``other`` moved to the notes.
 
     Raise :class:`NotPossible` if no other contact is left, because Knock would treat both as one
     person.
@@ -112,7 +112,7 @@ def changes_for_another_person(
 
 
 def check(booking: Booking, settings: Settings, now: dt.datetime, *, is_any_hour: bool) -> None:
-    """Raise :class:`NotPossible` with all problems if the booking cannot be sent."""
+    """Raise :class:`NotPossible` with all problems if a booking cannot be sent."""
     faults = {
         name: "; ".join(texts)
         for name, texts in fields.problems(booking.appointment, kind=booking.kind).items()
@@ -160,7 +160,7 @@ def _community(communities: Mapping[str, Community], key: str) -> Community:
 
 
 def _propexo_ids(community: Community, source: str) -> dict[str, str]:
-    """Return a community's IDs at Propexo, including the attribution for this source."""
+    """Return a community's IDs in Propexo, including the source's attribution ID."""
     attribution = community.attributions.get(source)
     if isinstance(attribution, Mapping):
         attribution = attribution.get("*")

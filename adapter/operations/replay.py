@@ -1,4 +1,4 @@
-"""Map stored events again after a mapping was fixed, and show what changes."""
+"""Map stored events again after a mapping was fixed, and report the changes."""
 
 import dataclasses
 import datetime as dt
@@ -31,7 +31,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The changes that result from mapping one event again."""
+    """What changes if an event is mapped again."""
 
     event_id: int
     source: str
@@ -63,15 +63,14 @@ class Replays:
         send_after: dt.datetime | None = None,
         is_replaced: Callable[[Booking], bool] | None = None,
     ) -> Difference:
-        """Map an event again with the current mapping. ``dry_run`` only reports the changes.
+        """Map an event again with the current mapping. With ``dry_run``, only report the changes.
 
-        Bookings that are in flight, booked, discarded or past are not changed, nor those that the
-        renter made on our page. Several tours in one
-        webhook are handled separately if the mapping gives each a dedupe key. With
-        ``forced_because``, a reason for the history, only bookings in flight are not changed: a
-        booked tour is booked again, and a past tour is held. New bookings are sent after
-        ``send_after``, if it is given. If ``is_replaced`` is given, the bookings for which it
-        returns False are kept.
+        Bookings that are in flight, booked, discarded or past are not changed, and neither are
+        those that the renter made on the renter page. Several tours in one webhook are handled
+        separately if the mapping gives each a dedupe key. With ``forced_because``, a reason for the
+        history, only bookings in flight are not changed: a booked tour is booked again, and a past
+        tour is held. New bookings are sent after ``send_after``, if it is given. If ``is_replaced``
+        is given, the bookings for which it returns False are kept.
         """
         if not dry_run:
             self._fetch(event_id)
@@ -116,7 +115,7 @@ class Replays:
         return difference
 
     def _fetch(self, event_id: int) -> None:
-        """Fetch the documents that an event's mapping needs but that failed to load before."""
+        """Fetch documents that an event's mapping needs and that could not be fetched before."""
         with self._store.statement() as tx:
             event = tx.events.get(event_id)
         source = self._sources.get(event.source) if event else None
@@ -135,11 +134,11 @@ def _kept(
     is_replaced: Callable[[Booking], bool] | None,
     renters: Collection[int],
 ) -> frozenset[int]:
-    """Return the IDs of the bookings that could be replaced but must be kept.
+    """Return the IDs of bookings that could be replaced but must be kept.
 
-    ``renters`` contains the IDs of those that the renter made on our page, which are not in the
-    webhook. If any booking is kept for another reason, bookings without an item's key are kept too,
-    because nothing tells which item replaces them.
+    ``renters`` contains the IDs of bookings that the renter made on the renter page, which are not
+    in the webhook. If any booking is kept for another reason, bookings without an item's key are
+    kept too, because it is unknown which item would replace them.
     """
     replaceable = [booking for booking in bookings if booking.state in REPLACEABLE]
     own = frozenset(booking.id for booking in replaceable if booking.id in renters)
@@ -155,10 +154,9 @@ def _kept(
 def _pass_on(
     tx: Transaction, event_id: int, bookings: tuple[Booking, ...], kept: Collection[int]
 ) -> None:
-    """Make leads that were merged with replaced bookings refer to the event's new bookings.
+    """Make leads that refer to replaced bookings refer to the event's new bookings.
 
-    The new bookings also keep the user who takes care of a replaced one, and the time until which
-    it is snoozed.
+    The new bookings also keep the assigned user and the snooze time of those that they replace.
     """
     known = {booking.id for booking in bookings}
     new = [booking for booking in tx.bookings.of_event(event_id) if booking.id not in known]
@@ -178,7 +176,7 @@ def _without_settled(
     mapped: Mapped,
     kept: Collection[int],
 ) -> Mapped:
-    """Return the mapping result without items whose bookings cannot be replaced or are kept."""
+    """Return the mapping result without items whose bookings must be kept."""
     if not kept and not any(map(_is_settled, bookings)):
         return mapped
     replaceable = {
@@ -213,7 +211,7 @@ def _refusal(
     if event.state is EventState.DISCARDED and not is_forced:
         return "it was discarded"
     if mapped.items and not is_forced:
-        return None  # items that cannot be replaced are already left out
+        return None  # items that cannot be replaced were already left out
     for booking in bookings:
         is_settled = _is_settled(booking) or booking.id in kept
         if booking.state in NOT_FORCEABLE if is_forced else is_settled:
@@ -226,7 +224,7 @@ def _is_settled(booking: Booking) -> bool:
 
 
 def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
-    """Return True if all tours in the mapping result have already started."""
+    """Return True if all tours in a mapping result have started."""
     starts = [item.starts_at for item in mapped.items if item.outcome is not Outcome.IGNORED]
     return bool(starts) and all(start is not None and start <= now for start in starts)
 

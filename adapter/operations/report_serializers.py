@@ -13,18 +13,18 @@ from adapter.store import Group, Rejection, RejectionSummary, UnknownCommunity
 
 
 def rejection_as_dict(rejection: Rejection | RejectionSummary) -> dict[str, Any]:
-    """Return a rejected request as JSON-compatible data, without headers and body."""
+    """Return a rejected request without headers and body as JSON-compatible data."""
     return dump(rejection, "id source received_at reason sender bytes=size can_retry")
 
 
 def whole_rejection_as_dict(rejection: Rejection) -> dict[str, Any]:
-    """Return a rejected request as JSON-compatible data, with its headers and body."""
+    """Return a rejected request with its headers and body as JSON-compatible data."""
     body = None if rejection.body is None else rejection.body.decode("utf-8", "replace")
     return rejection_as_dict(rejection) | dump(rejection, "method url headers") | {"body": body}
 
 
 def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
-    """Return an unknown community as JSON-compatible data, with the name that was sent."""
+    """Return an unknown community name as JSON-compatible data."""
     try:
         value = json.loads(one.value or "null")
     except ValueError:  # the value was truncated
@@ -33,7 +33,7 @@ def unknown_community_as_dict(one: UnknownCommunity) -> dict[str, Any]:
 
 
 def overview_as_dict(overview: Overview) -> dict[str, Any]:
-    """Return the overview of sources and sending as JSON-compatible data."""
+    """Return an overview of sources and sending as JSON-compatible data."""
     sending = dump(
         overview.sending,
         "stopped_for stopped_at stopped_why paused_until calls_in_60_seconds=calls pending",
@@ -55,7 +55,7 @@ def overview_as_dict(overview: Overview) -> dict[str, Any]:
 
 
 def verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
-    """Return the verdict on the adapter's health as JSON-compatible data."""
+    """Return a verdict on the adapter's health as JSON-compatible data."""
     problems = [problem_as_dict(problem) for problem in verdict.problems]
     return dump(verdict, "level headline") | {"problems": problems}
 
@@ -74,7 +74,7 @@ def _source_as_dict(source: SourceState) -> dict[str, Any]:
 
 
 def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
-    """Return a report of automatic decisions as JSON-compatible data."""
+    """Return a report on automatic decisions as JSON-compatible data."""
     decisions = [
         {"sentence": DECISIONS.get(one.rule, one.rule), **dataclasses.asdict(one)}
         for one in report.decisions
@@ -83,7 +83,7 @@ def decisions_as_dict(report: DecisionReport) -> dict[str, Any]:
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:
-    """Return a review group as JSON-compatible data, with its advice."""
+    """Return a review group and its advice as JSON-compatible data."""
     return {
         "group": group.issue.key,
         **dataclasses.asdict(group.issue),

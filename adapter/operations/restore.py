@@ -1,4 +1,4 @@
-"""Find bookings that were sent after the backup of a restored database was taken.
+"""Find the bookings that were sent after the backup of a restored database.
 
 Propexo's write log shows what was sent. A booking in the log is marked booked. For a job without a
 booking, one is stored, so that its webhook is recognized if the sender repeats it. If the log is
@@ -24,7 +24,7 @@ from adapter.propexo.directory import RateLimitedReads
 from adapter.settings import NEUTRAL_WORDS, Settings
 from adapter.store import RESTORED, Database, Transaction
 
-#: The backup may be this much older than the last time recorded in it.
+#: How much older the backup may be than the last time recorded in it.
 MARGIN: Final = dt.timedelta(minutes=1)
 #: How far Propexo's log reaches back.
 LONGEST: Final = dt.timedelta(days=29)
@@ -50,9 +50,9 @@ class Survey:
     lost: Sequence[tuple[Job, Owner]]
     #: Bookings that are not in the write log.
     pending: Sequence[Booking]
-    #: Notes that were added to guest cards, known or not.
+    #: Notes that were added to guest cards, whether the database has them or not.
     notes: Sequence[Job]
-    #: Jobs from before the backup that the log should list, and how many it lists.
+    #: The number of jobs from before the backup that the log should list, and that it does list.
     expected: int
     listed: int
     #: Sources that must resend everything since the backup.
@@ -60,12 +60,12 @@ class Survey:
 
     @property
     def is_complete(self) -> bool:
-        """True if the write log contains every job that it is expected to contain."""
+        """True if the write log contains every job that it should."""
         return 0 < self.expected == self.listed
 
 
 class Restore:
-    """Finds and records bookings that were sent after the backup was taken."""
+    """Finds and records bookings that were sent after the backup."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Restore:
         self._log = WriteLog(store, reads, clock)
 
     def since(self) -> dt.datetime:
-        """Return the time of the backup, which is when a worker last ran on this database."""
+        """Return when the backup was made, which is when a worker last ran on this database."""
         with self._store.statement() as tx:
             last = tx.identity.last_run()
         if last is None:
@@ -94,7 +94,7 @@ class Restore:
         return last.seen_at - MARGIN
 
     def stop(self) -> dt.datetime:
-        """Suspend sending, and return the time when it was suspended."""
+        """Stop sending. Return when sending stopped, which may have been earlier."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.rate_limit.suspend(RESTORED, now):
@@ -104,7 +104,7 @@ class Restore:
         return last.stopped_at or now if last else now
 
     def survey(self, since: dt.datetime) -> Survey:
-        """Compare the database with Propexo's write log. Raise UpstreamError if that fails."""
+        """Compare the database with Propexo's write log. Raise UpstreamError on failure."""
         now = self._clock()
         if since < now - LONGEST:
             raise NotPossible("Propexo's write log does not reach back further than 29 days")
@@ -134,7 +134,7 @@ class Restore:
         )
 
     def apply(self, survey: Survey, *, by: str) -> list[Booking]:
-        """Record all differences and resume sending. Return bookings with lost webhooks.
+        """Record all differences and resume sending. Return the bookings whose webhooks are lost.
 
         Raise :class:`NotPossible` if the log is not complete and webhooks are still to be mapped.
         """
@@ -153,7 +153,7 @@ class Restore:
         return stored
 
     def resume(self, *, by: str, detail: str) -> None:
-        """Declare this database the current one, and resume sending."""
+        """Record that this is the database in use, and resume sending."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.identity.end_restore()
@@ -162,7 +162,7 @@ class Restore:
     def _check_mapped(self) -> None:
         """Raise NotPossible if webhooks from before the restore are not mapped yet.
 
-        Their leads may have been sent after the backup, and the log would not show it.
+        Their leads may have been sent after the backup, and the incomplete log may not show it.
         """
         with self._store.statement() as tx:
             count = tx.identity.unmapped_events()
@@ -173,7 +173,7 @@ class Restore:
             )
 
     def _record_all_possibly_sent(self, since: dt.datetime) -> None:
-        """Set all pending bookings to ``unknown``, because they may have been sent."""
+        """Mark all pending bookings as ``unknown``, because they may have been sent."""
         with self._store.statement() as tx:
             bookings = tx.identity.bookings_that_may_be_sent()
         for booking in bookings:
@@ -182,7 +182,7 @@ class Restore:
                     self._record_possibly_sent(tx, booking, since)
 
     def _record_notes(self, notes: Sequence[Job]) -> None:
-        """Store lost notes, and mark notes that may have been sent since the backup for review."""
+        """Store lost notes. Mark notes that may have been sent after the backup for review."""
         now = self._clock()
         with self._store.statement() as tx:
             messages = tx.messages.possibly_sent()
@@ -249,7 +249,7 @@ def _locked(tx: Transaction, booking: Booking, now: dt.datetime) -> Booking:
 def _matched(
     jobs: Sequence[Job], bookings: Sequence[Booking]
 ) -> tuple[list[tuple[Booking, Job]], list[Job]]:
-    """Return pairs of matching bookings and jobs, and the jobs that match no booking."""
+    """Return the bookings with their matching jobs, and the jobs that match no booking."""
     by_request: dict[object, list[Booking]] = {}
     for booking in bookings:
         by_request.setdefault(write_log.identity_of(booking.appointment), []).append(booking)
@@ -264,7 +264,7 @@ def _matched(
 
 
 def _appointment(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields whose format in Propexo is the same as in an appointment."""
+    """Return the job's parameters that have the same format as in an appointment."""
     return {
         name: value
         for name, value in parameters.items()

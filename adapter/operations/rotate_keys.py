@@ -1,4 +1,4 @@
-"""Re-encrypt or decrypt stored requests according to ADAPTER_ENCRYPTION_KEYS."""
+"""Re-encrypt or decrypt stored requests as ADAPTER_ENCRYPTION_KEYS requires."""
 
 from collections.abc import Callable, Iterable
 
@@ -18,8 +18,8 @@ def rotate(
 
     Each batch is a transaction, so if a run is interrupted, the next run does the rest. Call
     ``progress`` after each batch with the number of requests so far. Return how many remain, and
-    the IDs of keys that are not set. Requests remain if they were in use, if a process with other
-    keys stored them in the meantime, or if their key is not set.
+    the requests whose keys are not set. Requests remain if they were in use, if a process with
+    other keys stored them in the meantime, or if their key is not set.
     """
     readable, done = delivery_headers(*(source.delivery_header for source in sources)), 0
     for kind in KINDS:

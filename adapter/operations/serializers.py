@@ -16,7 +16,7 @@ def utc(at: dt.datetime | None) -> str | None:
 
 
 def ago(at: dt.datetime | None, now: dt.datetime) -> str:
-    """Describe the distance of a time from now, for example ``3 h ago`` or ``in 5 min``."""
+    """Describe how far a time is from now, for example ``3 h ago`` or ``in 5 min``."""
     if at is None:
         return "-"
     seconds = (now - at).total_seconds()
@@ -47,7 +47,7 @@ _FIELDS: Final[Mapping[type, str]] = {
     Booking: (
         "id event=event_id source kind state reason community starts_at timezone appointment "
         "free_times=offered_times reasons because_of job_id due_at created_at updated_at "
-        "prospect_id tour_id confirmed_at knock_status knock_status_at gone_at"
+        "prospect_id tour_id confirmed_at knock_status knock_status_at moved_to moved_at gone_at"
     ),
     Attempt: "id booking=booking_id kind started_at finished_at outcome status request answer",
     Message: (
@@ -59,7 +59,7 @@ _FIELDS: Final[Mapping[type, str]] = {
 
 
 def dump(row: Any, fields: str) -> dict[str, Any]:
-    """Return the listed attributes as a dictionary. ``key=attribute`` renames an attribute."""
+    """Return the given attributes as a dictionary. ``key=attribute`` renames an attribute."""
     names = (field.partition("=") for field in fields.split())
     return {key: getattr(row, attribute or key) for key, _, attribute in names}
 
@@ -100,13 +100,13 @@ def story_as_dict(story: LeadHistory, replaced: Mapping[int, Booking]) -> dict[s
 
 
 def _link(booking: Booking) -> dict[str, Any]:
-    """Return a related lead as JSON-compatible data, without its appointment."""
+    """Return a related lead without its appointment as JSON-compatible data."""
     fields = "id event=event_id source state reason because_of"
     return dump(booking, fields) | {"person": person(booking.appointment)}
 
 
 def _body_text(event: Event) -> Any:
-    """Return the event's body as parsed JSON if possible, otherwise as text."""
+    """Return an event's body as parsed JSON if possible, or else as text."""
     text = event.body.decode("utf-8", "replace")
     try:
         return json.loads(text)

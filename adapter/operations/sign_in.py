@@ -16,15 +16,15 @@ from adapter.store import SIGN_IN_WINDOW, Database, Transaction, User
 from adapter.store.fingerprints import lock_key
 from adapter.webhooks.client_ip import rate_limit_key
 
-#: Numbers of failures that lock a name for one address or known browser, and an address for all
-#: names.
+#: Number of failures that lock a name for an address or a known browser, and that lock an address
+#: for all names.
 MAX_FAILURES_OF_BOTH: Final = 5
 MAX_FAILURES_OF_ADDRESS: Final = 20
 #: After this many failures for a name, each new address has one attempt, and a hidden address has
 #: none.
 MAX_FAILURES_OF_NAME: Final = 50
 MIN_PASSWORD_LENGTH: Final = 10
-#: Longer passwords are not hashed, because hashing is slow by design.
+#: Longer passwords are rejected without hashing, because hashing is slow by design.
 MAX_PASSWORD_LENGTH: Final = 200
 
 #: The role of users who may change things.
@@ -34,7 +34,7 @@ LOCAL: Final = "(local)"
 
 
 class SignIn:
-    """Signs in console users, and adds and removes them."""
+    """Signs in console users, and adds, changes and removes them."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         self._settings = settings
@@ -44,7 +44,7 @@ class SignIn:
     def users(self) -> dict[str, User]:
         """Return all console users by name. ADAPTER_USERS takes precedence over the database.
 
-        The local user counts only while there is no other user.
+        The local user is included only if there is no other user.
         """
         with self._store.transaction() as tx:
             stored = {user.name: user for user in tx.users.all()}
@@ -84,7 +84,7 @@ class SignIn:
     def _record_failure(self, limits: Mapping[bytes, int], now: dt.datetime) -> Sequence[int]:
         """Record a failed sign-in before checking the password, so that parallel attempts count.
 
-        Raise :class:`SignInRefused` if a limit is reached.
+        Return the new IDs. Raise :class:`SignInRefused` if a limit is reached.
         """
         names = {key.hex(): limit for key, limit in limits.items()}
         with self._store.transaction() as tx:
@@ -95,7 +95,7 @@ class SignIn:
             return tx.users.record_failure([*names], now=now)
 
     def new_link(self) -> str | None:
-        """Create a one-time link for the local user. Return its key, or None if there are users.
+        """Create a one-time link for the local user. Return its key, or None if users exist.
 
         This invalidates the previous link and ends the session that it started.
         """
@@ -127,26 +127,26 @@ class SignIn:
         return signatures.keyed_hash(self._store.hash_key(), text.encode("utf-8", "replace"))
 
     def unlock(self, *, by: str) -> None:
-        """Delete all records of failed sign-ins, so that no user is locked out."""
+        """Delete all records of failed sign-ins so that no user is locked out."""
         now = self._clock()
         with self._store.transaction() as tx:
             tx.users.delete_old_failures(now + SIGN_IN_WINDOW)
             tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
-        """Return a hash of the user's password that invalidates sessions when it changes."""
+        """Return a hash of the user's password. Sessions become invalid when it changes."""
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value that identifies a browser in which the user has signed in."""
+        """Return the cookie value that marks a browser in which the user has signed in."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
-        """Return the secret key that signs this installation's console sessions."""
+        """Return the secret key that signs console sessions."""
         return self._hash("console sessions")
 
     def add(self, name: str, password: str, role: str, *, by: str) -> None:
-        """Add a console user. Raise :class:`NotPossible` if name, password or role is invalid."""
+        """Add a console user. Raise :class:`NotPossible` if a value is invalid."""
         user, now = new_user(name, password, role), self._clock()
         with self._store.transaction() as tx:
             tx.users.add(user, now=now)
@@ -157,7 +157,7 @@ class SignIn:
     def set_role(self, name: str, role: str, *, by: str) -> None:
         """Change a user's role.
 
-        Raise NotPossible if the user is not in the database, or is the last one who can edit.
+        Raise NotPossible if the user is not in the database or is the last one who can edit.
         """
         if role not in ROLES:
             raise NotPossible("the role must be one of " + ", ".join(ROLES))
@@ -170,7 +170,7 @@ class SignIn:
             tx.audit.record("role_changed", by=by, at=now, detail=f"{name} {role}")
 
     def change_password(self, user: User, old: str, new: str) -> None:
-        """Change a user's own password. Raise NotPossible if the old one is incorrect.
+        """Change a user's own password. Raise NotPossible if the old password is incorrect.
 
         Failures are counted and recorded, because a stranger may use a browser that was left open.
         """
@@ -189,7 +189,7 @@ class SignIn:
         self._replace_password(user, new, "password_changed", by=user.name)
 
     def set_password(self, user: User, new: str, *, by: str) -> None:
-        """Set another user's password. Raise NotPossible if the user was changed meanwhile."""
+        """Set another user's password. Raise NotPossible if the user has changed meanwhile."""
         self._replace_password(user, new, "password_set", by=by)
 
     def _replace_password(self, user: User, new: str, action: str, *, by: str) -> None:
@@ -202,7 +202,7 @@ class SignIn:
             tx.audit.record(action, by=by, at=now, detail=detail)
 
     def remove(self, name: str, *, by: str, keeps_editor: bool = False) -> bool:
-        """Remove a console user. Return False if no user has this name.
+        """Remove a console user. Return False if the user does not exist.
 
         With ``keeps_editor``, raise NotPossible if the user is the last one who can edit.
         """
@@ -226,12 +226,12 @@ class SignIn:
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limit of failures for each hashed combination of name and address."""
+        """Return the limit of failed sign-ins for each key, by the key's hash."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
 def _counted(name: str, client: str | None) -> Mapping[str, int]:
-    """Return what failures of an unknown browser are counted by, with the limit for each."""
+    """Return the keys by which an unknown browser's failures are counted, and their limits."""
     texts = {f"name\0{name}": MAX_FAILURES_OF_NAME}
     if client is not None:
         address = rate_limit_key(client)
@@ -271,5 +271,5 @@ def new_user(name: str, password: str, role: str) -> User:
 
 @functools.cache
 def _dummy_hash() -> str:
-    """Return a password hash for unknown users, so that checking them takes just as long."""
+    """Return a password hash for unknown users, so that checking one takes the same time."""
     return generate_password_hash("nobody")

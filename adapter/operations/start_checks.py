@@ -1,4 +1,4 @@
-"""Check everything that the web process and the worker need in order to start."""
+"""Check everything that web and worker need to start."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,12 +9,12 @@ from adapter.store import Database, check_reachable
 from adapter.store.embedded import EmbeddedServer
 from adapter.webhooks import endpoints
 
-#: Raises an AdapterError.
+#: A check that raises an AdapterError if the process cannot start.
 Check = Callable[[Settings], object]
 
 
 def environment_faults(settings: Settings) -> list[str]:
-    """Return all errors that would prevent a start, except for missing migrations."""
+    """Return all errors that would prevent a start, except missing migrations."""
     checks = (endpoints.check, check_token, _check_traces, _check_database)
     return [line for check in checks for line in _faults_of(check, settings)]
 
@@ -53,7 +53,7 @@ def check_token(settings: Settings) -> None:
 
 
 def check_destination(settings: Settings, store: Database) -> None:
-    """Raise ConfigurationError if the sandbox is used with a database that has booked in Knock.
+    """Raise ConfigurationError if a database with bookings in Knock is used with the sandbox.
 
     Otherwise, if the token were lost, renters' tours would be booked in the sandbox.
     """

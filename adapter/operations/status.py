@@ -1,4 +1,4 @@
-"""Summarize each source's last 24 hours, the review queue, and the state of sending."""
+"""Summarize each source's last 24 hours, the review queue and the state of sending."""
 
 import collections
 import dataclasses
@@ -30,11 +30,11 @@ def outcome_of(state: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceState:
-    """The activity of one source in the last 24 hours."""
+    """A source's webhooks in the last 24 hours, and their outcomes."""
 
     name: str
     last_event_at: dt.datetime | None
-    #: Number of events, and the average in the same hours of previous weeks.
+    #: Number of events, and the average for the same hours in previous weeks.
     events: int
     usual: float | None
     #: Numbers of leads, by the keys of :data:`OUTCOMES` and by state.
@@ -53,16 +53,16 @@ class Overview:
     """A snapshot of all sources, the review queue and the state of sending."""
 
     at: dt.datetime
-    #: The verdict on whether all is well.
+    #: The verdict on the adapter's health.
     verdict: Verdict
     sources: tuple[SourceState, ...]
     sending: Sending
-    #: What users have paused.
+    #: The pauses that users have set.
     pauses: tuple[Pause, ...]
     rate_per_minute: int
     #: The leads that need review, by issue.
     groups: tuple[Group, ...]
-    #: Number of leads that need review, when the oldest one arrived, and the soonest tour of them.
+    #: Number of leads that need review, when the oldest one arrived, and their soonest tour.
     waiting: int
     oldest_waiting_at: dt.datetime | None
     soonest_waiting_at: dt.datetime | None
@@ -79,7 +79,7 @@ class Overview:
 
     @property
     def stopped_text(self) -> str | None:
-        """The reason why sending is stopped, or None."""
+        """The reason why sending is stopped, or None if it is not."""
         code = self.sending.stopped_for
         if code is None:
             return None
@@ -88,14 +88,14 @@ class Overview:
 
     @property
     def total_pause(self) -> Pause | None:
-        """The user's pause that applies to all bookings, or None."""
+        """A user's pause that applies to all bookings, or None."""
         return next((pause for pause in self.pauses if pause.is_total), None)
 
 
 def overview_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Overview:
-    """Return the overview at ``now``, including the sources in ``names``."""
+    """Return an overview at ``now``, including the given sources."""
     names = list(names)
     verdict = verdict_of(store, names, settings, now)
     quiet = {one.source for one in verdict.problems if one.code == "source_silent"}

@@ -27,7 +27,7 @@ EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 TIMEOUT_SECONDS: Final = 10.0
 #: How long a claim lasts. After that, another worker may deliver the webhook.
 LEASE: Final = dt.timedelta(seconds=60)
-#: How long delivery of a webhook is retried.
+#: How long the delivery of a webhook is retried.
 GIVE_UP_AFTER: Final = dt.timedelta(days=3)
 #: Pause before the first retry. It doubles with each further retry, up to a maximum.
 FIRST_PAUSE: Final = dt.timedelta(seconds=5)
@@ -39,7 +39,7 @@ BATCH: Final = 10
 
 
 class StatusNotifier:
-    """Queues outgoing status webhooks and delivers them."""
+    """Queues status webhooks and delivers them."""
 
     def __init__(self, settings: Settings, store: Database, clock: Clock) -> None:
         assert settings.status_webhook_url is not None  # noqa: S101 - the caller checks it
@@ -52,14 +52,14 @@ class StatusNotifier:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Queue webhooks for new changes, and deliver up to :data:`BATCH` of them."""
+        """Queue webhooks for new changes, and deliver up to :data:`BATCH` webhooks."""
         self.queue()
         for _ in range(BATCH):
             if self.stopping.is_set() or not self.deliver():
                 return
 
     def queue(self) -> None:
-        """Queue webhooks for all changes that are certain to be complete in the history."""
+        """Queue webhooks for all changes up to the point at which the history is complete."""
         with self._store.statement() as tx:
             until = self._history_end.complete_until(tx.outbox.horizon())
         has_more = until is not None
@@ -68,7 +68,7 @@ class StatusNotifier:
                 has_more = tx.outbox.queue(until, self._clock() - GIVE_UP_AFTER)
 
     def deliver(self) -> bool:
-        """Deliver the next webhook that is due. Return False if none is due."""
+        """Deliver the next webhook. Return False if none is due."""
         now = self._clock()
         with self._store.statement() as tx:
             webhook = tx.outbox.claim(now, now + LEASE)
@@ -100,7 +100,7 @@ class StatusNotifier:
             log.error("status_webhooks_given_up", extra={"count": given_up})
 
     def _post(self, webhook: StatusWebhook, now: dt.datetime) -> str | None:
-        """Post a webhook once. Return the reason for a failure, or None if it was delivered."""
+        """Post a webhook once. Return the reason if it fails, or None if it was delivered."""
         request = signed_request(webhook, self._url, self._secrets, now)
         try:
             response = exchange(
@@ -118,7 +118,7 @@ class StatusNotifier:
 
 
 def pause_after(attempts: int) -> dt.timedelta:
-    """Return how long to wait after this many failed delivery attempts."""
+    """Return how long to wait after a number of failed attempts to deliver a webhook."""
     doublings = min(attempts - 1, 20)
     return min(FIRST_PAUSE * (1 << doublings), MAX_PAUSE)
 
@@ -126,7 +126,7 @@ def pause_after(attempts: int) -> dt.timedelta:
 def signed_request(
     webhook: StatusWebhook, url: str, secrets: tuple[str, ...], now: dt.datetime
 ) -> WebhookRequest:
-    """Return the HTTP request for a webhook, signed with every configured secret."""
+    """Return the HTTP request for a webhook, signed with each configured secret."""
     request = WebhookRequest(
         method="POST",
         url=url,
@@ -141,13 +141,13 @@ def signed_request(
 
 
 def webhook_id(webhook: StatusWebhook) -> str:
-    """Return a webhook ID that stays the same for all attempts and is never reused."""
+    """Return a webhook's ID, which is the same for all attempts and is never reused."""
     microseconds = (webhook.at - EPOCH) // dt.timedelta(microseconds=1)
     return f"msg_{webhook.history_id}_{webhook.booking_id or 0}_{microseconds}"
 
 
 def payload_of(webhook: StatusWebhook) -> Mapping[str, Any]:
-    """Return the JSON payload of a webhook, without personal data or text from users."""
+    """Return a webhook's JSON payload, without personal data or text from users."""
     state = webhook.to_state
     reason = webhook.why if webhook.by in ("web", "worker", RENTER) else "by_user"
     if webhook.is_gone:

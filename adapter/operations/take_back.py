@@ -1,4 +1,4 @@
-"""Take back what a user did to a lead, and plan who works on it and when."""
+"""Undo users' actions on leads, and record who works on a lead and when."""
 
 import datetime as dt
 import enum
@@ -13,24 +13,25 @@ from adapter.operations.advice import open_reasons
 from adapter.operations.allowed_actions import RELEASABLE
 from adapter.store import Database, Transaction
 
-#: A release from the console waits this long, so that it can be taken back.
+#: A release in the console waits for this long, so that it can be undone.
 UNDO_SECONDS: Final = 10
-#: A lead is snoozed until this long before its tour, or for this long if its tour has no time.
+#: How long before its tour a snoozed lead is shown again, or for how long it is snoozed if the tour
+#: has no time.
 BEFORE_TOUR: Final = dt.timedelta(hours=1)
 WITHOUT_TOUR: Final = dt.timedelta(hours=12)
-#: In the afternoon and in the morning, snoozed leads are shown again at these hours.
+#: The hours in the afternoon and in the morning at which snoozed leads are shown again.
 AFTERNOON_HOUR: Final = 14
 MORNING_HOUR: Final = 9
-#: The first zone of the mainland in which a wall time comes. It is used if the zone is unknown.
+#: The mainland zone that reaches a local time first. It is used if the zone is unknown.
 EARLIEST_ZONE: Final = ZoneInfo("America/New_York")
-#: Reasons of a dismissal that only the adapter gives.
+#: Reason codes of dismissals by the adapter, not by a user.
 _AUTOMATIC: Final = frozenset(
     {"cancelled_by_sender", CANCELED_BY_RENTER, "cancellation_done", "erased"}
 )
 
 
 class Snooze(enum.StrEnum):
-    """A time until which a lead is hidden."""
+    """The times until which a user can hide a lead."""
 
     HOUR = "hour"
     AFTERNOON = "afternoon"
@@ -39,15 +40,15 @@ class Snooze(enum.StrEnum):
 
 
 class TakeBacks:
-    """User actions that take back others, or plan the work. The audit log records all of them."""
+    """Undoes releases and dismissals, and snoozes and assigns leads, for a user."""
 
     def __init__(self, store: Database, clock: Clock) -> None:
         self._store, self._clock = store, clock
 
     def undo_release(self, booking_id: int, *, by: str) -> Booking:
-        """Return a released booking to its earlier state. Changed fields keep their new values.
+        """Restore a released booking's earlier state. Changed fields keep their new values.
 
-        Raise :class:`NotPossible` once its sending may have begun.
+        Raise :class:`NotPossible` if the booking may already have been sent.
         """
         now = self._clock()
         with self._store.transaction() as tx:
@@ -58,7 +59,7 @@ class TakeBacks:
         return booking
 
     def bring_back(self, lead_id: int, *, by: str) -> None:
-        """Return a dismissed lead to the leads that need review. Raise NotPossible for others."""
+        """Send a dismissed lead back to review. Raise NotPossible if it is not dismissed."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.bookings.get(lead_id) is not None:
@@ -74,7 +75,7 @@ class TakeBacks:
     def snooze(
         self, booking_id: int, choice: str = Snooze.TOUR, *, by: str, zone: ZoneInfo = EARLIEST_ZONE
     ) -> dt.datetime:
-        """Hide a lead until the chosen time, and return the time.
+        """Hide a lead until the chosen time. Return that time.
 
         ``zone`` is used if the community's time zone is unknown. Raise NotPossible if the lead
         cannot be snoozed until then.
@@ -101,7 +102,7 @@ class TakeBacks:
             tx.audit.record("unsnoozed", by=by, at=self._clock(), lead_id=booking_id)
 
     def assign(self, booking_id: int, user: str | None, *, by: str) -> None:
-        """Record which user takes care of a lead, or that no user does."""
+        """Record which user takes care of a lead, or None if no user does."""
         with self._store.transaction() as tx:
             if not tx.bookings.assign(booking_id, user):
                 raise NotPossible("Only a lead that was read can be assigned.")
@@ -110,18 +111,18 @@ class TakeBacks:
 
 
 def may_undo(booking: Booking, now: dt.datetime) -> bool:
-    """Return True for a release that is still waiting to be sent."""
+    """Return True if a user can undo a release because the booking is still waiting."""
     is_waiting = booking.due_at is not None and booking.due_at > now
     return booking.state is BookingState.PENDING and booking.reason == "released" and is_waiting
 
 
 def may_bring_back(booking: Booking) -> bool:
-    """Return True for a lead that a user dismissed."""
+    """Return True if a user has dismissed the lead."""
     return booking.state is BookingState.DISCARDED and booking.reason not in _AUTOMATIC
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
-    """Return when to show a snoozed lead again."""
+    """Return when to show a lead again that is snoozed until shortly before its tour."""
     starts_at = booking.starts_at
     if starts_at is None and booking.wall_time is not None:
         starts_at = booking.wall_time.replace(tzinfo=EARLIEST_ZONE)
@@ -134,10 +135,10 @@ def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
 def snooze_choices(
     booking: Booking, now: dt.datetime, zone: ZoneInfo
 ) -> Mapping[Snooze, dt.datetime]:
-    """Return the times until which a lead may be snoozed, soonest first.
+    """Return the times until which a lead can be snoozed, soonest first.
 
-    They are in the community's time zone, or in ``zone`` if that is unknown. None is after the
-    tour.
+    They are in the community's time zone, or in ``zone`` if that is unknown. None of them is after
+    the tour.
     """
     local = now.astimezone(ZoneInfo(booking.timezone) if booking.timezone else zone)
     day = local.replace(minute=0, second=0, microsecond=0)
@@ -173,7 +174,7 @@ def _restore(tx: Transaction, booking: Booking, action: str, by: str, now: dt.da
     if why == "held_by_mapping" and booking.reasons[:1] != open_reasons(booking, now)[:1]:
         why = action  # the user's changes, which are kept, have fixed what was wrong
     if why == "cancellation":
-        # When it was dismissed, its tours were reported as canceled in Knock.
+        # When a cancellation is dismissed, its tours are recorded as canceled in Knock.
         tours = [one.id for one in reconcile.load(tx, booking, now).same]
         tx.bookings.unmark_gone([*tours, other or booking.id], at=booking.updated_at)
     state = BookingState(before) if before in RELEASABLE else BookingState.HELD

@@ -1,4 +1,4 @@
-"""Sort the leads that need a person by what to do, soonest tour first. All functions are pure."""
+"""Sort leads in review by what to do about them, soonest tour first. All functions are pure."""
 
 import dataclasses
 import difflib
@@ -13,7 +13,7 @@ from adapter.store import Group, Issue
 
 
 class Todo(enum.StrEnum):
-    """What a person does about a lead."""
+    """What a user must do about a lead."""
 
     CALL = "call"
     KNOCK = "knock"
@@ -21,7 +21,7 @@ class Todo(enum.StrEnum):
     ADMIN = "admin"
 
 
-#: Reason codes of leads that only a look into Knock settles.
+#: Reason codes of leads that a user must look up in Knock.
 _IN_KNOCK = frozenset(
     {"booked_after_cancellation", "cancellation", "cancellation_elsewhere", "cancellation_merged"}
     | {"cancellation_unclear", "carried_out_late", "changed_after_first", "contact_changed"}
@@ -29,23 +29,23 @@ _IN_KNOCK = frozenset(
     | {"note_not_sent", "restored", "sender_lost", "two_cards"}
 )
 _FOR_ADMINS = frozenset({"internal_error", "not_authorized"})
-#: If this many leads of a source lack the same value, the sender has changed its messages. If the
-#: messages have a value with a similar name instead, two are enough.
+#: If this many of a source's leads lack the same value, the sender has changed its format. If the
+#: leads have a value with a similar name instead, two are enough.
 MANY: Final = 3
 MANY_WITH_NEW_NAME: Final = 2
 _MISSING: Final = " is not in the payload"
 _NEW_NAME: Final = re.compile(r" \(there is ['\"](.*)['\"]\)$")
-#: How the reasons begin for which a date or time cannot be read.
+#: The beginnings of reasons why a date or time cannot be read.
 _UNREADABLE: Final = ("not written as", "no such date", "not a date", "not a time")
 
-#: The paths and fields that have changed in a sender's format, each with its source.
+#: Sources, each with a path or field that has changed in the source's format.
 Changed = Collection[tuple[str, str]]
 
 
 def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
-    """Return what to do about leads with this issue.
+    """Return what to do about leads with a given issue.
 
-    ``leads`` is their number, and ``changed`` lists the detected changes in senders' formats.
+    ``leads`` is their number. ``changed`` lists the changes detected in senders' formats.
     """
     if issue.code in _IN_KNOCK or issue.state == "unknown":
         return Todo.KNOCK
@@ -58,7 +58,7 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
-    """Return True if leads are held because the sender has probably changed its format."""
+    """Return True if leads are held because their sender has probably changed its format."""
     path = missing_path(issue)
     if not path:
         is_unreadable = issue.message.startswith(_UNREADABLE)
@@ -69,7 +69,7 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
 
 
 def renamed_path(path: str, name: str) -> str:
-    """Return the path of a value whose key is now named ``name``, which is similar to the old."""
+    """Return the path of a value whose key was renamed to ``name``, a similar name."""
     parts = path.split(".")
     ratios = [difflib.SequenceMatcher(None, one.lower(), name.lower()).ratio() for one in parts]
     last_best = max(range(len(parts)), key=lambda number: (ratios[number], number))
@@ -77,18 +77,18 @@ def renamed_path(path: str, name: str) -> str:
 
 
 def may_be_format_change(issue: Issue) -> bool:
-    """Return True if an issue that many leads have suggests that a sender changed its format."""
+    """Return True if an issue that many leads share suggests a changed format."""
     return bool(missing_path(issue)) or issue.message.startswith(_UNREADABLE)
 
 
 def missing_path(issue: Issue) -> str:
-    """Return the path that is missing in the messages, with digits masked, or ""."""
+    """Return the path that webhooks lack, with digits masked, or ""."""
     path, found, _ = issue.message.partition(_MISSING)
     return path if found and issue.kind == "booking" and issue.state == "held" else ""
 
 
 def new_name(issue: Issue) -> str:
-    """Return a similar path that the messages contain instead of the missing one, or ""."""
+    """Return the similar name that webhooks contain instead of the missing path, or ""."""
     match = _NEW_NAME.search(issue.message)
     return match[1] if match else ""
 
@@ -99,14 +99,14 @@ def _masked(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row in the list: one lead, or all leads with the same trouble."""
+    """A row in the list: a lead, or all leads with the same problem."""
 
     todo: Todo
     issue: Issue
     ids: Sequence[int]
     #: The soonest tour's start in seconds since 1970, or None.
     tour: float | None
-    #: The key under which the row unfolds.
+    #: The key that opens the row's leads.
     key: str
 
     @property
@@ -116,13 +116,13 @@ class Entry:
 
     @property
     def short(self) -> str:
-        """The problem in a few words."""
+        """A short description of the problem."""
         return "The sender changed its format" if self.is_format_change else in_short(self.issue)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """Which leads to list."""
+    """The criteria that select which leads to list."""
 
     todo: Todo | None = None
     source: str = ""
@@ -135,7 +135,7 @@ class Selection:
 def entries(
     groups: Iterable[Group], which: Selection, now: float, changed: Changed = ()
 ) -> list[Entry]:
-    """Return the rows, soonest tour first. Leads with the same trouble are one row."""
+    """Return the rows, soonest tour first. Leads with the same problem share a row."""
     folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
     for group in groups:
         for todo, number, tour in _leads(group, which, changed):
@@ -146,7 +146,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Return the number of leads for each thing to do, disregarding the chosen one."""
+    """Count the leads that match the other criteria in ``which``, by :class:`Todo`."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:
@@ -156,7 +156,7 @@ def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> 
 
 
 def fold_key(issue: Issue, todo: Todo) -> str:
-    """Return the key of the row into which leads with this issue are folded, or ""."""
+    """Return the key of the row that combines leads with this issue, or "" if none does."""
     if todo is Todo.COMMUNITY:
         return hashlib.sha256(f"community {issue.source}".encode()).hexdigest()[:12]
     if todo is not Todo.ADMIN:
@@ -186,7 +186,7 @@ def _entry(key: str, found: list[tuple[Todo, Issue, int, float | None]], now: fl
 
 
 def _urgency(tour: float | None, number: int, now: float) -> tuple[int, float, int]:
-    """Sort upcoming tours, soonest first, then leads without a time, then past tours."""
+    """Return the sort key: upcoming tours first, then leads without a time, then past tours."""
     if tour is None:
         return 1, 0, number
     return (0, tour, number) if tour > now else (2, -tour, number)

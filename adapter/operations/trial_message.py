@@ -1,4 +1,4 @@
-"""Send a signed sample to a source's own URL as a test. Nothing is stored or booked."""
+"""Send a signed sample to a source's URL as a test. Nothing is stored or booked."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS: Final = 10.0
 
 
 def sample_of(source: Source) -> WebhookRequest | None:
-    """Return the first sample in a mapping's tests that has a body, without a signature."""
+    """Return the first sample in a mapping's tests that has a body, or None. It is unsigned."""
     for test in source.sections.get("tests", []):
         if not test.get("query"):
             return _request(source, test["payload"], test.get("content_type", ""), test)
@@ -40,12 +40,12 @@ def _request(
 
 
 def may_sign(source: Source) -> bool:
-    """Return True if the adapter can sign for the source, or if the source needs no signature."""
+    """Return True if the adapter can sign for the source, or no signature is required."""
     return signatures.scheme_of(source.signature) != "public_key"
 
 
 def send(source: Source, settings: Settings, store: Database, clock: Clock) -> None:
-    """Send a test message. Raise :class:`NotPossible` with the reason if it is not accepted."""
+    """Send a test message. Raise :class:`NotPossible` with the reason if it is rejected."""
     sample = sample_of(source)
     if sample is None or not may_sign(source):
         raise NotPossible("There is no sample that can be signed for this source.")

@@ -1,4 +1,4 @@
-"""Parse a webhook's body from JSON, forms, multipart or XML, or parse its query string."""
+"""Parse a webhook's body (JSON, form, multipart or XML) or its query string."""
 
 import functools
 import zlib
@@ -22,9 +22,9 @@ _PARSERS: Final[Mapping[str, Callable[[bytes, Mapping[str, str], list[str]], obj
 #: Allowed values of ``body:`` in a mapping.
 KINDS: Final = (*_PARSERS, "query")
 
-#: The first bytes of data compressed with gzip. No other body starts with them.
+#: The first bytes of gzip data. No other kind of body starts with them.
 _GZIP: Final = b"\x1f\x8b"
-#: Maximum size of a compressed body after it is unpacked.
+#: Maximum size of a compressed body after decompression.
 MAX_UNPACKED_BYTES: Final = 1024 * 1024
 
 
@@ -39,11 +39,11 @@ def parse(
     """Parse a webhook's payload, and return it as dictionaries, lists and scalars.
 
     ``kind`` is one of :data:`KINDS`. If it is None, the body's first character or its content type
-    decides; an unknown content type, such as ``text/plain``, means JSON. If ``kind`` is ``query``,
+    decides. An unknown content type, such as ``text/plain``, means JSON. If ``kind`` is ``query``,
     the raw query string is parsed instead of the body. If it lists several, the first that fits is
-    used, starting with the declared one. A body compressed with gzip is unpacked. Malformed
-    input is corrected if possible, so that one wrong character does not cost a lead. ``repairs``
-    gets a sentence for each correction.
+    used, starting with the declared one. A body compressed with gzip is decompressed. Malformed
+    input is corrected if possible, so that one bad character does not cost a lead. A sentence for
+    each correction is appended to ``repairs``.
 
     Raise :class:`~adapter.exceptions.PayloadError` if the body cannot be parsed. The message quotes
     nothing from the body.
@@ -62,7 +62,7 @@ def parse(
 def unpacked(body: bytes, repairs: list[str]) -> bytes:
     """Decompress a body if it is compressed with gzip. Return any other body unchanged.
 
-    Raise :class:`PayloadError` if it cannot be unpacked, or is too large.
+    Raise :class:`PayloadError` if it cannot be decompressed, or is too large.
     """
     if not body.startswith(_GZIP):
         return body
@@ -96,16 +96,16 @@ def _parsed_as_any(
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
-    """Return the kind of a body based on its first character, or the declared kind."""
+    """Return the kind of body that its first character indicates, or else the declared kind."""
     kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
     if kind != declared:
         repairs.append(f"the body was read as {kind}, although its content type says otherwise")
     return kind
 
 
-@functools.lru_cache(maxsize=256)  # a sender always uses the same one
+@functools.lru_cache(maxsize=256)  # a sender always uses the same content type
 def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    """Parse a content type into the kind of body it implies and its parameters."""
+    """Parse a content type. Return the kind of body that it implies, and its parameters."""
     mime, parameters = parse_options_header(content_type)
     return _kind_from_mime(mime.lower()), parameters
 

@@ -19,10 +19,9 @@ CHARSETS: Final = _OFTEN_WRONG | frozenset(
 
 
 def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
-    """Decode bytes in the declared charset, or in UTF-8 if that is what they are.
+    """Decode bytes as UTF-8 if they are valid UTF-8, and otherwise in the declared charset.
 
-    The default is UTF-8. Valid UTF-8 is read as UTF-8 even if another charset is declared, because
-    many clients declare a charset that they do not use.
+    The default is UTF-8. Many clients declare a charset that they do not use.
     """
     declared = (charset or "utf-8").strip().lower()
     if declared not in CHARSETS:
@@ -40,7 +39,7 @@ def decode(data: bytes, charset: str | None, repairs: list[str]) -> str:
 
 
 def _decode_damaged(data: bytes, declared: str, repairs: list[str]) -> str:
-    """Decode invalid bytes as declared, or as windows-1252 if they are not UTF-8 at all."""
+    """Decode damaged bytes in the declared charset, or windows-1252 if nothing in them is UTF-8."""
     text = data.decode(declared, "replace")
     if declared == "utf-8" and text.replace("\ufffd", "").isascii():
         declared, text = "windows-1252", data.decode("windows-1252", "replace")

@@ -94,9 +94,9 @@ class Format:
 
     #: As written in the mapping.
     text: str
-    #: True if it contains the year, month and day.
+    #: True if the format contains the year, month and day.
     has_date: bool = True
-    #: True if it contains at least the hour.
+    #: True if the format contains at least the hour.
     has_time: bool = True
     #: None for ``epoch`` and ``epoch_ms``.
     pattern: re.Pattern[str] | None = None
@@ -120,7 +120,7 @@ class Format:
 
 
 def compile_format(text: str) -> Format:
-    """Compile a date format or ``epoch``. Raise ValueError if the format is invalid."""
+    """Compile a date format, or ``epoch`` or ``epoch_ms``. Raise ValueError if it is invalid."""
     if text in EPOCHS:
         return Format(text=text)
     pieces = [(found["token"], _literal(found, text)) for found in _PIECE.finditer(text)]
@@ -173,7 +173,7 @@ def _check_meanings(tokens: Sequence[str], meanings: Sequence[str], text: str) -
 
 
 def _has_adjacent_numbers(tokens: Sequence[str | None], text: str) -> bool:
-    """Return True for a format in which numbers are not separated, such as ``YYYYMMDD``."""
+    """Return True if numbers in the format are not separated, as in ``YYYYMMDD``."""
     widths = [TOKENS[token][1] if token else None for token in tokens]
     has_adjacent = any(a is not None and b is not None for a, b in itertools.pairwise(widths))
     if has_adjacent and 0 in widths:
@@ -195,7 +195,7 @@ def _token_pattern(token: str, *, has_fixed_width: bool) -> str:
 
 
 def _datetime_from_words(words: Mapping[str, str]) -> dt.datetime:
-    """Convert matched words to a date and time. Raise LookupError or ValueError if invalid."""
+    """Convert the matched parts to a date and time. Raise LookupError or ValueError if invalid."""
     hour, half = int(words.get("hour", 0)), words.get("half", "").lower()
     if half and not 1 <= hour <= 12:
         raise ValueError("not an hour from 1 to 12")

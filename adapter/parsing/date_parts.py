@@ -39,9 +39,9 @@ UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, 
 
 
 def date_part_kinds(value: Any) -> frozenset[str]:
-    """Return the kinds of parts that an object of date parts has: ``date``, ``time`` or both.
+    """Return which of ``date`` and ``time`` an object with date parts contains.
 
-    A date has at least a year, and a time has at least an hour.
+    A date needs at least a year, and a time at least an hour.
     """
     parts = [_meaning(name) for name in value] if isinstance(value, Mapping) else []
     if None in parts or len(parts) < 2:
@@ -74,7 +74,7 @@ def _meaning(name: object) -> str | None:
 
 
 def start_of_range(text: str) -> str:
-    """Return the start of a time range, with AM or PM added if only the end has it.
+    """Return the start time of a range, with AM or PM added if only the end time has it.
 
     Return any other text unchanged.
     """
@@ -119,10 +119,10 @@ def _hour_of_day(hour: int, parts: Mapping[str, Any]) -> int:
 
 
 def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
-    """Append the UTC offset from the date parts, or from their time zone, to a local time."""
+    """Append the UTC offset, from the date parts or their time zone, to a local time."""
     offset, zone = _text(parts.get("offset")), parts.get("zone")
     if isinstance(zone, Mapping):
-        zone = zone.get("id", zone)  # as Google sends it
+        zone = zone.get("id", zone)  # Google sends an object
     if offset:
         return text + _offset(offset)
     if is_empty(zone):
@@ -132,7 +132,7 @@ def _with_zone(text: str, parts: Mapping[str, Any]) -> str:
 
 
 def _offset(text: str) -> str:
-    """Convert an offset in seconds, such as "-25200s", to "-07:00". Keep other formats."""
+    """Convert a UTC offset in seconds, such as "-25200s", to "-07:00". Keep other formats."""
     seconds = re.fullmatch("(-?)([0-9]{1,5})s", text)
     if not seconds:
         return text
@@ -145,7 +145,7 @@ def _text(part: Any) -> str:
 
 
 def _number(parts: Mapping[str, Any], name: str) -> int:
-    """Return a date part as an integer of up to four digits. Raise Unreadable if it is none."""
+    """Return a date part as an integer of up to four digits. Raise Unreadable if it is not one."""
     part = single_value(parts.get(name))
     text = "" if is_empty(part) else clean_text(part, CAP_NUMBER).removesuffix(".0")
     if not (text.isascii() and text.isdigit() and len(text) <= 4):

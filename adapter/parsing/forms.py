@@ -1,4 +1,4 @@
-"""Parse URL-encoded forms and query strings into values by name."""
+"""Parse URL-encoded forms and query strings into dictionaries."""
 
 import codecs
 import re
@@ -13,7 +13,7 @@ _ESCAPES: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
 
 def parse_query(query: str, repairs: list[str] | None = None) -> dict[str, object]:
-    """Parse a raw query string without ever raising. A repeated parameter becomes a list."""
+    """Parse a raw query string. Never raise. A repeated parameter becomes a list."""
     raw = query.encode("utf-8", "surrogatepass")
     return _fields(raw, None, [] if repairs is None else repairs, limit=None) if query else {}
 
@@ -60,7 +60,7 @@ def _bytes_from_escapes(escapes: re.Match[bytes]) -> bytes:
 
 
 def group_by_name(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    """Group values by name. The values of a repeated name become a list."""
+    """Group name-value pairs by name. The values of a repeated name become a list."""
     values: dict[str, object] = {}
     for name, value in pairs:
         add_value(values, name, value)

@@ -22,9 +22,9 @@ from adapter.parsing.text import is_empty
 MAX_DEPTH: Final = 100
 #: Limited because the parser makes a Python call for each element.
 MAX_ELEMENTS: Final = 30_000
-#: Limited because each correction takes another pass over the body.
+#: Limited because each correction requires another pass over the body.
 MAX_CORRECTIONS: Final = 20
-#: Limited because each one takes a Python call. Half a million would take 0.3 seconds.
+#: Limited because each one requires a Python call. Half a million would take 0.3 seconds.
 MAX_XML_CORRECTIONS: Final = 20_000
 
 REPEATED: Final = "an object has the same key twice with different values: read as a list"
@@ -35,7 +35,7 @@ _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED_WHOLE: Final = re.compile(r"[\[{][\[{\s]{0,20}(?:\\\"|&quot;)")
 #: A comma after the last item of an object or list, which JavaScript allows and JSON does not.
 _EXTRA_COMMA: Final = re.compile(r",\s*[}\]]")
-#: Words for null in programming languages. They are replaced where JSON expects a value.
+#: Programming languages' words for null. They are replaced where JSON expects a value.
 _NO_VALUE: Final = re.compile(r"(?:undefined|None|NULL|Null|nan|nil)\b")
 
 
@@ -92,7 +92,7 @@ def _comma_hint(exc: json.JSONDecodeError) -> str:
 def _object(repairs: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build a dictionary from JSON pairs. A repeated key with different values becomes a list.
 
-    Which of them is meant is not known, so a field that takes one value is not read.
+    It is unknown which value is meant, so a field that takes only one value is not filled.
     """
     data = dict(pairs)
     if len(data) == len(pairs):
@@ -200,7 +200,7 @@ def _valid_xml(match: re.Match[str]) -> str:
 
 
 class _Tree:
-    """An XML parser target that builds nested dictionaries directly."""
+    """An XML parser target that builds nested dictionaries without an element tree."""
 
     def __init__(self) -> None:
         self._open: list[dict[str, object]] = [{}]

@@ -30,13 +30,13 @@ _ISO_INSTANT: Final = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Instant:
-    """A point in time, and how the sender wrote it."""
+    """A point in time, with its UTC offset and its local time as the sender wrote them."""
 
-    #: Aware, in UTC.
+    #: Aware datetime in UTC.
     at: dt.datetime
     #: The offset in the value, or None if it is absent or ignored.
     offset: dt.timedelta | None
-    #: The local time as written, naive.
+    #: Naive local time, as written.
     local: dt.datetime
 
 
@@ -46,7 +46,7 @@ def utc_from_local(
     """Convert a naive local time to UTC.
 
     Raise :class:`Unreadable` for a time that a clock change skips or repeats, unless ``dst``
-    chooses one of the two possible instants: ``earlier`` or ``later``.
+    selects one of the two possible instants: ``earlier`` or ``later``.
     """
     try:
         before, after = (
@@ -64,7 +64,7 @@ def utc_from_local(
 
 
 def read_absolute_instant(value: object) -> dt.datetime:
-    """Parse a time that does not depend on a time zone: ISO 8601 with an offset, or an epoch.
+    """Parse a time that is not local: ISO 8601 with an offset, or a Unix timestamp.
 
     Raise :class:`Unreadable` for any other value.
     """
@@ -93,10 +93,9 @@ def read_instant(
     """Parse a date and time in ISO 8601 or one of the given formats, and convert it to UTC.
 
     An offset in the value takes precedence. ``zone`` applies to values without an offset, or to all
-    values if ``ignore_offset`` is True. A date and a time from two paths are joined with a space. A
-    date without a time of day is not read as midnight.
+    values if ``ignore_offset`` is True. A date and a time from two paths are joined with a space.
 
-    Raise :class:`Unreadable` if the value is not such an instant.
+    Raise :class:`Unreadable` for any other value, such as a date without a time of day.
     """
     text = clean_text(value, CAP_NUMBER)
     for form in formats:
@@ -120,7 +119,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
     For a date with a time, the date is used as written: no time zone is applied. A time in UTC
     other than midnight is rejected, because its date depends on the time zone.
 
-    Raise :class:`Unreadable` if the value is not such a date.
+    Raise :class:`Unreadable` for any other value.
     """
     text = clean_text(value, CAP_NUMBER)
     if not formats and _ISO_DATE.fullmatch(text):
@@ -134,7 +133,7 @@ def read_date(value: object, formats: Sequence[Format] = ()) -> dt.date:
 
 
 def _parse_any(text: str, formats: Sequence[Format]) -> dt.datetime:
-    """Parse text with all formats. Raise Unreadable if none match or two give different times."""
+    """Parse text with all formats. Raise Unreadable if none matches or two give different times."""
     found: dict[dt.datetime, dt.datetime] = {}
     reason = Unreadable("not written as " + " or ".join(form.text for form in formats))
     for form in formats:

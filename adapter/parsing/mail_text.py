@@ -1,4 +1,4 @@
-"""Extract the author's own text from an email, and sentences that mention a time."""
+"""Extract an email author's own text, and the sentence that mentions a time or a change."""
 
 import re
 from typing import Final
@@ -7,7 +7,7 @@ from adapter.parsing.html_text import plain_text
 
 #: Marks that mail programs put around lines.
 _INVISIBLE: Final = "\u200b\u200e\u200f\ufeff"
-#: Maximum number of lines of the sentence above a quoted email, and of the headers in front of it.
+#: Maximum number of lines in the sentence above a quoted email, and in its headers.
 MAX_INTRO: Final = 3
 MAX_HEADERS: Final = 12
 #: Maximum number of ``>`` that are removed from a line of a forwarded email.
@@ -77,16 +77,16 @@ _SENTENCE_END: Final = re.compile(r"[.!?](?=\s|\Z)|\n")
 
 
 def is_forwarded(subject: str) -> bool:
-    """Return True if the subject says that the email is forwarded, as in ``Fwd: …``."""
+    """Return True if an email's subject marks it as forwarded, as in ``Fwd: …``."""
     return bool(_FORWARDED.match(subject))
 
 
 def own_text(mail: str, *, forwarded: bool = False) -> str:
-    """Return an email as plain text without the emails that it quotes.
+    """Return an email's plain text, without any emails that it quotes.
 
-    A forwarded email is kept without its headers, because it is what the author sends. With
-    ``forwarded``, the first email that Outlook quotes counts as forwarded. If nothing else is
-    left, return the whole text, so that no lead is lost.
+    A forwarded email is kept, without its headers, because it is what the author sends. If
+    ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If nothing
+    would be left, return the whole text, so that no lead is lost.
     """
     text = plain_text(mail)
     kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()
@@ -110,10 +110,10 @@ def _sentence_around(found: re.Match[str], text: str) -> str:
 
 
 class _OwnLines:
-    """Selects the lines of an email that its author wrote."""
+    """Extracts the lines that an email's author wrote."""
 
     def __init__(self, lines: list[str], *, forwarded: bool) -> None:
-        # The French put a no-break space in front of a colon.
+        # In French, a no-break space precedes a colon.
         self._lines = [" ".join(line.strip(_INVISIBLE).split()) for line in lines]
         self._forwarded = forwarded
         #: The number of ``>`` in front of the lines of a forwarded email.
@@ -140,7 +140,7 @@ class _OwnLines:
         return kept
 
     def _line(self, number: int) -> str:
-        """Return a line without leading ``>`` marks, or "" after the last line."""
+        """Return a line without its leading ``>`` characters, or "" after the last line."""
         line = self._lines[number] if number < len(self._lines) else ""
         for _ in range(self._depth):
             line = line.removeprefix(">").lstrip()
@@ -152,15 +152,15 @@ class _OwnLines:
         return number
 
     def _forwarded_text(self, number: int) -> int:
-        """Return the index of the first line after a forwarded email's headers."""
+        """Return the index of the first line of text after a forwarded email's headers."""
         number = self._after_blanks(number)
         self._depth += self._depth < MAX_DEPTH and self._line(number).startswith(">")
         end = self._headers(number)[0]
-        self._forwarded &= end == number  # with headers, it is the email that the subject means
+        self._forwarded &= end == number  # with headers, it is the one in the subject
         return end
 
     def _quote_header(self, number: int) -> int:
-        """Return the index of the line after a quoted email's header, or 0 without a header."""
+        """Return the index of the line after a quoted email's header, or 0 if none starts here."""
         line = self._line(number)
         if _ORIGINAL.fullmatch(line):
             return self._headers(self._after_blanks(number + 1))[0]
@@ -183,7 +183,7 @@ class _OwnLines:
         return 0
 
     def _headers(self, number: int) -> tuple[int, set[str | None]]:
-        """Return the index of the line after the headers, and the kinds of headers."""
+        """Return the index of the line after the headers, and the kinds of headers found."""
         kinds: set[str | None] = set()
         end = number
         for _ in range(MAX_HEADERS):

@@ -14,7 +14,7 @@ from adapter.parsing.charsets import decode
 from adapter.parsing.forms import group_by_name
 
 MAX_PARTS: Final = 1_000
-#: RFC 2046 allows up to 70 characters. A longer boundary would only slow down the search.
+#: RFC 2046 allows up to 70 characters. A longer boundary would slow down the search.
 MAX_BOUNDARY: Final = 200
 
 
@@ -24,7 +24,7 @@ class _Part:
 
     name: str
     content: bytes
-    #: The file name, for files only.
+    #: The file name, or None if the part is not a file.
     filename: str | None
     mime: str
     #: The charset in the part's own header, or None.
@@ -107,7 +107,7 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that a form declares, by part name. The name "" means the default.
+    """Return the charsets that a form declares, by part name. The default's name is "".
 
     HTML's ``_charset_`` field sets the default. SendGrid's ``charsets`` field is JSON with a
     charset for each name.

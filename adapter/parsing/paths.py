@@ -18,7 +18,7 @@ from adapter.parsing.text import CAP_TEXT, clean_text
 #: The part that matches every item of a list.
 EACH: Final = "*"
 SEVERAL: Final = (
-    "this list has several items: for_each makes one lead of each, and .0 takes the first and "
+    "this list has several items: for_each makes one lead from each, and .0 takes the first and "
     "drops the rest"
 )
 #: Limited because comparing a name with 5,000 keys takes 17 seconds.
@@ -51,7 +51,7 @@ MISSING: Final = Missing.MISSING
 class Path:
     """A path into a payload, parsed when its mapping is loaded."""
 
-    #: As written in the mapping.
+    #: The path as written in the mapping.
     text: str
     #: Names, indexes as strings, and ``*``.
     parts: tuple[str, ...]
@@ -59,14 +59,14 @@ class Path:
     quoted: frozenset[int] = frozenset()
 
     def read(self, data: object) -> Any:
-        """Return the value at the path, or :data:`MISSING`. A path with ``*`` returns a list.
+        """Return the value at the path, or :data:`MISSING`. For a path with ``*``, return a list.
 
         Raise :class:`Unreadable` if the path looks up a name in a list with several items.
         """
         return read(data, self.parts, self.quoted)
 
     def through_lists(self) -> "Path":
-        """Return a path that reads all items of each list for which this path has no index."""
+        """Return this path with ``*`` added for each list in the payload that it does not index."""
         fields: list[tuple[str, bool]] = []
         for number, part in enumerate(self.parts):
             is_name = number in self.quoted or not (part == EACH or is_index(part))
@@ -90,7 +90,7 @@ def _path_from_fields(text: str, fields: Sequence[tuple[str, bool]]) -> Path:
 
 
 def _split(text: str) -> list[tuple[str, bool]]:
-    """Split a path into parts, each with a flag that tells whether the part is quoted."""
+    """Split a path into parts, each with a flag that is True if the part was quoted."""
     if any(character in text for character in "\r\n\0"):
         raise ValueError(f"{text!r} is not a path")
     try:
@@ -107,7 +107,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """Return the value at the path with these parts, or :data:`MISSING`."""
+    """Return the value at the path that consists of these parts, or :data:`MISSING`."""
     depth = 0
     # Fast path: most paths contain only names. The general loop is ten times slower.
     for part in parts:
@@ -175,7 +175,7 @@ def as_list(value: object) -> Any:
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
-    """Return the key that equals a path's part, or the only key that equals it after cleaning.
+    """Return the key that matches a path's part exactly, or the only one that matches once cleaned.
 
     Question labels may contain line breaks or end with a space, and some programs add invisible
     characters.
@@ -302,9 +302,9 @@ def _similar_key(data: object, part: str) -> str | None:
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of each leaf of a payload, shallowest first, up to 400.
+    """Yield the path and value of each leaf in a payload, shallowest first, up to 400 leaves.
 
-    Yield at most 400 leaves. Scalars and lists of scalars are leaves.
+    Scalars and lists of scalars are leaves.
     """
     return itertools.islice(
         ((path, value) for path, value in walk(data) if not _has_inner_values(value)), MAX_LEAVES

@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from adapter.exceptions import PayloadError
 
-#: Usual separators. The first one wins a tie.
+#: Common separators. The first one wins a tie.
 SEPARATORS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-#: Number of lines in which the column names are searched for. An invoice may start with an address.
+#: Number of lines to search for the column names. An invoice may start with an address.
 MAX_PREAMBLE: Final = 30
 
-#: The first bytes of files that are not text, and what they are.
+#: The first bytes of files that are not text, with the names of their types.
 _OTHER_FILES: Final = {
     b"PK\x03\x04": "an Excel workbook",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook",
@@ -37,9 +37,10 @@ class Sheet(NamedTuple):
 
 
 def read_sheet(data: bytes, score: Callable[[Sequence[str]], int]) -> Sheet:
-    """Read a CSV file. ``score`` returns how many of a row's cells are known column names.
+    """Read a CSV file and find its row of column names, which has the highest ``score``.
 
-    Raise PayloadError with the reason if the file is not a CSV file or has no column names.
+    ``score`` returns how many of a row's cells are known column names. Raise PayloadError with
+    the reason if the file is not a CSV file or has no column names.
     """
     encoding = encoding_of(data)
     heads = {one: _head(data, encoding, one) for one in SEPARATORS}
@@ -60,7 +61,7 @@ def read_sheet(data: bytes, score: Callable[[Sequence[str]], int]) -> Sheet:
 
 
 def encoding_of(data: bytes) -> str:
-    """Return the encoding of a text file. Raise PayloadError if it is not a text file."""
+    """Return a text file's encoding. Raise PayloadError if it is not a text file."""
     for start, kind in _OTHER_FILES.items():
         if data.startswith(start):
             raise PayloadError(f"the file is {kind}: save it as CSV and try again")
@@ -77,19 +78,16 @@ def encoding_of(data: bytes) -> str:
 
 
 def _head(data: bytes, encoding: str, separator: str) -> list[tuple[int, Sequence[str]]]:
-    """Split the first rows of a file with this separator. Skip empty rows."""
+    """Split a file's first rows at the separator. Skip empty rows."""
     return [*_rows(data, encoding, separator, is_strict=False, last=MAX_PREAMBLE)]
 
 
 def _rows(
     data: bytes, encoding: str, separator: str, *, is_strict: bool = True, last: int | None = None
 ) -> Iterator[tuple[int, Sequence[str]]]:
-    """Yield each row that is not empty, with the number of its first line in the file.
-
-    Stop after the line ``last``, also if it is empty.
-    """
+    """Yield each nonempty row with the number of its first line, up to the line ``last``."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding, errors="replace", newline="")
-    # Otherwise, a quotation mark that is not closed would hide all rows after it.
+    # Without ``strict``, an unclosed quotation mark would hide all rows after it.
     reader = csv.reader(text, delimiter=separator, strict=True)
     line = 1
     try:

@@ -16,17 +16,17 @@ Shape = tuple[re.Pattern[bytes], bytes]
 #: Replaces a value.
 REMOVED: Final = b"[removed]"
 
-#: The first line of a multipart body, the head of each part, and the name of a form's field.
+#: The first line of a multipart body, each part's headers, and the name of a form field.
 _BOUNDARY: Final = re.compile(rb"\s{0,20}(--[^\s]{1,200})[ \t]{0,20}\r?\n")
 _PIECE_HEAD: Final = re.compile(rb"\s{0,20}--(?:[^\r\n]{1,200}\r?\n){1,8}\r?\n")
 _FORM_FIELD: Final = re.compile(rb"&?[\w%+.-][\w%+.\[\]-]{0,200}=")
-#: A body with more fields is not split, because that takes long.
+#: A body with more fields is not split, because that would take too long.
 MAX_PIECES: Final = 2000
 
-# Patterns for a named field's value, and their replacements. NAME stands for the names, also as
-# they may be written in JSON or in a form.
+# Patterns for a named field's value, and their replacements. NAME, JSON_NAME and FORM_NAME stand
+# for the names: plain, as JSON may escape them, or as a form may.
 
-#: In JSON, where a string may end with the body, and in JSON inside a string, with escaped quotes.
+#: For JSON, in which the body may cut off a string, and for JSON inside a string (escaped quotes).
 _JSON: Final = (
     (
         rb'("JSON_NAME"\s{0,20}:\s{0,20})(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^\s,\]}"\[{][^\s,\]}]*)',
@@ -36,13 +36,13 @@ _JSON: Final = (
 )
 _XML_START_TAG: Final = rb"(<(?:[\w-]{1,50}:)?NAME(?:\s[^<>]*)?>)"
 _CDATA: Final = rb"(?:[^\]]|\](?!\]>))*+(?:\]\]>|\Z)"
-#: An element of XML, and an attribute.
+#: An XML element and an attribute.
 _XML: Final = (
     (_XML_START_TAG + rb"(?:[^<]|<!\[CDATA\[" + _CDATA + rb")*+", rb"\1REMOVED"),
     (rb"""(\sNAME\s{0,20}=\s{0,20})(?:"[^"]*"|'[^']*')""", rb'\1"REMOVED"'),
 )
-#: The same inside a JSON string, with which the value ends at the latest. Otherwise, a tag in a
-#: renter's words would remove the rest of the lead.
+#: The same inside a JSON string. A value ends with the string, if not earlier. Otherwise, a tag in
+#: a renter's message would remove the rest of the lead.
 _XML_IN_JSON: Final = (
     (_XML_START_TAG + rb"(?:[^<\"\\]|\\.|<!\[CDATA\[)*+", rb"\1REMOVED"),
     (
@@ -56,7 +56,7 @@ _PART: Final = (
     rb'(\sname="?(?:[^"\r\n]{0,60}\[)?NAME\]?"?' + _PART_HEAD + rb")(?:[^\r\n]|\r?\n(?!--))*+",
     rb"\1REMOVED",
 )
-#: A field of a form or a query, which may be in a string or in XML, and inside another field:
+#: A field in a form or query, which may be in a string or in XML, or inside another field:
 #: ``lead[name]``.
 _FORM: Final = (
     rb"((?:\A|[&?])(?:[^&=?\s]{0,200}(?:\[|%5[Bb]))?FORM_NAME(?:\]|%5[Dd])?=)[^&\s\"'<>\\#]*",
@@ -84,7 +84,7 @@ def _without_values(body: bytes, names: tuple[str, ...]) -> bytes:
 
 
 def _pieces(body: bytes) -> Sequence[bytes]:
-    """Split a multipart body or a form into its fields, so that no value ends in another one."""
+    """Split a multipart body or form into fields, so that no match extends into the next field."""
     if _is_json(body):
         return [body]
     if start := _BOUNDARY.match(body):
@@ -108,7 +108,7 @@ def _is_json(data: bytes) -> bool:
 
 @functools.lru_cache(maxsize=64)  # a source always has the same names
 def _patterns(names: tuple[str, ...], *, is_json: bool) -> Sequence[Shape]:
-    """Return the compiled patterns for all body formats, each with its replacement."""
+    """Compile the patterns for all body formats. Return each with its replacement."""
     plain = _any_of(names, lambda character: re.escape(character.encode()))
     in_json, in_form = _any_of(names, _in_json), _any_of(names, _in_form)
     xml = _XML_IN_JSON if is_json else _XML
@@ -127,12 +127,12 @@ def _patterns(names: tuple[str, ...], *, is_json: bool) -> Sequence[Shape]:
 
 
 def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
-    """Return a regular expression for any of the names, in all spellings of their characters."""
+    """Return a regular expression for any of the names, with each character in any spelling."""
     return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
 
 
 def _in_json(character: str) -> bytes:
-    """Return a regular expression for a character in a JSON string, possibly escaped."""
+    """Return a regular expression for a character in a JSON string, escaped or not."""
     units = character.encode("utf-16-be")
     codes = (units[at : at + 2].hex().encode() for at in range(0, len(units), 2))
     escaped = b"".join(rb"\\{1,8}u(?i:%b)" % code for code in codes)
@@ -140,7 +140,7 @@ def _in_json(character: str) -> bytes:
 
 
 def _in_form(character: str) -> bytes:
-    """Return a regular expression for a character in a form or query, possibly percent-encoded."""
+    """Return a regular expression for a character in a form or query, percent-encoded or not."""
     plain, encoded = character.encode(), "".join(f"%{byte:02x}" for byte in character.encode())
     options = [re.escape(plain), b"(?i:%b)" % encoded.encode()]
     return b"(?:" + b"|".join(options + ([rb"\+"] if character == " " else [])) + b")"

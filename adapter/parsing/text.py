@@ -10,8 +10,8 @@ from typing import Final
 
 from adapter.exceptions import Unreadable
 
-#: Maximum lengths in characters after cleaning. They are a security control: the parsers behind the
-#: transforms are slow on long input.
+#: Maximum lengths in characters after cleaning. This is a security control, because the parsers
+#: that transforms use are slow on long input.
 CAP_EMAIL: Final = 254
 CAP_NAME: Final = 200
 CAP_NUMBER: Final = 100
@@ -26,7 +26,7 @@ MAX_MARKS: Final = 30
 #: Control, format, private-use and surrogate characters, which break databases or mislead readers.
 _HARMFUL: Final = frozenset({"Cc", "Cf", "Co", "Cs"})
 
-#: The zero-width joiner, which makes one emoji of several, and the selector of its color.
+#: The zero-width joiner, which combines several emoji into one, and the variation selector.
 _JOINER: Final = "\u200d"
 _SELECTOR: Final = "\ufe0f"
 
@@ -77,14 +77,14 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
 
 
 def as_items(value: object) -> list[object]:
-    """Return up to 50 nonempty items of a list. Any other value is treated as a single item."""
+    """Return up to 50 nonempty items from a list. Any other value counts as a single item."""
     if not isinstance(value, list):
         value = [value]
     return [item for item in value[:CAP_ITEMS] if not is_empty(item)]
 
 
 def single_value(value: object) -> object:
-    """Return the only item of a one-item list. All other values are returned unchanged."""
+    """Return the item of a one-item list. Return any other value unchanged."""
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
@@ -134,7 +134,7 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _tidied(text: str, cap: int) -> str:
-    """Run each step of :func:`clean_text` after unescaping once."""
+    """Apply all steps of :func:`clean_text` once, except for unescaping."""
     if not text.isascii() and _MISREAD.search(text):
         text = _reread(text)
     if not text.isprintable():
@@ -156,7 +156,7 @@ def _reread(text: str) -> str:
 
 
 def _kept(text: str) -> Iterator[str]:
-    """Yield the visible characters, and the joiners within emoji such as a family."""
+    """Yield the visible characters, and the joiners inside an emoji such as a family."""
     for number, character in enumerate(text):
         if _is_kept(character) or (character == _JOINER and _joins(text, number)):
             yield character

@@ -91,7 +91,7 @@ def zone_from_name(name: object) -> zoneinfo.ZoneInfo:
     """Return the time zone with this IANA, Windows or Rails name.
 
     Raise :class:`Unreadable` if there is none. ``EST`` and ``MST`` are rejected, because it is
-    unclear whether daylight saving time applies.
+    unclear whether daylight saving time is meant.
     """
     text = clean_text(name, CAP_NUMBER)
     key = text if text in _iana_names() else win_tz.get(text) or RAILS.get(text)

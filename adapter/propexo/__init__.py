@@ -1,1 +1,1 @@
-"""Access Propexo's API: client, request bodies, responses and lists."""
+"""Access Propexo's API: the client, request bodies, responses and lists."""

@@ -1,4 +1,4 @@
-"""Define the fields of Propexo's "Create Appointment: Knock" endpoint, with their limits.
+"""Define the fields and limits of Propexo's "Create Appointment: Knock" endpoint.
 
 "Create Prospect: Knock", for guest cards, accepts most of these fields and requires fewer. The
 values of the others go into the notes. Enums use neutral values, which :func:`request_from`
@@ -63,7 +63,7 @@ def _list_of(item: fields.Field[Any]) -> fields.List[Any]:
 
 
 class _Text(fields.String):
-    """A text field that allows at most ``limit`` UTF-16 code units."""
+    """A text field whose length is limited in UTF-16 code units."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(validate=self._fits)
@@ -75,10 +75,10 @@ class _Text(fields.String):
 
 
 class AppointmentSchema(Schema):
-    """A marshmallow schema that validates an appointment before it is sent to Propexo."""
+    """Validates an appointment before it is sent to Propexo."""
 
     class Meta:
-        """Reject unknown keys, as Propexo does."""
+        """Rejects unknown keys, as Propexo does."""
 
         unknown = RAISE
 
@@ -109,7 +109,7 @@ class AppointmentSchema(Schema):
 
     @validates_schema(skip_on_field_errors=False)
     def has_contact(self, data: Mapping[str, object], **_: object) -> None:
-        """Require an email address or a phone number, as Propexo does."""
+        """Raise ValidationError if there is neither an email address nor a phone number."""
         if not (data.get("email_1") or data.get("phone_1")):
             raise ValidationError(NO_CONTACT, "email_1")
 
@@ -128,7 +128,7 @@ _APPOINTMENT_ONLY: Final = frozenset(
     {"appointment_date", "appointment_time", "tour_type", "first_contact_type"}
 )
 #: Sent with every guest card. By default, Propexo subscribes the renter to Knock's messages, but
-#: senders do not tell us whether the renter consents.
+#: senders do not tell us whether the renter has consented.
 NO_SUBSCRIPTION: Final[Mapping[str, Any]] = {"subscribe": False}
 
 
@@ -146,7 +146,7 @@ class Target:
     many: bool = False
 
     def check(self, value: object) -> Any:
-        """Return the validated value. Raise :class:`Unreadable` if Propexo would reject it."""
+        """Validate and return a value. Raise :class:`Unreadable` if Propexo would reject it."""
         if self.field is None:
             return value
         try:
@@ -162,9 +162,9 @@ def _flat(messages: Any) -> list[str]:
 
 
 def value_from_text(name: str, text: str) -> Any:
-    """Convert text that a user has entered to the field's type, such as a list of numbers.
+    """Convert text that a user entered to the field's type, such as a list of numbers.
 
-    Other input is returned as text, which :func:`problems` rejects.
+    Input that cannot be converted is returned as text, which :func:`problems` rejects.
     """
     field = _SCHEMA.fields.get(name)
     if isinstance(field, fields.List):
@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return the errors for which Propexo would reject an appointment, by field.
+    """Return, by field, the errors that would make Propexo reject an appointment.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """
@@ -249,7 +249,7 @@ def problems(
 
 
 def _is_valid(appointment: Mapping[str, object], checked: Container[str], kind: Kind) -> bool:
-    """Return True if all fields are valid. This is four times faster than building messages."""
+    """Return True if all fields are valid. This is four times as fast as building messages."""
     if not appointment.keys() >= REQUIRED_BY[kind]:
         return False
     if not (appointment.get("email_1") or appointment.get("phone_1")):
@@ -270,7 +270,7 @@ def request_from(
     spellings: Mapping[str, Mapping[str, str]],
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, Any]:
-    """Return the JSON body to post to Propexo, with enum values in Propexo's spelling.
+    """Return the JSON body for a POST to Propexo, with enum values in Propexo's spelling.
 
     Enum values with no known spelling go into the notes, because one wrong value makes Propexo
     reject the whole booking. So do values for which a guest card has no field.
@@ -294,12 +294,12 @@ def request_from(
 
 
 def optional(kind: Kind) -> frozenset[str]:
-    """Return the names of the optional fields. Email and phone are not among them."""
+    """Return the names of the optional fields. Contact fields are not among them."""
     return frozenset(_SCHEMA.fields) - REQUIRED_BY[kind] - {"email_1", "phone_1"}
 
 
 def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the appointment with these optional fields removed and moved to the notes."""
+    """Move optional fields of an appointment to the notes, and return the new appointment."""
     left_out = [name for name in names if name in appointment]
     kept = {name: value for name, value in appointment.items() if name not in left_out}
     facts = [_fact(name, appointment[name]) for name in left_out if name != "notes"]
@@ -309,6 +309,6 @@ def without(appointment: Mapping[str, Any], names: Iterable[str]) -> dict[str, A
 
 
 def _fact(name: str, value: Any) -> str:
-    """Return a line for the notes with a field's label and value."""
+    """Return a line for the notes that contains a field's label and value."""
     words = value if isinstance(value, list) else [value]
     return f"{label_of(name)}: " + ", ".join(str(word).replace("_", " ") for word in words)

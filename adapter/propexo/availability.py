@@ -1,4 +1,4 @@
-"""Parse the free times in Propexo's response about a community's calendar.
+"""Parse the available tour times in Propexo's response about a community's calendar.
 
 Propexo does not document the items of this response, so every plausible shape is read: strings,
 objects with a start, dates with lists of times, and lists nested by day. A part that cannot be read
@@ -19,12 +19,12 @@ from adapter.parsing.zone_names import zone_from_name
 
 #: Values that are nested more deeply are not read.
 MAX_DEPTH: Final = 10
-#: Maximum number of free times that are kept. A longer list is incomplete.
+#: Maximum number of available times to keep. A longer list is incomplete.
 MAX_TIMES: Final = 5000
 #: A span that is longer than one tour is a window, in which a tour may start every 15 minutes.
 LONGEST_TOUR: Final = dt.timedelta(hours=1)
 STEP: Final = dt.timedelta(minutes=15)
-#: A window that is longer than this is read up to here.
+#: The part of a window after this time is not read.
 LONGEST_WINDOW: Final = dt.timedelta(days=1)
 
 #: Names of members, in lower case and without punctuation.
@@ -35,7 +35,7 @@ STARTS: Final = (
 ENDS: Final = ("end", "endtime", "endsat", "endat", "enddatetime", "to", "until")
 DAYS: Final = ("date", "day", "localdate", "startdate")
 ZONES: Final = ("timezone", "tz", "timezonename")
-#: Members that contain times that are not free, in addition to the end of a span.
+#: Members with times that are not available, besides the end of a span.
 NOT_FREE: Final = (
     *(
         "unavailable",
@@ -47,12 +47,12 @@ NOT_FREE: Final = (
     ),
     *("blocked", "blockedtimes", "busy", "busytimes", "taken", "takentimes", "closed"),
 )
-#: Members that say that a time is not free: flags that are false, or numbers that are 0.
+#: Members that say that a time is not available: a flag that is false, or a number that is 0.
 FLAGS: Final = ("available", "isavailable", "free", "isfree", "open", "isopen", "bookable")
-#: Flags that are true if the time is not free.
+#: Flags that are true if the time is not available.
 TAKEN: Final = ("booked", "isbooked", "taken", "unavailable", "blocked", "busy", "full")
 LEFT: Final = ("remaining", "capacity", "spots", "spotsleft", "remainingcapacity", "openings")
-#: Values of ``status`` for a time that is not free. Other values say nothing.
+#: Values of ``status`` for a time that is not available. Other values say nothing.
 TAKEN_STATUSES: Final = ("unavailable", "booked", "blocked", "busy", "taken", "full", "closed")
 
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")
@@ -61,7 +61,7 @@ _CLOCK: Final = re.compile(r"(\d{1,2})(?::(\d{2})(?::\d{2}(?:\.\d+)?)?)? ?([AaPp
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Calendar:
-    """The free times that a response contains."""
+    """The available tour times in a response."""
 
     #: When a tour may start (aware, UTC), in ascending order.
     times: tuple[dt.datetime, ...] = ()
@@ -69,9 +69,9 @@ class Calendar:
     is_complete: bool = False
 
     def is_free(self, at: dt.datetime) -> bool | None:
-        """Return True if the calendar shows that ``at`` is free, False if taken, None if unknown.
+        """Return True if ``at`` is available, False if it is taken, and None if that is unknown.
 
-        A calendar says nothing about times after its last free time.
+        A calendar says nothing about times after its last available time.
         """
         if at in self.times:
             return True
@@ -81,7 +81,7 @@ class Calendar:
 
 
 def calendar_from(data: Any, zone: ZoneInfo) -> Calendar:
-    """Read all free times in a response's JSON. Times without an offset are in ``zone``."""
+    """Read all available times in a response. Times without an offset are in ``zone``."""
     reader = _Reader()
     result = _first_of(data, "result", "results", "data") if isinstance(data, dict) else data
     if isinstance(result, list | dict):
@@ -97,7 +97,7 @@ def _first_of(data: Mapping[str, Any], *names: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Context:
-    """The time zone and the day that the objects around a value contain."""
+    """The time zone and the day that the enclosing objects specify for a value."""
 
     zone: ZoneInfo
     day: dt.date | None = None
@@ -105,7 +105,7 @@ class _Context:
 
 
 class _Reader:
-    """Collects free times, and counts the parts that cannot be read."""
+    """Collects available times, and counts the parts that cannot be read."""
 
     def __init__(self) -> None:
         self.times: set[dt.datetime] = set()
@@ -140,7 +140,7 @@ class _Reader:
                 self._add(day, None, context)
 
     def _read_members(self, value: Mapping[str, Any], context: _Context) -> bool:
-        """Read the lists and objects in an object. Return False if there are none."""
+        """Read all lists and objects in an object. Return False if it contains none."""
         inner = [(name, item) for name, item in value.items() if isinstance(item, list | dict)]
         for name, item in inner:
             if _plain(name) not in (*NOT_FREE, *ENDS):
@@ -158,7 +158,7 @@ class _Reader:
 
 
 def _inside(names: Mapping[str, Any], context: _Context) -> _Context:
-    """Return the context of an object's members: its time zone and its day."""
+    """Return the context for an object's members, with the object's own time zone and day."""
     zone, day = context.zone, _day_from(_first(names, DAYS))
     with contextlib.suppress(Unreadable):
         zone = zone_from_name(_first(names, ZONES))
@@ -166,7 +166,7 @@ def _inside(names: Mapping[str, Any], context: _Context) -> _Context:
 
 
 def _is_offered(names: Mapping[str, Any]) -> bool:
-    """Return False if an object marks its time as not free."""
+    """Return False if an object says that its time is not available."""
     status = names.get("status")
     return not (
         any(names.get(name) is False for name in FLAGS)
@@ -181,7 +181,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _later_starts(first: dt.datetime, until: dt.datetime) -> Iterator[dt.datetime]:
-    """Yield the further start times in a long window, every 15 minutes."""
+    """Yield the start times after the first one in a long window, every 15 minutes."""
     if until - first > LONGEST_TOUR:
         at, last = first + STEP, min(until, first + LONGEST_WINDOW)
         while at < last:
@@ -190,7 +190,7 @@ def _later_starts(first: dt.datetime, until: dt.datetime) -> Iterator[dt.datetim
 
 
 def _instant_from(value: Any, context: _Context) -> dt.datetime:
-    """Return the instant of a value. Raise :class:`Unreadable` if it is not a time."""
+    """Convert a value to a time in UTC. Raise :class:`Unreadable` if it is not a time."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise Unreadable("not a time")
     if not isinstance(value, str):
@@ -206,7 +206,7 @@ def _minute(at: dt.datetime) -> dt.datetime:
 
 
 def _clock_from(text: str) -> dt.time | None:
-    """Return a time of day such as ``14:30`` or ``2:30 PM``, or None for other text."""
+    """Parse a time of day such as ``14:30`` or ``2:30 PM``. Return None for other text."""
     match = _CLOCK.fullmatch(text)
     if match is None or not (match[2] or match[3]):
         return None
@@ -230,7 +230,7 @@ def _day_from(value: Any) -> dt.date | None:
 
 
 def _is_whole_day(value: Any) -> bool:
-    """Return True for a date without a time of day, which says nothing about free times."""
+    """Return True for a date without a time of day, which does not say what is available."""
     return isinstance(value, str) and _DATE.fullmatch(value.strip()) is not None
 
 
@@ -239,22 +239,22 @@ def _plain(name: str) -> str:
 
 
 def _first(names: Mapping[str, Any], known: tuple[str, ...]) -> Any:
-    """Return the first member with one of the known names that is a string or a number."""
+    """Return the first string or number among the members with the given names, or None."""
     found = (names.get(name) for name in known)
     return next((one for one in found if isinstance(one, str | int | float)), None)
 
 
-#: What is shown of names and strings: letters that cannot identify anybody.
+#: Names that are shown. Their letters cannot identify anyone.
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,30}")
 _TIME_TEXT: Final = re.compile(r"[0-9:.,/+TZ -]{1,40}(?: ?[AaPp]\.?[Mm]\.?)?")
 #: Maximum length of a shape, in characters.
 MAX_SHAPE: Final = 2000
-#: Maximum number of items of a list or object that are described.
+#: Maximum number of items in a list or object to describe.
 MAX_ITEMS: Final = 40
 
 
 def shape_of(value: Any) -> str:
-    """Return a description of a response that contains only its keys and types.
+    """Describe a response by its keys and types only, without its values.
 
     In dates and times, 0 stands for each digit. A key that is not a plain word is shown as ``…``.
     """

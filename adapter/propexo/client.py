@@ -34,7 +34,7 @@ CREATE_PATHS: Mapping[Kind, str] = {
     Kind.PROSPECT: "/crm/v1/prospects/knock",
 }
 
-#: Adds a note to a guest card.
+#: The path of the endpoint that adds a note to a guest card.
 NOTE_PATH = "/crm/v1/events/knock/"
 
 STATUS_PATH = "/v1/admin/write-status/"
@@ -43,7 +43,7 @@ INTEGRATIONS_PATH = "/v1/admin/integrations/"
 
 AVAILABILITY_PATH = "/crm/v1/appointment-availability/knock/"
 
-#: Maximum time for a response about free times, because a booking waits for it.
+#: Timeout for a response about available times, in seconds. A booking waits for it.
 AVAILABILITY_SECONDS = 3.0
 
 #: The result of a request in the metrics. All other errors are ``no_clear_answer``.
@@ -57,7 +57,7 @@ RESULTS: Mapping[type[UpstreamError], str] = {
 
 
 class Propexo:
-    """A thread-safe client for Propexo's API, with one API token."""
+    """A thread-safe client for Propexo's API that uses one API token."""
 
     def __init__(
         self,
@@ -74,16 +74,16 @@ class Propexo:
         self.timeout_seconds = timeout_seconds
 
     def create(self, attempt: Attempt) -> Accepted:
-        """Post one appointment or guest card to Propexo. Never retry.
+        """Post an appointment or a guest card to Propexo. Never retry.
 
-        Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused`
-        if it is certain that nothing was booked, else :class:`OutcomeUnknown`.
+        Raise :class:`NotSent`, :class:`RateLimited`, :class:`NotAuthorized` or :class:`Refused` if
+        it is certain that nothing was booked, else :class:`OutcomeUnknown`.
         """
         with self._measured(f"create_{attempt.kind}"):
             return responses.accepted(self._post(CREATE_PATHS[attempt.kind], attempt.request))
 
     def add_note(self, request: Mapping[str, Any]) -> Accepted:
-        """Post one note for a guest card to Propexo. Never retry.
+        """Post a note for a guest card to Propexo. Never retry.
 
         Raise the same errors as :meth:`create`.
         """
@@ -110,7 +110,7 @@ class Propexo:
     def free_times(
         self, integration_id: str, community_id: str, appointment_type: str
     ) -> FreeTimesResponse:
-        """Return Propexo's response about the free times of a community in Knock.
+        """Return Propexo's response about a community's available tour times in Knock.
 
         ``appointment_type`` is ``APPOINTMENT`` or ``SELF_GUIDED_TOUR``. Raise
         :class:`UpstreamError` if there is no JSON within three seconds. The call changes nothing.
@@ -125,7 +125,7 @@ class Propexo:
             return responses.free_times(self._read("POST", AVAILABILITY_PATH, body, seconds))
 
     def write_status(self, job_id: str) -> JobReport:
-        """Return the status of a job at Propexo.
+        """Return the status of a write job at Propexo.
 
         Raise :class:`UpstreamError` if there is no usable response. Retrying is always safe.
         """
@@ -133,11 +133,11 @@ class Propexo:
             return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return the records on one page of a list. Raise the same errors as :meth:`page`."""
+        """Return the records on a page of a list. Raise the same errors as :meth:`page`."""
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Return one page of a list from Propexo.
+        """Return a page of one of Propexo's lists.
 
         Raise :class:`UpstreamError` if there is no usable response.
         """
@@ -148,20 +148,20 @@ class Propexo:
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
-        """Return Propexo's response to a request for the list of integrations.
+        """Return Propexo's response to a request for its list of integrations.
 
-        Raise :class:`NotSent` if there is none. Its cause says why.
+        Raise :class:`NotSent`, with the reason as its cause, if there is no response.
         """
         return self._get(INTEGRATIONS_PATH)
 
     def check_token(self) -> None:
-        """Check the API token with a cheap call. Raise :class:`UpstreamError` if that fails."""
+        """Check the API token with a cheap call. Raise :class:`UpstreamError` on failure."""
         with self._measured("check_token"):
             self._page(INTEGRATIONS_PATH, {"limit": "1"})
 
     @contextlib.contextmanager
     def _measured(self, operation: str) -> Iterator[None]:
-        """Measure the duration of a request, and count it by its result."""
+        """Measure the duration of a request, and count the request by its result."""
         started_at, result = time.monotonic(), "no_clear_answer"
         try:
             with tracing.call(f"propexo {operation}"):

@@ -1,4 +1,4 @@
-"""Parse the records of tours and guest cards that Propexo lists or sends.
+"""Parse the records of tours and guest cards in Propexo's lists and webhooks.
 
 Propexo documents the frame of a DATA_NEW or DATA_UPDATE webhook, but not the fields of its record,
 so a record is a flat list of names and values at any depth. An update contains only the values that
@@ -21,7 +21,7 @@ MAX_TEXT: Final = 300
 _TRIGGERS: Final = frozenset({"DATA_NEW", "DATA_UPDATE"})
 #: The parts of a webhook that contain the record's values.
 _PARTS: Final = ("context", "payload", "diff")
-#: Names of parts with the values before a change, and with those after it.
+#: Names of parts with the values before a change, and with the values after it.
 _BEFORE: Final = frozenset({"previous", "old", "before", "previousvalues", "oldvalues"})
 _AFTER: Final = frozenset({"new", "current", "after", "newvalues", "value"})
 #: Objects about someone who is not the renter. Nothing in them is read.
@@ -41,7 +41,7 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 
 
 class Model(enum.StrEnum):
-    """A kind of record that Propexo reads from Knock, if the customer has enabled it."""
+    """A kind of record that Propexo reads from Knock if the customer has enabled it."""
 
     #: Tours, messages and other events.
     EVENTS = "crm_events"
@@ -59,17 +59,19 @@ _MODELS: Final[Mapping[str, Model]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class KnockRecord:
-    """A record from Knock: a guest card, a tour or another event, or an update to one of these."""
+    """A record from Knock (a guest card, a tour or another event), or an update to it."""
 
     model: Model
     id: str
     integration_id: str
-    #: Names without case and punctuation, with their values, in the order in which they came.
+    #: Lower-case names without punctuation, with their values, in the original order.
     values: tuple[tuple[str, object], ...]
+    #: The previous values of what has changed.
+    previous: tuple[tuple[str, object], ...] = ()
 
     @classmethod
     def listed(cls, model: Model, record: Mapping[str, Any]) -> Self | None:
-        """Return a record from one of Propexo's lists, or None if it has no usable ID."""
+        """Create a record from an entry in Propexo's list. Return None if its ID is unusable."""
         id_ = id_from(record.get("id"))
         integration_id = id_from(record.get("integration_id")) or ""
         if id_ is None:
@@ -77,30 +79,30 @@ class KnockRecord:
         return cls(model=model, id=id_, integration_id=integration_id, values=(*_values(record),))
 
     def of_card(self, prospect_id: str) -> Self:
-        """Return the record with the ID of the guest card whose list contained it."""
+        """Return a copy of the record that has the given guest card ID."""
         known = tuple(one for one in self.values if one[0] != "prospectid")
         return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
 
     def texts(self, *names: str) -> Iterator[str]:
-        """Yield the texts of the values with one of these names, or of all values."""
+        """Yield the text values with one of the given names, or all text values."""
         for name, value in self.values:
             if isinstance(value, str) and (not names or name in names):
                 yield value
 
     def id_of(self, *names: str) -> str | None:
-        """Return the first usable ID under one of these names, or None."""
+        """Return the first usable ID with one of the given names, or None."""
         return next(filter(None, map(id_from, self.texts(*names))), None)
 
 
 def id_from(value: object) -> str | None:
-    """Return the value if it has the form of a Propexo ID, otherwise None."""
+    """Return a value if it looks like a Propexo ID, or None."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def record_from(body: bytes) -> KnockRecord | None:
     """Return the record in a DATA_NEW or DATA_UPDATE webhook, or None for any other body.
 
-    Both documented frames are accepted: ``{trigger, data: {…}, meta}`` and the flat one.
+    Both documented formats are accepted: ``{trigger, data: {…}, meta}`` and the flat one.
     """
     try:
         frame = json.loads(body)
@@ -120,7 +122,11 @@ def record_from(body: bytes) -> KnockRecord | None:
         return None
     parts = {name: data[name] for name in _PARTS if name in data}
     return KnockRecord(
-        model=model, id=id_, integration_id=integration_id, values=(*_values(parts),)
+        model=model,
+        id=id_,
+        integration_id=integration_id,
+        values=(*_values(parts),),
+        previous=(*_values(parts, is_previous=True),),
     )
 
 
@@ -129,34 +135,42 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _values(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the names and values of a record, without the previous values of changed fields.
+def _values(
+    record: Mapping[str, Any], *, is_previous: bool = False
+) -> Iterator[tuple[str, object]]:
+    """Yield a record's names and values, or only the previous values of changed fields.
 
-    The status of another object gets that object's name, so that it is not the record's.
+    The status of a nested object gets that object's name, so that it is not taken for the record's.
     """
-    left, stack = MAX_VALUES, [("", "", 0, iter(record.items()))]
+    left, stack = MAX_VALUES, [("", "", False, iter(record.items()))]
     while stack and left > 0:
-        parent, other, depth, items = stack[-1]
+        parent, other, is_old, items = stack[-1]
         key, value = next(items, (None, None))
         if key is None:
             stack.pop()
             continue
         left -= 1
         name = _name(key, parent)
-        if name in _BEFORE or _STAFF.search(name):
+        is_old_value = is_old or _letters(key) in _BEFORE
+        if _STAFF.search(name) or (is_old_value and not is_previous):
             continue
-        if isinstance(value, dict | list) and depth < MAX_DEPTH:
+        if isinstance(value, dict | list) and len(stack) <= MAX_DEPTH:
             inner = value.items() if isinstance(value, dict) else ((name, one) for one in value)
             of = name if isinstance(value, dict) and _OTHERS.fullmatch(name) else other
-            stack.append((name, of, depth + 1, iter(inner)))
-        elif _is_usable(value):
+            stack.append((name, of, is_old_value, iter(inner)))
+        elif _is_usable(value) and is_old_value is is_previous:
             yield (other + name if other and _STATUS.match(name) else name), value
 
 
 def _name(key: object, parent: str) -> str:
-    """Return a key in lower-case letters and digits, or its parent's name for a changed value."""
-    name = re.sub(r"[^a-z0-9]", "", str(key)[:100].lower())
-    return parent if name in _AFTER and parent and parent not in _PARTS else name
+    """Normalize a key to lower-case letters and digits. For a changed value, use its parent's."""
+    name = _letters(key)
+    is_value = name in _AFTER | _BEFORE and parent and parent not in _PARTS
+    return parent if is_value else name
+
+
+def _letters(key: object) -> str:
+    return re.sub(r"[^a-z0-9]", "", str(key)[:100].lower())
 
 
 def _is_usable(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""List the integrations, communities and attributions that Propexo knows.
+"""List the integrations, communities and attributions in Propexo.
 
 Each list is read on demand. Propexo documents only the records' core fields (id, integration_id).
 A record's name is used if it has one. The documented filter ``community_id``, not a field of the
@@ -24,7 +24,7 @@ ATTRIBUTIONS_PATH: Final = "/crm/v1/attributions/"
 
 NO_FILTER: Final[Mapping[str, str]] = {}
 
-#: With this order, records that are added in the meantime do not shift the pages.
+#: A sort order in which records added while we read do not shift the pages.
 OLDEST_FIRST: Final = {"order-by": "created_at:asc"}
 
 #: Records per page, which is Propexo's maximum.
@@ -33,7 +33,7 @@ PAGE_SIZE: Final = 250
 #: Maximum number of pages. A longer list is an error.
 MAX_PAGES: Final = 400
 
-#: Maximum wait for the rate limit.
+#: Maximum time to wait for the rate limit.
 MAX_WAIT = dt.timedelta(seconds=90)
 
 #: The vendor whose integrations accept bookings.
@@ -46,8 +46,8 @@ Read = Callable[[str, Mapping[str, str]], Page]
 class RateLimitedReads:
     """Reads pages of Propexo's lists within the rate limit that all processes share.
 
-    If there is no database, no other process of this installation calls Propexo, so the calls are
-    simply spread evenly.
+    Without a database, no other process of this installation calls Propexo, so the calls are simply
+    spread evenly.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class RateLimitedReads:
         self._next_at = clock()
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
-        """Wait for the rate limit, then return one page. Raise UpstreamError if that fails."""
+        """Wait for the rate limit, then return a page. Raise UpstreamError on failure."""
         self.wait()
         return self._propexo.page(path, query)
 
@@ -79,7 +79,7 @@ class RateLimitedReads:
             self._pause(max((at - self._clock()).total_seconds(), 0.01))
 
     def _wait_until(self) -> dt.datetime | None:
-        """Reserve a call and return None, or return the time when the next call is allowed."""
+        """Reserve a call and return None, or return when the next call is allowed."""
         now = self._clock()
         if self._store is not None:
             with self._store.transaction() as tx:
@@ -92,11 +92,11 @@ class RateLimitedReads:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListedCommunity:
-    """A community in Propexo's list, with its attributions."""
+    """A community in Propexo's list, and its attributions."""
 
     integration_id: str
     community_id: str
-    #: Its name, or "" if the list has none.
+    #: The community's name, or "" if the list has none.
     name: str
     #: Names of attributions, by ID.
     attributions: Mapping[str, str]
@@ -112,17 +112,17 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """The vendor of each integration by ID, or an empty string if it is not known."""
+        """The vendor of each integration, by ID. It is empty if Propexo does not name it."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property
     def integrations(self) -> Mapping[str, str]:
-        """The names of the Knock integrations by ID."""
+        """The names of the Knock integrations, by ID."""
         names = _names(self._all(INTEGRATIONS_PATH))
         return {one: name for one, name in names.items() if self.vendors[one] in ("", VENDOR)}
 
     def communities(self, integration_id: str) -> Mapping[str, str]:
-        """Return the names of an integration's communities by ID."""
+        """Return the names of an integration's communities, by ID."""
         records = self._all(COMMUNITIES_PATH, {"integration_id": integration_id} | OLDEST_FIRST)
         # Propexo may ignore this filter, so it is applied again here.
         return _names(one for one in records if one.get("integration_id") == integration_id)
@@ -130,13 +130,13 @@ class Directory:
     def attributions(
         self, integration_id: str, community_id: str | None = None
     ) -> Mapping[str, str]:
-        """Return the names of attributions by ID, for an integration or one of its communities."""
+        """Return the names of an integration's or a community's attributions, by ID."""
         query = {"integration_id": integration_id}
         query |= {"community_id": community_id} if community_id is not None else {}
         return _names(self._all(ATTRIBUTIONS_PATH, query | OLDEST_FIRST))
 
     def all_communities(self) -> Iterator[ListedCommunity]:
-        """Yield all communities of all Knock integrations."""
+        """Yield the communities of all Knock integrations."""
         for integration_id in self.integrations:
             for community_id, name in self.communities(integration_id).items():
                 yield ListedCommunity(

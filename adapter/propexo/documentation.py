@@ -9,7 +9,7 @@ MAX_BYTES = 10 * 1024 * 1024
 
 
 def read_page(url: str) -> str:
-    """Return the text at a URL. Raise ConfigurationError if it cannot be downloaded."""
+    """Return the text of the page at ``url``. Raise ConfigurationError if that fails."""
     try:
         with requests.get(url, timeout=TIMEOUT_SECONDS, stream=True) as answer:
             answer.raise_for_status()

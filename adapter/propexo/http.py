@@ -1,4 +1,4 @@
-"""Send one HTTP request to Propexo, and read the whole response before a timeout.
+"""Send HTTP requests with a limit on the total time until the response is complete.
 
 ``requests`` limits each wait for bytes, but not the total time, so a slow response could take
 forever. The lease on a booking requires a limit, so a timer closes the connection.
@@ -27,7 +27,7 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """An HTTP response from Propexo."""
+    """An HTTP response."""
 
     status: int
     #: Lookups of header names ignore case.
@@ -36,7 +36,7 @@ class Response:
 
 
 class Body(io.BytesIO):
-    """A request body that records whether any of it may have been sent."""
+    """A request body that records whether any part of it may have been sent."""
 
     #: True if any part of the body may have been sent.
     has_started = False
@@ -48,14 +48,14 @@ class Body(io.BytesIO):
         return len(self.getvalue())
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes to send, and record that sending has started."""
+        """Return the next bytes to send. Record that sending has begun."""
         if time.monotonic() > self.send_deadline and not self.has_started:
             raise TimeoutError("the request timed out")
         self.has_started = True
         return super().read(size)
 
 
-#: Checks the IP address to which a connection was made. Raises OSError if it is not allowed.
+#: Checks the IP address of a new connection. Raises OSError if the address is not allowed.
 AddressCheck = Callable[[str], object]
 
 
@@ -68,11 +68,12 @@ def exchange(
     timeout_seconds: float,
     check_address: AddressCheck | None = None,
 ) -> Response:
-    """Send one request on a new connection, because a reused connection may be stale.
+    """Send a request on a new connection, and return the response.
 
-    Redirects are not followed, because a redirected POST would become a GET. Errors are raised
-    unchanged: the caller can tell from ``body`` whether the request was sent. Nothing is sent to an
-    IP address that ``check_address`` rejects, except through a proxy, which connects by itself.
+    A reused connection could be stale. Redirects are not followed, because a redirected POST would
+    become a GET. Errors are raised unchanged: the caller can tell from ``body`` whether the request
+    was sent. Nothing is sent to an IP address that ``check_address`` rejects, except through a
+    proxy, which connects by itself.
     """
 
     def add_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -99,9 +100,9 @@ def exchange(
 
 
 def failure_text(exc: BaseException, url: str) -> str:
-    """Return the reason a request failed, and the host, for an error message.
+    """Return an error message that says why a request to a host failed.
 
-    The text never contains anything from the request.
+    The message never contains anything from the request.
     """
     parts = urlsplit(url)
     host = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -109,7 +110,7 @@ def failure_text(exc: BaseException, url: str) -> str:
 
 
 def _reason(exc: BaseException) -> str:
-    """Return the reason given by the innermost exception, such as "timed out"."""
+    """Return the innermost exception's reason, such as "timed out"."""
     chain = [exc]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(inner)
@@ -137,7 +138,7 @@ def _text(response: requests.Response) -> str:
 
 @contextlib.contextmanager
 def _closed_after(seconds: float, check_address: AddressCheck | None) -> Iterator["_Adapter"]:
-    """Yield an HTTP adapter whose connections are closed after ``seconds``."""
+    """Yield an HTTP adapter that closes its connections after ``seconds``."""
     adapter = _Adapter(check_address)
     timer = threading.Timer(seconds, adapter.close_connections)
     timer.daemon = True
@@ -150,7 +151,7 @@ def _closed_after(seconds: float, check_address: AddressCheck | None) -> Iterato
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
-    """An HTTP adapter whose connections can be closed by another thread."""
+    """An HTTP adapter whose connections another thread can close."""
 
     def __init__(self, check_address: AddressCheck | None) -> None:
         self._check_address = check_address
@@ -159,7 +160,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().__init__()
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        """Return the connection pool for a URL, and register the sockets of its connections."""
+        """Return the connection pool for a request, and register the sockets that it opens."""
         pool: Any = super().get_connection_with_tls_context(*args, **options)
         handles, adapter = self._handles, self
         check = None if pool.proxy else self._check_address
@@ -183,13 +184,13 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return pool
 
     def close_connections(self) -> None:
-        """Shut down every connection. Threads that are reading from them get an error."""
+        """Shut down all connections, so that threads that read from them get an error."""
         self._is_closed = True
         for handle in self._handles:
             with contextlib.suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Close the socket handles when the request is finished."""
+        """Close the socket handles after the request has ended."""
         for handle in self._handles:
             handle.close()

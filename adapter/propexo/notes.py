@@ -1,4 +1,4 @@
-"""Build an appointment's notes from the mapping's text and from values that have no field."""
+"""Build an appointment's notes from the mapping's text and from values without a field."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Final
 #: Propexo's limit, in UTF-16 code units, because it probably counts like JavaScript.
 LIMIT: Final = 1000
 ELLIPSIS: Final = "…"
-#: The text is omitted if there is less room for it than this.
+#: The text is omitted if there is room for fewer units than this.
 MIN_TEXT_LENGTH: Final = 20
 
 
@@ -18,7 +18,7 @@ def units(text: str) -> int:
 
 
 def cut(text: str, limit: int = LIMIT) -> str:
-    """Shorten a text to ``limit`` UTF-16 code units, at a space, and append an ellipsis."""
+    """Shorten a text to ``limit`` UTF-16 code units, at a space, and add an ellipsis."""
     if units(text) <= limit:
         return text
     end = _characters_within(text, limit - units(ELLIPSIS))
@@ -27,7 +27,7 @@ def cut(text: str, limit: int = LIMIT) -> str:
 
 
 def _characters_within(text: str, limit: int) -> int:
-    """Return how many characters fit into ``limit`` units without splitting a character."""
+    """Return how many whole characters fit into ``limit`` UTF-16 code units."""
     end = length = 0
     for end, character in enumerate(text):  # noqa: B007 - the index is the result
         length += 2 if character > "\uffff" else 1
@@ -45,7 +45,7 @@ def _is_combining(character: str) -> bool:
 
 
 def compose(text: str, facts: Sequence[str]) -> str:
-    """Join text and facts into notes. If they are too long, shorten the text first."""
+    """Join text and facts to form notes. If they are too long, shorten the text first."""
     tail = cut("\n".join(facts))
     room = LIMIT - units(tail) - bool(tail)
     head = cut(text, room) if room >= min(MIN_TEXT_LENGTH, units(text)) else ""
@@ -53,7 +53,7 @@ def compose(text: str, facts: Sequence[str]) -> str:
 
 
 def append(text: str, facts: Sequence[str]) -> str:
-    """Append facts to existing notes. If they are too long, shorten the longest line."""
+    """Add facts to existing notes. If they are too long, shorten the longest line."""
     whole = "\n".join(part for part in (text, *facts) if part)
     over = units(whole) - LIMIT
     if over <= 0:

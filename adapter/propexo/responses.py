@@ -1,4 +1,4 @@
-"""Parse Propexo's responses into values or exceptions."""
+"""Convert Propexo's responses to values or exceptions."""
 
 import dataclasses
 import enum
@@ -18,7 +18,7 @@ from adapter.exceptions import (
 from adapter.models import Reason
 from adapter.propexo.http import Response
 
-#: Responses of another server, or to a wrong PROPEXO_BASE_URL: redirects, and unknown paths.
+#: Statuses of another server, or for a wrong PROPEXO_BASE_URL: redirects and unknown paths.
 WRONG_PATH_STATUSES = frozenset({301, 302, 303, 307, 308, 404, 405})
 
 #: Calls allowed per minute and calls left, from the response headers.
@@ -40,7 +40,7 @@ class WriteStatus(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
-    """Propexo's response to an accepted booking, with the ID of its job."""
+    """Propexo's response to an accepted write, with the job's ID."""
 
     job_id: str
     status: int
@@ -51,7 +51,7 @@ class Accepted:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JobReport:
-    """The current status of a job at Propexo, with any error messages."""
+    """The current status of a write job, and the error messages if it failed."""
 
     status: WriteStatus
     #: Up to ten of Propexo's error messages. They may quote the renter's data.
@@ -61,7 +61,7 @@ class JobReport:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """One page of a list from Propexo."""
+    """A page of one of Propexo's lists."""
 
     records: list[Mapping[str, Any]]
     #: True if Propexo reports another page.
@@ -70,14 +70,14 @@ class Page:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FreeTimesResponse:
-    """Propexo's response about a community's free times, as parsed JSON."""
+    """Propexo's response about a community's available times, as parsed JSON."""
 
     data: Any
     rate: Rate | None = None
 
 
 def free_times(response: Response) -> FreeTimesResponse:
-    """Parse a response about free times. Raise :class:`UpstreamError` if it is not JSON."""
+    """Parse a response about available times. Raise :class:`UpstreamError` if it is not JSON."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     rate, data = rate_of(response.headers), _json(response.text)
@@ -87,7 +87,7 @@ def free_times(response: Response) -> FreeTimesResponse:
 
 
 def accepted(response: Response) -> Accepted:
-    """Return the job of an accepted booking. Raise the matching error for other responses."""
+    """Return the job in the response to an accepted write. Raise an error for other responses."""
     if not 200 <= response.status < 300:
         raise error_from(response)
     job_id = _job_id(_json(response.text))
@@ -101,7 +101,7 @@ def accepted(response: Response) -> Accepted:
 
 
 def report(response: Response) -> JobReport:
-    """Parse a job's status. Raise :class:`UpstreamError` if the response does not contain one."""
+    """Parse the status of a job. Raise :class:`UpstreamError` if the response contains none."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     data, rate = _json(response.text), rate_of(response.headers)
@@ -114,7 +114,7 @@ def report(response: Response) -> JobReport:
 
 
 def page(response: Response) -> Page:
-    """Parse a page of a list. Raise :class:`UpstreamError` if the response does not contain one."""
+    """Parse a page of a list. Raise :class:`UpstreamError` if the response contains none."""
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     data = _json(response.text)
@@ -129,7 +129,7 @@ def page(response: Response) -> Page:
 
 
 def error_from(response: Response) -> UpstreamError:
-    """Return the exception that matches an unsuccessful response."""
+    """Return the exception for an unsuccessful response."""
     status = response.status
     retry_after = retry_after_seconds(response.headers.get("retry-after"))
     facts: dict[str, Any] = {
@@ -154,7 +154,7 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def is_rejected(error: UpstreamError) -> bool:
-    """Return True if Propexo rejects a request, although it accepts the token.
+    """Return True if Propexo rejected the request but accepts the token.
 
     Propexo does not document how it rejects a model that the customer has not enabled.
     """
@@ -164,7 +164,7 @@ def is_rejected(error: UpstreamError) -> bool:
 
 
 def reasons_from(answer: str | None) -> tuple[Reason, ...]:
-    """Return one reason for each issue that Propexo found, or a generic reason if it lists none.
+    """Return a reason for each issue in Propexo's response, or a generic one if it lists none.
 
     The issues are in ``error.details.issues`` or ``error.details.details.issues``.
     """
@@ -204,7 +204,7 @@ def _json(text: str) -> Any:
 
 
 def _is_propexo_error(text: str) -> bool:
-    """Return True if the text is an error body from Propexo: ``{"error": {"code": …}}``."""
+    """Return True if a text is an error body from Propexo: ``{"error": {"code": …}}``."""
     return isinstance(_member(_member(_json(text), "error"), "code"), str)
 
 
@@ -217,7 +217,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """Return the allowed and remaining calls from the response headers, or None."""
+    """Return the numbers of allowed and remaining calls from the response headers, or None."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):
@@ -226,7 +226,7 @@ def rate_of(headers: Mapping[str, str]) -> Rate | None:
 
 
 def retry_after_seconds(header: str | None) -> float | None:
-    """Parse a Retry-After header as seconds, at most an hour. Return None if it is no number."""
+    """Parse a Retry-After header (up to an hour). Return None if it is not a number."""
     text = (header or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 6:
         return None

@@ -40,7 +40,7 @@ def create_app(
     catalog: Catalog = NOTHING,
     sync: Sync = DEFAULT_SYNC,
 ) -> Flask:
-    """Create the sandbox app. Its state is in memory, so serve it from a single process.
+    """Create the sandbox app. Its state is in memory, so serve it from only one process.
 
     ``job_seconds`` is how long a job stays PENDING. ``slowdown_seconds`` delays responses after
     80% of a minute's requests are used up (Propexo: 2 seconds). ``enums`` lists the accepted values
@@ -72,7 +72,7 @@ def create_app(
 
 
 def _begin() -> Response | None:
-    """Record a request to the API. Reject it if the token is invalid or the limit is reached."""
+    """Record a request to the API. Reject it if the token is invalid or the limit is exceeded."""
     if _is_from_website(request):
         message = "call it by an IP address or a name without a dot, and not from another website"
         return propexo_responses.error(403, message)
@@ -106,14 +106,14 @@ def _rejection(remaining: int) -> Response | None:
 
 
 def _is_from_website(request: Request) -> bool:
-    """Return True if a page on another website sent the request, even through DNS rebinding."""
+    """Return True if another website's page sent the request, even by DNS rebinding."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
     return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")
 
 
 def _is_local_name(host: str) -> bool:
-    """Return True for an IP address or for a host name without a dot, such as ``localhost``."""
+    """Return True for an IP address, or for a host name without a dot such as ``localhost``."""
     try:
         return "." not in host or bool(ipaddress.ip_address(host))
     except ValueError:
@@ -121,7 +121,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _end(response: Response) -> Response:
-    """Add rate limit headers to the response, apply the injected fault, and record the status."""
+    """Add rate limit headers to the response, apply the fault, and record the status."""
     call = g.get("call")
     if call is None:
         return response
@@ -145,7 +145,7 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the kind of a request, such as create or status, for selecting simulated faults."""
+    """Return the kind of the request, such as create or status, which selects its fault."""
     if request.path == AVAILABILITY:
         return "availability"
     if request.path == CREATE_PATH:

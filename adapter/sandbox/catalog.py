@@ -1,4 +1,4 @@
-"""Provide the sandbox's read-only lists of integrations, communities and attributions.
+"""Provide the sandbox's lists of integrations, communities and attributions.
 
 Propexo lists only a community's ID and name, not its time zone.
 """
@@ -17,17 +17,18 @@ BUNDLED: Final = Path(__file__).with_name("catalog.json")
 INTEGRATIONS: Final = "/v1/admin/integrations/"
 COMMUNITIES: Final = "/crm/v1/communities/"
 ATTRIBUTIONS: Final = "/crm/v1/attributions/"
-#: Not a list of Propexo's: the time zone of each community, which decides when it is open.
+#: The time zone of each community, which determines when it is open. Propexo has no such list.
 ZONES: Final = "timezones"
 #: Fields that all integrations have.
 _KNOCK: Final = {"vendor": "KNOCK", "active": True, "system": "SANDBOX", "can_authenticate": True}
 
 
 def catalog_from(data: Any) -> Catalog:
-    """Parse ``{integration: {name, communities: {id: {name, attributions: {id: name}}}}}``.
+    """Parse a catalog of integrations, communities and attributions from JSON data.
 
-    A community may also have a ``timezone``. We assume that Propexo's communities and attributions
-    have names. Raise :class:`ConfigurationError` for data in any other shape.
+    The data has the format ``{integration: {name, communities: {id: {name, attributions: {id:
+    name}}}}}``. A community may also have a ``timezone``. We assume that Propexo's communities and
+    attributions have names. Raise :class:`ConfigurationError` for data in any other format.
     """
     integrations, communities, attributions, zones = [], [], [], []
     try:

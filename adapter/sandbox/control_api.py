@@ -1,6 +1,7 @@
-"""Serve the sandbox's own endpoints, which list its data, inject faults and reset it."""
+"""Serve the sandbox's own endpoints, which show its data, queue faults and reset it."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from adapter.sandbox.state import Call, current_state
 
 control = Blueprint("control", __name__)
 
-#: Who cancels a tour, by action.
+#: Who cancels the tour, by action.
 _CANCELED_BY: Final = {"cancel": "person", "renter-cancel": "renter"}
 #: The status that an action sets.
 _NEW_STATUS: Final = {
@@ -27,7 +28,7 @@ _NEW_STATUS: Final = {
 
 @control.get("/")
 def show_page() -> Response:
-    """Render all appointments and guest cards as a web page."""
+    """Render a web page with all appointments and guest cards."""
     state = current_state()
     with state.lock:
         # JSON can contain half of a surrogate pair, but UTF-8 cannot.
@@ -42,7 +43,7 @@ def show_page() -> Response:
 
 @control.get("/_sandbox/appointments")
 def list_appointments() -> Response:
-    """List all appointments, including canceled ones, in the order in which they were booked."""
+    """List all appointments, including canceled ones, in the order of booking."""
     state = current_state()
     with state.lock:
         return jsonify({"appointments": [_appointment(one) for one in state.knock.appointments]})
@@ -50,17 +51,22 @@ def list_appointments() -> Response:
 
 @control.post("/_sandbox/appointments/<appointment_id>/<action>")
 def change_appointment(appointment_id: str, action: str) -> tuple[Response, int] | Response:
-    """Change a tour as a leasing agent does in Knock, or the renter for ``renter-cancel``.
+    """Change a tour as a leasing agent would in Knock, or as the renter would.
 
-    The other actions are ``cancel``, ``accept``, ``wait``, ``visit`` and ``miss``.
+    The renter's action is ``renter-cancel``. The agent's are ``cancel``, ``accept``, ``wait``,
+    ``visit``, ``miss`` and ``move?to=TIME``.
     """
-    state = current_state()
-    if action not in {*_CANCELED_BY, *_NEW_STATUS}:
+    state, to = current_state(), _instant(request.args.get("to", ""))
+    if action not in {*_CANCELED_BY, *_NEW_STATUS, "move"}:
         abort(404)
+    if action == "move" and to is None:
+        abort(400)
     with state.lock:
         for one in state.knock.appointments:
             if one.id == appointment_id:
-                if action in _CANCELED_BY:
+                if to is not None:
+                    one.move(to, state.clock())
+                elif action in _CANCELED_BY:
                     one.cancel(_CANCELED_BY[action], state.clock())
                 else:
                     one.change(_NEW_STATUS[action], state.clock())
@@ -69,6 +75,15 @@ def change_appointment(appointment_id: str, action: str) -> tuple[Response, int]
                 return jsonify(_appointment(one))
     message = "no appointment has this ID"
     return jsonify({"error": {"code": "not_found", "message": message}}), 404
+
+
+def _instant(text: str) -> dt.datetime | None:
+    """Return the instant in an ISO 8601 text with an offset, or None for any other text."""
+    try:
+        at = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.astimezone(dt.UTC) if at.tzinfo else None
 
 
 @control.get("/_sandbox/prospects")
@@ -89,7 +104,7 @@ def list_notes() -> Response:
 
 @control.get("/_sandbox/requests")
 def list_requests() -> Response:
-    """List all requests that Propexo's simulated API has received, oldest first."""
+    """List all requests to Propexo's simulated API, oldest first."""
     state = current_state()
     with state.lock:
         return jsonify({"requests": [_call(call) for call in state.calls]})
@@ -97,7 +112,7 @@ def list_requests() -> Response:
 
 @control.get("/_sandbox/faults")
 def list_faults() -> Response:
-    """List the faults that will be applied to upcoming requests."""
+    """List the faults to apply to upcoming requests."""
     state = current_state()
     with state.lock:
         return jsonify({"next": [fault.posted for fault in state.faults.queue]})
@@ -105,7 +120,7 @@ def list_faults() -> Response:
 
 @control.post("/_sandbox/faults")
 def add_faults() -> tuple[Response, int] | Response:
-    """Queue the posted faults, or none of them if one is invalid."""
+    """Queue the posted faults, or none of them if any is invalid."""
     try:
         faults = faults_from(json_from(body_of(request)))
     except BadFault as exc:
@@ -146,7 +161,7 @@ def show_sync() -> Response:
 
 @control.post("/_sandbox/sync")
 def change_sync() -> tuple[Response, int] | Response:
-    """Change what Propexo reads and sends. Settings that are not posted stay the same."""
+    """Change which records Propexo reads and sends. Settings not posted stay unchanged."""
     try:
         changes = _sync_changes(json_from(body_of(request)))
     except ValueError as exc:
@@ -157,7 +172,7 @@ def change_sync() -> tuple[Response, int] | Response:
 
 
 def _sync_changes(body: Any) -> dict[str, Any]:
-    """Validate the changes. Raise ValueError with the name of the first invalid one."""
+    """Validate changes to the sync. Raise ValueError with the name of the first invalid one."""
     given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
     for name, value in given.items():
         if name not in _SYNC_KEYS:

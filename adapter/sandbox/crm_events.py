@@ -1,4 +1,4 @@
-"""Implement Propexo's endpoint that adds an event, such as a note, to a guest card."""
+"""Implement Propexo's endpoint that adds events, such as notes, to guest cards."""
 
 from flask import Blueprint, Response, g
 

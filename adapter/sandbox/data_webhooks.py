@@ -1,4 +1,4 @@
-"""Send the webhooks DATA_NEW and DATA_UPDATE about records in the simulated Knock, as Propexo does.
+"""Send DATA_NEW and DATA_UPDATE webhooks about records in the simulated Knock.
 
 A webhook that gets no 2xx is sent again every 15 minutes, at most ten times. The interval can be
 shortened for tests.
@@ -31,7 +31,7 @@ MAX_DELIVERIES: Final = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sync:
-    """Which records the simulated Propexo reads from Knock, when, and where it sends webhooks."""
+    """Which records the simulated Propexo reads from Knock, and where it sends webhooks."""
 
     #: The models that the customer has not enabled.
     off: Set[str] = frozenset()
@@ -45,11 +45,11 @@ class Sync:
     retry_seconds: float = RETRY_SECONDS
 
     def is_listed(self, created_at: dt.datetime, now: dt.datetime) -> bool:
-        """Return True if a record has reached Propexo."""
+        """Return True if Propexo lists a record created at this time."""
         return now >= created_at + dt.timedelta(seconds=self.delay)
 
     def is_complete(self, created_at: dt.datetime, now: dt.datetime) -> bool:
-        """Return True if the details of a guest card have reached Propexo."""
+        """Return True if Propexo knows all details of a guest card created at this time."""
         return now >= created_at + dt.timedelta(seconds=self.delay + self.stage)
 
 
@@ -58,7 +58,7 @@ DEFAULT_SYNC: Final = Sync()
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Delivery:
-    """A webhook, with the statuses of the responses so far."""
+    """A webhook with the statuses of all responses to it so far."""
 
     body: Mapping[str, Any]
     #: One for each attempt: an HTTP status, or None if there was no response.
@@ -66,7 +66,7 @@ class Delivery:
 
 
 class Publisher:
-    """Sends webhooks about new and changed records from a background thread."""
+    """Sends webhooks about new and changed records in a background thread."""
 
     def __init__(self) -> None:
         self.sync = DEFAULT_SYNC
@@ -83,7 +83,7 @@ class Publisher:
             self._known, self._queue, self.deliveries = {}, [], []
 
     def publish(self, model: str, record: dict[str, Any]) -> None:
-        """Send a webhook about a record that may be new or changed."""
+        """Schedule the webhooks about a record if it is new or has changed."""
         before, self._known[record["id"]] = self._known.get(record["id"]), record
         if self.sync.url is None or model in self.sync.off or record == before:
             return
@@ -142,7 +142,7 @@ class Publisher:
             return heapq.heappop(self._queue)[2]
 
     def _send(self, delivery: Delivery) -> int | None:
-        """Send a webhook once. Return the status of the response, or None if there was none."""
+        """Send a webhook once. Return the response's status, or None if there was no response."""
         sync = self.sync
         if sync.url is None:
             return None

@@ -1,12 +1,12 @@
-"""Queue faults that are posted as JSON, and apply each of them to one of the next requests."""
+"""Queue faults that are posted as JSON, and apply each of them to an upcoming request."""
 
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: The requests to which a fault may apply: creates, events, job statuses, lists, questions about
-#: free times, or any of these.
+#: The requests to which a fault may apply: creates, events, job statuses, lists, available times,
+#: or any of these.
 KINDS = ("create", "event", "status", "list", "availability", "any")
 OUTCOMES = ("SUCCESS", "FAILURE", "PARTIAL_SUCCESS", "PENDING")
 #: When to close the connection: before booking, after booking, or after half of the response.
@@ -15,7 +15,7 @@ DROPS = ("before", "after", "during")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A fault that is applied to one request. Its fields can be combined.
+    """A fault for one request. Its fields can be combined.
 
     ``book`` sets whether a create request takes effect. By default it does, unless there is a
     ``status``, the connection drops before booking, or the job fails. With ``book_after``, it
@@ -43,12 +43,12 @@ class Fault:
     job_seconds: float | None = None
     #: ``generic`` returns ``{job_id, data}``, the other shape in Propexo's documentation.
     shape: str = "knock"
-    #: The fault as posted, for the list of requests.
+    #: The fault as it was posted, for the list of requests.
     posted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def is_booking(self) -> bool:
-        """True if a create request with this fault still books something in Knock."""
+        """True if a create request with this fault still books in Knock."""
         if self.book is not None:
             return self.book
         is_clean = self.status is None and self.drop != "before" and self.job != "FAILURE"
@@ -140,7 +140,7 @@ class Faults:
         self.queue: list[Fault] = []
 
     def take(self, kind: str) -> Fault:
-        """Remove and return the first fault for this kind of request, or return :data:`NONE`."""
+        """Remove and return the first fault for a kind of request, or return :data:`NONE`."""
         for number, fault in enumerate(self.queue):
             if fault.on in (kind, "any"):
                 return self.queue.pop(number)

@@ -1,4 +1,4 @@
-"""Simulate Knock's guest cards and tours, including how a new tour cancels an earlier one."""
+"""Simulate Knock's guest cards and tours. A new tour cancels the person's earlier one."""
 
 import dataclasses
 import datetime as dt
@@ -27,13 +27,13 @@ class Status(enum.StrEnum):
     #: Canceled by the same person's later tour at the same community, or by an agent in Knock.
     CANCELLED = "cancelled"
     VISITED = "visited"
-    #: The renter did not come.
+    #: The renter did not show up.
     NO_SHOW = "no_show"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
-    """A request that creates or updates a guest card without booking a tour."""
+    """A request that creates or updates a guest card but books no tour."""
 
     job_id: str
     request: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Inquiry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
-    """An activity on a guest card, for example what a renter wrote later."""
+    """An activity on a guest card, such as a note with what the renter wrote later."""
 
     id: str
     job_id: str
@@ -52,7 +52,7 @@ class Note:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
-    """A guest card, which represents one person at one community."""
+    """A guest card, which stands for one person at one community."""
 
     id: str
     integration_id: str
@@ -87,13 +87,17 @@ class Appointment:
     canceled_by: str | None = None
 
     def cancel(self, by: str, now: dt.datetime) -> None:
-        """Cancel the tour unless it is already canceled or over."""
+        """Cancel the tour, unless it is already canceled or over."""
         if self.status in (Status.BOOKED, Status.WAITING):
             self.status, self.canceled_by, self.updated_at = Status.CANCELLED, by, now
 
     def change(self, status: Status, now: dt.datetime) -> None:
-        """Set the status, as a leasing agent would do in Knock."""
+        """Set the tour's status as a leasing agent would in Knock."""
         self.status, self.canceled_by, self.updated_at = status, None, now
+
+    def move(self, to: dt.datetime, now: dt.datetime) -> None:
+        """Change the start, as a leasing agent would do in Knock."""
+        self.starts_at, self.updated_at = to, now
 
 
 class Knock:
@@ -103,13 +107,13 @@ class Knock:
         self.prospects: list[Prospect] = []
         self.appointments: list[Appointment] = []
         self.notes: list[Note] = []
-        #: What was created or changed since it was last published.
+        #: The records created or changed since the last publication.
         self.touched: list[Prospect | Appointment | Note] = []
         #: The latest prospect for each integration, community, field and normalized contact.
         self._holders: dict[tuple[str, str, str, str], Prospect] = {}
 
     def book(self, request: Mapping[str, Any], *, job_id: str, now: dt.datetime) -> Appointment:
-        """Book a tour, and cancel the same person's other upcoming tours at the community."""
+        """Book a tour, and cancel the person's other upcoming tours at the community."""
         prospect = self.find_or_create(request, now)
         appointment = Appointment(
             id=str(uuid.uuid4()),
@@ -136,7 +140,7 @@ class Knock:
         return prospect
 
     def has_prospect(self, request: Mapping[str, Any]) -> bool:
-        """Return True if the community has the guest card that a request names."""
+        """Return True if the community has the guest card with the ID in a request."""
         names = ("integration_id", "community_id")
         return any(
             one.id == request["prospect_id"]
@@ -152,13 +156,13 @@ class Knock:
         return note
 
     def find_or_create(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
-        """Find a guest card by email or phone, or create one, and update its fields."""
+        """Find a guest card by email or phone and update it, or create one."""
         prospect = self._match(request) or self._add(request, now)
         self._overwrite(prospect, request, now)
         return prospect
 
     def update(self, request: Mapping[str, Any], now: dt.datetime) -> Prospect:
-        """Overwrite fields of the guest card that a request names."""
+        """Overwrite fields of the guest card whose ID is in the request."""
         prospect = next(one for one in self.prospects if one.id == request["prospect_id"])
         community = {"community_id": prospect.community_id}
         self._overwrite(prospect, {**request, **community}, now)
@@ -217,7 +221,7 @@ def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> list[Appo
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
-    """Return the start time of the requested tour, which Propexo expects in UTC."""
+    """Return the tour's start time in a request, which Propexo expects in UTC."""
     day = date_from(request["appointment_date"])
     assert day is not None, "the schema accepts no other date"  # noqa: S101 - for mypy
     time = dt.time.fromisoformat(request["appointment_time"])
@@ -225,11 +229,11 @@ def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
 
 
 def normal_email(text: str) -> str:
-    """Normalize an email address for comparison, as Knock does."""
+    """Normalize an email address as Knock does, so that it can be compared."""
     return text.strip().casefold()
 
 
 def normal_phone(text: str) -> str:
-    """Return a phone number's digits without the country code of North America."""
+    """Return a phone number's digits without North America's country code."""
     digits = re.sub(r"[^0-9]", "", text)
     return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits

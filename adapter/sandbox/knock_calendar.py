@@ -1,4 +1,4 @@
-"""Simulate Propexo's list of free tour times in Knock's calendar.
+"""Simulate Propexo's endpoint for the available tour times in Knock's calendar.
 
 A community is open for two weeks. Each booked tour takes its time. Propexo does not document the
 items of this response, so their shape is a guess.
@@ -28,7 +28,7 @@ DAYS = 14
 
 @availability.post(PATH)
 def query_availability() -> Response:
-    """Return the free times of a community as instants in UTC."""
+    """Return a community's available times in UTC."""
     state = current_state()
     try:
         body = json_from(g.body)
@@ -45,7 +45,7 @@ def query_availability() -> Response:
 
 @availability.put("/_sandbox/free-times")
 def set_free_times() -> Response:
-    """Replace a community's free times. With ``null``, restore its opening hours."""
+    """Replace a community's available times. ``null`` restores its opening hours."""
     try:
         body = json_from(body_of(request))
         times, community_id = body["times"], str(body["community_id"])
@@ -69,7 +69,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def free_times(state: State, community_id: str) -> list[dt.datetime]:
-    """Return the start times of tours at a community. The caller must hold the lock."""
+    """Return when tours at a community can start. The caller must hold the lock."""
     taken = {
         one.starts_at
         for one in state.knock.appointments
@@ -81,7 +81,7 @@ def free_times(state: State, community_id: str) -> list[dt.datetime]:
 
 
 def _opening_hours(state: State, community_id: str) -> Iterator[dt.datetime]:
-    """Yield every half hour of the opening hours, or of the whole day if the zone is unknown."""
+    """Yield every half hour of the opening hours, or of the day if the zone is unknown."""
     zone = _zone_of(state.catalog.get(ZONES, ()), community_id)
     day = state.clock().astimezone(zone or dt.UTC).date()
     hours = range(24) if zone is None else HOURS

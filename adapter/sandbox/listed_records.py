@@ -1,4 +1,4 @@
-"""Format guest cards, tours and notes as the records that Propexo lists and sends.
+"""Format guest cards, tours and notes as records that Propexo lists and sends.
 
 Apart from the documented core fields, the names of the fields are a guess.
 """
@@ -32,7 +32,7 @@ def core_record(
 
 
 def record_of(one: Prospect | Appointment | Note) -> dict[str, Any]:
-    """Return the record of a guest card, tour or note."""
+    """Return the record for a guest card, tour or note."""
     if isinstance(one, Prospect):
         return {
             **core_record(one.id, one.integration_id, one.created_at, one.updated_at),
@@ -56,18 +56,18 @@ def record_of(one: Prospect | Appointment | Note) -> dict[str, Any]:
 
 
 def _status_text(one: Appointment) -> str:
-    """Return a tour's status as a word that Knock uses."""
+    """Return a tour's status as Knock writes it."""
     if one.status is Status.CANCELLED:
         return "Canceled (Renter)" if one.canceled_by == "renter" else "Canceled (Manager)"
     return {Status.NO_SHOW: "No Show"}.get(one.status, one.status.capitalize())
 
 
 def first_stage(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a guest card's record before Propexo has read its details: the ID and the name."""
+    """Return a guest card's record without the details, which Propexo reads later."""
     details = {*CARD_FIELDS} - {*_FIRST_STAGE}
     return {name: value for name, value in record.items() if name not in details}
 
 
 def model_of(one: Prospect | Appointment | Note) -> str:
-    """Return the model to which a record belongs."""
+    """Return the name of Propexo's model for a guest card, tour or note."""
     return PROSPECTS if isinstance(one, Prospect) else EVENTS

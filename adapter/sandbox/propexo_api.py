@@ -44,7 +44,7 @@ def create_prospect() -> Response:
 
 
 def write(kind: str, more: Mapping[str, Any] = MappingProxyType({})) -> Response:
-    """Validate the request body, execute the write with ``more`` fields, and return its job."""
+    """Validate the request body, execute the write, and return a response with its job."""
     state = current_state()
     if not request.is_json:
         return propexo_responses.error(
@@ -98,7 +98,7 @@ def update_prospect(prospect_id: str) -> Response:
 
 @api.get("/crm/v1/prospects/")
 def list_prospects() -> Response:
-    """List guest cards. Right after its creation, a card may be without its details."""
+    """List guest cards. The details of a new card are missing at first."""
     state = current_state()
     sync, now = state.publisher.sync, state.clock()
     with state.lock:
@@ -122,7 +122,7 @@ def list_events() -> Response:
 
 
 def _list_of(model: str, records: Iterable[Mapping[str, Any]]) -> Response:
-    """Return a page of a model's records, or an error if the customer has not enabled it."""
+    """Return a page of a model's records, or an error if the model is not enabled."""
     if model in current_state().publisher.sync.off:
         message = f"the model {model} is not enabled for this integration"
         return propexo_responses.error(400, message, "model_not_enabled")
@@ -148,7 +148,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
     since = _instant(query["updated_at_gte"]) if "updated_at_gte" in query else None
     field, _, direction = order.partition(":")
     selected = [record for record in records if since is None or record["updated_at"] >= since]
-    if direction == "desc":  # of records with the same time, the last one added is the newest
+    if direction == "desc":  # if records have the same time, the last one added is the newest
         selected.reverse()
     selected.sort(key=lambda record: record[field], reverse=direction == "desc")
     offset, limit = query.get("offset", 0), query.get("limit", 100)
@@ -156,7 +156,7 @@ def _page(records: Iterable[Mapping[str, Any]]) -> Response:
 
 
 def _query(kind: str) -> dict[str, Any]:
-    """Return the validated query parameters. Abort with 400 if any of them is invalid."""
+    """Return the validated query parameters. Abort with 400 if one of them is invalid."""
     values = {
         name: int(text) if name in ("limit", "offset") and _is_number(text) else text
         for name, text in request.args.items()
@@ -177,7 +177,7 @@ def _instant(text: str) -> dt.datetime:
 
 
 def _matching(records: Iterable[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return the records that match the query parameters in ``names``."""
+    """Return the records that match the request's query parameters."""
     filters = {name: request.args[name] for name in names if name in request.args}
     return [
         record

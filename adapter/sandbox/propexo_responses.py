@@ -14,20 +14,20 @@ from adapter.sandbox.validation import Issue
 
 
 class Json(DefaultJSONProvider):
-    """A JSON encoder that writes times in ISO 8601 and keeps the order of keys."""
+    """A JSON encoder that keeps the order of keys and formats times like Propexo."""
 
     sort_keys = False
 
     @staticmethod
     def default(value: Any) -> Any:
-        """Format a time as ``2026-11-24T00:30:00Z``. Flask formats all other types."""
+        """Format a time as ``2026-11-24T00:30:00Z``. Leave other types to Flask."""
         if isinstance(value, dt.datetime):
             return value.isoformat().replace("+00:00", "Z")
         return DefaultJSONProvider.default(value)
 
 
 def error(status: int, message: str | None = None, code: str | None = None) -> Response:
-    """Return an error response. Only the error code for status 400 is documented by Propexo."""
+    """Return an error response. Propexo documents the error code only for status 400."""
     phrase = _phrase(status)
     code = code or phrase.lower().replace(" ", "_").replace("-", "_")
     response = jsonify({"error": {"code": code, "message": message or phrase}})
@@ -36,7 +36,7 @@ def error(status: int, message: str | None = None, code: str | None = None) -> R
 
 
 def invalid(issues: Sequence[Issue]) -> Response:
-    """Return a 400 response with validation issues, nested as in Propexo's responses."""
+    """Return a 400 response with validation issues, nested like Propexo's."""
     details = {"details": {"issues": list(issues), "name": "ZodError"}}
     response = jsonify(
         {"error": {"code": "invalid_request", "message": "invalid request", "details": details}}
@@ -46,14 +46,14 @@ def invalid(issues: Sequence[Issue]) -> Response:
 
 
 def accepted(job: Job, shape: str) -> Response:
-    """Return the response to an accepted write, in either of Propexo's two formats."""
+    """Return the response to an accepted write in one of Propexo's two formats."""
     if shape == "generic":
         return jsonify({"job_id": job.id, "data": {}})
     return jsonify({"meta": {"job_id": job.id}, "result": {}})
 
 
 def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Response:
-    """Return one page of a list in Propexo's format."""
+    """Return a page of a list in Propexo's format."""
     field, _, direction = order.partition(":")
     meta = {
         "orderBy": [{field: direction}],
@@ -66,7 +66,7 @@ def page(records: Sequence[Any], *, offset: int, limit: int, order: str) -> Resp
 
 
 def faulty(fault: Fault) -> Response:
-    """Return the error response that a fault with an HTTP status defines."""
+    """Return the error response for a fault that has an HTTP status."""
     status = fault.status or 500
     if fault.body is None:
         response = error(status)
@@ -80,7 +80,7 @@ def faulty(fault: Fault) -> Response:
 
 
 def hung_up(response: Response | None = None) -> Response:
-    """Close the connection without a response, or after sending the first half of it."""
+    """Close the connection without a response, or after half of it."""
     if response is None:
         return Response(_closing(b""))
     data = response.get_data()

@@ -1,4 +1,4 @@
-"""Read request bodies up to a size limit, and parse JSON as strictly as JavaScript."""
+"""Read request bodies up to a size limit, and parse JSON as strictly as JavaScript does."""
 
 import json
 import math
@@ -16,7 +16,7 @@ def body_of(request: Request) -> bytes:
     """Return the request body. Abort with 413 if it is too large, or 400 if it is unreadable."""
     try:
         body = request.stream.read(MAX_BYTES + 1)
-    except (OSError, ValueError):  # a chunk without a length, or a client that stopped sending
+    except (OSError, ValueError):  # a chunk without a length, or the client stopped sending
         raise BadRequest("the body could not be read") from None
     if len(body) > MAX_BYTES:
         raise RequestEntityTooLarge(f"the body is longer than {MAX_BYTES} bytes")
@@ -24,7 +24,7 @@ def body_of(request: Request) -> bytes:
 
 
 def json_from(body: bytes) -> Any:
-    """Parse JSON. Raise :class:`ValueError`, without quoting any data, if it is invalid."""
+    """Parse JSON. Raise :class:`ValueError` if it is invalid. The message quotes no data."""
     try:
         value = json.loads(body, parse_constant=_reject, parse_float=_finite)
     except (ValueError, RecursionError):

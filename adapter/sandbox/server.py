@@ -22,15 +22,15 @@ class _Connection(WSGIRequestHandler):
     timeout = 60
 
     def connection_dropped(self, error: BaseException, environ: Any = None) -> None:  # noqa: ARG002
-        """Close the connection instead of waiting for another request on it."""
+        """Close the connection instead of waiting for another request."""
         self.close_connection = True
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Do not log requests, because ``/_sandbox/requests`` lists them."""
+        """Do nothing, because ``/_sandbox/requests`` lists the requests."""
 
 
 class Server:
-    """Serves an app from a background thread for the duration of a ``with`` block.
+    """Serves an app in a background thread while a ``with`` block runs.
 
     Port 0 means any free port. Raise :class:`ConfigurationError` if the port is not available.
     """
@@ -69,7 +69,7 @@ class Server:
 
 
 def serve(app: Flask, *, host: str, port: int, announce: Callable[[str], object]) -> None:
-    """Serve the app until SIGINT or SIGTERM. Call ``announce`` with its URL once it is ready."""
+    """Serve the app until SIGINT or SIGTERM. When it is ready, call ``announce`` with the URL."""
     # Block the signals before threads start, so that only sigwait receives them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:

@@ -1,4 +1,4 @@
-"""Hold the sandbox's state in memory, protected by a single lock."""
+"""Keep the sandbox's state in memory, protected by one lock."""
 
 import dataclasses
 import datetime as dt
@@ -19,7 +19,7 @@ from adapter.sandbox.validation import Schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A write job, whose status depends only on the current time."""
+    """A write job. Its status depends only on the current time."""
 
     id: str
     #: The kind of write: ``appointment``, ``prospect`` or ``event``.
@@ -34,11 +34,11 @@ class Job:
     record_id: str | None
 
     def status(self, now: dt.datetime) -> str:
-        """Return the status of the job at this time."""
+        """Return the job's status at the given time."""
         return self.outcome if now >= self.settles_at else "PENDING"
 
     def write_status(self, now: dt.datetime) -> dict[str, Any]:
-        """Return the JSON response for ``GET /v1/admin/write-status/{job_id}``."""
+        """Return the job's JSON for ``GET /v1/admin/write-status/{job_id}``."""
         status = self.status(now)
         is_settled = status != "PENDING"
         return {
@@ -48,7 +48,7 @@ class Job:
         }
 
     def log(self) -> dict[str, Any]:
-        """Return the JSON record for the list ``GET /v1/admin/logs/writes/``."""
+        """Return the job's JSON record for ``GET /v1/admin/logs/writes/``."""
         return {
             "id": f"log-{self.id}",
             "created_at": self.settles_at,
@@ -65,7 +65,7 @@ class Job:
 
 
 class MinuteLimit:
-    """Counts requests per calendar minute. The caller must hold the lock."""
+    """Counts the requests in each calendar minute. The caller must hold the lock."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -73,7 +73,7 @@ class MinuteLimit:
         self._used = 0
 
     def use(self, now: dt.datetime) -> int:
-        """Count a request, and return how many are left. The number is negative over the limit."""
+        """Count a request. Return how many are left, which is negative above the limit."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute, self._used = minute, 0
@@ -81,7 +81,7 @@ class MinuteLimit:
         return self.limit - self._used
 
     def is_slow(self, remaining: int) -> bool:
-        """Return True if more than 80% of the minute's requests are used, so responses are slow."""
+        """Return True if over 80% of the limit is used, so that Propexo slows down."""
         return (self.limit - remaining) * 5 > self.limit * 4
 
 
@@ -90,7 +90,7 @@ Clock = Callable[[], dt.datetime]
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Call:
-    """A request to the simulated API, and the status of its response."""
+    """A request to the simulated API, with the status of its response."""
 
     number: int
     received_at: dt.datetime
@@ -98,17 +98,17 @@ class Call:
     path: str
     query: str
     fault: Fault
-    #: Requests left in this minute. Negative if over the limit.
+    #: Requests left in this minute. Negative if the limit is exceeded.
     remaining: int
     #: Parsed JSON, a string if it is not JSON, or None if there is no body.
     body: Any = None
     answered_at: dt.datetime | None = None
-    #: None if there was no response, or there is none yet.
+    #: The response's status, or None if there was no response or there is none yet.
     status: int | None = None
 
 
 class State:
-    """The jobs, faults and requests of the sandbox, and its simulated Knock. It is thread-safe."""
+    """The sandbox's jobs, faults and requests, and its simulated Knock. It is thread-safe."""
 
     def __init__(
         self,
@@ -138,12 +138,12 @@ class State:
         #: Delayed writes: the time to execute each, and its job ID.
         self._late: list[tuple[dt.datetime, str]] = []
         self.calls: list[Call] = []
-        #: The only free times of a community, if they were set.
+        #: The available times of communities for which they were set.
         self.chosen_times: dict[str, list[dt.datetime]] = {}
         self.rate = MinuteLimit(self._limit)
 
     def reset(self) -> None:
-        """Delete all data, and end all delays that are in progress."""
+        """Delete all data, and end all delays in progress."""
         with self.lock:
             self._empty()
             self.publisher.reset()
@@ -151,7 +151,7 @@ class State:
             self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        """Sleep for the given time, or until the sandbox is reset."""
+        """Sleep for a number of seconds, or until the sandbox is reset."""
         if seconds > 0:
             self._woken.wait(seconds)
 
@@ -172,12 +172,12 @@ class State:
             return call
 
     def record_response(self, call: Call, status: int) -> None:
-        """Record the status of the response to a request."""
+        """Record the status of a request's response."""
         with self.lock:
             call.status, call.answered_at = status, self.clock()
 
     def write(self, kind: str, request: Mapping[str, Any], fault: Fault = NONE) -> Job:
-        """Execute a valid write request, unless a fault prevents that, and return its job.
+        """Execute a valid write request, unless a fault prevents it. Return its job.
 
         The appointment then exists in Knock, even before the job reports it. Propexo works the same
         way: if a response is lost or a job never ends, the tour may still have been booked.
@@ -205,11 +205,11 @@ class State:
             return job
 
     def new_id(self) -> str:
-        """Return a new ID for a job or a record."""
+        """Return a new ID for a job or record."""
         return str(uuid.uuid4())
 
     def carry_out_late(self) -> None:
-        """Execute all delayed writes that are due, oldest first."""
+        """Execute the delayed writes that are due, oldest first."""
         with self.lock:
             now = self.clock()
             due = sorted(one for one in self._late if one[0] <= now)
@@ -232,14 +232,14 @@ class State:
             self.publish()
 
     def publish(self) -> None:
-        """Send webhooks about everything that was created or changed. The caller holds the lock."""
+        """Send webhooks about all new and changed records. The caller must hold the lock."""
         for one in self.knock.touched:
             self.publisher.publish(model_of(one), record_of(one))
         self.knock.touched.clear()
 
 
 def current_state() -> State:
-    """Return the state of the current Flask app."""
+    """Return the current Flask app's state."""
     return cast("State", current_app.extensions["sandbox"])
 
 

@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the request schemas with these enum values. Enums without values reject everything.
+    """Return the request schemas with the given enum values. Other enums reject everything.
 
     Raise :class:`ConfigurationError` for a name that is not an enum.
     """
@@ -59,7 +59,7 @@ def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
 
 
 def date_from(text: str) -> dt.date | None:
-    """Parse a date or an RFC 3339 instant, and return its date in UTC, or None if it is invalid."""
+    """Return the UTC date of a date or an RFC 3339 time, or None if it is invalid."""
     if not _DATE.fullmatch(text):
         return None
     try:
@@ -70,7 +70,7 @@ def date_from(text: str) -> dt.date | None:
 
 
 def issues_of(value: Any, schema: Schema, location: Location = ()) -> Iterator[Issue]:
-    """Yield all validation issues of a value, in the order of the schema's keywords."""
+    """Yield all validation issues in a value, in the order of the schema's keywords."""
     received = _TYPES[type(value)]
     expected = "number" if schema["type"] == "integer" else schema["type"]
     if received != expected:

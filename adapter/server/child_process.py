@@ -1,4 +1,4 @@
-"""Run a child process and restart it whenever it exits."""
+"""Run a child process, and restart it when it exits."""
 
 import dataclasses
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from adapter.store import child_processes
 
-#: Maximum pause before a process that keeps exiting is restarted.
+#: Maximum pause before restarting a process that keeps exiting.
 LONGEST_PAUSE_SECONDS = 10.0
 
 #: During startup, a process that is killed this many times is abandoned.
@@ -31,7 +31,7 @@ class ChildProcess:
     restarts: int = 0
 
     def keep_alive(self, echo: Echo) -> None:
-        """Start the process unless it is running. Wait longer each time if it exits early."""
+        """Start the process unless it is running. Pause longer each time that it exits early."""
         if self.running is not None:
             return
         now = time.monotonic()
@@ -48,12 +48,12 @@ class ChildProcess:
 
     @property
     def running(self) -> "subprocess.Popen[bytes] | None":
-        """The process if it is running, or None."""
+        """The process, or None if it is not running."""
         return self.process if self.process and self.process.poll() is None else None
 
     @property
     def is_crash_looping(self) -> bool:
-        """True if the process exited on its own, or was killed repeatedly."""
+        """True if the process has exited on its own or was killed at least three times."""
         code = None if self.process is None else self.process.poll()
         return code is not None and (code >= 0 or self.restarts >= MAX_RESTARTS)
 
@@ -63,6 +63,6 @@ class ChildProcess:
             process.send_signal(number)
 
     def stop(self, seconds: float) -> None:
-        """Ask the process to exit, and kill it if it is still running after ``seconds``."""
+        """Send the stop signal, and kill the process if it is still running after ``seconds``."""
         if (process := self.running) is not None:
             child_processes.stop(process, self.stop_signal, seconds)

@@ -49,7 +49,7 @@ DENVER, LOS_ANGELES = ZoneInfo("America/Denver"), ZoneInfo("America/Los_Angeles"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
-    """A webhook that the demo has sent, and the adapter's response."""
+    """A webhook that the demo sent, and the adapter's response."""
 
     description: str
     source: str
@@ -61,7 +61,7 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The webhooks, bookings and appointments at the end of the demo."""
+    """The demo's webhooks, bookings and appointments, after all of them became final."""
 
     sent: Sequence[Sent]
     events: Sequence[Event]
@@ -72,7 +72,7 @@ class Result:
     folder: Path
 
     def faults(self) -> list[str]:
-        """Return all failures, or an empty list if every lead was booked or held as expected."""
+        """Return what went wrong, or an empty list if every lead was booked or held as expected."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []
@@ -86,7 +86,7 @@ class Result:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return environment variables for the demo, with free ports and random secrets."""
+    """Return the demo's environment variables, with free ports and random secrets."""
     mappings = _mappings_in(folder)
     inherited = {
         name: value
@@ -112,7 +112,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _mappings_in(folder: Path) -> Path:
-    """Copy the bundled mappings to the demo's folder, and add a chatbot from the gallery."""
+    """Copy the bundled mappings to the demo's folder, and install a chatbot from the gallery."""
     mappings = folder / "mappings"
     shutil.copytree(BUNDLED, mappings, ignore=shutil.ignore_patterns(GALLERY))
     chatbot = load_one(BUNDLED / GALLERY, GALLERY_CHATBOT, Policy())
@@ -129,7 +129,7 @@ def _add_chatbot_to(communities: Path) -> None:
 
 
 def run(echo: Echo) -> Result:
-    """Run the demo and print a line for each step."""
+    """Run the demo, printing a line for each step."""
     echo("starting PostgreSQL, the sandbox, a worker and the web process …")
     with tempfile.TemporaryDirectory(prefix="adapter-demo-") as folder:
         return _run(Supervisor(environment(Path(folder)), echo), Path(folder), echo)
@@ -233,7 +233,7 @@ def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
 def _wait_until_settled(
     supervisor: Supervisor, store: Database
 ) -> tuple[list[Event], list[Booking]]:
-    """Wait until all events and bookings are final, and return them, oldest first."""
+    """Wait until all events and bookings are final. Return them, oldest first."""
     deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=TIMEOUT_SECONDS)
     events: list[Event] = []
     bookings: list[Booking] = []

@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 CLOCK_SECONDS = 30.0
 #: Gunicorn ends if a worker exits with this code, because the next one would fail too.
 BOOT_ERROR = 3
-#: A file that forks inherit. The worker that has locked it reports for the main process, which has
-#: no threads, because a fork while another thread holds a lock could hang.
+#: A file that forks inherit. The worker that has locked it reports for the main process, which runs
+#: no threads of its own, because a fork could hang if another thread held a lock.
 _reporter = tempfile.TemporaryFile()  # noqa: SIM115 - it is never closed
 #: The settings and sources of the main process, which forks inherit.
 _loaded: tuple[Settings, Mapping[str, Source]] | None = None
@@ -82,7 +82,7 @@ def _create_app() -> flask.Flask:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Save the metrics and send the traces of a gunicorn worker before it exits."""
+    """Save a gunicorn worker's metrics and send its traces before it exits."""
     pipeline = worker.wsgi.extensions["pipeline"] if worker.wsgi is not None else None
     if pipeline is not None and not pipeline.store.is_away:
         with contextlib.suppress(StoreUnavailable):
@@ -91,7 +91,7 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def _report(pipeline: Pipeline) -> None:
-    """Send heartbeats and alarms for gunicorn's main process, from one of its workers."""
+    """Store heartbeats and send alarms for gunicorn's main process, from one of its workers."""
     fcntl.lockf(_reporter, fcntl.LOCK_EX)
     heart = Heart(pipeline, "web", os.getppid())
     watch = Watch(
@@ -110,7 +110,7 @@ def _report(pipeline: Pipeline) -> None:
 
 
 def _if_migrated(pipeline: Pipeline, step: Callable[[], object]) -> None:
-    """Run a step, unless the database has not been migrated yet."""
+    """Call ``step``, unless the database's schema is not yet usable or PostgreSQL is down."""
     with contextlib.suppress(StoreUnavailable):
         try:
             pipeline.store.check_schema()
@@ -150,7 +150,7 @@ def _reload(server: Any) -> None:
 
 
 def _load(settings: Settings) -> bool:
-    """Load all sources. Raise ConfigurationError if one is invalid or lacks a secret."""
+    """Load all sources. Raise ConfigurationError if one is invalid or a secret is missing."""
     global _loaded  # noqa: PLW0603 - set in the main process only
     sources = registry.load(settings.mappings_dir, settings.policy)
     endpoints.build_endpoints(sources, settings)

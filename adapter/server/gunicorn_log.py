@@ -8,7 +8,7 @@ from gunicorn import glogging
 class Logger(glogging.Logger):  # type: ignore[misc] # gunicorn has no types
     """Passes gunicorn's log records to our handler, which omits the text of the messages.
 
-    The text may quote a request, because bytes after a body that is too long look like a request
+    The text may quote a request, because the bytes after an oversized body look like a request
     line.
     """
 

@@ -1,4 +1,4 @@
-"""Record a heartbeat of each process every few seconds, so that failures are noticed."""
+"""Store each process's heartbeat every few seconds, so that failures are noticed."""
 
 import collections
 import datetime as dt
@@ -16,15 +16,15 @@ from adapter.store.monitoring import Heartbeat
 
 #: How often a process sends a heartbeat.
 HEARTBEAT_SECONDS = 5.0
-#: The latest writes are those of this time.
+#: Only writes within this time count as recent.
 WRITES_SECONDS = 120.0
 
 
 class Heart:
-    """Stores the heartbeats of one process, with ages from its monotonic clock."""
+    """Stores one process's heartbeats, with elapsed times measured by its monotonic clock."""
 
     def __init__(self, pipeline: Pipeline, kind: str, pid: int | None = None) -> None:
-        """Set the ``kind`` (``web`` or ``worker``) and the ``pid`` to report (default: our own)."""
+        """Prepare heartbeats for a ``web`` or ``worker`` process. ``pid`` defaults to our own."""
         self._pipeline = pipeline
         self._kind = kind
         self._pid = pid or os.getpid()
@@ -32,13 +32,13 @@ class Heart:
         self._started_at = time.monotonic()
         self._looked_at: float | None = None
         self._outdated_since: float | None = None
-        #: Durations of the latest writes.
+        #: Durations of recent heartbeat writes, in seconds.
         self._writes = collections.deque[float](maxlen=round(WRITES_SECONDS / HEARTBEAT_SECONDS))
         #: True while the worker waits because another version has migrated the database.
         self.is_waiting = False
 
     def looked(self) -> None:
-        """Record that this worker has checked for due rows."""
+        """Note that this worker just checked for due rows."""
         self._looked_at = time.monotonic()
 
     def beat(self) -> None:
@@ -65,17 +65,17 @@ class Heart:
             self._writes.append(time.monotonic() - began)
 
     def _write_seconds(self) -> float | None:
-        """Return the median seconds of recent writes, or None if there are too few."""
+        """Return the median duration of recent writes in seconds, or None if there are too few."""
         is_enough = len(self._writes) * 2 >= (self._writes.maxlen or 0)
         return statistics.median(self._writes) if is_enough else None
 
     def _machine_time(self) -> dt.datetime:
-        """Return the time of this machine's own clock, even if the process follows PostgreSQL's."""
+        """Return the time on this machine's clock, even if the process uses PostgreSQL's time."""
         clock = self._pipeline.clock
         return clock.machine_time() if isinstance(clock, DatabaseClock) else clock()
 
     def _check_mappings(self) -> None:
-        """Record since when the mapping files have differed from the mappings in use."""
+        """Note when the mapping files began to differ from the mappings in use."""
         folder = self._pipeline.settings.mappings_dir
         if not registry.changed_since_load(folder, self._pipeline.sources):
             self._outdated_since = None

@@ -1,4 +1,4 @@
-"""Reload mappings in running processes. If any mapping is invalid, keep all the old ones."""
+"""Reload mappings in running processes. If any mapping is invalid, keep all of the old ones."""
 
 import logging
 from collections.abc import Callable
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 MAX_FILES: Final = 10_000
 
 Loaded = TypeVar("Loaded")
-#: Modification time in nanoseconds and size in bytes of each file, by path.
+#: Each file's modification time in nanoseconds and size in bytes, by path.
 Snapshot = dict[str, tuple[int, int]]
 
 
@@ -35,12 +35,12 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
 
 
 def invalid_part(exc: ConfigurationError) -> str:
-    """Return "mappings" or "settings", depending on which of them is invalid."""
+    """Return "mappings" or "settings", depending on which of them the error is about."""
     return "mappings" if isinstance(exc, MappingErrors) else "settings"
 
 
 def log_problems(settings: Settings) -> None:
-    """Log the secret files that could not be read again."""
+    """Log the secret files that could not be reloaded."""
     for problem in settings.problems:
         log.error("secret_not_reloaded", extra={"problem": problem})
 
@@ -53,9 +53,9 @@ class FolderWatcher:
         self._reported = self._last = snapshot_of(path)
 
     def has_changed(self) -> bool:
-        """Return True once after each change, when two consecutive polls see the same files.
+        """Return True once after each change, as soon as two consecutive polls find the same files.
 
-        So no file is read while it is still being written.
+        This keeps a file from being read while it is being written.
         """
         now = snapshot_of(self.path)
         is_stable, self._last = now == self._last, now

@@ -17,9 +17,9 @@ def free_port() -> int:
 
 
 def check_port(host: str, port: int, setting: str, deadline: float) -> None:
-    """Raise ConfigurationError if the TCP port is still in use at ``deadline``.
+    """Wait until a TCP port is free. Raise ConfigurationError if it is not free by ``deadline``.
 
-    The message names ``setting``, the port's variable.
+    The message names ``setting``, the environment variable that sets the port.
     """
     try:
         while not _is_free(host, port, is_final=time.monotonic() >= deadline):

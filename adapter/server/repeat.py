@@ -19,9 +19,9 @@ def repeat(
     stopping: threading.Event,
     heartbeat: Callable[[str], object] = lambda _: None,
 ) -> None:
-    """Call ``step`` again and again, with a pause after each call, until ``stopping`` is set.
+    """Call ``step`` repeatedly, with a pause after each call, until ``stopping`` is set.
 
-    Call ``heartbeat`` with the name of the part before each step.
+    Before each step, call ``heartbeat`` with ``part``.
     """
     while not stopping.is_set():
         heartbeat(part)

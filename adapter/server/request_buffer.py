@@ -1,20 +1,20 @@
-"""Buffer an HTTP request until it is complete, so that no thread has to wait for its sender.
+"""Buffer an HTTP request until it is complete, so that no thread waits for its sender.
 
 This module only finds where the request ends. Gunicorn's parser still decides whether it is valid.
 """
 
 import re
 
-#: The blank line after the head, or a bare line feed, which gunicorn's parser rejects.
+#: The blank line after the header section, or a bare line feed, which gunicorn's parser rejects.
 _HEAD_END = re.compile(rb"\r\n\r\n|[^\r]\n")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
 _CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE)
 _CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})(?:[ \t;][^\r\n]*)?\r\n")
 
-#: A longer head is rejected. The heads of webhooks have less than 8 kB.
+#: A longer header section is rejected. A webhook's has less than 8 kB.
 MAX_HEAD_BYTES = 64 * 1024
-#: Maximum length of the line before a chunk, and of all trailers.
+#: Maximum length of the line before a chunk, and of all trailers together.
 _MAX_CHUNK_LINE = 8 * 1024
 
 
@@ -31,7 +31,7 @@ class RequestBuffer:
         self._head_bytes = 0
         #: Length of the body, or None if it is chunked.
         self._length: int | None = 0
-        #: Where to continue to search for the end of the head or of the next chunk.
+        #: Where to continue searching for the end of the header section or of the next chunk.
         self._position = 0
         self._body_bytes = 0
 
@@ -41,7 +41,7 @@ class RequestBuffer:
         return not self._head_bytes and len(self.data) > MAX_HEAD_BYTES
 
     def feed(self, data: bytes) -> bool:
-        """Add received bytes. Return True if the request is ready to be processed."""
+        """Add received bytes. Return True if the request is complete, too long or malformed."""
         self.data += data
         if not self._head_bytes and not self._has_head():
             return self.is_head_too_long
@@ -50,7 +50,7 @@ class RequestBuffer:
         return self._length > self._max_body or self._ends_at(self._head_bytes + self._length)
 
     def take(self) -> tuple[bytes, bytes]:
-        """Return the bytes of the request, and any bytes received after it."""
+        """Return the request's bytes, and any bytes received after it."""
         end = self._position if self.is_whole else len(self.data)
         return bytes(self.data[:end]), bytes(self.data[end:])
 
@@ -95,7 +95,7 @@ class RequestBuffer:
 
 
 class Discarded:
-    """Discards all data that arrives on a connection that is being closed."""
+    """Discards data that arrives on a connection that is being closed."""
 
     data = b""
     awaits_continue = False

@@ -1,4 +1,4 @@
-"""Handle Unix signals inside a ``with`` block, as return values or exceptions."""
+"""Handle Unix signals inside a ``with`` block."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def reload_signal() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns True if SIGHUP has been received since its last call.
+    """Yield a function that returns True if SIGHUP has been received since the previous call.
 
     If the terminal was closed, SIGHUP is treated as SIGTERM.
     """
@@ -39,7 +39,7 @@ def reload_signal() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Raise SystemExit on SIGTERM or SIGHUP, so that the block's cleanup code runs."""
+    """Raise SystemExit in the block on SIGTERM or SIGHUP, so that its cleanup code runs."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
 
     def leave(number: int, _frame: object) -> None:

@@ -37,7 +37,7 @@ RELOAD_SECONDS = 1.0
 #: Time limit for startup.
 START_SECONDS = 60.0
 
-#: How long to wait for the processes of a supervisor that was killed. Their guard kills them after
+#: How long to wait for a killed supervisor's processes to exit. Their guard kills them after
 #: 7 seconds.
 LEFTOVER_SECONDS = 10.0
 
@@ -49,12 +49,12 @@ _ADAPTER = (sys.executable, "-m", "adapter")
 
 
 class Supervisor:
-    """Runs all processes of one installation."""
+    """Runs all of an installation's processes."""
 
     def __init__(self, environ: Mapping[str, str], echo: Echo) -> None:
         self.settings = settings_from(environ)
         self._echo = echo
-        # Create it before the mappings are read, so that it does not miss a later change.
+        # Create the watcher before the mappings are read, so that it does not miss a change.
         self._mappings = hot_reload.FolderWatcher(self.settings.mappings_dir)
         self._environ = dict(environ)
         self._processes: list[ChildProcess] = []
@@ -118,7 +118,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Check the changed files, then tell web and worker to reload them or print all problems.
+        """Check the changed mappings. Print any problems, or else tell web and worker to reload.
 
         The processes log the result themselves, because a file may change before they read it.
         """
@@ -194,12 +194,12 @@ class Supervisor:
     def _wait(self, url: str, name: str, is_stopped: Callable[[], bool]) -> None:
         """Wait until a process responds at ``url``. Raise ConfigurationError if it does not start.
 
-        A process that is killed in the meantime is restarted.
+        Processes that are killed in the meantime are restarted.
         """
         deadline = time.monotonic() + START_SECONDS
         while not is_stopped() and not is_responding(url):
-            # The processes after the first one that is down depend on it, and may have exited for
-            # this.
+            # Later processes depend on the first one that is down, and may have exited because
+            # of it.
             down = next((one for one in self._processes if one.running is None), None)
             if (down and down.is_crash_looping) or time.monotonic() > deadline:
                 culprit = down.name if down else name
@@ -212,7 +212,7 @@ class Supervisor:
 def _locked(folder: Path) -> Iterator[bool]:
     """Lock the data folder, so that only one supervisor uses it at a time.
 
-    Yield True if the one before was killed, so that its processes may still be ending.
+    Yield True if the previous supervisor was killed, so its processes may still be running.
     """
     try:
         lock = _lock_of(folder)
@@ -257,6 +257,6 @@ def _lock_of(folder: Path) -> IO[bytes]:
 
 
 def _sandbox_enums(spellings: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the command-line options that make the sandbox accept our enum values."""
+    """Return the sandbox's command-line options for accepting the configured enum values."""
     pairs = (f"{field}={','.join(table.values())}" for field, table in spellings.items() if table)
     return [word for pair in pairs for word in ("--enum", pair)]

@@ -1,7 +1,7 @@
 """End a process that is running but no longer making progress, so that it is restarted.
 
-If a thread dies, or if all threads in a pool hang, the process looks healthy from the outside, but
-it sends nothing. So each of its loops and tasks has to send heartbeats.
+If a thread dies or all threads in a pool hang, the process looks healthy from the outside, but
+sends nothing. So each of its loops and tasks has to send heartbeats.
 """
 
 import logging
@@ -35,7 +35,7 @@ class Watchdog:
         self._end = end
 
     def heartbeat(self, part: str) -> None:
-        """Record a heartbeat of a part. Parts that are not watched are ignored."""
+        """Record a heartbeat from a part of the process. Ignore parts that are not watched."""
         if part in self._silent:
             self._silent[part] = 0
 
@@ -44,7 +44,7 @@ class Watchdog:
         self._left = seconds / TICK_SECONDS
 
     def watch(self) -> None:
-        """Start watching in a background thread."""
+        """Start a background thread that calls :meth:`tick` every second."""
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def tick(self) -> None:

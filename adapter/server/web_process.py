@@ -9,7 +9,7 @@ from adapter.exceptions import ConfigurationError
 from adapter.server.ports import check_port
 from adapter.settings import Settings
 
-#: How long to wait for the port, which the process before may still hold.
+#: How long to wait for the port, which the previous process may still be using.
 PORT_SECONDS = 2.0
 
 

@@ -42,7 +42,7 @@ ANSWER_SECONDS = 40.0
 #: How long a connection that is being closed, or a process that stops, waits for the sender.
 LINGER_SECONDS = 2.0
 #: Limits per process for connections that wait for a request or for the sender to close, and for
-#: their bytes. Beyond these, the oldest one is dropped, because a genuine request takes only
+#: their bytes. Beyond a limit, the oldest is dropped, because a genuine request takes only
 #: milliseconds.
 MAX_WAITING = 400
 MAX_WAITING_BYTES = 64 * 1024**2
@@ -51,7 +51,7 @@ MAX_WAITING_BYTES = 64 * 1024**2
 #: (52 kB).
 MAX_UNREAD_BYTES = 64 * 1024
 SEND_BUFFER_BYTES = 256 * 1024
-#: Maximum number of idle keep-alive connections per process, in addition to those.
+#: Maximum number of idle keep-alive connections per process, in addition to the waiting ones.
 MAX_IDLE = 300
 #: Number of bytes to read or to pass to the parser at a time.
 RECEIVE_BYTES = 64 * 1024
@@ -73,8 +73,8 @@ _PARSE_ERRORS = {
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """A threaded gunicorn worker that reads each request completely before a thread handles it."""
 
-    #: Comes from the settings that the main process has loaded. Workers must not read settings,
-    #: because gunicorn creates them in the main process, and an error would end it.
+    #: Set by the main process from its settings. Workers must not load settings, because gunicorn
+    #: creates them in the main process, which an error would end.
     max_body_bytes: int = Settings().max_body_bytes
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -100,7 +100,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events until the timeout, or until the pause between connections is over."""
+        """Wait for events until the timeout, or until the pause before accepting again ends."""
         super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
     def _backoff_remaining(self) -> float:
@@ -150,7 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._process(conn, request)
 
     def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
-        """Read the available bytes. Return True once the request is complete or the sender left."""
+        """Read the available bytes. Return True if the request is complete or the sender left."""
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
             is_done = not data or request.feed(data)
@@ -164,7 +164,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         return is_done
 
     def _process(self, conn: Any, request: RequestBuffer | Discarded) -> None:
-        """Pass the request to a thread, or close the connection if no bytes have arrived."""
+        """Pass the request to a thread, or close the connection if nothing was received."""
         if isinstance(request, Discarded) or not request.data:
             self.nr_conns -= 1
             conn.close()
@@ -201,7 +201,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 self._give_up(conn)
 
     def handle(self, conn: Any) -> Any:
-        """Handle one request in a thread, and record when it started."""
+        """Handle one request in a thread, tracking when it started."""
         self._began[conn] = time.monotonic()
         try:
             # Bytes that the parser did not read would be treated as the next request.
@@ -244,7 +244,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
 
 def _unread_bytes(sock: socket.socket) -> int:
-    """Return the number of response bytes that the client has not acknowledged yet."""
+    """Return the number of sent bytes that the client has not acknowledged yet."""
     try:
         count = fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4)
     except OSError:
@@ -253,7 +253,7 @@ def _unread_bytes(sock: socket.socket) -> int:
 
 
 def _parts(data: bytes, *, is_head_too_long: bool) -> Iterator[bytes]:
-    """Yield a request in small chunks, because gunicorn's parser copies every chunk repeatedly."""
+    """Yield a request in small chunks, because gunicorn's parser copies each chunk repeatedly."""
     yield from (data[at : at + _PARSED_BYTES] for at in range(0, len(data), _PARSED_BYTES))
     if is_head_too_long:
         raise LimitRequestHeaders("")

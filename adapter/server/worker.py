@@ -1,7 +1,7 @@
 """Run the worker process, whose threads map events, send bookings and check their status.
 
-Twice a second, it counts these rows and starts up to that many runs. The web process announces new
-events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
+Twice a second, the worker counts the due rows and starts that many runs. The web process announces
+new events with NOTIFY, so that they are mapped immediately. The same run sends their bookings.
 """
 
 import concurrent.futures
@@ -38,19 +38,18 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 #: How often to recover rows from dead workers.
 RECOVERY_SECONDS = 5.0
-#: Pause before the listener, or a worker that is starting, connects to PostgreSQL again.
+#: Pause before the listener, or a worker that is starting, reconnects to PostgreSQL.
 RECONNECT_SECONDS = 1.0
 #: How often the listener sends a heartbeat.
 LISTEN_SECONDS = 0.5
 #: How often to check for status webhooks to send.
 NOTIFY_SECONDS = 1.0
-#: How long shutdown waits for a status webhook. If it is cut off, it is delivered again later.
+#: How long shutdown waits for a status webhook. If it is interrupted, it is sent again later.
 NOTIFY_GRACE_SECONDS = 2.0
 #: How long shutdown waits for active runs before it is forced.
 GRACE_SECONDS = 25.0
-#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for ``DEAD_SECONDS``, or
-#: for as long as several timeouts of requests to Propexo, whichever is longer. A search makes five
-#: requests.
+#: A worker counts as stuck if one of its loops or tasks sends no heartbeat for ``DEAD_SECONDS`` or
+#: for ``DEAD_EXCHANGES`` request timeouts, whichever is longer. A search makes five requests.
 DEAD_SECONDS = 240.0
 DEAD_EXCHANGES = 8
 
@@ -61,7 +60,7 @@ SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
 def run(pipeline: Pipeline) -> bool:
-    """Process due rows until SIGTERM or SIGINT is received, then finish the current ones.
+    """Process due rows until SIGTERM or SIGINT is received, then finish the rows in progress.
 
     Return True if a reloaded secret has changed, so that the process must restart. Wait for
     PostgreSQL at startup and after each outage, and for migrations. Raise ConfigurationError if the
@@ -83,7 +82,7 @@ def run(pipeline: Pipeline) -> bool:
 
 
 def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
-    """Return True if the database and its schema are usable. Otherwise, log the reason."""
+    """Return True if the database and its schema are usable. If not, log the reason."""
     settings = pipeline.settings
     try:
         check_reachable(pipeline.store.url)
@@ -98,7 +97,7 @@ def _is_usable(pipeline: Pipeline, outage: Outage) -> bool:
 
 
 def _sync_clock(pipeline: Pipeline) -> None:
-    """Synchronize the clock with PostgreSQL's before any work starts."""
+    """Synchronize the clock with PostgreSQL before any work starts."""
     with contextlib.suppress(StoreUnavailable):  # it is logged where it is raised
         pipeline.sync_clock()
 
@@ -112,11 +111,11 @@ class Worker:
         self._stopping = threading.Event()
         self._concurrency = pipeline.settings.worker_concurrency
         self._threads = concurrent.futures.ThreadPoolExecutor(self._concurrency, "run")
-        #: A heartbeat that was submitted to the pool. It does not run while all threads hang.
+        #: A heartbeat submitted to the thread pool. It does not run while all threads hang.
         self._probe: concurrent.futures.Future[None] | None = None
         slowest = DEAD_EXCHANGES * pipeline.propexo.timeout_seconds
-        # Not "heartbeat", "alarms", "metrics", "sources" and "formats": they book nothing, and
-        # health reports a missing heartbeat.
+        # The other loops are not watched: they book nothing, and the health check reports a
+        # missing heartbeat.
         parts = ("polling", "recovery", "listener", "threads", *Task)
         self._heart = Heart(pipeline, "worker")
         self._watch = Watch(
@@ -145,7 +144,7 @@ class Worker:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run all loops while the block executes, then let the current rows finish."""
+        """Run all loops while the block executes, then let the rows in progress finish."""
         steps = (
             ("polling", self._start_due_runs, POLL_SECONDS),
             ("recovery", self._recover, RECOVERY_SECONDS),
@@ -176,9 +175,9 @@ class Worker:
             tracing.shut_down()
 
     def _start_unwatched(self) -> list[threading.Thread]:
-        """Start the threads that depend on other systems, which the watchdog does not watch.
+        """Start the threads that the watchdog does not watch, because they depend on other systems.
 
-        Otherwise, a system that responds slowly would end the worker.
+        If they were watched, a slow system would cause the worker to be restarted.
         """
         steps = [
             ("database check", self._pipeline.check_database, RECOVERY_SECONDS),
@@ -201,10 +200,10 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Count the rows that are due, and start a run in the thread pool for each one."""
+        """Count the due rows, and start a run in the thread pool for each."""
         for task in Task:
             if not self._pipeline.is_full(task):
-                self._watchdog.heartbeat(task)  # even while PostgreSQL is unavailable
+                self._watchdog.heartbeat(task)  # even if PostgreSQL is unavailable
         self._check_schema()
         for task, count in self._pipeline.due().items():
             for _ in range(count):
@@ -232,7 +231,7 @@ class Worker:
         self._schema_outage.ended()
 
     def _listen(self) -> None:
-        """Map new events whenever a notification arrives, until the connection is lost."""
+        """Map events whenever a notification announces a new one, until the connection is lost."""
         try:
             for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
                 self._watchdog.heartbeat("listener")
@@ -245,10 +244,9 @@ class Worker:
             self._listener_outage.failed(str(exc))
 
     def _run_task(self, task: Task) -> None:
-        """Process all due rows of a task. Errors are logged, and the rows are retried later.
+        """Process all due rows of a task. Log errors. Failed rows are retried later.
 
-        After mapping, bookings are sent immediately, but only by workers that found an event to
-        map.
+        After mapping, send bookings immediately, but only if this worker found an event to map.
         """
         try:
             is_useful = self._pipeline.run(task)
@@ -273,7 +271,7 @@ class Worker:
         """Reload mappings and secret files. If any are invalid, log that and keep the old ones.
 
         Return True if a secret that the worker uses has changed and all secrets can be read. If one
-        cannot be read, the process could not restart.
+        cannot be read, the process would not start again.
         """
         former = self._pipeline.settings
         loaded = hot_reload.reload_or_keep(lambda: _load(former.reread()))
@@ -285,7 +283,7 @@ class Worker:
 
 
 def must_restart(former: Settings, settings: Settings) -> bool:
-    """Return True if the worker must restart to use the new settings, and is able to."""
+    """Return True if the worker must restart to use the new settings, and they are valid."""
     unused = {name: getattr(former, name) for name in WEB_ONLY}
     is_other = dataclasses.replace(settings, **unused) != former
     return is_other and not settings.problems

@@ -1,8 +1,8 @@
 """Build a verifier from a mapping's ``signature:`` block, and use it to check requests.
 
-A mapping's ``signature:`` block defines the checks (:mod:`adapter.signatures.config`). A
-request that fails raises :class:`VerificationError` with one of
-:data:`~adapter.signatures.reasons.REASONS`, and no other exception.
+The block's settings are described in :mod:`adapter.signatures.config`. A request that fails
+raises :class:`VerificationError` with one of :data:`~adapter.signatures.reasons.REASONS`, and
+no other exception.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class Verifier:
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
         """Verify a request, and return the index of the secret's key that matched.
 
-        Return None if requests are not signed. Raise :class:`VerificationError` if it is not valid.
+        Return None if requests are not signed. Raise VerificationError if verification fails.
         """
         if self.networks:
             check_address(request.client, self.networks)
@@ -46,7 +46,7 @@ class Verifier:
 
     @property
     def is_cheap(self) -> bool:
-        """True if verifying takes microseconds, unlike with a public key."""
+        """True if verifying takes only microseconds, which is not the case for public keys."""
         if not isinstance(self.scheme, SignedHeaderScheme):
             return True
         return isinstance(self.scheme.primitive, Digest)
@@ -63,7 +63,7 @@ class Verifier:
 
     @property
     def covers_query(self) -> bool:
-        """True if the query is signed, or if the request contains the secret itself."""
+        """True if the query string is signed, or if the request contains the secret itself."""
         return covers_query(self.scheme)
 
     @property
@@ -82,7 +82,7 @@ class Verifier:
 
     @property
     def proof_headers(self) -> frozenset[str]:
-        """The lower-case names of headers that contain a signature or are covered by one."""
+        """The lowercase names of the headers that contain a signature or are covered by one."""
         if not isinstance(self.scheme, SignedHeaderScheme):
             return frozenset()
         clock = self.scheme.clock
@@ -118,7 +118,7 @@ def _secret_part(scheme: TokenScheme | BasicScheme, key: bytes) -> bytes:
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
-    """Build the verifier for a ``signature:`` block. The newest secret comes last.
+    """Build the verifier for a ``signature:`` block and its secrets, of which the newest is last.
 
     Raise :class:`ConfigurationError` for an invalid block or a missing or blank secret.
     """
@@ -140,17 +140,17 @@ def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Netwo
 
 
 def scheme_of(block: Mapping[str, object]) -> str:
-    """Return the name of a block's scheme. ``none`` means that anyone may send requests."""
+    """Return the name of a block's signature scheme. ``none`` lets anyone send requests."""
     return str(expand_preset(block)["scheme"])
 
 
 def covers_query(scheme: Scheme | None) -> bool:
-    """Return True if nobody but the sender can have changed the query of a valid request."""
+    """Return True if only the sender can have set the query string of a valid request."""
     return not isinstance(scheme, SignedHeaderScheme) or "url" in scheme.content.names
 
 
 def proved_headers(scheme: Scheme | None, names: Iterable[str]) -> frozenset[str]:
-    """Return those of the given headers that an attacker cannot change to replay a request.
+    """Return the given headers, without any that an attacker could change to replay a request.
 
     With a signature, these are the headers that it covers. If it covers none of them but has a
     timestamp, all are returned, because a captured request soon expires. With a token, all are
@@ -187,9 +187,9 @@ def sign(
 
 
 def _keys(scheme: Scheme, secrets: Sequence[str]) -> list[tuple[int, bytes]]:
-    """Return each secret's index and keys. An untrimmed secret has two possible keys.
+    """Return each key with the index of its secret. An untrimmed secret has two possible keys.
 
-    A string is rejected, because each character would become a secret.
+    Raise ConfigurationError for a string, because each character would become a secret.
     """
     if isinstance(secrets, str) or not secrets:
         raise ConfigurationError("'secrets' must be a list of at least one secret, newest last")

@@ -40,7 +40,7 @@ MAX_TOLERANCE_SECONDS = 86400
 
 
 def expand_preset(block: Block) -> dict[str, object]:
-    """Merge a block with its preset. Keys of the block take precedence."""
+    """Merge a block with its preset. The block's own keys take precedence."""
     if not isinstance(block, Mapping):
         raise ConfigurationError("'signature' must contain keys such as 'preset' or 'scheme'")
     own = dict(block)
@@ -55,7 +55,7 @@ def expand_preset(block: Block) -> dict[str, object]:
 
 
 def scheme_from_block(block: Block) -> Scheme | None:
-    """Build the scheme of a block whose preset is expanded. Return None for scheme ``none``."""
+    """Build the scheme for a block whose preset is expanded. Return None for scheme ``none``."""
     name = _choice(block, "scheme", tuple(KEYS))
     _check_keys(block, name)
     _check_secret_names(block)

@@ -86,12 +86,12 @@ def _decoded(text: bytes, encoding: str) -> bytes:
 
 
 def bytes_from_base64url(text: bytes) -> bytes:
-    """Decode base64 in either alphabet. Raise ValueError for invalid characters."""
+    """Decode standard or URL-safe base64. Raise ValueError for invalid characters."""
     return bytes_from_base64(text.translate(bytes.maketrans(b"-_", b"+/")))
 
 
 def bytes_from_base64(text: bytes) -> bytes:
-    """Decode base64 with or without padding. Raise ValueError if it has invalid characters.
+    """Decode base64 with or without padding. Raise ValueError for invalid characters.
 
     Padding may be missing, because it is often lost when a secret is copied. The vendors'
     libraries allow that too.

@@ -23,7 +23,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _META_CHALLENGE = re.compile(r"[0-9]{1,64}")
 _SLACK_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _ZOOM_TOKEN = _SLACK_CHALLENGE
-#: The characters of a challenge for which the platform is not known.
+#: The characters allowed in a challenge from an unknown platform.
 _SAFE = re.compile(r"[A-Za-z0-9_.~+/=-]{1,1024}")
 
 
@@ -33,9 +33,9 @@ class Handshake:
 
     #: ``meta``, ``slack``, ``zoom`` or ``match``.
     kind: str
-    #: Environment variable for Meta's verify token. None for the others, which sign requests.
+    #: Environment variable for Meta's verify token. None for other platforms, which sign requests.
     variable: str | None = None
-    #: For ``match``: the path that tells a verification request from a webhook.
+    #: For ``match``: the path that distinguishes a verification request from a webhook.
     match: Path | None = None
     #: For ``match``: the value at that path. None if any value will do.
     value: str | None = None
@@ -44,15 +44,15 @@ class Handshake:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names at the top of the body that the handshake reads."""
+        """The top-level names in the body that the handshake reads."""
         paths = self.respond.values() if isinstance(self.respond, Mapping) else [self.respond]
         return frozenset(path.parts[0] for path in (self.match, *paths) if path)
 
 
 def handshake_from(block: object) -> Handshake | None:
-    """Parse the ``handshake:`` setting of a mapping. Return None if there is none.
+    """Parse a mapping's ``handshake:`` setting. Return None if there is none.
 
-    Raise :class:`ConfigurationError` for anything else.
+    Raise :class:`ConfigurationError` if it is invalid.
     """
     if block is None:
         return None
@@ -75,7 +75,7 @@ def handshake_from(block: object) -> Handshake | None:
 def _matching_handshake(block: Mapping[str, object]) -> Handshake:
     value, respond = block.get("value"), block.get("respond")
     if block.keys() - {"match", "value", "respond"} or not isinstance(value, str | None):
-        raise ConfigurationError("'handshake' takes 'match', 'value' (a text) and 'respond'")
+        raise ConfigurationError("'handshake' takes 'match', 'value' (text) and 'respond'")
     try:
         match = path_from_text(_required_text(block["match"]))
         paths = (
@@ -109,7 +109,8 @@ class Answer:
 def meta_answer(query: str, verify_token: str) -> Answer:
     """Respond to Meta's verification request: 200 with its challenge, or 403 for a wrong token.
 
-    ``query`` is the raw query string. Raise :class:`ConfigurationError` for an empty token.
+    ``query`` is the raw query string. Raise :class:`ConfigurationError` if ``verify_token`` is
+    empty.
     """
     if not verify_token.strip():
         raise ConfigurationError("the verify token is empty; set its environment variable")
@@ -132,7 +133,7 @@ def meta_answer(query: str, verify_token: str) -> Answer:
 def signed_answer(handshake: Handshake, body: bytes, key: bytes | None) -> Answer | None:
     """Return the response to a platform's signed verification request, or None for a webhook.
 
-    ``key`` is the key that verified the request, which Zoom expects a signature with.
+    ``key`` is the key that verified the request. Zoom expects a response signed with it.
     """
     if handshake.kind == "slack":
         return slack_answer(body)
@@ -142,7 +143,7 @@ def signed_answer(handshake: Handshake, body: bytes, key: bytes | None) -> Answe
 
 
 def matching_answer(handshake: Handshake, body: bytes) -> Answer | None:
-    """Return the response to a request that matches the mapping's handshake, or None.
+    """Return the response that the mapping defines for a verification request, or None.
 
     The response is 400 if a value is missing or contains characters that are not safe to return.
     """
@@ -151,7 +152,7 @@ def matching_answer(handshake: Handshake, body: bytes) -> Answer | None:
     if not found or handshake.value not in (None, found):
         return None
     if handshake.value is None and not document.keys() <= handshake.names:
-        return None  # a lead may have an answer of this name
+        return None  # a lead may contain a field with this name
     if not isinstance(handshake.respond, Mapping):
         return _echo(_value_at(handshake.respond, document), _SAFE)
     values = {name: _value_at(path, document) for name, path in handshake.respond.items()}

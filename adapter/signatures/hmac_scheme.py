@@ -14,7 +14,7 @@ from adapter.signatures.crypto import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Digest:
-    """A digest of a request: an HMAC, or a hash of text that starts with the secret."""
+    """Signs with an HMAC, or with a hash of text that starts with the secret."""
 
     encoding: str
     #: The digest's name, or None for the plain SHA-256 of the ``hash`` scheme.
@@ -23,7 +23,7 @@ class Digest:
     secret_prefix: str
 
     def keys(self, secret: str) -> list[bytes]:
-        """Decode a secret into a list with its only key. Raise ConfigurationError if invalid."""
+        """Return a list with a secret's only key. Raise ConfigurationError if it is invalid."""
         return [self.signing_key(secret)]
 
     def signing_key(self, secret: str) -> bytes:
@@ -31,7 +31,7 @@ class Digest:
         return key_from_secret(secret, encoding=self.secret_encoding, prefix=self.secret_prefix)
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
-        """Return True if any of the signatures equals the digest of the content.
+        """Return True if any of the signatures equals the content's digest.
 
         The header's text is never decoded, so that a signature has only one valid spelling.
         """
@@ -39,7 +39,7 @@ class Digest:
         return any(is_equal(text.encode(), expected) for text in signatures)
 
     def signature(self, key: bytes, content: bytes) -> str:
-        """Return the digest of the content, encoded as the sender would write it."""
+        """Return the content's digest, encoded as the sender would write it."""
         digest = (
             plain_sha256(content)
             if self.algorithm is None

@@ -1,6 +1,6 @@
 """Define ``signature:`` presets for known senders, as in ``preset: typeform``.
 
-Each link leads to the vendor's documentation, or is None if there is none.
+Each link leads to the vendor's documentation, or is None if the vendor has published none.
 """
 
 # ruff: noqa: S106 - "secret_encoding" is an encoding, not a secret.
@@ -23,13 +23,13 @@ def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
 
 
 def _stripe_style(header: str, version: str, **more: object) -> dict[str, object]:
-    """Build a Stripe-style block, with ``t=…,v1=…`` in hex over ``{timestamp}.{body}``."""
+    """Build a block for Stripe-style headers: ``t=…,v1=…``, with a hex HMAC of time and body."""
     form = f"t={{timestamp}},{version}={{signature}}"
     return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
 
 
 def _standard(family: str) -> dict[str, object]:
-    """Build a Standard Webhooks block whose header names start with ``family``."""
+    """Build a block for Standard Webhooks, with header names that start with ``family``."""
     return _hmac(
         f"{family}-signature",
         format="v1,{signature}",
@@ -100,7 +100,7 @@ PRESETS: Mapping[str, Preset] = {
     "elevenlabs": Preset(
         _stripe_style("ElevenLabs-Signature", "v0", timestamp={"tolerance": 1800}),
         "https://elevenlabs.io/docs/eleven-agents/workflows/post-call-webhooks",
-        "ElevenLabs' webhooks after a call. The tolerance is 30 minutes, as in their libraries.",
+        "ElevenLabs' post-call webhooks. The tolerance is 30 minutes, as in their libraries.",
     ),
     "retell": Preset(
         _hmac(

@@ -24,7 +24,7 @@ PrivateKey: TypeAlias = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey |
 
 #: A shorter RSA key can be factored. NIST SP 800-131A, revision 2, disallows it.
 MIN_RSA_BITS = 2048
-#: A longer one makes each verification slow.
+#: A longer RSA key makes each verification slow.
 MAX_RSA_BITS = 8192
 #: A key set with more keys is rejected, because a request may be verified with each of them.
 MAX_KEYS = 16
@@ -32,7 +32,7 @@ MAX_KEYS = 16
 #: More signatures in a header are not verified, because each costs up to 0.1 ms. Rotating a key
 #: needs two.
 MAX_SIGNATURES = 4
-#: Ed25519 keys with which anyone can sign, because their order is at most 8 (RFC 7748, section 6).
+#: Ed25519 keys for which anyone can sign, because their order is at most 8 (RFC 7748, section 6).
 _WEAK_ED25519 = frozenset(
     bytes.fromhex(text)
     for text in (
@@ -125,7 +125,7 @@ class PublicKeySignature:
         return secret.encode()
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
-        """Return True if the public key verifies any of the signatures for the content."""
+        """Return True if any of the signatures is valid for this public key and content."""
         return any(self._is_valid(key, content, text) for text in signatures[:MAX_SIGNATURES])
 
     def signature(self, key: bytes, content: bytes) -> str:

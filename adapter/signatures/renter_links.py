@@ -1,7 +1,7 @@
-"""Sign the links with which renters choose, move or cancel their tours.
+"""Sign the links that renters use to choose, move or cancel their tours.
 
-A link contains only a booking's ID and the time when it was made, signed with a key that is derived
-from the installation's own key. Whoever has the link can use it, so it is never logged.
+A link contains only a booking's ID and the time when it was created, signed with a key derived from
+the installation's own key. Anyone who has the link can use it, so it is never logged.
 """
 
 import datetime as dt
@@ -17,9 +17,9 @@ from adapter.signatures.crypto import keyed_hash
 
 #: The path of the pages for renters.
 PATH: Final = "/tour/"
-#: How long a link to choose a tour works.
+#: How many days a link for choosing a tour works.
 LINK_DAYS: Final = 30
-#: How long a form can be submitted after its page was loaded.
+#: How many seconds after loading its page a form can be submitted.
 FORM_SECONDS: Final = 3 * 3600
 
 
@@ -36,12 +36,12 @@ class _Signer(TimestampSigner):
 
 
 class RenterLinks:
-    """Creates and verifies the signed links that an installation sends to renters."""
+    """Creates and verifies the signed tour links that an installation sends to renters."""
 
     def __init__(
         self, key: Callable[[], bytes], public_url: str, now: Callable[[], dt.datetime]
     ) -> None:
-        """Create an instance from a function that returns the key, the public URL, and a clock."""
+        """Create an instance. ``key`` returns the signing key, and ``now`` the current time."""
         self._key, self._public_url, self._now = key, public_url, now
 
     @functools.cached_property
@@ -58,12 +58,12 @@ class RenterLinks:
         return URLSafeTimedSerializer(secret, salt, signer=_Signer, signer_kwargs=options)
 
     def url(self, booking_id: int, language: str = "") -> str:
-        """Return the URL of a booking's page, in a language if it is not English."""
+        """Return the URL of a booking's page, with ``?lang=`` unless the language is English."""
         query = f"?lang={language}" if language not in ("", "en") else ""
         return f"{self._public_url}{PATH}{self._link.dumps(booking_id)}{query}"
 
     def read(self, token: str) -> tuple[int, dt.datetime]:
-        """Return the booking's ID and when the link was made.
+        """Verify a link's token, and return the booking's ID and when the link was created.
 
         Raise :class:`LinkRefused` if the link was changed or is from another installation.
         """
@@ -74,7 +74,7 @@ class RenterLinks:
         return int(booking_id), made_at
 
     def form_token(self, booking_id: int, tour_id: int | None) -> str:
-        """Return a token for a form, which contains the ID of the tour that the page showed."""
+        """Return a signed form token, which contains the ID of the tour that the page shows."""
         return str(self._form.dumps([booking_id, tour_id or 0]))
 
     def tour_seen(self, booking_id: int, form_token: str) -> int | None:

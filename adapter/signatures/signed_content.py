@@ -104,7 +104,7 @@ class SignedContent:
     """The text that a sender signs: literals and parts of the request."""
 
     pieces: tuple[tuple[bytes, str | None], ...]
-    #: The names of its placeholders.
+    #: The names of the template's placeholders.
     names: frozenset[str]
     #: Headers that the signature covers, in lower case.
     headers: frozenset[str]
@@ -112,7 +112,7 @@ class SignedContent:
     def variants(
         self, request: WebhookRequest, timestamp: str | None, key: bytes
     ) -> Iterator[bytes]:
-        """Yield the byte strings that may have been signed (two for Twilio, otherwise only one)."""
+        """Yield each byte string that the sender may have signed: two for Twilio, otherwise one."""
         parts = {"body": request.body, "method": bytes_from_text(request.method), "secret": key}
         parts["timestamp"] = (timestamp or "").encode()
         urls: tuple[str, ...] = (request.url,)

@@ -17,16 +17,16 @@ class Primitive(Protocol):
     """Computes and verifies signatures of bytes, with an HMAC, a hash or a public key."""
 
     def keys(self, secret: str) -> list[bytes]:
-        """Decode a secret into keys that verify. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into keys for verification. Raise ConfigurationError if it is invalid."""
 
     def signing_key(self, secret: str) -> bytes:
-        """Decode a secret into a key that signs. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into a key for signing. Raise ConfigurationError if it is invalid."""
 
     def is_any_valid(self, key: bytes, content: bytes, signatures: Sequence[str]) -> bool:
         """Return True if any of the signatures is valid for this key and content."""
 
     def signature(self, key: bytes, content: bytes) -> str:
-        """Return the signature of the content, as the sender would write it in the header."""
+        """Return the signature for the content, as the sender would write it in the header."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,25 +37,25 @@ class SignedHeaderScheme:
     headers: tuple[str, ...]
     format: HeaderFormat
     content: SignedContent
-    #: None if the sender does not sign a time.
+    #: None if the sender does not sign a timestamp.
     clock: Clock | None
     primitive: Primitive
 
     def keys(self, secret: str) -> list[bytes]:
-        """Decode a secret into keys that verify. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into keys for verification. Raise ConfigurationError if it is invalid."""
         return self.primitive.keys(secret)
 
     def signing_key(self, secret: str) -> bytes:
-        """Decode a secret into a key that signs. Raise ConfigurationError if it is invalid."""
+        """Decode a secret into a key for signing. Raise ConfigurationError if it is invalid."""
         return self.primitive.signing_key(secret)
 
     def verified_by(self, keys: Sequence[bytes], request: WebhookRequest, now: float) -> int:
-        """Return the index of the key that matches the signature, trying the newest key first."""
+        """Return the index of the key that verifies the signature, trying the newest key first."""
         signatures, timestamp = self.format.read(self._header(request))
         if self.clock and self.clock.header:
             timestamp = _timestamp(request, self.clock.header)
         index = self._matching_key(keys, signatures, request, timestamp)
-        # Checked last, so that "too old" always means a valid signature with a wrong time.
+        # Checked last, so that "too old" always means a valid signature with an old timestamp.
         if self.clock:
             self.clock.check(timestamp or "", now)
         return index
@@ -97,7 +97,7 @@ class SignedHeaderScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return a copy of the request with more headers. Only ``replace`` overwrites a header."""
+    """Return a copy of the request with added headers. Only ``replace`` is overwritten."""
     kept = {
         name: value
         for name, value in request.headers.items()

@@ -62,7 +62,7 @@ class TokenScheme:
         """Return a copy of the request with the token added."""
         token = key.decode()
         if self.place == "header":
-            # A header sent as UTF-8 arrives as Latin-1, so return it as the receiver will see it.
+            # A header sent as UTF-8 arrives as Latin-1, so encode it as the receiver will see it.
             text = (self.prefix.encode() + key).decode("latin-1")
             return with_headers(request, {self.name: text}, replace=self.name)
         if self.place == "json":
@@ -90,7 +90,7 @@ class TokenScheme:
     def strip_rejected(
         self, keys: Sequence[bytes], request: WebhookRequest, reason: str
     ) -> WebhookRequest:
-        """Return a copy of a rejected request without any tokens that it may contain."""
+        """Return a copy of a rejected request with any token that it may contain removed."""
         if self.place in ("form", "json") and reason != "token_mismatch":
             request = dataclasses.replace(request, body=b"")
         return without_copies(self.without_secret(request), keys)
@@ -152,7 +152,7 @@ def _matching_key(keys: Sequence[bytes], spellings: Iterable[bytes], mismatch: s
 
 
 def _spellings(text: bytes) -> Iterator[bytes]:
-    """Yield all byte strings that a credential may stand for, after decoding and trimming.
+    """Yield a credential as sent, and in every way that it can be decoded and trimmed.
 
     Senders may percent-encode a secret once, twice or not at all, put quotes or whitespace around
     it, or send Latin-1. A request with the secret in any of these forms is authentic.
@@ -187,7 +187,7 @@ def _login(text: bytes) -> bytes:
 
 
 def _single(values: list[bytes]) -> bytes:
-    """Return the only value in the list. Raise VerificationError if there are none or several."""
+    """Return the list's only value. Raise VerificationError if there is none, or more than one."""
     if len(values) > 1:
         raise VerificationError("token_repeated")
     if not values or not values[0]:
@@ -234,7 +234,7 @@ def _text_from(body: bytes) -> str:
 
 
 def _json_without(body: bytes, name: str) -> bytes:
-    """Return a JSON object without one member. If the body is not JSON, return it unchanged."""
+    """Return a JSON body without the member ``name``. A body that is not JSON is unchanged."""
     with contextlib.suppress(ValueError, RecursionError):
         document = json.loads(_text_from(body), strict=False)
         if isinstance(document, dict) and document.pop(name, None) is not None:
@@ -243,7 +243,7 @@ def _json_without(body: bytes, name: str) -> bytes:
 
 
 def without_copies(request: WebhookRequest, secrets: Iterable[bytes]) -> WebhookRequest:
-    """Return a copy of the request in which every plain copy of the secrets is masked."""
+    """Return a copy of the request with every plain occurrence of the secrets masked."""
     url, headers, body = request.url, request.headers, request.body
     for secret in secrets:
         body = body.replace(secret, REMOVED.encode())

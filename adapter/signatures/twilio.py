@@ -33,9 +33,9 @@ def urls_of(url: str) -> tuple[str, ...]:
 
 
 def form_of(request: WebhookRequest) -> bytes:
-    """Return the signed text of a form, or an empty string if the URL contains the body's hash.
+    """Return the text that Twilio signs for a form, or b"" if the URL contains the body's hash.
 
-    Reject a body that the signature does not cover, because anyone could replace it.
+    Raise VerificationError for a body that the signature does not cover.
     """
     if hashes := _hashes(request):
         _check_hash(request.body, hashes)

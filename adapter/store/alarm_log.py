@@ -1,4 +1,4 @@
-"""Store alarms, the operational problems that the adapter notifies people about."""
+"""Store alarms, which are operational problems that the adapter notifies people about."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ class Alarm:
 
     id: int
     code: str
-    #: The source concerned, or "".
+    #: The source that has the problem, or "".
     source: str
     level: str
     sentence: str
@@ -21,11 +21,11 @@ class Alarm:
     began_at: dt.datetime
     #: When a process last noticed the problem.
     seen_at: dt.datetime
-    #: None while it lasts.
+    #: When the problem ended, or None while it lasts.
     ended_at: dt.datetime | None
-    #: When people were last told of it.
+    #: When people were last notified of it.
     sent_at: dt.datetime | None
-    #: Until then, a process may be sending a message about it.
+    #: A process may be sending a notification about it until this time.
     claimed_until: dt.datetime
     acknowledged_by: str | None
     snoozed_until: dt.datetime | None
@@ -45,11 +45,11 @@ class AlarmLog(Statements):
         return row is not None and row["is_locked"]
 
     def open_alarms(self) -> list[Alarm]:
-        """Return ongoing alarms, and ended alarms whose end people have not been notified of."""
+        """Return the alarms that are ongoing or whose end was not yet announced."""
         return [Alarm(**row) for row in self._all("open_alarms")]
 
     def newest(self, limit: int) -> list[Alarm]:
-        """Return up to ``limit`` alarms: open ones first, then ended ones, each newest first."""
+        """Return up to ``limit`` alarms. Open ones come first, then ended ones, newest first."""
         return [Alarm(**row) for row in self._all("newest_alarms", limit=limit)]
 
     def add(
@@ -68,7 +68,7 @@ class AlarmLog(Statements):
         self._run("add_alarm", code=code, source=source, level=level, **values)
 
     def mark_seen(self, ids: Collection[int], now: dt.datetime) -> None:
-        """Record that the problems behind these alarms still exist."""
+        """Record that the problems that raised these alarms still exist."""
         self._run("mark_alarms_seen", ids=list(ids), now=now)
 
     def end_unseen(self, since: dt.datetime) -> list[tuple[str, str]]:
@@ -77,25 +77,25 @@ class AlarmLog(Statements):
         return [(row["code"], row["source"]) for row in rows]
 
     def claim(self, ids: Collection[int], until: dt.datetime) -> None:
-        """Claim these alarms until the given time, so that no other process sends notifications."""
+        """Claim alarms until a given time, so that no other process sends notifications."""
         self._run("claim_alarms", ids=list(ids), until=until)
 
     def record_sent(self, told: Sequence[Alarm], now: dt.datetime) -> None:
-        """Record that people were notified about these alarms, including those that have ended."""
+        """Record that people were notified of these alarms, including ended ones."""
         ended = [one.id for one in told if one.ended_at is not None]
         self._run("record_alarms_sent", ids=[one.id for one in told], ended=ended, now=now)
 
     def last_sent_at(self) -> dt.datetime | None:
-        """Return the time of the most recent alarm notification, or None if there has been none."""
+        """Return when people were last notified of an alarm, or None if they never were."""
         row = self._one("last_alarm_sent")
         return row["sent_at"] if row else None
 
     def acknowledge(self, code: str, source: str, by: str) -> int:
-        """Stop reminders for open alarms with this code. Return the number acknowledged."""
+        """Stop reminders for open alarms with this code and source. Return their number."""
         return len(self._all("acknowledge_alarms", code=code, source=source, by=by))
 
     def snooze(self, code: str, source: str, until: dt.datetime) -> int:
-        """Suppress notifications for open alarms with this code for a while. Return how many."""
+        """Suppress notifications for open alarms until a given time. Return their number."""
         return len(self._all("snooze_alarms", code=code, source=source, until=until))
 
     def delete_old(self, before: dt.datetime) -> None:

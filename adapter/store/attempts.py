@@ -1,4 +1,4 @@
-"""Store attempts. An attempt is one POST request to Propexo, recorded before it is sent."""
+"""Store attempts. Each attempt is one POST to Propexo, recorded before it is sent."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -27,9 +27,9 @@ class Attempts(Statements):
         lease_until: dt.datetime,
         why: str = "sending",
     ) -> Callable[[], Attempt]:
-        """Record a POST that is about to be sent, and change its booking's state to ``sending``.
+        """Record a POST that is about to be sent, and set its booking's state to ``sending``.
 
-        ``why`` is the reason code in the history, which tells whether the tour's time was checked.
+        ``why`` is the reason code for the history. It tells whether the tour's time was checked.
         Return a function that returns the attempt, or raises LookupError if the booking is not
         pending. A unique index rejects a second attempt while an earlier one may have succeeded.
         """
@@ -61,7 +61,7 @@ class Attempts(Statements):
         answer: str,
         rate: tuple[int, int] | None,
     ) -> bool:
-        """Save an accepted POST's outcome, job ID and reported rate limit in one statement.
+        """Save the outcome, job ID and reported rate limit of an accepted POST in one statement.
 
         Return False and change nothing if an outcome was already saved.
         """
@@ -99,15 +99,15 @@ class Attempts(Statements):
         return row is not None
 
     def fail_job(self, booking_id: int) -> None:
-        """Record that the Propexo job created by this booking's POST has failed."""
+        """Record that the job that a booking's POST started at Propexo has failed."""
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:
-        """Record that a user says no attempt succeeded, so that the booking can be sent again."""
+        """Record a user's report that no attempt succeeded, so that the booking can be resent."""
         self._run("deny_attempts", booking_id=booking_id, at=now)
 
     def of_booking(self, booking_id: int) -> tuple[Attempt, ...]:
-        """Return one booking's attempts, oldest first."""
+        """Return a booking's attempts, oldest first."""
         rows = self._all("attempts_of_booking", booking_id=booking_id)
         return tuple(map(attempt_from_row, rows))
 
@@ -116,9 +116,9 @@ class Attempts(Statements):
         return self._one("accepted_since", id=attempt_id) is not None
 
     def shorten_leases(self, until: dt.datetime) -> None:
-        """Make the leases of all unfinished attempts expire no later than ``until``."""
+        """Make the leases of all unfinished attempts expire at ``until`` at the latest."""
         self._run("shorten_leases", until=until)
 
     def expired(self, now: dt.datetime) -> list[Attempt]:
-        """Return unfinished attempts with an expired lease, whose processes have died."""
+        """Return unfinished attempts whose lease has expired because their process died."""
         return [attempt_from_row(row) for row in self._all("expired_attempts", now=now)]

@@ -18,7 +18,7 @@ MAX_BATCH = 16
 
 
 class InsertBatcher(Generic[Item, Result]):
-    """Combine concurrent inserts into batches. The calling threads run the batches themselves."""
+    """Combines concurrent inserts into batches, which the calling threads run themselves."""
 
     def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         """Set ``insert``, the function that inserts a list of items and returns their results."""
@@ -28,7 +28,7 @@ class InsertBatcher(Generic[Item, Result]):
         self._is_flushing = False
 
     def submit(self, item: Item) -> Result:
-        """Insert an item and return its result. Any error that ``insert`` raises is raised here."""
+        """Insert an item and return its result. Raise any error that the insert raised."""
         pending = _PendingInsert[Item, Result](item)
         with self._lock:
             self._waiting.append(pending)
@@ -55,7 +55,7 @@ class InsertBatcher(Generic[Item, Result]):
             pending.notify()
 
     def _insert(self, batch: Sequence["_PendingInsert[Item, Result]"]) -> None:
-        """Insert a batch and resolve every pending insert. If it fails, retry one at a time."""
+        """Insert a batch and resolve its inserts. If it fails, insert the items one by one."""
         try:
             results = self._insert_items([pending.item for pending in batch])
         except BaseException as exc:  # noqa: BLE001 - raised again in each waiting thread
@@ -71,7 +71,7 @@ class InsertBatcher(Generic[Item, Result]):
 
 
 class _PendingInsert(Generic[Item, Result]):
-    """An item that one thread is waiting to insert. It waits on a lock, the cheapest primitive."""
+    """An item that a thread is waiting to insert. It waits on a lock, the cheapest primitive."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
@@ -95,7 +95,7 @@ class _PendingInsert(Generic[Item, Result]):
 
     @property
     def database_is_down(self) -> bool:
-        """Return True if the insert failed because the database is unavailable."""
+        """True if the insert failed because the database is unavailable."""
         return isinstance(self.error, StoreUnavailable)
 
     def result(self) -> Result:

@@ -1,4 +1,4 @@
-"""Store bookings, which are appointments and guest cards, with their states and due times."""
+"""Store bookings (appointments and guest cards) with their states and due times."""
 
 import dataclasses
 import datetime as dt
@@ -8,23 +8,23 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockStatus, Reason
+from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockFacts, Reason
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
 #: Requests older than this are related to new ones only if they are upcoming or open.
 RELATED_AGE = dt.timedelta(days=30)
-#: A key that this many requests share does not identify a person, so it is not compared.
+#: A key shared by this many requests does not identify a person, so it is not compared.
 MOST_RELATED = 500
 RELATED = STATEMENTS["related"] + b"\n"
 
-#: Maximum number of leads shown whose state was caused by one lead.
+#: Maximum number of leads to return whose state was caused by one lead.
 MOST_LINKED = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DueCheck:
-    """A submitted or unknown booking whose status is due to be checked in Propexo."""
+    """A submitted or unknown booking that is due to be checked with Propexo."""
 
     booking: Booking
     #: True if more bookings are due.
@@ -37,7 +37,7 @@ class Bookings(Statements):
     """Reads and writes bookings within a transaction."""
 
     def insert(self, new: Booking, number: int, *, now: dt.datetime, by: str = "worker") -> Booking:
-        """Store the booking for item ``number`` of a webhook event, and return it with its ID.
+        """Store the booking for item ``number`` of a webhook event. Return it with its ID.
 
         A pending booking enters the send queue.
         """
@@ -75,7 +75,7 @@ class Bookings(Statements):
         return booking_from_row(row) if row else None
 
     def of_job(self, job_id: str) -> Booking | None:
-        """Return the booking with this Propexo job ID, or None if there is none."""
+        """Return the booking with a Propexo job ID, or None if there is none."""
         row = self._one("booking_of_job", job_id=storable(job_id))
         return booking_from_row(row) if row else None
 
@@ -84,12 +84,12 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
     def of_events(self, event_ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the bookings of these events, in the order of events and items."""
+        """Return the bookings of these events, ordered by event and item."""
         rows = self._all("bookings_of_events", event_ids=list(event_ids))
         return tuple(map(booking_from_row, rows))
 
     def made_by(self, event_id: int, by: str) -> frozenset[int]:
-        """Return the IDs of an event's bookings that this user made, such as the renter."""
+        """Return the IDs of an event's bookings that ``by``, such as the renter, has made."""
         rows = self._all("bookings_made_by", event_id=event_id, by=by)
         return frozenset(row["booking_id"] for row in rows)
 
@@ -98,7 +98,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose current state was caused by one of these bookings."""
+        """Return the newest bookings whose current state was caused by the given bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 
@@ -107,9 +107,9 @@ class Bookings(Statements):
     ) -> list[Booking]:
         """Return relevant bookings that have any of the given person or item keys, oldest first.
 
-        These are open bookings, upcoming bookings, and those from the last 30 days. Keys with too
-        many bookings are left out. With ``lock``, lock the bookings until the transaction ends; the
-        caller must already have locked the keys.
+        Relevant bookings are open, upcoming or from the last 30 days. Keys with too many bookings
+        are left out. With ``lock``, lock the bookings until the transaction ends; the caller must
+        already have locked the keys.
         """
         statement = RELATED + STATEMENTS["bookings_of_keys"] + (b" FOR UPDATE" if lock else b"")
         rows = self.connection.execute(statement, _related_to(keys, now)).fetchall()
@@ -118,10 +118,10 @@ class Bookings(Statements):
     def lock_related(
         self, bookings: Iterable[Booking], now: dt.datetime
     ) -> Callable[[], frozenset[int]]:
-        """Lock the keys of these bookings and of all related bookings.
+        """Lock the keys of these bookings and of all bookings related to them.
 
         Call this before reading a booking that the transaction will change, to avoid deadlocks.
-        Return a function that returns which of the keys have too many bookings.
+        Return a function that returns the keys that have too many bookings.
         """
         keys = {key for booking in bookings for key in booking.match_keys}
         rows = self.connection.execute(RELATED + STATEMENTS["lock_related"], _related_to(keys, now))
@@ -130,7 +130,7 @@ class Bookings(Statements):
         )
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
-        """Return those of the given Propexo job IDs that belong to a booking."""
+        """Return which of the given Propexo job IDs belong to a booking."""
         return [row["job_id"] for row in self._all("known_jobs", job_ids=list(job_ids))]
 
     def move(
@@ -148,7 +148,7 @@ class Bookings(Statements):
         reasons: Iterable[Reason] = (),
         only_from: BookingState | None = None,
     ) -> Callable[[], bool]:
-        """Change a booking's state and set ``due_at``, the time when it is processed next.
+        """Change a booking's state, and set when it is processed next (``due_at``).
 
         Only the changes in :data:`adapter.models.MOVES` are allowed; ``only_from`` restricts them
         to one previous state. Return a function that returns True if the state was changed.
@@ -172,11 +172,11 @@ class Bookings(Statements):
         return lambda: rows.fetchone() is not None
 
     def record_prospect(self, booking_id: int, prospect_id: str) -> None:
-        """Save Propexo's ID of a booking's guest card, unless a confirmed one is known."""
+        """Save Propexo's guest card ID for a booking, unless a confirmed one is stored."""
         self._run("record_prospect", id=booking_id, prospect_id=storable(prospect_id))
 
     def update(self, booking: Booking) -> None:
-        """Save the fields that users can edit: kind, appointment, community, time and person."""
+        """Save the fields of a booking that users can edit: kind, community, time and so on."""
         self._run(
             "update_booking",
             id=booking.id,
@@ -190,15 +190,15 @@ class Bookings(Statements):
         )
 
     def snooze(self, booking_id: int, until: dt.datetime | None) -> bool:
-        """Hide a lead until ``until``, or show it again. Return False if it needs no review."""
+        """Hide a lead until a given time, or show it again. Return False if it needs no review."""
         return self._one("snooze", id=booking_id, until=until) is not None
 
     def assign(self, booking_id: int, user: str | None) -> bool:
-        """Record which user takes care of a lead. Return False if there is no such booking."""
+        """Record the user who takes care of a lead. Return False if the booking does not exist."""
         return self._one("assign", id=booking_id, user=user) is not None
 
     def state_before(self, booking_id: int) -> tuple[str, str, int | None]:
-        """Return the state before the latest change, its reason, and the lead that caused it."""
+        """Return a booking's state before its latest change, with that state's reason and lead."""
         row = self._one("state_before", id=booking_id) or {}
         return row.get("from_state") or "", row.get("why") or "", row.get("because_of")
 
@@ -207,15 +207,15 @@ class Bookings(Statements):
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def pass_on_plan(self, old: Booking, to_id: int) -> None:
-        """Copy a booking's user and the time until which it was snoozed to its replacement."""
+        """Copy a booking's assigned user and snooze time to the booking that replaces it."""
         self._run("pass_on_plan", user=old.assigned_to, until=old.snoozed_until, id=to_id)
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
-        """Record a user's report that these bookings no longer exist in Knock."""
+        """Record that, according to a user, these bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
 
     def unmark_gone(self, ids: Iterable[int], *, at: dt.datetime) -> None:
-        """Take back a user's report from this time that these bookings no longer exist in Knock."""
+        """Undo :meth:`mark_gone` for bookings that were marked at the given time."""
         self._run("unmark_gone", ids=list(ids), at=at)
 
     def of_record(
@@ -225,7 +225,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings that a record from Knock may belong to, oldest first.
+        """Return the newest posted bookings to which a Knock record may belong, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """
@@ -240,41 +240,15 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def record_in_knock(
-        self,
-        booking: Booking,
-        *,
-        prospect_id: str | None = None,
-        tour_id: str | None = None,
-        confirmed_at: dt.datetime | None = None,
-        status: KnockStatus | None = None,
-        status_at: dt.datetime | None = None,
-        why: str | None = None,
-        because_of: int | None = None,
-        by: str,
-        now: dt.datetime,
+        self, booking: Booking, facts: KnockFacts, *, by: str, now: dt.datetime
     ) -> None:
-        """Save values from Knock's records in a booking. With ``why``, add a line to its history.
-
-        A value that is None does not change the stored one.
-        """
-        self._run(
-            "record_in_knock",
-            id=booking.id,
-            prospect_id=prospect_id,
-            tour_id=tour_id,
-            confirmed_at=confirmed_at,
-            status=status,
-            status_at=status_at,
-            why=why,
-            because_of=because_of,
-            by=by,
-            at=now,
-        )
+        """Save what Knock's record says about a booking. With ``facts.why``, add to its history."""
+        self._run("record_in_knock", id=booking.id, by=by, at=now, **dataclasses.asdict(facts))
 
     def search_again_soon(
         self, integration_id: str, instants: Iterable[dt.datetime], at: dt.datetime
     ) -> None:
-        """Bring forward the searches for an integration's unknown bookings, for these times."""
+        """Bring forward the searches for unknown bookings with one of the start times."""
         self._run(
             "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
         )
@@ -287,10 +261,10 @@ class Bookings(Statements):
         *,
         is_of_any_card: bool,
     ) -> bool:
-        """Return True if a tour requested since then was sent but has not been seen in Knock.
+        """Return True if a tour requested after ``since`` was sent but not yet seen in Knock.
 
-        Without ``instants``, a tour at any time counts. With ``is_of_any_card``, so does one whose
-        guest card has been seen.
+        Without ``instants``, tours at any time count. With ``is_of_any_card``, tours count even if
+        their guest card has been seen.
         """
         row = self._one(
             "has_unseen_tour",
@@ -302,7 +276,7 @@ class Bookings(Statements):
         return row is not None
 
     def next_check(self, now: dt.datetime) -> DueCheck | None:
-        """Lock and return the next booking whose status is due to be checked, or None."""
+        """Lock and return the next booking that is due to be checked, or None."""
         row = self._one("next_check", now=now)
         if row is None:
             return None
@@ -311,11 +285,11 @@ class Bookings(Statements):
         )
 
     def reschedule(self, booking: Booking, due_at: dt.datetime) -> None:
-        """Postpone the next check of a booking whose state does not change."""
+        """Set when a booking is due next, unless its state has changed."""
         self._run("reschedule", id=booking.id, state=booking.state, due_at=due_at)
 
     def stop_reconciling(self, booking: Booking, *, why: str, now: dt.datetime) -> None:
-        """Stop searching Propexo for an unknown booking, and leave it for a user to review."""
+        """Stop searching Propexo for an unknown booking, so that a user reviews it."""
         self._run("stop_reconciling", id=booking.id, state=booking.state, why=why, at=now)
 
 

@@ -1,4 +1,4 @@
-"""Store the free times in Knock that Propexo last reported, for all processes."""
+"""Cache the available tour times that Propexo last reported, for all processes."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ RIVAL_TIME = dt.timedelta(seconds=30)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CalendarKey:
-    """Propexo's IDs that identify a calendar in Knock."""
+    """The IDs with which Propexo identifies a calendar in Knock."""
 
     integration_id: str
     community_id: str
@@ -23,12 +23,12 @@ class CalendarKey:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoredTimes:
-    """The stored free times of a calendar in Knock."""
+    """The cached available times of a calendar in Knock."""
 
     key: CalendarKey
     #: When the last request began, or None if there was none.
     asked_at: dt.datetime | None
-    #: When it was answered. None: it has no answer yet, or the answer was dropped.
+    #: When Propexo answered it, or None if it has not yet or the answer was deleted.
     answered_at: dt.datetime | None
     times: Sequence[dt.datetime]
     #: True if a time that is not listed is not free.
@@ -43,16 +43,16 @@ class StoredTimes:
 
 
 class FreeTimesTable(Statements):
-    """Reads and writes free times within a transaction."""
+    """Reads and writes cached available times within a transaction."""
 
     def read(self, key: CalendarKey, since: dt.datetime) -> StoredTimes:
-        """Return a calendar's stored free times. A failure after ``since`` counts as recent."""
+        """Return a calendar's cached times. A failure after ``since`` counts as recent."""
         row = self._one("read_free_times", since=since, **dataclasses.asdict(key))
         assert row is not None  # noqa: S101 - there is always one row
         return _stored({**row, **dataclasses.asdict(key)})
 
     def begin(self, key: CalendarKey, asked_at: dt.datetime) -> None:
-        """Record that this process is requesting a calendar's free times."""
+        """Record that this process is requesting a calendar's available times."""
         self._run("begin_question", asked_at=asked_at, **dataclasses.asdict(key))
 
     def end(
@@ -66,9 +66,9 @@ class FreeTimesTable(Statements):
         problem: str | None,
         shape: str | None,
     ) -> None:
-        """Save an answer. It is not used if the free times were deleted after ``asked_at``.
+        """Save an answer, unless the calendar's times were deleted after ``asked_at``.
 
-        It is not shared either while one of our tours at the community has no outcome yet.
+        The answer is not shared while one of our tours at the community has no outcome yet.
         """
         self._run(
             "end_question",
@@ -83,19 +83,19 @@ class FreeTimesTable(Statements):
         )
 
     def drop(self, integration_id: str, community_id: str) -> None:
-        """Delete a community's cached free times, because a booking may have taken one."""
+        """Delete a community's cached times because a booking may have taken one of them."""
         self._run("drop_free_times", integration_id=integration_id, community_id=community_id)
 
     def all(self) -> list[StoredTimes]:
-        """Return the stored free times of all calendars."""
+        """Return the cached times of all calendars."""
         return [_stored(row) for row in self._all("all_free_times")]
 
     def end_postponement(self, booking_id: int, until: dt.datetime, now: dt.datetime) -> None:
-        """Make a pending booking due now, if it was postponed until exactly ``until``."""
+        """Make a booking due now if it is still postponed until ``until``."""
         self._run("end_postponement", id=booking_id, until=until, now=now)
 
     def offer(self, booking_id: int, times: Iterable[dt.datetime]) -> None:
-        """Save the free times to offer instead of the time that a booking requests."""
+        """Save the times to offer because the time that a booking requests is taken."""
         self._run("offer_times", id=booking_id, times=list(times))
 
     def has_rival(self, booking: Booking, now: dt.datetime) -> bool:

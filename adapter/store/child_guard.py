@@ -1,4 +1,4 @@
-"""Terminate the child processes of a parent process that has died. This is a standalone program.
+"""Terminate a process's children when it dies. This is a standalone program.
 
 :mod:`adapter.store.child_processes` starts it. The parent process holds the other end of its
 standard input and writes each child's process group to it. When the parent dies for any reason, the
@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Iterable, Sequence
 
-#: How often to forget empty groups, because their IDs may be reused.
+#: How often to forget empty groups, because their IDs may be reused, in seconds.
 LOOK_SECONDS = 1.0
 #: Signals for groups that are still alive, by seconds after the parent's death. PostgreSQL treats
 #: the first as a smart shutdown and the second as a fast shutdown. Of the promised ten seconds, the
@@ -25,14 +25,14 @@ STEPS: Sequence[tuple[float, Sequence[int]]] = (
 
 
 def main() -> None:
-    """Wait until the parent process dies, then terminate its children. Ctrl-C is ignored."""
+    """Wait until the parent process dies, then terminate its children. Ignore Ctrl-C."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end(read_groups(0))
 
 
 def read_groups(pipe: int) -> set[int]:
-    """Read process group IDs from the pipe until it closes, and return the groups still alive."""
+    """Read process group IDs from a pipe until it closes. Return the groups that are alive."""
     groups: set[int] = set()
     text = b""
     while True:
@@ -59,12 +59,12 @@ def end(groups: Iterable[int]) -> None:
 
 
 def is_alive(group: int) -> bool:
-    """Return True if the process group has at least one member that this user may signal."""
+    """Return True if a process group has a member that this user may signal."""
     return send(group, 0)
 
 
 def send(group: int, number: int) -> bool:
-    """Send a signal to a process group. Return False if it has no member that we may signal."""
+    """Send a signal to a process group. Return False if this user cannot signal any member."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):

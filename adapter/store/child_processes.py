@@ -1,4 +1,4 @@
-"""Start child processes that end when this process ends, even if it is killed with SIGKILL.
+"""Start child processes that end together with this process, even after a SIGKILL.
 
 Each child leads its own session. Two mechanisms end it after this process dies:
 
@@ -60,7 +60,7 @@ def kill(process: "subprocess.Popen[Any]") -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask Linux to send this process SIGTERM when its parent dies. Do nothing elsewhere."""
+    """Make Linux send this process SIGTERM when its parent dies. Do nothing elsewhere."""
     if _prctl is None:
         return
     _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))
@@ -69,10 +69,10 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """Return the function that a new child calls before exec to get SIGTERM when we die.
+    """Return the function that a child calls before exec so that it gets SIGTERM when we die.
 
     It runs last because changing the user clears the signal. The kernel treats the thread that
-    forked as the parent, so only the main thread's children get it.
+    forked as the parent, so only children of the main thread get it.
     """
     if _prctl is None or threading.current_thread() is not threading.main_thread():
         return None
@@ -80,7 +80,7 @@ def _before_exec() -> Callable[[], None] | None:
 
 
 class _Guard:
-    """The guard process of this process. It starts with the first child process."""
+    """The guard process, which ends this process's children. It starts with the first child."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -112,7 +112,7 @@ class _Guard:
             self._send(group)
 
     def _send(self, group: int) -> None:
-        """Write a process group ID to the guard's pipe. If the guard was killed, do nothing."""
+        """Write a process group ID to the guard's pipe. Do nothing if the guard was killed."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._pipe(), b"%d\n" % group)
 
@@ -121,7 +121,7 @@ class _Guard:
         return self._process.stdin.fileno()
 
     def _stop(self) -> None:
-        """Close the guard's pipe, so that it terminates all child processes and exits."""
+        """Close the guard's pipe so that it terminates all child processes and exits."""
         with self._lock, contextlib.suppress(subprocess.TimeoutExpired):
             assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018
             self._process.stdin.close()

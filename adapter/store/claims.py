@@ -1,4 +1,4 @@
-"""Count and classify webhook deliveries whose dedupe key was already used."""
+"""Count and classify webhook deliveries whose dedupe key was used before."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ from adapter.store.queries import Statements
 class Duplicate:
     """A webhook delivery with the same dedupe key as an earlier delivery."""
 
-    #: The events of the first and the latest delivery with the key.
+    #: The event IDs of the first and the latest delivery with the key.
     first_id: int
     latest_id: int
     #: True if the content is the same as in the latest delivery.
@@ -21,14 +21,14 @@ class Duplicate:
     #: True if a later delivery had different content, so this is a late repeat or a change back.
     is_outdated: bool
     #: True if its delivery ID differs from the latest delivery's, so that it is not a retry. None
-    #: if either delivery has no ID.
+    #: if either of the two has no ID.
     is_other_delivery: bool | None
     #: How many deliveries with the key came after the first one.
     repeats: int
 
 
 class Claims(Statements):
-    """Updates the claims on dedupe keys within a transaction. :class:`Events` inserts them."""
+    """Updates claims on dedupe keys within a transaction. :class:`Events` inserts them."""
 
     def record_duplicate(
         self,
@@ -39,7 +39,7 @@ class Claims(Statements):
         delivery: Mapping[str, str],
         now: dt.datetime,
     ) -> Duplicate:
-        """Count a delivery whose dedupe key was already used, and lock that key's claim.
+        """Count a delivery whose dedupe key was used before, and lock that key's claim.
 
         ``delivery`` contains the headers that may contain the sender's delivery ID.
         """
@@ -56,5 +56,5 @@ class Claims(Statements):
         return Duplicate(**row)
 
     def set_latest(self, *, source: str, digest: bytes, content: bytes, event_id: int) -> None:
-        """Record an event as the latest delivery with its dedupe key."""
+        """Record an event as the latest delivery with a dedupe key."""
         self._run("set_latest_delivery", source=source, digest=digest, content=content, id=event_id)

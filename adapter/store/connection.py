@@ -1,4 +1,4 @@
-"""Open PostgreSQL connections that time out and are discarded once the server has closed them.
+"""Open PostgreSQL connections that time out and are discarded if the server closes them.
 
 They also work through a connection pooler that gives each transaction another server session, such
 as PgBouncer in transaction mode: there, nothing may depend on an earlier transaction's session.
@@ -42,7 +42,7 @@ class Connection(psycopg.Connection[DictRow]):
     #: Maximum wait for one response, in seconds.
     answer_seconds: float
     cipher: RequestCipher
-    #: Why the latest attempt of this class to connect failed, or None. The pool hides it.
+    #: The error of this class's latest failed attempt to connect, or None. The pool hides it.
     failure: ClassVar[psycopg.Error | None] = None
 
     @classmethod
@@ -67,10 +67,10 @@ class Connection(psycopg.Connection[DictRow]):
             raise
 
     def is_usable(self) -> bool:
-        """Return True unless PostgreSQL is known to have closed the connection.
+        """Return False if PostgreSQL is known to have closed the connection.
 
-        The only data that an idle connection receives is its end. So only connections with unread
-        data are checked, and the others do not need a round trip.
+        An idle connection receives data only when it is closed. So only connections with unread
+        data are checked, and the others need no round trip.
         """
         if not self._has_unread():
             return True
@@ -89,21 +89,21 @@ class Connection(psycopg.Connection[DictRow]):
 
 
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
-    """Return True if the connection goes through a pooler, which reports an invented process ID."""
+    """Return True if a connection uses a pooler, which reports a made-up process ID."""
     row = connection.execute("SELECT pg_backend_pid() AS pid").fetchone()
     pid = row["pid"] if isinstance(row, Mapping) else row and row[0]
     return bool(pid != connection.info.backend_pid)
 
 
 def reason_of(exc: psycopg.Error) -> str:
-    """Return the driver's error message on one line, without the host but with the SQLSTATE."""
+    """Return the driver's error message in one line, with the SQLSTATE but without the host."""
     first = (str(exc).strip().splitlines() or ["no reason given"])[0]
     reason = first.rpartition("failed: ")[2]
     return f"{reason} ({exc.sqlstate})" if exc.sqlstate else reason
 
 
 def address_of(url: str) -> str:
-    """Return a connection URL's host, port and database for messages, without the password."""
+    """Return the host, port and database in a connection URL, but not its password."""
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error:
@@ -114,7 +114,7 @@ def address_of(url: str) -> str:
 
 
 def check_version(number: int) -> None:
-    """Raise ConfigurationError if PostgreSQL's version number (such as 150018) is too old."""
+    """Raise ConfigurationError if a PostgreSQL version number (such as 150018) is too old."""
     if number < OLDEST_POSTGRES * 10_000:
         raise ConfigurationError(
             f"PostgreSQL {number // 10_000} is too old: {OLDEST_POSTGRES} or newer is required; "
@@ -123,12 +123,12 @@ def check_version(number: int) -> None:
 
 
 def connection_class(answer_seconds: float, cipher: RequestCipher) -> type[Connection]:
-    """Return a connection class with this response timeout and this request cipher."""
+    """Return a connection class with the given response timeout and request cipher."""
     values = {"answer_seconds": answer_seconds, "cipher": cipher}
     return type("Connection", (Connection,), values)
 
 
 def connect(url: str, seconds: int) -> Connection:
-    """Open a connection outside the pool. Login and statements time out after ``seconds``."""
+    """Open a connection outside the pool. Connecting and statements time out after ``seconds``."""
     own = connection_class(seconds, RequestCipher(()))
     return own.connect(url, connect_timeout=seconds, **OPTIONS)

@@ -1,4 +1,4 @@
-"""Store whether Propexo allows reading Knock's tours and guest cards, by integration."""
+"""Store, by integration, whether Propexo lets us read Knock's tours and guest cards."""
 
 import dataclasses
 import datetime as dt
@@ -6,12 +6,12 @@ import enum
 
 from adapter.store.queries import Statements
 
-#: How often a webhook about a model's records is recorded.
+#: Minimum interval between recorded webhooks about a model's records.
 HEARD_INTERVAL = dt.timedelta(seconds=60)
 
 
 class Reading(enum.StrEnum):
-    """Whether the list of a model's records can be read."""
+    """The possible results of reading the list of a model's records."""
 
     #: The list has records.
     READABLE = "readable"
@@ -23,7 +23,7 @@ class Reading(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CrmModel:
-    """Whether one model of an integration can be read, and when that was checked."""
+    """Whether a model of an integration can be read, and when that was checked."""
 
     integration_id: str
     #: ``crm_events`` or ``crm_prospects``.
@@ -36,20 +36,20 @@ class CrmModel:
 
 
 class CrmModels(Statements):
-    """Reads and writes whether Propexo's models can be read."""
+    """Reads and writes the state of Propexo's models within a transaction."""
 
     def all(self) -> tuple[CrmModel, ...]:
-        """Return the stored state of each model, by integration."""
+        """Return the stored state of each model in each integration."""
         return tuple(
             CrmModel(**row | {"state": Reading(row["state"])}) for row in self._all("crm_models")
         )
 
     def save(self, integration_id: str, model: str, state: Reading, now: dt.datetime) -> None:
-        """Save whether a model's list could be read."""
+        """Save the result of reading a model's list."""
         self._run("save_crm_model", integration_id=integration_id, model=model, state=state, at=now)
 
     def hear(self, integration_id: str, model: str, now: dt.datetime) -> bool:
-        """Record a webhook about a record. Return False if one was recorded moments ago."""
+        """Record a webhook about a model. Return False if one was recorded moments ago."""
         since = now - HEARD_INTERVAL
         row = self._one(
             "hear_crm_model", integration_id=integration_id, model=model, at=now, since=since

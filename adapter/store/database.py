@@ -1,4 +1,4 @@
-"""Provide the database connection pool, transactions, and batched inserts of events."""
+"""Provide the connection pool, transactions, and batched inserts of events."""
 
 import contextlib
 import time
@@ -29,10 +29,10 @@ from adapter.store.request_cipher import RequestCipher
 from adapter.store.rows import NewEvent
 from adapter.store.transaction import Transaction
 
-#: PostgreSQL cancels statements that take longer.
+#: PostgreSQL cancels statements that take longer than this.
 STATEMENT_SECONDS = 10.0
 
-#: If PostgreSQL does not respond, the client gives up this much later.
+#: If PostgreSQL does not respond, the client gives up this much later than the server would.
 GRACE_SECONDS = 1.0
 
 #: How long the pool tries to reconnect. Its pauses double and could outlast the outage, so it then
@@ -83,11 +83,11 @@ class Database:
 
     @property
     def is_away(self) -> bool:
-        """True if PostgreSQL was unavailable on the last attempt to use it."""
+        """True if the last attempt to use PostgreSQL failed."""
         return self._outage.is_lasting
 
     def open(self) -> None:
-        """Start connecting in the background. The database does not have to be available yet."""
+        """Start connecting in the background. PostgreSQL need not be available yet."""
         self._pool.open(wait=False)
 
     def __enter__(self) -> Self:
@@ -109,7 +109,7 @@ class Database:
 
     @contextlib.contextmanager
     def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
-        """Open a transaction in pipeline mode, which waits for PostgreSQL only to read a result.
+        """Open a transaction in pipeline mode, which waits only when a result is read.
 
         BEGIN, COMMIT and statements whose results are not read are sent together with others. Their
         errors are raised when the next result is read, or at the end. A transaction that is not
@@ -131,7 +131,7 @@ class Database:
 
     @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
-        """Open a connection in autocommit mode for one statement, which takes a single round trip.
+        """Open a connection in autocommit mode for one statement, which needs only one round trip.
 
         Raise :class:`StoreUnavailable` as :meth:`transaction` does.
         """
@@ -148,7 +148,7 @@ class Database:
         self._outage.ended()
 
     def _reason_of(self, exc: psycopg.Error) -> str:
-        """Return the reason why PostgreSQL is unavailable. A pool timeout does not include it."""
+        """Return why PostgreSQL is unavailable. A pool timeout itself does not say why."""
         if not isinstance(exc, psycopg_pool.PoolTimeout):
             return reason_of(exc)
         if (failure := self._class.failure) is None:
@@ -158,8 +158,8 @@ class Database:
     def _configure(self, connection: Connection) -> None:
         """Configure a new connection in one round trip.
 
-        Not by the startup parameter `options`, which poolers refuse. Behind a pooler, a statement
-        that was prepared may not exist in the next transaction's session.
+        This does not use the startup parameter `options`, which poolers reject. Behind a pooler, a
+        prepared statement may not exist in the session of the next transaction.
         """
         values = {
             "timeout": f"{self._statement_seconds:g}s",
@@ -182,7 +182,7 @@ class Database:
             return tx.events.insert_many(new)
 
     def notify_workers(self) -> None:
-        """Schedule a notification to workers that an event was committed. Never block or raise."""
+        """Schedule a notification to workers about a committed event. Never block or raise."""
         self._notifier.notify()
 
     def _notify_workers(self) -> None:
@@ -192,7 +192,7 @@ class Database:
     def save_metrics(self) -> None:
         """Add this process's metrics to the totals in the database.
 
-        Raise StoreUnavailable if PostgreSQL cannot be reached. The numbers are kept for later.
+        Raise StoreUnavailable if PostgreSQL cannot be reached. Then the values are kept for later.
         """
         if not (values := self.meter.take()):
             return
@@ -212,7 +212,7 @@ class Database:
             self._pool.putconn(connection)
 
     def _usable(self) -> Connection:
-        """Return a working connection from the pool. Discard those that PostgreSQL has closed."""
+        """Return a working connection from the pool. Discard connections that are closed."""
         deadline = time.monotonic() + self._wait_seconds
         while True:
             connection = self._pool.getconn(max(deadline - time.monotonic(), 0.0))
@@ -222,7 +222,7 @@ class Database:
             self._pool.putconn(connection)
 
     def fingerprints(self) -> Fingerprints:
-        """Return the object that computes this installation's keyed hashes.
+        """Return the object that computes keyed hashes with this installation's key.
 
         Call this before a transaction, because the first call needs a second connection.
         """
@@ -232,11 +232,11 @@ class Database:
         return self._fingerprints
 
     def hash_key(self) -> bytes:
-        """Return the 32-byte secret key for this installation's keyed hashes."""
+        """Return the 32-byte secret key of this installation's keyed hashes."""
         return self.fingerprints().key
 
     def schema_state(self) -> SchemaState:
-        """Compare the migrations applied to the database with the ones in this version."""
+        """Compare the migrations applied to the database with those of this version."""
         with self.statement() as tx:
             return schema_state(tx.connection)
 
@@ -251,11 +251,11 @@ class Database:
         return state
 
     def check_room(self) -> None:
-        """Raise StoreUnavailable if PostgreSQL's disk is full or PostgreSQL is read-only."""
+        """Raise StoreUnavailable if PostgreSQL is read-only or its disk is full."""
         with self.transaction() as tx:
             tx.connection.execute(b"SET LOCAL work_mem = '64kB'")
             with contextlib.suppress(psycopg.errors.ConfigurationLimitExceeded), tx.savepoint():
-                # Otherwise, `temp_file_limit` is too low to find out.
+                # The suppressed error means that `temp_file_limit` is too low for this check.
                 tx.connection.execute(STATEMENTS["write_temporary_file"])
             is_read_only = tx.is_read_only()
         if is_read_only:

@@ -1,4 +1,4 @@
-"""Follow PostgreSQL's clock, so that all processes agree on the time."""
+"""Follow PostgreSQL's clock so that all processes agree on the time."""
 
 import datetime as dt
 import logging
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 #: A larger difference between this machine's clock and PostgreSQL's is logged as an error.
 MOST_OFFSET = dt.timedelta(seconds=2)
-#: A larger difference means that something is wrong with one of the machines.
+#: Sending is unsafe if the difference is larger, because one machine's clock is wrong.
 DANGEROUS_OFFSET = dt.timedelta(seconds=30)
 
 
 def elapsed() -> float:
-    """Return the seconds of a monotonic clock that, where possible, keeps counting during sleep."""
+    """Return the seconds of a monotonic clock that, if possible, keeps counting during sleep."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -30,8 +30,7 @@ def time_of(store: Database) -> dt.datetime:
 class DatabaseClock:
     """A clock that follows PostgreSQL's. It uses the local clock until :meth:`measure` is called.
 
-    Between measurements, it uses a monotonic counter, so changes to this machine's clock do not
-    matter.
+    Between measurements, it uses a monotonic clock, so changes to the local clock do not matter.
     """
 
     def __init__(
@@ -40,7 +39,7 @@ class DatabaseClock:
         count: Callable[[], float] = elapsed,
         read: Callable[[Database], dt.datetime] = time_of,
     ) -> None:
-        """Set the local clock, a monotonic counter, and a function that reads PostgreSQL's time."""
+        """Set the local clock, a monotonic clock, and a function that reads PostgreSQL's time."""
         self._wall = wall
         self._count = count
         self._read = read
@@ -53,16 +52,16 @@ class DatabaseClock:
         return at + dt.timedelta(seconds=self._count() - counted)
 
     def machine_time(self) -> dt.datetime:
-        """Return the time of this machine's own clock."""
+        """Return the time according to the local clock."""
         return self._wall()
 
     @property
     def is_dangerous(self) -> bool:
-        """Return True if the local clock is more than 30 seconds off, so sending is unsafe."""
+        """True if the local clock is off by more than 30 seconds, so that sending is unsafe."""
         return abs(self._offset) > DANGEROUS_OFFSET
 
     def measure(self, store: Database) -> None:
-        """Synchronize with PostgreSQL's clock. Log when a difference to the local clock appears."""
+        """Synchronize with PostgreSQL's clock. Log if the local clock begins to differ."""
         began = self._count()
         there = self._read(store)
         counted = self._count()
@@ -72,7 +71,7 @@ class DatabaseClock:
         self._log_change(former)
 
     def _log_change(self, former: dt.timedelta) -> None:
-        """Log when the clock difference becomes large, becomes dangerous, or disappears."""
+        """Log when the clock difference becomes large or dangerous, or disappears."""
         extra = {"seconds": round(self._offset.total_seconds(), 1), "sends": not self.is_dangerous}
         if _severity(self._offset) > _severity(former):
             log.error("clock_differs", extra=extra)

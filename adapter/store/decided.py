@@ -1,4 +1,4 @@
-"""Report automatic decisions, by which leads were merged, replaced, discarded or ignored."""
+"""Report which leads were merged, replaced, discarded or ignored automatically."""
 
 import dataclasses
 import datetime as dt
@@ -18,11 +18,11 @@ MOST_EXAMINED = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionCount:
-    """The number of one source's leads that were decided by one rule."""
+    """The number of a source's leads that a rule has handled automatically."""
 
     rule: str
     source: str
-    #: ``file:line`` of the mapping's rule that ignores them, or None for other rules.
+    #: ``file:line`` of the mapping's rule that ignores the leads, or None for other rules.
     at: str | None
     leads: int
     #: ``id`` and ``person`` of up to three leads, newest first.
@@ -39,10 +39,10 @@ class SharedContact:
 
 
 class Decisions(Statements):
-    """Reads automatic decisions about leads within a transaction."""
+    """Reads automatic decisions on leads within a transaction."""
 
     def counts(self, since: dt.datetime) -> list[DecisionCount]:
-        """Return the number of leads handled automatically after ``since``, by rule and source."""
+        """Count the leads handled automatically after ``since``, by rule and source."""
         return [DecisionCount(**row) for row in self._all("decision_counts", since=since)]
 
     def leads(
@@ -54,7 +54,7 @@ class Decisions(Statements):
         limit: int,
         before: int | None = None,
     ) -> list[Booking]:
-        """Return a source's bookings decided by one rule after ``since``, newest first."""
+        """Return a source's bookings that a rule has handled after ``since``, newest first."""
         rows = self._all(
             "decided_bookings",
             rule=rule,

@@ -43,7 +43,7 @@ _SOCKET_FOLDER_CHARACTERS = 85
 
 
 class EmbeddedServer:
-    """The PostgreSQL server for one data folder. :meth:`spawn` starts it."""
+    """The embedded PostgreSQL server for a data folder. :meth:`spawn` starts it."""
 
     def __init__(self, data_dir: Path) -> None:
         self.folder = data_dir.resolve() / "postgres"
@@ -53,7 +53,7 @@ class EmbeddedServer:
         self.url = f"postgresql://postgres@/postgres?host={self._socket_folder}"
 
     def programs(self) -> Path:
-        """Return the folder that contains PostgreSQL's executables."""
+        """Return the folder that contains PostgreSQL's programs."""
         return _packaged_programs()
 
     def is_running(self) -> bool:
@@ -61,7 +61,7 @@ class EmbeddedServer:
         return self._socket_folder.exists() and database.is_reachable(self.url)
 
     def prepare(self) -> None:
-        """Create the cluster if needed, and restrict connections to our own account and root."""
+        """Create the cluster if needed, and let only root and our own account connect."""
         self.folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.user = self.user.able_to_open(self.folder.parent, self.programs())
         if not (self.folder / "PG_VERSION").exists():
@@ -75,7 +75,7 @@ class EmbeddedServer:
             os.chown(self._socket_folder, self.user.uid, self.user.gid, follow_symlinks=False)
 
     def _create(self) -> None:
-        """Create the cluster in a private temporary folder, then move it into place."""
+        """Create the cluster in a private temporary folder, and then move it into place."""
         with tempfile.TemporaryDirectory(prefix="postgres-", dir=self.folder.parent) as staging:
             creator, cluster = self.user.named(), Path(staging) / "cluster"
             cluster.mkdir(mode=0o700)
@@ -113,7 +113,7 @@ class EmbeddedServer:
                     )
 
     def spawn(self) -> "subprocess.Popen[bytes]":
-        """Start the server as a child of this process. Call :meth:`wait` to wait until it is ready.
+        """Start the server as a child of this process. :meth:`wait` waits until it is ready.
 
         The server ends when this process ends. A server whose parent died is stopped first.
         """
@@ -146,7 +146,7 @@ class EmbeddedServer:
             time.sleep(0.05)
 
     def _stop_leftover(self) -> None:
-        """Stop a server that has outlived its parent process, and delete a stale PID file."""
+        """Stop a server that has outlived its parent, and delete an outdated PID file."""
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -159,7 +159,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[str]:
-        """Yield the server's URL. Unless the server is running, run it while the block executes."""
+        """Yield the server's URL. If it is not running, run it until the block ends."""
         if self.is_running():
             yield self.url
             return
@@ -192,7 +192,7 @@ def _open_log(path: Path) -> BinaryIO:
 
 
 def _socket_folder(folder: Path) -> Path:
-    """Return the folder for the server's socket. It is a temporary one if the path is too long."""
+    """Return the folder for the server's socket: a temporary one if the path is too long."""
     if len(str(folder)) <= _SOCKET_FOLDER_CHARACTERS:
         return folder
     name = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
@@ -200,7 +200,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _names_a_server(pid_file: Path) -> bool:
-    """Return True if the PID in the file belongs to a running postgres process."""
+    """Return True if the PID in the file belongs to a running PostgreSQL server."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         status = Path(f"/proc/{pid}/stat").read_text()

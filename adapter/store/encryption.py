@@ -1,4 +1,4 @@
-"""Re-encrypt stored requests with the current key, and find requests whose key is missing."""
+"""Re-encrypt stored requests with the newest key, and find those whose key is missing."""
 
 import dataclasses
 from collections.abc import Collection
@@ -26,7 +26,7 @@ class Encryption(Statements):
     """Re-encrypts stored requests within a transaction."""
 
     def rotate(self, kind: str, *, after: int, readable: Collection[str], limit: int) -> list[int]:
-        """Re-encrypt a batch of stored requests with IDs above ``after``, and return their IDs.
+        """Re-encrypt a batch of stored requests with IDs above ``after``. Return their IDs.
 
         Skip requests that another transaction has locked, and those whose key is not set. Do not
         encrypt the headers in ``readable``.
@@ -40,12 +40,12 @@ class Encryption(Statements):
         return [row["id"] for row in rows]
 
     def remaining(self) -> int:
-        """Return the number of stored requests that are not encrypted with the current key."""
+        """Return how many stored requests are not yet encrypted with the newest key."""
         row = self._one("requests_to_encrypt", key=self.connection.cipher.key_id)
         return int(row["requests"]) if row else 0
 
     def undecryptable(self) -> Undecryptable:
-        """Return the IDs of stored requests whose encryption keys are not configured."""
+        """Return the IDs of stored requests whose encryption key is not configured."""
         rows = self._all("undecryptable_requests", keys=self.connection.cipher.key_ids)
         events, rejections = (
             tuple(row["id"] for row in rows if row["kind"] == kind)

@@ -14,7 +14,7 @@ KEPT_FIELDS = (
     "appointment_time",
     "tour_type",
 )
-#: A key in fewer webhooks of a source than this may be a value, such as a name.
+#: A JSON key found in fewer of a source's webhooks than this may be a value, such as a name.
 RARE_KEY = 20
 
 
@@ -29,29 +29,31 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock and return the IDs of events from before a given time that still have data to erase.
+        """Lock events from before a given time that have data to erase. Return their IDs.
 
-        They have no upcoming tours, but still have a payload or, with ``people``, personal data.
+        The events have no upcoming tours but still have a payload or, with ``people``, personal
+        data.
         """
         kept = ["all", "lead"] if people else ["all"]
         rows = self._all("erasable_events", kept=kept, before=before, now=now, limit=limit)
         return [row["id"] for row in rows]
 
     def erase_payloads(self, ids: Sequence[int]) -> None:
-        """Erase webhook payloads and POST bodies of these events, but keep the appointments."""
+        """Erase the webhook payloads and POST bodies of events, but not the appointments."""
+        self._run("lock_bookings_to_erase", ids=list(ids))
         self._run("erase_payloads", ids=list(ids))
         self._run("erase_rare_keys", ids=list(ids), rare=RARE_KEY)
         self._run("erase_messages", ids=list(ids))
 
     def erase_people(self, ids: Sequence[int]) -> None:
-        """Erase the payloads and all personal data of these events."""
+        """Erase the payloads and all personal data of events."""
         self.erase_payloads(ids)
         self._run("erase_lost_notes", ids=list(ids))
         self._run("erase_people", ids=list(ids), fields=list(KEPT_FIELDS))
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_lost_notes(self, before: dt.datetime) -> None:
-        """Erase notes that were sent before a given time, if a restore lost their webhooks."""
+        """Erase notes from before a given time whose webhooks were lost in a restore."""
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
@@ -59,20 +61,20 @@ class Erasure(Statements):
         return len(self._all("erase_rejections", before=before, limit=limit))
 
     def remove_rejections(self, ids: Sequence[int]) -> None:
-        """Delete the rejected requests with these IDs."""
+        """Delete the rejected requests with the given IDs."""
         for rejection_id in ids:
             self._run("delete_rejection", id=rejection_id)
 
     def last_event_id(self) -> int:
-        """Return the newest event's ID, or 0 if there is none."""
+        """Return the newest event's ID, or 0 if there are no events."""
         row = self._one("last_event_id")
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return the IDs from a range of events whose text matches the regular expression."""
+        """Return the IDs of events in a range of IDs whose text matches a regular expression."""
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return the IDs of rejected requests whose text matches the regular expression."""
+        """Return the IDs of rejected requests whose text matches a regular expression."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

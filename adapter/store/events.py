@@ -32,17 +32,17 @@ _NEW_EVENT = (
 
 @functools.cache
 def _insert_events(count: int) -> bytes:
-    """Return the SQL statement that inserts ``count`` events. Each batch size is cached."""
+    """Return the SQL statement that inserts ``count`` events. It is cached for each count."""
     return STATEMENTS["insert_events"].replace(b"(ROWS)", b", ".join([_NEW_EVENT] * count))
 
 
 def _is_same_delivery(
     one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Return True if two deliveries have the same ID, False if not, and None if it is unknown.
+    """Return True if two deliveries have the same ID, False if not, or None if unknown.
 
-    An ID that is not proved shows only that two deliveries are the same. If it differs, anyone may
-    have changed it.
+    The ID is in a header. If the signature does not cover this header, equal IDs show that the
+    deliveries are the same, but different IDs prove nothing, because anyone may have changed them.
     """
     shared = [name for name in names if name in one and name in other]
     certain = [name for name in shared if name in proved]
@@ -54,7 +54,7 @@ class Events(Statements):
     """Reads and writes webhook events within a transaction."""
 
     def insert(self, new: NewEvent) -> int | None:
-        """Claim the event's dedupe key and store the event. Return None if the key is taken."""
+        """Claim an event's dedupe key and store the event. Return None if the key is taken."""
         return self.insert_many([new])[0]
 
     def insert_many(self, new: Sequence[NewEvent]) -> list[int | None]:
@@ -69,12 +69,12 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock and return the next event to map, and whether more events are due."""
+        """Lock and return the next event to map, and whether more are due, or return None."""
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 
     def postpone(self, event_id: int, due_at: dt.datetime) -> None:
-        """Postpone the mapping of a received event until ``due_at``."""
+        """Postpone the mapping of a received event to ``due_at``."""
         self._run("postpone_event", id=event_id, due_at=due_at)
 
     def store_fetched(
@@ -86,10 +86,10 @@ class Events(Statements):
         readable: Collection[str],
         states: Sequence[EventState] = (EventState.RECEIVED,),
     ) -> None:
-        """Store an event's fetched documents, and schedule its mapping for ``due_at``.
+        """Store the documents fetched for an event, and schedule its mapping for ``due_at``.
 
-        Do nothing if the event is in another state, or if its payload was erased. Do not encrypt
-        the headers in ``readable``.
+        Do nothing if the event is in another state or its payload was erased. Do not encrypt the
+        headers in ``readable``.
         """
         row = self._one("received_event", id=event_id, states=list(states))
         if row is None:
@@ -107,7 +107,7 @@ class Events(Statements):
     def state_of(
         self, event_id: int, *, lock: bool = False
     ) -> tuple[EventState, tuple[Reason, ...]] | None:
-        """Return an event's state and reasons. This does not read or decrypt the request."""
+        """Return an event's state and reasons without reading or decrypting its request."""
         row = self._one("lock_state_of_event" if lock else "state_of_event", id=event_id)
         if row is None:
             return None
@@ -121,10 +121,11 @@ class Events(Statements):
         header: str | None,
         scheme: Scheme | None,
     ) -> tuple[int, bool] | None:
-        """Find an event with the same content. Return its ID and whether it is the same delivery.
+        """Return the ID of an event with the same content, and whether it is the same delivery.
 
-        The delivery ID is in ``header`` or in one of the usual headers. If both events have an ID
-        that ``scheme`` proves, and the IDs differ, they are two deliveries.
+        Return None if there is no such event. The delivery ID is in ``header`` or in one of the
+        usual headers. If both events have IDs that ``scheme`` verifies, and the IDs differ, they
+        are two deliveries.
         """
         names, has_query = delivery_headers(header), covers_query(scheme)
         proved = proved_headers(scheme, names)
@@ -145,7 +146,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return the values that identify an event's content: a hash of the body, and the query."""
+        """Return a hash of an event's body, and its query, which together identify its content."""
         event = self.get(event_id)
         if event is None:
             return None
@@ -161,7 +162,7 @@ class Events(Statements):
         mapping_hash: str | None,
         now: dt.datetime,
     ) -> None:
-        """Set the final state of an event that was waiting to be mapped."""
+        """Set the final state of an event after it was mapped."""
         self._run(
             "settle_event",
             id=event_id,
@@ -178,11 +179,11 @@ class Events(Statements):
         return self._one("discard_event", id=event_id, why=why, by=by, at=now) is not None
 
     def bring_back(self, event_id: int, *, by: str, now: dt.datetime) -> bool:
-        """Return a discarded event to review. Return False for others, and for erased ones."""
+        """Send a discarded event back to review. Return False if that is not possible."""
         return self._one("bring_back_event", id=event_id, by=by, at=now) is not None
 
     def reopen(self, event_id: int, *, why: str, by: str, now: dt.datetime) -> bool:
-        """Set an event's state back to ``received``. Return False if it already is."""
+        """Reset an event's state to ``received``. Return False if it has this state already."""
         return self._one("reopen_event", id=event_id, why=why, by=by, at=now) is not None
 
     def ids_to_replay(
@@ -195,7 +196,7 @@ class Events(Statements):
         until: dt.datetime | None = None,
         limit: int = 1000,
     ) -> list[int]:
-        """Return the IDs of events that match all filters, oldest first."""
+        """Return the IDs of events that match all given filters, oldest first."""
         rows = self._all(
             "events_to_replay",
             ids=list(ids) or None,
@@ -208,7 +209,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def history(self, key: str) -> LeadHistory | None:
-        """Find a lead by event ID, booking ID or Propexo job ID, and return its full history."""
+        """Return the full history of a lead, by event ID, booking ID or Propexo job ID."""
         event = self._event_by(key)
         if event is None:
             return None

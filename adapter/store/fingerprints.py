@@ -18,15 +18,15 @@ class Fingerprints:
         return self._digest(source, "delivery", key)
 
     def later_delivery(self, source: str, key: str, number: int) -> bytes:
-        """Return the keyed hash for a repeat of a used dedupe key, so that it can be stored too."""
+        """Return the keyed hash under which a repeat with a used dedupe key can be stored."""
         return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:
-        """Return the keyed hash of an item's dedupe key. Each item becomes one booking."""
+        """Return the keyed hash of an item's dedupe key. Each item becomes a booking."""
         return self._digest(source, "item", key)
 
     def content(self, source: str, kind: str, appointment: Mapping[str, Any]) -> bytes:
-        """Return the keyed hash of all fields that were mapped from an item."""
+        """Return the keyed hash of all fields mapped from an item."""
         fields = json.dumps(dict(appointment), sort_keys=True)
         return self._digest(source, "content", kind, fields)
 
@@ -51,5 +51,5 @@ class Fingerprints:
 
 
 def lock_key(digest: bytes) -> int:
-    """Return the first 64 bits of a digest as a PostgreSQL bigint, for locks and lookups."""
+    """Return a digest's first 64 bits as a PostgreSQL bigint, for locks and lookups."""
     return int.from_bytes(digest[:8], signed=True)

@@ -1,4 +1,4 @@
-"""Store statistics about the format of each source's webhooks, and detected changes."""
+"""Store statistics about the format of each source's webhooks, and changes detected in it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,10 +14,10 @@ class Formats(Statements):
     """Reads and writes statistics about webhook formats within a transaction."""
 
     def next_events(self, limit: int) -> list[Event] | None:
-        """Return the next uncounted events and mark them as counted, or None if none are left.
+        """Return the next events to count and mark them as counted, or None if there are none.
 
-        Events without a readable payload are left out. Until the transaction ends, no other
-        process counts.
+        Events without a readable payload are left out. No other process counts until the
+        transaction ends.
         """
         progress = self._one("lock_format_progress")
         if progress is None:
@@ -29,7 +29,7 @@ class Formats(Statements):
         return self._readable(row for row in rows if row["kept"] == "all")
 
     def events_since(self, source: str, first_id: int, *, limit: int) -> list[Event]:
-        """Return a source's readable events from an ID onward, oldest first."""
+        """Return a source's readable events from ``first_id`` on, oldest first."""
         rows = self._all("events_since", source=source, first_id=first_id, limit=limit)
         return self._readable(rows)
 
@@ -43,7 +43,7 @@ class Formats(Statements):
         return events
 
     def counts(self, sources: Sequence[str]) -> tuple[list[Row], list[Row]]:
-        """Return the stored counts of webhooks and of their features for some sources."""
+        """Return the stored counts of the sources' webhooks and of their features."""
         return (
             self._all("format_counts", sources=list(sources)),
             self._all("format_features", sources=list(sources)),
@@ -59,7 +59,7 @@ class Formats(Statements):
         features: Sequence[Row],
         forgotten: Sequence[Row],
     ) -> None:
-        """Store a source's counts, update the changed features, and delete the forgotten ones."""
+        """Store a source's counts and changed features. Delete the features in ``forgotten``."""
         self._run(
             "save_format_counts",
             source=source,
@@ -73,12 +73,12 @@ class Formats(Statements):
             self._run("save_format_features", source=source, features=Jsonb(list(features)))
 
     def replace_changes(self, source: str, changes: Sequence[Row]) -> None:
-        """Replace the recorded format changes of a source with the current ones."""
+        """Replace the stored format changes of a source."""
         self._run("delete_format_changes", source=source)
         if changes:
             self._run("save_format_changes", source=source, changes=Jsonb(list(changes)))
 
     def changes(self, sources: Iterable[str]) -> tuple[FormatChange, ...]:
-        """Return the recorded format changes of some sources."""
+        """Return the stored format changes of the given sources."""
         rows = self._all("all_format_changes", sources=list(sources))
         return tuple(FormatChange(**row | {"kind": FormatKind(row["kind"])}) for row in rows)

@@ -1,4 +1,4 @@
-"""Record the identity of the database, to detect that it was restored from a backup."""
+"""Record which database workers use, to detect that it was restored from a backup."""
 
 import dataclasses
 import datetime as dt
@@ -8,7 +8,7 @@ from adapter.models import Booking
 from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row
 
-#: The reason code while nothing is sent because the database was restored.
+#: The reason code while sending is stopped because the database was restored.
 RESTORED = "restored"
 #: Number of IDs to skip after a restore. It is unlikely that more were assigned since the backup.
 SKIPPED_IDS = 100_000
@@ -17,7 +17,7 @@ _PARTS = ("another server", "another timeline of the server", "another database"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """The database that workers last used, compared with the current database."""
+    """The last run of a worker: its database, compared with the current one."""
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime
@@ -43,7 +43,7 @@ class Identity(Statements):
     """Reads and writes the database's identity within a transaction."""
 
     def record_worker(self) -> bool:
-        """Record that a worker is running. Return False if the database may have been restored."""
+        """Record that a worker is running. Return False if the database may be a restored one."""
         return self._one("record_worker") is not None
 
     def last_run(self) -> LastRun | None:
@@ -52,7 +52,7 @@ class Identity(Statements):
         return LastRun(**row) if row else None
 
     def is_unchanged(self, last: LastRun | None) -> bool:
-        """Lock the row if it still equals ``last``. Return False if it has changed."""
+        """Return True and lock the row if it still equals ``last``. Otherwise, return False."""
         if last is None:
             return self.last_run() is None
         values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}
@@ -63,7 +63,7 @@ class Identity(Statements):
         self._run("adopt_identity")
 
     def end_restore(self) -> None:
-        """Record that recovery from a backup is complete, and resume sending."""
+        """Record that the recovery from a restore is complete, and resume sending."""
         self.adopt()
         self._run("end_restore")
 
@@ -75,12 +75,12 @@ class Identity(Statements):
     def newest_jobs(
         self, since: dt.datetime, until: dt.datetime, limit: int
     ) -> dict[str, dt.datetime]:
-        """Return when the newest booked jobs of a period were posted to Propexo, by job ID."""
+        """Return when the newest booked jobs in a period were posted to Propexo, by job ID."""
         rows = self._all("newest_jobs", since=since, until=until, limit=limit)
         return {row["job_id"]: row["posted_at"] for row in rows}
 
     def bookings_that_may_be_sent(self) -> Sequence[Booking]:
-        """Return the bookings that may have been sent since the backup was taken, oldest first."""
+        """Return the bookings that may have been sent after the backup, oldest first."""
         return [booking_from_row(row) for row in self._all("bookings_that_may_be_sent")]
 
     def unmapped_events(self) -> int:
@@ -89,11 +89,11 @@ class Identity(Statements):
         return int(row["events"]) if row else 0
 
     def insert_lost_event(self, source: str, at: dt.datetime) -> int:
-        """Store a placeholder event for a booking whose webhook is lost, and return its ID."""
+        """Store a placeholder event for a booking whose webhook was lost. Return its ID."""
         row = self._one("insert_lost_event", source=source, at=at)
         assert row is not None  # noqa: S101 - RETURNING returns a row unless the statement fails
         return int(row["id"])
 
     def senders_since(self, since: dt.datetime) -> list[str]:
-        """Return the names of sources that have sent webhooks since the given time."""
+        """Return the sources that have sent webhooks since the given time."""
         return [row["source"] for row in self._all("senders_since", since=since)]

@@ -1,4 +1,4 @@
-"""Queue emails with a link to choose a tour time, claim them, and record their outcome."""
+"""Queue and claim emails with a link to choose a tour time, and record their outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -27,11 +27,11 @@ class InvitationMails(Statements):
     """Reads and writes queued emails within a transaction."""
 
     def queue(self, booking_id: int, language: str, now: dt.datetime) -> None:
-        """Queue an email for a guest card, unless one was already queued."""
+        """Queue the email for a guest card unless it was queued before."""
         self._run("queue_invitation_mail", booking_id=booking_id, language=language, now=now)
 
     def claim(self, now: dt.datetime) -> InvitationMail | None:
-        """Claim and return the next email that is due, or None."""
+        """Claim and return the next email that is due, or None if none is due."""
         row = self._one("claim_invitation_mail", now=now)
         return InvitationMail(**row) if row else None
 
@@ -43,7 +43,7 @@ class InvitationMails(Statements):
     def end(
         self, booking_id: int, outcome: str, now: dt.datetime, due_at: dt.datetime | None
     ) -> None:
-        """Record the outcome of an attempt. Retry the email at ``due_at``, if given."""
+        """Record the outcome of an attempt. If ``due_at`` is given, retry at that time."""
         self._run(
             "end_invitation_mail", booking_id=booking_id, outcome=outcome, now=now, due_at=due_at
         )
@@ -62,5 +62,5 @@ class InvitationMails(Statements):
         return MailFailures(**row) if row else None
 
     def end_restored(self) -> None:
-        """End the emails that may have been sent after the backup from which we were restored."""
+        """End the emails that may have been sent after the backup that was restored."""
         self._run("end_restored_invitation_mails")

@@ -1,4 +1,4 @@
-"""Count the events and bookings that are due. Their rows serve as the queue."""
+"""Count the events, bookings and messages that are due. Their rows serve as the queue."""
 
 import datetime as dt
 import enum
@@ -8,7 +8,7 @@ from adapter.store.queries import Statements
 
 
 class Task(enum.StrEnum):
-    """A task that worker threads run for rows that are due."""
+    """A kind of task that worker threads run for due rows."""
 
     #: Map received events.
     MAP = "map"
@@ -26,9 +26,9 @@ class Jobs(Statements):
     def due(
         self, now: dt.datetime, *, late: dt.datetime, slots: Mapping[Task, int]
     ) -> dict[Task, int]:
-        """Return the number of due rows for each task, up to the task's number of free threads.
+        """Return the number of due rows for each task, up to the number of free threads.
 
-        Tours that start by ``late`` are not sent. While sending is suspended, no row is sent or
+        Tours that start by ``late`` are not sent. While sending is stopped, no row is sent or
         checked.
         """
         limits = {str(task): count for task, count in slots.items()}

@@ -1,4 +1,4 @@
-"""Store messages that renters write after their guest card or tour was created."""
+"""Store messages that renters write after their guest card or tour has been created."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -22,23 +22,23 @@ class Messages(Statements):
     """Reads and writes messages within a transaction."""
 
     def add(self, booking: Booking, now: dt.datetime, text: str | None = None) -> None:
-        """Store a message for a merged or replaced booking, unless one is already waiting for it.
+        """Store a message for a merged or replaced booking, unless one is already waiting.
 
-        With ``text``, always store a message with exactly these words.
+        With ``text``, always store a message, with exactly this text.
         """
         values = self._sealed(text) | {"booking_id": booking.id, "asked_at": booking.asked_at}
         self._run("insert_message", at=now, **values)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> Message | None:
-        """Return the message that has been due longest. The claim ends at ``lease_until``."""
+        """Claim and return the message due longest, or None. The claim ends at ``lease_until``."""
         return self._message(self._one("claim_message", now=now, lease_until=lease_until))
 
     def lock(self, message_id: int) -> Message | None:
-        """Return a message, or None if it was deleted. Lock it until the transaction ends."""
+        """Lock and return a message, or return None if it was deleted."""
         return self._message(self._one("lock_message", id=message_id))
 
     def of_bookings(self, bookings: Iterable[Booking]) -> list[Message]:
-        """Return the messages of these bookings and to their guest cards, in sending order."""
+        """Return the messages for these bookings or their guest cards, in sending order."""
         known = list(bookings)
         cards = [one.prospect_id for one in known if one.prospect_id is not None]
         ids = [one.id for one in known]
@@ -46,11 +46,11 @@ class Messages(Statements):
         return list(map(self._opened, rows))
 
     def of_event(self, event_id: int) -> tuple[Message, ...]:
-        """Return the messages that contain text from an event's bookings, in sending order."""
+        """Return the messages with text from an event's bookings, in sending order."""
         return tuple(map(self._opened, self._all("messages_of_event", event_id=event_id)))
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:
-        """Return the guest card of these bookings' latest message that has one, or None."""
+        """Return the ID of the guest card to which these bookings' last message went, or None."""
         row = self._one("known_prospect", ids=[one.id for one in bookings])
         return row["prospect_id"] if row else None
 
@@ -63,7 +63,7 @@ class Messages(Statements):
         now: dt.datetime,
         lease_until: dt.datetime,
     ) -> Message | None:
-        """Record a POST before it is sent. Return None if the message is no longer waiting."""
+        """Record a message's POST before it is sent. Return None if it is no longer waiting."""
         values = self._sealed(text) | {"prospect_id": storable(prospect_id), "id": message.id}
         return self._message(self._one("begin_message", at=now, lease_until=lease_until, **values))
 
@@ -77,7 +77,7 @@ class Messages(Statements):
         due_at: dt.datetime | None = None,
         job_id: str | None = None,
     ) -> bool:
-        """Change a message's state. Return False if its state does not allow that."""
+        """Change a message's state. Return False if its current state does not allow this."""
         row = self._one(
             "move_message",
             id=message_id,
@@ -91,23 +91,23 @@ class Messages(Statements):
         return row is not None
 
     def hurry(self, bookings: Iterable[Booking], now: dt.datetime) -> None:
-        """Make the waiting messages of these bookings due now, because their state has changed."""
+        """Make waiting messages due now because the state of their bookings has changed."""
         self._run("hurry_messages", ids=[one.id for one in bookings], now=now)
 
     def save_text(self, message: Message, text: str) -> None:
-        """Save the text of a message that will not be sent, so that a user can add it in Knock."""
+        """Save the text of an unsent message so that a user can add it in Knock."""
         self._run("save_words", id=message.id, **self._sealed(text))
 
     def record_prospect(self, message_id: int, prospect_id: str) -> None:
-        """Save the guest card to which a waiting message will be sent."""
+        """Save the ID of the guest card to which a waiting message will be sent."""
         self._run("record_prospect_of_message", id=message_id, prospect_id=storable(prospect_id))
 
     def postpone(self, message_id: int, due_at: dt.datetime) -> None:
-        """Set when to try or check a message next."""
+        """Set when to send or check a message next."""
         self._run("postpone_message", id=message_id, due_at=due_at)
 
     def bring_forward(self, until: dt.datetime) -> None:
-        """Make all messages due at this time at the latest."""
+        """Make all messages due at ``until`` at the latest."""
         self._run("bring_messages_forward", until=until)
 
     def delete(self, message_id: int) -> None:
@@ -115,22 +115,22 @@ class Messages(Statements):
         self._run("delete_message", id=message_id)
 
     def check_job(self, job_id: str, now: dt.datetime) -> None:
-        """Make the message of this Propexo job due now. Do nothing if no message has this job."""
+        """Make the message of a Propexo job due now, if there is one."""
         self._run("check_job_of_message", job_id=storable(job_id), now=now)
 
     def delete_waiting(self, event_ids: Sequence[int]) -> bool:
-        """Delete the waiting messages of events. Return True if none is on its way to Knock."""
+        """Delete the waiting messages of events. Return False if other messages are in flight."""
         self._run("delete_waiting_messages", ids=list(event_ids))
         return self._one("messages_in_flight", ids=list(event_ids)) is None
 
     def possibly_sent(self) -> list[Message]:
-        """Return the messages that may have been sent since a backup."""
+        """Return the messages that may have been sent after the backup was taken."""
         return [self._opened(row) for row in self._all("messages_possibly_sent")]
 
     def add_lost(
         self, job_id: str, prospect_id: str, text: str, sent_at: dt.datetime, now: dt.datetime
     ) -> None:
-        """Store a note that was sent to Propexo and then lost when the database was restored."""
+        """Store a note that was sent to Propexo but lost in a restore."""
         values = self._sealed(text) | {"asked_at": sent_at, "at": now}
         ids = {"job_id": storable(job_id), "prospect_id": storable(prospect_id)}
         self._run("insert_lost_message", **values, **ids)

@@ -1,4 +1,4 @@
-"""Collect metrics in memory until they are added to the totals in the database.
+"""Collect metrics in memory, and add them to the totals in the database.
 
 A request or booking only adds to numbers in memory. Each process adds them to the table every few
 seconds, in one statement, so that all web processes return the same metrics, on every machine.
@@ -14,14 +14,14 @@ from typing import Final
 from adapter.store.queries import Statements
 from adapter.store.rows import Row
 
-#: What is counted: the metric, the values of its labels, and for a histogram the bucket or ``sum``.
+#: A metric's name, the values of its labels, and, for a histogram, the bucket or ``sum``.
 Key = tuple[str, tuple[str, ...], str]
-#: The sample of a counter, and those of a histogram besides its limited buckets.
+#: The sample of a counter, and a histogram's samples for the sum and the unlimited bucket.
 TOTAL, SUM, REST = "", "sum", "+Inf"
 
-#: How often each process adds its numbers, in seconds.
+#: How often each process saves its metrics, in seconds.
 SAVE_SECONDS: Final = 10.0
-#: Number of entries in the history to count in one statement.
+#: Maximum number of history entries to count in one statement.
 MOST_COUNTED: Final = 10_000
 
 #: Upper limits of the buckets, in seconds.
@@ -34,17 +34,17 @@ LEAD: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 class Metric:
     """A metric, which is a histogram if it has buckets and otherwise a counter."""
 
-    #: Without the prefix, and for counters without ``_total``.
+    #: The name without the prefix and, for a counter, without ``_total``.
     name: str
     meaning: str
-    #: The possible values of each label. None: the names of the sources.
+    #: The possible values of each label. None means the names of the sources.
     labels: Mapping[str, tuple[str, ...] | None] = dataclasses.field(default_factory=dict)
     buckets: tuple[float, ...] = ()
-    #: The names of the buckets, including the one without a limit.
+    #: The names of the buckets, including the unlimited one.
     samples: tuple[str, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Format the bucket limits once, because they are needed for every request."""
+        """Format the bucket limits only once, because they are needed for every request."""
         names = (*(f"{limit:g}" for limit in self.buckets), REST)
         object.__setattr__(self, "samples", names)
 
@@ -107,7 +107,7 @@ REQUEST_SECONDS: Final = Metric(
     {"operation": _OPERATIONS},
     REQUEST,
 )
-#: Everything that is counted in the table ``metric_values``.
+#: All metrics in the table ``metric_values``.
 METRICS: Final = (
     *(WEBHOOKS, EVENTS, BOOKINGS, REQUESTS),
     *(ACKNOWLEDGE, TIME_TO_POST, TIME_TO_BOOKED, REQUEST_SECONDS),
@@ -115,42 +115,42 @@ METRICS: Final = (
 
 
 class Meter:
-    """The metrics of one process that have not been saved yet. It is thread-safe."""
+    """A process's metrics that are not saved yet. It is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: defaultdict[Key, float] = defaultdict(float)
 
     def count(self, metric: Metric, *labels: str) -> None:
-        """Increment a counter."""
+        """Increment a counter by one."""
         with self._lock:
             self._values[metric.name, labels, TOTAL] += 1
 
     def observe(self, metric: Metric, seconds: float, *labels: str) -> None:
-        """Add a duration in seconds to a histogram."""
+        """Record a duration in seconds in a histogram."""
         bucket = metric.samples[bisect.bisect_left(metric.buckets, seconds)]
         with self._lock:
             self._values[metric.name, labels, bucket] += 1
             self._values[metric.name, labels, SUM] += seconds
 
     def take(self) -> Mapping[Key, float]:
-        """Return the collected values, and reset them to zero."""
+        """Return the collected values and reset them to zero."""
         with self._lock:
             taken, self._values = self._values, defaultdict(float)
         return taken
 
     def put_back(self, values: Mapping[Key, float]) -> None:
-        """Add values again that could not be saved."""
+        """Restore values that could not be saved."""
         with self._lock:
             for key, value in values.items():
                 self._values[key] += value
 
 
 class MetricValues(Statements):
-    """Reads and updates the metrics' totals within a transaction."""
+    """Reads and updates the totals of all metrics within a transaction."""
 
     def add(self, values: Mapping[Key, float]) -> None:
-        """Add values to the totals of all processes."""
+        """Add a process's values to the totals."""
         # Sorted, because two processes that lock the same rows in different orders may deadlock.
         keys = sorted(values)
         self._run(
@@ -162,9 +162,9 @@ class MetricValues(Statements):
         )
 
     def count_history(self, until: int) -> bool:
-        """Count state changes in the history up to an ID. Return True if more remain.
+        """Count the state changes in the history up to an ID. Return True if more remain.
 
-        Do nothing if another worker is counting them now.
+        Do nothing if another worker is counting.
         """
         progress = self._one("lock_metric_progress")
         if progress is None or progress["position"] >= until:

@@ -1,4 +1,4 @@
-"""Run numbered SQL migrations, and compare a database's migrations with this version's."""
+"""Run numbered SQL migrations, and compare those of a database with those of this version."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from adapter.store.queries import STATEMENTS
 
 #: Arbitrary key of the advisory lock that lets only one process migrate at a time.
 LOCK = 7_206_114_935
-#: How long a process waits for another one that migrates.
+#: How long a process waits while another one migrates.
 WAIT_SECONDS = 30
 
 #: How long a migration waits for each table's lock before it releases all locks and retries.
@@ -26,7 +26,7 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 5.0, 5.0)
 #: The tables that web and worker processes write to, in lock order.
 TABLES = ("claims", "events", "bookings", "attempts", "history")
 
-#: The migration that every released version's database has.
+#: A migration in the databases of all released versions.
 FIRST = "0001_initial.sql"
 
 LEDGER = """
@@ -40,34 +40,34 @@ ALTER TABLE migrations ADD COLUMN IF NOT EXISTS sha256 text
 
 
 class Migration(NamedTuple):
-    """An SQL script that runs in one transaction, and the name under which it is recorded."""
+    """A named SQL script that runs in one transaction."""
 
     name: str
     sql: str
 
     @property
     def sha256(self) -> str:
-        """The digest of the SQL, which is recorded to detect later changes to the file."""
+        """The SHA-256 of the SQL, which is recorded to detect later changes to the file."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The difference between the migrations of a database and those of this version."""
+    """The difference between a database's migrations and those of this version."""
 
     missing: tuple[str, ...]
-    #: Steps of a newer version.
+    #: Migrations of a newer version.
     unknown: tuple[str, ...]
-    #: Steps whose files were different when they ran.
+    #: Migrations whose files were different when they ran.
     changed: tuple[str, ...]
 
     @property
     def fault(self) -> str | None:
-        """The reason why this version cannot use the database, and how to fix it, or None."""
+        """Why this version cannot use the database and how to fix it, or None."""
         if self.changed:
             return (
-                f"the database was migrated with another {', '.join(self.changed)} than the one in "
-                "this version: install the version that migrated it, or restore a backup"
+                f"the database was migrated with a different version of {', '.join(self.changed)}: "
+                "install the release that migrated it, or restore a backup"
             )
         if self.missing:
             steps = f"{len(self.missing)} migration" + "s" * (len(self.missing) > 1)
@@ -76,7 +76,7 @@ class SchemaState:
 
     @property
     def newer(self) -> str | None:
-        """A message saying that a newer version has migrated the database, or None."""
+        """A message if a newer version has migrated the database, or None."""
         if not self.unknown:
             return None
         return (
@@ -90,9 +90,9 @@ class _Locked(Exception):
 
 
 def migrate(url: str) -> list[str]:
-    """Migrate the database at ``url``, and return the names of the migrations that ran.
+    """Migrate the database at ``url``. Return the names of the migrations that ran.
 
-    If there is nothing to do, this needs no rights to change the schema. Raise
+    If there is nothing to do, no privilege to change the schema is needed. Raise
     :class:`StoreUnavailable` with the server's reason if it cannot be reached, and
     ConfigurationError if the server or the database is too old, or its migrations are not ours.
     """
@@ -112,7 +112,7 @@ def migrate(url: str) -> list[str]:
 
 
 def schema_state(connection: psycopg.Connection[Any]) -> SchemaState:
-    """Compare the migrations of a database with those of this version, in one statement."""
+    """Compare a database's migrations with those of this version, in one statement."""
     return _compare(_recorded(connection))
 
 
@@ -163,11 +163,11 @@ def _check_released(done: set[str]) -> None:
 
 
 def _run(connection: psycopg.Connection[Any], migration: Migration) -> bool:
-    """Run one migration, retrying until it gets its locks. The adapter may be running meanwhile.
+    """Run a migration while the adapter may be running. Retry until it gets its locks.
 
-    It locks tables in the same order as the rest of the program, and never waits long while holding
-    a lock. Return False if another process has run it. Raise :class:`StoreUnavailable` if it cannot
-    lock all of them.
+    The migration locks tables in the same order as the rest of the program, and never waits long
+    while it holds a lock. Return False if another process has run it. Raise
+    :class:`StoreUnavailable` if it cannot lock all tables.
     """
     for pause in (*PAUSES, None):
         try:
@@ -195,9 +195,10 @@ def _run(connection: psycopg.Connection[Any], migration: Migration) -> bool:
 
 
 def _lock(connection: psycopg.Connection[Any]) -> None:
-    """Lock migrations until the transaction ends, so that only one process runs them at a time.
+    """Lock migrations until the transaction ends, so that only one process runs them.
 
-    Not until the session ends: behind a connection pooler, the session outlives this process.
+    The lock does not last for the session, because behind a connection pooler, the session outlives
+    this process.
     """
     connection.execute(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'".encode())
     try:
@@ -219,7 +220,7 @@ def _record_digests(connection: psycopg.Connection[Any]) -> None:
 
 
 def _holder(connection: psycopg.Connection[Any]) -> str:
-    """Describe the process that holds the migration lock, and how to proceed."""
+    """Describe which process holds the migration lock, and what to do about it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["migration_lock"], {"key": LOCK}).fetchone()
     text = f"another process has been migrating the database for {WAIT_SECONDS} seconds"
@@ -234,7 +235,7 @@ def _holder(connection: psycopg.Connection[Any]) -> str:
 
 
 def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> str:
-    """Describe the privilege that the database role lacks, and how to grant it."""
+    """Describe which privilege the database role lacks, and how to grant it."""
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(STATEMENTS["rights"]).fetchone()
     if row is None or row["can_create"]:
@@ -246,7 +247,7 @@ def _lacking_right(connection: psycopg.Connection[Any], exc: psycopg.Error) -> s
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the existing tables among :data:`TABLES`, in the same order."""
+    """Return the tables in :data:`TABLES` that exist, in the same order."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         existing = set(
             cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -266,7 +267,7 @@ def _recorded(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
 
 @functools.cache
 def _own() -> tuple[Migration, ...]:
-    """Return the migrations of this version, in order."""
+    """Return this version's migrations in order."""
     folder = resources.files("adapter.store") / "sql" / "migrations"
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return tuple(Migration(file.name, file.read_bytes().decode()) for file in files)

@@ -1,4 +1,4 @@
-"""Record process heartbeats, and read the facts behind health checks and alarms."""
+"""Record heartbeats of processes, and read the facts for health checks and alarms."""
 
 import dataclasses
 import datetime as dt
@@ -10,13 +10,13 @@ from adapter.store.queries import Statements
 MOST_ROWS = 10_000
 #: Maximum number of processes to return.
 MOST_PROCESSES = 200
-#: Maximum that partial hours add to the usual number of webhooks. See ``source_facts``.
+#: Maximum number of webhooks that partial hours add to the usual one. See ``source_facts``.
 MOST_PARTIAL = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Heartbeat:
-    """A report that a web or worker process regularly writes about itself."""
+    """The state of a web or worker process, which it stores regularly."""
 
     #: A random ID of the process.
     id: str
@@ -41,7 +41,7 @@ class Heartbeat:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """A process with a heartbeat in the last day. Ages are measured by the database's clock."""
+    """A process with a recent heartbeat. Ages are measured by the database's clock."""
 
     kind: str
     host: str
@@ -60,7 +60,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
-    """The state of sending, and how many leads are waiting to be mapped or sent."""
+    """Whether sending is stopped, and how many leads are waiting to be mapped or sent."""
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None
@@ -86,7 +86,7 @@ class QueueFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewFacts:
-    """Counts and times of the leads that need review."""
+    """How many leads need review, have expired or are unknown, and since when."""
 
     oldest_booking_at: dt.datetime | None = None
     oldest_event_at: dt.datetime | None = None
@@ -102,12 +102,12 @@ class ReviewFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFacts:
-    """Counts and times of the webhooks that one source has sent."""
+    """A source's latest verified webhook, and how many requests were rejected since."""
 
     name: str
     #: When the source's latest request was verified, or None.
     accepted_at: dt.datetime | None = None
-    #: How many webhooks are usual in the time since then, or None if there is too little data.
+    #: How many webhooks usually arrive in the time since then, or None if there is too little data.
     usual: float | None = None
     #: The number of requests (up to 100) that failed verification since then, and when the first
     #: one arrived.
@@ -119,7 +119,7 @@ class Monitoring(Statements):
     """Writes heartbeats and reads health facts within a transaction."""
 
     def record_heartbeat(self, heartbeat: Heartbeat) -> None:
-        """Store a process's heartbeat, which shows that the process is alive."""
+        """Store a process's heartbeat."""
         self._run("record_heartbeat", **dataclasses.asdict(heartbeat))
 
     def processes(self) -> tuple[Process, ...]:
@@ -127,7 +127,7 @@ class Monitoring(Statements):
         return tuple(Process(**row) for row in self._all("known_processes", limit=MOST_PROCESSES))
 
     def queue(self, now: dt.datetime, *, late: dt.datetime, too_late: dt.datetime) -> QueueFacts:
-        """Return the state of sending. Rows that were due before ``late`` count as overdue.
+        """Return the state of the send queue. Rows due before ``late`` count as overdue.
 
         Tours that start by ``too_late`` are neither sent nor counted.
         """
@@ -137,7 +137,7 @@ class Monitoring(Statements):
         return QueueFacts(**row)
 
     def review(self, now: dt.datetime, *, unknown_before: dt.datetime) -> ReviewFacts:
-        """Return counts and times of the leads that need review.
+        """Return how many leads need review, have expired or are unknown, and since when.
 
         Unknown bookings count if their search has ended or they became unknown before
         ``unknown_before``.
@@ -153,7 +153,7 @@ class Monitoring(Statements):
         reasons: Collection[str],
         refused_after: dt.datetime,
     ) -> tuple[SourceFacts, ...]:
-        """Return facts about each source. Only rejections for ``reasons`` are counted."""
+        """Return facts about each source's webhooks. Count only rejections for ``reasons``."""
         rows = self._all(
             "source_facts",
             sources=list(names),
@@ -165,11 +165,11 @@ class Monitoring(Statements):
         return tuple(SourceFacts(**row) for row in rows)
 
     def connections(self) -> tuple[int, int]:
-        """Return the number of open PostgreSQL connections and the maximum allowed."""
+        """Return the number of open PostgreSQL connections, and the maximum."""
         row = self._one("connections") or {"used": 0, "allowed": 0}
         return row["used"], row["allowed"]
 
     def data_folder(self) -> str | None:
-        """Return PostgreSQL's data folder, or None if it is on another machine or not readable."""
+        """Return the path of PostgreSQL's data folder if it is readable here, or None."""
         row = self._one("data_folder")
         return row["setting"] if row else None

@@ -1,4 +1,4 @@
-"""Notify workers about received events, and listen for received and completed events.
+"""Notify workers of received events, and listen for received and completed events.
 
 PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
 transaction mode drops all of them. So notifications only make things happen sooner. Behind a
@@ -27,7 +27,7 @@ POOLED_SECONDS = 0.5
 
 
 class WorkerNotifier:
-    """Notifies workers of new events from a background thread, once for several events."""
+    """Notifies workers of new events in the background. One notification covers several."""
 
     def __init__(self, notify_workers: Callable[[], object]) -> None:
         """Set ``notify_workers``, the function that sends a notification to all workers."""
@@ -45,7 +45,7 @@ class WorkerNotifier:
             self._start()
 
     def close(self) -> None:
-        """Stop the background thread after sending any scheduled notification."""
+        """Send any scheduled notification and stop the background thread."""
         self._closed.set()
         self._requested.set()
         if self._thread is not None:
@@ -78,7 +78,7 @@ class WorkerNotifier:
 
 
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
-    """Yield True for each notification of new events, and False every ``check_seconds``.
+    """Yield True when workers are notified of new events, and False every ``check_seconds``.
 
     The first value is False, once it is listening. It uses its own connection. Raise
     :class:`StoreUnavailable` if this connection is lost.
@@ -88,17 +88,17 @@ def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]
 
 
 def listen_for_settled_events(url: str) -> Iterator[int | None]:
-    """Yield the ID of each event whose processing has completed, without ever ending.
+    """Yield the IDs of events whose processing has completed. Never return.
 
-    Yield None when it is listening, and every hour, or twice a second behind a pooler. It uses a
-    separate connection. Raise :class:`StoreUnavailable` when that connection is lost.
+    Yield None when it is listening, and every hour, or twice a second behind a pooler. It uses its
+    own connection. Raise :class:`StoreUnavailable` if this connection is lost.
     """
     for payload in _listen(url, "listen_settled"):
         yield None if payload is None else int(payload)
 
 
 def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator[str | None]:
-    """Yield each notification's payload, and None at the start and every ``check_seconds``."""
+    """Yield each notification's payload, and None first and then every ``check_seconds``."""
     try:
         with connect(url, ANSWER_SECONDS) as connection:
             if not is_pooled(connection):

@@ -1,4 +1,4 @@
-"""Log PostgreSQL outages when they begin, once per minute while they last, and when they end."""
+"""Log when PostgreSQL outages begin and end, and once per minute while they last."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ REPEAT_SECONDS = 60.0
 
 
 class Outage:
-    """Tracks whether one part of a process can reach PostgreSQL. It is thread-safe."""
+    """Tracks whether a part of a process can reach PostgreSQL. It is thread-safe."""
 
     def __init__(self, part: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._part = part
@@ -24,7 +24,7 @@ class Outage:
 
     @property
     def is_lasting(self) -> bool:
-        """True if PostgreSQL was unavailable on the last attempt."""
+        """True if the last attempt to use PostgreSQL failed."""
         return self._since is not None
 
     def failed(self, reason: str) -> None:
@@ -42,7 +42,7 @@ class Outage:
         log.log(level, "postgresql_unavailable", extra=facts)
 
     def ended(self) -> None:
-        """Log the end of an outage, if there was one."""
+        """Log that an outage has ended, if there was one."""
         if self._since is None:  # without the lock, because almost every call ends here
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""Queue outgoing status webhooks, claim them for delivery, and record the outcomes."""
+"""Queue status webhooks, claim them for delivery, and record their outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -13,7 +13,7 @@ MOST_WAITING = 10_000
 
 
 class Horizon(NamedTuple):
-    """The end of the state-change history at a given moment."""
+    """The end of the history of state changes at a given moment."""
 
     #: The last ID in the history, or 0 if it is empty.
     newest: int
@@ -22,10 +22,10 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Determines up to which ID the history is complete, despite open transactions.
+    """Determines up to which ID the history of state changes is complete.
 
-    A transaction may commit an entry whose ID is lower than one that is already visible. So the
-    transactions that were open at an earlier look must end first.
+    An open transaction may still commit an entry with a lower ID than one that is already visible.
+    So the transactions that were open at an earlier look must end first.
     """
 
     def __init__(self) -> None:
@@ -70,17 +70,17 @@ class StatusWebhook:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookSummary:
-    """A summary of status webhooks: recent failures, and how many are waiting."""
+    """How many status webhooks have failed recently, and how many are waiting."""
 
     #: When the failures began, or None if the last attempt succeeded.
     failing_since: dt.datetime | None
-    #: The latest error, also if an attempt succeeded since.
+    #: The latest error, even if an attempt has succeeded since.
     last_error: str | None
     #: Number of webhooks that could not be delivered in time, and when the last one was given up.
     given_up: int
     given_up_at: dt.datetime | None
-    #: Undelivered webhooks, at most :data:`MOST_WAITING`, those of them that were tried, and when
-    #: the oldest change happened.
+    #: The number of undelivered webhooks (up to :data:`MOST_WAITING`), how many of them were tried,
+    #: and when the oldest change happened.
     waiting: int
     failed: int
     oldest_at: dt.datetime | None
@@ -90,12 +90,12 @@ class Outbox(Statements):
     """Reads and writes status webhooks within a transaction."""
 
     def horizon(self) -> Horizon:
-        """Return the current end of the history. Do not call this while writing to the history."""
+        """Return the end of the history. Do not call this while writing to the history."""
         row = self._one("history_horizon") or {}
         return Horizon(row["newest"] or 0, frozenset(row["writers"]))
 
     def queue(self, until: int, oldest: dt.datetime) -> bool:
-        """Queue a status webhook for each change up to ``until``. Return True if more remain.
+        """Queue a status webhook for each change up to an ID. Return True if more remain.
 
         The first call only records the ID, so that no earlier change is reported.
         """
@@ -112,12 +112,12 @@ class Outbox(Statements):
         return bool(end < until and end > after)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> StatusWebhook | None:
-        """Claim and return the next status webhook to deliver. Claims end at ``lease_until``."""
+        """Claim and return the next status webhook, or None. The claim ends at ``lease_until``."""
         row = self._one("claim_status_webhook", now=now, lease_until=lease_until)
         return StatusWebhook(**row) if row else None
 
     def delivered(self, webhook: StatusWebhook) -> int:
-        """Delete a delivered webhook. Return the number of failed attempts that preceded it."""
+        """Delete a delivered webhook. Return how many failures in a row came before it."""
         self._run("delete_status_webhook", id=webhook.id)
         row = self._one("clear_status_webhook_failures")
         return int(row["failures"]) if row else 0
@@ -131,18 +131,18 @@ class Outbox(Statements):
         due_at: dt.datetime,
         max_pause: float,
     ) -> int:
-        """Postpone a failed webhook and pause all others. Return the failures in a row so far."""
+        """Postpone a failed webhook and pause the others. Return the count of failures in a row."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0
 
     def give_up(self, before: dt.datetime, now: dt.datetime) -> int:
-        """Delete undelivered status webhooks for changes before ``before``. Return their number."""
+        """Delete undelivered webhooks for changes before a given time. Return their number."""
         row = self._one("give_up_status_webhooks", before=before, now=now, limit=MOST_WAITING)
         return int(row["count"]) if row else 0
 
     def summary(self) -> WebhookSummary:
-        """Return a summary of failed and waiting status webhooks."""
+        """Return how many status webhooks have failed or are waiting."""
         row = self._one("status_webhook_summary", limit=MOST_WAITING)
         if row is None:
             raise LookupError("the row of status_webhook_progress is missing; run adapter migrate")

@@ -1,4 +1,4 @@
-"""Store the changes that users make in the console to mappings and communities."""
+"""Store changes that users make to mappings and communities in the console."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ class OverridesTable(Statements):
     """Reads and writes aliases, communities and mapping versions within a transaction."""
 
     def changes(self) -> int:
-        """Return the number of changes that users have made so far."""
+        """Return how many changes users have made so far."""
         row = self._one("changes_in_place")
         return row["changes"] if row else 0
 
     def lock_changes(self) -> int:
-        """Return the number of changes, and delay further ones until the transaction ends."""
+        """Return how many changes users have made, and block more until the transaction ends."""
         row = self._one("lock_changes_in_place")
         return row["changes"] if row else 0
 
     def all(self) -> Overrides:
-        """Return all changes that are currently in effect."""
+        """Return all changes that are in effect."""
         return Overrides(
             changes=self.changes(),
             aliases=tuple(Alias(**row) for row in self._all("list_aliases")),
@@ -36,17 +36,17 @@ class OverridesTable(Statements):
         )
 
     def newest_versions(self) -> list[MappingVersion]:
-        """Return the newest version of each mapping that was ever changed in the console."""
+        """Return the newest version of each mapping that was changed in the console."""
         return [MappingVersion(**row) for row in self._all("newest_versions")]
 
     def add_alias(self, alias: Alias) -> bool:
-        """Add an alias. Return False if the source already has an alias with this name."""
+        """Add an alias. Return False if the source already has one with this name."""
         self._run("count_change_in_place")
         values = {name: getattr(alias, name) for name in Alias.__slots__}
         return self._one("add_alias", **values) is not None
 
     def remove_alias(self, source: str, key: str) -> Alias | None:
-        """Remove an alias and return it, or return None if there is no such alias."""
+        """Remove an alias and return it, or return None if it does not exist."""
         self._run("count_change_in_place")
         row = self._one("remove_alias", source=source, key=key)
         return Alias(**row) if row else None
@@ -85,7 +85,7 @@ class OverridesTable(Statements):
         by: str,
         at: dt.datetime,
     ) -> MappingVersion:
-        """Save a mapping that replaces the source's file. None restores the file."""
+        """Save a mapping to use instead of the source's file, or None to use the file again."""
         self._run("count_change_in_place")
         values = {"source": source, "text": text, "file_hash": file_hash}
         row = self._one("add_version", **values, reason=reason, by=by, at=at)
@@ -95,18 +95,19 @@ class OverridesTable(Statements):
     def bookings_since(
         self, alias: Alias, states: Sequence[str], *, before: int | None, limit: int
     ) -> list[Booking]:
-        """Return a source's bookings at an alias's community since the alias, newest first.
+        """Return a source's bookings at an alias's community since the alias was added.
 
-        If ``before`` is given, return only bookings with lower IDs.
+        The newest comes first. If ``before`` is given, return only bookings with lower IDs.
         """
         where = {"source": alias.source, "community": alias.community, "since": alias.at}
         rows = self._all("bookings_at_alias", **where, states=states, before=before, limit=limit)
         return [booking_from_row(row) for row in rows]
 
     def events_waiting(self, source: str, value: str, *, limit: int) -> list[int]:
-        """Return the IDs of events whose leads are held because of an unknown community name.
+        """Return the IDs of events whose leads are held because of an unknown community.
 
-        ``value`` is the name as shortened in the leads' reasons. The oldest event comes first.
+        ``value`` is the community's name as shortened in the leads' reasons. The oldest event comes
+        first.
         """
         rows = self._all("events_waiting", source=source, value=value, limit=limit)
         return [row["event_id"] for row in rows]

@@ -1,4 +1,4 @@
-"""Read the leads of one source, to compare them with a portal's list."""
+"""Read a source's leads to compare them with a portal's list."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -15,20 +15,20 @@ MESSAGES_PAGE = 100
 
 
 class PortalLeads(Statements):
-    """Reads the leads of one source in pages."""
+    """Reads a source's leads in pages."""
 
     def first_message_at(self, source: str) -> dt.datetime | None:
-        """Return when a source's first webhook arrived, or None if there is none."""
+        """Return when a source's first webhook arrived, or None if it has sent none."""
         row = self._one("first_message_at", source=source)
         return row["received_at"] if row else None
 
     def id_before(self, since: dt.datetime) -> int:
-        """Return an ID that is lower than the IDs of all leads received since the given time."""
+        """Return an ID lower than those of all leads received after ``since``."""
         row = self._one("id_before", since=since, slack=NUMBER_SLACK)
         return int(row["id"]) if row else 0
 
     def page(self, source: str, since: dt.datetime, until: dt.datetime, *, after: int) -> list[Row]:
-        """Return a page of a source's leads that were received in a period, ordered by ID."""
+        """Return a page of the leads that a source sent in a period, ordered by ID."""
         period = {"since": since, "until": until}
         values = {"source": source, "after": after, "limit": PAGE}
         return self._all_unprepared("leads_to_compare", **period, **values)
@@ -36,9 +36,9 @@ class PortalLeads(Statements):
     def messages(
         self, source: str, state: EventState, since: dt.datetime, until: dt.datetime, *, after: int
     ) -> Iterator[tuple[int, dt.datetime, Event | None]]:
-        """Yield the ID, time and content of webhooks without bookings, ordered by ID.
+        """Yield the ID, time and event of each webhook without bookings, ordered by ID.
 
-        The content is None if it was erased or is encrypted with a key that is not set.
+        The event is None if it was erased or is encrypted with a key that is not set.
         """
         is_new = state is EventState.RECEIVED
         rows = self._all_unprepared(
@@ -62,7 +62,7 @@ class PortalLeads(Statements):
             return None
 
     def from_others(self, source: str, emails: Sequence[str], phones: Sequence[str]) -> list[Row]:
-        """Return leads of other sources that have one of these emails or phone numbers."""
+        """Return other sources' leads that have one of these emails or phone numbers."""
         return self._all_unprepared(
             "leads_from_others",
             source=source,
@@ -72,5 +72,5 @@ class PortalLeads(Statements):
         )
 
     def states(self, ids: Sequence[int]) -> list[Row]:
-        """Return each lead's state, and the ID of the other lead that caused it."""
+        """Return each lead's state and the ID of the lead that caused it, if any."""
         return self._all("states_of_leads", ids=list(ids))

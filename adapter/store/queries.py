@@ -11,7 +11,7 @@ _SQL = resources.files("adapter.store") / "sql"
 
 
 def _statements(text: str) -> dict[str, bytes]:
-    """Parse a .sql file into statements by name. The driver requires bytes for literal SQL."""
+    """Parse an .sql file into statements by name. The driver requires literal SQL as bytes."""
     blocks = text.split("-- name: ")[1:]
     named = (block.split("\n", 1) for block in blocks)
     return {name.strip(): sql.strip().encode() for name, sql in named}
@@ -31,7 +31,7 @@ STATEMENTS = {
 
 
 class Statements:
-    """Base class for queries. It runs named SQL statements on one connection."""
+    """Runs named SQL statements on one connection. Base class of all query classes."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -46,5 +46,5 @@ class Statements:
         return self._run(name, **values).fetchall()
 
     def _all_unprepared(self, name: str, /, **values: Any) -> list[dict[str, Any]]:
-        """Return all rows, without a prepared statement, so that the plan fits the given values."""
+        """Return all rows without preparing the statement, so that its plan fits the values."""
         return self.connection.execute(STATEMENTS[name], values, prepare=False).fetchall()

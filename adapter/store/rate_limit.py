@@ -1,4 +1,4 @@
-"""Enforce Propexo's rate limit across all workers, using GCRA and a shared database row."""
+"""Enforce Propexo's rate limit across all workers with GCRA and a shared database row."""
 
 import dataclasses
 import datetime as dt
@@ -34,7 +34,7 @@ USED_SHARE = 0.8
 #: Sending stops after this many POSTs in a row without a clear response.
 MOST_FAILURES = 3
 
-#: Minimum and maximum time for which it stops. The time doubles with each further failure.
+#: Minimum and maximum time for which sending stops. It doubles with each further failure.
 FIRST_STOP = dt.timedelta(seconds=10)
 LONGEST_STOP = dt.timedelta(minutes=5)
 
@@ -54,6 +54,8 @@ class RateState:
     #: ``retry_at``.
     failures: int
     retry_at: dt.datetime
+    #: Number of POSTs of notes in a row without a clear response.
+    note_failures: int
     #: The number of calls in the last 60 seconds (plus lag), and how many of them were reads.
     calls: int
     reads: int
@@ -65,17 +67,17 @@ class RateState:
 
     @property
     def is_reading_stopped(self) -> bool:
-        """True if reads would also fail, because Propexo rejects the API token."""
+        """True if reads are stopped too, because Propexo rejects the API token."""
         return self.stopped_for == NOT_AUTHORIZED
 
 
-#: The reason code for which reads stop too.
+#: The only reason code for which reads stop too.
 NOT_AUTHORIZED = "not_authorized"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """The reason why sending is stopped, since when, and when Propexo was last checked."""
+    """Why and since when sending is stopped, and when Propexo was last checked."""
 
     stopped_for: str
     stopped_at: dt.datetime | None
@@ -83,7 +85,7 @@ class Stop:
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return how many calls are allowed in any 60 seconds. Propexo may have lowered the limit."""
+    """Return the number of calls allowed in any 60 seconds, given Propexo's reported limit."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -92,7 +94,7 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return the time when the next call to Propexo is allowed, which is ``now`` or later."""
+    """Return when the next call to Propexo is allowed: ``now`` or later."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A machine whose clock is fast may have stored a time far in the future. Do not wait for it.
@@ -110,7 +112,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return the time when the next POST may start after ``failures`` failures in a row."""
+    """Return when the next POST may start after a number of failures in a row."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -118,23 +120,24 @@ def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
 
 
 def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.datetime:
-    """Return the theoretical arrival time, as defined by GCRA, after a call at ``now``."""
+    """Return GCRA's theoretical arrival time after a call at ``now``."""
     return max(min(rate_state.theoretical_arrival_at, now + WINDOW), now) + WINDOW / limit_of(
         rate_state, setting
     )
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return the time to wait for if few of the ``allowed`` calls are ``left``, or None.
+    """Return the end of a pause if few of the ``allowed`` calls are ``left``, or None.
 
-    Few may be left because other programs use the same token. They are spread over the minute.
+    Few may be left because other programs use the same token. The pause spreads them over the
+    minute.
     """
     if left > allowed * LOW_SHARE:
         return None
     return now + WINDOW / (left + 1)
 
 
-#: Delay before reads are retried while sending is suspended.
+#: Delay before reads are retried while sending is stopped.
 SUSPENDED_GAP = dt.timedelta(seconds=30)
 
 
@@ -146,7 +149,7 @@ class RateLimiter(Statements):
         return self.lock_unread(now)()
 
     def lock_unread(self, now: dt.datetime) -> Callable[[], RateState]:
-        """Lock the rate limit like :meth:`lock`, but return a function that reads its state."""
+        """Lock the rate limit like :meth:`lock`. Return a function that returns its state."""
         self._run("lock_rate_limit")
         # A tour that is too late will soon expire, so it is not counted even before that.
         rows = self._run("read_rate_limit", now=now, late=now, since=now - WINDOW - CLOCK_LAG)
@@ -172,8 +175,8 @@ class RateLimiter(Statements):
     ) -> None:
         """Count a call to Propexo. By default, it is a POST if ``source`` is given, else a read.
 
-        ``limit`` is the configured number of calls per minute. After failures, one POST at a time
-        is tried, so the next one waits for its outcome, until ``lease_until``.
+        ``limit`` is the configured number of calls per minute. After failures, POSTs are tried one
+        at a time, and the next one waits for the outcome of the last one until ``lease_until``.
         """
         is_trial = rate_state.failures >= MOST_FAILURES
         self._run(
@@ -188,7 +191,7 @@ class RateLimiter(Statements):
         )
 
     def try_read(self, now: dt.datetime, limit: int) -> dt.datetime | None:
-        """Reserve a read and return None, or return the time when a read is allowed."""
+        """Reserve a read and return None, or return when the next read is allowed."""
         rate_state = self.lock(now)
         if rate_state.is_reading_stopped:
             return now + SUSPENDED_GAP
@@ -199,12 +202,12 @@ class RateLimiter(Statements):
         return None
 
     def reserve_read(self, now: dt.datetime, limit: int) -> None:
-        """Reserve a read. Raise NotSent if none is allowed now."""
+        """Reserve a read. Raise NotSent if no read is allowed now."""
         if self.try_read(now, limit) is not None:
             raise NotSent("the rate limit does not allow another call now")
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save the allowed and remaining calls per minute that Propexo reported."""
+        """Save the numbers of allowed and remaining calls per minute that Propexo reported."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
@@ -213,13 +216,13 @@ class RateLimiter(Statements):
         self._run("pause_sending", until=until)
 
     def suspend(self, reason: str, now: dt.datetime) -> bool:
-        """Stop sending until :meth:`resume` is called. Return False if it was already stopped."""
+        """Stop sending until :meth:`resume`. Return False if sending was already stopped."""
         return self._one("suspend_sending", reason=reason, now=now) is not None
 
     def count_failure(self, reason: str, why: str, now: dt.datetime) -> int:
-        """Count a POST without a clear response, and stop sending after too many in a row.
+        """Count a POST without a clear response. Stop sending after too many in a row.
 
-        Return the number of failures in a row if sending stops because of it, or 0.
+        Return the number of failures in a row if this stops sending, or 0.
         """
         rate_state = self.lock(now)
         if rate_state.stopped_for is not None:
@@ -237,11 +240,27 @@ class RateLimiter(Statements):
         return failures if is_stopped else 0
 
     def end_failures(self) -> None:
-        """Record that Propexo responded clearly to a POST, which ends a series of failures."""
+        """Record that Propexo gave a clear response to a POST, and reset the failure count."""
         self._run("end_failures")
 
+    def count_note_failure(self, now: dt.datetime) -> None:
+        """Count a POST of a note without a clear response. All notes then wait, as bookings do.
+
+        They wait after the first failure already, because a user must look for each lost note.
+        """
+        failures = MOST_FAILURES + self.lock(now).note_failures
+        self._run("count_note_failure", retry_at=retry_after(failures, now))
+
+    def delay_notes(self, until: dt.datetime) -> None:
+        """Let no other note be sent before ``until``, while one is tried after failures."""
+        self._run("delay_notes", until=until)
+
+    def end_note_failures(self) -> None:
+        """Record that Propexo responded clearly to a note, which ends a series of failures."""
+        self._run("end_note_failures")
+
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
-        """Return the reason for the stop if this worker should test whether sending can resume."""
+        """Return why sending stopped if this worker should check if it can resume, or None."""
         row = self._one("reserve_check", now=now, before=now - gap)
         return Stop(**row) if row else None
 
@@ -250,12 +269,12 @@ class RateLimiter(Statements):
         self._run("resume_sending")
 
     def repair_clock(self, now: dt.datetime) -> bool:
-        """Reset times stored by a clock that was ahead. Return False if there are none.
+        """Reset times stored by a clock that was ahead. Return False if there were none.
 
-        A call in the future is a sign of it: someone's clock, or PostgreSQL's, was ahead.
+        A call in the future shows that a worker's or PostgreSQL's clock was ahead.
         """
         return self._one("repair_clock", now=now, ahead=now + CLOCK_LAG * 2) is not None
 
     def lift(self) -> None:
-        """End a temporary pause of all calls, and test immediately whether sending can resume."""
+        """End a temporary pause of all calls, and allow an immediate check of Propexo."""
         self._run("lift_pause")

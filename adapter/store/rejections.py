@@ -1,4 +1,4 @@
-"""Store rejected requests apart from events, up to a limit for each source."""
+"""Store rejected requests separately from events, up to a limit for each source."""
 
 import dataclasses
 import datetime as dt
@@ -16,7 +16,7 @@ TIMEOUT_MILLISECONDS = 2000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewRejection:
-    """A rejected request that is ready to be stored. Its credentials have been removed."""
+    """A rejected request, without credentials, that is ready to be stored."""
 
     source: str
     received_at: dt.datetime
@@ -37,7 +37,7 @@ class NewRejection:
 
     @property
     def size(self) -> int:
-        """The approximate size of the request in bytes."""
+        """The approximate size of the request, in bytes."""
         return len(self.body or b"") + len(self.url) + len(json.dumps(dict(self.headers)))
 
 
@@ -50,7 +50,7 @@ class Rejection(NewRejection):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RejectionSummary:
-    """A stored rejected request without its contents. It can be read without encryption keys."""
+    """A stored rejected request without its contents, readable without encryption keys."""
 
     id: int
     source: str
@@ -66,7 +66,7 @@ class Rejections(Statements):
     """Reads and writes rejected requests within a transaction."""
 
     def add(self, new: NewRejection, *, max_rows: int, max_bytes: int) -> None:
-        """Store a rejected request. If the source is over its limits, delete older ones."""
+        """Store a rejected request. Delete older ones if the source exceeds its limits."""
         self._run("set_statement_timeout", limit=f"{TIMEOUT_MILLISECONDS}ms")
         self._run("lock_rejections", source=new.source)
         headers = {storable(name): storable(text) for name, text in new.headers.items()}
@@ -82,9 +82,9 @@ class Rejections(Statements):
         return [RejectionSummary(**row) for row in rows]
 
     def of_source(self, source: str) -> list[Rejection]:
-        """Return all rejected requests of a source that can be decrypted, oldest first.
+        """Return a source's rejected requests that can be decrypted, oldest first.
 
-        Their number is limited.
+        A source has only a limited number of them.
         """
         rows = self._all("rejections_of_source", source=source, keys=self.connection.cipher.key_ids)
         return [self._rejection(row) for row in rows]
@@ -95,15 +95,15 @@ class Rejections(Statements):
         return self._rejection(row) if row else None
 
     def remove(self, rejection_id: int) -> None:
-        """Delete a rejected request, for example after it was verified again and accepted."""
+        """Delete a rejected request, for example because it was verified later."""
         self._run("delete_rejection", id=rejection_id)
 
     def counts(self) -> dict[str, int]:
-        """Return the number of stored rejected requests by source."""
+        """Return the number of stored rejected requests for each source."""
         return {row["source"]: row["rejections"] for row in self._all("rejection_counts")}
 
     def count(self, requests: Mapping[tuple[str, str], int]) -> None:
-        """Add to the total counts of rejected requests by source and reason."""
+        """Add rejected requests to the totals by source and reason."""
         # Sorted, because two processes that lock the same rows in different orders may deadlock.
         rows = [(*key, number) for key, number in sorted(requests.items())]
         sources, reasons, numbers = zip(*rows, strict=True)
@@ -115,7 +115,7 @@ class Rejections(Statements):
         )
 
     def totals(self) -> dict[tuple[str, str], int]:
-        """Return the total counts of rejected requests by source and reason."""
+        """Return the total numbers of rejected requests by source and reason."""
         rows = self._all("rejection_totals")
         return {(row["source"], row["reason"]): row["requests"] for row in rows}
 

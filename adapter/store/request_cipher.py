@@ -20,10 +20,10 @@ COLUMNS = ("headers", "query", "url", "fetched")
 
 
 class RequestCipher:
-    """Encrypts rows with the newest key. Decrypts rows with any configured key."""
+    """Encrypts stored requests with the newest key and decrypts them with any configured key."""
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
-        """Set the encryption keys, newest first, as in ADAPTER_ENCRYPTION_KEYS."""
+        """Set the encryption keys in the order of ADAPTER_ENCRYPTION_KEYS, newest first."""
         #: ID of the key that encrypts, or None to store rows unencrypted.
         self.key_id = key_id(keys[0]) if keys and keys[0] != ENCRYPTION_OFF else None
         self._keys = [key for key in keys if key != ENCRYPTION_OFF]
@@ -31,7 +31,7 @@ class RequestCipher:
         self.key_ids = [key_id(key) for key in self._keys]
 
     def sealed(self, row: Row, *, readable: Collection[str] = ()) -> Row:
-        """Return a row ready to be stored, with its request encrypted if a key is configured."""
+        """Return a row to store. Its request is encrypted if a key is configured."""
         if self.key_id is None:
             return row | {"encryption_key": None}
         columns = {name: row[name] for name in COLUMNS if name in row}
@@ -46,7 +46,7 @@ class RequestCipher:
         }
 
     def opened(self, row: Row) -> Row:
-        """Return a decrypted copy of a stored row. Raise KeyMissing if its key is not set."""
+        """Return a decrypted copy of a stored row. Raise KeyMissing if the key is not set."""
         if row["encryption_key"] is None:
             return row
         from cryptography.fernet import InvalidToken
@@ -67,5 +67,5 @@ class RequestCipher:
 
 
 def key_id(key: str) -> str:
-    """Return a short ID for an encryption key. The ID reveals nothing about the key."""
+    """Return a short ID that identifies an encryption key without revealing it."""
     return hashlib.sha256(key.encode()).hexdigest()[:8]

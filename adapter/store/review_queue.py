@@ -1,4 +1,4 @@
-"""Read the review queue, which groups leads that need review by their issue."""
+"""Read the review queue, in which leads that need review are grouped by issue."""
 
 import dataclasses
 import datetime as dt
@@ -12,14 +12,14 @@ from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row, event_from_row
 from adapter.store.search import LARGEST_NUMBER
 
-#: Maximum number of leads that are counted for each of upcoming tours, leads without a time, past
-#: tours, and webhooks without bookings.
+#: Maximum number of leads to count of each kind: upcoming tours, leads without a time, past tours,
+#: and webhooks without bookings.
 MOST_COUNTED = 2_000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Issue:
-    """The problem that all leads in a review group have in common."""
+    """The problem that all leads in a review group share."""
 
     #: ``booking`` or ``event``.
     kind: str
@@ -36,7 +36,7 @@ class Issue:
 
     @classmethod
     def of(cls, booking: Booking) -> Self:
-        """Return the issue that holds up a booking. Digits are masked to group similar issues."""
+        """Return a booking's issue. Digits are masked so that similar issues form one group."""
         first = booking.reasons[0] if booking.reasons else None
         is_community = first is not None and first.field in ("community", "attribution_id")
         return cls(
@@ -52,7 +52,7 @@ class Issue:
 
     @classmethod
     def of_event(cls, event: Event) -> Self:
-        """Return the issue that holds up a webhook event without bookings."""
+        """Return the issue of a webhook event without bookings."""
         first = event.reasons[0] if event.reasons else None
         return cls(
             kind="event",
@@ -67,14 +67,14 @@ class Issue:
 
     @property
     def key(self) -> str:
-        """A short hash that identifies the issue and stays the same as long as the issue does."""
+        """A short hash that identifies the issue."""
         text = "\0".join(map(str, dataclasses.astuple(self)))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """All leads that need review because of the same issue."""
+    """All leads that need review because of one issue."""
 
     issue: Issue
     leads: int
@@ -88,8 +88,8 @@ class Group:
     oldest_at: dt.datetime
     #: ``file:line`` of the mapping where the issue was found, or None.
     at: str | None
-    #: All IDs, soonest tour first, and for each of them the tour's start in seconds since 1970 or
-    #: None, whether the lead is snoozed, and the user who takes care of it.
+    #: All IDs, soonest tour first. Each comes with the tour's start in seconds since 1970 or None,
+    #: whether the lead is snoozed, and the user who takes care of it.
     ids: Sequence[int] = ()
     tours: Sequence[float | None] = ()
     snoozed: Sequence[bool] = ()
@@ -100,7 +100,7 @@ class ReviewQueue(Statements):
     """Reads leads that need review within a transaction."""
 
     def groups(self, now: dt.datetime) -> list[Group]:
-        """Return all review groups, soonest tour first."""
+        """Return all review groups. The one with the soonest tour comes first."""
         return [
             Group(
                 issue=Issue(**{name: row[name] for name in Issue.__slots__}),
@@ -112,20 +112,20 @@ class ReviewQueue(Statements):
         ]
 
     def count(self, now: dt.datetime) -> int:
-        """Return the number of leads that need review now, up to :data:`MOST_COUNTED` a kind."""
+        """Return how many leads need review now, counting up to :data:`MOST_COUNTED` per kind."""
         row = self._one("review_count", now=now, limit=MOST_COUNTED)
         return int(row["leads"]) if row else 0
 
     def group(self, key: str, now: dt.datetime) -> Group | None:
-        """Return the review group with this key, or None if none of its leads need review."""
+        """Return the review group with the given key, or None if none of its leads need review."""
         return next((group for group in self.groups(now) if group.issue.key == key), None)
 
     def leads(
         self, issue: Issue, *, after: int = 0, last_id: int = LARGEST_NUMBER, limit: int = 50
     ) -> Sequence[Booking | Event]:
-        """Return a review group's leads, with IDs above ``after`` and up to ``last_id``.
+        """Return a review group's leads with IDs above ``after`` and up to ``last_id``.
 
-        Bookings are sorted by tour time, events by age.
+        Bookings are sorted by tour time, and events by age.
         """
         values = dataclasses.asdict(issue) | {"after": after, "last_id": last_id, "limit": limit}
         if issue.kind == "event":

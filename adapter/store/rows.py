@@ -35,13 +35,13 @@ DELIVERY_ID_HEADERS = (
 
 
 def delivery_headers(*named: str | None) -> list[str]:
-    """Return the names of headers that may contain a delivery ID, plus those in ``named``."""
+    """Return the names of headers that may contain a delivery ID, including those in ``named``."""
     return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """A verified webhook that is ready to be stored. Each digest is stored only once."""
+    """A verified webhook that is ready to be stored."""
 
     source: str
     #: Keyed hash of the dedupe key.
@@ -56,14 +56,14 @@ class NewEvent:
 
 
 def storable(text: str) -> str:
-    """Return the text without characters that PostgreSQL cannot store (NUL, lone surrogates)."""
+    """Return the text without NUL and lone surrogates, which PostgreSQL cannot store."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def values_from_event(new: NewEvent, cipher: RequestCipher) -> tuple[Any, ...]:
-    """Return the parameters of the ``insert_events`` statement for one event."""
+    """Return an event's parameters for the ``insert_events`` statement."""
     request = new.request
     headers = {storable(name): storable(text) for name, text in request.lowercase_headers.items()}
     row = {"headers": headers, "query": storable(request.query), "body": request.body}
@@ -82,7 +82,7 @@ def values_from_event(new: NewEvent, cipher: RequestCipher) -> tuple[Any, ...]:
 
 
 def json_from_reasons(reasons: Iterable[Reason]) -> Jsonb:
-    """Return reasons as a JSON value for a database column."""
+    """Convert reasons to a JSON value for a database column."""
     return Jsonb(
         [
             {name: storable(text) if text else text for name, text in reason.as_dict().items()}
@@ -96,7 +96,7 @@ def _reasons(data: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
 
 
 def _known(kind: type[Event | Booking | Attempt], row: Row) -> Row:
-    """Return only columns that this version knows. A newer version may have added others."""
+    """Return only the columns that this version knows. A newer version may have added some."""
     return {field.name: row[field.name] for field in dataclasses.fields(kind)}
 
 

@@ -26,7 +26,7 @@ _LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """The criteria for a list of leads. Criteria that are empty or None match all leads."""
+    """Criteria for a list of leads. A criterion that is empty or None matches all leads."""
 
     states: Sequence[str] = ()
     source: str | None = None
@@ -45,12 +45,12 @@ LeadCounts = Mapping[tuple[str, str, str], int]
 
 
 class UnbookedEvents(NamedTuple):
-    """One page of a text search through events without bookings or with a booking in review."""
+    """A page of results from a text search in events that have no bookings or need review."""
 
-    #: Those that match or are encrypted, newest first.
+    #: The IDs of events that match or are encrypted, newest first.
     ids: tuple[int, ...]
     searched: int
-    #: The oldest one's ID, or None if the page is empty.
+    #: The ID of the page's oldest event, or None if the page is empty.
     last_id: int | None
 
 
@@ -60,7 +60,7 @@ class Search(Statements):
     def bookings(
         self, which: Filter = Filter(), *, before: int | None = None, limit: int = 100
     ) -> list[Booking]:
-        """Return matching bookings, newest first. ``before`` is the last ID of the page before."""
+        """Return matching bookings with IDs below ``before``, newest first."""
         text = storable(which.text).strip()
         ids = self._ids_of(text) if which.text.strip() else None
         words = None if ids else _words(text)
@@ -76,7 +76,7 @@ class Search(Statements):
         return [booking_from_row(row) for row in rows]
 
     def counts(self, which: Filter, *, limit: int) -> LeadCounts:
-        """Count the newest bookings of a time range. The filter's other criteria are ignored."""
+        """Count the newest bookings in the filter's time range. Ignore its other criteria."""
         bounds = self._bounds("booking_id_range", which)
         names = ("since", "until", "first_id", "last_id")
         rows = self._all("count_newest_bookings", **{n: bounds[n] for n in names}, limit=limit)
@@ -90,7 +90,7 @@ class Search(Statements):
         before: int | None = None,
         limit: int = 100,
     ) -> list[Event]:
-        """Return matching events, newest first. The text and community filters are ignored."""
+        """Return matching events, newest first. Ignore the filter's text and community."""
         bounds = self._bounds("event_id_range", which)
         bounds["ids"] = None if ids is None else list(ids)
         rows = self._all_unprepared("search_events", **bounds, before=before, limit=limit)
@@ -99,7 +99,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search one page of events for a regular expression."""
+        """Search a page of events for a regular expression."""
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
@@ -118,16 +118,16 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return a source's newest events that still have a payload and an ID below ``before``."""
+        """Return a source's newest events that still have payloads and IDs below ``before``."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )
         return [event_from_row(self.connection.cipher.opened(row)) for row in rows]
 
     def lead_totals(self, which: Filter) -> list[Row]:
-        """Return the number of leads for each source and community, in total and by state.
+        """Return the numbers of leads by source and community, in total and by state.
 
-        A lead counts for the time when its webhook was received. Ignored webhooks are not counted.
+        A lead counts when its webhook was received. Ignored webhooks are not counted.
         """
         return self._all(
             "lead_totals",
@@ -138,7 +138,7 @@ class Search(Statements):
         )
 
     def _bounds(self, name: str, which: Filter) -> dict[str, Any]:
-        """Return SQL parameters for the filter, including the range of IDs for its time span."""
+        """Return the SQL parameters for a filter, including the ID range of its time range."""
         first, last = 0, LARGEST_NUMBER
         if which.since or which.until:
             since, until = which.since or _EARLIEST, which.until or _LATEST
@@ -155,7 +155,7 @@ class Search(Statements):
         }
 
     def _ids_of(self, text: str) -> list[int]:
-        """Return the IDs of bookings with this booking ID, job ID, email address or phone."""
+        """Return the IDs of bookings found by booking ID, job ID, email address or phone number."""
         rows = self._all("find_by_id", number=_number(text), text=text)
         if "@" in text:
             rows += self._all("find_by_email", text=_prefix(text.lower()), limit=MOST_FOUND)
@@ -165,7 +165,7 @@ class Search(Statements):
 
 
 def _words(text: str) -> str:
-    """Return a tsquery for names whose words start with these, or "" if the text is no name."""
+    """Return a tsquery that finds names by the beginnings of words, or "" if not a name."""
     if "@" in text or not any(character.isalpha() for character in text):
         return ""
     return " & ".join(f"'{word}':*" for word in re.findall(r"\w+", text)[:10])
@@ -177,7 +177,7 @@ def _number(text: str) -> int | None:
 
 
 def _phone(text: str) -> str:
-    """Return the digits of a text that looks like a phone number, or "" for other text."""
+    """Return the digits if the text looks like a phone number, or ""."""
     if not re.fullmatch(r"\+?[\d\s().-]{4,30}", text, re.ASCII):
         return ""
     digits = re.sub(r"\D", "", text, flags=re.ASCII)
@@ -185,5 +185,5 @@ def _phone(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    """Return an SQL LIKE pattern for text that starts with this prefix."""
+    """Return an SQL LIKE pattern for texts that start with the given one."""
     return re.sub(r"([\\%_])", r"\\\1", text) + "%"

@@ -1,4 +1,4 @@
-"""Choose the booking to send next, and store the pauses that users have set."""
+"""Choose the booking to send next, and store the pauses set by users."""
 
 import dataclasses
 import datetime as dt
@@ -22,17 +22,17 @@ class Pause:
 
     @property
     def is_total(self) -> bool:
-        """True if the pause applies to all bookings."""
+        """True if the pause applies to every booking."""
         return not (self.source or self.community)
 
     @property
     def scope(self) -> str:
-        """A description, for users, of the bookings that are paused."""
+        """A description of the paused bookings, for users."""
         return scope_text(self.source, self.community)
 
 
 def scope_text(source: str, community: str) -> str:
-    """Describe which bookings are meant, for example "source rentfeed" or "all sources"."""
+    """Describe bookings by source and community, such as "source rentfeed" or "all sources"."""
     named = (("source", source), ("community", community))
     return ", ".join(f"{kind} {name}" for kind, name in named if name) or "all sources"
 
@@ -45,8 +45,8 @@ class SendQueue(Statements):
     ) -> Booking | None:
         """Lock and return the booking to send next, or None if no booking is due.
 
-        The soonest tour that starts before ``soon`` comes first; then the sources take turns. Tours
-        that start by ``late`` are skipped. Guest cards follow after all tours.
+        Tours that start before ``soon`` come first, the soonest one at the top. For other tours,
+        sources take turns. Guest cards come last. Tours that start by ``late`` are skipped.
         """
         # Both queries run before the first result is read, so that a pipeline needs only one round
         # trip.
@@ -56,20 +56,20 @@ class SendQueue(Statements):
         return booking_from_row(row) if row else None
 
     def longest_due(self, now: dt.datetime, late: dt.datetime) -> Booking | None:
-        """Lock and return the booking that has been due the longest, or None."""
+        """Lock and return the booking that has been due longest, or None if none is due."""
         row = self._one("longest_due", now=now, late=late)
         return booking_from_row(row) if row else None
 
     def expired_tours(self, before: dt.datetime) -> list[int]:
-        """Lock and return the IDs of pending bookings whose tours start at or before ``before``."""
+        """Lock pending bookings whose tours start by a given time. Return their IDs."""
         return [row["id"] for row in self._all("expired_tours", before=before)]
 
     def expired_prospects(self, before: dt.datetime) -> list[int]:
-        """Lock and return the IDs of guest cards that became pending before ``before``."""
+        """Lock guest cards that became pending before a given time. Return their IDs."""
         return [row["id"] for row in self._all("expired_prospects", before=before)]
 
     def pause(self, *, source: str, community: str, reason: str, by: str, now: dt.datetime) -> None:
-        """Pause the sending of matching bookings. No POST for them starts after the commit."""
+        """Pause the matching bookings. No POST for them starts after the commit."""
         self._run("lock_rate_limit")
         self._run("pause", source=source, community=community, reason=reason, by=by, at=now)
 
@@ -82,19 +82,19 @@ class SendQueue(Statements):
         return [Pause(**row) for row in self._all("pauses")]
 
     def is_paused(self, source: str, community: str) -> bool:
-        """Return True if a user has paused this source or community, or everything."""
+        """Return True if a user has paused this source, this community, or everything."""
         return any(
             one.source in ("", source) and one.community in ("", community) for one in self.pauses()
         )
 
     def has_bookings(self, *, source: str, community: str) -> bool:
-        """Return True if any booking matches this source and community."""
+        """Return True if there is any booking for this source and community."""
         return self._one("has_bookings", source=source, community=community) is not None
 
     def delay(self, event_id: int, until: dt.datetime) -> None:
-        """Delay the sending of an event's pending bookings until the given time."""
+        """Delay the sending of an event's pending bookings until a given time."""
         self._run("delay_event", event_id=event_id, until=until)
 
     def bring_forward(self, now: dt.datetime) -> None:
-        """Make all bookings that are waiting to be sent or checked due immediately."""
+        """Make all bookings that are waiting to be sent or checked due now."""
         self._run("bring_forward", now=now)

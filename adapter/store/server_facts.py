@@ -1,4 +1,4 @@
-"""Read facts about the PostgreSQL server itself, for ``adapter doctor``."""
+"""Read facts about the PostgreSQL server for ``adapter doctor``."""
 
 import dataclasses
 import datetime as dt
@@ -17,28 +17,28 @@ SECONDS = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ServerFacts:
-    """A PostgreSQL server and database, as seen by the adapter's role."""
+    """The PostgreSQL server and database, as the adapter's role sees them."""
 
     version: int
     role: str
     database: str
-    #: Where the role could create tables, and whether it may.
+    #: The schema in which the role would create tables, and whether it may do so.
     schema: str
     can_create: bool
     is_read_only: bool
     is_pooled: bool
     #: The server's clock.
     now: dt.datetime
-    #: Tables and sequences that the role may not use.
+    #: Tables and sequences for which the role lacks privileges.
     forbidden: tuple[str, ...]
-    #: Connections that the role may open, at most.
+    #: Maximum number of connections that the role may open.
     most_connections: int
     size_bytes: int
     schema_state: SchemaState
 
 
 def server_facts(url: str) -> ServerFacts:
-    """Connect and return facts about the server. Raise StoreUnavailable if that fails."""
+    """Connect and return facts about the server. Raise StoreUnavailable on failure."""
     limits = {"connect_timeout": SECONDS, "tcp_user_timeout": SECONDS * 1000}
     options = {**OPTIONS, **limits, "row_factory": dict_row, "prepare_threshold": None}
     try:

@@ -14,8 +14,8 @@ from typing import Any
 
 from adapter.exceptions import ConfigurationError
 
-#: User and group ID if root owns the data folder. Debian reserves IDs from 60000, and `useradd`
-#: starts at 1000.
+#: The user and group ID to use if root owns the data folder. Debian reserves IDs from 60000, and
+#: `useradd` starts at 1000.
 OWN_ID = 58432
 #: Earlier versions created this account to run the server for root.
 _FORMER_ACCOUNT = "pgserver"
@@ -32,7 +32,7 @@ class ServerUser:
     capability: str | None = None
 
     def command(self, *words: object) -> tuple[list[str], dict[str, Any]]:
-        """Return the arguments and options for ``Popen`` to run a program as this user."""
+        """Return the ``Popen`` arguments and options that run a program as this user."""
         command = [str(word) for word in words]
         if os.geteuid() != 0:
             return command, {}
@@ -64,7 +64,7 @@ class ServerUser:
         )
 
     def named(self) -> "ServerUser":
-        """Return a user that has an account name, which ``initdb`` requires."""
+        """Return a user with an account name, because ``initdb`` requires one."""
         if self.uid != OWN_ID:
             return self
         return dataclasses.replace(self, uid=pwd.getpwnam("nobody").pw_uid)
@@ -76,13 +76,13 @@ class ServerUser:
                 os.chown(Path(parent, name), self.uid, self.gid, follow_symlinks=False)
 
     def _stronger(self) -> Iterator["ServerUser"]:
-        """Yield this user with each capability to try, weakest first."""
+        """Yield this user with each capability to try, from weakest to strongest."""
         for capability in _CAPABILITIES if self.uid == OWN_ID else (None,):
             yield dataclasses.replace(self, capability=capability)
 
 
 def user_of(folder: Path) -> ServerUser:
-    """Return the user that runs the cluster in ``folder``, even if the folder does not exist."""
+    """Return the user that runs the cluster in ``folder``, which need not exist yet."""
     if os.geteuid() != 0:
         return ServerUser(uid=os.geteuid(), gid=os.getegid())
     for path in (folder, folder.parent):
@@ -100,5 +100,5 @@ def _name_of(uid: int) -> str | None:
 
 
 def names_allowed(user: ServerUser) -> list[str]:
-    """Return the names of accounts that may connect: root and the server's own account."""
+    """Return the account names that may connect: root and the server's own account."""
     return [name for uid in sorted({0, user.uid}) if (name := _name_of(uid))]

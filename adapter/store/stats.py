@@ -1,4 +1,4 @@
-"""Compute statistics about sources and sending, and the outcomes of the last 24 hours."""
+"""Compute statistics about sources, sending and outcomes."""
 
 import dataclasses
 import datetime as dt
@@ -15,7 +15,7 @@ MOST_PENDING = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """The state of sending, and how many calls were made to Propexo in the last minute."""
+    """Whether sending is stopped, and how many calls were made in the last minute."""
 
     #: Why sending is stopped until a read shows that Propexo works again, or None:
     #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
@@ -23,7 +23,7 @@ class Sending:
     #: When the errors began, and the last error.
     stopped_at: dt.datetime | None
     stopped_why: str | None
-    #: No calls are made before this time.
+    #: No API calls are made before this time.
     paused_until: dt.datetime
     #: The number of calls per minute that Propexo allows, as last reported, or None.
     allowed: int | None
@@ -35,7 +35,7 @@ class Sending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """The number of events that one source has sent, and the time of the latest."""
+    """How many events a source has sent, and when it sent the latest."""
 
     #: Number of events by state.
     events: Mapping[str, int]
@@ -44,14 +44,14 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """An unknown community name that a source has sent, and how many leads it holds up."""
+    """A community name from a source that is unknown, and how many leads it holds up."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
     value: str | None
     #: The path in the payload from which the mapping read the name.
     path: str | None
-    #: The number of leads that are held because of it.
+    #: The number of leads that this name holds up.
     waiting: int
     last_at: dt.datetime
     #: The newest event with this name.
@@ -62,11 +62,11 @@ class Stats(Statements):
     """Reads and updates statistics within a transaction."""
 
     def outcomes(self, since: dt.datetime) -> list[Row]:
-        """Return how many leads there are for each kind, source, hour and state after ``since``."""
+        """Count the leads received after ``since`` by kind, source, hour and state."""
         return self._all("outcomes", since=since)
 
     def daily_outcomes(self, since: dt.datetime, zone: str) -> list[Row]:
-        """Return the number of leads received after ``since``, by day in ``zone`` and by state."""
+        """Count the leads received after ``since`` by day in ``zone`` and by state."""
         return self._all("daily_outcomes", since=since, zone=zone)
 
     def source_activity(
@@ -74,39 +74,39 @@ class Stats(Statements):
     ) -> list[Row]:
         """Return each source's latest event, usual traffic and booking latency.
 
-        The latency covers the newest :data:`MOST_TIMED` bookings in this period.
+        The latency is that of the newest :data:`MOST_TIMED` bookings in the period.
         """
         return self._all(
             "source_activity", sources=list(sources), since=since, until=until, limit=MOST_TIMED
         )
 
     def sending(self, now: dt.datetime) -> Sending:
-        """Return the state of sending. This does not wait for the rate limit's lock."""
+        """Return the state of sending without waiting for the rate limit's lock."""
         row = self._one("sending", since=now - dt.timedelta(seconds=60), limit=MOST_PENDING)
         if row is None:
             raise LookupError("the rate limit's row is missing; run adapter migrate")
         return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Count each source's events per hour, for all full hours that have not been counted."""
+        """Count each source's events in all full hours that were not counted before."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
-        """Record that the secret in the environment variable ``name`` has verified a request."""
+        """Record that the secret in environment variable ``name`` has verified a request."""
         self._run("record_secret_use", source=source, name=name, at=at)
 
     def secret_uses(self) -> dict[tuple[str, str], dt.datetime]:
-        """Return the last time each secret verified a request, by source and variable name."""
+        """Return when each secret last verified a request, by source and variable name."""
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:
-        """Return unknown community names that hold up leads, with the number of leads for each.
+        """Return the unknown community names that hold up leads, and how many leads each one has.
 
         They are read through the index of held leads, which shrinks as leads are fixed.
         """
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return event counts for each source that has sent events."""
+        """Return how many events each source has sent, and when it sent the latest."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

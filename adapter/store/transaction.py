@@ -1,4 +1,17 @@
-"""Provide a database transaction with one attribute for each group of tables."""
+"""Provide a database transaction with one attribute for each group of tables.
+
+Transactions lock things in one order, so that two of them never wait for each other:
+
+1. the event that is mapped, mapped again or erased
+2. the keys of its people, and of everybody related to them
+   (:meth:`adapter.store.bookings.Bookings.lock_related`), all at once
+3. bookings, by ID, and then their messages
+
+A transaction may skip a step, but must not go back. Rows of queues may be locked at any time,
+because ``SKIP LOCKED`` never waits. A long chain of people who share contacts may still require
+more keys later. If PostgreSQL therefore ends a transaction, :class:`StoreUnavailable` is raised, as
+for a lost connection: a worker repeats the step, and senders and users get 503 and try again.
+"""
 
 import contextlib
 import datetime as dt
@@ -39,7 +52,7 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Return a property that creates the query object for a group of tables on first use."""
+    """Return a property that creates a table group's query object when it is first used."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 
@@ -76,14 +89,14 @@ class Transaction(Statements):
     users = _lazy(Users)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """Return a savepoint. Rolling back to it does not affect the rest of the transaction."""
+        """Open a savepoint. Rolling back to it leaves the rest of the transaction intact."""
         return self.connection.transaction()
 
     def lock_keys(self, keys: Iterable[int]) -> None:
-        """Lock these 64-bit keys until the transaction ends.
+        """Lock the given 64-bit keys until the transaction ends.
 
-        Keys represent a person at a community, an item or a sign-in. A transaction locks all keys
-        that it needs at once and in a fixed order, so that two transactions cannot deadlock.
+        A key stands for a person at a community, an item or a sign-in. A transaction locks all keys
+        that it needs at once and in a fixed order. The module's docstring says when.
         """
         self._run("lock_keys", keys=list(keys))
 
@@ -93,7 +106,7 @@ class Transaction(Statements):
         return row is not None and bool(row["is_read_only"])
 
     def hash_key(self) -> bytes:
-        """Return the secret key for this installation's keyed hashes, as stored in the database."""
+        """Return the secret key of this installation's keyed hashes, which the database stores."""
         row = self._one("hash_key")
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")
@@ -107,10 +120,10 @@ class Transaction(Statements):
         return at
 
     def record_propexo_host(self, host: str) -> None:
-        """Record the first Propexo host that this database was used with."""
+        """Record the host of Propexo's API unless one was recorded before."""
         self._run("record_propexo_host", host=host)
 
     def propexo_host(self) -> str | None:
-        """Return the first Propexo host that this database was used with, or None."""
+        """Return the host of Propexo's API that was recorded first, or None."""
         row = self._one("propexo_host")
         return None if row is None else row["propexo_host"]

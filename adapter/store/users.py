@@ -16,7 +16,7 @@ MOST_OF_LEAD: Final = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class User:
-    """A user who can sign in to the console."""
+    """A console user."""
 
     name: str
     #: ``read`` or ``operate``.
@@ -29,7 +29,7 @@ class User:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AuditEntry:
-    """An action by a user, as recorded in the audit log."""
+    """A user's action in the audit log."""
 
     id: int
     at: dt.datetime
@@ -46,41 +46,41 @@ class Users(Statements):
     """Reads and writes console users and failed sign-ins within a transaction."""
 
     def all(self) -> list[User]:
-        """Return all console users in the database, which excludes those in ADAPTER_USERS."""
+        """Return the console users in the database. Those in ADAPTER_USERS are not included."""
         return [User(**row) for row in self._all("list_users")]
 
     def add(self, user: User, *, now: dt.datetime) -> None:
-        """Add a console user, or update the password and role of an existing user."""
+        """Add a console user, or update an existing user's password and role."""
         self._run("add_user", name=user.name, role=user.role, password=user.password, at=now)
 
     def change_password(self, name: str, old: str, new: str) -> bool:
-        """Replace a password hash. Return False if the user no longer has the old one."""
+        """Replace a password hash. Return False if the old hash is no longer stored."""
         return self._one("change_password", name=name, old=old, password=new) is not None
 
     def change_role(self, name: str, role: str) -> bool:
-        """Change a user's role. Return False if there is no such user."""
+        """Change a user's role. Return False if the user does not exist."""
         return self._one("change_role", name=name, role=role) is not None
 
     def remove(self, name: str) -> str | None:
-        """Remove a console user. Return the user's role, or None if there is no such user."""
+        """Remove a console user. Return the user's role, or None if the user does not exist."""
         row = self._one("remove_user", name=name)
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return how many sign-ins failed after ``since``, for each name or address in ``whos``."""
+        """Return how many sign-ins failed after ``since`` for each name and address in ``whos``."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
     def record_failure(self, whos: Sequence[str], *, now: dt.datetime) -> list[int]:
-        """Record a failed sign-in for each name or address in ``whos``. Return the new IDs."""
+        """Record a failed sign-in for each name and address in ``whos``. Return the new IDs."""
         return [row["id"] for row in self._all("record_failed_sign_in", whos=list(whos), at=now)]
 
     def delete_failures(self, whos: Sequence[str], ids: Sequence[int]) -> None:
-        """Delete failed sign-ins for the given names or addresses, and those with the given IDs."""
+        """Delete failed sign-ins for the given names and addresses or with the given IDs."""
         self._run("delete_failed_sign_ins", whos=list(whos), ids=list(ids))
 
     def delete_old_failures(self, before: dt.datetime, *, limit: int | None = None) -> int:
-        """Delete failed sign-ins from before a given time, oldest first. Return the number."""
+        """Delete failed sign-ins from before a given time, oldest first. Return their number."""
         return len(self._all("delete_old_sign_ins", before=before, limit=limit))
 
 
@@ -90,7 +90,7 @@ class AuditLog(Statements):
     def record(
         self, action: str, *, by: str, at: dt.datetime, lead_id: int | None = None, detail: str = ""
     ) -> None:
-        """Add an audit log entry. ``detail`` must not contain anything from a payload."""
+        """Add an audit log entry. ``detail`` must contain nothing from a payload."""
         self._run("insert_audit_entry", action=action, by=by, at=at, lead_id=lead_id, detail=detail)
 
     def entries(
@@ -103,7 +103,7 @@ class AuditLog(Statements):
         except_action: str | None = None,
         action: str | None = None,
     ) -> list[AuditEntry]:
-        """Return audit log entries, newest first. Entries with ``except_action`` are left out."""
+        """Return audit log entries, newest first, without those for ``except_action``."""
         rows = self._all(
             "audit_entries",
             by=by,
@@ -116,11 +116,11 @@ class AuditLog(Statements):
         return [AuditEntry(**row) for row in rows]
 
     def last_actions(self, names: Sequence[str]) -> dict[str, dt.datetime]:
-        """Return the time of each user's last action, by user name."""
+        """Return when each user last did something, by user name."""
         return {row["name"]: row["at"] for row in self._all("last_actions", names=list(names))}
 
     def of_lead(self, story: LeadHistory) -> list[AuditEntry]:
-        """Return the newest audit log entries for an event and its bookings, except page views."""
+        """Return the newest entries about an event and its bookings, except page views."""
         entries = [
             entry
             for number in (story.event.id, *(booking.id for booking in story.bookings))
@@ -129,5 +129,5 @@ class AuditLog(Statements):
         return sorted(entries, key=lambda entry: entry.id, reverse=True)[:MOST_OF_LEAD]
 
     def delete_old(self, before: dt.datetime, *, limit: int) -> int:
-        """Delete entries from before the given time, oldest first. Return how many."""
+        """Delete entries from before a given time, oldest first. Return their number."""
         return len(self._all("delete_old_audit_entries", before=before, limit=limit))

@@ -12,7 +12,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | None:
-    """Return the sender's IP address, or None if the address in the request is not valid.
+    """Return the sender's IP address, or None if the request has no valid address.
 
     ``forwarded_for`` is X-Forwarded-For, to which each proxy appends the IP address that called
     it. The sender may have forged everything to the left of our own proxies.
@@ -28,7 +28,7 @@ def client_ip(peer: str | None, forwarded_for: str, proxies: Proxies) -> str | N
 
 
 def is_private(peer: str) -> bool:
-    """Return True if an IP address is private, like those of most reverse proxies."""
+    """Return True if an IP address is private, like that of most reverse proxies."""
     address = _parse_bounded(peer)
     return address is not None and address.is_private
 
@@ -39,7 +39,7 @@ def is_address(text: str) -> bool:
 
 
 def rate_limit_key(client: str | None) -> str:
-    """Return the key for rate limiting an IP address. For IPv6, it is the /64 network."""
+    """Return the rate limit key for an IP address. For IPv6, it is the /64 network."""
     address = _parse_bounded(client or "")
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((int(address), 64), strict=False))
@@ -78,5 +78,5 @@ def _parse(text: str) -> Address | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    # A dual-stack socket shows IPv4 senders as ::ffff:192.0.2.1.
+    # On a dual-stack socket, IPv4 senders appear as ::ffff:192.0.2.1.
     return getattr(address, "ipv4_mapped", None) or address

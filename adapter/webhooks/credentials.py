@@ -26,7 +26,7 @@ _MARK = re.compile("[.:].*[.:]")
 
 
 def headers_needed(source: Source, verifier: Verifier) -> frozenset[str]:
-    """Return the lower-case names of headers that the mapping or the signature check reads."""
+    """Return the lowercase names of the headers that the mapping or the signature check reads."""
     others = ("content-type", *delivery_headers(source.delivery_header))
     return verifier.proof_headers.union(source.headers_read, others)
 
@@ -39,7 +39,7 @@ def without_private_headers(
     Proxies copy the sender's address and the URL, with its token, into headers. A header that is
     needed is kept, unless it contains a secret that is too long to occur by chance.
     """
-    # Of ``user:password``, use only the password, because it may occur by itself.
+    # From ``user:password``, use only the password, because it may occur by itself.
     texts = [(one.partition(b":")[2] or one).decode("utf-8", "replace") for one in secrets if one]
     certain = [text for text in texts if is_unguessable(text.encode())]
     hidden = [
@@ -51,7 +51,7 @@ def without_private_headers(
 
 
 def without_fields(request: WebhookRequest, names: tuple[str, ...]) -> WebhookRequest:
-    """Return a copy of the request with the values of these fields removed."""
+    """Return a copy of the request with the values of the named fields removed."""
     if not names:
         return request
     body = request.body

@@ -20,7 +20,7 @@ class Receipt:
 
 
 def insert_once(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
-    """Store one event per dedupe key, and another one whenever the content for that key changes.
+    """Store one event per dedupe key, plus another whenever the content for that key changes.
 
     A sender that changes a lead sends it again with the same key. The response calls it a
     duplicate, but its content is stored, and the worker decides what changes.
@@ -32,11 +32,11 @@ def insert_once(database: Database, event: NewEvent, source: Source, key: str) -
 
 
 def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: str) -> Receipt:
-    """Count a duplicate webhook. Store its content unless it repeats the latest one.
+    """Count a duplicate webhook, and store its content unless it matches the latest content.
 
-    If other content arrived in between, the same bytes may be a late retry or a change back, so
-    the worker or a user decides. A held event counts too, because it may be such content once
-    its mapping is fixed. With the sender's own time or the same ID, they are a retry.
+    If different content arrived in between, the same bytes may be a late retry or a change back,
+    so the worker or a user decides. A held event counts as different content, because it may turn
+    out to be. The same delivery ID, or a timestamp in the content, means a retry.
     """
     fingerprints = database.fingerprints()
     delivery, is_proved = _delivery_ids(event, source)

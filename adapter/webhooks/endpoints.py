@@ -37,7 +37,7 @@ class Endpoint:
 
 
 def check(settings: Settings) -> None:
-    """Check all mappings and secrets. Raise ConfigurationError if one is invalid or missing."""
+    """Check all mappings and secrets. Raise ConfigurationError if any is invalid or missing."""
     build_endpoints(registry.load(settings.mappings_dir, settings.policy), settings)
 
 
@@ -96,7 +96,7 @@ def build_verifier(source: Source, settings: Settings) -> signatures.Verifier:
 
 
 def untrimmed_secrets(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
-    """Return the environment variables whose secrets have whitespace or quotes around them."""
+    """Return the environment variables whose secrets are surrounded by whitespace or quotes."""
     names = [name for source in all_sources.values() for name in secret_names(source)]
     return untrimmed(settings.environ, (*SECRET_NAMES, *names))
 
@@ -113,7 +113,7 @@ def secret_names(source: Source) -> list[str]:
 
 
 def invitation_problems(all_sources: Mapping[str, Source], settings: Settings) -> list[str]:
-    """Return the problems that keep renters from getting the links that mappings use."""
+    """Return the configuration problems that keep renters from getting their tour links."""
     unsent = "ADAPTER_SMTP_URL is not used, because ADAPTER_PUBLIC_URL is not set"
     missing = [unsent] * (settings.smtp_url is not None and settings.public_url is None)
     return missing + [

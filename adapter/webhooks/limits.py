@@ -12,10 +12,10 @@ MAX_KEYS = 10_000
 
 
 class RequestLimit:
-    """A token bucket for each IP address or source, kept in the memory of one process.
+    """A rate limit with a token bucket for each IP address or source.
 
-    It is kept in the memory of one process (about 2 MB when full), so that counting needs no
-    query. With several web processes, the limit is that many times as high.
+    Buckets are kept in the memory of one process (about 2 MB when full), so that counting needs
+    no query. With several web processes, the limit is that many times as high.
     """
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class RequestLimit:
         self._buckets: collections.OrderedDict[str, tuple[float, float]] = collections.OrderedDict()
 
     def take(self, key: str, cost: float = 1.0) -> None:
-        """Take tokens from the bucket of ``key``. Raise :class:`LimitReached` if it has too few."""
+        """Take tokens from the bucket for ``key``. Raise LimitReached if it has too few."""
         cost = min(cost, max(1.0, self._per_minute / 2))
         with self._lock:
             tokens = self._tokens(key)
@@ -35,7 +35,7 @@ class RequestLimit:
             self._save(key, tokens - cost)
 
     def give_back(self, key: str) -> None:
-        """Put back the token that an authentic request has used."""
+        """Put back the token that an authentic request took from the bucket for ``key``."""
         with self._lock:
             self._save(key, min(self._tokens(key) + 1, float(self._per_minute)))
 

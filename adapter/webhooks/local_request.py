@@ -11,7 +11,7 @@ FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-
 
 
 def is_local_request(request: flask.Request) -> bool:
-    """Return True if a request comes from this machine, uses a local host name, and has no proxy.
+    """Return True if a request came from this machine, to a local host name, and not via a proxy.
 
     The host name is checked too, because a remote page's domain may resolve to 127.0.0.1. Behind a
     proxy, every request would seem to be local.
@@ -21,6 +21,6 @@ def is_local_request(request: flask.Request) -> bool:
 
 
 def is_proxied(request: flask.Request) -> bool:
-    """Return True if a request came through a proxy, judged by its headers and HTTP version."""
+    """Return True if a request came through a proxy, judging by its headers and HTTP version."""
     is_old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
     return is_old or any(name in request.headers for name in FORWARDED)

@@ -24,7 +24,7 @@ class OutcomeWaiter:
     """Manages all waiting requests of one process. Its listener thread starts on first use."""
 
     def __init__(self, listen: Callable[[], Iterator[int | None]], max_waiters: int) -> None:
-        """Set ``listen``, which yields completed events' IDs, and the maximum number of waiters."""
+        """Create a waiter. ``listen`` yields the IDs of completed events as they complete."""
         self._listen = listen
         self._max_waiters = max_waiters
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class OutcomeWaiter:
 
     @contextlib.contextmanager
     def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
-        """Yield an event that is set when the outcome may have changed, or None at the limit."""
+        """Yield an event that is set on a possible change, or None if too many requests wait."""
         wakeup = threading.Event()
         if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})

@@ -56,7 +56,7 @@ def verified_from(
     received_at: dt.datetime,
     key_index: int | None = None,
 ) -> Verified:
-    """Create a verified request from one that ``verifier`` has accepted, without credentials."""
+    """Create a verified request, without credentials, from a request that ``verifier`` accepted."""
     stripped = without_private_headers(
         without_fields(
             verifier.without_secret(request).without_headers(CREDENTIAL_HEADERS),
@@ -65,7 +65,7 @@ def verified_from(
         headers_needed(source, verifier),
         verifier.keys,
     )
-    # Up to the end of the URL, so that changes after an unescaped "#" count too.
+    # This goes to the end of the URL, so that a change after an unescaped "#" counts too.
     query = stripped.url.partition("?")[2].encode() if verifier.covers_query else b""
     return Verified(
         source=source,

@@ -35,7 +35,7 @@ USE_SECONDS = 60.0
 
 
 class BackgroundWriter:
-    """A queue of database writes, and the thread of this process that performs them."""
+    """A queue of database writes, with one background thread that performs them."""
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
@@ -89,7 +89,7 @@ class BackgroundWriter:
             self._counts -= counts
 
     def record_secret_use(self, source: str, name: str, now: dt.datetime) -> None:
-        """Queue a record that the secret in the variable ``name`` verified a request at ``now``."""
+        """Record in the background that the secret in the variable ``name`` verified a request."""
         last = self._used_at.get((source, name))
         if last is not None and abs((now - last).total_seconds()) < USE_SECONDS:
             return
@@ -103,7 +103,7 @@ class BackgroundWriter:
             self._writer.submit(lambda: None).result()
 
     def _write_later(self, write: Callable[[Transaction], None], size: int = 0) -> None:
-        """Queue a database write. If the queue is full, drop it if it is a rejected request."""
+        """Queue a database write, but drop a rejected request if the queue is full."""
         with self._lock:
             is_full = self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
             if size and is_full:
@@ -141,7 +141,7 @@ class BackgroundWriter:
 
 
 def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
-    """Return the keyed hash of a credential. It can be compared later with a new secret's hash."""
+    """Return a credential's keyed hash, to compare it later with the hash of a new secret."""
     return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
 
 
@@ -159,7 +159,7 @@ def rejection_from(
     not stored. One rejected before verification can be verified only if its body was read.
     """
     hidden = CREDENTIAL_HEADERS - verifier.proof_headers
-    # A signature covers the whole body, so the request could not be verified again without a part.
+    # A signature covers the whole body, so a request with a field removed could not be verified.
     names = () if verifier.has_signature else source.stripped_names
     stripped = without_private_headers(
         without_fields(verifier.strip_rejected(request, reason).without_headers(hidden), names),

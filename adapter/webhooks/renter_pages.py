@@ -1,4 +1,4 @@
-"""Serve the page on which renters choose, move or cancel a tour (``/tour/<token>``).
+"""Serve the page where renters choose, move or cancel a tour (``/tour/<token>``).
 
 The link is the permission: it names one booking, and its signature cannot be guessed. A GET changes
 nothing, because chat apps and mail scanners open links to preview them. The pages work without
@@ -67,12 +67,12 @@ class RenterPages:
         self._link_limit = RequestLimit(LINK_LIMIT_PER_MINUTE)
 
     def count_request(self) -> None:
-        """Count a request from its IP address. Raise LimitReached if there are too many."""
+        """Count a request toward its IP address's limit. Raise LimitReached if that is exceeded."""
         address = client_ip_of_request(flask.request, self._settings)
         self._address_limit.take(rate_limit_key(address))
 
     def _booking_id(self, token: str) -> int:
-        """Return the booking ID in a link, and count the request against its limit.
+        """Return the booking ID in a link, and count the request toward the link's limit.
 
         Raise LinkRefused if the link is invalid, and LimitReached after too many requests.
         """
@@ -92,7 +92,7 @@ class RenterPages:
         return view
 
     def show(self, token: str, problem: str = "", status: int = 200) -> Any:
-        """Render the page of a link, with a message about a problem."""
+        """Render the page that a link opens, with an error message if there is a problem."""
         view, at = self._view(token), _time_from(flask.request.args.get("at", ""))
         if at is not None and at not in view.choices:
             at, problem = None, problem or "taken"
@@ -185,7 +185,7 @@ def blueprint(
 
     @routes.get("/<token>")
     def show(token: str) -> Any:
-        """Show the page. It changes nothing."""
+        """Show a tour's page, without changing anything."""
         return pages.show(token)
 
     @routes.post("/<token>")
@@ -247,7 +247,7 @@ def _problem_page(code: str) -> tuple[str, int]:
 
 
 def language() -> str:
-    """Return the language of the page: the one in the link, or else the browser's."""
+    """Return the page's language: the one in the link, or else the browser's."""
     preferred = (one.partition("-")[0].lower() for one in flask.request.accept_languages.values())
     asked = (flask.request.args.get("lang", ""), *preferred)
     return next((one for one in asked if one in TEXTS), ENGLISH)
@@ -258,7 +258,7 @@ def _text(lang: str, name: str, values: dict[str, Any]) -> str:
 
 
 def _name_from(text: str) -> str:
-    """Return a name in a form without characters that cannot be stored, or "" if it has none."""
+    """Return the name from a submitted form, cleaned for storage, or "" if it is invalid."""
     try:
         return clean_text(text[:MAX_NAME_LENGTH], CAP_NAME)
     except Unreadable:
@@ -266,7 +266,7 @@ def _name_from(text: str) -> str:
 
 
 def _time_from(text: str) -> dt.datetime | None:
-    """Parse the time in a link or form, or return None."""
+    """Parse the time in a link or form. Return None if it is missing or invalid."""
     try:
         at = dt.datetime.fromisoformat(text)
         return at.astimezone(dt.UTC) if at.tzinfo is not None else None

@@ -1,6 +1,6 @@
 """Show ``adapter doctor`` how its request arrived, so that it can check the reverse proxies.
 
-Only someone who has the database's hash key can ask: for strangers, ``/healthz`` stays silent.
+``/healthz`` shows these details only to a caller who has the hash key from the database.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from adapter.webhooks.http_request import client_ip_of_request
 
 #: The header with the time (seconds) and its keyed hash.
 HEADER: Final = "X-Adapter-Self-Check"
-#: How old a request may be: the clocks of two machines may differ.
+#: Maximum age of a request. The clocks of two machines may differ.
 MAX_AGE_SECONDS: Final = 600
 
 
@@ -30,7 +30,7 @@ class Arrival:
     peer: str | None
     #: The entries of X-Forwarded-For.
     forwarded_for: tuple[str, ...]
-    #: The sender's address, as the rate limit and IP address lists see it.
+    #: The sender's address that the rate limit and IP address lists apply to.
     client: str | None
 
 

@@ -66,7 +66,7 @@ def send(request: WebhookRequest, *, timeout: float = TIMEOUT_SECONDS) -> Answer
 
 
 def curl(request: WebhookRequest, file: str = "") -> str:
-    """Return a curl command that sends the request, with its body or with one from ``file``."""
+    """Return a curl command that sends the request, with its own body or the one in ``file``."""
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     words = ["curl", "-sS", "-X", request.method, request.url]
     for header in headers:

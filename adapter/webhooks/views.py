@@ -42,7 +42,7 @@ bp = flask.Blueprint("webhooks", __name__)
 
 #: For an unsigned source, this many bytes count as one more request from the IP address.
 OPEN_BYTES_PER_TOKEN = 16 * 1024
-#: Over the limit of the IP address, larger bodies are rejected without verification.
+#: If the IP address is over its limit, larger bodies are rejected without verification.
 CHEAP_BODY_BYTES = 64 * 1024
 
 
@@ -71,7 +71,7 @@ class WebhookServices:
         self.source_limit = RequestLimit(receiver.settings.source_limit_per_minute)
 
     def use(self, sources: Mapping[str, Source]) -> None:
-        """Use new versions of the mappings, whose signatures must not have changed."""
+        """Use new versions of the mappings. Their signature settings must not have changed."""
         if sources is self._sources:
             return
         self._sources = sources
@@ -122,7 +122,7 @@ def receive(source: str) -> Answer | Response:
 def receive_trial(source: str) -> Answer:
     """Verify a test message from the console like a webhook, without storing it.
 
-    Without the console's token, respond with 404, so that no sender takes this URL for its own.
+    Without the console's token, respond with 404, so that no sender mistakes this URL for its own.
     """
     services, token = _services(), flask.request.headers.get(trial.HEADER, "")
     _count_request(source, services)
@@ -197,8 +197,8 @@ def _read_post(endpoint: Endpoint, receiver: Receiver) -> WebhookRequest:
 def _count_request(source: str, services: WebhookServices) -> str | None:
     """Count a request. Return its rate limit key, or None if it is over the limit but authentic.
 
-    Genuine requests pass, because senders may share an address with strangers. Raise LimitReached
-    for other requests over the limit.
+    Authentic requests pass, because senders may share an address with strangers. Raise
+    LimitReached for other requests over the limit.
     """
     address = rate_limit_key(client_ip_of_request(flask.request, services.receiver.settings))
     try:

@@ -83,7 +83,7 @@ class Drill:
         self.clock.write_text(str(seconds))
 
     def send(self, source: str = "rentfeed", secret: str | None = None) -> int:
-        """Send a new lead, signed with this secret or the right one. Return the status."""
+        """Send a new lead, signed with this secret or the correct one. Return the status."""
         self.sent += 1
         found = load_cached(MAPPINGS)[source]
         return post(
@@ -101,17 +101,17 @@ class Drill:
             connection.execute(sql.encode(), values)
 
     def settle(self) -> None:
-        """Wait until every problem of the start, or of an end, has been seen twice."""
+        """Wait until every problem's start or end has been detected twice."""
         time.sleep(10 / SPEED * 6)
         assert self.messages() == []
 
     def messages(self) -> list[str]:
-        """Return what people were told since the last call to :meth:`expect`."""
+        """Return the messages since the last call to :meth:`expect`."""
         titles = self.catcher.titles()[self._told :]
         return sorted(part for title in titles for part in _parts(title))
 
     def expect(self, *messages: str) -> None:
-        """Wait until people are notified of exactly this, in one or several messages."""
+        """Wait until people are notified of exactly these problems, in one or several messages."""
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(self.messages()) >= len(messages), "alarms", SECONDS)
         assert self.messages() == sorted(messages)
@@ -130,7 +130,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def _parts(title: str) -> Iterator[str]:
-    """Yield level and code of each problem in a message's title."""
+    """Yield the level and code of each problem in a message's title."""
     for part in title.split("; "):
         level, _, names = part.partition(": ")
         yield from (f"{level}: {name}" for name in names.split(", "))
@@ -138,7 +138,7 @@ def _parts(title: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def drill(folder: Path, own: Path) -> Iterator[Drill]:
-    """Run an installation in which all is well, and in which nothing else may go wrong."""
+    """Run a healthy installation, and fail if anything unexpected goes wrong."""
     server = Server(EmbeddedServer(folder))
     server.start()
     store.migrate(server.url)
@@ -178,7 +178,7 @@ def test_each_problem_is_one_alarm_and_one_all_clear(data_folder: Path, tmp_path
 
 
 def several_at_once(one: Drill) -> None:
-    """Let Propexo refuse the token, a source be silent, a secret be rotated, and the clock step."""
+    """Have Propexo reject the token, silence a source, rotate a secret, and step the clock."""
     one.upstream.fault(*[{"status": 401, "on": "any"}] * 500)
     be_silent(one, "leasebot")
     one.step_clock(20)
@@ -203,7 +203,7 @@ def several_at_once(one: Drill) -> None:
 
 
 def be_silent(one: Drill, source: str) -> None:
-    """Let a source send ten webhooks an hour for four weeks, and nothing for three hours."""
+    """Make a source send ten webhooks an hour for four weeks, then nothing for three hours."""
     one.execute(
         "INSERT INTO hourly_counts SELECT %s, hour, 10 FROM generate_series("
         "date_trunc('hour', now()) - interval '28 days', now(), '1 hour') AS hour",

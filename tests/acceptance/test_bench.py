@@ -1,6 +1,6 @@
 """Run the bench with minimal effort, and check that every row has a figure and a baseline.
 
-Nothing here looks at how fast anything is.
+These tests do not check how fast anything is.
 """
 
 import json

@@ -172,7 +172,7 @@ CARD = Card(lead_id=ASKED.id, community_id="com_elm", lines=ASKED.words)
 
 
 def without_times(**changes: Any) -> set[str]:
-    """Return the audits that fail for a record with only these two requests and one card."""
+    """Return the audits that fail for a record with only these two requests and one guest card."""
     record = {
         "leads": {ASKED.id: ASKED, AGAIN.id: AGAIN},
         "told": (told(ASKED, 1), told(AGAIN, 2)),
@@ -228,7 +228,7 @@ CANCEL = dataclasses.replace(OLDER, id="a-cancel", key=OLDER.id, is_cancellation
 
 
 def wavering(last: Lead, state: BookingState, *tours: Tour, reason: str = "") -> list[str]:
-    """Return the rules that are violated if this is the latest message."""
+    """Return the rules that are violated if this is the person's latest message."""
     leads = {
         one.id: dataclasses.replace(one, wavers=True, source="portal")
         for one in (OLDER, NEWER, last)

@@ -1,6 +1,6 @@
 """Test responses to chatbots and voice agents: format, content and time.
 
-The schemas are written from each sender's documentation, whose address stands beside them.
+The schemas follow each sender's documentation, which is linked next to them.
 """
 
 import concurrent.futures
@@ -44,7 +44,7 @@ from tests.wait import wait_until
 
 
 def timeless_of(source: Source) -> SampleRequest:
-    """Return the first test with a guest card, as JSON."""
+    """Return the first mapping test with a guest card, as JSON."""
     test = next(
         test for test in source.sections["tests"] if {"prospect", "prospect_some"} & test.keys()
     )
@@ -73,7 +73,7 @@ class Stage:
     def ask(
         self, name: str, body_of: Callable[[Source], SampleRequest] = first_test_request
     ) -> HttpResponse:
-        """Send the sender's sample for a different person each time, as each has only one tour."""
+        """Send the sample for a different person each time, because a person has only one tour."""
         source = SOURCES[name]
         body, content_type, query = body_of(source)
         text = moved(body.decode(), self.day, name)
@@ -137,7 +137,7 @@ def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
 def all_at_once(
     ask: Callable[[str], HttpResponse], names: Sequence[str] = BOTS
 ) -> Mapping[str, tuple[HttpResponse, float]]:
-    """Return each sender's response and its duration, with all sending at the same time."""
+    """Send all senders' samples at the same time. Return each response and its duration."""
     with concurrent.futures.ThreadPoolExecutor(len(names)) as threads:
         asked = {name: threads.submit(call_timed, functools.partial(ask, name)) for name in names}
         return {name: one.result(60) for name, one in asked.items()}

@@ -1,6 +1,6 @@
-"""Start the adapter in five ways without any setting, and check what is open to whom.
+"""Start the adapter in five ways without settings, and check what is open to whom.
 
-``docs/security.md`` has the table. Whoever has not signed in sees nothing of any lead.
+``docs/security.md`` has the table. No one can see a lead without signing in.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ class Started:
 
 
 def environment(folder: Path, **changes: str) -> dict[str, str]:
-    """Return what each way needs to start beside other tests: ports and folders, no settings."""
+    """Return the ports and folders that each way needs to run next to other tests."""
     return {
         "PATH": os.environ["PATH"],
         **SECRETS,
@@ -118,7 +118,7 @@ def adapter_run(folder: Path, _database: str) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def web_and_worker(folder: Path, database: str) -> Iterator[Started]:
-    """Run both as on a platform, which sets PORT and reaches web from outside."""
+    """Run both as on a hosting platform, which sets PORT and reaches web from outside."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     needed = {"DATABASE_URL": database, "PROPEXO_TOKEN": "sandbox", "PROPEXO_BASE_URL": nowhere}
     environ = environment(folder, **needed)
@@ -145,7 +145,7 @@ def behind_nginx(folder: Path, _database: str) -> Iterator[Started]:
 
 @contextlib.contextmanager
 def in_a_container(folder: Path, _database: str) -> Iterator[Started]:
-    """Run it as in a container: all is read-only but its own folder, and it listens publicly."""
+    """Run it as in a container: read-only except for its folder, and listening publicly."""
     (folder / "tmp").mkdir(mode=0o1777)
     script = f'mount --bind {folder} {folder} && mount -o remount,ro,bind / && exec "$@"'
     inside = ["unshare", "--mount", "sh", "-c", script, "sh"]
@@ -222,7 +222,7 @@ def call(port: int, line: str, headers: dict[str, str]) -> tuple[int, str]:
 
 
 def send_lead(port: int) -> int:
-    """Send a signed lead with recognizable personal data, and return its event's number."""
+    """Send a signed lead with recognizable personal data, and return its event ID."""
     person: dict[str, Any] = {
         "name": "Qanary Roe",
         "email": "qanary@example.com",

@@ -1,4 +1,4 @@
-"""Run a worker whose tours are checked in Knock while the calendar cannot be asked."""
+"""Test a worker that checks tour times in Knock while the calendar cannot be read."""
 
 import datetime as dt
 import itertools
@@ -31,7 +31,7 @@ numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return mappings with eight communities whose tours are checked."""
+    """Return mappings with eight communities whose tour times are checked."""
     folder = tmp_path_factory.mktemp("run") / "mappings"
     shutil.copytree(MAPPINGS, folder)
     communities = {
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stage(folder: Path, module_database: str) -> Iterator[tuple[SandboxClient, Database]]:
-    """Run a sandbox and a worker whose rate limit does not matter."""
+    """Run a sandbox, and a worker with a high rate limit."""
     environ = SECRETS | {"ADAPTER_RATE_PER_MINUTE": ENOUGH}
     with (
         running_sandbox(limit_per_minute=100_000) as upstream,
@@ -64,7 +64,7 @@ def stage(folder: Path, module_database: str) -> Iterator[tuple[SandboxClient, D
 
 
 def delays(harness: Harness, upstream: SandboxClient) -> list[float]:
-    """Receive a burst of leads. Return how long after its receipt each was posted, in seconds."""
+    """Receive a burst of leads. Return the seconds from each lead's receipt to its POST."""
     received: dict[str, dt.datetime] = {}
     for _ in range(LEADS):
         payload = lead_of(next(numbers))
@@ -77,7 +77,7 @@ def delays(harness: Harness, upstream: SandboxClient) -> list[float]:
 
 
 def lead_of(number: int) -> dict[str, Any]:
-    """Return a lead for a separate person, with a time of its own at one of the communities."""
+    """Return a lead for a new person, with a different tour time at one of the communities."""
     payload, slot = lead(number), number // COMMUNITIES
     payload["listing"] |= {"propertyId": f"place {number % COMMUNITIES}"}
     day = utc_now() + dt.timedelta(days=3 + slot // 8)
@@ -108,7 +108,7 @@ FAULTS: list[dict[str, Any]] = [
 def test_no_lead_waits_for_a_calendar_that_cannot_be_asked(
     stage: tuple[SandboxClient, Database], folder: Path
 ) -> None:
-    """Each lead is posted once, within five seconds, however the endpoint fails."""
+    """Check that each lead is posted once within five seconds, however the endpoint fails."""
     upstream, opened = stage
     harness = Harness(opened, upstream, mappings=folder)
     delays(harness, upstream)  # while the worker starts
@@ -121,7 +121,7 @@ def test_no_lead_waits_for_a_calendar_that_cannot_be_asked(
 
 
 def forget(opened: Database, upstream: SandboxClient) -> None:
-    """Forget the answers, as if a minute had passed, and the faults that were not needed."""
+    """Delete the cached responses, as if a minute had passed, and the unused faults."""
     upstream.clear_faults()
     with opened.transaction() as tx:
         tx.connection.execute(b"UPDATE free_times SET asked_at = 'epoch', answered_at = 'epoch'")

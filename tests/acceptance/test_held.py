@@ -1,6 +1,6 @@
-"""Attack the front door over real HTTP in the ways that have been tried and did not work.
+"""Repeat over real HTTP the attacks that have been tried and did not work.
 
-``docs/security.md`` lists each way with its test.
+``docs/security.md`` lists each attack with its test.
 """
 
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""Install the adapter in each way that docs/deployment.md describes, as far as it goes here."""
+"""Install the adapter in each way that docs/deployment.md describes, as far as possible here."""
 
 import json
 import os
@@ -25,9 +25,9 @@ from tests.wait import wait_until
 
 @pytest.fixture(scope="module")
 def venv() -> Iterator[Path]:
-    """Build the environment of the image, and yield its folder.
+    """Build the image's environment, and yield its folder.
 
-    Not in pytest's folder: under root, PostgreSQL runs as another user, who must reach it.
+    It is not in pytest's folder because as root, PostgreSQL runs as a user who cannot read that.
     """
     with tempfile.TemporaryDirectory(prefix="adapter-tests-") as folder:
         Path(folder).chmod(0o755)
@@ -36,7 +36,7 @@ def venv() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def adapter_command(venv: Path) -> str:
-    """Return the installed command, with the embedded PostgreSQL beside it."""
+    """Return the installed command, with the embedded PostgreSQL next to it."""
     pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin/python")]
     locked = ["--require-hashes", "-r", str(ROOT / "requirements" / "embedded.txt")]
     subprocess.run([*pip, "install", "--quiet", *locked], check=True)
@@ -67,7 +67,7 @@ def run(
 def running(
     command: list[str], cwd: Path, environ: dict[str, str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a command during the block, and stop it like Ctrl-C does."""
+    """Run a command during the block, and stop it as Ctrl-C does."""
     process = popen(command, cwd=cwd, env=kept_environ() | environ)
     try:
         yield process

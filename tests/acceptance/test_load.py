@@ -28,7 +28,7 @@ FAST = {
 
 
 def post(one: WebhookRequest) -> str:
-    """Return the status from the response: accepted or duplicate."""
+    """Return the status in the response: accepted or duplicate."""
     response = requests.post(one.url, data=one.body, headers=dict(one.headers), timeout=30)
     return str(response.json()["status"])
 

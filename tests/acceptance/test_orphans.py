@@ -35,7 +35,7 @@ def family_of(pid: int) -> list[psutil.Process]:
 
 
 def names_of(family: list[psutil.Process]) -> set[str]:
-    """Return the words in their command lines, without folders."""
+    """Return the words in the processes' command lines, without folders."""
     words = set()
     for process in family:
         with contextlib.suppress(psutil.Error):

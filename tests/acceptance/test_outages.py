@@ -37,7 +37,7 @@ numbers = itertools.count(1)
 
 @contextlib.contextmanager
 def frozen(process: psutil.Process) -> Iterator[None]:
-    """Freeze all its processes. The kernel keeps their sockets open."""
+    """Freeze all processes of the server. The kernel keeps their sockets open."""
     family = [process, *process.children(recursive=True)]
     for member in family:
         member.suspend()
@@ -69,7 +69,7 @@ class Server:
 
 
 def signed(web: Web, number: int) -> WebhookRequest:
-    """Return a signed webhook, a new one for each number."""
+    """Return a signed webhook that is different for each number."""
     return web.signed(body=json.dumps({"leadId": f"RF-{number}"}).encode())
 
 
@@ -147,7 +147,7 @@ def test_without_postgresql_the_503_comes_within_three_seconds(server: Server, w
 def test_a_pool_does_not_sleep_when_postgresql_is_back(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Make the pool's first pause as long as its pauses are in a long outage."""
+    """Make the pool's first pause as long as its pauses during a long outage."""
     monkeypatch.setattr("psycopg_pool.base.AttemptWithBackoff.INITIAL_DELAY", 120.0)
     with store.Database(server.url) as opened:
         opened.check_schema()
@@ -169,7 +169,7 @@ def can_read(opened: store.Database) -> bool:
 def test_a_frozen_postgresql_is_a_503_in_time_and_is_used_again_later(
     server: Server, web: Web
 ) -> None:
-    """Freeze it, so that connections stay open and are accepted, but get no response."""
+    """Freeze PostgreSQL, so that connections are accepted and stay open but get no response."""
     fill_the_pools(web)
     before = web.events()
     lead = signed(web, next(numbers))
@@ -289,7 +289,7 @@ def test_a_worker_outlives_every_outage_and_is_soon_back(server: Server, tmp_pat
 
 
 def test_web_starts_without_postgresql_and_says_so(server: Server, tmp_path: Path) -> None:
-    """Check a machine that boots, on which both start together."""
+    """Simulate a machine that boots, so that both start at the same time."""
     said, web = tmp_path / "log", Web(free_port(), server.url)
     server.stop()
     environ = kept_environ() | SECRETS | {"DATABASE_URL": server.url, "PORT": str(web.port)}

@@ -1,7 +1,7 @@
 """Check that any sequence of actions ends with the right tour or a review.
 
-``PEOPLE_SEQUENCES=2000 PEOPLE_SEED=7`` plays more random sequences. ``python -m tools.people``
-prints the shortest that break a promise.
+``PEOPLE_SEQUENCES=2000 PEOPLE_SEED=7`` runs more random sequences. ``python -m tools.people``
+prints the shortest ones that break a promise.
 """
 
 import dataclasses

@@ -61,7 +61,7 @@ def test_the_documents_name_the_oldest_that_is_tested() -> None:
 
 
 def test_the_tests_run_against_the_programs_that_are_named(postgres: EmbeddedServer) -> None:
-    """Otherwise the next test could pass with the embedded server."""
+    """Otherwise, the next test could pass with the embedded server."""
     named = os.environ.get(VARIABLE)
     assert isinstance(postgres, InstalledServer) == bool(named)
     if isinstance(postgres, InstalledServer):

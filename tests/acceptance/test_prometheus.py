@@ -71,7 +71,7 @@ def query(prometheus: str, expression: str) -> list[dict[str, Any]]:
 def test_prometheus_reads_all_metrics_and_answers_all_queries(
     start: Callable[..., AdapterProcess], lead: Path, tmp_path: Path
 ) -> None:
-    """The numbers of two web processes and a worker are added up."""
+    """Check that the numbers from two web processes and a worker are added up."""
     running = start(ADAPTER_METRICS_TOKEN=TOKEN)
     with running_prometheus(tmp_path, running.url.removeprefix("http://")) as prometheus:
         requests.post(f"{running.url}/hooks/rentfeed", timeout=5)  # without a signature

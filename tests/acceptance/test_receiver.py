@@ -172,7 +172,7 @@ def test_hostile_requests_are_never_a_500(web: Web, request_bytes: bytes) -> Non
 
 
 def answer_to(web: Web, request: bytes) -> bytes:
-    """Send bytes as they are, and return all that is answered."""
+    """Send bytes unchanged, and return the complete response."""
     with socket.create_connection(("127.0.0.1", web.port), timeout=10) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
@@ -203,7 +203,7 @@ def test_what_is_not_http_is_answered_in_json_too(
 @pytest.mark.parametrize("path", ["/hooks/healthz", "/healthz"])
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
 def test_a_header_never_changes_the_path(web: Web, path: str, name: str) -> None:
-    """A proxy that passes on /hooks only would let a stranger call everything else."""
+    """Otherwise, a stranger could bypass a proxy that forwards only /hooks."""
     with_header = requests.get(web.url + path, headers={name: "/hooks"}, timeout=10)
 
     assert with_header.status_code == requests.get(web.url + path, timeout=10).status_code
@@ -291,7 +291,7 @@ def test_nothing_of_a_payload_reaches_the_log(
 
 
 def test_slow_senders_cost_sockets_and_no_threads(database: str) -> None:
-    """Sixteen silent connections a second and 64 that drip, far more than there are threads."""
+    """Open 16 silent connections a second and 64 slow ones, far more than there are threads."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port)
     halves = (b"X-Drip: ", b"Content-Length: 60000\r\n\r\n{")
@@ -329,7 +329,7 @@ def test_slow_senders_cost_sockets_and_no_threads(database: str) -> None:
 
 
 def test_senders_that_do_not_read_their_responses_hold_no_thread(web: Web) -> None:
-    """More of them than there are threads, with 100 requests at once for a large file each."""
+    """Use more senders than threads, each with 100 simultaneous requests for a large file."""
     fetch = b"GET /console/static/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n"
     with contextlib.ExitStack() as stack:
         for _ in range(20):
@@ -344,7 +344,7 @@ def test_senders_that_do_not_read_their_responses_hold_no_thread(web: Web) -> No
 
 
 def test_a_request_in_parts_is_accepted_and_the_next_one_with_it(web: Web) -> None:
-    """One byte at a time for the head's end, and the next request in the same packet."""
+    """Send the end of the headers byte by byte, and the next request in the same packet."""
     request = web.signed(body=b'{"leadId": "RF-parts"}')
     head = "".join(f"{name}: {text}\r\n" for name, text in request.headers.items())
     sent = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s" % (
@@ -426,7 +426,7 @@ def connections_of(worker: psutil.Process) -> int:
 
 
 def test_a_request_that_drips_is_cut_off(database: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Never silent for long, in the headers and in the body."""
+    """Send a byte from time to time, in the headers and in the body."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port, workers=1, is_hasty=True)
     head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n"

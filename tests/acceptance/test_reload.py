@@ -108,7 +108,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 @pytest.fixture
 def parts(tmp_path: Path, database: str, upstream: SandboxClient) -> Iterator[Harness]:
-    """Return a harness for processes that run separately, with an existing database."""
+    """Return a harness for separate web and worker processes with an existing database."""
     with harness_in(
         tmp_path, DATABASE_URL=database, PROPEXO_TOKEN="sandbox", PROPEXO_BASE_URL=upstream.url
     ) as harness:

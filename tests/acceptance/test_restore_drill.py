@@ -70,7 +70,7 @@ def dump(server: EmbeddedServer, url: str, file: Path) -> None:
 
 
 def lose_and_restore(server: EmbeddedServer, url: str, file: Path) -> None:
-    """Drop the database under the processes, and restore the backup under the same name."""
+    """Drop the database while the processes run, and restore the backup under the same name."""
     run_sql(server.url, f"DROP DATABASE {NAME} WITH (FORCE)")
     run_sql(server.url, f"CREATE DATABASE {NAME}")
     program = server.programs() / "pg_restore"

@@ -41,7 +41,7 @@ def vectors(folder: str) -> list[dict[str, Any]]:
 def once_for_each_preset() -> dict[str, dict[str, Any]]:
     """Choose the first vector that each preset accepts and the first that it rejects.
 
-    All of them are verified in process (``tests/unit/test_signature_vectors.py``).
+    ``tests/unit/test_signature_vectors.py`` verifies all vectors in this process.
     """
     chosen: dict[str, dict[str, Any]] = {}
     for vector in vectors("signatures"):
@@ -55,7 +55,7 @@ ONCE = once_for_each_preset()
 
 
 def source_of(vector: dict[str, Any]) -> str:
-    """Vectors with the same provider and secrets share a source."""
+    """Return a source's name. Vectors with the same provider and secrets share a source."""
     shared = [vector["provider"], *secrets_of(vector), vector.get("verify_token")]
     return f"v{zlib.crc32(json.dumps(shared).encode())}"
 
@@ -66,7 +66,7 @@ def secrets_of(vector: dict[str, Any]) -> list[str]:
 
 
 def sections_of(vector: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
-    """Return a mapping's sections for a vector, and put its secrets in the environment."""
+    """Return a mapping's sections for a vector, and set its secrets in the environment."""
     name = source_of(vector).upper()
     secrets = {f"{name}_{number}": text for number, text in enumerate(secrets_of(vector))}
     environ |= secrets

@@ -28,7 +28,7 @@ def execute(running: AdapterProcess, sql: str) -> list[tuple[Any, ...]]:
 
 
 def let_time_pass(running: AdapterProcess, kind: str) -> None:
-    """Set the heartbeats of one kind of process back by two minutes."""
+    """Set back the heartbeats of one kind of process by two minutes."""
     execute(
         running,
         "UPDATE processes SET seen_at = seen_at - interval '2 min',"

@@ -1,4 +1,4 @@
-"""Our web worker with little patience: ``tests.apps.hasty_web.Worker``."""
+"""The web worker with short timeouts: ``tests.apps.hasty_web.Worker``."""
 
 from adapter.server import web_worker
 

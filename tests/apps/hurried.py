@@ -1,4 +1,4 @@
-"""Run web or a worker with short waits before alarms, and with a clock that a test can step.
+"""Run web or a worker with short delays before alarms, and with a clock that tests can step.
 
 Start it as ``python -m tests.apps.hurried worker``, or as ``... gunicorn`` with the rest of
 gunicorn's command line.

@@ -1,8 +1,8 @@
-"""Run web for tests whose signatures are from another day.
+"""Run web for tests whose signatures were made on another day.
 
-Start it as ``tests.apps.timed_web:application()``. Each request names its own clock, its source and
-the public address in headers that no sender has. They are removed before the adapter sees the
-request; everything else stays as it came.
+Start it as ``tests.apps.timed_web:application()``. Each request sets the clock, its source and
+the public URL in headers that no sender uses. They are removed before the adapter sees the
+request. Everything else is unchanged.
 """
 
 import datetime as dt

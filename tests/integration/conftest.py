@@ -1,4 +1,4 @@
-"""Make the console tests fast, and run commands on the database of a test."""
+"""Make the console tests fast, and run commands on a test's database."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Test the console's pages about sources, rejected messages, activity and people."""
+"""Test the console's pages for sources, rejected messages, activity and people."""
 
 import dataclasses
 import json

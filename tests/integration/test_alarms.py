@@ -39,7 +39,7 @@ def catcher() -> Iterator[MessageCatcher]:
 
 
 class Installation:
-    """Two processes that watch, on the test's clock, and a worker's heart."""
+    """Two processes that watch for problems with the test's clock, and a worker's heartbeats."""
 
     def __init__(self, harness: Harness, *urls: str) -> None:
         self.harness = harness
@@ -54,7 +54,7 @@ class Installation:
         return Watch(self.settings, store, lambda: sources, clock, tells_outages=tells_outages)
 
     def run(self, seconds: int, every: int = 10) -> None:
-        """Let both processes look every ten seconds, and the worker send heartbeats."""
+        """Have both processes check every ten seconds, and the worker send heartbeats."""
         for _ in range(seconds // every):
             self.harness.clock.advance(every)
             self.age(every)
@@ -66,7 +66,7 @@ class Installation:
                 watch.step()
 
     def age(self, seconds: int) -> None:
-        """Let time pass for the processes. PostgreSQL's clock is not the test's."""
+        """Let time pass for the processes, because PostgreSQL does not use the test's clock."""
         passed = f"interval '{seconds} s'"
         self.update(
             f"seen_at = seen_at - {passed}, looked_at = looked_at - {passed},"
@@ -80,7 +80,7 @@ class Installation:
 
 @pytest.fixture
 def running(harness: Harness, catcher: MessageCatcher) -> Installation:
-    """Return an installation that has started, and in which all is well."""
+    """Return an installation that has started and has no problems."""
     installation = Installation(harness, catcher.url)
     installation.run(30)
     assert catcher.messages == []
@@ -240,7 +240,7 @@ def test_postgresql_that_is_read_only(
 
 
 def test_people_are_told_in_the_time_that_operations_md_promises() -> None:
-    """Add up all waits: two looks, and the pause after another message."""
+    """Add up all delays: two checks, and the pause after another message."""
     notice = dt.timedelta(seconds=2 * alarm_watch.WATCH_SECONDS) + alarm_watch.PAUSE
     assert notice <= dt.timedelta(minutes=1), "a refused token, a clock"
     assert NO_WORKER_AFTER + notice <= dt.timedelta(minutes=2)
@@ -319,7 +319,7 @@ def test_a_problem_that_comes_and_goes_is_one(
 def test_what_only_one_process_can_see_does_not_end_for_the_others(
     running: Installation, catcher: MessageCatcher
 ) -> None:
-    """Free space is known only on PostgreSQL's machine, and one process watches more sources."""
+    """Only PostgreSQL's machine knows the free space, and one process watches more sources."""
     running.watches[1]._sources = list
     for number in range(3):
         rejected(running.harness, number)

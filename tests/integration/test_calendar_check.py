@@ -1,4 +1,4 @@
-"""Check tours against the sandbox's calendar before they are booked."""
+"""Test that tours are checked against the sandbox's calendar before they are booked."""
 
 import datetime as dt
 import json
@@ -30,7 +30,7 @@ NEAREST = tuple(OTHERS[1:4])
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder in which tours at one community are checked, for every source."""
+    """Return a mappings folder in which tours at one community are checked, for every source."""
     folder = tmp_path_factory.mktemp("checked") / "mappings"
     shutil.copytree(MAPPINGS, folder)
     file = folder / "communities.yaml"
@@ -120,7 +120,7 @@ def _release(harness: Harness, booking_id: int, changes: Mapping[str, Any]) -> N
 
 
 def test_the_renter_may_choose_another_time(harness: Harness, upstream: SandboxClient) -> None:
-    """Their next request replaces the one that was held."""
+    """The renter's next request replaces the held one."""
     upstream.set_free_times("com_maple", OTHERS)
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
@@ -206,7 +206,7 @@ def test_a_tour_that_cannot_be_checked_is_booked_at_once(
 def test_without_calls_left_tours_are_booked_unchecked(
     opened: Database, upstream: SandboxClient, mappings: Path
 ) -> None:
-    """While bookings are waiting, only one of four calls may be a question."""
+    """While bookings are waiting, only one in four calls may be a read."""
     harness = Harness(opened, upstream, mappings=mappings, rate_per_minute=4)
     (first,) = harness.mapped("rentfeed", lead(1))
     (second,) = harness.mapped("rentfeed", lead(2, day=15))
@@ -220,7 +220,7 @@ def test_without_calls_left_tours_are_booked_unchecked(
 def test_the_free_times_are_asked_again_after_each_booking(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """The first tour takes the time, so the second person cannot have it."""
+    """The first tour takes the time, so it is no longer available to the second person."""
     upstream.set_free_times("com_maple", [*OTHERS, TOUR])
     first, second = (harness.mapped("rentfeed", lead(number))[0] for number in (1, 2))
     harness.send()
@@ -236,7 +236,7 @@ def test_the_free_times_are_asked_again_after_each_booking(
 def test_an_answer_is_used_for_every_booking_within_a_minute(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Nothing was booked in between, so nothing has changed."""
+    """Nothing was booked in between, so the cached times are still valid."""
     upstream.set_free_times("com_maple", OTHERS)
     found = [harness.mapped("rentfeed", lead(number))[0] for number in range(4)]
     harness.send()
@@ -247,7 +247,7 @@ def test_an_answer_is_used_for_every_booking_within_a_minute(
 def test_a_booking_waits_for_another_processs_question(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """It gives up when that process has died."""
+    """It stops waiting if that process dies."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     step, _ = harness.pipeline.sender._next()
     assert step is not None

@@ -1,6 +1,6 @@
 """Test responses to chatbots and voice agents: format, content and time.
 
-The schemas are written from each sender's documentation, whose address stands beside them.
+The schemas follow each sender's documentation, which is linked next to them.
 """
 
 import json

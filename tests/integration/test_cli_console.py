@@ -1,5 +1,7 @@
 """Test the commands that correspond to the console."""
 
+import csv
+import datetime as dt
 import json
 import re
 import shutil
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from adapter.exceptions import NotPossible
-from adapter.models import BookingState, KnockStatus
+from adapter.models import BookingState, KnockFacts, KnockStatus
 from adapter.operations.release import Repairs
 from tests.harness import Harness, settle
 from tests.leads import lead, same_person
@@ -65,7 +67,7 @@ def test_a_tour_is_confirmed_by_a_user_who_saw_it(
 def test_pending_requests_are_not_sent_after_a_confirmed_tour(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """An agent booked manually while an older request and the same tour elsewhere are held."""
+    """An agent books manually while an older request and the same tour from elsewhere are held."""
     (older,) = harness.mapped("rentfeed", same_person(1, time="2:30 PM"))
     harness.clock.advance(60)
     (held_one,) = harness.mapped("rentfeed", same_person(2, time="11:30 PM"))
@@ -125,15 +127,31 @@ def test_a_tour_that_was_canceled_in_knock_is_listed_as_such(
     with harness.pipeline.store.transaction() as tx:
         now, canceled = harness.clock(), KnockStatus.CANCELED
         known = harness.booking(booking.id)
-        tx.bookings.record_in_knock(
-            known, confirmed_at=now, status=canceled, status_at=now, by="web", now=now
-        )
+        facts = KnockFacts(confirmed_at=now, status=canceled, status_at=now)
+        tx.bookings.record_in_knock(known, facts, by="web", now=now)
     assert "booked, canceled in Knock" in shell("bookings")
     shown = shell("show", str(booking.id))
     assert f"booking {booking.id}: booked, canceled in Knock (job_succeeded)" in shown
     assert "confirmed in Knock at 2026-03-02T18:00:10Z" in shown
     found = shell("find", "person1@example.com")
     assert "was booked, and then canceled in Knock" in found
+
+
+def test_a_tour_that_knock_moved_is_shown_with_its_new_time(harness: Harness, shell: Shell) -> None:
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    settle(harness)
+    to, now = dt.datetime(2026, 12, 1, 21, tzinfo=dt.UTC), harness.clock()
+    with harness.pipeline.store.transaction() as tx:
+        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+        tx.bookings.record_in_knock(booking, facts, by="web", now=now)
+    assert "moved in Knock to Tue 2026-12-01 14:00 MST" in shell("show", str(booking.id))
+    found = shell("find", "person1@example.com")
+    assert "is booked in Knock; Knock has moved it to Tue, Dec 1, 2026, 2:00 PM MST" in found
+    row = dict(zip(*csv.reader(shell("export").splitlines()), strict=True))
+    assert (row["moved_to"], row["moved_to_local"]) == (
+        "2026-12-01T21:00:00Z",
+        "Tue 2026-12-01 14:00 MST",
+    )
 
 
 def test_the_export_is_csv_and_its_sums_add_up(harness: Harness, shell: Shell) -> None:
@@ -243,7 +261,7 @@ def test_decisions_are_reported_by_rule_and_source_with_examples(
     harness.mapped("rentfeed", lead(3) | {"eventType": "saved_search"})
     monkeypatch.setattr("adapter.cli.reports.utc_now", harness.clock)
     text = shell("decisions")
-    assert text.startswith("2 leads were decided automatically since 2026-03-01T18:00:00Z")
+    assert text.startswith("2 leads were handled automatically since 2026-03-01T18:00:00Z")
     assert "This renter had already asked for the same tour." in text
     assert f"  1 from rentfeed: {second.id} Dana Roe\n" in text
     assert re.search(r"  1 from rentfeed \(\S*rentfeed.yaml:\d+\): \d+$", text, re.MULTILINE)

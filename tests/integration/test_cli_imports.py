@@ -1,4 +1,4 @@
-"""Check what each command imports, and that the command tables are correct."""
+"""Check what each command imports, and that the tables of commands are correct."""
 
 import importlib
 import json
@@ -70,7 +70,7 @@ def test_a_command_imports_only_what_it_needs(arguments: str, heavy: set[str]) -
 
 
 def members(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Yield every command in a group, with its words on the command line."""
+    """Yield every command in a group, with its full name on the command line."""
     for name, command in group.commands.items():
         yield " ".join((*path, name)), command
         real = resolved(command)

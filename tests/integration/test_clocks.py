@@ -23,7 +23,7 @@ def postgres_clock() -> ManualClock:
 
 
 def worker(harness: Harness, wall: Clock, there: ManualClock) -> Pipeline:
-    """Return another worker, on a machine with this clock. Time passes as PostgreSQL's does."""
+    """Return another worker, on a machine whose clock runs at the same speed as PostgreSQL's."""
     clock = DatabaseClock(wall, lambda: (there() - START).total_seconds(), lambda _: there())
     first = harness.pipeline
     made = Pipeline(
@@ -114,7 +114,7 @@ def test_a_difference_is_logged_once_and_a_large_one_prevents_sending(
 def test_a_clock_of_postgresql_that_steps_back_stops_nothing(
     harness: Harness, upstream: SandboxClient, postgres_clock: ManualClock
 ) -> None:
-    """What was written before the step lies in the future after it."""
+    """After the step, earlier timestamps are in the future."""
     pipeline = worker(harness, postgres_clock, postgres_clock)
     harness.clock.at += HOUR
     with harness.pipeline.store.transaction() as tx:

@@ -39,7 +39,7 @@ def listed() -> Iterator[SandboxClient]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return a copy of the bundled mappings that a test may break."""
+    """Return a copy of the bundled mappings that a test may change."""
     return Path(shutil.copytree(MAPPINGS, tmp_path / "mappings"))
 
 

@@ -22,7 +22,7 @@ HELD, PENDING, BOOKED = BookingState.HELD, BookingState.PENDING, BookingState.BO
 
 
 class Visitor:
-    """A signed-in user's browser, without script."""
+    """A signed-in user's browser, without JavaScript."""
 
     def __init__(self, client: flask.testing.FlaskClient, name: str) -> None:
         self.client = client
@@ -45,7 +45,7 @@ Visit = Callable[..., Visitor]
 
 @pytest.fixture
 def visit(harness: Harness) -> Iterator[Visit]:
-    """Open the console as a user. Each call is another web process."""
+    """Open the console as a user. Each call uses a new web process."""
     stores = []
 
     def begin(name: str = "ana", **changes: Any) -> Visitor:
@@ -66,7 +66,7 @@ def visit(harness: Harness) -> Iterator[Visit]:
 
 
 def link_to(page: str, text: str) -> str:
-    """Return the address of the first link that contains this text, within the console."""
+    """Return the URL of the first console link that contains this text."""
     found = next(
         one for one in re.findall(r'<a href="([^"]+)">(.*?)</a>', page, re.DOTALL) if text in one[1]
     )

@@ -1,5 +1,6 @@
-"""Test what becomes of bookings when Knock's own records arrive as webhooks from Propexo."""
+"""Test what happens to bookings when Propexo sends Knock's records as webhooks."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterator
 from typing import Any
@@ -41,7 +42,7 @@ def records(upstream: SandboxClient, model: str) -> list[dict[str, Any]]:
 
 
 def later(harness: Harness, seconds: float = 60.0) -> str:
-    """Return a time after now, as a record has it."""
+    """Return a time after now, in the format of a record."""
     return (harness.clock() + dt.timedelta(seconds=seconds)).isoformat()
 
 
@@ -99,7 +100,7 @@ def test_a_new_tour_settles_an_unknown_booking_at_once(
 def test_a_tour_before_its_card_is_searched_for_at_once(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """The record of a tour may contain nothing about its renter."""
+    """A tour's record may contain nothing about its renter."""
     unknown = lost(harness, upstream, lead(1))
     (tour,) = records(upstream, "crm_events")
     del tour["prospect_id"]
@@ -221,6 +222,38 @@ def test_webhooks_out_of_order_do_not_bring_a_canceled_tour_back(
     assert not harness.booking(tour.id).is_gone
 
 
+def test_a_tour_that_knock_moved_is_shown_and_nothing_else_changes(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    tour = booked(harness, lead(1))
+    propexo.data("crm_prospects", records(upstream, "crm_prospects")[0])
+    (first,) = records(upstream, "crm_events")
+    propexo.data("crm_events", first)
+    before = harness.booking(tour.id)
+    moves = []
+    for time in ("2026-03-16T21:00:00Z", "2026-03-17T21:00:00Z"):
+        harness.clock.advance(60)
+        upstream.act(upstream.appointments()[0], f"move?to={time}")
+        (event,) = records(upstream, "crm_events")
+        moves.append(event | {"updated_at": later(harness, 0), "last_seen": None})
+    old = {name: moves[0].pop(name) for name in ("status", "is_cancelled")}
+
+    assert propexo.data("crm_events", moves[1], "DATA_UPDATE") == 200
+    for late in (moves[0], moves[0] | old, first | {"updated_at": later(harness, -900)}, moves[1]):
+        assert propexo.data("crm_events", late, "DATA_UPDATE") == 200
+
+    moved = harness.booking(tour.id)
+    assert (moved.moved_to, moved.moved_at) == (
+        dt.datetime(2026, 3, 17, 21, tzinfo=dt.UTC),
+        harness.clock(),
+    )
+    assert moved.is_moved
+    assert dataclasses.replace(moved, moved_to=None, moved_at=None) == dataclasses.replace(
+        before, knock_status_at=moved.knock_status_at
+    )
+    assert whys(harness, tour).count("moved_in_knock") == 1
+
+
 def test_a_tour_that_a_newer_one_replaced_is_not_news(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
@@ -244,9 +277,9 @@ def test_a_tour_that_a_newer_one_replaced_is_not_news(
 def test_what_comes_before_its_guest_card_is_sent_again(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """Propexo may know a tour before the contacts of its guest card, or resend its first webhook.
+    """Propexo may know a tour before its guest card's contacts, or resend its first webhook.
 
-    If the cancellation was accepted before the tour is known, it would be forgotten.
+    If the cancellation were accepted before the tour is known, it would be forgotten.
     """
     tour = booked(harness, lead(1))
     (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
@@ -334,6 +367,24 @@ def test_another_renters_tour_at_the_same_time_changes_nothing(
     assert harness.booking(one.id).prospect_id != harness.booking(other.id).prospect_id
 
 
+def test_a_roommate_who_tours_at_the_same_time_is_not_the_renter(
+    harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
+) -> None:
+    """The roommate booked in another way. Of their card, only the shared phone is known yet."""
+    tour = booked(harness, lead(1, phone="(303) 555-0142"))
+    (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
+    unknown = dict.fromkeys(("email_1", "first_name", "last_name"))
+    propexo.data("crm_prospects", card | unknown | {"id": "roommate"})
+    theirs = event | {"id": "their-tour", "prospect_id": "roommate", "is_cancelled": True}
+    propexo.data("crm_events", theirs)
+    known = harness.booking(tour.id)
+    assert (knock_facts(known), known.is_gone) == ((None, None, None), False)
+
+    propexo.data("crm_prospects", card)
+    propexo.data("crm_events", event)
+    assert knock_facts(harness.booking(tour.id)) == (card["id"], event["id"], KnockStatus.BOOKED)
+
+
 def test_roommates_with_one_phone_are_not_mixed_up(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
@@ -389,7 +440,7 @@ def test_a_webhook_shows_that_a_model_can_be_read(
 
 @pytest.fixture
 def connected(harness: Harness, upstream: SandboxClient) -> Iterator[SandboxClient]:
-    """Let the sandbox send its webhooks to a server, over HTTP."""
+    """Have the sandbox send its webhooks to a server over HTTP."""
     app = PropexoWebhooks(harness).app
     with sandbox.Server(app) as server:
         url = f"{server.url}/propexo/webhooks"
@@ -491,7 +542,7 @@ def test_too_large_a_webhook_is_refused(harness: Harness, propexo: PropexoWebhoo
 
 
 def searched(harness: Harness, unknown: Booking) -> Booking:
-    """Search for an unknown booking when that is due."""
+    """Search for an unknown booking when the search is due."""
     reconcile_when_due(harness, unknown.id)
     return harness.booking(unknown.id)
 

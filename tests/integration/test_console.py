@@ -37,7 +37,15 @@ from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, pay
 from adapter.exceptions import SignInRefused
 from adapter.mapping.samples import content_type_of, sample_from_test
 from adapter.mapping.source import Source
-from adapter.models import CHOSEN_BY_RENTER, RENTER, TIME_TAKEN, Booking, BookingState, Kind
+from adapter.models import (
+    CHOSEN_BY_RENTER,
+    RENTER,
+    TIME_TAKEN,
+    Booking,
+    BookingState,
+    Kind,
+    KnockFacts,
+)
 from adapter.operations import csv_export
 from adapter.operations.advice import BY_CODE, DECISIONS, advice_for
 from adapter.operations.replay import Replays
@@ -114,7 +122,7 @@ class Reader:
 
 
 def settle(harness: Harness) -> None:
-    """Let the time to undo a release pass, and send everything."""
+    """Let the time for undoing a release pass, and send everything."""
     harness.clock.advance(UNDO_SECONDS)
     settle_now(harness)
 
@@ -161,7 +169,7 @@ def held(harness: Harness, number: int = 1) -> int:
 
 
 def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
-    """Each choice fills in the tour time. Without script, it is a link to the filled form."""
+    """Each choice fills in the tour time. Without JavaScript, it is a link to the filled form."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     assert booking.starts_at is not None
     offered = booking.starts_at - dt.timedelta(hours=1)
@@ -169,7 +177,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
         tx.bookings.move(booking.id, HELD, why="time_taken", now=harness.clock())
         tx.free_times.offer(booking.id, [START, offered])
     page = ana.text(f"/leads/{booking.id}/panel")
-    assert "This time is not free in Knock." in page
+    assert "This time is not available in Knock." in page
     links = re.findall(r'<a [^>]*href="([^"]*)"[^>]* data-value="([^"]*)">(.*?)</a>', page)
     ((href, value, words),) = links
     assert value == "2026-03-14T13:30"
@@ -188,7 +196,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
 
 
 def sign_in_of(reader: Reader, **users: Any) -> SignIn:
-    """The operations of `adapter users` and `adapter run` beside a console."""
+    """Return the operations that `adapter users` and `adapter run` use on a console's database."""
     settings = dataclasses.replace(reader.harness.settings, users=users)
     return SignIn(settings, reader.harness.pipeline.store, reader.harness.clock)
 
@@ -815,8 +823,8 @@ def requests_with(
 ) -> Iterator[Any]:
     """Yield requests with ``hostile`` in each field of each page and form, one at a time.
 
-    ``known`` is what stands in the places of an address otherwise; each form of a lead gets a
-    ``fresh`` one, for the one before may be released.
+    ``known`` has the valid values for the parameters of a URL. Each form for a lead gets a
+    ``fresh`` lead, because the previous one may be released.
     """
     odd = urllib.parse.quote(hostile[:1000], safe="", errors="surrogatepass")
     digits = hostile[:1000] if hostile.isascii() and hostile.isdigit() else "9" * 1000
@@ -939,7 +947,7 @@ def test_a_missing_time_is_named_once(ana: Reader) -> None:
 
 
 def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
-    """Send line feeds as CRLF and every field, like browsers do."""
+    """Send every field, with line feeds as CRLF, as browsers do."""
     payload = lead(1, time="11:30 PM")
     payload["comments"] = "one\ntwo"
     (booking,) = ana.harness.mapped("rentfeed", payload)
@@ -956,7 +964,7 @@ def test_a_form_that_changes_nothing_changes_nothing(ana: Reader) -> None:
 
 
 def requests_of(source: Source) -> Iterator[dict[str, Any]]:
-    """What a mapping's own tests send, as the options of a request."""
+    """Return the webhooks from a mapping's tests as arguments for a request."""
     for test in source.document.data["tests"]:
         loaded, given = sample_from_test(test, GALLERY, source.kind), test["payload"]
         changed = loaded.changed(test.get("change", {})).payload
@@ -1000,7 +1008,7 @@ def test_the_page_of_every_sample_of_the_gallery_opens(
 
 
 def booked_with(ana: Reader, **known: Any) -> Booking:
-    """Book a tour, and save what Knock says about it."""
+    """Book a tour, and save Knock's report about it."""
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     settle_now(ana.harness)
     with ana.harness.pipeline.store.transaction() as tx:
@@ -1036,6 +1044,19 @@ def test_a_booked_tour_shows_what_knock_says_about_it(
     (row,) = csv.DictReader(io.StringIO(ana.text("/export.csv")))
     assert row["in_knock"] == ("canceled" if "gone_at" in known else known.get("knock_status", ""))
     assert bool(row["confirmed_at"]) is ("confirmed_at" in known)
+
+
+def test_a_tour_that_knock_moved_is_shown_with_its_new_time(ana: Reader) -> None:
+    booking = booked_with(ana, confirmed_at=START)
+    with ana.harness.pipeline.store.transaction() as tx:
+        for day in (1, 2):
+            to, now = dt.datetime(2026, 12, day, 21, tzinfo=dt.UTC), ana.harness.clock()
+            facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+            tx.bookings.record_in_knock(booking, facts, by="web", now=now)
+    page = " ".join(re.sub(r"<[^>]+>", "", ana.text(f"/leads/{booking.id}")).split())
+    assert "Knock moved this tour to Wed, Dec 2, 2:00 PM MST." in page
+    assert "Knock moved the tour to another time." in page
+    assert "Knock moved the tour to Wed, Dec 2, 2:00 PM MST." in page
 
 
 def test_communities_without_readable_models_are_named(ana: Reader) -> None:
@@ -1477,7 +1498,7 @@ FROM more, bookings
 
 
 def test_pages_of_thousands_of_leads_are_small_and_fast(ana: Reader) -> None:
-    """The goal is 100 ms on an idle machine. Tests share theirs, so the limit is higher."""
+    """The goal is 100 ms on an idle machine. Tests share a machine, so the limit is higher."""
     held(ana.harness)
     with ana.harness.pipeline.store.transaction() as tx:
         tx.connection.execute(FILL)
@@ -1574,7 +1595,7 @@ def test_mappings_that_are_not_in_use_are_reported(open_console: Opener, tmp_pat
 def test_a_group_is_released_or_discarded_together(
     open_console: Opener, upstream: SandboxClient
 ) -> None:
-    """Tours at half past nine, and then tour hours that are longer."""
+    """The tours start at 9:30 PM, outside tour hours, until the tour hours are extended."""
     ana = open_console("ana", policy=Policy(latest_tour=dt.time(22, 0)))
     ana.sign_in("ana")
     numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
@@ -1625,7 +1646,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
 def test_a_typed_contact_matches_the_same_contact_from_a_webhook(
     ana: Reader, upstream: SandboxClient
 ) -> None:
-    """One person has two leads for a tour, the second with a manually entered contact."""
+    """One person has two leads for a tour, and the second has a manually entered contact."""
     first = lead(1, name="Dana Roe")
     first["contact"] |= {"email": "renter@example.com", "phone": "(303) 555-0142"}
     ana.harness.mapped("rentfeed", first)
@@ -1762,7 +1783,7 @@ def test_sums_count_each_lead_once_however_often_it_is_mapped(ana: Reader) -> No
 
 
 def test_a_late_arrival_does_not_empty_a_list(ana: Reader) -> None:
-    """A request that is accepted later has a newer ID than its time suggests."""
+    """A request that is accepted later has a higher ID than its time of arrival suggests."""
     harness = ana.harness
     for number in range(5):
         harness.receive("rentfeed", lead(number))
@@ -1794,9 +1815,9 @@ def parts_of(node: ast.AST) -> list[ast.expr]:
 
 
 def words_that_can_wait() -> set[str]:
-    """Return the constant strings that the code uses together with such a state.
+    """Return the constant strings that the code uses together with a state in review.
 
-    Also those that it gives to a function which passes its ``why`` on with such a state.
+    This includes strings that are passed to a function that uses its ``why`` with such a state.
     """
     words = set[str]()
     paths = (MAPPINGS.parent / "adapter").rglob("*.py")
@@ -1849,7 +1870,7 @@ def test_every_reason_code_in_review_has_advice() -> None:
 
 
 def merged_leads(harness: Harness) -> tuple[int, int]:
-    """Return a tour in Knock, and a later one that was merged with it because of its phone."""
+    """Return a tour in Knock, and a later one that was merged with it because of a shared phone."""
     (first,) = harness.mapped("rentfeed", lead(1, name="J. Okafor", phone="303-555-0142"))
     settle(harness)
     harness.clock.advance(60)
@@ -1973,7 +1994,7 @@ def test_contacts_of_several_people_are_on_the_page(ana: Reader) -> None:
 
 
 def test_every_rule_has_its_sentence() -> None:
-    """Whatever rule decided a lead, a user reads more than its code."""
+    """For every rule that can decide a lead, a user sees a sentence, not only a code."""
     assert SENTENCES.keys() <= BY_CODE.keys() | DECISIONS.keys()
     assert DECISIONS.keys() - {IGNORED} <= SENTENCES.keys()
 
@@ -2103,7 +2124,7 @@ def test_one_backtest_or_export_runs_at_a_time(ana: Reader) -> None:
 
 
 def test_one_mapping_is_tried_at_a_time_and_one_waits(ana: Reader) -> None:
-    """Beside 20 trials of 32 kB at once, webhooks would wait for seconds."""
+    """With 20 simultaneous trials of 32 kB, webhooks would wait for seconds."""
     form = {"source": "rentfeed", "mapping": (MAPPINGS / "rentfeed.yaml").read_text()}
     live, rob = {"HX-Request": "true", "X-CSRF": ana.token()}, another_browser(ana)
     rob.sign_in("rob")

@@ -1,4 +1,4 @@
-"""Test that errors of PostgreSQL's machine are outages: they are retried, and cost no lead."""
+"""Test that errors of PostgreSQL's machine count as outages, are retried and cost no lead."""
 
 import contextlib
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def harness(opened_fresh: Database, upstream: SandboxClient) -> Harness:
 
 @contextlib.contextmanager
 def failing(harness: Harness, code: str, when: str, event: str, table: str) -> Iterator[None]:
-    """Make each of these changes of a table fail."""
+    """Make each of these changes to a table fail."""
     url = harness.pipeline.store.url
     run_sql(url, FULL % (code, event, table, when))
     yield
@@ -72,7 +72,7 @@ def test_an_event_that_could_not_be_mapped_is_mapped_later(harness: Harness, whe
 
 @each_time
 def test_a_status_that_could_not_be_saved_is_read_again(harness: Harness, when: str) -> None:
-    """Also that of a booking with a related one, which takes another transaction."""
+    """This includes a booking with a related one, which needs another transaction."""
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
     harness.clock.advance(60)
@@ -99,7 +99,7 @@ def test_a_webhook_that_cannot_be_stored_is_unavailable(harness: Harness) -> Non
 
 
 def test_an_error_in_a_statement_is_no_outage(harness: Harness) -> None:
-    """It would be retried for ever."""
+    """It would be retried forever."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     with failing(harness, "22012", AT_ONCE, "INSERT", "attempts"):
         harness.pipeline.sender.send_due()

@@ -1,4 +1,4 @@
-"""Plant faults in an installation, and let `adapter doctor` find each."""
+"""Create faults in an installation, and check that `adapter doctor` finds each one."""
 
 import dataclasses
 import datetime as dt
@@ -59,7 +59,7 @@ CLOSED_PORT = "127.0.0.1:1"
 
 @dataclasses.dataclass
 class Installation:
-    """An installation without a fault, in which a test plants one."""
+    """An installation without faults, in which a test creates one."""
 
     environ: dict[str, str]
     url: str
@@ -67,7 +67,7 @@ class Installation:
     ahead: dt.timedelta = dt.timedelta(0)
 
     def mapping(self, name: str, old: str, new: str) -> None:
-        """Change a file of the mappings."""
+        """Change a mapping file."""
         file = self.folder / name
         text = file.read_text()
         assert old in text
@@ -122,7 +122,7 @@ def without_role_rights(one: Installation) -> None:
 
 
 def free_times(**changes: Any) -> Callable[[Installation], None]:
-    """Store an answer about free times."""
+    """Store a response about available times."""
     shape = "{result: [{slot: text}]}"
     given = {"times": [], "is_complete": False, "problem": None, "shape": shape}
 
@@ -232,7 +232,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
     ),
     "a migration was changed": (
         sql("UPDATE migrations SET sha256 = 'x' WHERE name = '0001_initial.sql'"),
-        "database", Status.FAULT, "another 0001_initial.sql", "install the version",
+        "database", Status.FAULT, "a different version of 0001_initial.sql", "install the version",
     ),
     "the database is newer": (
         sql("INSERT INTO migrations (name) VALUES ('9999_newer.sql')"),
@@ -276,7 +276,7 @@ PLANTED: Mapping[str, tuple[Callable[[Installation], object], str, Status, str, 
         free_times(times=[START]), "propexo", Status.WARNING, "cannot all be read", "unless",
     ),
     "Propexo does not tell free times": (
-        free_times(problem="no_answer"), "propexo", Status.WARNING, "not answer", "unchecked",
+        free_times(problem="no_answer"), "propexo", Status.WARNING, "not respond", "unchecked",
     ),
     "the public URL leads nowhere": (
         setting(ADAPTER_PUBLIC_URL=f"https://{CLOSED_PORT}"),
@@ -339,9 +339,9 @@ def test_an_installation_without_a_fault_is_ok(installation: Installation) -> No
 def test_the_format_of_free_times_is_shown_if_it_can_be_read(installation: Installation) -> None:
     free_times(times=[START], is_complete=True)(installation)
     found = installation.found()
-    texts = [one.text for one in found if "free times" in one.text]
+    texts = [one.text for one in found if "available times" in one.text]
     assert texts == [
-        "free times of com_maple (APPOINTMENT) were read (1): {result: [{slot: text}]}"
+        "available times at com_maple (APPOINTMENT) were read (1): {result: [{slot: text}]}"
     ]
     assert [one for one in found if one.status is not Status.OK] == []
 

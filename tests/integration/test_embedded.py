@@ -1,4 +1,4 @@
-"""Check whom the embedded PostgreSQL belongs to, and that nothing else changes."""
+"""Check which user runs the embedded PostgreSQL, and that nothing else is changed."""
 
 import os
 import pwd
@@ -49,7 +49,7 @@ def state_of(path: Path) -> tuple[int, int, int]:
 
 @pytest.fixture
 def closed_folder(data_folder: Path) -> Path:
-    """Return a data folder below two folders that are closed to everyone else."""
+    """Return a data folder below two folders that are closed to all other users."""
     folder = data_folder / "home" / "app"
     folder.mkdir(parents=True)
     for path in (folder, folder.parent):

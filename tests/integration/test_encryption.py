@@ -1,4 +1,4 @@
-"""Test that stored requests are encrypted on request, and that nothing else changes."""
+"""Test that stored requests are encrypted if a key is set, and that nothing else changes."""
 
 import base64
 import contextlib
@@ -38,7 +38,7 @@ CANARIES = ("canary 91,000", "x-canary", "555-0142")
 
 @pytest.fixture
 def keyed(database: str, upstream: SandboxClient) -> Iterator[Callable[..., Harness]]:
-    """Return a function that makes a pipeline with these keys over one database."""
+    """Return a function that creates a pipeline with these keys on one database."""
     with contextlib.ExitStack() as stack:
 
         def make(*keys: str, url: str = database) -> Harness:
@@ -66,7 +66,7 @@ def keys_of(harness: Harness) -> set[Any]:
 
 
 def visible(harness: Harness) -> list[str]:
-    """Return what can be read in the tables: of the body, of a header, of a rejected request."""
+    """Return which texts are readable in the tables: the body, a header, a rejected request."""
     text = everything(harness.pipeline.store)
     return [word for word in CANARIES if word in text]
 
@@ -175,7 +175,7 @@ def test_many_large_requests_of_a_renter_are_not_in_memory_together(
 def test_the_same_bytes_are_recognized_whether_encrypted_or_not(
     keyed: Callable[..., Harness], keys: tuple[tuple[str, ...], ...]
 ) -> None:
-    """The newest delivery counts, and one with another ID is none of them."""
+    """The newest delivery counts, and a delivery with another ID is not a repeat."""
     before, harness = (keyed(*given) for given in keys)
     payload = json.dumps(lead(1)).encode()
     ids = [
@@ -266,7 +266,7 @@ def test_an_interrupted_rotation_is_repeated_and_does_the_rest(
 def test_a_delivery_keeps_its_id_readable_to_tell_it_from_others(
     keyed: Callable[..., Harness],
 ) -> None:
-    """The same bytes under another ID are a second request of the renter, also after a rotation."""
+    """The same bytes with another ID are a second request, even after a key rotation."""
     plain, harness = keyed(), keyed(NEW)
     payload = lead(1)
     first = plain.receive("rentfeed", payload, **{"Webhook-Id": "one"})

@@ -40,7 +40,7 @@ def find(harness: Harness, contact: Contact) -> Found:
 
 
 def everything(store: Database) -> str:
-    """Return all rows of all our tables as one lower-case string."""
+    """Return all rows of all our tables as one lowercase string."""
     with store.transaction() as tx:
         names = tx.connection.execute(
             "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = 'public'"
@@ -151,6 +151,42 @@ def test_a_tour_that_is_requested_during_the_erasure_is_erased_too(harness: Harn
     _, second = harness.story(first.event_id).bookings
     assert (second.state, second.reason) == (BookingState.DISCARDED, "erased")
     assert "email_1" not in second.appointment
+
+
+@pytest.mark.parametrize("is_replay", [True, False])
+def test_an_erasure_does_not_deadlock_with_another_writer_of_the_same_webhook(
+    harness: Harness, is_replay: bool
+) -> None:
+    """Both lock the event before its people. The other order ends one of them with an error."""
+    (waits,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
+    store, sources = harness.pipeline.store, harness.pipeline.sources
+    replays = Replays(harness.settings, store, sources, harness.clock)
+
+    def write() -> object:
+        if is_replay:
+            return replays.replay(waits.event_id, by="ana", dry_run=False).refusal
+        return erasure(harness).older_than(0, by="ana", progress=print)
+
+    found = find(harness, Contact.from_email(EMAIL))
+    if not is_replay:
+        harness.clock.advance(24 * 3600 * 30)  # the tour is over
+    with ThreadPoolExecutor(2) as pool:
+        with store.transaction() as tx:
+            tx.bookings.lock_related([waits], harness.clock())
+            erasing = pool.submit(lambda: erasure(harness).erase(found, by="ana"))
+            wait_until(lambda: _is_waiting_for_keys(store), "the erasure waits")
+            writing = pool.submit(write)
+            wait_until(lambda: writing.done() or _waiting(store) == 2, "the other one waits")
+        assert erasing.result(timeout=30) == []
+        assert writing.result(timeout=30) == ("its payload was erased" if is_replay else 0)
+    assert traces(harness) == []
+
+
+def _waiting(store: Database) -> int:
+    query = "SELECT count(*) AS number FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with store.statement() as tx:
+        row = tx.connection.execute(query).fetchone()
+    return int(row["number"]) if row else 0
 
 
 def _is_waiting_for_keys(store: Database) -> bool:

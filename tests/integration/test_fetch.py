@@ -315,7 +315,7 @@ def test_our_own_limit_is_never_a_reason_to_give_up(thin: Harness, api: JsonApi)
 def test_a_source_that_does_not_respond_does_not_hold_up_its_own_queue(
     thin: Harness, api: JsonApi
 ) -> None:
-    """After a failure, the source's other events wait without a request of their own."""
+    """After a failure, the source's other events wait and do not send requests."""
     api.documents["/v1/tours/8"] = document()
     api.answers = [503]
     thin.receive("thin", webhook(7))

@@ -1,4 +1,4 @@
-"""Test that a renter is found, whatever became of the request, and that the cause is named."""
+"""Test that a renter's lead is found, whatever its state, with an explanation."""
 
 import base64
 import dataclasses
@@ -61,7 +61,7 @@ def test_a_webhook_without_a_booking_is_found(harness: Harness, word: str, state
     hit = only(harness, word)
     assert (hit.kind, hit.id, hit.state) == ("webhook", event_id, state)
     assert {
-        "received": "it waits for a worker",
+        "received": "it is waiting for a worker",
         "ignored": "ignored: This message is not a tour request",
         "held": "needs review:",
         "discarded": "discarded by a user",
@@ -98,7 +98,7 @@ def test_a_tour_that_cannot_be_sent_names_what_stops_sending(
     harness.mapped("rentfeed", lead(1, **DANA))
     harness.send()
     hit = only(harness, EMAIL)
-    assert "it is not sent: Nothing is sent since" in hit.cause
+    assert "it is not sent: Nothing has been sent since" in hit.cause
     assert "Propexo rejects our API token" in hit.cause
     assert hit.next == "adapter stats"
 

@@ -1,4 +1,4 @@
-"""Test that a sender's new format is noticed and reported, with an edit of the mapping."""
+"""Test that a sender's new format is detected and reported, with an edit to the mapping."""
 
 import datetime as dt
 from typing import Any
@@ -39,7 +39,7 @@ def changes(harness: Harness) -> tuple[FormatChange, ...]:
 
 @pytest.fixture
 def changed(harness: Harness) -> list[int]:
-    """Receive 30 webhooks and then 14 in another format. Return the events of these."""
+    """Receive 30 webhooks, then 14 in another format. Return the events of the 14."""
     received(harness, *map(lead, range(30)))
     assert changes(harness) == ()
     return received(harness, *map(renamed, range(100, 114)))

@@ -1,4 +1,4 @@
-"""Ask the sandbox's calendar for free times, over HTTP and with a real database."""
+"""Test reading available times from the sandbox over HTTP, with a real database."""
 
 import datetime as dt
 import json
@@ -76,7 +76,7 @@ def test_an_unknown_community_has_no_known_times(harness: Harness, upstream: San
 def test_whatever_goes_wrong_the_free_times_are_unknown(
     harness: Harness, upstream: SandboxClient, fault: dict[str, object]
 ) -> None:
-    """Neither is the token suspended, nor are bookings paused, nor is it asked again at once."""
+    """The token is not suspended, bookings are not paused, and the read is not repeated at once."""
     upstream.fault({"on": "availability", **fault})
     assert harness.pipeline.free_times.of("maple-court") is None
     assert harness.pipeline.free_times.of("maple-court") is None
@@ -112,7 +112,7 @@ def test_questions_count_in_the_rate_limit_and_give_way(
 def test_two_processes_do_not_ask_the_same_question_at_once(
     opened: Database, upstream: SandboxClient
 ) -> None:
-    """The other one waits for the answer."""
+    """The second process waits for the first one's response."""
     upstream.fault({"on": "availability", "delay": 0.5})
     found = []
     threads = [

@@ -1,4 +1,4 @@
-"""Test the console's page that shows whether all is well, with real PostgreSQL."""
+"""Test the console's Health page with real PostgreSQL."""
 
 import datetime as dt
 import re

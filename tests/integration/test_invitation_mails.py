@@ -53,7 +53,7 @@ def send(harness: Harness) -> None:
 
 
 def outcome_of(harness: Harness, booking_id: int) -> tuple[str | None, bool]:
-    """Return what became of a card's email, and whether it will be tried again."""
+    """Return the outcome of a guest card's email, and whether it will be tried again."""
     with harness.pipeline.store.transaction() as tx:
         row = tx.connection.execute(
             "SELECT outcome, due_at FROM invitation_mails WHERE booking_id = %s", [booking_id]

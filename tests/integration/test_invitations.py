@@ -63,7 +63,7 @@ MOVABLE = {
 
 @pytest.fixture
 def harness(opened: store.Database, upstream: SandboxClient, tmp_path: Path) -> Harness:
-    """Return a pipeline with a chatbot, a portal and an open form, all with invitations."""
+    """Return a pipeline with a chatbot, a portal and an unverified form, all with invitations."""
     learn(tmp_path)
     harness = Harness(opened, upstream, public_url=PUBLIC_URL)
     harness.pipeline.sources = load(tmp_path, harness.settings.policy)
@@ -85,7 +85,7 @@ Visit = Callable[..., Renter]
 
 @pytest.fixture
 def client(harness: Harness, upstream: SandboxClient) -> Iterator[FlaskClient]:
-    """Yield a client of a web process. If the mappings change later, it uses them too."""
+    """Yield a client of a web process, which also uses mappings that change later."""
     settings = dataclasses.replace(
         harness.settings,
         database_url=harness.pipeline.store.url,
@@ -109,7 +109,7 @@ def visit(client: FlaskClient, harness: Harness) -> Visit:
 
 
 def lead(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return a lead without a time, from a person of its own."""
+    """Return a lead without a time, from a new person."""
     return SAMPLE | {"id": f"L-{number}", "email": f"person{number}@example.com"} | changes
 
 
@@ -121,7 +121,7 @@ def invited(harness: Harness, source: str = "bot", **changes: Any) -> tuple[int,
 
 
 def answer(harness: Harness, source: str, event_id: int, **payload: Any) -> str:
-    """Return what the sender gets for an event."""
+    """Return the response that the sender gets for an event."""
     endpoint = build_endpoint(harness.pipeline.sources[source], harness.settings)
     links = renter_links(harness.settings, harness.pipeline.store, harness.clock)
     outcome = load_outcome(harness.pipeline.store, event_id)
@@ -486,7 +486,7 @@ def test_a_link_that_is_opened_too_often_gets_a_page(harness: Harness, visit: Vi
             break
     assert renter.response.status_code == 429
     assert "Retry-After" in renter.response.headers
-    assert "This page was opened too often." in renter.text
+    assert "This page was opened too many times." in renter.text
 
 
 def test_the_pages_are_not_stored_indexed_or_framed(harness: Harness, visit: Visit) -> None:

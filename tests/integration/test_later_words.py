@@ -1,4 +1,4 @@
-"""Test that what a renter writes later reaches their guest card once and in order."""
+"""Test that a renter's later messages reach their guest card once and in order."""
 
 import datetime as dt
 import itertools
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from adapter.console.story import story_of
@@ -18,6 +18,7 @@ from adapter.operations.erase_personal_data import Eraser
 from adapter.operations.release import Repairs
 from adapter.operations.restore import Restore
 from adapter.operations.rotate_keys import rotate
+from adapter.propexo.client import NOTE_PATH
 from adapter.store import Database, Task, Undecryptable
 from adapter.store.request_cipher import key_id
 from tests.harness import START, Harness, settle
@@ -37,7 +38,7 @@ PREFERENCES = {
 
 
 def writes(number: int, comments: str, **preferences: Any) -> Any:
-    """Return a request for the same tour by the same renter, with other words."""
+    """Return the same renter's request for the same tour, with another comment."""
     lead = same_person(number)
     return lead | {"comments": comments, "preferences": PREFERENCES | preferences}
 
@@ -145,6 +146,54 @@ def test_words_without_a_clear_answer_are_never_sent_again(
     line = story_of(booked.story(later.id))[-1].text
     assert line.startswith("Sent to Knock as a note, but ")
     assert line.endswith("“May I bring my cat?”")
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_words_wait_together_until_propexo_responds_again(
+    harness: Harness, upstream: SandboxClient, is_whole: bool
+) -> None:
+    """Only the first one is lost, although many renters write during the outage."""
+
+    def write(words: str) -> None:
+        for number in range(1, 5):
+            request = lead(number) | {"comments": words, "leadId": f"{words} {number}"}
+            harness.mapped("rentfeed", request)
+
+    write("Hello!")
+    settle(harness)
+    harness.send()
+    harness.clock.advance(60)
+    harness.check()
+    write("May I bring my cat?")
+    harness.send_messages()
+    assert len(texts(upstream)) == 4, "their guest cards are known"
+
+    fault = {"on": "any" if is_whole else "event", "status": 502}
+    upstream.fault(*[fault] * 40)
+    write("And my dog?")
+    write("And my bird?")
+    before = len(upstream.calls())
+    if is_whole:
+        for _ in range(8):
+            harness.send_messages()
+    for _ in range(3):
+        harness.pipeline.messenger.send_due()
+    found = states(harness)
+    assert [state for state, _ in found if state != "sent"] == ["unclear"] + ["waiting"] * 7
+    calls = [one["path"] for one in upstream.calls()[before:]]
+    assert calls.count(NOTE_PATH) == 1
+    assert len(calls) <= 6, "Propexo is checked with delays that double"
+
+    upstream.clear_faults()
+    harness.clock.advance(300)
+    for _ in range(4):
+        harness.send_messages()
+    cards = {note["prospect_id"]: list[str]() for note in upstream.notes()}
+    for note in upstream.notes():
+        cards[note["prospect_id"]].append(note["notes"])
+    lost, *others = sorted(cards.values(), key=len)
+    assert lost == ["May I bring my cat?", "And my bird?"]
+    assert others == [["May I bring my cat?", "And my dog?", "And my bird?"]] * 3
 
 
 def test_a_process_that_dies_while_sending_leaves_the_words_unclear(
@@ -512,14 +561,14 @@ def clocks() -> list[Clock]:
 
 @pytest.fixture
 def boundless(clocks: list[Clock]) -> Iterator[SandboxClient]:
-    """Yield a sandbox that accepts the calls of many examples, with the clock of the harness."""
+    """Yield a sandbox with the harness's clock and a rate limit that allows many examples."""
     with running_sandbox(clock=lambda: clocks[-1](), limit_per_minute=1_000_000) as upstream:
         yield upstream
 
 
 @pytest.fixture
 def roaming(opened: Database, boundless: SandboxClient, clocks: list[Clock]) -> Harness:
-    """Return a harness whose clock goes on from one example to the next."""
+    """Return a harness whose clock continues from one example to the next."""
     harness = Harness(opened, boundless)
     clocks.append(harness.clock)
     return harness
@@ -541,6 +590,15 @@ STEPS = st.one_of(
     max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@example(
+    steps=[
+        ("busy",),
+        ("write", "4:00 PM", None, False),
+        ("write", "2:30 PM", None, True),
+        ("message",),
+        ("write", "4:00 PM", None, False),
+    ]
 )
 @given(steps=st.lists(STEPS, max_size=12))
 def test_each_word_arrives_once_and_in_order(

@@ -195,7 +195,7 @@ def validator(name: str) -> Any:
 
 
 def undeclared(value: Any, schema: Any, path: str = "") -> list[str]:
-    """Return the properties in an answer that the document does not declare."""
+    """Return the properties in a response that the document does not declare."""
     schemas = document()["components"]["schemas"]
     while "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]

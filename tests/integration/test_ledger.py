@@ -1,4 +1,4 @@
-"""Test that a portal's list is compared with the leads, and that doubts are never claimed."""
+"""Test that a portal's list is compared with the leads, and that doubtful lines are not claimed."""
 
 import datetime as dt
 import re

@@ -1,4 +1,4 @@
-"""Test the console's page on which a portal's invoice is compared with the leads."""
+"""Test the console's page that compares a portal's invoice with the leads."""
 
 import html
 import io

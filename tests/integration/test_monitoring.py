@@ -1,4 +1,4 @@
-"""Test the facts that show whether all is well, and where they are shown."""
+"""Test the facts from which problems are detected, and where problems are shown."""
 
 import contextlib
 import datetime as dt
@@ -42,7 +42,7 @@ def verdict(harness: Harness) -> Verdict:
 
 
 def problems(harness: Harness) -> dict[str, Problem]:
-    """Return the problems by code, except those of every test."""
+    """Return the problems by code, except those that occur in every test."""
     ignored = ("sandbox", "clock_differs")  # the tests' clock stands still
     return {one.code: one for one in verdict(harness).problems if one.code not in ignored}
 
@@ -55,7 +55,7 @@ def execute(harness: Harness, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def worker(harness: Harness) -> Heart:
-    """Send the heartbeat of a worker that has looked at the queue."""
+    """Send the heartbeat of a worker that has checked the queue."""
     heart = Heart(harness.pipeline, "worker")
     heart.looked()
     heart.beat()
@@ -112,7 +112,7 @@ def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
 def test_a_worker_whose_look_at_the_queue_never_ends_hangs(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not count as a look that one has begun."""
+    """A check that has only begun does not count."""
     monkeypatch.setattr("adapter.server.worker.HEARTBEAT_SECONDS", 0.05)
     one = Worker(harness.pipeline)
 
@@ -195,7 +195,7 @@ def test_a_slow_database_is_reported_after_a_minute(
 
 @contextlib.contextmanager
 def locked_processes(database: str) -> Iterator[None]:
-    """Let each write of a heartbeat take 0.3 seconds."""
+    """Make each write of a heartbeat take 0.3 seconds."""
     slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM "
     slow += "pg_sleep(0.3); RETURN NULL; END $$; CREATE TRIGGER slow AFTER INSERT "
     run_sql(database, f"{slow} ON processes EXECUTE FUNCTION slow()")
@@ -396,7 +396,7 @@ def count_hours(harness: Harness, hours: int, events: int | None, each: int = 1)
 
 
 def silent_after(harness: Harness) -> float:
-    """Return after how many hours the source is reported as silent."""
+    """Return the number of hours after which the source is reported as silent."""
     began = harness.clock()
     while "source_silent" not in problems(harness):
         harness.clock.advance(360)
@@ -519,7 +519,7 @@ def test_the_free_space_of_a_local_server_is_known(harness: Harness) -> None:
 
 
 def test_the_facts_cost_the_same_in_a_large_database(opened_fresh: Database) -> None:
-    """Count the pages that each statement reads among 30,000 leads that are done."""
+    """Count the pages that each statement reads with 30,000 completed leads."""
     with psycopg.connect(opened_fresh.url, autocommit=True) as connection:
         connection.execute(
             "INSERT INTO events (source, state, received_at, content_type, headers, query, body)"
@@ -613,9 +613,9 @@ def test_a_pending_booking_says_why_it_is_not_sent(
     assert "not sent yet" not in shell("show", str(booking.id))
     upstream.fault({"status": 401})
     harness.send()
-    assert "not sent yet: Nothing is sent since " in shell("show", str(booking.id))
+    assert "not sent yet: Nothing has been sent since " in shell("show", str(booking.id))
     assert "rejects our API token" in shell.json("show", str(booking.id))["why_unsent"]
-    assert shell("queue").startswith("BROKEN: Nothing is sent since ")
+    assert shell("queue").startswith("BROKEN: Nothing has been sent since ")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_an_open_source_takes_the_place_of_a_proved_one_only_by_a_person(
 
 
 def test_a_strangers_request_under_the_key_of_a_real_one_costs_no_lead(harness: Harness) -> None:
-    """A stranger may guess the key in a source without a signature, and send before the renter."""
+    """A stranger may guess the key in an unsigned source, and send a request before the renter."""
     sources = harness.pipeline.sources
     unsigned = dataclasses.replace(sources["rentfeed"], signature={"scheme": "none"}, secrets=())
     harness.pipeline.sources = {**sources, "rentfeed": unsigned}
@@ -307,7 +307,7 @@ def test_shared_contacts_do_not_identify_a_person(
 
 
 def give_to_many(harness: Harness, booking: Booking, key: int) -> None:
-    """Store as many more requests with a key as may have it, each of another person."""
+    """Store as many more requests with a key as are compared, each from a different person."""
     with harness.pipeline.store.transaction() as tx:
         tx.connection.execute(
             """INSERT INTO bookings (event_id, item, source, state, appointment, match_keys,
@@ -470,7 +470,7 @@ def test_each_change_with_the_same_key_is_a_separate_event(harness: Harness) -> 
 def test_a_lead_that_changes_its_contact_twice_is_held_once(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Only the key shows that these three people are one."""
+    """Only the key shows that these three requests are from one person."""
     harness.mapped("rentfeed", lead(1))
     for number in (2, 3):
         newest = changed_to(harness, lead(1, email=f"person{number}@example.com"))
@@ -693,7 +693,7 @@ def test_a_booking_that_is_not_found_needs_review_after_the_lag(
 
 
 def carried_out_late(harness: Harness, upstream: SandboxClient, newer: Any) -> tuple[int, int]:
-    """Let a newer lead be posted, and then an older one carried out whose response was lost."""
+    """Post a newer lead, then have Propexo process an older one whose response was lost."""
     older_id = lose_the_answer(harness, upstream, {"drop": "before"})
     harness.clock.advance(60)
     (second,) = harness.mapped("rentfeed", newer)
@@ -1054,7 +1054,7 @@ def test_past_tours_are_never_posted(harness: Harness, upstream: SandboxClient) 
 def test_a_booking_that_moves_on_while_it_is_chosen_is_not_sent(
     harness: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another transaction replaces it between selection and lock."""
+    """Another transaction replaces the booking between its selection and its lock."""
     (booking,) = harness.mapped("rentfeed", lead(1, day=20))
     before = STATEMENTS["next_in_turn"]
     slow = before.replace(b"FROM source_turns t,", b"FROM (SELECT pg_sleep(1)) s, source_turns t,")

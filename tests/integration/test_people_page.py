@@ -1,4 +1,4 @@
-"""Play each example of docs/people.md through the pipeline, on real parts."""
+"""Run each example in docs/people.md through the real pipeline."""
 
 import dataclasses
 import datetime as dt
@@ -92,14 +92,14 @@ def clock_time(text: str) -> dt.datetime:
 
 @dataclasses.dataclass
 class Player:
-    """Plays the lines of one example."""
+    """Runs the lines of one example."""
 
     harness: Harness
     #: The booking of each lead, or None if it was not stored again, and what the page says of it.
     leads: list[tuple[int | None, str]] = dataclasses.field(default_factory=list)
 
     def play(self, line: str) -> None:
-        """Play one line. What was sent before this minute is settled first."""
+        """Run one line, after everything from earlier minutes is processed."""
         found = LEAD.fullmatch(line) or AGENT.fullmatch(line)
         assert found is not None, line
         if self.harness.clock() < clock_time(found["at"]):
@@ -174,7 +174,7 @@ def test_each_example_of_the_page_is_what_happens(
 
 
 def asks(name: str, time: str) -> dict[str, Any]:
-    """Return a request of a source that says neither when it was made nor which delivery it is."""
+    """Return a request from a source that sends neither a timestamp nor a delivery ID."""
     payload = {"kind": "tour", "community": "Maple Court", "name": "Dana Okafor", "id": name}
     payload |= {"email": "dana@example.com", "phone": "", "sent": ""}
     return payload | {"start": f"2026-03-07T{tour_hour(time)}:00-07:00"}
@@ -246,7 +246,8 @@ def test_a_cancellation_that_a_user_takes_back_is_not_said_to_be_the_senders(
     closed = harness.booking(cancellation.id)
     assert (closed.state, closed.reason) == (DISCARDED, "taken_back")
     assert (
-        closed.reasons[-1].reason == f"a later request or a user took it back: booking {moved.id}"
+        closed.reasons[-1].reason
+        == f"a later request or a user withdrew the cancellation: booking {moved.id}"
     )
 
 

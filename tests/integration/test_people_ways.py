@@ -1,7 +1,7 @@
-"""Play ways of people, senders and agents that the examples of docs/people.md do not show.
+"""Run sequences of people, senders and agents that the examples in docs/people.md do not show.
 
-``people_ways.txt`` has them as on the page, but each result is a lead's final state and reason
-code. The last line has the tours that stand in Knock.
+``people_ways.txt`` has them in the page's format, but each result is a lead's state and reason
+code. The last line has the tours that remain in Knock.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ WAYS: Mapping[str, Sequence[str]] = {
 
 @dataclasses.dataclass(kw_only=True)
 class WayPlayer(Player):
-    """Plays also what agents do in Knock, and with leads that need review."""
+    """Also runs agents' actions in Knock, and on leads that need review."""
 
     upstream: SandboxClient
 
@@ -85,7 +85,7 @@ class WayPlayer(Player):
 
 
 def write_two_communities(folder: Path) -> None:
-    """Write the page's mappings, and a second community."""
+    """Write the page's mappings, and add a second community."""
     write_mappings(folder, dict.fromkeys(("portal", "chatbot", "form"), sections()))
     path = folder / "communities.yaml"
     communities = yaml.safe_load(path.read_text())

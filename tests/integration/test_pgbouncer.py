@@ -1,4 +1,4 @@
-"""Book through PgBouncer in transaction mode, where each transaction gets another session."""
+"""Test booking through PgBouncer in transaction mode, where each transaction gets a new session."""
 
 import concurrent.futures
 import logging

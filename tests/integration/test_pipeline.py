@@ -1,4 +1,4 @@
-"""Test a webhook's processing step by step, with real PostgreSQL and HTTP to the sandbox."""
+"""Test the processing of a webhook step by step, with real PostgreSQL and HTTP to the sandbox."""
 
 import datetime as dt
 import json
@@ -405,7 +405,7 @@ def test_a_crash_while_sending_is_unknown_until_a_late_response(harness: Harness
 def test_a_booking_left_unknown_by_a_crash_is_logged_and_searched_for(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also if the crash came before the first byte: this is unknowable and needs review."""
+    """The same applies to a crash before the first byte, because the adapter cannot know."""
     (booking,) = harness.mapped("rentfeed", tour())
     assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)

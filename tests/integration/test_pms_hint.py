@@ -23,7 +23,7 @@ NO_DATE = "Knock does not pass this guest card to Yardi without a move-in date."
 
 
 def with_yardi(folder: Path, **changes: str) -> Path:
-    """Copy our mappings to a folder, with Yardi for Maple Court and other changes of RentFeed."""
+    """Copy our mappings to a folder, with Yardi for Maple Court and changes to RentFeed."""
     shutil.copytree(MAPPINGS, folder, ignore=shutil.ignore_patterns("gallery"))
     file = folder / "communities.yaml"
     file.write_text(file.read_text().replace("maple-court:", "maple-court:\n  pms: yardi", 1))

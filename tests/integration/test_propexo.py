@@ -1,4 +1,4 @@
-"""Test the client with the sandbox and with misbehaving servers."""
+"""Test the Propexo client with the sandbox and with misbehaving servers."""
 
 import datetime as dt
 import gzip

@@ -1,4 +1,4 @@
-"""Test Propexo's own webhooks."""
+"""Test the webhooks that Propexo sends."""
 
 import json
 

@@ -53,7 +53,7 @@ SECTIONS: dict[str, Any] = {
 
 @pytest.fixture
 def harness(harness: Harness, tmp_path: Path) -> Harness:
-    """Return a harness with two senders that may omit the time, and one that holds such leads."""
+    """Return a harness with two senders that may omit the time, and one whose leads are held."""
     learn(harness, tmp_path)
     return harness
 
@@ -269,7 +269,7 @@ def test_a_tour_that_arrives_late_is_still_sent(harness: Harness, upstream: Sand
 
 
 def test_a_tour_waits_for_a_card_in_flight(harness: Harness, upstream: SandboxClient) -> None:
-    """Otherwise Knock might create two cards for one person."""
+    """Otherwise, Knock might create two cards for one person."""
     upstream.fault({"job": "PENDING", "job_seconds": 600})
     (card,) = harness.mapped("portal", lead(1, email="dana@example.com"))
     harness.send()
@@ -747,7 +747,7 @@ def test_a_card_is_decided_again_if_the_one_it_was_merged_with_is_erased_by_age(
 def test_after_a_restore_guest_cards_are_found_and_recognized(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Two cards were sent after the backup: one was pending then, the other came later."""
+    """Two cards were sent after the backup: one was pending at that time, and one arrived later."""
     (known,) = harness.mapped("portal", lead(1))
     settle(harness)
     (pending,) = harness.mapped("portal", lead(2))

@@ -1,4 +1,4 @@
-"""Test what users put in place in the console, over the files, with real PostgreSQL."""
+"""Test mappings and names that users put in place in the console, with real PostgreSQL."""
 
 import dataclasses
 import datetime as dt
@@ -23,7 +23,7 @@ UNKNOWN_LISTING = {"propertyId": 20999, "propertyName": "The Residences at Cherr
 
 
 def at_unknown(number: int, **changes: Any) -> Any:
-    """Return a lead for a property that no community is known by."""
+    """Return a lead for a property that does not match any community."""
     return lead(number, **changes) | {"listing": UNKNOWN_LISTING}
 
 

@@ -1,4 +1,4 @@
-"""Test what stops web and worker from using the database, and what they say about it."""
+"""Test what keeps web and worker from using the database, and what they report."""
 
 import contextlib
 import logging
@@ -39,7 +39,7 @@ def web(database: str) -> Iterator[flask.testing.FlaskClient]:
 
 
 def reason(client: flask.testing.FlaskClient) -> str | None:
-    """Return why the web process is not ready, or None."""
+    """Return the reason why the web process is not ready, or None."""
     answer = client.get("/readyz")
     data: dict[str, str] = answer.get_json()
     assert answer.status_code == (503 if "reason" in data else 200)
@@ -55,7 +55,7 @@ def test_web_is_ready_once_the_database_is_migrated(empty_database: str) -> None
         run_sql(empty_database, NEWER)
         assert reason(client) is None, "a rollback of web stays possible"
         run_sql(empty_database, "UPDATE migrations SET sha256 = 'x' WHERE name LIKE '0001%'")
-        assert "another 0001_initial.sql" in str(reason(client))
+        assert "different version of 0001_initial.sql" in str(reason(client))
 
 
 def test_web_is_not_ready_while_postgresql_is_read_only(
@@ -70,7 +70,7 @@ def test_web_is_not_ready_while_postgresql_is_read_only(
 
 @pytest.fixture
 def small_disk(data_folder: Path) -> Iterator[Path]:
-    """Yield a folder on a disk that has only room for an empty cluster."""
+    """Yield a folder on a disk that has room only for an empty cluster."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(data_folder)],
         capture_output=True,

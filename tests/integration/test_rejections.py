@@ -68,7 +68,7 @@ class Desk:
         self.use(OLD_SECRET="the-old-secret", NEW_SECRET=RIGHT)
 
     def use(self, **secrets: str) -> None:
-        """Start again with these secrets."""
+        """Restart the pipeline with these secrets."""
         self.settings = dataclasses.replace(self.settings, environ=secrets)
         self.pipeline: Pipeline = pipeline_from(self.settings, self.store, lambda: self.now)
 
@@ -461,7 +461,7 @@ def test_probes_do_not_displace_what_can_be_verified_again(opened: Database) -> 
 
 
 def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> None:
-    """Also from all addresses of one IPv6 network, and of large bodies."""
+    """This includes a flood from all addresses of an IPv6 network, and one of large bodies."""
     bounds = {"rejections_per_source": 20, "rejection_bytes_per_source": 64 * 1024}
     desk = Desk(folder, opened, **bounds)
     for client in ("192.0.2.7", "198.51.100.7"):

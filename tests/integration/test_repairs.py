@@ -228,7 +228,7 @@ def test_an_older_lead_is_not_released_over_a_newer_one(harness: Harness) -> Non
 
 
 def merged_by_phone(harness: Harness, **contact: str) -> tuple[int, int]:
-    """Return a tour in Knock, and a later one that was merged with it because of its phone."""
+    """Return a tour in Knock, and a later one that was merged with it because of a shared phone."""
     (first,) = harness.mapped("rentfeed", lead(1, name="J. Okafor", phone=PHONE))
     settle(harness)
     harness.clock.advance(60)

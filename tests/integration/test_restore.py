@@ -1,4 +1,4 @@
-"""Test that a restored database sends nothing by itself, and that its gap is closed."""
+"""Test that a restored database sends nothing by itself, and how its missing leads are found."""
 
 import datetime as dt
 import json
@@ -70,7 +70,7 @@ def run_worker(harness: Harness) -> None:
 
 
 def mark(database: str, at: dt.datetime) -> None:
-    """Make it look as if no worker has run since."""
+    """Make it look as if no worker has run since then."""
     statement = "UPDATE database_identity SET seen_at = %s, written_by = pg_current_xact_id()"
     with psycopg.connect(database) as connection:
         connection.execute(statement, [at])
@@ -91,7 +91,7 @@ def post_without_a_trace(harness: Harness, upstream: SandboxClient, booking_id: 
 def test_a_database_whose_rows_were_copied_sends_nothing(
     harness: Harness, opened: Database, database: str, upstream: SandboxClient
 ) -> None:
-    """Check pg_restore into the same database, which keeps its name, cluster and OID."""
+    """Simulate pg_restore into the same database, which keeps its name, cluster and OID."""
     run_worker(harness)
     booking_id = pending(harness, 1)
     run_sql(database, COPY_ROW)
@@ -108,7 +108,7 @@ def test_a_database_whose_rows_were_copied_sends_nothing(
 def test_a_copy_in_another_database_sends_nothing(
     postgres: EmbeddedServer, template: str, upstream: SandboxClient
 ) -> None:
-    """Check a copy made for tests."""
+    """Simulate a copy that was made for tests."""
     run_sql(postgres.url, f"CREATE DATABASE original TEMPLATE {template}")
     with Database(database_url(postgres, "original"), size=2) as opened:
         original = Harness(opened, upstream)
@@ -213,7 +213,7 @@ def test_workers_keep_the_database_as_their_own(harness: Harness, opened: Databa
 def test_an_exact_copy_of_the_files_is_noticed_by_propexos_list(
     harness: Harness, opened: Database, database: str, upstream: SandboxClient
 ) -> None:
-    """Check a disk snapshot: nothing in the database differs, but Propexo knows more."""
+    """Simulate a disk snapshot: the database is unchanged, but Propexo's log contains more."""
     run_worker(harness)
     booking_id = pending(harness, 1)
     post_without_a_trace(harness, upstream, booking_id)
@@ -249,7 +249,7 @@ def test_after_a_long_stop_sending_goes_on(
 def during_the_check(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
 ) -> None:
-    """Let something happen after Propexo's log was read, and before the worker decides."""
+    """Run an action after Propexo's log is read and before the worker decides."""
     check = harness.pipeline.database_check
     read = check._newer_writes
 
@@ -497,7 +497,7 @@ def test_a_later_change_of_a_lost_tour_is_sent(
 
 
 def at(harness: Harness, payload: Any) -> Any:
-    """Return the webhook with the current time as the renter's."""
+    """Return the webhook with the current time as the time of the renter's request."""
     return payload | {"createdAt": (harness.clock() + dt.timedelta(seconds=1)).isoformat()}
 
 
@@ -524,7 +524,7 @@ def test_a_lead_that_waited_for_review_and_was_sent_is_booked(
 def test_without_proof_pending_leads_are_searched_for(
     harness: Harness, restore: Restore, upstream: SandboxClient
 ) -> None:
-    """Check a log that lists nothing that is known to be in it: there is nothing known."""
+    """Simulate a log that cannot be verified, because nothing is known to be in it."""
     since = harness.clock()
     run_worker(harness)
     sent, unsent = pending(harness, 1), pending(harness, 2)
@@ -548,7 +548,7 @@ def test_without_proof_pending_leads_are_searched_for(
 def test_without_proof_what_is_mapped_after_the_survey_is_not_sent(
     harness: Harness, restore: Restore, upstream: SandboxClient
 ) -> None:
-    """Check a webhook of the backup that was sent since: the worker maps it only now."""
+    """Simulate a webhook in the backup that was sent later, and is mapped only now."""
     run_worker(harness)
     event_id = harness.receive("rentfeed", lead(1)).event_id
     harness.clock.advance(60)

@@ -25,7 +25,7 @@ def test_a_booking_takes_few_round_trips(
     """Count round trips and statements of web and worker.
 
     Counted are: storing the webhook, notifying the worker, mapping, both commits around the POST,
-    the look that finds the check due, and the check. Connecting, polls that find nothing and
+    the poll that finds the check due, and the check. Connecting, polls that find nothing and
     recovery are not counted. Statements include BEGIN and COMMIT.
     """
     for name in ("POLL_SECONDS", "RECOVERY_SECONDS"):
@@ -62,7 +62,7 @@ def _book(harness: Harness, number: int, direct: psycopg.Connection[tuple[object
 def test_a_notification_without_an_event_takes_few_round_trips(
     database: str, upstream: SandboxClient
 ) -> None:
-    """Another worker has mapped the event. This one does not lock the rate limit."""
+    """Another worker has mapped the event, so this worker does not lock the rate limit."""
     with counting_proxy(database) as (url, proxy), Database(url, size=1) as opened:
         one = Worker(Harness(opened, upstream).pipeline)
         counts = [_round_trips(one, proxy) for _ in range(12)]

@@ -751,6 +751,15 @@ def test_an_agent_cancels_a_tour_in_knock(client: Client) -> None:
     assert client.call("POST", "/_sandbox/appointments/x/cancel").status_code == 404
 
 
+def test_an_agent_moves_a_tour_in_knock(client: Client) -> None:
+    client.book()
+    [booked] = client.appointments()
+    path = f"/_sandbox/appointments/{booked['id']}/move"
+    moved = client.call("POST", f"{path}?to=2030-12-01T14:00:00-07:00").json()
+    assert (moved["status"], moved["starts_at"]) == ("booked", "2030-12-01T21:00:00Z")
+    assert client.call("POST", path).status_code == 400
+
+
 def test_the_generic_shape_can_be_asked_for(client: Client) -> None:
     client.fault({"shape": "generic"})
     [job_id] = [client.book().json().pop("job_id")]
@@ -913,7 +922,7 @@ def test_every_path_is_in_the_openapi(openapi: Any) -> None:
 
 
 def body_schemas(openapi: Any) -> list[tuple[str, dict[str, Any], Any]]:
-    """Yield path, a full valid body, and the schema for each POST that has one."""
+    """Yield the path, a complete valid body, and the schema of each POST that has one."""
     content = openapi["paths"][PROSPECTS]["post"]["requestBody"]["content"]
     appointment = openapi["components"]["schemas"]["KnockAppointment"]
     return [

@@ -102,7 +102,7 @@ every_half = pytest.mark.parametrize("name", HALVES)
 
 @pytest.fixture(scope="module")
 def mappings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Load only the schedulers, because the whole gallery takes long to load."""
+    """Load only the schedulers, because loading the whole gallery takes long."""
     folder = tmp_path_factory.mktemp("mappings")
     shutil.copytree(GALLERY / "samples", folder / "samples")
     for name in (*TOLD, "communities"):

@@ -1,4 +1,4 @@
-"""Test pauses by users, and the breaker that stops sending while Propexo does not work."""
+"""Test pauses by users, and the circuit breaker that stops sending while Propexo is failing."""
 
 import concurrent.futures
 import datetime as dt
@@ -52,7 +52,7 @@ def elsewhere(number: int) -> Any:
 def test_nothing_is_sent_while_everything_is_paused(
     harness: Harness, upstream: SandboxClient, hours: int
 ) -> None:
-    """Tours that start soon, and others, are chosen by two statements."""
+    """Two statements choose bookings, one of them only tours that start soon."""
     harness.clock.at = dt.datetime(2026, 3, 14, 20, 30, tzinfo=dt.UTC) - dt.timedelta(hours=hours)
     harness.mapped("rentfeed", lead(1))
     pauses_of(harness).pause("the renter's portal is tested")
@@ -152,7 +152,7 @@ def is_waiting(opened: Database) -> bool:
 def test_a_booking_that_waits_for_a_read_does_not_delay_it(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """A renter reschedules a tour whose job is not known to be done, and reads are used up."""
+    """A renter reschedules a tour whose job may still be running, and no reads are left."""
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
     harness.clock.advance(60)
@@ -185,7 +185,7 @@ def states(harness: Harness, ids: list[int]) -> list[BookingState]:
 
 
 def tries(harness: Harness, seconds: float) -> None:
-    """Recover and send again and again for this long."""
+    """Run recovery and sending repeatedly for this long."""
     until = harness.clock() + dt.timedelta(seconds=seconds)
     while harness.clock() < until:
         harness.pipeline.recover()
@@ -298,7 +298,7 @@ class PartlyWrong(Propexo):
 def test_a_booking_with_a_wrong_id_fails_once_another_one_is_accepted(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """Its tour is the soonest, so without other rules it would be each trial."""
+    """Its tour is the soonest, so without other rules, every trial would use it."""
     harness.pipeline.sender.propexo = PartlyWrong(upstream.url, "sandbox", timeout_seconds=1.0)
     (wrong,) = harness.mapped("rentfeed", lead(1, day=10))
     tries(harness, 600)
@@ -314,7 +314,7 @@ def test_a_booking_with_a_wrong_id_fails_once_another_one_is_accepted(
 def test_a_wrong_address_fails_no_single_booking(
     harness: Harness, upstream: SandboxClient, caplog: Any
 ) -> None:
-    """Check a night on which one lead is all there is, while Propexo is deployed wrongly."""
+    """Simulate a night with only one lead, while Propexo's deployment is broken."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     upstream.fault(*[NOT_FOUND] * 6)
     for _ in range(3):

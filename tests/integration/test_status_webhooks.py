@@ -1,4 +1,4 @@
-"""Test that another system gets each lead's status, in order, and never delays bookings."""
+"""Test that another system gets each lead's status in order and never delays bookings."""
 
 import base64
 import datetime as dt
@@ -44,7 +44,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def told(opened: Database, upstream: SandboxClient, receiver: Receiver) -> Harness:
-    """Return a harness whose changes are reported from now on."""
+    """Return a harness that reports changes from now on."""
     harness = Harness(
         opened, upstream, status_webhook_url=receiver.url, status_webhook_secrets=(SECRET,)
     )
@@ -190,7 +190,7 @@ def test_webhooks_of_one_lead_keep_their_order_and_others_pass(
 def test_a_change_that_commits_late_is_reported(
     told: Harness, receiver: Receiver, database: str
 ) -> None:
-    """Its ID in the history is lower than one that was read before."""
+    """Its ID in the history is lower than one that was already read."""
     event_id = told.receive("rentfeed", b"{").event_id
     with psycopg.connect(database) as late:
         late.execute(
@@ -210,7 +210,7 @@ def test_a_change_that_commits_late_is_reported(
 def test_steady_writers_do_not_keep_changes_back(
     told: Harness, receiver: Receiver, database: str
 ) -> None:
-    """Only those that were open at the last look are waited for."""
+    """Only writers that were open at the last read are waited for."""
     told.mapped("rentfeed", lead(1, time="11:30 PM"))
     sql = "UPDATE history SET why = why WHERE id = -1"
     former = psycopg.connect(database)
@@ -226,7 +226,7 @@ def test_steady_writers_do_not_keep_changes_back(
 
 
 def bot(harness: Harness, folder: Path, kind: str) -> Booking:
-    """Map a request of a sender that can cancel."""
+    """Map a request from a sender that can cancel."""
     if "simple" not in harness.pipeline.sources:
         known = (MAPPINGS / "communities.yaml").read_text()
         known = known.replace("rentfeed: att_rentfeed_m", "simple: att_s, rentfeed: att_r", 1)

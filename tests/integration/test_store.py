@@ -123,7 +123,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
 
 
 def test_released_migrations_never_change() -> None:
-    """A database that recorded one of them would lack the change."""
+    """A database that has already run a migration would lack the change."""
     folder = ROOT / "adapter/store/sql/migrations"
     digests = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
@@ -146,7 +146,7 @@ def test_schema_sql_is_what_the_migrations_make(empty_database: str, fresh_datab
 
 
 def catalog(connection: psycopg.Connection[Any]) -> set[tuple[str, str]]:
-    """Return every object of the schema, with its definition."""
+    """Return every object in the schema, with its definition."""
     return set(connection.execute(CATALOG).fetchall())
 
 
@@ -178,16 +178,16 @@ def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: st
         empty_database, "UPDATE migrations SET sha256 = 'other' WHERE name = '0001_initial.sql'"
     )
 
-    with pytest.raises(ConfigurationError, match=r"with another 0001_initial\.sql than the one"):
+    with pytest.raises(ConfigurationError, match=r"with a different version of 0001_initial\.sql"):
         store.migrate(empty_database)
-    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="another 0001"):
+    with Database(empty_database) as opened, pytest.raises(WrongSchema, match="version of 0001"):
         opened.check_schema()
 
 
 def test_a_database_of_version_0_2_0_gets_its_digests_with_the_next_migration(
     empty_database: str,
 ) -> None:
-    """Its ledger has no such column."""
+    """Its table of migrations has no column for them."""
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(migrate.LEDGER.partition(";")[0].encode())
         for one in migrate._own():
@@ -577,7 +577,7 @@ _FEW = [
 def test_no_statement_reads_the_whole_queue_for_one_booking(
     opened_fresh: Database, counted: list[dict[str, Any]], since: list[dict[str, Any]]
 ) -> None:
-    """They run once per booking, so reading the whole queue would take quadratic time."""
+    """The statements run once per booking, so reading the whole queue would take quadratic time."""
     booking_id = insert_booking(opened_fresh, keys=(40_001, -7))
     values = {
         "now": LATER,
@@ -628,7 +628,7 @@ def test_of_a_contact_of_thousands_a_bounded_part_is_read(opened_fresh: Database
 
 
 def _whole(name: str) -> bytes:
-    """Return a statement with its beginning."""
+    """Return a statement together with the CTEs that come before it."""
     is_related = name in ("bookings_of_keys", "lock_related")
     return (RELATED if is_related else b"") + STATEMENTS[name]
 

@@ -1,4 +1,4 @@
-"""Test with real PostgreSQL what users take back, snooze and assign, and what goes first."""
+"""Test what users undo, snooze and assign, and which bookings go first, with real PostgreSQL."""
 
 import datetime as dt
 

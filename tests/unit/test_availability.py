@@ -1,4 +1,4 @@
-"""Check that free times are read from every plausible shape of Propexo's response."""
+"""Check that available times are read from every plausible format of Propexo's response."""
 
 import datetime as dt
 from typing import Any
@@ -77,7 +77,7 @@ def test_a_long_window_has_a_start_every_quarter_of_an_hour() -> None:
     ],
 )
 def test_a_part_that_cannot_be_read_may_hide_a_free_time(part: Any) -> None:
-    """What is listed is free. Whether anything else is free is unknown."""
+    """The listed times are available. Whether any other time is available is unknown."""
     calendar = calendar_from(
         {"result": ["2026-03-14T16:00:00Z", "2026-12-01T16:00:00Z", part]}, DENVER
     )

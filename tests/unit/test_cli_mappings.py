@@ -214,6 +214,8 @@ def test_explain_shows_where_and_how_values_are_read() -> None:
         assert words in output
     rows = json.loads(run("explain", "rentfeed", "--json").output)
     assert {"what": "accept", "where": "isTest", "how": "is not true"} in rows
+    asked = {"what": "sent_at", "where": "createdAt"}
+    assert asked | {"how": "the latest request of a person counts"} in rows
 
 
 def test_explain_keeps_to_the_width_of_a_screen() -> None:

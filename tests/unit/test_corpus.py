@@ -239,7 +239,7 @@ def test_real_leads_without_a_time_become_guest_cards_that_propexo_takes() -> No
 
 
 def _differences(expect: dict[str, Any], item: Item) -> dict[str, tuple[Any, Any]]:
-    """Return (want, got) by field. A phone number may have gained its country code."""
+    """Return (expected, actual) by field. A phone number may have an added country code."""
     differences = {}
     promised = {"appointment_date", "last_name", "phone_1"} if item.outcome is Outcome.BOOK else {}
     for field in expect.keys() & {*item.appointment, *promised}:

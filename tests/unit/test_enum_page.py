@@ -1,4 +1,4 @@
-"""Test how Propexo's words for enums are found in its documentation."""
+"""Test how Propexo's enum values are found in its documentation."""
 
 import functools
 import http.server
@@ -96,7 +96,7 @@ def test_the_settings_can_be_used_as_they_are(
     file = tmp_path / "openapi.yaml"
     file.write_text(OPENAPI)
     said = Shell()("enums", "pull", str(file))
-    assert "# Propexo's words without one of ours: BIRD" in said
+    assert "# Propexo's values that are not used: BIRD" in said
     for line in said.splitlines():
         if not line.startswith("#"):
             name, _, value = line.partition("=")
@@ -133,7 +133,7 @@ def test_the_fields_that_a_page_does_not_list_are_named(
     said = click.testing.CliRunner().invoke(commands, ["enums", "pull", str(tmp_path / "page.md")])
     assert said.exit_code == 1
     assert "ADAPTER_TOUR_TYPES=" in said.stdout
-    assert "page.md lists no values of first_contact_type, pets; use" in said.stderr
+    assert "page.md lists no values for first_contact_type, pets; use" in said.stderr
 
 
 def test_broken_yaml_is_reported_with_its_line(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measure how much of the corpus's mappings `adapter new` writes by itself."""
+"""Measure how much of the corpus's mappings `adapter new` writes automatically."""
 
 import collections
 import datetime as dt
@@ -12,14 +12,25 @@ import pytest
 from adapter.exceptions import PayloadError
 from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.scaffold import draft_from_samples
+from adapter.mapping.authoring.similar import similar_senders
 from adapter.mapping.engine import Item, Mapped, Outcome
+from adapter.mapping.gallery import BUNDLED, FOLDER
 from adapter.mapping.loader.loader import load_files
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.body import parse
 from adapter.settings import Policy
 from tests.second_samples import varied
 from tests.unit import test_corpus as corpus
 
+#: Payloads of the corpus whose format a mapping of the gallery reads, and others.
+OF_THE_GALLERY = {
+    "calcom-booking-created": "cal-com",
+    "intercom-conversation-lead": "intercom",
+    "tally-option-ids": "tally",
+    "zoopla-applicant-push": "zoopla",
+}
+NOT_IN_THE_GALLERY = ("bungalow-lead-capture", "olark-offline-message", "voice-scheduling-trigger")
 #: Facts of an item that a mapping reads, besides the fields of the appointment.
 FROM_COMMUNITY = {"integration_id", "community_id", "attribution_id"}
 #: Fewest fields, in percent, that a first draft must read as the finished mapping does.
@@ -29,7 +40,7 @@ NOW = dt.datetime(2017, 1, 1, tzinfo=dt.UTC)
 
 
 def _requests(name: str) -> Iterator[WebhookRequest]:
-    """Yield the corpus's request, and a second one in the same shape with other values."""
+    """Yield the corpus's request, and a second one in the same format with other values."""
     meta = corpus._meta(name)
     content_type = meta["content_type"].split(" (")[0]
     body = (corpus.PAYLOADS / meta["raw_file"]).read_bytes()
@@ -96,7 +107,7 @@ def _parts(key: str) -> set[str]:
 
 
 def measure(name: str, folder: Path) -> dict[str, bool]:
-    """Return, for each fact that the finished mapping reads, whether the draft reads it too."""
+    """Return, for each value that the finished mapping reads, whether the draft reads it too."""
     finished = corpus.loaded[name]
     requests = list(_requests(name))
     try:
@@ -132,3 +143,16 @@ def test_a_first_draft_reads_four_of_five_fields_right(tmp_path: Path) -> None:
     print(json.dumps({field: [one[True], one.total()] for field, one in by_field.items()}))
     print(f"{counts[True]} of {counts.total()} fields are right")
     assert counts[True] * 100 >= LEAST_RIGHT * counts.total()
+
+
+@pytest.mark.corpus
+def test_only_a_mapping_for_the_same_format_is_named() -> None:
+    found = {name: similar_senders([_payload(name)], BUNDLED / FOLDER) for name in OF_THE_GALLERY}
+    assert found == {name: [sender] for name, sender in OF_THE_GALLERY.items()}
+    for name in NOT_IN_THE_GALLERY:
+        assert similar_senders([_payload(name)], BUNDLED / FOLDER) == []
+
+
+def _payload(name: str) -> Any:
+    request = next(_requests(name))
+    return parse(request.body, request.content_type)

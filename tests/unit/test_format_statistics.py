@@ -1,4 +1,4 @@
-"""Test what counts as a change of a sender's format, on real mappings and their samples."""
+"""Test what counts as a change in a sender's format, with real mappings and their samples."""
 
 import copy
 import datetime as dt
@@ -46,7 +46,7 @@ def loaded(name: str) -> tuple[Source, Any]:
 
 
 def varied(data: Any, chance: random.Random, path: str = "") -> Any:
-    """Return a body in which each optional value is missing in its own share of webhooks."""
+    """Return a body in which each optional value is missing at a different rate."""
     if isinstance(data, dict):
         pairs = ((key, varied(value, chance, f"{path}.{key}")) for key, value in data.items())
         return {key: value for key, value in pairs if value is not None}

@@ -75,7 +75,7 @@ def test_other_requests_are_not_handshakes(body: bytes) -> None:
 
 
 def test_zoom_is_given_the_hash_of_its_token() -> None:
-    """The hash is that of: printf %s qgg8vlvZRS6UYooatFL8Aw | openssl dgst -sha256 -hmac s3cret."""
+    """The hash is from: printf %s qgg8vlvZRS6UYooatFL8Aw | openssl dgst -sha256 -hmac s3cret."""
     asked = {
         "event": "endpoint.url_validation",
         "payload": {"plainToken": "qgg8vlvZRS6UYooatFL8Aw"},
@@ -92,7 +92,7 @@ def test_zoom_is_given_the_hash_of_its_token() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"plainToken": 5}, {"plainToken": "v0:1:{}"}])
 def test_only_a_zoom_token_is_signed(payload: object) -> None:
-    """Otherwise a handshake could be used to sign a whole webhook."""
+    """Otherwise, a handshake could be used to sign a whole webhook."""
     asked = {"event": "endpoint.url_validation", "payload": payload}
 
     assert zoom_answer(json.dumps(asked).encode(), b"s3cret") == Answer(status=400)

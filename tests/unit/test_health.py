@@ -1,4 +1,4 @@
-"""Test the judgement whether all is well, from facts without a database."""
+"""Test how problems are detected from facts, without a database."""
 
 import dataclasses
 import datetime as dt
@@ -155,15 +155,18 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "sending_stopped",
         queue(stopped_for="not_authorized", stopped_at=NOW - MINUTE, pending=1),
         (
-            "Nothing is sent since 17:59 UTC (60 s ago), because Propexo rejects our API token: "
-            "1 booking is waiting."
+            "Nothing has been sent since 17:59 UTC (60 s ago), because Propexo rejects our API "
+            "token: 1 booking is waiting."
         ),
         GOOD,
     ),
     (
         "sending_stopped",
         queue(stopped_for="unreachable", stopped_why="timed out"),
-        "Nothing is sent, because Propexo cannot be reached (timed out): nothing is waiting yet.",
+        (
+            "Nothing has been sent, because Propexo cannot be reached (timed out): nothing is "
+            "waiting yet."
+        ),
         GOOD,
     ),
     (
@@ -182,8 +185,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "status_webhooks_failing",
         webhooks(failing_since=NOW - MINUTE, waiting=12, failed=1),
         (
-            "The receiver of status webhooks fails since 17:59 UTC (60 s ago) (HTTP 500): "
-            "12 status webhooks are not delivered."
+            "The receiver of status webhooks has been failing since 17:59 UTC (60 s ago) "
+            "(HTTP 500): 12 status webhooks are not delivered."
         ),
         webhooks(waiting=12),
     ),
@@ -191,8 +194,8 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "status_webhooks_failing",
         webhooks(waiting=1, failed=1, oldest_at=NOW - MINUTE),
         (
-            "Some are rejected since 17:59 UTC (60 s ago) (HTTP 500): "
-            "1 status webhook is not delivered."
+            "The receiver of status webhooks has rejected some of them since 17:59 UTC (60 s ago) "
+            "(HTTP 500): 1 status webhook is not delivered."
         ),
         GOOD,
     ),
@@ -309,7 +312,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "mappings_outdated",
         with_processes(process(outdated_for=MINUTE), process("web", outdated_for=2 * MINUTE)),
         (
-            "The changed mappings are not in use since 17:58 UTC (2 min ago): "
+            "Changed mappings have not been loaded since 17:58 UTC (2 min ago): "
             "web on app1, worker on app1."
         ),
         with_processes(process(outdated_for=MINUTE - SECOND)),
@@ -365,7 +368,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
     (
         "disk_low",
         facts(disk_free=LEAST_DISK_BYTES - 1),
-        "Only 1024 MiB are free on PostgreSQL's disk.",
+        "Only 1024 MiB is free on PostgreSQL's disk.",
         facts(disk_free=LEAST_DISK_BYTES),
     ),
     (

@@ -1,4 +1,4 @@
-"""Test ``adapter init``, and what it writes as far as it can be read without running it."""
+"""Test ``adapter init``, and the files that it writes, without running them."""
 
 import re
 import shutil

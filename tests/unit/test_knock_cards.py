@@ -1,4 +1,4 @@
-"""Test which tours Knock keeps, as far as that is certain, without a database."""
+"""Test the prediction of which tours Knock keeps, without a database."""
 
 import dataclasses
 import datetime as dt

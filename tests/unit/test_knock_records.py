@@ -1,4 +1,4 @@
-"""Test how the records of tours and guest cards in Knock are read, whatever their fields are."""
+"""Test how records of Knock's tours and guest cards are read, whatever their field names."""
 
 import dataclasses
 import datetime as dt
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.bookings import knock_records
+from adapter.bookings import knock_facts, knock_records
 from adapter.models import Booking, BookingState, KnockStatus
 from adapter.propexo.crm_records import KnockRecord, Model, record_from
 from tests.rows import NOW, REQUEST, attempt, other
@@ -121,11 +121,13 @@ def test_a_change_of_a_single_field_is_read_by_its_name() -> None:
 @pytest.mark.parametrize(
     ("record", "is_theirs"),
     [
-        ({"email": BOTH["email_1"]}, True),
-        ({"mobile_phone": "+1 (303) 555-0142"}, True),
+        ({"email": BOTH["email_1"], "mobile_phone": "+1 (303) 555-0142"}, True),
+        ({"email": BOTH["email_1"]}, False),
+        ({"email": BOTH["email_1"], "last_name": REQUEST["last_name"]}, True),
+        ({"mobile_phone": "+1 (303) 555-0142", "name": f"Dana {REQUEST['last_name']}"}, True),
         ({"email": BOTH["email_1"], "phone": "720-555-0111"}, False),
         ({"email": "room.mate@example.com", "phone": BOTH["phone_1"]}, False),
-        ({"emails": [BOTH["email_1"], "work@example.com"]}, True),
+        ({"emails": [BOTH["email_1"], "work@example.com"], "cell": BOTH["phone_1"]}, True),
         ({"email": BOTH["email_1"], "last_name": "Quill"}, False),
         ({"email": BOTH["email_1"], "community_id": "com_other"}, False),
         ({"email": BOTH["email_1"], "integration_id": "int_other"}, False),
@@ -212,7 +214,43 @@ def test_an_older_status_never_replaces_a_newer_one(
     known: KnockStatus | None, status: KnockStatus, at: dt.datetime | None, is_news: bool
 ) -> None:
     booking = sent(knock_status=known, knock_status_at=NOW if known else None)
-    assert knock_records.is_news(status, at, booking) is is_news
+    assert knock_facts.is_news(status, at, booking) is is_news
+
+
+OTHER = "2030-03-15T21:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("diff", "is_moved"),
+    [
+        ({"new": {"start_time": OTHER}, "previous": {"start_time": START}}, True),
+        ({"new": {"when": OTHER}, "previous": {"when": START}}, True),
+        ({"start": {"new": OTHER, "previous": START}}, True),
+        ({"new": {"appointment": {"startTime": OTHER}}}, True),
+        ({"new": {"start": "2030-03-15T15:00:00-06:00", "startTime": OTHER}}, True),
+        ({"new": {"start": OTHER, "end": "2030-03-15T21:30:00Z"}}, True),
+        ({"new": {"when": OTHER}}, False),
+        ({"new": {"start": OTHER, "startTime": START}}, False),
+        ({"new": {"start": OTHER, "tour_time": "2030-03-15T22:00:00Z"}}, False),
+        ({"new": {"tour_started_at": OTHER}}, False),
+        (
+            {"new": {"reminder_at": OTHER}, "previous": {"reminder_at": "2030-03-13T21:00:00Z"}},
+            False,
+        ),
+        ({"new": {"start": OTHER, "status": "Visited"}}, False),
+        ({"new": {"start": "March 15"}}, False),
+    ],
+)
+def test_a_moved_tour_is_recognized_by_its_start(diff: dict[str, Any], is_moved: bool) -> None:
+    facts = {"event": "DATA_UPDATE", "object": "crm_events", "record_id": "r1", "diff": diff}
+    body = json.dumps({"trigger": "DATA_UPDATE", "data": facts | {"integration_id": INTEGRATION}})
+    record = record_from(body.encode())
+    assert record is not None
+    moved = knock_facts.of_move(record, sent(tour_id="r1"), NOW)
+    assert (moved is not None) is is_moved
+    if moved is not None:
+        assert moved.moved_to == dt.datetime(2030, 3, 15, 21, tzinfo=dt.UTC)
+    assert knock_facts.of_move(record, sent(tour_id="r2"), NOW) is None
 
 
 def test_a_time_in_the_future_counts_as_now() -> None:

@@ -1,4 +1,4 @@
-"""Test which of a renter's later words are new."""
+"""Test which lines of a renter's later message are new."""
 
 import dataclasses
 import datetime as dt
@@ -36,7 +36,7 @@ def request(minute: int, **appointment: Any) -> Booking:
 
 
 def new(later: Booking, *earlier: Booking) -> list[str]:
-    return new_lines(later, [said_in(one) for one in earlier])
+    return new_lines(said_in(later), [said_in(one) for one in earlier])
 
 
 def test_each_field_becomes_a_sentence() -> None:

@@ -1,4 +1,4 @@
-"""Read what the author of an email wrote, and the times that it mentions."""
+"""Test reading what an email's author wrote, and the times that the email mentions."""
 
 import time
 

@@ -150,10 +150,13 @@ def test_a_valid_response_template_is_accepted(tmp_path: Path, said: str) -> Non
     assert checked(tmp_path, SIGNED, f"respond: {said}") == []
 
 
+SCHEMES = "write hmac, hash, token or basic, or none if the sender signs nothing"
+
+
 def test_each_todo_is_a_mistake_and_the_only_one_at_its_place(tmp_path: Path) -> None:
     found = checked(tmp_path, "signature: { scheme: TODO }", "description: TODO")
     assert [line.partition(": ")[2] for line in found] == [
-        "signature.scheme: fill in this TODO, or remove the line",
+        f"signature.scheme: fill in this TODO: {SCHEMES}; see docs/signatures.md",
         "description: fill in this TODO, or remove the line",
     ]
 

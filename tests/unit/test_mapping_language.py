@@ -1,4 +1,4 @@
-"""Test what a newcomer wanted to say in a mapping, one shape of a sender after another."""
+"""Test the mapping language with the formats of many senders, as a new user would."""
 
 import gzip
 import json
@@ -517,7 +517,7 @@ def test_email_and_name_are_read_from_a_mail_header(tmp_path: Path) -> None:
 
 
 def problems_of(folder: Path, lead: Any = None, fields: Any = None, **sections: Any) -> list[str]:
-    """Return what check reports for a small mapping that books its sample."""
+    """Return the problems that `adapter check` reports for a small mapping that books a sample."""
     lead = LEAD if lead is None else lead
     tests = [{"name": "a tour", "payload": lead, "expect_some": {"last_name": "Okafor"}}]
     mapping = {
@@ -539,10 +539,45 @@ PEOPLE = LEAD | {"people": [{"name": "Dana Okafor"}, {"name": "Lee Park"}, {"nam
 def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Path) -> None:
     fields = {"name": "people.0.name"}
     (warning,) = problems_of(tmp_path, PEOPLE, fields)
-    assert "warning: people has 2 more items in a sample: for_each makes one lead" in warning
+    said = (
+        "than the mapping reads: use for_each for one lead of each item, or add them to the notes: "
+    )
+    assert f'warning: people has 2 more items in a sample {said}"{{people.*.…}}"' in warning
+    assert problems_of(tmp_path, PEOPLE, fields | {"notes": "{people.*.name}"}) == []
     source = source_of(tmp_path, PEOPLE, fields)
     assert reasons(map_json(source, PEOPLE))["event"] == "items of this list are not read: .1, .2"
     assert "event" not in reasons(map_json(source, PEOPLE | {"people": PEOPLE["people"][:1]}))
+
+
+def test_a_path_for_a_second_contact_may_have_no_value_yet(tmp_path: Path) -> None:
+    """A similar path of another meaning is not suggested, but a misspelled one is."""
+    (warning,) = problems_of(tmp_path, None, {"phone_1": "who.phone"})
+    assert "warning: 'who.phone' is not in any sample payload" in warning
+    lead = LEAD | {"who": {"name": "Dana", "mail": "d@example.com"}}
+    (warning,) = problems_of(tmp_path, lead, {"phone_1": "who.phone"})
+    assert warning.endswith("'who.phone' is not in any sample payload")
+    error, *_ = problems_of(tmp_path, lead, {"name": "who.nmae"})
+    assert error.endswith("'who.nmae' is not in any sample payload; did you mean 'who.name'?")
+    caller = {"from": "caller", "default": "Unknown"}
+    warning, *_ = problems_of(tmp_path, None, {"last_name": caller})
+    assert "warning: 'caller' is not in any sample payload" in warning
+
+
+@pytest.mark.parametrize(
+    ("value", "is_read"),
+    [
+        *(("India", False), ("2026-03-01 10:00", False), ("2026-03-01T10:00:00Z", True)),
+        *((None, True), ("1772800060.5", True), (1772800060, True)),
+    ],
+)
+def test_a_time_of_the_request_that_cannot_be_read_is_warned_of(
+    value: str | int | None, is_read: bool, tmp_path: Path
+) -> None:
+    problems = problems_of(tmp_path, LEAD | {"asked": value}, sent_at="asked")
+    assert is_read is (problems == [])
+    if not is_read:
+        (warning,) = problems
+        assert f"sent_at: warning: finds {value!r} in a sample, which is not a date" in warning
 
 
 def test_a_canceled_item_of_a_batch_does_not_make_its_other_items_doubtful(tmp_path: Path) -> None:
@@ -669,8 +704,17 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
             {"phone_1": ["telephone", "cell"]},
             {},
             [
+                "appointment.phone_1: warning: 'cell' is not in any sample payload",
+                "appointment.phone_1: warning: 'telephone' is not in any sample payload",
+            ],
+        ),
+        (
+            LEAD,
+            {"email_1": "address", "phone_1": "cell"},
+            {},
+            [
+                "appointment.email_1: 'address' is not in any sample payload",
                 "appointment.phone_1: 'cell' is not in any sample payload",
-                "appointment.phone_1: 'telephone' is not in any sample payload",
             ],
         ),
         (

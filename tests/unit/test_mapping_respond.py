@@ -214,7 +214,7 @@ def test_each_state_has_a_sentence_for_the_renter(state: str, sentence: str) -> 
 
 
 def taken(**changes: Any) -> WebhookOutcome:
-    """Return the outcome of a tour whose time is not free, with three free times in Denver."""
+    """Return the outcome of a tour whose time is taken, with three available times in Denver."""
     hours = dt.timedelta(hours=1)
     times = (AT - 20 * hours, AT - hours, AT + hours)
     given = {"reason": "time_taken", "free_times": times} | changes

@@ -1,4 +1,4 @@
-"""Test notes: Propexo's limit in UTF-16 units, cuts at spaces, and facts before comments."""
+"""Test notes: Propexo's limit in UTF-16 units, truncation at spaces, and facts before comments."""
 
 import pytest
 from hypothesis import given

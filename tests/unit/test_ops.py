@@ -1,4 +1,4 @@
-"""Test the alerts and the dashboard in ``ops/``, and the real promtool on them if it is there."""
+"""Test the alerts and the dashboard in ``ops/``, also with the real promtool if installed."""
 
 import json
 import re

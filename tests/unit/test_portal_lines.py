@@ -1,4 +1,4 @@
-"""Test that portals' files are read as spreadsheets save them, and that doubtful values are not."""
+"""Test that files saved by spreadsheets are read, and that doubtful values are not."""
 
 import datetime as dt
 import itertools
@@ -242,7 +242,7 @@ def lead_of(day: int) -> FoundLead:
 
 
 def countdown(steps: int) -> Any:
-    """Return a function that returns True after it has been called this often."""
+    """Return a function that returns True after it has been called this many times."""
     calls = itertools.count(1)
     return lambda: next(calls) > steps
 

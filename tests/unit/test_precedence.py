@@ -37,7 +37,7 @@ def at(minute: float) -> dt.datetime:
 def tour(
     id_: int, starts_at: dt.datetime, asked: float, state: BookingState = PENDING, **more: Any
 ) -> Booking:
-    """Return Dana's tour request, made at the given minute, and posted then if it was sent."""
+    """Return Dana's tour request, made at the given minute. If it was sent, it was posted then."""
     is_sent = state in (SENDING, SUBMITTED, BOOKED, UNKNOWN)
     facts: dict[str, Any] = {
         "id": id_,
@@ -320,7 +320,7 @@ def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
 
 
 def test_one_of_three_guest_cards_is_sent_although_a_newer_version_arrived_last() -> None:
-    """Each was left to the next one: two versions from one sender, and another sender's between."""
+    """There are two versions from one sender, and one from another sender in between."""
     first, other = keyed(card(1, 1)), merged(card(2, 3), 1, "same_person_asked_before")
     version = keyed(merged(card(3, 2), 1, "same_person_asked_before"))
     assert planned(first, other, version) == {
@@ -420,7 +420,7 @@ def test_the_plan_settles_whatever_is_stored() -> None:
 
 @pytest.mark.timed
 def test_a_person_with_very_many_requests_costs_little_time() -> None:
-    """The store returns at most 500: a hostile customer may send more, all as one person."""
+    """The store returns at most 500, although a hostile sender may send more for one person."""
     states = [HELD, PENDING, SUPERSEDED, DUPLICATE, BOOKED]
     rows = [tour(id_, [TWO, FOUR][id_ % 2], id_ / 50, states[id_ % 5]) for id_ in range(1, 500)]
     rows = [
@@ -581,7 +581,7 @@ def test_who_is_the_same_person(one: Booking, other: Booking, who: Relation) -> 
 
 
 def test_after_a_restore_an_unknown_order_is_a_question() -> None:
-    """The webhooks of both tours are lost: their requests are as old as their POSTs at most."""
+    """Both tours' webhooks are lost, so each request was made at the time of its POST or before."""
     first = tour(1, TWO, 1, BOOKED, reason="restored")
     moved = tour(2, FOUR, 3, BOOKED, reason="restored")
     question, six = ("after_restore", 2), FOUR + dt.timedelta(hours=2)

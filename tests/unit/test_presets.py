@@ -43,7 +43,7 @@ every_preset = pytest.mark.parametrize("name", PRESETS)
 
 
 def reason_of(found: Verifier, request: WebhookRequest, now: float = NOW) -> str | None:
-    """Return why a request is rejected, or None. Other exceptions fail the test."""
+    """Return the reason why a request is rejected, or None. Other exceptions fail the test."""
     try:
         found.verify(request, now)
     except VerificationError as exc:
@@ -195,7 +195,7 @@ def test_twilio_leaves_no_body_uncovered() -> None:
 
 
 def test_twilio_takes_one_body_hash_only() -> None:
-    """Twilio would sign a URL registered with a hash, so it is unclear which hash applies."""
+    """If a registered URL contains a hash, Twilio signs it, so it is unclear which hash applies."""
     own = f"bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
     for url, reason in ((f"{URL}&{own}", None), (f"{URL}&{own}&{own}", "body_hash_mismatch")):
         key = SECRET.encode()

@@ -168,7 +168,7 @@ def test_the_presets_with_public_keys() -> None:
 def test_sign_prints_a_request_that_the_public_key_verifies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person can test such a source with a key pair of their own."""
+    """Users can test such a source with their own key pair."""
     mappings = tmp_path / "mappings"
     shutil.copytree(MAPPINGS, mappings)
     mapping = mappings / "rentfeed.yaml"
@@ -206,7 +206,7 @@ def test_a_private_web_key_is_refused() -> None:
 
 
 def test_only_a_few_signatures_of_a_header_are_verified() -> None:
-    """Each costs a tenth of a millisecond, so many would let a stranger use up the processor."""
+    """Each takes a tenth of a millisecond, so a stranger could use many to overload the CPU."""
     own = block("ed25519", separator=",")
     (good,) = sign(own, private_pem("ed25519"), request_with({}), NOW).headers.values()
     wrong = base64.b64encode(bytes(64)).decode()

@@ -300,7 +300,7 @@ def test_lists_that_are_no_leads_need_no_for_each() -> None:
 def test_lines_of_an_email_and_json_in_text_are_read() -> None:
     mail = {"plain": "Name: Rosa Vale\nEmail: rosa@example.net\nMove Date: 05/01/2026\n"}
     text = mapping_from_sample("acme", "a.json", mail)
-    assert '  email: { text: plain, line: "Email:" }' in text
+    assert '  email: { text: message, line: "Email:" }' in text
     assert "  move_in_date: { from: move_date, format: MM/DD/YYYY }" in text
     inner = {"arguments": '{"email": "rosa@example.net", "name": "Rosa Vale"}'}
     assert "  given: { json: arguments }" in mapping_from_sample("acme", "a.json", inner)
@@ -355,7 +355,7 @@ def test_answers_and_json_in_text_are_made_up_too() -> None:
 
 
 def made_up_sample(data: dict[str, Any]) -> tuple[str, list[str]]:
-    """Return the sample that `adapter new` writes, and the fields it says that it replaced."""
+    """Return the sample that `adapter new` writes, and the fields that it reports as replaced."""
     draft = draft_from_samples("acme", [data])
     kept = [str(one) for one in draft.communities()]
     changes = replacements(data, 0, draft.people(), kept)
@@ -456,13 +456,6 @@ def test_the_phone_of_a_quoted_message_is_the_business() -> None:
     value = {"metadata": {"display_phone_number": "15550100001"}, "messages": [message]}
     found = guess_paths({"entry": [{"changes": [{"value": value}]}]})
     assert found["phone_1"] == "entry.changes.value.messages.from"
-
-
-def test_a_draft_says_that_nothing_was_drafted_from_free_text() -> None:
-    mail = {"plain": "Hello,\nI am Rosa and would like to see a home on March 14."}
-    assert "# plain is free text, from which only" in mapping_from_sample("acme", "a.json", mail)
-    labeled = {"plain": "Name: Rosa\nEmail: rosa@example.net\nPhone: 720-555-0188"}
-    assert "free text" not in mapping_from_sample("acme", "a.json", labeled)
 
 
 DAY = {"year": "2026", "month": "3", "day": "14"}

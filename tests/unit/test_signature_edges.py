@@ -322,7 +322,7 @@ COSTLY = {
     ("place", "kind"), [(place, kind) for place, kinds in COSTLY.items() for kind in kinds]
 )
 def test_a_forged_token_in_a_large_body_costs_little(place: str, kind: str) -> None:
-    """From the first look at it to the rejection that is stored."""
+    """The time includes everything from receipt to the stored rejection."""
     checking = verifier({"scheme": "token", "in": place, "name": "token"}, [SECRET])
     given = WebhookRequest.from_body(COSTLY[place][kind], content_type=FORM_TYPE)
 

@@ -164,7 +164,7 @@ def test_every_sender_of_the_gallery_can_be_added(sender: str, folder: Path) -> 
 
 @pytest.mark.parametrize("sender", [*CARD_MAKERS])
 def test_leads_without_a_time_are_held_if_that_is_chosen(sender: str, folder: Path) -> None:
-    """The tests of the copy expect it too."""
+    """The copy's tests expect held leads too."""
     result = json.loads(run("add", sender, "--without-time", "hold", "--json").output)
     assert result["without_time"] == "hold"
     assert "without_time: hold\n" in (folder / f"{sender}.yaml").read_text()

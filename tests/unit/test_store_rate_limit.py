@@ -24,6 +24,7 @@ OPEN = RateState(
     allowed=None,
     failures=0,
     retry_at=EPOCH,
+    note_failures=0,
     calls=0,
     reads=0,
     oldest_at=None,
@@ -83,7 +84,7 @@ def test_pause_after(allowed: int, left: int, waits: float) -> None:
 
 @pytest.mark.parametrize("left", [150, 31])
 def test_enough_calls_left_are_no_reason_to_pause(left: int) -> None:
-    """A pause that ends now would last as long as a clock that steps back."""
+    """If the clock were set back, a pause that ends now would last for that long."""
     assert rate_limit.pause_after(150, left, NOW) is None
 
 

@@ -1,4 +1,4 @@
-"""Test what is installed: pinned with hashes, audited without false comfort, with a license."""
+"""Test that installed packages are pinned with hashes, audited reliably, and licensed."""
 
 import re
 from pathlib import Path

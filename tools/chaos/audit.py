@@ -143,7 +143,7 @@ def stored_twice(record: Record) -> Iterator[str]:
 
 
 def posted_twice(record: Record) -> Iterator[str]:
-    """Yield second POSTs for one tour or guest card, after one that may have succeeded."""
+    """Yield repeated POSTs for a tour or guest card after a POST that may have succeeded."""
     seen: dict[tuple[object, ...], str] = {}
     for post in record.posts:
         lead = record.leads[post.lead_id]
@@ -169,7 +169,7 @@ def older_after_newer(record: Record) -> Iterator[str]:
 
 
 def older_stands(record: Record) -> Iterator[str]:
-    """Yield older tours still booked although the person's newest request was booked."""
+    """Yield older tours that are still booked although the person's newest request was booked."""
     newest: dict[tuple[str, str], Lead] = {}
     for lead in sorted(record.leads.values(), key=lambda lead: lead.number):
         if lead.starts_at is not None:

@@ -1,4 +1,4 @@
-"""Check what happens after a request: later words, chosen times, and what Knock says."""
+"""Check what happens after a request: later messages, chosen times, and Knock's reports."""
 
 import datetime as dt
 from collections import Counter
@@ -22,7 +22,7 @@ MARGIN = dt.timedelta(seconds=1)
 
 
 def own_notes(record: Record) -> list[Note]:
-    """Return the notes with the words of this round's leads."""
+    """Return the notes with text from this round's leads."""
     lines = {line for lead in record.leads.values() for line in lead.words}
     return [note for note in record.notes if lines & {*note.lines}]
 
@@ -37,7 +37,7 @@ def _sent_lines(record: Record) -> set[str]:
 
 
 def words_twice(record: Record) -> Iterator[str]:
-    """Yield words that Knock has twice: in two notes, or in a note and in their own booking."""
+    """Yield texts that Knock has twice: in two notes, or in a note and in their own booking."""
     noted = Counter(line for note in record.notes for line in note.lines)
     sent = _sent_lines(record)
     for lead in record.leads.values():
@@ -48,7 +48,7 @@ def words_twice(record: Record) -> Iterator[str]:
 
 
 def words_lost(record: Record) -> Iterator[str]:
-    """Yield acknowledged words that neither are in Knock nor wait for a person."""
+    """Yield acknowledged texts that are neither in Knock nor waiting for a user."""
     kept = _sent_lines(record) | {line for note in record.notes for line in note.lines}
     acknowledged = {told.lead.id for told in record.told if told.is_acknowledged}
     asked = {record.leads[one].place for one in record.leads if needs_review(record, one)}
@@ -69,7 +69,7 @@ def _is_taken_back(record: Record, lead: Lead) -> bool:
 
 
 def _waits(record: Record, lead: Lead, asked: set[tuple[str, str]]) -> bool:
-    """Return True if the words wait for a person, or for a lead that does."""
+    """Return True if the text is waiting for a user, or for a lead that needs review."""
     if needs_review(record, lead.id):
         return True
     waiting = any(one.state is MessageState.WAITING for one in record.messages.get(lead.id, ()))
@@ -77,9 +77,9 @@ def _waits(record: Record, lead: Lead, asked: set[tuple[str, str]]) -> bool:
 
 
 def words_out_of_order(record: Record) -> Iterator[str]:
-    """Yield notes on one guest card with words that were written before those of the last note.
+    """Yield notes whose text was written before that of the previous note on the guest card.
 
-    Words that arrived too late cannot be in order.
+    A text that arrived too late cannot be in order.
     """
     written = {
         line: (_asked_at(record, lead), lead.id)
@@ -101,7 +101,7 @@ def words_out_of_order(record: Record) -> Iterator[str]:
 
 
 def _asked_at(record: Record, lead: Lead) -> dt.datetime:
-    """Return the sender's time, if there is one and it is not later than the arrival."""
+    """Return the sender's timestamp, if there is one that is not later than the arrival."""
     received_at = min(event.received_at for event in record.events[lead.id])
     is_told = lead.source == "portal"
     return min(record.sent_at.get(lead.id, received_at), received_at) if is_told else received_at
@@ -116,7 +116,7 @@ def _stored_at(record: Record, lead_id: str) -> dt.datetime:
 
 
 def choice_lost(record: Record) -> Iterator[str]:
-    """Yield renters whose last confirmed time is neither booked nor waits for a person."""
+    """Yield renters whose last confirmed time is neither booked nor in review."""
     for lead_id in dict.fromkeys(one.lead_id for one in record.chosen):
         chosen = [one for one in record.chosen if one.lead_id == lead_id]
         confirmed = [number for number, one in enumerate(chosen) if one.is_confirmed]
@@ -162,7 +162,7 @@ def is_changed_by_agent(tour: Tour) -> bool:
 
 
 def knock_status(record: Record) -> Iterator[str]:
-    """Yield booked tours whose status in the adapter is not that in Knock."""
+    """Yield booked tours whose status in the adapter differs from their status in Knock."""
     known = {
         booking.tour_id: booking
         for bookings in record.bookings.values()

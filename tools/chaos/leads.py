@@ -47,7 +47,7 @@ class Lead:
 
     @property
     def chooses(self) -> bool:
-        """True if the person is invited to choose a time, and does so."""
+        """True if the person is invited to choose a tour time and chooses one."""
         return self.source == CHAT
 
     @property
@@ -202,7 +202,7 @@ WHILE_CHOOSING = ("kill a web worker", "kill a worker", "cut the database's conn
 
 
 def _choosing_steps(rng: random.Random, wish: Lead, without: Collection[str]) -> Iterator[Step]:
-    """Return the step of a person who gives no time, and chooses one or several afterwards."""
+    """Return the step of a person who requests no time, and later chooses one or several."""
     lead = dataclasses.replace(wish, source=CHAT, starts_at=None, word=f"word {wish.id}")
     faults = [name for name in WHILE_CHOOSING if name not in without]
     choices = tuple(
@@ -272,7 +272,7 @@ def _wavering_steps(rng: random.Random, wish: Lead, change: str | None) -> Itera
 def _leads(rng: random.Random, name: str, number: int) -> Iterator[Lead]:
     """Yield one to three requests from one person for a community, each for a different day.
 
-    Some people also send requests without a time; some send only those, once or twice.
+    Some people also send requests without a time. Some send only those, once or twice.
     """
     wish = _wish(rng, name, number)
     # A newer request may be for an earlier day, so the order of tour times is irrelevant.

@@ -198,7 +198,7 @@ def notes_from(notes: Sequence[Mapping[str, Any]]) -> list[Note]:
 def read_messages(
     store: Database, events: Mapping[str, Sequence[Event]]
 ) -> dict[str, list[Message]]:
-    """Return the later words of each lead."""
+    """Return the later messages for each lead."""
     with store.transaction() as tx:
         return {
             lead_id: [one for event in stored for one in tx.messages.of_event(event.id)]
@@ -225,7 +225,7 @@ def is_limit(call: Call) -> bool:
 
 
 def needs_review(record: Record, lead_id: str) -> bool:
-    """Return True if a lead waits for a person."""
+    """Return True if a lead needs review."""
     if any(event.state is EventState.HELD for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in WAITING for booking in record.bookings.get(lead_id, ()))

@@ -36,7 +36,7 @@ class Chosen:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Form:
-    """The form that confirms a time."""
+    """The form that confirms a tour time."""
 
     at: dt.datetime
     fields: dict[str, str]
@@ -57,7 +57,7 @@ class Renters:
         self.gave_up: list[str] = []
 
     def choose(self, lead: Lead, link: str, choices: Sequence[Choice]) -> None:
-        """Choose times one after the other. Without a link, an agent sends that of the card."""
+        """Choose times one by one. Without a link, an agent sends the guest card's link."""
         link = link or self._link_of_card(lead)
         for choice in choices:
             self._stopping.wait(choice.pause_seconds)
@@ -77,7 +77,7 @@ class Renters:
         return ""
 
     def _choose(self, lead: Lead, link: str, choice: Choice) -> bool:
-        """Choose a time, and another one if it is not available. Return True if that worked."""
+        """Choose a time, and another one if it is not available. Return True on success."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         fault = choice.fault
         while time.monotonic() < deadline and not self._stopping.is_set():
@@ -114,7 +114,7 @@ class Renters:
     def _submit(
         self, link: str, form: _Form, copies: int, fault: str | None, deadline: float
     ) -> bool:
-        """Submit copies of a form at once, and again until a response is clear.
+        """Submit copies of a form at the same time, and again until a response is clear.
 
         Return False if the time is not available.
         """

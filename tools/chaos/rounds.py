@@ -135,7 +135,7 @@ def _plans(plan: Plan, number: int, rng: random.Random) -> list[Journey]:
 
 
 def _wait_for_notes(stage: Stage, watch: Watch) -> None:
-    """Wait until each webhook was accepted or given up, and no note is on its way."""
+    """Wait until each webhook was accepted or given up, and no note is in flight."""
     deadline = time.monotonic() + NOTES_SECONDS
     while time.monotonic() < deadline and (stage.upstream.undelivered() or watch.has_notes()):
         time.sleep(LOOK_SECONDS)

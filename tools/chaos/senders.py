@@ -57,19 +57,19 @@ class Senders:
         self.sent_at: dict[str, dt.datetime] = {}
 
     def start(self, journeys: Sequence[Journey]) -> None:
-        """Start sending all of them, and return at once."""
+        """Start all senders, and return immediately."""
         for journey in journeys:
             thread = threading.Thread(target=self._go, args=[journey], daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def stop(self) -> None:
-        """Stop all of them."""
+        """Stop all senders."""
         self._stopping.set()
         self.wait(ANSWER_SECONDS * 2)
 
     def wait(self, seconds: float) -> bool:
-        """Return True if all of them finished in time."""
+        """Return True if all senders finished in time."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))

@@ -88,7 +88,7 @@ class Watch:
         return waited
 
     def has_notes(self) -> bool:
-        """Return True if later words are on their way to Knock."""
+        """Return True if any notes are waiting or in flight."""
         return self._finds(UNSENT)
 
     def _is_unsearched(self) -> bool:

@@ -295,7 +295,7 @@ def signed_bomb(rng: random.Random, target: Target) -> Attack:
 
 
 def unsigned_bomb(rng: random.Random, target: Target) -> Attack:
-    """Draw the same without a signature."""
+    """Draw a huge, deep or misleading body without a signature."""
     kind, body = rng.choice(BOMBS)(rng)
     headers = [("Host", target.host), ("Content-Type", _clean(kind)), ("Connection", "close")]
     query = rng.choice(("", "", "?token=" + MARK))

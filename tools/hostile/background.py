@@ -13,7 +13,7 @@ class Background:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def step(self) -> None:
-        """Do it once."""
+        """Run one step."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Put the bundled mappings and the gallery's into one folder."""
+"""Put the bundled mappings and the gallery's mappings into one folder."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ _FILE = "communities.yaml"
 
 
 def make_folder(folder: Path) -> Path:
-    """Copy both, with both sets of communities under different keys."""
+    """Copy both folders, with both sets of communities under different keys."""
     folder.mkdir(exist_ok=True)
     for place in (MAPPINGS, GALLERY):
         for file in place.glob("*.yaml"):

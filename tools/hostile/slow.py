@@ -15,7 +15,7 @@ _HEAD = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n
 
 
 class SlowSenders(Background):
-    """64 connections that send a byte four times a second, and 16 new silent ones each second."""
+    """64 connections that send four bytes a second, and 16 new silent connections each second."""
 
     def __init__(self, port: int, seed: int) -> None:
         super().__init__(_TICK_SECONDS)

@@ -144,7 +144,7 @@ def _record(
 
 
 def faults(attack: Attack, answer: Answer, forbidden: frozenset[str]) -> Iterator[str]:
-    """Yield what is wrong with a response."""
+    """Yield the problems with a response."""
     for status in answer.statuses:
         if status >= 500 and not (status == _FINE_5XX and attack.may_be_501):
             yield f"status {status}"

@@ -1,7 +1,7 @@
 """Check a record against the rules. All functions are pure.
 
-A person's last word is the newest by the sender's own time where there is one, else by its first
-arrival. A later word about the same booking at the source replaces an earlier one.
+A person's latest message is the newest by the sender's timestamp or, if there is none, by its first
+arrival. A later message about the same booking at the source replaces an earlier one.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ class Knowledge:
         return self.words_of[lead.id][0].person
 
     def renter_of(self, lead: Lead) -> str:
-        """Return the person a lead is for, at whatever community."""
+        """Return the person a lead is for, regardless of the community."""
         return self.person_of(lead).partition(" at ")[0]
 
     def last_of_threads(self, person: str) -> list[Word]:
@@ -64,10 +64,10 @@ class Knowledge:
         return [self.leads[lead_id] for lead_id in word.leads]
 
     def is_handled(self, word: Word) -> bool:
-        """Return True if a user discarded it and is therefore responsible.
+        """Return True if a user discarded the message's lead and is therefore responsible.
 
-        What cannot be told from a retry of a discarded word is covered by the same decision, and so
-        is what its sender had sent again, unchanged, when the user decided.
+        The same decision covers a message that looks like a retry of a discarded one, and
+        one that its sender had sent again, unchanged, when the user decided.
         """
         repeated = {
             name
@@ -85,7 +85,7 @@ class Knowledge:
         return any("discarded" in lead.acts for one in (word, *same) for lead in self.leads_of(one))
 
     def is_replaced_by_user(self, word: Word) -> bool:
-        """Return True if a user released a lead that arrived after this word and replaced it.
+        """Return True if a user released a lead that arrived after this message and replaced it.
 
         For a repeat, for example, only the user can tell that the renter has changed back.
         """
@@ -97,7 +97,7 @@ class Knowledge:
         )
 
     def is_replaced(self, word: Word) -> bool:
-        """Return True if the renter requested something else instead of it."""
+        """Return True if the renter later requested something else instead."""
         states = {lead.state for lead in self.leads_of(word)}
         return states == {BookingState.SUPERSEDED}
 
@@ -106,7 +106,7 @@ class Knowledge:
         return [tour for tour in self.record.tours if tour.person == person and tour.stands]
 
     def was_undone_by_people(self, word: Word) -> bool:
-        """Return True if someone undid it in Knock, directly or by releasing another lead."""
+        """Return True if someone undid the tour in Knock, directly or by releasing another lead."""
         tours = [tour for tour in self.record.tours if tour.person == word.person]
         tours = [tour for tour in tours if tour.instant == word.instant]
         if not tours or tours[-1].stands:
@@ -146,8 +146,8 @@ class Knowledge:
     def is_asked_about(self, word: Word) -> bool:
         """Return True if a lead in review points a user to this message.
 
-        It is the word's own, names it or is named by it, is about the same tour, or about the tour
-        that Knock holds instead.
+        The lead belongs to the message, names it or is named by it, or is about the same tour
+        or the tour that Knock has instead.
         """
         own = self.leads_of(word)
         linked = word.leads | {name for lead in own for name in lead.names}
@@ -201,7 +201,7 @@ def _is_met(known: Knowledge, word: Word) -> bool:
 def _after_cancellation(known: Knowledge, person: str) -> Iterator[str]:
     """Yield violations if the latest message is a cancellation.
 
-    What was requested through another source, and not canceled, may stand; a user may be asked.
+    A tour requested through another source may remain, and a user may be asked about it.
     """
     wanted = [
         word
@@ -342,7 +342,7 @@ def booked_is_booked(known: Knowledge) -> Iterator[str]:
 
 
 def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
-    """Yield leads in review that do not need a user or that no user can resolve."""
+    """Yield leads in review that need no user, or that no user can resolve."""
     for lead in known.record.leads:
         is_cancellation = all(word.instant is None for word in known.words_of[lead.id])
         if lead.state is BookingState.HELD and is_cancellation:
@@ -352,7 +352,7 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return whether no doubt is left: about two sources, a cancellation or repeat of one does."""
+    """Return True if no doubt is left. A cancellation or repeat from one source leaves doubt."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
     are_requests = all(word.instant is not None for word in words)

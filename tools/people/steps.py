@@ -202,7 +202,7 @@ class Dismiss(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Meanwhile(Written):
-    """This happens while the next request to Propexo is in flight."""
+    """An action happens while the next request to Propexo is in flight."""
 
     step: "Ask | Cancel | Repeat"
 

@@ -127,7 +127,7 @@ class Message:
 
     @property
     def booking(self) -> str:
-        """Return the source's booking, of one person."""
+        """Return the key of one person's booking at a source."""
         return f"{self.thread} {self.step.who.slug}"
 
 
@@ -213,7 +213,7 @@ class World:
         }
 
     def play(self, sequence: Play) -> Record:
-        """Run the steps, wait until everything settles, and return the final record."""
+        """Run the steps, wait until everything is processed, and return the final record."""
         for step in sequence:
             self.clock.advance(1)
             self._do[type(step)](step)
@@ -429,7 +429,7 @@ class World:
         self.harness.pipeline.recover()
 
     def _settle(self) -> None:
-        """Process everything left, after Propexo's last delayed request."""
+        """Process everything that is left after Propexo's last delayed request."""
         self._work(LATEST)
         for _ in range(2):
             self._run_tasks(self.clock() + SETTLE)
@@ -472,7 +472,7 @@ class World:
         )
 
     def _words(self, message: Message, of_event: dict[int, set[int]]) -> Iterator[Word]:
-        """Yield what a message says for its community, and for those of the same booking."""
+        """Yield a message's content for its community, and for the communities of its booking."""
         word = self._word(message, of_event)
         yield word
         places = {one.place for one in self.messages if one.booking == message.booking}
@@ -522,7 +522,7 @@ class World:
         )
 
     def _who(self, tour: dict[str, Any]) -> str:
-        """Return the person in a tour's POST, because the card may have been overwritten."""
+        """Return the person in a tour's POST, because Knock may have overwritten the guest card."""
         request = tour["request"]
         return f"{request.get('first_name', '')} {request['last_name']}".strip().title()
 

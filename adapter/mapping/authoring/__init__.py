@@ -1,1 +1,1 @@
-"""Help people write mappings, with drafts, explanations and a JSON Schema."""
+"""Help users write mappings, with drafts, explanations and a JSON Schema."""

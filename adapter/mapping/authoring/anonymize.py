@@ -1,4 +1,4 @@
-"""Replace the personal data in a webhook, so that it can be kept as a sample."""
+"""Replace a webhook's personal data, so that it can be kept as a sample."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ REMOVED: Final = "(removed)"
 
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:]+@[^\s@<>\"',;:]+")
 _PHONE: Final = re.compile(r"\+?\(?\d[\d\s().-]{7,}\d")
-#: Lines of a mapping whose values are about the renter, with what replaces them.
+#: Mapping lines whose values identify the renter, with the replacements.
 _PERSON: Final = {
     "name": f"{FIRST_NAME} {LAST_NAME}",
     "first_name": FIRST_NAME,
@@ -36,8 +36,8 @@ _PERSON: Final = {
 def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) -> Any:
     """Return a request's payload without personal data.
 
-    Values that the mapping does not read are removed. Of those that it reads, the renter's name,
-    contacts and notes are replaced.
+    Values that the mapping does not read are removed. Among those that it reads, the renter's
+    name, contact details and notes are replaced.
     """
     lines = {
         location: _PERSON[line.line]
@@ -52,7 +52,7 @@ def anonymized_payload(source: Source, request: WebhookRequest, scope: Scope) ->
 
 
 def _names(mapped: Mapped) -> frozenset[str]:
-    """Return the words in the names of a webhook's renters."""
+    """Return all words in the renters' first and last names."""
     fields = ("first_name", "last_name")
     texts = [str(item.appointment.get(field, "")) for item in mapped.items for field in fields]
     return frozenset(word for text in texts for word in text.split() if len(word) > 1)

@@ -10,7 +10,7 @@ import yaml
 
 from adapter.settings import NEUTRAL_WORDS
 
-#: For each of our words, what Propexo's word for it contains, in this order.
+#: For each of the adapter's values, a pattern for Propexo's word, in matching order.
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "tour_type": {
         "self_guided": r"self",
@@ -31,36 +31,36 @@ VARIABLES: Final = {
     "first_contact_type": "ADAPTER_FIRST_CONTACT_TYPES",
     "pets": "ADAPTER_PETS",
 }
-#: Code blocks of a Markdown page.
+#: A code block in a Markdown page.
 BLOCK: Final = re.compile(r"^(`{3,})[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
-#: A word in quotes or backquotes, as documentation writes the values of an enum.
+#: A word in quotes or backticks, as enum values appear in documentation.
 QUOTED: Final = re.compile(r"[`\"']([A-Za-z][A-Za-z0-9 _-]{0,40})[`\"']")
-#: Levels of an OpenAPI file, and references from one schema to another, to follow.
+#: Maximum depth in an OpenAPI file, and maximum number of schema references to follow.
 MAX_DEPTH: Final = 40
 MAX_REFERENCES: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Enum:
-    """A setting that maps our values of an enum field to Propexo's spellings."""
+    """A setting that maps an enum field's values in the adapter to Propexo's spellings."""
 
     variable: str
-    #: Propexo's word for each of ours.
+    #: Propexo's word for each of the adapter's values.
     spellings: Mapping[str, str]
-    #: Our words without one of Propexo's, and the other way around.
+    #: The adapter's values that Propexo has no word for, and Propexo's words that are not used.
     without: tuple[str, ...]
     unused: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """The setting as it would be written in a file with environment variables."""
+        """The setting as a line for an environment file."""
         return (
             f"{self.variable}={','.join(f'{ours}={one}' for ours, one in self.spellings.items())}"
         )
 
 
 def enums_in(text: str) -> list[Enum]:
-    """Return a setting for each enum field that a web page or an OpenAPI file lists."""
+    """Return a setting for each enum field that a web page or OpenAPI file lists values for."""
     documents = [one for part in (text, *_blocks(text)) for one in _data(part)]
     found: dict[str, list[str]] = {}
     for field in VARIABLES:
@@ -87,7 +87,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _data(text: str) -> Iterator[Any]:
-    """Parse a text as JSON or YAML, and yield the result if it is an object."""
+    """Parse text as JSON or YAML. Yield the result if it is an object."""
     try:
         data = json.loads(text) if text.lstrip()[:1] == "{" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError, RecursionError):
@@ -97,7 +97,7 @@ def _data(text: str) -> Iterator[Any]:
 
 
 def mistake_in(text: str) -> str | None:
-    """Return what prevents a text from being parsed as YAML or JSON, with its line, or None."""
+    """Return the syntax error in a YAML or JSON text, with its line, or None if there is none."""
     try:
         yaml.safe_load(text)
     except yaml.MarkedYAMLError as exc:
@@ -109,7 +109,7 @@ def mistake_in(text: str) -> str | None:
 
 
 def _from_openapi(document: Any, field: str) -> Iterator[str]:
-    """Yield the enum values of all properties and parameters with a field's name."""
+    """Yield the enum values of all properties and parameters that have a field's name."""
     for schema in _schemas(document, field, 0):
         yield from _words_of(document, schema, MAX_REFERENCES)
 
@@ -151,7 +151,7 @@ def _resolved(document: Any, reference: str) -> Any:
 
 
 def _from_markdown(text: str, field: str) -> list[str]:
-    """Return the quoted words next to a field's name in Markdown, or in the list below it."""
+    """Return the quoted words in Markdown on the line with a field's name and in the list below."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         if not re.search(rf"(?<!\w){field}(?!\w)", line):

@@ -1,4 +1,4 @@
-"""Explain which paths in a payload a mapping reads for each field, and how."""
+"""Explain which payload paths a mapping reads for each field, and how it converts the values."""
 
 import dataclasses
 import itertools
@@ -11,12 +11,12 @@ from adapter.mapping.source import Source
 from adapter.mapping.transforms import TRANSFORMS
 from adapter.propexo.appointment import TARGETS
 
-#: Field options that the last column leaves out or shows in another way.
+#: Field options that the last column omits or shows in another way.
 SHOWN_ELSEWHERE: Final = frozenset(
     {"from", "all", "always", "date", "time", "as", "table", "default"}
 )
 
-#: Explanations of the values of ``without_time``.
+#: An explanation of each value of ``without_time``.
 WITHOUT_TIME: Final = {
     WithoutTime.HOLD: "held until an agent picks a time",
     WithoutTime.IGNORE: "ignored",
@@ -31,14 +31,14 @@ MAX_MIDDLE_WIDTH: Final = 34
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the explanation: a field, the paths that it reads, and how it reads them."""
+    """A row of the explanation: a field or section, its paths, and what happens to their values."""
 
     what: str
     where: str
     how: str
 
 
-#: The row of a mapping with ``check_availability``.
+#: The row for a mapping with ``check_availability``.
 CHECKED: Final = Row("availability", "-", "a tour is booked only if Knock shows its time as free")
 
 
@@ -53,7 +53,7 @@ def rows_from_source(source: Source) -> list[Row]:
 
 
 def text_from_rows(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield the lines of a table with three columns, wrapping long text."""
+    """Format rows as lines of a three-column table, wrapping long text."""
     what = max(len(row.what) for row in rows)
     where = min(MAX_MIDDLE_WIDTH, max(len(row.where) for row in rows))
     for row in rows:
@@ -110,13 +110,15 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
     keys = data["dedupe"] if isinstance(data["dedupe"], list) else [data["dedupe"]]
     parts = " and ".join(map(_paths, keys))
     yield Row("dedupe", parts, "the same values identify the same booking")
+    if "sent_at" in data:
+        yield Row("sent_at", _paths(data["sent_at"]), "the latest request of a person counts")
     yield Row("community", *_community(data["community"]))
     if "attribution" in data:
         yield Row("attribution", _paths(data["attribution"]), "looked up in communities.yaml")
 
 
 def _next_to(reader: Mapping[str, Any]) -> str:
-    """Describe where in an email the text is."""
+    """Describe where in an email a reader finds its text."""
     where = next((key for key in ("line", "after", "before") if key in reader), "after")
     labels = reader.get(where, "")
     quoted = map(repr, labels if isinstance(labels, list) else [labels])

@@ -1,4 +1,4 @@
-"""Guess which paths in a sender's samples contain each field, based on names and values."""
+"""Guess which paths in a sender's samples contain each field, based on keys and values."""
 
 import re
 import unicodedata
@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.observe import Observed, read
-from adapter.mapping.authoring.redact import is_secret
+from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.readings import quoted, read
+from adapter.mapping.authoring.redact import is_secret, without_request
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
 from adapter.parsing.paths import MISSING
 
 PLACES: Final = "location|form|page|branch|vendor"
-#: Things of which a community may have several, or none.
+#: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
+WISHED: Final = "(preferred|requested|desired)?"
 #: Patterns for each target's key, in lower case without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "accept": (
@@ -24,11 +26,13 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"type|kind|topic|action",
     ),
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
+    "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
         r"(prop|property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
-        r"to|recipient|tophonenumber|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"to|recipient|to(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"(property|listing|building|unit)(street)?address",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
     "sent_at": (
@@ -51,10 +55,11 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "starts_at": (
         f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
         r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
-        r"newtime|dateandtime|timeslot",
+        r"newtime|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
+        f"when.*({TOURS}|see|come|stopby)",
     ),
-    "date": (f"({TOURS}|start|preferred)?(date|day)",),
-    "time": (f"({TOURS}|start|preferred)?(time|hour|timefrom)",),
+    "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
+    "time": (f"{WISHED}({TOURS}|start)?(time|hour|timefrom)", r".*time"),
     "tour_type": (
         r"(tour|appointment|visit|showing|viewing|booking)(type|kind|mode|method|format)",
     ),
@@ -81,10 +86,11 @@ VALUES: Final = {
     "email_1": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"),
     "phone_1": re.compile(r"\+?1?[-. (]*[2-9]\d{2}[-. )]*\d{3}[-. ]*\d{4}"),
 }
-#: Answers that must not influence a booking, or that no person wrote.
+#: Answers that must not influence a booking, or that were not written by a person.
 UNREAD: Final = re.compile(
     r"credit|income|smok|crimin|evict|race|religion|disab|children|famil|age$|gender|national"
     r"|ssn|birth|slug|tracker|submitsource|builddate|observer|eventid|timetosubmit|token|^path$"
+    r"|fileserver|validatednew|uploadserver|^(to|from|cc|bcc)$"
 )
 CONTACT: Final = frozenset({"first_name", "last_name", "name", "email_1", "phone_1"})
 #: Words in a path that indicate someone other than the renter.
@@ -93,42 +99,42 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
-#: Words in a path to the business's own number in a chat.
+#: Words in a path that indicate the business's own number in a chat.
 BUSINESS: Final = frozenset({"context", "display"})
 #: Keys that usually contain the renter's data.
 RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
     | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers", "given"}
 )
-#: Last words of keys that hold an ID.
+#: Last words of keys whose values are IDs.
 IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 #: Objects whose ID is different in each request.
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
-    | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect"}
+    | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
     {"location", "agent", "form", "page", "account", "property", "listing", "community", "company"}
     | {"branch", "group", "calendar", "type", "user", "owner", "organizer", "office", "source"}
     | {"webhook", "subscription", "team", "tenant", "organization", "workspace", "integration"}
-    | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot"}
+    | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot", "variant"}
+    | {"site", "list", "flow", "template", "workflow", "project", "channel"}
 )
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: Keys that only hold the value of the key above them.
+#: Keys that only wrap the value of the key above them.
 WRAPPERS: Final = frozenset({"value", "#text", "0", "val", "Exact", "@Exact", "@exact"})
-#: Fields that may have several sources, of which the first that is not empty counts.
+#: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
-#: Most lines of notes, and the fewest characters of text that count as a sentence.
+#: Maximum number of lines of notes.
 MOST_NOTES: Final = 10
-SENTENCE: Final = 12
 
-#: Values that say that a tour was canceled, and keys that say so themselves.
+#: Values that say that a tour was canceled, and keys that say so by themselves.
 CANCELED: Final = re.compile(
     r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
 )
@@ -136,7 +142,7 @@ CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
-#: Longest value, in words, that can say that a tour was canceled.
+#: Maximum number of words in a value that can say that a tour was canceled.
 MOST_WORDS: Final = 3
 
 #: Parts of an event's name, such as ``tour.booked``.
@@ -146,15 +152,15 @@ EVENT: Final = re.compile(
     r"|cancel|delete|decline|report|analyzed|^new|new$",
     re.IGNORECASE,
 )
-#: Keys beside the type of a question in a form.
+#: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
-#: A word that names a kind of thing, such as ``FORM_RESPONSE``, instead of one of these things.
+#: A word for a kind of thing, such as ``FORM_RESPONSE``, rather than the name of one.
 KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
-#: Places of a meeting that are not a community's.
+#: Meeting locations that are not communities.
 MEETING: Final = re.compile(
     r"person|phone|video|zoom|meet|online|virtual|integrations|[:/]", re.IGNORECASE
 )
-#: Parts of the names of events after which no tour is booked.
+#: Parts of event names that mean that no tour is booked.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
     r"|ringing|in[-_ ]progress|paid|ping",
@@ -177,7 +183,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
-    """Return the paths and values that tell cancellations from bookings.
+    """Return the values, by path, that distinguish cancellations from bookings.
 
     A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
     event's name, which is preferred.
@@ -185,7 +191,12 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
+    while best := max(
+        paths,
+        # A status is preferred to a list of events, of which a later one may book again.
+        key=lambda path: (len(_canceled(path, observed) & left), not is_history(path, observed)),
+        default=None,
+    ):
         rows = _canceled(best, observed) & left
         if not rows:
             return found
@@ -196,7 +207,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths outside of lists whose values all look like names of events."""
+    """Return paths outside of lists whose values all look like event names."""
     return [
         path
         for path in observed.values
@@ -207,7 +218,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the numbers of the rows in which any value says that the tour was canceled."""
+    """Return the indexes of rows in which any value says that the tour was canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -217,18 +228,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True for an event in a list of events, of which the last one decides."""
+    """Return True if a path leads to a dated event in a list whose last event decides."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations in lists that have other events after them."""
+    """Return the paths of cancellations that are followed by other events in a list."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the numbers of the rows in which other events follow a cancellation in a list."""
+    """Return the indexes of rows in which a cancellation is followed by other events in a list."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -237,7 +248,7 @@ def _continued(path: str, observed: Observed) -> set[int]:
 
 
 def says_canceled(path: str, value: Any) -> bool:
-    """Return True if a value says that a tour was canceled, judged by its key if necessary."""
+    """Return True if a value, possibly together with its key, says that a tour was canceled."""
     key, text = key_of(path), str(value).strip()
     if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
         return False
@@ -251,7 +262,7 @@ def says_canceled(path: str, value: Any) -> bool:
 
 
 def _condition(path: str, value: Any) -> Any:
-    """Return the value that a condition requires for a value that says that a tour was canceled."""
+    """Return what to write under ``cancellation`` for a value that means a canceled tour."""
     is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
     is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
     is_word = CANCELED.search(str(value))
@@ -259,30 +270,49 @@ def _condition(path: str, value: Any) -> Any:
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
-    """Return the paths of free text, such as comments, which belongs in the notes."""
+    """Return the paths of free text, such as comments, which belongs in the notes.
+
+    The last one is that of an email's whole text, of which the lines are not repeated.
+    """
     taken = {path for paths in guesses.values() for path in paths}
-    paths = (
-        path
-        for path in observed.values
-        if path not in taken and re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
-    )
-    texts = [path for path in paths if any(map(_is_text, observed.filled(path)))]
-    answers = [
-        path
-        for path in observed.values
-        if path.split(".")[0] in observed.readers
-        and path not in (*taken, *texts)
-        and not UNREAD.search(key_of(path))
-        and all(_is_answer(value) for value in observed.filled(path))
-        and observed.filled(path)
-    ]
-    return [_of_each(path) for path in [*texts, *answers] if not _is_question(path, observed)][
-        :MOST_NOTES
-    ]
+    mail = (observed.mail.name, *observed.mail.paths) if observed.mail else ()
+    whole = {*map(_without_items, mail)}
+    paths = (path for path in observed.values if _without_items(path) not in whole)
+    free = [path for path in paths if path not in taken]
+    texts = [path for path in free if _is_note(path, observed)]
+    answers = [path for path in free if path not in texts and _is_unused_answer(path, observed)]
+    unlike = {str(observed.values[path]): path for path in reversed([*texts, *answers])}
+    paths = (path for path in [*texts, *answers] if path in unlike.values())
+    found = [_of_each(path) for path in paths if not _is_question(path, observed)]
+    return [*[*dict.fromkeys(found)][:MOST_NOTES], *mail[:1]]
+
+
+def _without_items(path: str) -> str:
+    return re.sub(r"\.(\d+|\*)(?=\.|$)", "", path)
+
+
+def _is_note(path: str, observed: Observed) -> bool:
+    is_named = re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
+    is_free = is_named and not _is_in_read_list(path, observed)
+    return bool(is_free) and any(map(_is_text, observed.filled(path)))
+
+
+def _is_in_read_list(path: str, observed: Observed) -> bool:
+    """Return True for a value in a list whose answers are read by their keys."""
+    parts = path.split(".")
+    lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
+    return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
+
+
+def _is_unused_answer(path: str, observed: Observed) -> bool:
+    line = observed.readers.get(path.split(".")[0], "{ text:")
+    values = observed.filled(path)
+    is_read = not line.startswith("{ text:") and not UNREAD.search(key_of(path))
+    return is_read and bool(values) and all(map(_is_answer, values))
 
 
 def _is_answer(value: Any) -> bool:
-    """Return True if a value is text, a number or a list of these, but not an ID or a URL."""
+    """Return True if a value is text or a number, or a list of them, but not an ID or URL."""
     items = value if isinstance(value, list) else [value]
     return all(isinstance(item, str | int | float) for item in items) and not any(
         re.fullmatch(r"[0-9a-f-]{24,}|https?://.*", str(item)) for item in items
@@ -290,16 +320,19 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Convert a path to the first item of a list to one that matches all items."""
-    return re.sub(r"\.0\.(answer)$", r".*.\1", path)
+    """Convert a path to an item of a list to one that matches all items."""
+    return re.sub(r"\.\d+(?=\.[^.]+$)", ".*", path)
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    return key_of(path).startswith("question") and "answer" in _beside(path, observed)
+    """Return True for the question next to an answer, whose path may have an index."""
+    parent = path.rpartition(".")[0]
+    beside = {*_beside(path, observed), *_beside(f"{parent}.0.answer", observed)}
+    return key_of(path).startswith("question") and "answer" in beside
 
 
 def request_ids(observed: Observed) -> list[str]:
-    """Return paths to IDs that may identify a request, for the user to choose from."""
+    """Return the paths of IDs that may identify a request, for the user to choose from."""
     return [
         path
         for path in observed.values
@@ -328,6 +361,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
         return _identifies(path, filled, observed)
     if target == "accept" and not _are_events(path, filled, observed):
         return False
+    if target == "finished" and path.split(".")[0] in observed.readers:
+        return False
     if target == "name" and any(key.endswith("email") for key in _beside(path, observed)):
         return all(isinstance(value, str) for value in filled)
     is_plausible = _PLAUSIBLE.get(target, _is_simple)
@@ -339,7 +374,7 @@ def _is_simple(_: str, value: Any) -> bool:
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
-    """Return True if all answers at a path look like values of a field, such as emails."""
+    """Return True if all answers at a path look like a field's values, such as emails."""
     if path.split(".")[0] not in observed.readers:
         return False
     pattern = VALUES.get(target)
@@ -348,7 +383,7 @@ def _has_value_of(target: str, path: str, observed: Observed) -> bool:
 
 
 def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if a path contains IDs that identify requests and differ in all samples."""
+    """Return True if the values at a path are IDs that identify requests and all differ."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
     is_unique = _is_unique(path, observed)
@@ -360,9 +395,9 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _is_unique(path: str, observed: Observed) -> bool:
-    """Return True if the values at a path differ, except between the events of one booking.
+    """Return True if the values at a path differ, except among the events for one booking.
 
-    A cancellation has the ID of the booking, and so have other events of the same person.
+    A cancellation has its booking's ID, and so do other events for the same person.
     """
     canceled = canceled_rows(observed)
     rows = [n for n in range(len(observed.rows)) if n not in canceled]
@@ -370,7 +405,7 @@ def _is_unique(path: str, observed: Observed) -> bool:
     if len({*ids}) == len(rows):
         return True
     people = {(one, _emails(observed, n)) for one, n in zip(ids, rows, strict=True)}
-    kinds = [path for path in observed.values if _is_candidate("accept", path, observed)]
+    kinds = [path for path in observed.values if _is_kind(path, observed)]
     events = {
         (one, *(str(observed.values[path][n]) for path in kinds))
         for one, n in zip(ids, rows, strict=True)
@@ -379,20 +414,24 @@ def _is_unique(path: str, observed: Observed) -> bool:
     return is_requests and len(people) == len({*ids}) and len(events) == len(rows)
 
 
+def _is_kind(path: str, observed: Observed) -> bool:
+    return any(_is_candidate(target, path, observed) for target in ("accept", "finished"))
+
+
 def _emails(observed: Observed, row: int) -> frozenset[str]:
     texts = (str(column[row]) for column in observed.values.values())
     return frozenset(text for text in texts if VALUES["email_1"].fullmatch(text))
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of a list's entry, which identifies the page that sent it."""
+    """Return True for the ID of an ``entry`` in a list, which identifies the sending page."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
 
 
 def _beside(path: str, observed: Observed) -> list[str]:
-    """Return the keys of all values that have the same parent as the value at a path."""
+    """Return the keys of all values with the same parent as the value at a path."""
     parent = path.rpartition(".")[0]
     return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
 
@@ -402,7 +441,7 @@ def _is_staffs(target: str, path: str) -> bool:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the best path, and others that have values in samples where it is empty."""
+    """Return the best path, followed by others that have values in rows where it is empty."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():
@@ -414,11 +453,13 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
 
 
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Drop guesses that exclude each other, such as a full name and a last name."""
+    """Drop guesses that contradict others, such as a full name if there is a last name."""
     if "last_name" in guesses:
         guesses.pop("name", None)
     elif "name" in guesses:
         guesses.pop("first_name", None)
+    elif "first_name" in guesses:
+        guesses["name"] = guesses.pop("first_name")
     return guesses
 
 
@@ -429,7 +470,8 @@ def _matching_pattern(target: str, path: str) -> int | None:
 
 
 def _rank(target: str, path: str, observed: Observed) -> tuple[bool, int, int]:
-    is_others = target in CONTACT and not RENTER & {*_words_around(path)}
+    is_renters = RENTER & {*_words_around(path)} or path in observed.readers
+    is_others = target in CONTACT and not is_renters
     if target == "dedupe":
         return not _is_request_id(path), 0, 0
     filled = len(observed.filled(path)) if target in ("starts_at", "date", "time") else 0
@@ -444,7 +486,7 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if values tell events apart: they differ, or look like the name of an event.
+    """Return True if the values distinguish events: they differ, or look like event names.
 
     Otherwise, leads with another value would be ignored because of a single sample.
     """
@@ -457,7 +499,7 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _is_community(path: str, value: Any) -> bool:
-    """Return True if a value may be a community's name or ID, rather than a kind of event."""
+    """Return True if a value may be a community's name or ID, rather than an event type."""
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
         return False
@@ -471,15 +513,21 @@ def _is_test_flag(_: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Return True if a value may be the renter's name, rather than that of a form or bot."""
+    """Return True if a value may be the renter's name, rather than a form's or a bot's."""
     people = (RENTER | VISITS) & {*_words_around(path)}
     is_renters = key_of(path) != "name" or "." not in path or people
-    return isinstance(value, str) and "@" not in value and bool(is_renters)
+    return _is_name(path, value) and bool(is_renters)
+
+
+def _is_name(_: str, value: Any) -> bool:
+    is_text = isinstance(value, str) and "@" not in value
+    return is_text and any(map(str.isalpha, value))
 
 
 def _is_start(path: str, value: Any) -> bool:
     """Return True if a value may be the start of a tour, judged by its path and format."""
-    is_tours = key_of(path) not in STARTS or VISITS & {*_words_around(path)}
+    is_alone = "." not in path and key_of(path) != "from"
+    is_tours = key_of(path) not in STARTS or is_alone or VISITS & {*_words_around(path)}
     if isinstance(value, Mapping):
         return bool(is_tours) and {"date", "time"} <= date_part_kinds(value)
     return bool(is_tours) and _has_date(value) and not _is_date_alone(value)
@@ -505,11 +553,18 @@ def _is_date(_: str, value: Any) -> bool:
     return isinstance(value, str | int) and sum(map(str.isdigit, str(value))) >= 4
 
 
-def _is_time(_: str, value: Any) -> bool:
+def _is_tour_date(path: str, value: Any) -> bool:
+    """Return True if a value may be the day of a tour. Of other days, only parts of a form are."""
+    is_likely = isinstance(value, Mapping) or _matching_pattern("date", path) == 0
+    return is_likely and _is_date(path, value)
+
+
+def _is_time(path: str, value: Any) -> bool:
     if isinstance(value, Mapping):
         return date_part_kinds(value) == {"time"}
     text = str(value)
-    return bool(re.search(r"\d", text)) and (len(text) < 20) and not re.search(r"\d{4}-", text)
+    is_short = len(text) < 20 and not re.search(r"\d{4}-", text)
+    return is_short and bool(re.search(r"\d", text)) and _matching_pattern("time", path) == 0
 
 
 def _is_instant(_: str, value: Any) -> bool:
@@ -533,14 +588,15 @@ def _is_phone(path: str, value: Any) -> bool:
 _PLAUSIBLE: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "accept": _is_event_type,
     "test": _is_test_flag,
+    "finished": lambda _, value: isinstance(value, bool),
     "sent_at": _is_instant,
     "name": _is_renters_name,
-    "first_name": lambda _, value: isinstance(value, str) and "@" not in value,
-    "last_name": lambda _, value: isinstance(value, str) and "@" not in value,
+    "first_name": _is_name,
+    "last_name": _is_name,
     "email_1": lambda _, value: isinstance(value, str) and "@" in value,
     "phone_1": _is_phone,
     "starts_at": _is_start,
-    "date": _is_date,
+    "date": _is_tour_date,
     "time": _is_time,
     "tour_type": lambda _, value: isinstance(value, str),
     "pets": lambda *_: True,
@@ -563,7 +619,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words that say what an ID identifies, such as ["lead"] for ``lead.id``."""
+    """Return the words for what an ID identifies, such as ["lead"] for ``lead.id``."""
     names = [_words(name) for name in path.split(".") if not name.isdigit()]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -573,20 +629,20 @@ def _id_owner(path: str) -> list[str]:
 
 
 def key_of(path: str) -> str:
-    """Return the last meaningful key of a path, in lower case and without separators."""
+    """Return a path's last meaningful key, in lowercase and without separators."""
     names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
-    return re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain))
+    return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
 
 
 def _owned_key(path: str) -> str:
-    """Return the last two keys of a path, such as "locationid" for ``location.id``."""
+    """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
     names = [name for name in path.split(".") if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
 
 
 def _words(name: str) -> list[str]:
-    """Split a key into lower-case words, such as ["recipient", "email"] for ``recipientEmail``."""
+    """Split a key into lowercase words, such as ["recipient", "email"] for ``recipientEmail``."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name[:200])]
 
 

@@ -21,7 +21,7 @@ EXAMPLES_HEADER: Final = """\
 # communities are in communities.yaml.
 """
 FIRST_HEADER: Final = """\
-# Every community to book tours for, and what each source calls it. These are made up: replace them.
+# Every community to book tours for, and each source's names for it. Replace these made-up ones.
 """
 #: Template for an entry in communities.yaml. Each community of a source needs one.
 COMMUNITY: Final = """\
@@ -36,13 +36,13 @@ community-name:
 TOUR_HOURS: Final = """\
   tour_hours: { mon-fri: "9:00 AM-6:00 PM", sat: "10:00 AM-5:00 PM" }   # change them
 """
-#: A test's expectation of a guest card, with the lines that belong to it.
+#: A test's expected guest card, with all of its lines.
 GUEST_CARD: Final = re.compile(
     r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
 )
 CARDS: Final = re.compile(r"^without_time: (?:prospect|invite)\b.*", re.MULTILINE)
 INVITABLE: Final = re.compile(r"^without_time: prospect\b", re.MULTILINE)
-#: What a test expects instead if leads without a tour time are held.
+#: What a test expects if leads without a tour time are held.
 HELD: Final = '    held: { starts_at: "" }\n'
 
 
@@ -67,7 +67,7 @@ def install_mapping(
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files for a new ``folder`` with one mapping, its samples and communities."""
+    """Return the content of each file for a new folder with one mapping, by path."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),
@@ -92,7 +92,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the made-up communities that a mapping's tests use, under the new source's name."""
+    """Return the communities for a mapping's tests as YAML, with the source renamed to ``name``."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -118,7 +118,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _with_choice(text: str, without_time: WithoutTime | None) -> str:
-    """Return a mapping's text changed to hold leads without a time, or to invite their renters."""
+    """Change a mapping's text so that leads without a time are held, or their renters invited."""
     if without_time is WithoutTime.HOLD:
         return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
     if without_time is WithoutTime.INVITE:

@@ -109,7 +109,7 @@ def _or_texts(section: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def _sections() -> dict[str, Any]:
-    """Return schemas for sections that are validated in code rather than by marshmallow."""
+    """Return the schemas for sections that are validated by code instead of marshmallow."""
     exclusion = _object({"not": SCALARS}, required=["not"])
     emptiness = _object({"empty": {"type": "boolean"}}, required=["empty"])
     conditions = _map({"anyOf": [*SCALARS["anyOf"], exclusion, emptiness]})

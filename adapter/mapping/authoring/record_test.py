@@ -1,4 +1,4 @@
-"""Record the result of mapping a payload as a test in the mapping file."""
+"""Record the result of mapping a payload as a test for the mapping file."""
 
 import datetime as dt
 import re
@@ -14,7 +14,7 @@ from adapter.models import WebhookRequest
 
 
 def payload_of(source: Source, file: Path, scope: Scope) -> Any:
-    """Return a test's ``payload``: a file name inside the mapping's folder, or the data itself."""
+    """Return the ``payload`` for a test: a file name in the mapping's folder, or the data."""
     folder = source.path.parent.resolve()
     if source.kind != "query" and file.resolve().is_relative_to(folder):
         return str(file.resolve().relative_to(folder))
@@ -61,7 +61,7 @@ def entry_from_mapped(
     content_type: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> str:
-    """Return a test as YAML, ready to be pasted under ``tests:``."""
+    """Return a test as YAML, ready to paste under ``tests:``."""
     entry: dict[str, Any] = {"name": _name(mapped), "payload": payload}
     if headers:
         entry["headers"] = headers

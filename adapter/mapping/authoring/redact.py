@@ -1,4 +1,4 @@
-"""Replace the people in a sample with made-up ones, and remove its secrets."""
+"""Replace the people in a sample with made-up people, and remove its secrets."""
 
 import html
 import json
@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from adapter.mapping.authoring.observe import observe
 
-#: Texts of renters, by the field of an appointment.
+#: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
 
 REMOVED: Final = "REMOVED"
 MAX_DEPTH: Final = 40
-#: A key that stands for each field of an appointment.
+#: A typical key for each appointment field.
 _PEOPLES_KEYS: Final = {
     "name": "fullname",
     "first_name": "firstname",
@@ -22,14 +22,14 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of secrets, in lower case without separators.
+#: Keys of secrets, in lowercase without separators.
 SECRET: Final = re.compile(
     r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
     r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
 )
 #: Keys of IDs that are named ``token``, such as ``form_response.token``.
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
-#: Keys of data that is nobody's business, whoever it belongs to.
+#: Keys of data that is always private, regardless of whose it is.
 PRIVATE: Final = re.compile(
     r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
     r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
@@ -41,6 +41,9 @@ ADDRESS: Final = re.compile(
 )
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
+#: Keys of a question and of the answer beside it, in a form's data.
+QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
+ANSWERS: Final = ("value", "values", "answer", "val")
 #: Names in addresses that belong to a sender instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
@@ -54,29 +57,31 @@ PARTS: Final = {
     ),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
+#: What a form puts in front of the name of a field, in lower case without separators.
+ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
 #: Words around a plain ``name`` that say that it is not a person's.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool"
+    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool|header"
 )
-#: Names that can only be a person's, so that the words around them do not matter.
+#: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
 LABELED: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
-#: What follows a renter's name in a sender's, such as ``Dana Okafor via Portal``.
+#: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
-#: Words that show that a text is a sentence instead of a name.
+#: Words that show that a text is a sentence rather than a name.
 NOT_IN_NAMES: Final = re.compile(
     r"\b(a|about|at|by|for|from|ha(s|ve)|in|interested|is|new|on|our|request(ed)?|the|their|to"
     r"|via|wants|with|your)\b"
 )
-#: Names that are also ordinary words, which are only replaced if nothing surrounds them.
+#: Names that are also ordinary words. They are replaced only if nothing surrounds them.
 ORDINARY: Final = re.compile(
     rf"{NOT_IN_NAMES.pattern}|and|of|my|me|it|we|you|day|home|house|lead|may|april|june|august"
     r"|tour|unit|will|(mon|tues|wednes|thurs|fri|satur|sun)day"
 )
-#: The most words of a name.
+#: Maximum number of words in a name.
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
@@ -87,6 +92,14 @@ PEOPLE: Final = (
 )
 
 
+def without_request(key: str) -> str:
+    """Return a key, or a question as one, without the words with which a form asks for a value.
+
+    For example, ``whatisyourfullname`` becomes ``fullname``.
+    """
+    return ASKED.sub("", key)
+
+
 def is_secret(path: str) -> bool:
     """Return True if a path's last key suggests a password, token or signature."""
     if REQUEST_TOKEN.search(path.lower()):
@@ -95,7 +108,7 @@ def is_secret(path: str) -> bool:
 
 
 def _names_field(path: str) -> bool:
-    """Return True for the ``key`` of a list's item, which is the name of a form's field."""
+    """Return True for the path of a list item's ``key``, which is the name of a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -106,10 +119,10 @@ def redacted(
     people: People | None = None,
     kept: Collection[str] = (),
 ) -> bytes:
-    """Return the body of a sample with made-up people, and without secrets.
+    """Return a sample's body with made-up people, and without secrets.
 
-    ``payload`` is the parsed body. ``number`` chooses the made-up person of this sample. ``people``
-    contains what a draft reads about renters, and ``kept`` the names of communities.
+    ``payload`` is the parsed body. ``number`` selects the sample's made-up person. ``people``
+    contains what a draft reads about renters, and ``kept`` the community names to keep.
     """
     changes = replacements(payload, number, people, kept)
     text = body.decode("utf-8", "surrogateescape")
@@ -124,26 +137,26 @@ def redacted(
 def replacements(
     payload: Any, number: int, people: People | None = None, kept: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return a replacement for each personal or secret text in a payload, longest first."""
+    """Return the replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
     for path, value, item in _texts(payload, people or {}):
         changes |= dict(_changes_at(path, value, _Person(number + item)))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
-    # A kept text must survive the replacement of a word in it.
+    # A text to keep must not be changed by the replacement of a word in it.
     wanted |= {text: text for text in kept if any(old in text for old in wanted)}
     return dict(sorted(wanted.items(), key=lambda change: -len(change[0])))
 
 
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
-    """Return the paths of the values in a payload that the replacements change."""
+    """Return the paths of the values in a payload that the replacements would change."""
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
     paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
     return list(dict.fromkeys(paths))
 
 
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
-    """Return those of the fields to replace that have the same value in a written sample."""
+    """Return the given fields whose values are still the same in the written sample."""
     before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
     return [one for one in fields if before.get(f".{one}") == after.get(f".{one}", object)]
 
@@ -155,18 +168,19 @@ def _kept_ids(payload: Any) -> Iterator[str]:
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
-    """Yield the path and text of each value in a payload and of what a mapping would read in it.
+    """Yield the path, text and item number of each value in a payload, and of values inside texts.
 
-    The number is that of the item in a batch of leads, so that each gets a person of its own.
+    The number is the item's index in a batch of leads, so that each item gets its own person.
     """
     observed = observe([payload])
-    readings = [{name: row[name] for name in observed.readers} for row in observed.rows]
+    readings = [{n: row[n] for n in observed.readers if n in row} for row in observed.rows]
     prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
     found = [
         (path, str(value).strip(), _item_number(path, prefixes))
         for path, value in _leaves({"": payload, "read": readings}, "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     ]
+    found += [(f".{label}", text, 0) for label, text in _answers_beside(payload, 0)]
     items = {text: item for _, text, item in reversed(found)}
     given = {f".{_PEOPLES_KEYS[target]}": texts for target, texts in people.items()}
     for path, texts in given.items():
@@ -175,6 +189,18 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
         yield path, text, item
         labeled = LABELED.findall(text)
         yield from ((f".{label}", one.strip(" *\r"), item) for label, one in labeled)
+
+
+def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """Yield each label or question in the data, and the answer beside it."""
+    if depth > MAX_DEPTH or not isinstance(data, Mapping | list):
+        return
+    if isinstance(data, Mapping):
+        labels = [data[key] for key in QUESTIONS if isinstance(data.get(key), str)]
+        answers = [one for key in ANSWERS for _, one in _leaves(data.get(key), "", depth)]
+        yield from ((one, text) for one in labels for text in answers if isinstance(text, str))
+    for one in data.values() if isinstance(data, Mapping) else data:
+        yield from _answers_beside(one, depth + 1)
 
 
 def _item_number(path: str, prefixes: Collection[str]) -> int:
@@ -205,7 +231,7 @@ class _Person:
         self.email = f"{self.first}.{self.last}{again}@example.com".lower()
 
     def phone(self, text: str) -> str:
-        """Return a made-up phone number in the same format as a real one."""
+        """Return a made-up phone number in the same format as ``text``."""
         digits = iter(f"30355501{42 + self.number % 50:02d}"[-_count(text) :].rjust(10, "3"))
         kept = _count(text) - 10
         made: list[str] = []
@@ -223,7 +249,7 @@ def _count(text: str) -> int:
 
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield each text to replace in the value at a path, with its replacement."""
+    """Yield each text to replace in a value, with its replacement."""
     key = _key(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
@@ -273,7 +299,7 @@ def _is_sentence(text: str) -> bool:
 
 
 def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
-    """Return a copy of JSON data in which all strings and numbers are redacted, but no keys."""
+    """Return a copy of JSON data with all strings and integers redacted. Keys stay the same."""
     if isinstance(data, Mapping):
         return {key: _redacted_data(value, changes) for key, value in data.items()}
     if isinstance(data, list):
@@ -287,7 +313,7 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
 
 
 def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
-    """Return a redacted copy of a value, which may be JSON itself."""
+    """Return a redacted copy of a text, which may itself be JSON."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
@@ -300,7 +326,7 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _redacted_form(text: str, changes: Mapping[str, str]) -> str:
-    """Return a copy of a form-encoded body in which each value is redacted."""
+    """Return a copy of a form-encoded body with each value redacted."""
     return "&".join(_redacted_pair(pair, changes) for pair in text.split("&"))
 
 
@@ -313,7 +339,7 @@ def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
 
 
 def _replaced(text: str, changes: Mapping[str, str]) -> str:
-    """Replace whole words in a text, even if they are escaped."""
+    """Replace whole words in a text, whether or not they are escaped."""
     forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
     if not forms:
         return text
@@ -323,7 +349,7 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern for a word in a text. An ordinary word must stand alone in it."""
+    """Return a pattern that matches a whole word. An ordinary word must stand alone."""
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"
@@ -339,7 +365,7 @@ def _lower_percent(text: str) -> str:
 
 #: A form-encoded body.
 _FORM: Final = re.compile(r"\s*[^\s<>{}=&\"]+=[^<>\n]*\s*")
-#: How a text may be escaped in a body.
+#: The ways in which a text may be escaped in a body.
 _ESCAPES: Final = (
     *(lambda text: json.dumps(text)[1:-1], str, html.escape),
     *(_percent, _lower_percent, urllib.parse.quote_plus),
@@ -350,4 +376,4 @@ def _key(path: str) -> str:
     names = [
         name for name in path.split(".") if name not in ("value", "#text") and not name.isdigit()
     ]
-    return re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
+    return without_request(re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80]))

@@ -1,4 +1,4 @@
-"""Apply a compiled mapping to a webhook, and return appointments. There are no side effects."""
+"""Apply a compiled mapping to a webhook, and return appointments, without side effects."""
 
 from adapter.mapping.engine.mapping import CompiledMapping
 from adapter.mapping.engine.results import (

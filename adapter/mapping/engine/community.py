@@ -1,4 +1,4 @@
-"""Find the community and attribution of a lead. There is no default for either."""
+"""Find a lead's community and attribution. Neither has a default."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class CommunityLookup:
     known: Mapping[str, Community] = dataclasses.field(default_factory=dict)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the community and its IDs. If it is unknown, block the booking."""
+        """Set the draft's community and its IDs. If the community is unknown, block the booking."""
         community = self.always or self._find(scope, draft)
         if community:
             draft.community = community
@@ -54,14 +54,14 @@ class CommunityLookup:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """The ``attribution`` section: an ID for each community, or one for each value."""
+    """The ``attribution`` section: an ID for each community, or for each value at a path."""
 
     source: str
     at: str
     lookup: PathLookup = NO_PATHS
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the attribution ID. If there is none for this lead, block the booking."""
+        """Set the draft's attribution ID. If the lead has none, block the booking."""
         if draft.community is None:
             return
         table = draft.community.attributions.get(self.source, {})

@@ -16,13 +16,13 @@ class Verdict(enum.Enum):
 
     HOLDS = "holds"
     FAILS = "fails"
-    #: The value is missing, perhaps because the sender renamed a field. The lead must not be lost.
+    #: The value is missing, perhaps because the sender renamed a field, so the lead is held.
     UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """A condition in a mapping: a path and the values that match."""
+    """A condition in a mapping: a path and the values that match at that path."""
 
     section: str
     path: Path
@@ -54,7 +54,7 @@ class Condition:
         return self._verdict(found, holds=hit is not self.negated)
 
     def match_reason(self, scope: Scope) -> Reason:
-        """Return the reason why the condition holds, including the matching value."""
+        """Return a reason that names the condition's section and the value that it matched."""
         return self._reason(f"this matches '{self.section}'", scope.read(self.path))
 
     def _verdict(self, found: object, *, holds: bool) -> tuple[Verdict, Reason | None]:
@@ -67,7 +67,7 @@ class Condition:
 
 
 def absence(scope: Scope, path: Path) -> str:
-    """Return the error message for a path that is not in the payload, with a similar name."""
+    """Return an error message for a path that is not in the payload, naming a similar key."""
     near = scope.closest_key(path)
     return f"{path.text} is not in the payload" + (f" (there is {near[:40]!a})" if near else "")
 
@@ -87,9 +87,9 @@ def evaluate_all(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """The ``ignore``, ``cancellation`` and ``accept`` conditions of a webhook or an item."""
+    """The ``ignore``, ``cancellation`` and ``accept`` conditions for a webhook or an item."""
 
-    #: One group that holds is enough.
+    #: The webhook or item is ignored if all conditions of any group hold.
     ignore: tuple[Sequence[Condition], ...] = ()
     cancellation: tuple[Sequence[Condition], ...] = ()
     accept: Sequence[Condition] = ()

@@ -1,4 +1,4 @@
-"""Hold the values of an appointment while they are read, with reasons that block the booking."""
+"""Collect an appointment's values while they are read, and the reasons that block the booking."""
 
 import dataclasses
 import datetime as dt
@@ -12,26 +12,26 @@ from adapter.settings import Policy
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Draft:
-    """An appointment in progress, whose fields are filled in one after another."""
+    """An appointment whose fields are being filled in one after another."""
 
     #: When the webhook was received (aware). If None, past and far-future times are allowed.
     now: dt.datetime | None = None
     policy: Policy = dataclasses.field(default_factory=Policy)
-    #: Two items with the same key belong to the same booking.
+    #: Items with the same key belong to the same booking.
     dedupe_key: str | None = None
     community: Community | None = None
     starts_at: dt.datetime | None = None
     #: The local time as sent (naive), if its time zone is unknown.
     wall_time: dt.datetime | None = None
     appointment: dict[str, Any] = dataclasses.field(default_factory=dict)
-    #: Fields of the appointment that are already validated.
+    #: Appointment fields that have already been validated.
     checked: set[str] = dataclasses.field(default_factory=set)
     #: The first part of the notes: the lines from the mapping.
     text: str = ""
     reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: The rest of the notes: information that does not fit any field.
     facts: list[str] = dataclasses.field(default_factory=list)
-    #: The reasons why the booking needs review.
+    #: The reasons that the booking needs review.
     blocking_reasons: list[Reason] = dataclasses.field(default_factory=list)
     #: True if the webhook has no tour time, or the mapping does not read one.
     has_no_time: bool = False
@@ -58,13 +58,13 @@ class Draft:
         self.found += other.found
 
     def waive(self, fields: Container[str]) -> None:
-        """Stop ``fields`` from blocking the booking. Move their unreadable values to the notes."""
+        """Remove the blocks for the given fields, and add unreadable values to the notes."""
         self.blocking_reasons = [
             reason for reason in self.blocking_reasons if reason.field not in fields
         ]
         self.facts += self.unread
 
     def note(self, reason: Reason | None = None, fact: str | None = None) -> None:
-        """Record an optional value that cannot be used, and keep it in the notes."""
+        """Record why an optional value cannot be used, and add ``fact`` to the notes."""
         self.reasons += [reason] if reason else []
         self.facts += [fact] if fact and fact not in self.facts else []

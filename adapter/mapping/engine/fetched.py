@@ -21,7 +21,7 @@ DOCUMENT: Final = "json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FetchReader:
-    """Reads a JSON document that was fetched from a URL, for a name under ``fetch:``."""
+    """Reads the JSON document that was fetched for a name under ``fetch:``."""
 
     #: Pairs of literal text and the path of the value that follows.
     pieces: Sequence[tuple[str, Path | None]]
@@ -45,10 +45,10 @@ class FetchReader:
         return (self.token,) if self.token else self.basic
 
     def url(self, scope: Scope) -> str | None:
-        """Return the URL for a webhook or one of its items, or None if a value is missing.
+        """Return the URL to fetch for a webhook or item, or None if a value in it is missing.
 
         A value cannot change the host: it is percent-encoded, unless it is itself a URL that
-        starts with the text before it.
+        starts with the text before the placeholder.
         """
         url = ""
         for literal, path in self.pieces:
@@ -62,12 +62,12 @@ class FetchReader:
         return url
 
     def _takes_url(self, before: str, value: str) -> bool:
-        """Return True for a value that is the whole URL, where the mapping expects one."""
+        """Return True if a value is itself a URL, and the mapping allows that."""
         is_whole = len(self.pieces) == 2 and self.pieces[1] == ("", None)
         return is_whole and before.count("/") == 3 and value.startswith(before)
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the fetched document, or an empty one if fetching failed. Never raise."""
+        """Return the fetched document, or an empty one if it could not be fetched. Never raise."""
         url = self.url(scope)
         found = scope.fetched.get(url) if url else None
         if not isinstance(found, Mapping):
@@ -92,24 +92,24 @@ def _text(scope: Scope, path: Path) -> str:
 
 
 def _path_in(rest: str) -> str:
-    """Return the percent-encoded path of a sender's URL, without query string and dot segments."""
+    """Return the percent-encoded path of a sender's URL, without query string or dot segments."""
     parts = rest.partition("?")[0].partition("#")[0].split("/")
     return "/".join(quote(part, safe="") for part in parts if part not in ("", ".", ".."))
 
 
 def requests_for(readers: Sequence[FetchReader], scopes: Sequence[Scope]) -> dict[str, FetchReader]:
-    """Return the URLs that must still be fetched for a webhook, with their readers."""
+    """Return the URLs that have not been fetched yet for a webhook, with their readers."""
     wanted = {reader.url(scope): reader for scope in scopes for reader in readers}
     known = scopes[0].fetched if scopes else {}
     return {url: reader for url, reader in wanted.items() if url and url not in known}
 
 
 def documents_from(stored: Any) -> Mapping[str, Any]:
-    """Return the documents stored with an event by URL, or none if they are invalid."""
+    """Return an event's stored documents by URL, or an empty mapping if they are invalid."""
     documents = stored.get("documents") if isinstance(stored, Mapping) else None
     return documents if isinstance(documents, Mapping) else {}
 
 
 def without_failures(documents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Leave out the documents that could not be fetched, so that they are fetched again."""
+    """Return only the fetched documents, so that failed ones are fetched again."""
     return {url: one for url, one in documents.items() if PROBLEM not in one}

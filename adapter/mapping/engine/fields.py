@@ -1,4 +1,4 @@
-"""Fill the fields of an appointment from a payload, and handle unreadable values."""
+"""Fill an appointment's fields from a payload, and handle unreadable values."""
 
 import dataclasses
 import enum
@@ -29,7 +29,7 @@ class FieldFiller(Protocol):
     """Fills the appointment fields that one line of a mapping defines."""
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Read values and write them to the draft. Never raise."""
+        """Read values and add them to the draft. Never raise."""
 
 
 #: Maximum length of a value in a template, in characters.
@@ -51,7 +51,7 @@ class Template:
         return tuple(path for _, path in self.pieces if path)
 
     def value(self, scope: Scope) -> str:
-        """Return the text with its placeholders filled in, or "" if one of them has no value."""
+        """Return the text with its placeholders filled in, or "" if any of them has no value."""
         parts = []
         for literal, path in self.pieces:
             value = _text_at(scope, path) if path else ""
@@ -88,7 +88,7 @@ class PathLookup:
     paths: tuple[Path, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Collect the paths once, because items are mapped more often than mappings load."""
+        """Collect the paths in advance, because they are needed for every item."""
         paths = tuple(path for place in self.places for path in paths_of(place))
         object.__setattr__(self, "paths", paths)
 
@@ -108,7 +108,7 @@ class PathLookup:
                 yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first path that has a value, and the value, or None if there is none.
+        """Return the first path with a value, and the value. If there is none, the value is None.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
@@ -129,7 +129,7 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Unresolved:
-    """Stands in for the value of a path that leads through a list of several items."""
+    """Stands in for the value at a path that leads through a list with several items."""
 
     why: str
     #: The values in the items of the list, or None.
@@ -146,7 +146,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values at the rest of a path in the first 50 items of a list."""
+    """Return the values in the first 50 items of the list that a path leads through, or None."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -167,7 +167,7 @@ def _read_inner(item: Any, parts: Sequence[str], quoted: frozenset[int]) -> Any:
 
 
 def paths_of(place: Path | Template) -> tuple[Path, ...]:
-    """Return all paths of a template, or a single path as a tuple."""
+    """Return the paths in a template, or a path itself, as a tuple."""
     return place.paths if isinstance(place, Template) else (place,)
 
 
@@ -205,13 +205,13 @@ class Field:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The paths from which this field is read."""
+        """The paths that this field is read from."""
         return self.lookup.paths
 
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Set the field to the first value that is not empty, or to its default.
 
-        After a list of several items, try the next path, unless the field is required.
+        If a path leads to a list with several items, try the next, unless the field is required.
         """
         is_rejected = False
         for path, value in self._values(scope):
@@ -238,7 +238,7 @@ class Field:
         return self.required or self.unreadable is OnUnreadable.HOLD
 
     def _values(self, scope: Scope) -> Iterator[tuple[str, Any]]:
-        """Yield each path and its value, or why it cannot be resolved."""
+        """Yield each path that has a value, with the value or the reason it cannot be resolved."""
         if self.lookup.collect_all:
             yield from self._all_values(scope)
             return
@@ -289,13 +289,13 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FullName(Field):
-    """A full name, which is split into first_name and last_name."""
+    """A full name, which is split into ``first_name`` and ``last_name``."""
 
-    #: True if the mapping also reads the name in parts, which take precedence.
+    #: True if the mapping also reads first and last names, which take precedence.
     is_fallback: bool = False
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the first and last name, unless an earlier line has set the last name."""
+        """Set the first and last name, unless an earlier line has already set the last name."""
         if not (self.is_fallback and "last_name" in draft.appointment):
             Field.fill(self, scope, draft)
 
@@ -311,7 +311,7 @@ class NotesFiller:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The paths of all placeholders in all lines."""
+        """The paths of the placeholders in all lines."""
         return [path for line in self.lines for path in line.paths]
 
     def fill(self, scope: Scope, draft: Draft) -> None:

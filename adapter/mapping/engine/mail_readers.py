@@ -1,4 +1,4 @@
-"""Extract named values for ``read:`` from emails, such as the text after a label."""
+"""Extract values for ``read:`` from emails, such as the text after a label."""
 
 import abc
 import dataclasses
@@ -17,27 +17,27 @@ from adapter.parsing.paths import Path, as_list, unwrap_single
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
-#: Characters around a text that only separate it from others.
+#: Characters that only separate a text from others.
 _DECORATION: Final = "*|-_ \n"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads ``text: …``: the text at the first path that is not empty."""
+    """Reads ``text: …``, the text at the first path that is not empty."""
 
     path: Path
-    #: The paths that are tried if the first one is empty, such as that of the HTML.
+    #: The paths to try if the first one is empty, such as the path of the HTML.
     fallbacks: tuple[Path, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths that this reader reads."""
+        """All paths that the reader uses."""
         return (self.path, *self.fallbacks)
 
     def read(self, scope: Scope) -> ReadResult:
         """Return the extracted text, or None if the email does not contain it.
 
-        If several texts of a list contain different values, return all of them. A required field
+        If several texts in a list contain different values, return all of them. A required field
         cannot be read from a list, so the lead is held.
         """
         try:
@@ -53,18 +53,18 @@ class MailReader(abc.ABC):
 
     @abc.abstractmethod
     def _found(self, text: str, scope: Scope) -> str | None:
-        """Return what one text contains, or None."""
+        """Return the value that is extracted from one text, or None."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TextReader(MailReader):
-    """Reads the text next to a label, as in leads that are sent by email."""
+    """Reads the text next to a label in an email, such as ``Phone:``."""
 
     #: Labels at the start of a line, with their colon if they have one: ``Name:``.
     line: tuple[str, ...] = ()
-    #: Labels anywhere.
+    #: Labels anywhere in the text.
     after: tuple[str, ...] = ()
-    #: Labels that end the text. Without one, the end of the line does.
+    #: Labels after the text. If there are none, the text ends with the line.
     before: tuple[str, ...] = ()
 
     def _found(self, text: str, scope: Scope) -> str | None:
@@ -89,14 +89,14 @@ class TextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnTextReader(MailReader):
-    """Reads ``without: quotes``: an email's text without quoted emails."""
+    """Reads ``without: quotes``, an email's text without quoted emails."""
 
-    #: The path of the subject, which says whether the email is a forwarded one.
+    #: The path of the subject, which shows whether the email was forwarded.
     subject: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All paths that this reader reads."""
+        """All paths that the reader uses."""
         return (self.path, *self.fallbacks, *((self.subject,) if self.subject else ()))
 
     def _found(self, text: str, scope: Scope) -> str:
@@ -107,7 +107,7 @@ class OwnTextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceReader(MailReader):
-    """Reads ``find: …``: the first sentence that mentions a time or asks for a change."""
+    """Reads ``find: …``, the first sentence that mentions a time or asks for a change."""
 
     #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
     mention: str
@@ -138,13 +138,13 @@ def listed(value: Any) -> list[Any]:
 def _first_match(
     pattern: Callable[[str], re.Pattern[str]], labels: Sequence[str], mail: str
 ) -> re.Match[str] | None:
-    """Return the match of the first label that occurs in an email, or None."""
+    """Return the match for the first label that occurs in an email, or None."""
     found = (pattern(label).search(mail) for label in labels)
     return next(filter(None, found), None)
 
 
 def _lines(text: str) -> str:
-    """Return the text of an email without empty lines and repeated spaces."""
+    """Return an email's text without empty lines or repeated spaces."""
     text = _INVISIBLE.sub("", plain_text(text))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(filter(None, lines))
@@ -162,7 +162,7 @@ def _words_pattern(label: str) -> re.Pattern[str]:
 
 @functools.cache  # has one entry per label in the mappings
 def _label_pattern(line: str) -> re.Pattern[str]:
-    """Return a regular expression for a line that starts with a label."""
+    """Return a regular expression for the text after a label at the start of a line."""
     stem = line.removesuffix(":").rstrip()
     colon = r"[*_ ]*[:\uff1a][*_]*" if line.endswith(":") else ""
     return re.compile(

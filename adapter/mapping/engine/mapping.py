@@ -1,4 +1,4 @@
-"""Apply a compiled mapping to a webhook, without side effects and without raising."""
+"""Apply a compiled mapping to a webhook. This has no side effects and never raises."""
 
 import dataclasses
 import datetime as dt
@@ -24,13 +24,13 @@ from adapter.propexo import notes
 from adapter.propexo.appointment import NO_CONTACT
 from adapter.settings import Policy
 
-#: Maximum number of items in a delivery. One with more items needs review.
+#: Maximum number of items in a webhook. If there are more, it needs review.
 MAX_ITEMS: Final = 50
 #: Longer dedupe keys are stored as their hash.
 MAX_KEY_LENGTH: Final = 200
 CAP_KEY_PART: Final = 500
 IDS_ONLY_REASON: Final = "needs_enrichment: it contains only IDs and no appointment fields"
-#: Outcomes, most important first. A delivery gets the first one that any of its items has.
+#: Outcomes, most important first. A webhook gets the first one that any of its items has.
 PRECEDENCE: Final = tuple(Outcome)
 #: Fields that a guest card does not need. A community and an email or phone are enough.
 NOT_NEEDED_BY_PROSPECTS: Final = frozenset({"starts_at", "name", "last_name"})
@@ -46,7 +46,7 @@ class NamedReader:
 
     @property
     def needs(self) -> set[str]:
-        """The first part of each path that it reads, which may be the name of another reader."""
+        """The first part of each path that the reader uses, which may be another reader's name."""
         reader = self.reader
         needed = {path.parts[0] for path in getattr(reader, "paths", (reader.path,))}
         if isinstance(reader, ItemReader):
@@ -58,12 +58,12 @@ class NamedReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ForEach:
-    """A line of ``for_each``: the path of a list, and the name for each of its items."""
+    """A line of ``for_each``: a list's path, and the name for each of its items."""
 
     name: str
     at: str
     path: Path
-    #: The names under ``read:`` that need an item of this level.
+    #: The readers that need an item of this level.
     readers: Sequence[NamedReader] = ()
 
 
@@ -71,34 +71,35 @@ class ForEach:
 class CompiledMapping:
     """The compiled sections of one mapping file."""
 
-    #: Conditions on the delivery.
+    #: Conditions for the webhook as a whole.
     event_filter: Filter
-    #: Conditions on each item.
+    #: Conditions for each item.
     item_filter: Filter
     readers: Sequence[NamedReader]
-    #: The levels of ``for_each``, outermost first. There is one item for each item of the last.
+    #: The levels of ``for_each``, outermost first. Each item of the innermost list is an item.
     for_each: Sequence[ForEach]
-    #: The parts of the dedupe key. Without any, only an identical body counts as a repeat.
+    #: The parts of the dedupe key. If there are none, only an identical body counts as a repeat.
     dedupe: Sequence[PathLookup]
-    #: Indexes of the parts of which one must have a value: with ``for_each``, those of the item.
+    #: Indexes of the parts of which at least one must have a value. With ``for_each``, these are
+    #: the parts that depend on the item.
     identifying: Sequence[int]
-    #: Lists of which only some items are read.
+    #: Lists from which only some items are read.
     partial_lists: Sequence[PartialList] = ()
     #: When the renter made the request, according to the sender.
     sent_at: PathLookup
-    #: They run in this order. The community comes first, because the tour time needs its time zone.
+    #: Fillers run in this order. The community is first, because the tour time needs its time zone.
     fillers: Sequence[FieldFiller]
     #: Validates an appointment and returns the errors by field. The second argument names the
-    #: fields that are already validated.
+    #: fields that have already been validated.
     validate: Callable[[Mapping[str, Any], Container[str], Kind], Mapping[str, Sequence[str]]]
     without_time: WithoutTime
     policy: Policy
-    #: The readers and levels of ``for_each`` without the readers that the dedupe key does not need.
+    #: ``readers`` and ``for_each``, without the readers that the dedupe key does not need.
     key_readers: Sequence[NamedReader] = dataclasses.field(init=False)
     key_levels: Sequence[ForEach] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Choose the readers for the key once, because every webhook waits for its key."""
+        """Select the dedupe key's readers in advance, because every webhook waits for its key."""
         names = self._key_names()
         levels = [
             dataclasses.replace(one, readers=_named(names, one.readers)) for one in self.for_each
@@ -129,7 +130,7 @@ class CompiledMapping:
         return [reading for level in self.for_each for reading in level.readers]
 
     def apply(self, scope: Scope, now: dt.datetime | None) -> Mapped:
-        """Map a webhook. If ``now`` is None, tours in the past and far future are allowed."""
+        """Map a webhook. If ``now`` is None, allow tours in the past and the far future."""
         repairs = [reason_for("event", text) for text in scope.repairs]
         scope, notes_so_far = self._read(scope, self.readers)
         notes_so_far.reasons += repairs + self._left_out(scope, is_item=False)
@@ -152,7 +153,7 @@ class CompiledMapping:
         )
 
     def dedupe_key(self, scope: Scope) -> str | None:
-        """Return the dedupe key that all deliveries of the same booking share, or None.
+        """Return the dedupe key that all deliveries for the same booking share, or None.
 
         A cancellation often has the same ID as its booking, so its key gets a prefix. An ignored
         delivery has no key, so that it cannot turn a booking with the same ID into a duplicate.
@@ -167,18 +168,18 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return a scope for each item, or the webhook's scope if it has no items."""
+        """Return a scope for each of the webhook's items, or the webhook's scope if it has none."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
-        """Return the webhook's scope, and a list of the scopes of its items."""
+        """Return the webhook's scope, and a list with a scope for each of its items."""
         scope, _ = self._read(scope, self.readers)
         scopes, _ = self._item_scopes(scope, self.for_each)
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Add the values of ``read:`` to a scope. Return it and a draft with any problems."""
+        """Return a scope with the values for ``read:`` added, and a draft with any problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
@@ -196,7 +197,7 @@ class CompiledMapping:
     def _item_scopes(
         self, scope: Scope, levels: Iterable[ForEach]
     ) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or the reason why there are no items."""
+        """Return a scope and a draft for each item, or the reason that the items cannot be read."""
         scopes = [(scope, Draft())]
         for level in levels:
             try:
@@ -208,7 +209,7 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
+        """Return a scope and a draft for each item of a level. Raise Unreadable if it has none."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
@@ -229,7 +230,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Read the fields that all items share only once. Return their drafts by filler index."""
+        """Fill the fields that are the same for all items. Return their drafts by filler index."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
@@ -305,7 +306,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return the time when the renter made the request, or None if it is not certain."""
+        """Return when the renter made the request (UTC), or None if that is not certain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))
@@ -313,7 +314,7 @@ class CompiledMapping:
             return None
 
     def _key_parts(self, scope: Scope) -> list[str] | None:
-        """Return the strings at the dedupe paths, or None if they contain no ID."""
+        """Return the text at each dedupe path, or None if the item cannot be identified."""
         parts = []
         for lookup in self.dedupe:
             try:
@@ -341,7 +342,7 @@ def _named(names: Container[str], readers: Iterable[NamedReader]) -> list[NamedR
 
 
 def _finish(draft: Draft) -> None:
-    """Check the rules that apply to several fields, and compose the notes."""
+    """Check the rules that involve several fields, and compose the notes."""
     if not draft.found and not draft.text:
         draft.block(reason_for("event", IDS_ONLY_REASON))
     elif not {"email_1", "phone_1"} & draft.appointment.keys():
@@ -386,7 +387,7 @@ def _key_part(value: object) -> str:
 
 
 def _joined_key(outcome: Outcome, keys: Sequence[Sequence[str] | None]) -> str | None:
-    """Return the dedupe key of a webhook, combined from the keys of all items."""
+    """Return a webhook's dedupe key, combined from its items' keys, or None if any is missing."""
     parts = keys[0] if len(keys) == 1 else keys
     if not parts or (len(keys) > 1 and not all(parts)):
         return None

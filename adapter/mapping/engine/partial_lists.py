@@ -1,4 +1,4 @@
-"""Find lists of which a mapping reads only some items, such as ``contacts.0.name``."""
+"""Find lists that a mapping reads only in part, such as with ``contacts.0.name``."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ MAX_LISTED: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PartialList:
-    """A list in the payload of which a mapping reads only the items with certain indexes."""
+    """A list in the payload from which a mapping reads only items with certain indexes."""
 
     #: The path of the list.
     path: Path
@@ -23,7 +23,7 @@ class PartialList:
     #: The position of the first line that reads an item, as ``file:line``.
     at: str
 
-    #: For each line that reads an item, the paths that it tries first.
+    #: The paths that each line reading an item tries before that item.
     fallbacks_of: tuple[tuple[Path, ...], ...]
 
     def left_out(self, scope: Scope) -> Sequence[int]:
@@ -53,7 +53,7 @@ class PartialList:
         return all(scope.is_empty(scope.read(path)) for path in paths)
 
     def reason(self, scope: Scope) -> Reason | None:
-        """Return a reason that lists the unread items, or None if all items are read."""
+        """Return a reason that lists the items that are not read, or None if there are none."""
         left = self.left_out(scope)
         if not left:
             return None
@@ -64,7 +64,7 @@ class PartialList:
 
 
 def partial_lists_from(used: Iterable[tuple[Path, str, tuple[Path, ...]]]) -> list[PartialList]:
-    """Return the lists of which the given paths read only some items.
+    """Return the lists from which the given paths read only some items.
 
     ``used`` are the paths that read data, each with its position and the paths tried before it.
     """

@@ -1,4 +1,4 @@
-"""Extract named values for ``read:`` from JSON or XML in a text, and from lists of answers."""
+"""Extract values for ``read:`` from JSON or XML in a string, and from lists of answers."""
 
 import dataclasses
 import re
@@ -23,11 +23,11 @@ _XML_START: Final = re.compile(r"<\?[a-z]|\A\s*<(?!!|html\b)", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReadResult:
-    """The value of a name under ``read:``, with a problem if it was not read cleanly."""
+    """The value for a name under ``read:``, with any problem that occurred."""
 
     value: Any
     problem: str | None = None
-    #: Text for the notes: anything the value leaves out.
+    #: Text for the notes: anything that the value leaves out.
     fact: str | None = None
     #: The other values of repeated keys, which the value leaves out.
     others: Mapping[str, Sequence[Any]] = dataclasses.field(default_factory=dict)
@@ -38,7 +38,7 @@ class PayloadReader(Protocol):
 
     @property
     def path(self) -> Path:
-        """The path in the payload from which this reader reads."""
+        """The path in the payload that this reader reads."""
 
     def read(self, scope: Scope) -> ReadResult:
         """Return the value and any problem. Never raise."""
@@ -57,7 +57,7 @@ class JsonReader:
             if scope.is_empty(text):
                 return ReadResult({})
             if not isinstance(text, str):
-                return ReadResult(text)  # some senders switch to sending the data itself
+                return ReadResult(text)  # some senders start to send the data itself
             repairs: list[str] = []
             raw = text.encode("utf-8", "replace")
             value = body.parse(raw, "", kind="json", repairs=repairs)
@@ -70,12 +70,12 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XmlReader:
-    """Reads ``xml: …``: an XML document in a text, such as an ADF lead in an email."""
+    """Reads ``xml: …``, an XML document in a string, such as an ADF lead in an email."""
 
     path: Path
 
     def read(self, scope: Scope) -> ReadResult:
-        """Parse the XML document in the text, or return an empty object if there is none."""
+        """Parse the XML document in the string. Return an empty object if there is none."""
         try:
             text = unwrap_single(scope.read(self.path))
             start = _XML_START.search(text[:CAP_MAIL]) if isinstance(text, str) else None
@@ -98,7 +98,7 @@ class Labels:
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the label of each option by its ID."""
+        """Return each option's label by its ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -106,7 +106,7 @@ class Labels:
         return {key: label for key, label in pairs if key and label is not MISSING}
 
     def relabel(self, element: object, value: Any, shared: Mapping[str | None, Any]) -> Any:
-        """Replace option IDs in a value with their labels. IDs without a label stay as they are."""
+        """Replace option IDs in a value with their labels. Keep IDs that have no label."""
         own = _read(element, self.path)
         table = shared if own is MISSING else self.table(own)
         if isinstance(value, list):
@@ -120,16 +120,16 @@ class ListReader:
 
     path: Path
     by: Path
-    #: The paths of a value. Without any, the value is the whole item.
+    #: The paths of an item's value. If there are none, the value is the whole item.
     values: tuple[Path, ...]
     labels: Labels | None = None
     #: The keys that the mapping uses. Repeated values of other keys are not reported.
     keys: frozenset[str] = frozenset()
-    #: True to keep all values of a repeated key, as a list: which of them is meant is not known.
+    #: True to keep all values of a repeated key as a list, because any of them may be meant.
     keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the answers by key. If a key is repeated, use its first nonempty value."""
+        """Return the answers by key. For a repeated key, use the first nonempty value."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
@@ -172,15 +172,15 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads ``list`` with ``equals``, which finds the item whose key equals another value."""
+    """Reads ``list`` with ``equals``, which finds the item whose key is the value at a path."""
 
     #: The path of the value.
     path: Path
-    #: The name under which a :class:`ListReader` has stored the list's items by key.
+    #: The name under which a :class:`ListReader` stores the list's items by key.
     index: str
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the item with this key, or a list of items if several have the key."""
+        """Return the item whose key is the value at the path, or a list if several match."""
         try:
             value = unwrap_single(scope.read(self.path))
             if scope.is_empty(value):

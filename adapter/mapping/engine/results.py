@@ -23,11 +23,11 @@ class Community:
     attributions: Mapping[str, str | Mapping[str, str]]
     #: The names that each source uses for this community.
     known_as: Mapping[str, tuple[str, ...]]
-    #: Its name for users, or "".
+    #: Its display name, or "".
     name: str = ""
-    #: The times between which its tours start, by weekday. Monday is 0. Empty if they are unknown.
+    #: The earliest and latest start of its tours by weekday. Monday is 0. Empty if unknown.
     tour_hours: Mapping[int, tuple[dt.time, dt.time]] = dataclasses.field(default_factory=dict)
-    #: True if tours are booked only at times that are free in Knock, as far as that is known.
+    #: True if tours are booked only at times that are available in Knock, as far as is known.
     check_availability: bool = False
     #: The property management system to which Knock passes guest cards, or "" if it is unknown.
     pms: str = ""
@@ -39,13 +39,13 @@ class Community:
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of an item or webhook. A webhook gets the first outcome of any of its items."""
+    """The outcome of an item or webhook. If a webhook's items differ, the first listed applies."""
 
     #: A complete and plausible appointment.
     BOOK = "book"
     #: A complete guest card: a lead without a tour time.
     PROSPECT = "prospect"
-    #: It needs review; the reasons say why.
+    #: It needs review, for the given reasons.
     HELD = "held"
     #: It cancels an earlier booking.
     CANCELLATION = "cancellation"
@@ -58,7 +58,7 @@ class Outcome(enum.StrEnum):
 class WithoutTime(enum.StrEnum):
     """What a mapping does with leads that have no tour time (its ``without_time`` setting)."""
 
-    #: The lead is held: an agent picks a time or calls the renter.
+    #: The lead is held, and an agent picks a time or calls the renter.
     HOLD = "hold"
     #: The lead is ignored.
     IGNORE = "ignore"
@@ -69,7 +69,7 @@ class WithoutTime(enum.StrEnum):
 
     @property
     def makes_cards(self) -> bool:
-        """True if such leads become guest cards in Knock."""
+        """True if leads without a tour time become guest cards in Knock."""
         return self in (WithoutTime.PROSPECT, WithoutTime.INVITE)
 
 
@@ -98,7 +98,7 @@ class Item:
     notes_added: tuple[str, ...] = ()
     #: When the renter made the request, according to the sender (aware, UTC), if given.
     sent_at: dt.datetime | None = None
-    #: Two items with the same key belong to the same booking. None if a path has no value.
+    #: Items with the same key belong to the same booking. None if there is no key.
     dedupe_key: str | None = None
 
 

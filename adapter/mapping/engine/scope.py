@@ -1,4 +1,4 @@
-"""Resolve paths in the payload, headers, query string, and names from ``read`` and ``for_each``."""
+"""Resolve paths in the payload, headers and query string, and in names from the mapping."""
 
 import dataclasses
 import json
@@ -10,22 +10,22 @@ from adapter.models import Reason
 from adapter.parsing import paths
 from adapter.parsing.paths import MISSING, Path
 
-#: Maximum length of the value in a reason, in characters.
+#: Maximum length of a reason's value, in characters.
 MAX_PREVIEW: Final = 60
-#: The end of the names for the other values of repeated keys. No mapping can have such a name.
+#: The suffix of names for left-out values of repeated keys. No name in a mapping can have it.
 _REPEATED: Final = "\0repeated"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The data in which paths are resolved, for a webhook or one of its items."""
+    """The data in which a mapping's paths are resolved, for a webhook or one of its items."""
 
     payload: Any
-    #: The values of ``read:`` and ``for_each:``, by name.
+    #: The values for ``read:`` and ``for_each:``, by name.
     names: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    #: Strings that this sender uses for empty values, after cleaning.
+    #: The sender's strings for empty values, after cleaning.
     blanks: Collection[str] = ()
     #: Corrections made while parsing the body.
     repairs: Sequence[str] = ()
@@ -51,7 +51,7 @@ class Scope:
         return found
 
     def is_empty(self, value: object) -> bool:
-        """Return True if a value is empty or one of the sender's words for an empty value."""
+        """Return True if a value is missing, empty, or one of the sender's words for "empty"."""
         return value is MISSING or is_empty(value, self.blanks)
 
     def with_names(self, names: Mapping[str, Any]) -> "Scope":
@@ -69,11 +69,11 @@ class Scope:
 
     @property
     def has_others(self) -> bool:
-        """True if a ``list … by`` has repeated keys with different values."""
+        """True if a list of answers has repeated keys with different values."""
         return any(name.endswith(_REPEATED) for name in self.names)
 
     def others(self, path: Path) -> Iterator[Any]:
-        """Yield the other values at a path if its key is repeated in a ``list … by``."""
+        """Yield the values at a path that were left out because their key is repeated."""
         repeated = self.names.get(others_name(path.parts[0]))
         if not repeated or len(path.parts) < 2:
             return
@@ -90,7 +90,7 @@ class Scope:
 
 
 def others_name(name: str) -> str:
-    """Return the name under which the other values of a reader's repeated keys are stored."""
+    """Return the name under which a reader's left-out values of repeated keys are stored."""
     return name + _REPEATED
 
 
@@ -103,7 +103,7 @@ def preview_from_value(value: object) -> str | None:
 
 
 def _preview(value: object) -> object:
-    """Return the beginning of a value, limited in depth and length."""
+    """Return a value truncated in depth and length."""
     if isinstance(value, Mapping):
         pairs = zip(value.items(), range(5), strict=False)
         return {_preview_item(key): _preview_item(item) for (key, item), _ in pairs}
@@ -125,5 +125,5 @@ def _preview_item(value: object) -> Any:
 def reason_for(
     field: str, reason: str, *, at: str | None = None, path: str | None = None, value: object = None
 ) -> Reason:
-    """Create a reason whose value is shortened for storage."""
+    """Create a reason, with its value shortened for storage."""
     return Reason(field=field, reason=reason, at=at, path=path, value=preview_from_value(value))

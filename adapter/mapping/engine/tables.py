@@ -1,4 +1,4 @@
-"""Translate a sender's words to neutral words, using the tables in its mapping."""
+"""Translate a sender's words into the adapter's, using the mapping's tables."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ NOT_IN_TABLE: Final = "not in the table"
 
 
 class NoValue:
-    """The type of NO_VALUE, which means that a table sets neither a value nor the default."""
+    """The type of :data:`NO_VALUE`, for which a field is left empty, even without its default."""
 
 
 NO_VALUE: Final = NoValue()
 
 
 def key_from_value(value: object) -> str | None:
-    """Return a value as case-folded text for comparison, or None if that is not possible.
+    """Return a value as case-folded text for comparison.
 
     Return None for an object, a list, or a string that is too long.
     """
@@ -46,7 +46,7 @@ class Table:
     """A lookup table that translates a sender's values into the adapter's."""
 
     rows: Mapping[str, Any]
-    #: True if the target is a list. Its items are then looked up one by one.
+    #: True if the target field takes a list. Items are then looked up one by one.
     many: bool = False
     #: The target's label in the notes, such as "Pets".
     label: str = ""
@@ -83,7 +83,7 @@ class Table:
 
 
 def text_from_value(value: object, cap: int = 200) -> str:
-    """Return a value as text for the notes. Items of a list are joined with commas."""
+    """Return a value as text for the notes. List items are joined with commas."""
     items = value[:MAX_ITEMS] if isinstance(value, list) else [value]
     return ", ".join(filter(None, (_item_text(item, cap) for item in items)))[: cap * 3]
 

@@ -40,7 +40,7 @@ class TourTime:
     """The ``starts_at`` section: its paths, and how to read them."""
 
     at: str
-    #: One path for the date and time together, or two: one for the date, one for the time of day.
+    #: One lookup for the date and time together, or one for the date and one for the time of day.
     lookups: tuple[PathLookup, ...]
     formats: Sequence[Format] = ()
     zone: zoneinfo.ZoneInfo | None = None
@@ -58,7 +58,7 @@ class TourTime:
     read_date: Reader | None = None
     #: True to read the start of a range of times, such as ``2:30 - 3:00 PM``.
     takes_start: bool = False
-    #: The ID or URL with which the time can be fetched from the sender.
+    #: The path of the ID or URL for fetching the time from the sender.
     fetch_by: PathLookup | None = None
 
     @property
@@ -67,7 +67,7 @@ class TourTime:
         return ", ".join(lookup.text for lookup in self.lookups)
 
     def fill(self, scope: Scope, draft: Draft) -> None:
-        """Set the start time of the tour. If it is uncertain, block the booking instead."""
+        """Set the tour's start time. If it is uncertain, block the booking instead."""
         value: object = None
         try:
             found = [unwrap_single(lookup.first(scope)[1]) for lookup in self.lookups]
@@ -87,7 +87,7 @@ class TourTime:
             draft.block(self._reason(str(exc), value))
 
     def _reject_repeated(self, scope: Scope) -> None:
-        """Raise :class:`Unreadable` if an answer with the time is repeated with another value."""
+        """Raise Unreadable if the answer with the time is repeated with a different value."""
         for lookup in self.lookups:
             used = next((place for place, _ in lookup.values(scope)), None)
             for place in lookup.places:
@@ -145,7 +145,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Compare the time's offset with that of the community, and report a difference.
+        """Compare the time's UTC offset with that of the community, and report a difference.
 
         Raise :class:`Unreadable` if the offset is probably wrong.
         """
@@ -163,7 +163,7 @@ class TourTime:
             draft.note(reason)
 
     def _doubt(self, instant: Instant) -> None:
-        """Raise :class:`Unreadable` if the time's offset is probably incorrect."""
+        """Raise :class:`Unreadable` if the time's UTC offset is probably wrong."""
         if self.offset in ("trust", "own_clock"):
             return
         if self.has_date and not instant.offset:
@@ -177,7 +177,7 @@ class TourTime:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class NoTourTime:
-    """Stands in for ``starts_at`` in a mapping for leads without a tour time."""
+    """Replaces ``starts_at`` in a mapping whose leads never have a tour time."""
 
     at: str
 
@@ -188,7 +188,7 @@ class NoTourTime:
 
 
 def _joined(parts: Sequence[Any]) -> str:
-    """Join a date and a time of day. Raise :class:`Unreadable` if there is no time of day."""
+    """Join a date and a time of day with a space. Raise Unreadable if there is no time of day."""
     if parts[1] is None:
         raise Unreadable(NO_TIME_OF_DAY)
     return " ".join(clean_text(part, CAP_PART) for part in parts)
@@ -205,7 +205,7 @@ def fields_from_instant(at: dt.datetime) -> dict[str, str]:
 def plausibility_problems(
     at: dt.datetime, zone: zoneinfo.ZoneInfo | None, policy: Policy, now: dt.datetime | None
 ) -> Iterator[str]:
-    """Yield the reasons why a start time is implausible, such as "is in the past"."""
+    """Yield each reason that a start time is implausible, such as "is in the past"."""
     if now is not None and at <= now:
         yield "is in the past"
     if now is not None and at > now + dt.timedelta(days=policy.horizon_days):

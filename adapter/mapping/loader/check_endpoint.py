@@ -29,7 +29,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Check the ``signature`` section, and return the variable names of its secrets."""
+    """Check the ``signature`` section. Return the environment variables of its secrets."""
     if not block:
         return ()
     scheme = block.get("scheme")
@@ -61,7 +61,7 @@ def _secrets(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def check_handshake(document: Document, value: Any) -> None:
-    """Check the ``handshake`` section, and add a problem if it is invalid."""
+    """Check the ``handshake`` section. Add a problem to the document if it is invalid."""
     if isinstance(value, Mapping) and list(value) == ["meta"] and isinstance(value["meta"], str):
         if not VARIABLE.match(value["meta"]):
             document.add(("handshake", "meta"), NOT_A_VARIABLE_NAME)
@@ -79,13 +79,13 @@ class RespondChecker:
     """Checks the ``respond`` section of one mapping."""
 
     def __init__(self, document: Document, paths: PathRegistry, inner: Collection[str]) -> None:
-        """Set the document to check, and ``inner``, the names that exist only inside items."""
+        """Create a checker. ``inner`` contains the names that exist only inside items."""
         self.document = document
         self.paths = paths
         self.inner = inner
 
     def check(self, section: Mapping[str, Any]) -> None:
-        """Add a problem for each error that the schema cannot detect."""
+        """Add a problem to the document for each error that the schema cannot detect."""
         if len(section.keys() & respond.KINDS.keys()) > 1:
             self.document.add(("respond",), f"has several of {', '.join(respond.KINDS)}: keep one")
         wait, deadline = (
@@ -152,7 +152,7 @@ def _unknown_placeholder(name: str) -> str:
 
 
 def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
-    """Yield each ``each_…`` key that is not the only key of a list item."""
+    """Yield each ``each`` or ``each_free_time`` key that is not the only key of a list item."""
     if isinstance(value, list):
         for item in value:
             yield from _misplaced(item, is_item=True)
@@ -164,7 +164,7 @@ def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
 
 
 def _texts(value: Any, inside: Sequence[str] = ()) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield each string in a template, and the names of the objects that contain it."""
+    """Yield each string in a template, with the keys that lead to it."""
     if isinstance(value, str):
         yield value, inside
     elif isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Check a mapping's paths against its sample payloads, and warn about doubtful lines."""
+"""Check a mapping's paths against its sample payloads, and warn about questionable lines."""
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
@@ -11,17 +11,20 @@ from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.redact import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
+from adapter.mapping.engine.fields import PathLookup
 from adapter.mapping.engine.mail_readers import MailReader, listed
 from adapter.mapping.engine.reshape import ListReader
 from adapter.mapping.engine.tables import key_from_value
 from adapter.mapping.loader.compile_paths import UsedPath
+from adapter.mapping.loader.yaml_document import KeyPath
 from adapter.mapping.problems import Problem
 from adapter.mapping.samples import Sample
 from adapter.mapping.source import Source
-from adapter.parsing.paths import MISSING, Path, leaves, path_from_text
+from adapter.parsing.local_time import read_absolute_instant
+from adapter.parsing.paths import MISSING, Path, leaves, path_from_text, unwrap_single
 
 NOT_IN_SAMPLES: Final = "is not in any sample payload"
-#: Replaces it for a path that the chosen webhook has.
+#: Replaces that message for a path that exists in the selected webhook.
 NEW_PATH: Final = "is new: this message has it, but no sample does"
 NO_VALUE_IN_SAMPLES: Final = "has no value in any sample: check 'by' and 'value'"
 NOT_FETCHED: Final = (
@@ -34,10 +37,12 @@ NOT_CHANGEABLE: Final = (
 #: Limits for suggesting similar paths: number of samples, and length of a path.
 MAX_SCOPES: Final = 10
 MAX_PATH_LENGTH: Final = 100
-#: Shorter texts are not secrets, but names of tokens and the like.
+#: Shorter texts are not secrets, but words such as the name of a token.
 MIN_SECRET_LENGTH: Final = 16
-#: The expectations of tests in which a lead is booked or becomes a guest card.
+#: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
+#: What ``sent_at`` reads.
+INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
 #: Fields without which nothing is booked.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
@@ -45,7 +50,7 @@ NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "
 def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> None:
     """Check a mapping against its samples, and add the problems to its document.
 
-    ``samples`` are the samples of each test, as they are and with the changes of the test.
+    ``samples`` are each test's sample, as it is and with the test's changes.
     """
     every = [sample for variants in samples.values() for sample in variants]
     scopes = [scope_of(source, sample) for sample in every]
@@ -57,6 +62,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
         _warn_of_items_left_out(source, inner)
         _warn_of_notes_without_braces(source, inner)
         _warn_of_missing_keys(source, scopes)
+    _warn_of_unread_times(source, scopes)
     _warn_of_unsigned_keys(source, every)
     _warn_of_secrets(source, {number: variants[0] for number, variants in samples.items()})
     _warn_of_untested_cards(source)
@@ -66,7 +72,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return the scope in which the mapping reads a sample, with its fetched documents."""
+    """Return the data in which a mapping's paths are resolved for a sample."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -77,7 +83,8 @@ def scope_of(source: Source, sample: Sample) -> Scope:
 def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
     """Report paths that do not occur in any sample, because they are probably misspelled.
 
-    Without a similar path in the samples, an optional field may be one that no sample has yet.
+    If no sample has a similar path, an optional field is only a warning, because it may be one
+    that no sample contains yet.
     """
     document = source.document
     reported = {(problem.line, problem.column) for problem in document.problems}
@@ -88,9 +95,10 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
         and not any(_exists(used, scope) or _is_unknown(used, scope) for scope in scopes)
     ]
     found = {used.where for used in source.used_paths if used not in missing}
+    optional = {*_optional_fields(source, found)}
     for used in missing:
         suggestion = _suggestion(used.path.text, scopes)
-        is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS
+        is_needed = used.where[0] != "appointment" or used.where[1] in NEEDED_FIELDS - optional
         is_fallback = used.where[0] == "appointment" and used.where in found
         hint = suggestion or _hint(source, used)
         message = f"{used.path.text!r} {NOT_IN_SAMPLES}{hint}"
@@ -98,10 +106,19 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
         document.add(used.where, message, field=used.field, warning=warning)
 
 
+def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str]:
+    """Yield the fields that a lead needs only if another one, or a default, does not fill it."""
+    fields = source.document.data["appointment"]
+    yield from (name for name, one in fields.items() if isinstance(one, dict) and "default" in one)
+    for one, other in (("email_1", "phone_1"), ("phone_1", "email_1")):
+        if any(where[:2] == ("appointment", other) for where in found):
+            yield one
+
+
 def mark_new_paths(
     source: Source, scope: Scope, problems: Iterable[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with another message for paths that only this webhook has."""
+    """Return the problems, with a different message for paths that only this webhook has."""
     scopes = source.compiled.item_scopes(scope)
     found = tuple(
         f"{used.path.text!r} {NOT_IN_SAMPLES}"
@@ -125,7 +142,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return the end of a message that suggests a similar path from the samples, or ""."""
+    """Return the end of an error message, which suggests a similar path in the samples, or ""."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -133,7 +150,17 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
     near = difflib.get_close_matches(
         text[:MAX_PATH_LENGTH], [one for one in known if len(one) <= MAX_PATH_LENGTH]
     )
-    return f"; did you mean {near[0]!r}?" if near else ""
+    meant = next((one for one in near if _is_like(one, text)), None)
+    return f"; did you mean {meant!r}?" if meant else ""
+
+
+def _is_like(one: str, other: str) -> bool:
+    """Return True if the last keys of two paths are similar, or their other keys are not the same.
+
+    Two keys of one object that are not similar are two values, and not a mistake.
+    """
+    parents, keys = zip(*(path.rpartition(".")[::2] for path in (one, other)), strict=True)
+    return parents[0] != parents[1] or bool(difflib.get_close_matches(keys[0], [keys[1]]))
 
 
 def _exists(used: UsedPath, scope: Scope) -> bool:
@@ -164,13 +191,13 @@ def _check_list_readers(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
-    """Return True if a path reads a fetched document, and no test contains one."""
+    """Return True if a path reads a fetched document, but no test contains one."""
     is_fetched = path.parts[0] in source.sections.get("fetch", {})
     return is_fetched and not any(scope.fetched for scope in scopes)
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report changes of values that the mapping reads from others, such as JSON inside a string."""
+    """Report a test's changes to names under ``read:`` or ``fetch:``, which cannot be changed."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
@@ -184,7 +211,7 @@ def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: 
 
 
 def _warn_of_objects_as_texts(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about a ``text`` whose paths find only objects, such as the messages of a chat."""
+    """Warn about a ``text`` whose paths find only objects, such as chat messages."""
     for reading in (*source.compiled.readers, *source.compiled.item_readers):
         reader = reading.reader
         if not isinstance(reader, MailReader):
@@ -206,7 +233,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists that have more items in a sample than the mapping reads."""
+    """Warn about lists in samples with items that the mapping does not read."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -214,8 +241,8 @@ def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
         where = next(used.where for used in source.used_paths if _starts_with(used, one.path.parts))
         count = "1 more item" if most == 1 else f"{most} more items"
         message = (
-            f"{one.path.text} has {count} in a sample: for_each makes one lead of each item, and "
-            f".{min(one.indexes)} takes one and drops the rest"
+            f"{one.path.text} has {count} in a sample than the mapping reads: use for_each for one "
+            f'lead of each item, or add them to the notes: "{{{one.path.text}.*.…}}"'
         )
         source.document.add(where, message, warning=True)
 
@@ -243,7 +270,7 @@ def _is_path(text: str, where: tuple[str, ...], scopes: Iterable[Scope]) -> bool
 
 
 def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if the dedupe paths produce no key for any lead in the samples."""
+    """Warn if the dedupe paths yield no key for any lead in the samples."""
     if not source.compiled.dedupe or source.document.has_errors:
         return
     mapped = [source.compiled.apply(scope, None) for scope in scopes]
@@ -254,6 +281,29 @@ def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
             "name the sender's ID, or write 'dedupe: body'"
         )
         source.document.add(("dedupe",), message, warning=True)
+
+
+def _warn_of_unread_times(source: Source, scopes: Sequence[Scope]) -> None:
+    """Warn if ``sent_at`` finds values in the samples, but no time."""
+    found = [value for scope in scopes if (value := _first(source.compiled.sent_at, scope))]
+    if found and not any(map(_is_instant, found)):
+        message = f"finds {str(found[0])[:40]!r} in a sample, which is not {INSTANT}"
+        source.document.add(("sent_at",), message, warning=True)
+
+
+def _first(lookup: PathLookup, scope: Scope) -> Any:
+    try:
+        return unwrap_single(lookup.first(scope)[1])
+    except Unreadable:
+        return None
+
+
+def _is_instant(value: Any) -> bool:
+    try:
+        read_absolute_instant(value)
+    except Unreadable:
+        return False
+    return True
 
 
 def _warn_of_unsigned_keys(source: Source, samples: Sequence[Sample]) -> None:
@@ -278,7 +328,7 @@ def _warn_of_secrets(source: Source, samples: Mapping[int, Sample]) -> None:
 
 def _secrets_in(sample: Sample) -> Iterator[str]:
     for path, value in leaves(sample.payload):
-        is_name = path.rpartition(".")[2].lower() == "key"  # of a field of a form
+        is_name = path.rpartition(".")[2].lower() == "key"  # the name of a form field
         if isinstance(value, str) and is_secret(path) and not is_name and _is_random(value):
             yield path
 
@@ -290,7 +340,7 @@ def _is_random(text: str) -> bool:
 
 
 def _warn_of_untested_cards(source: Source) -> None:
-    """Warn if a mapping creates guest cards without a test that shows one."""
+    """Warn if a mapping creates guest cards but has no test for one."""
     tests = source.sections.get("tests", [])
     if not source.compiled.without_time.makes_cards:
         return
@@ -324,7 +374,7 @@ def _always(source: Source) -> Community | None:
 
 
 def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn about names of events that the mapping does not read, so that all count as leads."""
+    """Warn about event names that the mapping does not read, so that all events count as leads."""
     used = {_without_items(used.path.text) for used in source.used_paths}
     observed = observe([sample.payload for sample in samples])
     for path in event_paths(observed):
@@ -342,7 +392,7 @@ def _without_items(path: str) -> str:
 
 
 def _warn_of_booked_cancellations(source: Source, samples: Mapping[int, Sample]) -> None:
-    """Warn if a test books a tour from a sample that says that the tour was canceled."""
+    """Warn if a test books a tour that its sample seems to say was canceled."""
     tests = source.sections.get("tests", [])
     for number, sample in samples.items():
         kind = next((one for one in BOOKED if one in tests[number]), None)
@@ -365,7 +415,7 @@ def _has_canceled_item(source: Source, sample: Sample) -> bool:
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield the paths whose value says that the tour was canceled, unless ``accept`` lists it."""
+    """Yield paths whose value says that the tour was canceled, unless ``accept`` lists it."""
     compiled = source.compiled
     accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
     for path, value in leaves(sample.payload):

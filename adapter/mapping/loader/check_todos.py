@@ -6,15 +6,25 @@ from typing import Any, Final
 
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 
-#: What a draft contains where a person has to fill in a value.
+#: Marks the places in a draft where a person has to fill in a value.
 TODO: Final = "TODO"
 _TODO: Final = re.compile(rf"\b{TODO}\b")
 _FILL_IN: Final = "fill in this TODO, or remove the line"
-#: What to write in a section for which the samples may give no hint.
+#: What to write in sections that the samples may give no hints for.
 _HINTS: Final[Mapping[KeyPath, str]] = {
     ("community",): (
         "write a path; or query.community, if the sender's URL ends with ?community=maple-court; "
         "or { always: maple-court }"
+    ),
+    ("signature", "scheme"): (
+        "write hmac, hash, token or basic, or none if the sender signs nothing; see "
+        "docs/signatures.md"
+    ),
+    ("appointment", "name"): (
+        "write a path, or 'last_name: { always: Unknown }' if the sender never sends a name"
+    ),
+    ("appointment", "starts_at"): (
+        "write a path, or remove the line and add 'without_time: prospect' (or hold) at the top"
     ),
     ("dedupe",): "write the path of the booking's ID, several paths, or body if there is no ID",
 }
@@ -23,7 +33,7 @@ SAMPLES: Final = frozenset({"payload", "change"})
 
 
 def check_todos(document: Document) -> None:
-    """Add a problem for each TODO, replacing other problems at the same position."""
+    """Add a problem to the document for each TODO, replacing others at the same position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
     document.problems = {
@@ -35,7 +45,7 @@ def check_todos(document: Document) -> None:
 
 
 def _todos(value: Any, where: KeyPath) -> Iterator[KeyPath]:
-    """Yield the position of each key or string that contains TODO."""
+    """Yield the key path of each key or string that contains TODO."""
     if isinstance(value, str):
         if _TODO.search(value):
             yield where

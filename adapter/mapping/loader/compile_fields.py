@@ -45,9 +45,9 @@ class FieldCompiler:
         self.policy = policy
 
     def compile(self, section: Mapping[str, Any], *, needs_name: bool = True) -> list[FieldFiller]:
-        """Return the field fillers, and add a problem to the document for each error.
+        """Compile the fields. Add a problem to the document for each error.
 
-        A mapping that creates only guest cards does not need a name.
+        If ``needs_name`` is False, the mapping creates only guest cards, which need no name.
         """
         # A full name is the fallback for a name in parts, so it comes last.
         names = sorted(section, key=lambda name: name == "name" and "last_name" in section)
@@ -211,7 +211,7 @@ class FieldCompiler:
         )
 
     def _label(self, target: Target) -> str:
-        """Return a field's label for notes. Both ends of a rent range share the label Rent."""
+        """Return a field's label for the notes, or "Rent" if two fields read one rent range."""
         section = self.document.data.get(SECTION, {})
         ends = [section.get(name) for name in RENT]
         both = [one.get("from") for one in ends if isinstance(one, Mapping)]

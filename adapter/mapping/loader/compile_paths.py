@@ -1,4 +1,4 @@
-"""Parse the paths of a mapping, and collect them so that they can be checked later."""
+"""Parse a mapping's paths, and collect them so that they can be checked later."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -8,13 +8,13 @@ from adapter.mapping.engine.fields import PathLookup, Template, template_from_te
 from adapter.mapping.loader.yaml_document import Document, KeyPath
 from adapter.parsing.paths import Path, path_from_text
 
-#: Sections whose paths do not read data of a lead.
+#: Sections whose paths do not read lead data.
 NOT_DATA: Final = ("accept", "ignore", "cancellation", "dedupe", "respond")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UsedPath:
-    """A path in a mapping, and its position in the file."""
+    """A path in a mapping, with its position in the file."""
 
     path: Path
     where: KeyPath
@@ -29,7 +29,7 @@ class PathRegistry:
     used: list[UsedPath] = dataclasses.field(default_factory=list)
 
     def path(self, text: str, where: KeyPath, field: str | None = None) -> Path | None:
-        """Parse a path. If it is invalid, add a problem and return None."""
+        """Parse a path. If it is invalid, add a problem to the document and return None."""
         name = field or ".".join(where)
         try:
             path = path_from_text(text)
@@ -42,7 +42,7 @@ class PathRegistry:
         return path
 
     def reads(self) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
-        """Yield each path that reads lead data, its position, and the paths tried before it."""
+        """Yield each path that reads lead data, with its position and the paths tried before it."""
         before: dict[KeyPath, tuple[Path, ...]] = {}
         for one in self.used:
             if one.where[0] in NOT_DATA:
@@ -54,7 +54,7 @@ class PathRegistry:
     def lookup(
         self, texts: Iterable[str], where: KeyPath, *, collect_all: bool = False
     ) -> PathLookup:
-        """Parse the paths of one field, and add a problem for each invalid one."""
+        """Parse a field's paths. Add a problem to the document for each invalid path."""
         places = [self._place(text, where) for text in texts]
         return PathLookup(places=tuple(one for one in places if one), collect_all=collect_all)
 
@@ -62,7 +62,7 @@ class PathRegistry:
         return self.template(text, where) if _is_template(text) else self.path(text, where)
 
     def template(self, text: str, where: KeyPath, field: str | None = None) -> Template | None:
-        """Parse a template. If it is invalid, add a problem and return None."""
+        """Parse a template. If it is invalid, add a problem to the document and return None."""
         try:
             compiled = template_from_text(
                 text, lambda name: self.path(name, where, field) or Path(name, ("",))

@@ -28,8 +28,8 @@ from adapter.parsing.paths import Path, path_from_text
 from adapter.parsing.templates import parse_template
 
 Groups = list[list[Condition]]
-#: The options that each kind of reader requires, and those it may have as well. The first is the
-#: path that it reads.
+#: The required and optional options for each kind of reader. The first one is the path that it
+#: reads.
 READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("json",), ()),
     (("list", "by", "equals"), ("value",)),
@@ -41,7 +41,7 @@ READERS: Final[Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = (
     (("text", "without"), ("subject",)),
     (("text", "find"), ()),
 )
-#: The literal start of a URL under ``fetch:``. Only tests use http, with a server of their own.
+#: The literal start of a URL under ``fetch:``. Only tests use http, with their own server.
 URL_START: Final = re.compile(r"(?:https://[A-Za-z0-9.-]+(?::\d+)?|http://127\.0\.0\.1:\d+)/")
 NOT_A_FETCH: Final = (
     "must start with https:// and the name of one host, and contain a value of the webhook, such "
@@ -116,7 +116,7 @@ class SectionCompiler:
         return frozenset(key for key in keys if key is not None)
 
     def fetches(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile an entry of the ``fetch:`` section to readers."""
+        """Compile an entry in the ``fetch:`` section. Return its reader, or [] if it is invalid."""
         where: KeyPath = ("fetch", name, "get")
         token, basic = data.get("token"), tuple(data.get("basic", ()))
         for variable in filter(None, (token, *basic)):
@@ -139,7 +139,7 @@ class SectionCompiler:
         return [NamedReader(name=name, at=self.document.at(("fetch", name)), reader=reader)]
 
     def readings(self, name: str, data: Mapping[str, Any]) -> list[NamedReader]:
-        """Compile a name under ``read`` into one reader, or two for a lookup with ``equals``."""
+        """Compile a name under ``read`` into a reader, or into two for a lookup with ``equals``."""
         where: KeyPath = ("read", name)
         shapes = (shape for shape in READERS if data.keys() >= {*shape[0]})
         needed, optional = next(shapes, ((), ()))
@@ -206,7 +206,7 @@ class SectionCompiler:
         return Labels(path=path, by=by, value=value) if path and by and value else None
 
     def _inner(self, text: str, where: KeyPath) -> Path | None:
-        """Parse a path inside a list item, which cannot be checked against the samples."""
+        """Parse a path inside a list item. Such paths cannot be checked against the samples."""
         try:
             return path_from_text(text)
         except ValueError as exc:
@@ -214,7 +214,7 @@ class SectionCompiler:
             return None
 
     def levels(self, data: Mapping[str, str]) -> list[ForEach]:
-        """Compile the lines of ``for_each``, each of which is a list inside the one above."""
+        """Compile the lines of ``for_each``, each a list inside an item of the line above."""
         levels = []
         for name, text in data.items():
             where: KeyPath = ("for_each", name)
@@ -252,7 +252,7 @@ class SectionCompiler:
                 )
 
     def attribution(self, texts: Sequence[str] | None, community: CommunityLookup) -> Attribution:
-        """Compile ``attribution``, which is required if a community has a table for the source."""
+        """Compile ``attribution``, which is required if a community has an attribution table."""
         lookup = self.paths.lookup(texts or (), ("attribution",))
         linked = [community.always] if community.always else list(community.known.values())
         tables = [one.key for one in linked if self._is_table(one)]
@@ -267,7 +267,7 @@ class SectionCompiler:
 
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
-    """Separate the conditions on a whole webhook from those on its items."""
+    """Separate the conditions for a whole webhook from those for its items."""
     lines = [[line] for group in groups.get("accept", []) for line in group]
 
     def pick(candidates: Groups, *, reads: bool) -> Groups:

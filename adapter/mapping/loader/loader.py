@@ -36,13 +36,13 @@ from adapter.settings import Policy
 #: Allowed names of sources, which are part of their URLs.
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 MAX_BLANK_LENGTH: Final = 500
-#: The value of ``dedupe`` for a sender without an ID: the whole content.
+#: The value of ``dedupe`` that compares the whole content, for senders without an ID.
 CONTENT: Final = "body"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Loaded:
-    """The sources that were loaded, and all problems in the order of the file."""
+    """The sources that were loaded, and all problems in file order."""
 
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
@@ -51,9 +51,10 @@ class Loaded:
 def load_files(
     folder: Path, files: Iterable[Path], policy: Policy, *, strict: bool = True
 ) -> Loaded:
-    """Load the given mapping files with the communities in their folder.
+    """Load the given mapping files, with the communities in ``folder``.
 
-    Unless ``strict``, they may be drafts: signatures, tests, samples and TODOs are not checked.
+    If ``strict`` is False, they may be drafts: signatures, tests, samples and TODOs are not
+    checked.
     """
     documents = ((file, *document_from_file(file)) for file in files)
     communities = document_from_file(folder / FILE)
@@ -61,7 +62,7 @@ def load_files(
 
 
 def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: bool) -> Loaded:
-    """Load a draft of a mapping from ``text`` instead of its file in ``folder``."""
+    """Load a mapping from ``text`` instead of its file in ``folder``."""
     file, raw = folder / f"{name}.yaml", text.encode("utf-8", "replace")
     documents = [(file, document_from_bytes(str(file), raw), raw)]
     communities = document_from_file(folder / FILE)
@@ -69,7 +70,7 @@ def load_text(folder: Path, name: str, text: str, policy: Policy, *, strict: boo
 
 
 def load_checked_text(source: Source, text: str, policy: Policy) -> Loaded:
-    """Load a mapping that was checked before from ``text``, without running its tests."""
+    """Load a mapping from ``text`` that was checked earlier, without running its tests."""
     raw, communities = text.encode(), source.files[1]
     documents = [(source.path, document_from_bytes(str(source.path), raw), raw)]
     file = str(source.path.parent / FILE)
@@ -94,7 +95,7 @@ def _load_documents(
             if not document.has_errors:
                 sources[source.name] = source
         problems += document.problems
-    # Loading a mapping can add problems to communities.yaml too.
+    # Loading a mapping can also add problems to communities.yaml.
     return Loaded(sources, tuple(sorted([*communities_document.problems, *problems])))
 
 
@@ -145,7 +146,7 @@ class _Compiler:
     depth: _Depth
 
     def source(self, files: tuple[bytes, bytes]) -> Source:
-        """Compile the source and run its tests."""
+        """Compile the document to a source. If required, check its samples and run its tests."""
         loaded, paths = self._sections(), PathRegistry(self.document)
         compiled = _with_keys(self._compiled(loaded, paths), paths)
         compiled = dataclasses.replace(compiled, partial_lists=partial_lists_from(paths.reads()))
@@ -191,7 +192,7 @@ class _Compiler:
                 self.document.add(used.where, message, field=used.field)
 
     def _sections(self) -> Mapping[str, Any]:
-        """Load the sections of the document, leaving out invalid ones."""
+        """Load the document's sections, except for invalid ones."""
         _use_delivery_id(self.document)
         data = self.document.data
         missing = () if self.depth.has_signature else ("tests",)
@@ -240,7 +241,7 @@ class _Compiler:
         )
 
     def _check_levels(self, levels: Sequence[ForEach]) -> None:
-        """Report each list in ``for_each`` that is not inside an item of the list above it."""
+        """Add a problem for each ``for_each`` list that is not inside an item of the list above."""
         for above, level in itertools.pairwise(levels):
             if level.path.parts[0] not in _names_of(above):
                 message = f"must be a list inside an item of the line before it: {above.name}.…"
@@ -266,8 +267,8 @@ class _Compiler:
 def check_and_test(source: Source, *, known_errors: bool = False) -> None:
     """Check a compiled mapping against its samples, and run its tests.
 
-    This one function finds what is wrong or doubtful, for ``check``, ``map``, the console and the
-    release. It adds problems to the source's document. With ``known_errors``, tests do not run.
+    ``adapter check``, ``adapter map``, the console and startup all use this function. It adds
+    problems to the source's document. If ``known_errors`` is True, it does not run the tests.
     """
     check_todos(source.document)
     examples = _examples(source)
@@ -286,7 +287,7 @@ def problems_of_draft(source: Source) -> tuple[Problem, ...]:
 
 
 def _examples(source: Source) -> Mapping[str, Community]:
-    """Return the example communities for a mapping's tests, and report their problems."""
+    """Return the made-up communities for a mapping's tests. Add their problems to the document."""
     examples = examples_file(source.path)
     if not examples.exists():
         return {}
@@ -296,7 +297,7 @@ def _examples(source: Source) -> Mapping[str, Community]:
 
 
 def _use_delivery_id(document: Document) -> None:
-    """Use ``delivery_id`` as the ``dedupe`` key of a mapping that does not define one."""
+    """Use ``delivery_id`` as the ``dedupe`` key if the mapping does not define one."""
     delivery_id = document.data.get("delivery_id")
     if "dedupe" in document.data or not isinstance(delivery_id, str):
         return
@@ -306,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Set each list reader's keys to those that the mapping uses."""
+    """Set the keys of each list reader to those that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):
@@ -326,19 +327,19 @@ def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMappin
 
 
 def _reads_any(lookup: PathLookup, names: Container[str] | None) -> bool:
-    """Return True if a lookup starts at one of ``names``, or if ``names`` is None."""
+    """Return True if any path starts with one of ``names``, or if ``names`` is None."""
     return names is None or any(path.parts[0] in names for path in lookup.paths)
 
 
 def _names_of(level: ForEach) -> set[str]:
-    """Return the names that are available only inside an item of this ``for_each`` list."""
+    """Return the names that exist only inside an item of this ``for_each`` list."""
     return {level.name, *(reading.name for reading in level.readers)}
 
 
 def _nested(
     readers: Iterable[NamedReader], levels: Sequence[ForEach]
 ) -> tuple[list[NamedReader], list[ForEach]]:
-    """Assign each reader to the ``for_each`` list whose items it needs, or to none."""
+    """Assign each reader to the ``for_each`` list whose items it needs, or to the whole webhook."""
     depths = {level.name: number for number, level in enumerate(levels, start=1)}
     at_depth: list[list[NamedReader]] = [[] for _ in (None, *levels)]
     for reading in readers:

@@ -1,4 +1,4 @@
-"""Run the tests that are part of a mapping file, and report differences."""
+"""Run the tests in a mapping file, and report differences."""
 
 import dataclasses
 import datetime as dt
@@ -28,22 +28,22 @@ OUTCOME_BY_EXPECTATION: Final = {
 }
 #: The expectations. Each test has exactly one.
 EXPECTATIONS: Final = (*OUTCOME_BY_EXPECTATION, "held", "ignored", "cancellation")
-#: Words for an outcome in messages such as "expected 2 booked".
+#: The word for each outcome in messages such as "expected 2 booked".
 COUNT_LABELS: Final = {Outcome.BOOK: "booked", Outcome.PROSPECT: "made a prospect"}
 #: Appointment fields that depend on the community.
 COMMUNITY_FIELDS: Final = ("integration_id", "community_id", "attribution_id")
 COMMUNITY_HINT: Final = "; if you changed 'community' or its IDs, change the test too"
-#: Appointment fields that are filled by a line with another name.
+#: Appointment fields that a mapping line with another name fills.
 FILLED_BY_LINE: Final = {field: line for line, fields in FILLS.items() for field in fields}
 
 
 def run_mapping_tests(
     source: Source, *, runs_tests: bool, examples: Mapping[str, Community] | None = None
 ) -> None:
-    """Check the paths and run the tests. Add a problem for each failure.
+    """Check a mapping's paths and run its tests. Add a problem to the document for each failure.
 
-    The tests are skipped if there are other errors, because those would make them fail too.
-    ``examples`` are made-up communities for the tests, keyed by the sender's names.
+    If there are other errors, the tests are skipped, because they would fail too. ``examples`` are
+    made-up communities for the tests, keyed by the sender's names.
     """
     source = dataclasses.replace(source, compiled=_for_tests(source.compiled, examples or {}))
     tests = source.sections.get("tests", [])
@@ -60,9 +60,9 @@ def run_mapping_tests(
 
 
 def _for_tests(compiled: CompiledMapping, examples: Mapping[str, Community]) -> CompiledMapping:
-    """Return the mapping with its test communities and with the default tour hours.
+    """Return the mapping with its test communities and the default policy.
 
-    A deployment's tour hours must not make a mapping's tests fail.
+    A deployment's settings, such as tour hours, must not make a mapping's tests fail.
     """
     fillers = [
         dataclasses.replace(fill, known={**fill.known, **examples})
@@ -92,7 +92,7 @@ def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
 def _require_expectation(source: Source) -> None:
     """Require at least one test that shows what happens to a lead.
 
-    A mapping without a booked tour may be right: some senders send only IDs, or no tour times.
+    A mapping that books no tour may be correct: some senders send only IDs, or no tour times.
     """
     tests = source.sections.get("tests", [])
     shown = {kind for test in tests for kind in EXPECTATIONS if kind in test}
@@ -109,13 +109,13 @@ def _require_expectation(source: Source) -> None:
 
 
 def _warn_without_lead(source: Source, shown: Set[str]) -> None:
-    """Warn if every test of a mapping for leads without a tour time is ignored or a cancellation.
+    """Warn if a mapping with ``without_time`` has only tests that are ignored or cancellations.
 
-    If the mapping ignores all leads, that is what its tests must show.
+    There is no warning if the mapping ignores leads without a tour time.
     """
     ignores_all = source.compiled.without_time is WithoutTime.IGNORE
     if not ignores_all and not shown & {*OUTCOME_BY_EXPECTATION, "held"}:
-        text = "all tests are ignored or cancellations: add one that shows what becomes of a lead"
+        text = "all tests are ignored or cancellations: add one that shows what happens to a lead"
         source.document.add(("tests",), text, warning=True)
 
 
@@ -214,7 +214,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return the value of a reason if it is a complete string or number, otherwise ""."""
+    """Return a reason's value if it is a complete string or number, or else ""."""
     try:
         value = json.loads(preview or "null")
     except ValueError:

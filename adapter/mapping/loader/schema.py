@@ -19,7 +19,7 @@ from adapter.parsing.body import KINDS
 from adapter.parsing.mail_text import MENTIONS
 from adapter.parsing.zone_names import zone_from_name
 
-#: Maximum number of lists inside lists under ``for_each``.
+#: Maximum number of nested lists under ``for_each``.
 MAX_LEVELS: Final = 5
 #: Marshmallow's key for messages about a whole object.
 WHOLE: Final = "_schema"
@@ -34,7 +34,7 @@ TYPE_MESSAGES: Final = {
 }
 
 
-#: Part of a format that a comma without quotes has cut off: ``{ format: MMMM D, YYYY }``.
+#: The part of a format after an unquoted comma: ``{ format: MMMM D, YYYY }``.
 _FORMAT_END: Final = re.compile(r"[YMDHhmsAZzdat,:/. -]+\Z")
 
 
@@ -48,7 +48,7 @@ def _unknown_key(noun: str, name: str, known: Sequence[str], data: Any) -> str:
 class StrictSchema(Schema):
     """A schema that rejects unknown keys and suggests similar ones."""
 
-    #: The noun for a key in messages.
+    #: The noun for a key in error messages.
     noun: ClassVar[str] = "option"
 
     class Meta:
@@ -81,7 +81,7 @@ class Texts(fields.Field[Any]):
         return list(map(str, items))
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is a string or a number."""
+        """Return True if the item is allowed: a string or a number."""
         return isinstance(item, str | int | float) and not isinstance(item, bool)
 
 
@@ -91,7 +91,7 @@ class PathList(Texts):
     expected = "a path in the payload, or a list of paths"
 
     def accepts(self, item: object) -> bool:
-        """Return True if the item is a number or a nonempty string."""
+        """Return True if the item is allowed: a number or a nonempty string."""
         return super().accepts(item) and item != ""
 
 
@@ -150,20 +150,20 @@ def flag(**options: Any) -> fields.Boolean:
 
 
 class FromSchema(StrictSchema):
-    """The schema of ``{ from: … }``."""
+    """The schema for ``{ from: … }``, which takes one or more paths."""
 
     from_ = PathList(required=True, data_key="from")
 
 
 class CommunitySection(StrictSchema):
-    """The schema of the ``community`` section."""
+    """The schema for the ``community`` section."""
 
     from_ = PathList(data_key="from")
     always = fields.String()
 
 
 class ZoneName(fields.Field[Any]):
-    """A time zone name, which is loaded as a time zone."""
+    """A time zone name, which is loaded as a :class:`~zoneinfo.ZoneInfo`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -180,13 +180,13 @@ class ZoneSection(ZoneName):
 
 
 class DateSection(FromSchema):
-    """The schema of ``date`` in the ``starts_at`` section."""
+    """The schema for ``date`` in the ``starts_at`` section."""
 
     format = Texts()
 
 
 class StartSection(StrictSchema):
-    """The schema of the ``starts_at`` section."""
+    """The schema for the ``starts_at`` section."""
 
     from_ = PathList(data_key="from")
     date = Shorthand(DateSection, "from")
@@ -207,7 +207,7 @@ def _label(description: str) -> Texts:
 
 
 class LabelsSection(StrictSchema):
-    """The schema of a list's ``labels``."""
+    """The schema for ``labels`` in a list."""
 
     list = fields.String(required=True)
     by = fields.String(required=True)
@@ -215,10 +215,10 @@ class LabelsSection(StrictSchema):
 
 
 class ReadSection(StrictSchema):
-    """The schema of a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
+    """The schema for a name under ``read``, with one of ``json``, ``xml``, ``list`` or ``text``."""
 
     json = fields.String()
-    xml = fields.String(**described("The path of a text that contains an XML document."))
+    xml = fields.String(**described("The path of text that contains an XML document."))
     list = fields.String()
     by = fields.String(**described("The path of an item's key."))
     value = PathList()
@@ -228,10 +228,10 @@ class ReadSection(StrictSchema):
         **described("The path of an email, or a list of paths. The first path with text is used.")
     )
     line = _label(
-        "The text after this label at the start of a line. Of a list, the first label found."
+        "The text after this label at the start of a line. The first label found applies."
     )
     after = _label("The text after this label, to the end of the line or to 'before'.")
-    before = _label("The text before this label. Of a list, the first label found.")
+    before = _label("The text before this label. The first label found applies.")
     without = _one_of(["quotes"], **described("The email without quoted emails."))
     subject = fields.String(
         **described("The path of the subject, which shows whether the email is forwarded.")
@@ -243,7 +243,7 @@ class ReadSection(StrictSchema):
 
 
 class FetchSection(StrictSchema):
-    """The schema of an entry under ``fetch``: a URL and the credentials for it."""
+    """The schema for an entry under ``fetch``: a URL and the credentials for it."""
 
     get = fields.String(
         required=True, **described("The URL, such as https://api.example.com/tours/{id}.")
@@ -256,7 +256,7 @@ class FetchSection(StrictSchema):
     )
 
 
-#: Each outcome's template has exactly one of these.
+#: Each outcome's template has exactly one of these keys.
 ONE_TEMPLATE: Final = "must be one of { json: … }, { xml: … }, { text: … }"
 
 
@@ -269,7 +269,7 @@ class JsonTemplate(fields.Raw):
 
 
 class TemplateSection(StrictSchema):
-    """The schema of a response template for one outcome."""
+    """The schema for a response template for one outcome."""
 
     error_messages: dict[str, str] = {"type": ONE_TEMPLATE}  # noqa: RUF012 - as in marshmallow
     json = JsonTemplate()
@@ -278,7 +278,7 @@ class TemplateSection(StrictSchema):
 
 
 class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in SENTENCES})):  # type: ignore[misc]
-    """The schema of ``say`` in the ``respond`` section."""
+    """The schema for ``say`` in the ``respond`` section."""
 
     noun = "outcome"
     error_messages: dict[str, str] = {  # noqa: RUF012
@@ -287,7 +287,7 @@ class SaySection(StrictSchema.from_dict({str(name): fields.String() for name in 
 
 
 class SayTexts(fields.Field[Any]):
-    """A field for messages to renters, by outcome or by language and outcome."""
+    """A schema field for messages to renters, by outcome or by language and outcome."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -350,7 +350,7 @@ class Appointments(fields.Raw):
 
 
 class TestSection(StrictSchema):
-    """The schema of a test in a mapping."""
+    """The schema for a test in a mapping."""
 
     name = fields.String(load_default="a sample")
     payload = fields.Raw(
@@ -375,7 +375,7 @@ class TestSection(StrictSchema):
 
 
 class FieldOptions(StrictSchema):
-    """The schema of a field, without the options of its transform."""
+    """The schema for a field, without its transform's options."""
 
     from_ = PathList(data_key="from")
     all = PathList()
@@ -388,7 +388,7 @@ class FieldOptions(StrictSchema):
 
 @functools.cache
 def field_schema(transform: str | None) -> type[StrictSchema]:
-    """Return the schema of a field, including the options of its transform."""
+    """Return the schema for a field, including its transform's options."""
     options = TRANSFORMS[transform].options if transform in TRANSFORMS else ()
     extra: dict[str, Any] = {option.name: fields.Raw() for option in options}
     return FieldOptions.from_dict(extra, name="FieldOptions")  # type: ignore[return-value]
@@ -417,7 +417,7 @@ class AboutSection(StrictSchema):
 
 
 class Sections(StrictSchema):
-    """The schema of a mapping file, with its sections in processing order."""
+    """The schema for a mapping file, with its sections in processing order."""
 
     noun = "section"
     description = fields.String(**described("One sentence about the source."))
@@ -448,7 +448,7 @@ class Sections(StrictSchema):
     for_each = _object(
         values=fields.String(),
         validate=validate.Length(1, MAX_LEVELS, error=f"must have 1 to {MAX_LEVELS} lines"),
-        **described("A name for each item of a list; each further line is a list in the item."),
+        **described("A name for each item of a list. Each further line is a list in that item."),
     )
     dedupe = KeyParts(
         required=True,
@@ -459,7 +459,7 @@ class Sections(StrictSchema):
     attribution = PathList()
     without_time = _one_of(WithoutTime)
     check_availability = flag(
-        **described("Check in Knock's calendar that the time is free before booking a tour.")
+        **described("Before booking a tour, check that its time is free in Knock's calendar.")
     )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
@@ -475,7 +475,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add marshmallow's nested error messages to the document, with their positions."""
+    """Add marshmallow's nested error messages to the document as problems with positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".

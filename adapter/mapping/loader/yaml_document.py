@@ -55,7 +55,7 @@ for _tag, _pattern, _first in (
 
 
 class _Dumper(yaml.SafeDumper):
-    """A YAML dumper that quotes only strings which would otherwise not load as strings."""
+    """A YAML dumper that quotes only strings that would otherwise not load as strings."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
@@ -64,7 +64,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Indent lists under their keys, which is easier to read."""
+        """Indent lists under their keys, for readability."""
         super().increase_indent(flow, indentless=False)
 
 
@@ -77,7 +77,7 @@ _Dumper.add_representer(str, _lines)
 
 
 def text_from_data(data: Any) -> str:
-    """Dump plain data as YAML that loads as the same data."""
+    """Dump plain data as YAML that loads back as the same data."""
     return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100))
 
 
@@ -112,7 +112,7 @@ class Document:
     def add_at(
         self, position: tuple[int, int], field: str, message: str, *, warning: bool = False
     ) -> None:
-        """Add a problem at a line and column, unless the same problem is already there."""
+        """Add a problem at a line and column, unless it has already been added."""
         line, column = position
         problem = Problem(
             file=self.file, line=line, column=column, field=field, message=message, warning=warning
@@ -126,7 +126,7 @@ class Document:
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a YAML file. Return its document, which contains any errors, and its raw bytes."""
+    """Load a YAML file. Return a document, which contains any errors, and the raw bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
@@ -137,7 +137,7 @@ def document_from_file(path: Path) -> tuple[Document, bytes]:
 
 
 def document_from_bytes(file: str, raw: bytes) -> Document:
-    """Parse the contents of a YAML file, and add errors to the document's problems."""
+    """Parse a YAML file's contents. Errors are added to the document's problems."""
     document = Document(file)
     if len(raw) > MAX_FILE_BYTES:
         document.add(
@@ -157,7 +157,7 @@ def document_from_bytes(file: str, raw: bytes) -> Document:
 
 
 def _parser_message(problem: str | None) -> str:
-    """Return the YAML parser's error message, with a hint at the usual cause."""
+    """Return the YAML parser's error message, with a hint about the usual cause."""
     message = problem or "is not YAML"
     if "expected ':'" in message:
         return f"{message} (here or on the previous line)"
@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build a dictionary whose keys are all strings, even ``true`` and ``20417``."""
+    """Build a dictionary in which all keys are strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

@@ -14,13 +14,13 @@ from adapter.settings import Policy
 #: Returned by a reader for a value that counts as empty.
 EMPTY: Final = None
 
-#: Takes one value, and returns plain data, :data:`EMPTY` or :class:`Noted`, or raises Unreadable.
+#: Converts a value to plain data, :data:`EMPTY` or :class:`Noted`, or raises Unreadable.
 Reader = Callable[[object], object]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A converted value, and a line for the notes with anything that the value leaves out."""
+    """A converted value, with a line for the notes that holds what the value leaves out."""
 
     value: object
     note: str
@@ -63,7 +63,7 @@ class Transform:
     read: Callable[..., object]
 
     def bind(self, options: Mapping[str, object], policy: Policy) -> Reader:
-        """Return a function that converts values with these options.
+        """Return a function that converts values with the given options.
 
         Raise ValueError for an unknown option or an invalid value.
         """
@@ -109,7 +109,7 @@ def transform(
 
 
 def choice(*allowed: str) -> Callable[[object], str]:
-    """Return a parser for an option that allows only these values."""
+    """Return a parser for an option that allows only the given values."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in allowed:

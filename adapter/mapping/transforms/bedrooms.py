@@ -14,12 +14,12 @@ MAX_BEDROOMS: Final = 12
 _SIZE: Final = r"(studio|[0-9]{1,2}(?:\.0+)?)(?:[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))?"
 _BEDROOMS: Final = re.compile(rf"{_SIZE}(\+| or more)?(?:[ -]?(?:bedrooms?|beds?|brs?))?")
 _BEDROOM_RANGE: Final = re.compile(rf"{_SIZE} ?(?:[-\u2013\u2014]|to) ?{_SIZE}(\+)?")
-#: A number of bedrooms in a sentence, which names them.
+#: A number of bedrooms in a sentence, next to a word for bedrooms.
 _IN_PROSE: Final = re.compile(
     r"(?<![\w.,-])(?:studio|[0-9]{1,2}(?:\+| or more)?(?: ?(?:-|to|or|and|&|/) ?[0-9]{1,2}\+?)?"
     r"[ -]?(?:bedrooms?|beds?|bdrms?|bds?|brs?))(?![\w])"
 )
-#: Words that turn the meaning of a sentence around, or leave it open.
+#: Words that reverse the meaning of a sentence, or make it ambiguous.
 _DENIAL: Final = re.compile(r"\b(?:no|not|without|except|never|any|t)\b")
 _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 

@@ -55,10 +55,10 @@ _MERGE_TAG: Final = re.compile(
 )
 #: A name before an address: ``Dana Okafor <dana@example.com>``.
 _WITH_ADDRESS: Final = re.compile(r"\"?([^\"<>@]+?)\"? ?<[^<>\s]+@[^<>\s]+>")
-#: Email addresses in a text.
+#: An email address in a text.
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\],;:\"]+@[^\s<>()\[\],;:\"]+")
 
-#: Most names match this.
+#: Most names match this pattern.
 _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
@@ -75,7 +75,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True for text that is not a name, such as an email address or phone number.
+    """Return True if text is not a name, such as an email address or a phone number.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -84,7 +84,7 @@ def is_no_name(text: str) -> bool:
 
 
 def is_filler(text: str) -> bool:
-    """Return True for a placeholder that a program has sent instead of a name."""
+    """Return True if text is a placeholder that a program sent instead of a name."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
@@ -182,7 +182,7 @@ def name_from(value: object) -> object:
 
 
 def _name_from_parts(value: object) -> object:
-    """Join an object with first, middle and last name into a string. Keep other values."""
+    """Join an object's first, middle and last name into a string. Return other values unchanged."""
     parts = value.items() if isinstance(value, Mapping) else ()
     names = {
         str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
@@ -194,7 +194,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name of two ordinary words, or return None. This is faster than the name parser."""
+    """Split a name that is two ordinary words, or return None. This is faster than the parser."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -229,7 +229,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Extract the only email address in a text, in lower case."""
+    """Extract the only email address in a text, in lowercase."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -298,7 +298,7 @@ def _region(value: object) -> str:
     ],
 )
 def phone_from(value: object, *, policy: Policy, region: str | None) -> object:
-    """Extract the first valid phone number in a text, in E.164 format."""
+    """Extract the first valid phone number from a text, in E.164 format."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
@@ -320,7 +320,7 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return all valid phone numbers in a text."""
+    """Return all valid phone numbers in a text, in order."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
@@ -345,7 +345,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if the text is a single phone number with the usual grouping of digits."""
+    """Return True if the text is a single phone number with its digits grouped as usual."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)

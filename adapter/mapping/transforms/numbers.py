@@ -111,10 +111,10 @@ def dollars_from(value: object, *, take: str | None) -> object:
 
     def cents(whole: str, fraction: str | None) -> int:
         if fraction and len(fraction) - 1 not in places:
-            raise Unreadable("not an amount of dollars")
+            raise Unreadable("not an amount in dollars")
         return int(decimal.Decimal(whole + (fraction or "")) * 100)
 
-    return _money(value, take, "not an amount of dollars", cents)
+    return _money(value, take, "not an amount in dollars", cents)
 
 
 @transform(
@@ -136,7 +136,7 @@ def cents_from(value: object, *, take: str | None) -> object:
             raise Unreadable("not a whole number of cents")
         return int(whole)
 
-    return _money(value, take, "not an amount of cents", cents)
+    return _money(value, take, "not an amount in cents", cents)
 
 
 def _money(

@@ -1,4 +1,4 @@
-"""Format a comparison as CSV for the portal, and as JSON-compatible data."""
+"""Format a comparison as CSV for the portal, or as JSON-compatible data."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -11,7 +11,7 @@ COLUMNS: Final = (
     *("line", "lead_id", "date", "name", "email", "phone", "property", "amount"),
     *("reason", "details", "request_credit_by", "in_time"),
 )
-#: What each verdict is called.
+#: The name of each verdict in the CSV.
 LABELS: Final = {
     Verdict.NOT_ARRIVED: "Never arrived",
     Verdict.CHARGED_TWICE: "Charged twice",
@@ -29,7 +29,7 @@ OF_INTEREST: Final = (*CLAIMS, Verdict.DOUBTFUL, Verdict.NOT_IN_KNOCK)
 
 
 def claims_csv(ledger: Ledger, *, everything: bool = False) -> Iterator[str]:
-    """Yield a CSV header line, and then the claims or all lines of the portal's list."""
+    """Yield CSV lines: a header, and then the claims or all lines on the portal's list."""
     yield csv_line(COLUMNS)
     for one in ledger.lines if everything else ledger.claims:
         yield csv_line(_cells(one, ledger))
@@ -46,7 +46,7 @@ def _cells(one: Judged, ledger: Ledger) -> Iterable[object]:
 
 
 def dollars(cents: int, sign: str = "$") -> str:
-    """Format cents as dollars, such as ``$1,234.50``. A negative amount is in parentheses."""
+    """Format cents as dollars, such as ``$1,234.50``. Put a negative amount in parentheses."""
     text = (
         f"{sign}{abs(cents) // 100:,}.{abs(cents) % 100:02}"
         if sign

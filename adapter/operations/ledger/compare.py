@@ -1,4 +1,4 @@
-"""Compare a portal's list of leads with the leads that arrived, and add up what was charged."""
+"""Compare a portal's list of leads with the leads that arrived, and total the charges."""
 
 import dataclasses
 import datetime as dt
@@ -36,7 +36,7 @@ from adapter.store.rows import Row
 
 #: How long a comparison may take, in seconds.
 MAX_SECONDS: Final = 300.0
-#: The shares of that time after which each step ends, so that there is time for the later ones.
+#: The share of that time after which each step must end, so that later steps have enough time.
 READING: Final = 0.4
 LEADS: Final = 0.6
 MESSAGES: Final = 0.8
@@ -53,7 +53,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """The number of lines with one verdict, and their total in cents."""
+    """A number of lines and their total in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -61,7 +61,7 @@ class Sum:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Ledger:
-    """The result of a comparison."""
+    """The result of comparing a portal's list with the leads that arrived."""
 
     source: str
     file: PortalList
@@ -72,17 +72,17 @@ class Ledger:
     since: dt.date
     until: dt.date
     lines: Sequence[Judged]
-    #: The number of leads of the source from that period that are not on the list, or None if not
+    #: The number of the source's leads in that period that are not on the list, or None if not
     #: everything was compared in time.
     unlisted: int | None
 
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
-        """The number of lines and their total, for each verdict."""
+        """The number of lines with each verdict, and their total."""
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
-        """Return the lines with one verdict."""
+        """Return the lines with the given verdict."""
         return [one for one in self.lines if one.verdict is verdict]
 
     @property
@@ -92,33 +92,33 @@ class Ledger:
 
     @property
     def unreadable_fields(self) -> Mapping[str, int]:
-        """The number of lines whose value cannot be read, by field."""
+        """The number of lines with an unreadable value, by field."""
         return Counter(field for one in self.lines for field in one.line.unreadable)
 
     @property
     def claims(self) -> list[Judged]:
-        """The lines for which the portal owes a credit."""
+        """The lines for which the portal owes us a credit."""
         return [one for one in self.lines if one.verdict in CLAIMS]
 
     @property
     def open_claims(self) -> list[Judged]:
-        """The claims for which the portal still accepts a request."""
+        """The claims for which the portal still accepts requests."""
         return [one for one in self.claims if not is_late(one, self.today)]
 
 
 def is_late(one: Judged, today: dt.date) -> bool:
-    """Return True if the portal no longer accepts a request for a credit."""
+    """Return True if the portal no longer accepts a request to credit a line."""
     return one.ask_by is not None and one.ask_by < today
 
 
 def sum_of(lines: Sequence[Judged]) -> Sum:
-    """Count the lines, and add up their amounts."""
+    """Count the lines and add up their amounts."""
     cents = [one.line.cents or 0 for one in lines]
     return Sum(lines=len(cents), cents=sum(cents))
 
 
 class Comparison:
-    """Compares one file with the leads of one source."""
+    """Compares a portal's file with the leads from one source."""
 
     def __init__(
         self,
@@ -151,11 +151,10 @@ class Comparison:
     def run(
         self, data: bytes, since: dt.date | None = None, until: dt.date | None = None
     ) -> Ledger:
-        """Read a file, and compare it. ``since`` and ``until`` are the first and last day.
+        """Read a file and compare it. ``since`` and ``until`` are the first and the last day.
 
-        Lines that are not compared in time are doubtful.
-        Raise PayloadError if the file cannot be read, and NotPossible if there is nothing to
-        compare it with.
+        Lines that are not compared in time are doubtful. Raise PayloadError if the file cannot be
+        read, and NotPossible if there is nothing to compare it with.
         """
         self._started_at = time.monotonic()
         file = self._read(data)
@@ -196,7 +195,7 @@ class Comparison:
         return LineIndex(lines, self._source, fingerprints, shared, days, end)
 
     def _first_on(self) -> dt.date:
-        """Return the date of the source's first message. Raise NotPossible if there is none."""
+        """Return the date of the source's first message. Raise NotPossible if it has none."""
         with self._store.statement() as tx:
             first_at = tx.portal_leads.first_message_at(self._source)
         if first_at is None:
@@ -207,16 +206,17 @@ class Comparison:
         return first_at.date()
 
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
-        """Return the start and end of the period whose leads are compared."""
+        """Return the start and end of the period in which stored leads are compared."""
         more = dt.timedelta(days=max(self._rules.match_days, 45) + 1)
         return _midnight(months_before(first, months) - more), _midnight(last + more)
 
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date
     ) -> tuple[int, set[dt.date], bool]:
-        """Compare all leads.
+        """Compare all leads with the lines.
 
-        Return the number not listed, the days of unreadable ones, and False if time ran out.
+        Return how many leads are not listed, the dates of unreadable leads, and False if time ran
+        out.
         """
         unlisted, unreadable = 0, set[dt.date]()
         for count, row in enumerate(self._leads(first, last), 1):
@@ -255,9 +255,9 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """Compare the webhooks without bookings and the rejected requests, if a line needs it.
+        """Compare webhooks without bookings and rejected requests if some lines have no lead.
 
-        Add the days of those that cannot be read. Return False if there was not enough time.
+        Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
         """
         if all(line.number in index.found for line in lines):
             return True
@@ -295,7 +295,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return the other source that sent a line's renter, and the date, by line number.
+        """Return which other source sent a line's renter and on which date, by line number.
 
         The second value is False if time ran out.
         """
@@ -324,7 +324,7 @@ class Comparison:
         return found, True
 
     def _final(self, index: LineIndex) -> Mapping[int, FoundLead]:
-        """Return the final lead for each merged or replaced lead, by that lead's ID."""
+        """Return, for each lead that was merged or replaced, the lead that counts in the end."""
         leads = {one.id: one for found in index.found.values() for one in found if one.is_booking}
         ends = {one.id: one for one in leads.values() if one.because_of}
         for _ in range(MAX_STEPS):
@@ -364,7 +364,7 @@ def _message(lead_id: int, at: dt.datetime, state: str) -> FoundLead:
 
 
 def community_names(known: Mapping[str, Source], source: str) -> dict[str, str]:
-    """Return the keys of communities by the names that a portal's list may use for them."""
+    """Return community keys by the names that a portal's list may use for them."""
     communities = {key: one for each in known.values() for key, one in each.communities.items()}
     found: dict[str, str] = {}
     for key, one in communities.items():

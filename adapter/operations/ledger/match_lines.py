@@ -1,7 +1,7 @@
-"""Find the leads that may belong to each line of a portal's list.
+"""Find the leads to which each line of a portal's list may refer.
 
-The leads are read in pages, and each is looked up among the lines, so that memory depends on the
-length of the list only.
+The leads are read in pages, and each is looked up among the lines, so that memory use depends only
+on the length of the list.
 """
 
 import dataclasses
@@ -19,11 +19,11 @@ from adapter.store.fingerprints import Fingerprints, lock_key
 
 #: A contact on more lines than this, such as an office's phone, does not identify a renter.
 MAX_LINES_OF_CONTACT: Final = 50
-#: Of the lines with one name and date, only this many are compared by name.
+#: Maximum number of lines with the same name and date to compare by name.
 MAX_NAMESAKES: Final = 5
-#: A line has at most this many leads. One more, and it is in doubt.
+#: Maximum number of leads for a line. A line with more leads is doubtful.
 MAX_FOUND: Final = 100
-#: With more keyed hashes than this, erased leads are not compared.
+#: Erased leads are not compared if that would need more keyed hashes than this.
 MAX_HASHES: Final = 1_000_000
 
 _EMAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
@@ -39,7 +39,7 @@ class FoundLead:
     id: int
     #: The date of arrival, in the community's time zone.
     on: dt.date
-    #: What was compared: lead_id, email, phone, hash (of an erased contact), name or text.
+    #: What matched: lead_id, email, phone, hash (of an erased contact), name or text.
     by: str
     #: The community's key, or "" if it is unknown.
     community: str = ""
@@ -73,18 +73,18 @@ class LineIndex:
         self._by_id: dict[int, list[PortalLine]] = {}
         self._by_email: dict[str, list[PortalLine]] = {}
         self._by_phone: dict[str, list[PortalLine]] = {}
-        #: By name and date, because many people have the same name.
+        #: Lines by name and date, because many people have the same name.
         self._by_name: dict[tuple[tuple[str, ...], dt.date | None], list[PortalLine]] = {}
         self._by_hash: dict[int, list[PortalLine]] | None = None
-        #: The leads that were found, by the line's number.
+        #: The leads found for each line, by line number.
         self.found: dict[int, list[FoundLead]] = {}
-        #: Lines with a contact that many lines or leads share.
+        #: The numbers of lines with a contact that many lines or leads share.
         self.crowded: set[int] = set()
         for line in lines:
             self._add(line)
         for index in (self._by_email, self._by_phone):
             self._drop_shared(index)
-        # An ID on many lines is not a lead's ID, but for example the invoice's.
+        # An ID on many lines is not a lead's ID. It may be the invoice's.
         self._by_id = {
             key: of for key, of in self._by_id.items() if len(of) <= MAX_LINES_OF_CONTACT
         }
@@ -105,9 +105,9 @@ class LineIndex:
             self.crowded |= {line.number for line in index.pop(contact)}
 
     def take(self, row: Mapping[str, Any], communities: Collection[str]) -> bool:
-        """Add a lead to the lines that it may belong to. Return False if it cannot be compared.
+        """Add a lead to the lines that may refer to it. Return False if it cannot be compared.
 
-        ``communities`` are those whose lines' keyed hashes are needed for erased leads.
+        Erased leads are compared by keyed hashes, which need the lines' ``communities``.
         """
         if row["is_erased"] and not self._take_erased(row, communities):
             return False
@@ -120,7 +120,7 @@ class LineIndex:
         return True
 
     def is_known(self, row: Mapping[str, Any]) -> bool:
-        """Return True if the list contains the lead's ID, email or phone."""
+        """Return True if the list contains a lead's ID, email or phone."""
         return any(lines for by, lines in self._candidates(row) if by != "name")
 
     def _candidates(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[PortalLine]]]:
@@ -132,7 +132,7 @@ class LineIndex:
             yield "name", [*self._named(words, on)]
 
     def _named(self, words: tuple[str, ...], on: dt.date) -> Iterator[PortalLine]:
-        """Yield the lines with this name whose date is missing or near the lead's arrival date."""
+        """Yield lines with this name that have no date or one near the lead's arrival."""
         days = range(-self._match_days, self._match_days + 1)
         for day in (None, *(on + dt.timedelta(days=number) for number in days)):
             yield from self._by_name.get((words, day), ())[:MAX_NAMESAKES]
@@ -154,7 +154,7 @@ class LineIndex:
         return bool(keys and self._by_hash) or row["item_key"] in self._by_id
 
     def _hashes(self, communities: Collection[str]) -> dict[int, list[PortalLine]]:
-        """Return the lines by the keyed hashes of their contacts, or {} if that takes too long."""
+        """Return the lines by keyed hashes of their contacts, or {} if that takes too long."""
         unknown = sum(not line.community_key for line in self._lines)
         if unknown * len(communities) > MAX_HASHES:
             return {}
@@ -169,7 +169,7 @@ class LineIndex:
         return found
 
     def take_text(self, texts: Iterable[bytes], lead: FoundLead) -> None:
-        """Add a webhook without bookings to each line whose contact or name its text contains."""
+        """Add a webhook without bookings to the lines whose contact or name it contains."""
         seen: set[int] = set()
         names: dict[int, PortalLine] = {}
         for data in texts:
@@ -234,7 +234,7 @@ def _found(row: Mapping[str, Any], by: str, line: PortalLine) -> FoundLead:
 
 
 def arrival_date(at: dt.datetime, timezone: str | None) -> dt.date:
-    """Return the date of an instant in a community's time zone, or in UTC if that is unknown."""
+    """Return the date of a time in a community's time zone, or in UTC if the zone is unknown."""
     return at.astimezone(ZoneInfo(timezone) if timezone else dt.UTC).date()
 
 

@@ -1,4 +1,4 @@
-"""Recognize the columns of a portal's list by their names."""
+"""Recognize the columns in a portal's list by name."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,22 +55,22 @@ _FIELD_OF: Final = {name: field for field, names in NAMES.items() for name in na
 
 
 def plain(name: str) -> str:
-    """Return a column's name in lower case, without spaces and punctuation."""
+    """Return a column name in lower case, without spaces and punctuation."""
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def known_columns(cells: Sequence[str], rules: PortalRules) -> int:
-    """Count the cells that are known column names. The header row has the most."""
+    """Count the cells that contain known column names. The header row has the most."""
     named = {plain(name) for names in rules.columns.values() for name in names}
-    # A name that the file lists counts more, so that its row is found whatever else is there.
+    # A name in the rules counts more, so that its row is found whatever the other rows contain.
     return sum((plain(cell) in _FIELD_OF) + 3 * (plain(cell) in named) for cell in cells)
 
 
 def find_columns(cells: Sequence[str], rules: PortalRules) -> Mapping[str, Sequence[int]]:
     """Return the column indexes for each field.
 
-    Raise PayloadError, with the columns that were found, if there is nothing to compare or if a
-    column is missing that the rules name.
+    Raise PayloadError, with the columns found, if there is nothing to compare or if a column is
+    missing that the rules name.
     """
     found = dict(_named(cells, rules)) | {
         field: [index] for field, index in _recognized(cells, rules).items()

@@ -1,4 +1,4 @@
-"""Read the renter, date, community and amount of each line of a portal's list or invoice."""
+"""Read the lines of a portal's list or invoice: renter, date, community and amount."""
 
 import dataclasses
 import datetime as dt
@@ -20,14 +20,14 @@ from adapter.settings import Policy
 
 Value = TypeVar("Value")
 
-#: Limits, so that a list fits into memory.
+#: Limits that make sure that a list fits into memory.
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 200_000
 _MAX_CELL: Final = 300
 #: The number of lines after which progress is shown.
 SHOWN_EVERY: Final = 1000
 
-#: What a cell of a line with a sum contains.
+#: Text in a cell that marks a line with a total.
 _TOTAL: Final = re.compile(
     r"(?i)(?:grand |invoice |sub[ -]?)?totals?(?: due| amount| charges| credits)?:?"
 )
@@ -42,7 +42,7 @@ _TIME: Final = re.compile(
     r"[T,]? ?(?:at )?[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
     r" ?(?:[AaPp]\.?[Mm]\.?)? ?(?:[A-Z]{1,5}|[+-][0-9]{2}:?[0-9]{2})?|"
 )
-#: The weekday before a date in words, and its year.
+#: The weekday and the year of a written-out date.
 _DAY_OF_WEEK: Final = r"(?:[A-Za-z]{3,9},? )?"
 _MONTH: Final = r"(?P<m>[A-Za-z]{3,9})\.?"
 _YEAR: Final = r"(?P<y>[0-9]{4}|[0-9]{2})(?![0-9])"
@@ -63,7 +63,7 @@ _EUROPEAN_AMOUNT: Final = re.compile(r"([0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+),([0-9]
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class PortalLine:
-    """A line of a portal's list, which describes a lead that the portal says it sent."""
+    """A line on a portal's list: a lead that the portal says it sent."""
 
     #: The number of the line in the file.
     number: int
@@ -73,28 +73,28 @@ class PortalLine:
     phone: str | None = None
     #: The date of the lead as the portal writes it, or None if it is unknown.
     on: dt.date | None = None
-    #: The portal's name of the community, and the community's key or "".
+    #: The portal's name for the community, and the community's key or "".
     community: str = ""
     community_key: str = ""
     #: What the portal charges in cents, negative for a credit, or None if it is unknown.
     cents: int | None = None
     #: The names of fields that could not be read.
     unreadable: tuple[str, ...] = ()
-    #: False if there was not enough time to read its contacts.
+    #: False if there was not enough time to read the line's contacts.
     is_in_time: bool = True
 
     @property
     def has_contact(self) -> bool:
-        """True if the line has an email address or a phone number."""
+        """True if the line contains an email address or a phone number."""
         return bool(self.email or self.phone)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PortalList:
-    """A portal's list of leads, and how its file is written."""
+    """A portal's list of leads, and the format of its file."""
 
     lines: Sequence[PortalLine]
-    #: For each field, the name of its column.
+    #: The name of each field's column.
     columns: Mapping[str, str]
     encoding: str
     separator: str
@@ -106,7 +106,7 @@ class PortalList:
 
     @property
     def has_amounts(self) -> bool:
-        """True if at least one line has an amount."""
+        """True if at least one line contains an amount."""
         return any(line.cents is not None for line in self.lines)
 
 
@@ -118,11 +118,10 @@ def read_list(
     is_over: Callable[[], bool] = lambda: False,
     progress: Callable[[int], object] = lambda _: None,
 ) -> PortalList:
-    """Read a portal's list. ``communities`` maps the portal's names for communities to their keys.
+    """Read a portal's list. ``communities`` maps the portal's community names to keys.
 
     Once ``is_over`` returns True, contacts are no longer read. ``progress`` is called with the
-    number of lines that were read.
-    Raise PayloadError with the reason if the file cannot be read.
+    number of lines read so far. Raise PayloadError with the reason if the file cannot be read.
     """
     if len(data) > MAX_BYTES:
         raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB: split it by month")
@@ -145,7 +144,7 @@ def read_list(
 
 
 class _LineReader:
-    """Reads the rows of one file."""
+    """Reads the rows of a file."""
 
     def __init__(
         self,
@@ -161,7 +160,7 @@ class _LineReader:
         self.unknown: dict[str, int] = {}
 
     def lines(self, sheet: Sheet, progress: Callable[[int], object]) -> Iterator[PortalLine]:
-        """Yield the lines that name a renter, and count the others."""
+        """Yield the lines that name a renter, and count the other lines."""
         count = 0
         for number, cells in sheet.rows:
             line = self._line(number, cells)
@@ -206,7 +205,7 @@ class _LineReader:
         text: Mapping[str, str],
         read: Callable[[str], Value | None],
     ) -> Value | None:
-        """Return a cell's value, or None if it is empty or cannot be read, which is counted."""
+        """Return a cell's value, or None if it is empty or unreadable. Count unreadable cells."""
         if not text.get(field):
             return None
         try:
@@ -248,7 +247,7 @@ class _LineReader:
 
 
 def _is_lead(line: PortalLine, cells: Sequence[str]) -> bool:
-    """Return False for a line without a renter, such as a total, in whatever column it says so."""
+    """Return False if a line is not about a renter but, for example, contains a total."""
     has_contact = line.has_contact or "email" in line.unreadable
     total = _TOTAL if has_contact else _LONG_TOTAL
     if any(total.fullmatch(cell.strip()) for cell in cells):
@@ -266,8 +265,8 @@ def _name(text: Mapping[str, str]) -> str:
 def date_from(text: str) -> dt.date:
     """Parse a date in a format used in the US. Ignore a time after it.
 
-    Raise Unreadable if it is not one, and PayloadError for a day before a month, because the
-    other dates in the file are then misread.
+    Raise Unreadable if the text is not a date. Raise PayloadError if the day comes before the
+    month, because then the other dates in the file are misread too.
     """
     for pattern in _DATES:
         match = pattern.match(text)
@@ -298,9 +297,9 @@ def _month(name: str) -> int:
 
 @functools.lru_cache(4096)
 def cents_from(text: str) -> int:
-    """Read an amount such as ``$1,234.50``, ``(12.00)`` or ``1.234,50``. Return it in cents.
+    """Parse an amount such as ``$1,234.50``, ``(12.00)`` or ``1.234,50`` and return cents.
 
-    Raise Unreadable if it is not an amount or could mean two amounts.
+    Raise Unreadable if the text is not an amount or could mean two amounts.
     """
     plain = re.sub(r"(?i)us\$|usd|[$\s\u2212\u2013]", lambda m: _kept(m[0]), text)
     is_negative = plain[:1] in "(-" or plain[-1:] == "-"
@@ -310,7 +309,7 @@ def cents_from(text: str) -> int:
     elif plain and (match := _US_AMOUNT.fullmatch(plain)):
         whole, fraction = (match[1] or "0").replace(",", ""), (match[2] or "")
     else:
-        raise Unreadable("not an amount of dollars")
+        raise Unreadable("not an amount in dollars")
     cents = int(decimal.Decimal(f"{whole[:12]}.{fraction or 0}") * 100)
     return -cents if is_negative else cents
 

@@ -18,7 +18,7 @@ from adapter.operations.ledger.portal_lines import PortalLine
 
 
 class Verdict(enum.StrEnum):
-    """The result for a line of a portal's list."""
+    """The verdict on a line of a portal's list."""
 
     #: Charged, but no such lead arrived.
     NOT_ARRIVED = "not_arrived"
@@ -26,7 +26,7 @@ class Verdict(enum.StrEnum):
     CHARGED_TWICE = "charged_twice"
     #: The same renter was already a lead within the portal's period for duplicates.
     DUPLICATE = "duplicate"
-    #: It could not be decided.
+    #: Neither a correct charge nor a claim is certain.
     DOUBTFUL = "doubtful"
     #: Arrived, but it is not in Knock.
     NOT_IN_KNOCK = "not_in_knock"
@@ -48,7 +48,7 @@ CLAIMS = (Verdict.NOT_ARRIVED, Verdict.CHARGED_TWICE, Verdict.DUPLICATE)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """A line of a portal's list, with its verdict and the reason."""
+    """A line of a portal's list with its verdict and the reason for it."""
 
     line: PortalLine
     verdict: Verdict
@@ -62,7 +62,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """The stored data about a source that the verdicts depend on."""
+    """The stored data about a source on which the verdicts depend."""
 
     #: The leads that may belong to each line, by its number.
     found: Mapping[int, Sequence[FoundLead]]
@@ -113,9 +113,9 @@ def judge(
     rules: PortalRules,
     is_over: Callable[[], bool] = lambda: False,
 ) -> list[Judged]:
-    """Return a verdict for each line, in the order of the list.
+    """Return a verdict on each line, in the order of the list.
 
-    Once ``is_over`` returns True, the other lines are doubtful.
+    Once ``is_over`` returns True, the remaining lines are doubtful.
     """
     earlier = _Earlier(known.crowded)
     by_day = sorted(lines, key=_order)
@@ -133,7 +133,7 @@ def judge(
 
 
 class _Earlier:
-    """Finds earlier lines with the same renter and community while the lines are read in order."""
+    """Finds earlier lines about the same renter and community while reading lines in order."""
 
     def __init__(self, crowded: Collection[int]) -> None:
         self._crowded = crowded
@@ -173,7 +173,7 @@ def _order(line: PortalLine) -> tuple[dt.date, int]:
 
 
 def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
-    """Yield the keys that identify a line's renter: the lead ID, email and phone."""
+    """Yield the keys that identify a line's renter: the lead ID, the email and the phone."""
     place = line.community_key or line.community.casefold()
     if line.lead_id:
         yield "lead_id", line.lead_id.casefold()
@@ -184,7 +184,7 @@ def keys_of(line: PortalLine) -> Iterator[tuple[str, ...]]:
 
 
 def _may_be_one(one: PortalLine, other: PortalLine) -> bool:
-    """Return False if the names or contacts of two lines belong to different people."""
+    """Return False if the names or contacts on two lines belong to different people."""
     contacts = [{line.email, line.phone} - {None} for line in (one, other)]
     if all(contacts) and contacts[0].isdisjoint(contacts[1]):
         return False
@@ -211,7 +211,7 @@ def _verdict(
 
 
 def _uncharged(line: PortalLine) -> Judged | None:
-    """Return the verdict on a credit or a line without a charge, otherwise None."""
+    """Return the verdict on a line without a charge or with a credit, or None for others."""
     if line.cents is None or line.cents > 0:
         return None
     verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
@@ -233,7 +233,7 @@ def _doubtful(line: PortalLine, why: str, lead: int | None = None) -> Judged:
 def _charged_before(
     line: PortalLine, earlier: PortalLine | None, rules: PortalRules
 ) -> Judged | None:
-    """Return a claim if an earlier line charges the same lead or renter, otherwise None."""
+    """Return a claim if an earlier line charges the same lead or renter, or None."""
     if earlier is None:
         return None
     same_id = line.lead_id and line.lead_id.casefold() == earlier.lead_id.casefold()
@@ -254,7 +254,7 @@ def _charged_before(
 def _arrived(
     line: PortalLine, found: Sequence[FoundLead], rules: PortalRules
 ) -> list[FoundLead] | str:
-    """Return the leads that belong to a line, or the reason why the line is doubtful.
+    """Return the leads to which a line refers, or the reason why the line is doubtful.
 
     Return an empty list if no lead matches.
     """
@@ -270,7 +270,7 @@ def _arrived(
     return _doubt(line, found, sure, names, rules)
 
 
-#: Comparisons that are not enough by themselves.
+#: Matches that are not enough by themselves.
 _WEAK = ("name", "name_in_text")
 
 
@@ -313,7 +313,7 @@ def _doubt(
 
 
 def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
-    """Return the verdict on a line without a lead: a claim, if all stored data was searched."""
+    """Return the verdict on a line without a lead: a claim if all stored data was searched."""
     if number := known.elsewhere.get(line.number):
         text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
         return _doubtful(line, text)
@@ -343,7 +343,7 @@ def _arrived_before(
     found: Iterable[FoundLead],
     rules: PortalRules,
 ) -> Judged | None:
-    """Return a claim if the renter was already a lead in the preceding months, otherwise None."""
+    """Return a claim if the renter was already a lead in the months before, or None."""
     first = min(one.on for one in arrived)
     since = months_before(line.on or first, rules.duplicate_months)
     until = min(first, line.on or first) - dt.timedelta(days=rules.match_days)
@@ -364,7 +364,7 @@ def _arrived_before(
 
 
 def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> Judged:
-    """Return the verdict on a line whose lead arrived: toured, in Knock, or not in Knock."""
+    """Return the verdict on a line with a lead: toured, in Knock or not in Knock."""
     ends = [(one, known.final.get(one.id, one)) for one in arrived]
     lead, end = max(ends, key=lambda pair: _progress(pair[1]))
     when = f"Arrived on {day_text(lead.on)}"
@@ -375,8 +375,8 @@ def _in_knock(line: PortalLine, arrived: Sequence[FoundLead], known: Known) -> J
         return Judged(line=line, verdict=Verdict.NOT_IN_KNOCK, why=text, lead=known_lead)
     if end.knock_status == "visited":
         return Judged(line=line, verdict=Verdict.TOURED, why=f"{when}; toured.", lead=lead.id)
-    more = {"no_show": "; the renter did not come"}.get(end.knock_status or "", "")
-    more = "; canceled in Knock since" if end.is_gone else more
+    more = {"no_show": "; the renter did not show up"}.get(end.knock_status or "", "")
+    more = "; later canceled in Knock" if end.is_gone else more
     return Judged(line=line, verdict=Verdict.IN_KNOCK, why=f"{when}{more}.", lead=lead.id)
 
 
@@ -418,7 +418,7 @@ def _rank(judged: Sequence[Judged], index: int) -> tuple[bool, int]:
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
-    """Return the same day of an earlier month, or that month's last day."""
+    """Return the same day a number of months earlier, or that month's last day."""
     number = day.year * 12 + day.month - 1 - months
     first = dt.date(number // 12, number % 12 + 1, 1)
     following = (first + dt.timedelta(days=31)).replace(day=1)

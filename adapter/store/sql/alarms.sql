@@ -7,7 +7,7 @@ SELECT pg_try_advisory_xact_lock(hashtextextended('alarms', 0)) AS is_locked,
     set_config('idle_in_transaction_session_timeout', '5s', true)
 
 -- name: open_alarms
--- Return the alarms of problems that last, or whose end people were not notified of.
+-- Return the alarms about ongoing problems, and those whose end people were not notified of.
 SELECT id, code, source, level, sentence, next_step, began_at, seen_at, ended_at, sent_at,
     claimed_until, acknowledged_by, snoozed_until
 FROM alarms WHERE NOT is_closed ORDER BY id
@@ -24,18 +24,18 @@ INSERT INTO alarms (code, source, level, sentence, next_step, began_at, seen_at)
 VALUES (%(code)s, %(source)s, %(level)s, %(sentence)s, %(next_step)s, %(began_at)s, %(now)s)
 
 -- name: mark_alarms_seen
--- Record that these problems last. They do so again if they seemed to be over.
+-- Record that these problems are ongoing, even if they seemed to be over.
 UPDATE alarms SET seen_at = %(now)s, ended_at = NULL WHERE id = ANY(%(ids)s)
 
 -- name: end_alarms
--- End the alarms of problems that no process has noticed since a time. If people were not notified of one, they
--- are not notified of its end.
+-- End the alarms about problems that no process has noticed since the given time. If people were not
+-- notified of a problem, they are not notified of its end.
 UPDATE alarms SET ended_at = seen_at, is_closed = sent_at IS NULL, claimed_until = 'epoch'
 WHERE NOT is_closed AND ended_at IS NULL AND seen_at <= %(unseen_since)s
 RETURNING code, source
 
 -- name: claim_alarms
--- Let this process tell people of these alarms until a time.
+-- Let only this process notify people of these alarms until the given time.
 UPDATE alarms SET claimed_until = %(until)s WHERE id = ANY(%(ids)s)
 
 -- name: record_alarms_sent
@@ -48,17 +48,17 @@ WHERE id = ANY(%(ids)s)
 SELECT max(sent_at) AS sent_at FROM alarms
 
 -- name: acknowledge_alarms
--- Record who takes care of the open alarms with a code, of one source if it is not empty.
+-- Record who takes care of the open alarms with a code, of one source if given.
 UPDATE alarms SET acknowledged_by = %(by)s
 WHERE code = %(code)s AND (%(source)s = '' OR source = %(source)s) AND NOT is_closed AND ended_at IS NULL
 RETURNING id
 
 -- name: snooze_alarms
--- Tell people nothing of the open alarms with a code before a time, of one source if it is not empty.
+-- Do not notify people of the open alarms with a code, of one source if given, before the given time.
 UPDATE alarms SET snoozed_until = %(until)s
 WHERE code = %(code)s AND (%(source)s = '' OR source = %(source)s) AND NOT is_closed AND ended_at IS NULL
 RETURNING id
 
 -- name: delete_old_alarms
--- Delete alarms that ended before a time.
+-- Delete alarms that ended before the given time.
 DELETE FROM alarms WHERE is_closed AND ended_at < %(before)s

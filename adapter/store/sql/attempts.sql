@@ -77,6 +77,6 @@ WHERE b.state = 'sending' AND b.due_at IS NULL AND a.outcome IS NULL AND a.lease
 ORDER BY a.id LIMIT 100
 
 -- name: shorten_leases
--- End the leases of all unfinished attempts by a time.
+-- End the leases of all unfinished attempts by the given time.
 UPDATE attempts a SET lease_until = %(until)s FROM bookings b
 WHERE b.state = 'sending' AND a.booking_id = b.id AND a.outcome IS NULL AND a.lease_until > %(until)s

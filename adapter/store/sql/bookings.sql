@@ -100,6 +100,8 @@ WITH before AS (
         confirmed_at = CASE WHEN %(to_state)s <> 'pending' THEN confirmed_at END,
         knock_status = CASE WHEN %(to_state)s <> 'pending' THEN knock_status END,
         knock_status_at = CASE WHEN %(to_state)s <> 'pending' THEN knock_status_at END,
+        moved_to = CASE WHEN %(to_state)s <> 'pending' THEN moved_to END,
+        moved_at = CASE WHEN %(to_state)s <> 'pending' THEN moved_at END,
         -- The history keeps the previous decision's rule.
         reasons = jsonb_path_query_array(reasons, '$[*] ? (@.field != "decision")') || %(reasons)s
     FROM before WHERE bookings.id = before.id
@@ -145,7 +147,8 @@ WITH known AS (
         prospect_id = COALESCE(%(prospect_id)s, prospect_id), tour_id = COALESCE(tour_id, %(tour_id)s),
         confirmed_at = COALESCE(confirmed_at, %(confirmed_at)s),
         knock_status = COALESCE(%(status)s, knock_status),
-        knock_status_at = COALESCE(%(status_at)s, knock_status_at)
+        knock_status_at = COALESCE(%(status_at)s, knock_status_at),
+        moved_to = COALESCE(%(moved_to)s, moved_to), moved_at = COALESCE(%(moved_at)s, moved_at)
     WHERE id = %(id)s RETURNING id, event_id, state
 )
 INSERT INTO history (event_id, booking_id, at, from_state, to_state, why, by, because_of)
@@ -185,7 +188,7 @@ UPDATE bookings SET
 WHERE id = %(id)s
 
 -- name: snooze
--- Hide a lead that needs review until a time, or show it again. Return no row in any other state.
+-- Hide a lead that needs review until the given time, or show it again. Return no row in any other state.
 UPDATE bookings SET snoozed_until = %(until)s
 WHERE id = %(id)s AND state IN ('held', 'failed', 'unknown', 'expired') RETURNING id
 

@@ -1,7 +1,7 @@
 -- Automatic decisions: leads that were merged, replaced, discarded or ignored.
 
 -- name: decision_counts
--- Count the leads that were decided since a time, by rule and source, with the newest leads as examples.
+-- Count the leads that were decided since the given time, by rule and source, with the newest leads as examples.
 -- `IS TRUE` makes the planner use the index by time. With the index by state, it would read every ignored
 -- webhook.
 WITH decided AS (
@@ -20,7 +20,7 @@ FROM decided GROUP BY 1, 2, 3
 ORDER BY rule = 'ignored', sum(count(*)) OVER (PARTITION BY rule) DESC, rule, leads DESC, source, at
 
 -- name: decided_bookings
--- Return the bookings that one rule decided since a time, newest first. This is materialized, because
+-- Return the bookings that one rule decided since the given time, newest first. This is materialized, because
 -- otherwise the planner would read the whole table backward to find a few.
 WITH decided AS MATERIALIZED (
     SELECT * FROM bookings

@@ -1,7 +1,7 @@
 -- Erasure of payloads and personal data.
 
 -- name: erasable_events
--- Return events that were received before a time, still have data, and have no tour that is upcoming or in
+-- Return events that were received before the given time, still have data, and have no tour that is upcoming or in
 -- flight.
 SELECT e.id FROM events e
 WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
@@ -13,6 +13,10 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
             SELECT FROM messages m
             WHERE m.booking_id = b.id AND m.state IN ('sending', 'submitted'))))
 ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+
+-- name: lock_bookings_to_erase
+-- Lock the bookings of these events in the order in which others lock them.
+SELECT FROM bookings WHERE event_id = ANY(%(ids)s) ORDER BY id FOR UPDATE
 
 -- name: erase_payloads
 -- Erase the payloads received and sent. Keep states and appointments.
@@ -35,7 +39,7 @@ WHERE booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 DELETE FROM format_features WHERE kind = 'leaf' AND seen < %(rare)s AND first_event = ANY(%(ids)s)
 
 -- name: erase_old_lost_notes
--- Erase notes that were found in Propexo's log after a restore, and that were sent before a time. They belong
+-- Erase notes that were found in Propexo's log after a restore, and that were sent before the given time. They belong
 -- to no event.
 UPDATE messages SET body = NULL, encryption_key = NULL, prospect_id = NULL
 WHERE booking_id IS NULL AND body IS NOT NULL AND asked_at < %(before)s
@@ -65,7 +69,7 @@ UPDATE history SET why = 'erased' WHERE event_id = ANY(%(ids)s) AND why !~ '^[a-
 UPDATE bookings SET reason = 'erased' WHERE event_id = ANY(%(ids)s) AND reason !~ '^[a-z_]+$'
 
 -- name: erase_rejections
--- Delete rejected requests received before a time.
+-- Delete rejected requests received before the given time.
 DELETE FROM rejections WHERE id IN (
     SELECT id FROM rejections WHERE received_at < %(before)s ORDER BY received_at LIMIT %(limit)s)
 RETURNING id

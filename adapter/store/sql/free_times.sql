@@ -1,7 +1,7 @@
 -- Free times in Knock, as Propexo last reported them.
 
 -- name: read_free_times
--- Return what is known about a community's calendar, and whether any call since a time got no answer. Return
+-- Return what is known about a community's calendar, and whether any call since the given time got no answer. Return
 -- one row, even if nothing is known.
 SELECT f.*, EXISTS (
     SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down
@@ -9,15 +9,15 @@ FROM (SELECT) one LEFT JOIN free_times f ON integration_id = %(integration_id)s
     AND community_id = %(community_id)s AND appointment_type = %(appointment_type)s
 
 -- name: begin_question
--- Record that a process asks for a community's free times, so that others do not.
+-- Record that a process is requesting a community's available times, so that others do not.
 INSERT INTO free_times (integration_id, community_id, appointment_type, asked_at)
 VALUES (%(integration_id)s, %(community_id)s, %(appointment_type)s, %(asked_at)s)
 ON CONFLICT (integration_id, community_id, appointment_type) DO UPDATE
 SET asked_at = EXCLUDED.asked_at, answered_at = NULL
 
 -- name: end_question
--- Save the answer, unless the free times have been dropped since the question. While one of our tours is on
--- its way to this calendar, the answer is not shared, because it may still contain that tour's time.
+-- Save the answer, unless the cached times have been deleted since the request. While one of our tours has no
+-- outcome yet, the answer is not shared, because it may still contain that tour's time.
 UPDATE free_times SET
     asked_at = CASE WHEN early.answer THEN 'epoch' ELSE asked_at END,
     answered_at = CASE WHEN asked_at = %(asked_at)s AND NOT early.answer THEN %(now)s END,
@@ -42,7 +42,7 @@ WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s AN
 SELECT * FROM free_times ORDER BY integration_id, community_id, appointment_type
 
 -- name: end_postponement
--- Make a pending booking due that was postponed until a time.
+-- Make a pending booking due that was postponed until the given time.
 UPDATE bookings SET due_at = %(now)s
 WHERE id = %(id)s AND state = 'pending' AND due_at = %(until)s
 

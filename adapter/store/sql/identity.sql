@@ -1,8 +1,8 @@
 -- The database's identity, and what is needed after it was restored.
 
 -- name: record_worker
--- Record that a worker runs on this database. Return no row if the database was restored, or if no worker
--- ran for a while.
+-- Record that a worker is running. Return no row if the database was restored, or if no worker ran for a
+-- while.
 UPDATE database_identity SET seen_at = now(), written_by = pg_current_xact_id(),
     identity = COALESCE(current_identity(), identity)
 WHERE xmin = xid(written_by) AND COALESCE(identity = current_identity(), true)
@@ -25,7 +25,7 @@ WHERE seen_at = %(seen_at)s AND (xmin <> xid(written_by)) = %(is_copied)s
 FOR UPDATE
 
 -- name: adopt_identity
--- Record that this is the database on which workers run.
+-- Record this database as the one that workers use.
 INSERT INTO database_identity (identity, written_by, seen_at)
 VALUES (current_identity(), pg_current_xact_id(), now())
 ON CONFLICT (one) DO UPDATE SET
@@ -36,7 +36,7 @@ ON CONFLICT (one) DO UPDATE SET
 SELECT max(nextval('lead_ids')) AS id FROM generate_series(1, %(count)s)
 
 -- name: newest_jobs
--- Return the jobs of the newest bookings posted before a time.
+-- Return the jobs of the newest bookings posted before the given time.
 SELECT job_id, posted_at FROM bookings
 WHERE state = 'booked' AND job_id IS NOT NULL AND posted_at BETWEEN %(since)s AND %(until)s
 ORDER BY posted_at DESC LIMIT %(limit)s
@@ -51,10 +51,10 @@ WHERE state IN ('pending', 'held', 'failed', 'expired', 'sending', 'unknown') OR
 SELECT count(*) AS events FROM events, rate_limit WHERE state = 'received' AND received_at <= stopped_at
 
 -- name: insert_lost_event
--- Store the event of a booking whose webhook is lost.
+-- Store a placeholder event for a booking whose webhook was lost.
 INSERT INTO events (source, state, received_at, content_type, headers, query, body, kept)
 VALUES (%(source)s, 'mapped', %(at)s, '', '{}', '', '', 'lead') RETURNING id
 
 -- name: senders_since
--- Return the sources that have sent webhooks since a time.
+-- Return the sources that have sent webhooks since the given time.
 SELECT DISTINCT source FROM events WHERE received_at > %(since)s ORDER BY source

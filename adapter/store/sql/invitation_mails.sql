@@ -19,7 +19,7 @@ WHERE booking_id = (
 RETURNING *
 
 -- name: end_invitation_mail
--- Record what became of a claimed email, and when to try again.
+-- Record the outcome of a claimed email, and when to retry.
 UPDATE invitation_mails SET outcome = %(outcome)s, due_at = %(due_at)s, tried_at = %(now)s
 WHERE booking_id = %(booking_id)s
 

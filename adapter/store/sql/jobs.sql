@@ -13,9 +13,10 @@ SELECT
         SELECT FROM bookings WHERE state IN ('submitted', 'unknown') AND due_at <= %(now)s
         ORDER BY due_at LIMIT %(check)s * is_readable) c) AS check,
     (SELECT count(*) FROM (
-        SELECT FROM messages WHERE due_at <= %(now)s
+        SELECT FROM messages WHERE due_at <= %(now)s AND (state <> 'waiting' OR may_send_notes)
         ORDER BY due_at, id LIMIT %(message)s * is_open) m) AS message
 FROM (
     SELECT (stopped_for IS NULL AND NOT is_unchecked)::int AS is_open,
-        (stopped_for IS DISTINCT FROM 'not_authorized')::int AS is_readable
+        (stopped_for IS DISTINCT FROM 'not_authorized')::int AS is_readable,
+        (SELECT note_retry_at FROM rate_limit) <= %(now)s AS may_send_notes
     FROM gate) g

@@ -9,10 +9,13 @@ WHERE %(body)s::bytea IS NOT NULL OR NOT EXISTS (
 
 -- name: claim_message
 -- Return the message that has been due longest. It becomes due again after a lease. If it is being sent,
--- its process has died, so it is unclear whether it was sent.
+-- its process has died, so it is unclear whether it was sent. While Propexo does not respond to notes, those
+-- that are not sent yet wait together.
 UPDATE messages SET due_at = %(lease_until)s
 WHERE id = (
-    SELECT id FROM messages WHERE due_at <= %(now)s ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
+    SELECT id FROM messages
+    WHERE due_at <= %(now)s AND (state <> 'waiting' OR (SELECT note_retry_at FROM rate_limit) <= %(now)s)
+    ORDER BY due_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *
 
 -- name: lock_message
@@ -71,7 +74,7 @@ UPDATE messages SET prospect_id = %(prospect_id)s WHERE id = %(id)s AND state = 
 UPDATE messages SET due_at = %(due_at)s WHERE id = %(id)s AND due_at IS NOT NULL
 
 -- name: bring_messages_forward
--- Make all messages due by a time.
+-- Make all messages due by the given time.
 UPDATE messages SET due_at = %(until)s WHERE due_at > %(until)s
 
 -- name: delete_message
@@ -88,7 +91,7 @@ DELETE FROM messages
 WHERE state = 'waiting' AND booking_id IN (SELECT id FROM bookings WHERE event_id = ANY(%(ids)s))
 
 -- name: messages_in_flight
--- Return a row if a message of these events may be on its way to Knock.
+-- Return a row if a message of these events is in flight.
 SELECT m.id FROM messages m JOIN bookings b ON b.id = m.booking_id
 WHERE b.event_id = ANY(%(ids)s) AND m.state IN ('sending', 'submitted') LIMIT 1
 
@@ -105,7 +108,7 @@ SELECT * FROM messages WHERE state IN ('waiting', 'sending')
 ORDER BY id
 
 -- name: insert_lost_message
--- Store a note that Propexo has, but that is not known here, because the database was restored.
+-- Store a note that Propexo has, but that this database lost in a restore.
 INSERT INTO messages (state, reason, asked_at, body, encryption_key, prospect_id, job_id, created_at, updated_at,
     posted_at)
 SELECT 'sent', 'note_sent', %(asked_at)s, %(body)s, %(encryption_key)s, %(prospect_id)s, %(job_id)s, %(at)s,

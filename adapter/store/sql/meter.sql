@@ -1,13 +1,13 @@
 -- Metrics: counters and histograms of all processes.
 
 -- name: add_metric_values
--- Add a process's numbers to the counts.
+-- Add a process's metrics to the totals.
 INSERT INTO metric_values (metric, labels, sample, value)
 SELECT * FROM unnest(%(metrics)s::text[], %(labels)s::text[], %(samples)s::text[], %(values)s::float8[])
 ON CONFLICT (metric, labels, sample) DO UPDATE SET value = metric_values.value + EXCLUDED.value
 
 -- name: metric_values
--- Return all counts.
+-- Return the totals of all metrics.
 SELECT metric, labels, sample, value FROM metric_values ORDER BY metric, labels, sample
 
 -- name: lock_metric_progress

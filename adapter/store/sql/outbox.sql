@@ -95,7 +95,7 @@ UPDATE status_webhook_progress SET failures = failures + 1, last_error = %(error
 RETURNING failures
 
 -- name: give_up_status_webhooks
--- Delete the webhooks for changes before a time. Return their number.
+-- Delete the webhooks for changes before the given time. Return their number.
 WITH old AS (
     DELETE FROM status_webhooks WHERE id IN (
         SELECT id FROM status_webhooks WHERE at < %(before)s LIMIT %(limit)s)

@@ -1,4 +1,4 @@
--- What users have put in place in the console: aliases, communities and mappings.
+-- Users' changes in the console: aliases, communities and mappings.
 
 -- name: changes_in_place
 -- Return the number of changes so far.
@@ -64,7 +64,7 @@ FROM mapping_versions WHERE source = %(source)s
 RETURNING source, number, text, file_hash, reason, by, at
 
 -- name: bookings_at_alias
--- Return a source's bookings at a community that were created since a time, newest first.
+-- Return a source's bookings at a community that were created since the given time, newest first.
 SELECT * FROM bookings
 WHERE source = %(source)s AND community = %(community)s AND created_at >= %(since)s
     AND state = ANY(%(states)s) AND (id < %(before)s::bigint OR %(before)s::bigint IS NULL)

@@ -5,7 +5,7 @@
 SELECT received_at FROM events WHERE source = %(source)s ORDER BY id LIMIT 1
 
 -- name: id_before
--- Return an ID that is lower than that of every lead received since a time.
+-- Return an ID that is lower than that of every lead received since the given time.
 SELECT COALESCE((SELECT id FROM events WHERE received_at >= %(since)s ORDER BY received_at LIMIT 1),
     9223372036854775807) - %(slack)s AS id
 

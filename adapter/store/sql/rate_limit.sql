@@ -8,7 +8,7 @@ SELECT set_config('idle_in_transaction_session_timeout', '5s', true) FROM rate_l
 -- name: read_rate_limit
 -- Return the state of the rate limit, the number of calls in the window, and whether bookings could be sent:
 -- 0 for none, 1 for one, 2 for more than one.
-SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, c.calls, c.reads, c.oldest_at,
+SELECT theoretical_arrival_at, paused_until, allowed, failures, retry_at, note_failures, c.calls, c.reads, c.oldest_at,
     COALESCE(g.stopped_for, CASE WHEN g.is_unchecked THEN 'unchecked' END) AS stopped_for,
     (SELECT count(*) FROM (
         SELECT FROM bookings b WHERE SENDABLE ORDER BY source, starts_at, id LIMIT 2) w) AS waiting
@@ -37,7 +37,7 @@ UPDATE rate_limit SET theoretical_arrival_at = %(theoretical_arrival_at)s,
 UPDATE rate_limit SET allowed = %(allowed)s, paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: pause_sending
--- Pause all calls until a time.
+-- Pause all calls until the given time.
 UPDATE rate_limit SET paused_until = GREATEST(paused_until, %(until)s)
 
 -- name: suspend_sending
@@ -59,6 +59,18 @@ UPDATE rate_limit SET failures = 0,
     stopped_for = CASE WHEN stopped_for IN ('not_authorized', 'restored') THEN stopped_for END
 WHERE failures > 0
 
+-- name: count_note_failure
+-- Count a POST of a note without a clear answer.
+UPDATE rate_limit SET note_failures = note_failures + 1, note_retry_at = %(retry_at)s
+
+-- name: delay_notes
+-- Let no POST of a note begin before a time.
+UPDATE rate_limit SET note_retry_at = %(until)s
+
+-- name: end_note_failures
+-- Record a clear answer to a note.
+UPDATE rate_limit SET note_failures = 0, note_retry_at = 'epoch' WHERE note_failures > 0
+
 -- name: reserve_check
 -- Reserve the next check of whether sending can resume, and return why it is stopped and when the check
 -- before was. Return no row if none is due.
@@ -77,7 +89,7 @@ UPDATE rate_limit SET stopped_for = NULL WHERE stopped_for = 'restored'
 -- name: lift_pause
 -- End a temporary pause, and make the next check of whether sending can resume due.
 UPDATE rate_limit SET paused_until = 'epoch', theoretical_arrival_at = 'epoch', checked_at = 'epoch',
-    retry_at = 'epoch'
+    retry_at = 'epoch', note_retry_at = 'epoch'
 
 -- name: repair_clock
 -- If there are calls in the future, move them and all other times of the rate limit to now.
@@ -86,5 +98,5 @@ WITH future AS (
 )
 UPDATE rate_limit SET theoretical_arrival_at = LEAST(theoretical_arrival_at, %(now)s),
     paused_until = LEAST(paused_until, %(now)s), checked_at = LEAST(checked_at, %(now)s),
-    retry_at = LEAST(retry_at, %(now)s)
+    retry_at = LEAST(retry_at, %(now)s), note_retry_at = LEAST(note_retry_at, %(now)s)
 WHERE EXISTS (SELECT FROM future) RETURNING one

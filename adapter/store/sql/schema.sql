@@ -85,7 +85,7 @@ CREATE TABLE bookings (
     snoozed_until timestamptz,
     -- The user who takes care of the lead.
     assigned_to text,
-    -- Free times in Knock to offer, if the tour's time was not free.
+    -- Available times to offer if the tour's own time is taken.
     free_times timestamptz[] NOT NULL DEFAULT '{}',
     -- Propexo's ID of the renter's guest card.
     prospect_id text,
@@ -98,6 +98,9 @@ CREATE TABLE bookings (
         CONSTRAINT bookings_knock_status CHECK (knock_status IN (
             'waiting', 'booked', 'canceled', 'visited', 'no_show')),
     knock_status_at timestamptz,
+    -- The tour's start in Knock, if Knock moved it, and since when its record has it.
+    moved_to timestamptz,
+    moved_at timestamptz,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
     CONSTRAINT bookings_due CHECK (
         CASE WHEN state IN ('pending', 'submitted') THEN due_at IS NOT NULL
@@ -306,7 +309,11 @@ CREATE TABLE rate_limit (
     -- After several such POSTs, no POST begins before this time.
     retry_at timestamptz NOT NULL DEFAULT 'epoch',
     -- The last error, while sending is suspended.
-    stopped_why text
+    stopped_why text,
+    -- The number of consecutive POSTs of notes without a clear response. After one, no POST of a note
+    -- begins before `note_retry_at`.
+    note_failures integer NOT NULL DEFAULT 0,
+    note_retry_at timestamptz NOT NULL DEFAULT 'epoch'
 );
 INSERT INTO rate_limit DEFAULT VALUES;
 
@@ -321,7 +328,7 @@ FROM rate_limit r LEFT JOIN (
     FROM database_identity) i ON true;
 
 -- Whether Propexo lets us read Knock's tours and guest cards, by integration and model. The customer must
--- enable each model. If one cannot be read, a search that finds nothing means nothing.
+-- enable each model. If one cannot be read, a search that finds nothing proves nothing.
 CREATE TABLE crm_models (
     integration_id text NOT NULL,
     -- crm_events or crm_prospects.

@@ -1,7 +1,7 @@
 -- Statistics.
 
 -- name: outcomes
--- Count leads (bookings, and events without bookings) per hour since a time, by state.
+-- Count leads (bookings, and events without bookings) per hour since the given time, by state.
 SELECT 'booking' AS kind, source, date_trunc('hour', created_at, 'UTC') AS hour, state,
     count(*) AS leads
 FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
@@ -11,7 +11,7 @@ SELECT 'event', source, date_trunc('hour', received_at, 'UTC'), state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 2, 3, 4
 
 -- name: daily_outcomes
--- Count leads (bookings, and events without bookings) per day in a time zone since a time, by state.
+-- Count leads (bookings, and events without bookings) per day in a time zone since the given time, by state.
 SELECT (created_at AT TIME ZONE %(zone)s)::date AS day, state, count(*) AS leads
 FROM bookings WHERE created_at >= %(since)s AND reason IS DISTINCT FROM 'replayed'
 GROUP BY 1, 2
@@ -20,7 +20,7 @@ SELECT (received_at AT TIME ZONE %(zone)s)::date, state, count(*)
 FROM events WHERE received_at >= %(since)s AND state <> 'mapped' GROUP BY 1, 2
 
 -- name: source_activity
--- Return, for each source, the number of events since a time, when the last one arrived, the usual number
+-- Return, for each source, the number of events since the given time, when the last one arrived, the usual number
 -- in the same 24 hours of recent weeks (NULL until a week has been counted), and the seconds from webhook
 -- to booking for the newest bookings that did not need review.
 WITH arrivals AS (
@@ -65,7 +65,7 @@ FROM unnest(%(sources)s::text[]) AS name CROSS JOIN counted
 ORDER BY name COLLATE "C"
 
 -- name: sending
--- Return the state of the rate limit without locking it, the calls to Propexo since a time, and the
+-- Return the state of the rate limit without locking it, the calls to Propexo since the given time, and the
 -- number of pending bookings, up to a limit.
 SELECT g.stopped_for, CASE WHEN r.stopped_for IS NOT NULL THEN stopped_at END AS stopped_at,
     CASE WHEN r.stopped_for IS NOT NULL THEN stopped_why END AS stopped_why, paused_until, allowed,

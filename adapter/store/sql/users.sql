@@ -27,7 +27,7 @@ INSERT INTO failed_sign_ins (who, at) SELECT who, %(at)s FROM unnest(%(whos)s::t
 RETURNING id
 
 -- name: failed_sign_ins
--- Count failed sign-ins since a time.
+-- Count failed sign-ins since the given time.
 SELECT who, count(*) AS failures FROM failed_sign_ins
 WHERE who = ANY(%(whos)s) AND at > %(since)s GROUP BY who
 

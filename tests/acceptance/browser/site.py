@@ -70,7 +70,7 @@ class Site:
         return answer.body
 
     def settled(self, *numbers: int) -> None:
-        """Wait until these webhooks are mapped and none of their bookings is in flight."""
+        """Wait until these webhooks are mapped and none of their bookings are in flight."""
         url = EmbeddedServer(Path(self.running.environ["ADAPTER_DATA_DIR"])).url
         at_rest = (
             "SELECT count(*) FROM events WHERE id = ANY(%s) AND state <> 'received' AND NOT EXISTS "
@@ -170,7 +170,7 @@ class Reader:
         self.submit_sign_in(name)
 
     def submit_sign_in(self, name: str) -> None:
-        """Fill in the form to sign in."""
+        """Fill in and submit the sign-in form."""
         self.page.get_by_label("Name", exact=True).fill(name)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()

@@ -1,4 +1,4 @@
-"""The console's setup pages in a real Chromium, over a running adapter."""
+"""Test the console's setup pages in a real Chromium with a running adapter."""
 
 import datetime as dt
 import json

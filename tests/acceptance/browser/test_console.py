@@ -1,4 +1,4 @@
-"""The console in a real Chromium, over a running adapter."""
+"""Test the console in a real Chromium with a running adapter."""
 
 import re
 from typing import Literal
@@ -75,7 +75,7 @@ def test_a_click_on_a_free_time_fills_in_the_tour_time(ana: Reader) -> None:
     )
     page = ana.page
     ana.go(f"/leads/{event_id}")
-    expect(page.locator(".task")).to_contain_text("This time is not free in Knock.")
+    expect(page.locator(".task")).to_contain_text("This time is not available in Knock.")
     address, field = page.url, page.get_by_label(re.compile("Tour time"))
     day = field.input_value().partition("T")[0]
     page.get_by_role("link", name=re.compile("2:00 PM")).click()
@@ -271,7 +271,7 @@ def test_every_page_fits_a_phone_and_is_accessible(
 
 
 def test_no_page_logs_an_error(ana: Reader) -> None:
-    """Check that no script fails and that no resource is blocked by the policy or the server."""
+    """Check that no script fails and that neither the policy nor the server blocks a resource."""
     for path in FOUND:
         ana.go(path)
         expect(ana.page.locator("h1")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Walk from a chatbot's answer to the tour in Knock on a phone without scripts."""
+"""Follow a renter from a chatbot's answer to the tour in Knock, on a phone without scripts."""
 
 import datetime as dt
 import re

@@ -1,4 +1,4 @@
-"""A day's work in the console, in a real Chromium over a running adapter."""
+"""Test a day's work in the console, in a real Chromium with a running adapter."""
 
 import datetime as dt
 import re
@@ -19,7 +19,7 @@ LONG_NAME = "Maximiliana-Alexandrina von Wolfenstein-Hohenschwangau-Sondershause
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Run a site of its own, because these tests count its leads."""
+    """Run a separate site, because these tests count its leads."""
     with running_site() as one:
         yield one
 
@@ -37,7 +37,7 @@ def night_leads(site: Site, numbers: range) -> list[int]:
 
 
 def unknown_properties(site: Site, numbers: range) -> None:
-    """Send leads of as many unknown properties, one of them with a tour in two hours."""
+    """Send one lead for each of many unknown properties, one of them with a tour in two hours."""
     ids = []
     for number in numbers:
         payload = portal_lead(number, days=4)
@@ -217,7 +217,7 @@ def test_long_names_and_notes_fit_a_phone(ana: Reader) -> None:
 
 
 def test_the_status_line_turns_red_when_the_worker_stops_and_green_again(ana: Reader) -> None:
-    """The page is not reloaded: it learns within 15 seconds."""
+    """Check that the open page shows the change within 15 seconds, without a reload."""
     page = ana.page
     ana.go("/leads")
     status = page.locator("#status")

@@ -1,0 +1,127 @@
+"""Write the lines of a draft that read a field, with the formats of its dates."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.authoring.guess import Guesses
+from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.readings import Mail, quoted
+from adapter.mapping.date_hints import format_from_text
+from adapter.mapping.loader.check_todos import TODO
+from adapter.parsing.date_formats import compile_format
+
+GUESS: Final = "# guessed from the name: confirm"
+UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
+MAIL_HINT: Final = "a sentence about a time or a change holds the lead"
+NO_TIME_HINT: Final = "# or remove this line and add 'without_time: …' at the top"
+
+
+def field_line(name: str, paths: Sequence[str] | None, option: str = "", hint: str = "") -> str:
+    """Return the line that reads a field, or a TODO with a hint if no path was found."""
+    if not paths:
+        return f"{name}: {TODO}   {hint}".rstrip()
+    value = f"{{ from: {path_list(paths)}, {option} }}" if option else path_list(paths)
+    return f"{name}: {value}   {GUESS}"
+
+
+def path_list(paths: Sequence[str]) -> str:
+    """Return one path, or a list of paths in YAML."""
+    return quoted(paths[0]) if len(paths) == 1 else f"[{', '.join(map(quoted, paths))}]"
+
+
+def start_line(observed: Observed, guesses: Guesses) -> str:
+    """Return the line that reads the start of a tour."""
+    if observed.mail:
+        return _start_in_mail(observed, guesses, observed.mail)
+    if "starts_at" in guesses:
+        paths = guesses["starts_at"]
+        hint = f" {UTC_HINT}" if _is_utc(observed, paths) else ""
+        return field_line("starts_at", paths, format_option(formats_at(observed, paths))) + hint
+    if {"date", "time"} <= guesses.keys():
+        return f"starts_at: {{ {', '.join(_date_and_time(observed, guesses))} }}   {GUESS}"
+    return f"starts_at: {TODO}   {NO_TIME_HINT}"
+
+
+def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
+    """Return the line for an email, of which a sentence may also mention a time or a change."""
+    paths = [*guesses.get("starts_at", ())]
+    formats = formats_at(observed, paths)
+    if not paths and {"date", "time"} <= guesses.keys():
+        date, time = guesses["date"][0], guesses["time"][0]
+        paths = [f"{{{date}}} {{{time}}}"]
+        formats = _formats_of_both(observed, date, time)
+    option = format_option(formats, TODO if paths else "")
+    written = f"[{', '.join(map(quoted, (mail.change, *paths, mail.asked)))}]"
+    value = f"{{ from: {written}, {option} }}" if option else written
+    more = "" if paths else "; add 'without_time: …' at the top for other leads"
+    return f"starts_at: {value}   # {MAIL_HINT}{more}"
+
+
+def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
+    values = (value for path in paths for value in observed.filled(path))
+    return any(re.search(r"\d(?:Z|[+-]00:?00)$", str(value)) for value in values)
+
+
+def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
+    """Yield the options of ``starts_at`` for a date and a time, each as text or in parts."""
+    date, time = guesses["date"], guesses["time"]
+    times = _texts(observed, time[0])
+    if times and _texts(observed, date[0]):
+        option = format_option(_formats_of_both(observed, date[0], time[0]), TODO)
+        yield from (f"date: {path_list(date)}", f"time: {path_list(time)}", option)
+        return
+    own = format_option(formats_at(observed, date))
+    yield f"date: {{ from: {path_list(date)}, {own} }}" if own else f"date: {path_list(date)}"
+    yield f"time: {path_list(time)}"
+    if times:
+        yield format_option(formats_at(observed, time), TODO)
+
+
+def _formats_of_both(observed: Observed, date: str, time: str) -> list[str]:
+    pairs = zip(_texts(observed, date), _texts(observed, time), strict=False)
+    return _fewest_formats([*pairs])
+
+
+def formats_at(observed: Observed, paths: Sequence[str]) -> list[str]:
+    """Return the formats of the dates at some paths. Return an empty list if one is unknown."""
+    return _fewest_formats([(text,) for path in paths for text in _texts(observed, path)])
+
+
+def _texts(observed: Observed, path: str) -> list[str]:
+    """Return the values at a path as text, without objects of date parts."""
+    return [str(one) for one in observed.filled(path) if not isinstance(one, dict)]
+
+
+def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the smallest set of date formats with which all values can be parsed.
+
+    Each value has one text, or a date and a time. Return an empty list if a text has no format.
+    """
+    guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
+    candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))
+    texts = [" ".join(value) for value in values]
+    if any("?" in form for form in candidates):
+        return []
+    best = [form for form in candidates if all(_fits(form, text) for text in texts)]
+    return best[:1] or candidates
+
+
+def _fits(form: str, text: str) -> bool:
+    try:
+        compile_format(form).parse(text)
+    except (Unreadable, ValueError):
+        return False
+    return True
+
+
+def format_option(formats: Sequence[str], otherwise: str = "") -> str:
+    """Return the ``format:`` option for some formats, or "" if none is needed."""
+    if not formats and otherwise:
+        return f"format: {otherwise}"
+    if not formats or list(formats) == ["YYYY-MM-DD"]:
+        return ""
+    written = [json.dumps(form) if "," in form or "[" in form else form for form in formats]
+    return f"format: {written[0]}" if len(written) == 1 else f"format: [{', '.join(written)}]"

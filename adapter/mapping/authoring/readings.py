@@ -1,0 +1,269 @@
+"""Propose the lines under ``read:`` for answers, JSON in text and emails in samples."""
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from adapter.exceptions import Unreadable
+from adapter.mapping.engine.reshape import Labels
+from adapter.parsing.mail_text import is_forwarded, own_text
+from adapter.parsing.paths import MISSING, path_from_text, walk
+
+Row = Mapping[str, Any]
+
+#: Key and value paths in the lists of answers that form builders send.
+ANSWER_KEYS: Final = (
+    *("field.ref", "field.id", "column_id", "ref", "label", "question", "key", "name"),
+    *("title", "field"),
+    *("@EventType", "EventType", "@IDType", "IDType"),
+)
+ANSWER_VALUES: Final = (
+    *("text", "email", "phone_number", "number", "date", "boolean", "choice.label"),
+    *("choices.labels", "string_value", "value", "values", "answer", "val"),
+    *("@EventDate", "EventDate", "@IDValue", "IDValue"),
+)
+#: Keys of answers only if one of these values is beside them, since other lists have them too.
+TITLES: Final = frozenset({"title", "question", "field"})
+PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
+#: Keys of the options of a question, and of what an option has beside its ID.
+OPTIONS: Final = ("options", "choices")
+OPTION_TEXTS: Final = ("text", "label", "name", "title")
+#: Data that a program has calculated, instead of what a renter answered.
+CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
+#: A line of an email such as ``Phone: 303-555-0142``.
+LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
+#: Fewest labels that make a text an email with a field in each line.
+FEWEST_LABELS: Final = 3
+#: Keys of an email's or message's whole text, without separators.
+FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
+#: Longest text to search for labels.
+LONGEST: Final = 100_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """A proposed line under ``read:``, and the function that reads its value from a row."""
+
+    name: str
+    line: str
+    read: Callable[[Row], Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Mail:
+    """The names under ``read:`` for the parts of an email, and the paths of its text."""
+
+    name: str
+    asked: str
+    change: str
+    paths: tuple[str, ...]
+    subject: str | None
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The names that do not depend on the labels in the emails."""
+        return (self.name, self.asked, self.change)
+
+    def line(self) -> str:
+        """Return the line that reads the email without the emails that it quotes."""
+        paths = quoted(self.paths[0]) if len(self.paths) == 1 else f"[{_list(self.paths)}]"
+        subject = f", subject: {quoted(self.subject)}" if self.subject else ""
+        return f"{{ text: {paths}, without: quotes{subject} }}"
+
+    def sentences(self) -> dict[str, str]:
+        """Return the lines that find a sentence about a time and one about a change."""
+        kinds = {self.asked: "time", self.change: "change"}
+        return {name: f"{{ text: {self.name}, find: {kind} }}" for name, kind in kinds.items()}
+
+    def text(self, row: Row) -> str | None:
+        """Return the author's own text in a row, or None."""
+        subject = read(row, self.subject) if self.subject else None
+        is_forward = isinstance(subject, str) and is_forwarded(subject)
+        texts = ("\n".join(_texts(row, path)) for path in self.paths)
+        whole = next(filter(None, texts), None)
+        return own_text(whole, forwarded=is_forward) if whole else None
+
+
+def read(data: Any, path: str) -> Any:
+    """Return the value at a path, or MISSING if there is no value or more than one."""
+    try:
+        return path_from_text(path).read(data)
+    except (Unreadable, ValueError):
+        return MISSING
+
+
+def quoted(text: str) -> str:
+    """Quote a path or value for YAML if necessary."""
+    is_plain = re.fullmatch(r"[A-Za-z_](?:[\w .-]*[\w])?", text)
+    return text if is_plain and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+
+
+#: Plain words that YAML reads as something else.
+_WORDS: Final = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
+
+
+def _list(paths: Sequence[str]) -> str:
+    return ", ".join(map(quoted, paths))
+
+
+# --- answers and JSON
+
+
+def reading_at(path: str, value: Any) -> Reading | None:
+    """Return a proposal for a list of answers or for JSON in a text, or None."""
+    if CALCULATED.fullmatch(path):
+        return None
+    if isinstance(value, list) and len(value) > 1:
+        return _answers_reading(path, value)
+    is_object = isinstance(value, str) and value[:LONGEST].lstrip()[:1] == "{"
+    if is_object and isinstance(_json(value), Mapping):
+        return Reading("given", f"{{ json: {quoted(path)} }}", lambda row: _json(read(row, path)))
+    return None
+
+
+def _answers_reading(path: str, items: list[Any]) -> Reading | None:
+    answers = _answers_in(items)
+    if answers is None:
+        return None
+    by, values = answers
+    labels = _labels_in(items, values)
+    options = f", labels: {{ list: {labels[0]}, by: id, value: {labels[1]} }}" if labels else ""
+    line = f"{{ list: {quoted(path)}, by: {quoted(by)}, value: [{_list(values)}]{options} }}"
+    table = _labels_at(*labels) if labels else None
+    return Reading("answers", line, lambda row: _answers(row, path, by, values, table))
+
+
+def _answers_in(items: list[Any]) -> tuple[str, list[str]] | None:
+    for by in ANSWER_KEYS:
+        keys = [read(item, by) for item in items]
+        values = [path for path in ANSWER_VALUES if path != by and _is_in_any(items, path)]
+        is_answer = by not in TITLES or PLAIN_VALUES & {*values}
+        if values and is_answer and all(isinstance(key, str) and key for key in keys):
+            return by, values
+    return None
+
+
+def _is_in_any(items: list[Any], path: str) -> bool:
+    return any(read(item, path) not in (MISSING, None, "") for item in items)
+
+
+def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
+    """Return the keys of the options and of their texts if an answer is the ID of an option."""
+    for item in items:
+        given = _first_value(item, values)
+        for key in OPTIONS:
+            options = read(item, key)
+            chosen = [
+                option
+                for option in (options if isinstance(options, list) else [])
+                if isinstance(option, Mapping) and _is_among(option.get("id"), given)
+            ]
+            texts = (text for text in OPTION_TEXTS if chosen and text in chosen[0])
+            if text := next(texts, None):
+                return key, text
+    return None
+
+
+def _labels_at(options: str, text: str) -> Labels:
+    path, by, value = map(path_from_text, (options, "id", text))
+    return Labels(path=path, by=by, value=value)
+
+
+def _is_among(one: Any, given: Any) -> bool:
+    return one is not None and one in (given if isinstance(given, list) else [given])
+
+
+def _answers(
+    row: Row, path: str, by: str, values: Sequence[str], labels: Labels | None
+) -> dict[str, Any]:
+    items = read(row, path)
+    items = items if isinstance(items, list) else [items]
+    keyed = ((read(item, by), item) for item in items if isinstance(item, Mapping))
+    found: dict[str, Any] = {}
+    for key, item in keyed:
+        if isinstance(key, str):
+            found.pop(key, None)  # so that the last key is that of the last item
+            value = _first_value(item, values)
+            found[key] = labels.relabel(item, value, {}) if labels and value else value
+    return found
+
+
+def _first_value(item: Any, paths: Sequence[str]) -> Any:
+    values = (read(item, path) for path in paths)
+    return next((value for value in values if value not in (MISSING, None)), None)
+
+
+def _json(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+
+
+# --- emails
+
+
+def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
+    """Return the email that the samples consist of, or None."""
+    texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
+    found = dict.fromkeys(_every_item(path) for path, text in texts.items() if _is_mail(path, text))
+    ranked = sorted(found, key=_is_html)
+    if not ranked:
+        return None
+    first = ranked[0]
+    others = (_every_item(path) for path in texts if _is_html(path) and not _is_html(first))
+    subjects = (path for path in texts if _plain_key(path) == "subject")
+    return Mail(
+        name=free_name("message"),
+        asked=free_name("asked"),
+        change=free_name("change"),
+        paths=(first, *dict.fromkeys(others)),
+        subject=next(subjects, None),
+    )
+
+
+def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
+    """Yield a proposal for each label at the start of a line of the emails in the rows."""
+    texts = [mail.text(row) or "" for row in rows]
+    for text in texts:
+        labels = dict.fromkeys(LABEL.findall(text))
+        for label in labels if len(labels) >= FEWEST_LABELS else ():
+            line = f"{{ text: {mail.name}, line: {json.dumps(label + ':')} }}"
+            name = re.sub(r"\W+", "_", label.strip().lower())
+            yield Reading(name, line, functools.partial(_line, mail, label))
+
+
+def _is_mail(path: str, text: str) -> bool:
+    """Return True for a text of several lines that is a message, or has a label in each line."""
+    if len(text) > LONGEST or "\n" not in text:
+        return False
+    is_message = FREE_TEXT.fullmatch(_plain_key(path)) is not None
+    return is_message or len({*LABEL.findall(text)}) >= FEWEST_LABELS
+
+
+def _is_html(path: str) -> bool:
+    return re.fullmatch(r"(body|stripped)?html(body)?", _plain_key(path)) is not None
+
+
+def _plain_key(path: str) -> str:
+    return re.sub(r"[^a-z]", "", path.rpartition(".")[2].lower())
+
+
+def _every_item(path: str) -> str:
+    return re.sub(r"\.\d+(?=\.|$)", ".*", path)
+
+
+def _texts(row: Row, path: str) -> list[str]:
+    found = read(row, path)
+    items = found if isinstance(found, list) else [found]
+    return [one for one in items if isinstance(one, str) and one.strip()]
+
+
+def _line(mail: Mail, label: str, row: Row) -> str | None:
+    text = mail.text(row)
+    pattern = rf"^[>*\s-]*{re.escape(label)}:[* \t]+(.+)$"
+    found = re.search(pattern, text, re.MULTILINE) if text else None
+    return found[1].strip() if found else None

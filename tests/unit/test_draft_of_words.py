@@ -1,0 +1,240 @@
+"""Test what `adapter new` drafts from questions, options, emails and undecided values."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from adapter.cli import commands
+from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.scaffold import draft_from_samples
+from adapter.mapping.authoring.similar import similar_senders
+from adapter.mapping.gallery import BUNDLED, FOLDER
+from adapter.mapping.loader.loader import load_files
+from adapter.mapping.source import Source
+from adapter.models import WebhookRequest
+from adapter.settings import Policy
+from tests.unit.test_scaffold import guess_paths, mapping_from_sample
+
+NOW = dt.datetime(2026, 3, 6, tzinfo=dt.UTC)
+
+MAIL = """Hello,
+
+you have a new lead.
+Name: Rosa Vale
+Email: rosa@example.net
+Phone: 303-555-0188
+
+Do you allow two cats?
+They are small.
+
+On Mar 2, 2026, Dana wrote:
+> Could I come on Sunday at 4 PM?
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "field", "answer"),
+    [
+        ("What is your full name?", "name", "Rosa Vale"),
+        ("What's your name?", "name", "Rosa Vale"),
+        ("Please enter your first name", "first_name", "Rosa"),
+        ("Your last name *", "last_name", "Vale"),
+        ("enter_email", "email_1", "rosa@example.net"),
+        ("When would you like to visit?", "starts_at", "03/14/2026 2:30 PM"),
+        ("Preferred tour date and time", "starts_at", "03/14/2026 2:30 PM"),
+    ],
+)
+def test_a_question_is_the_field_for_which_it_asks(question: str, field: str, answer: str) -> None:
+    data = {"answers": {question: answer} | ({"Surname": "Vale"} if "first" in question else {})}
+    assert guess_paths(data)[field] == f"answers.{question}"
+    if field != "starts_at":
+        body = json.dumps({"rows": [{"question": question, "answer": answer}, {"question": "A"}]})
+        assert answer not in redacted(body.encode(), json.loads(body), 0).decode()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"12": {"label": "Full name", "value": ["Rosa Vale"]}},
+        {"section": {"rows": {"1": {"84": {"label": "Your last name", "value": "Vale"}}}}},
+        {"answers": [{"question": "What is your name?", "answer": "Rosa Vale"}]},
+    ],
+)
+def test_an_answer_is_made_up_wherever_it_is_beside_its_question(form: dict[str, Any]) -> None:
+    assert "Vale" not in redacted(json.dumps(form).encode(), form, 0).decode()
+
+
+@pytest.mark.parametrize("value", ["2026-03-14", "303-555-0188", "42"])
+def test_a_value_without_letters_is_no_name(value: str) -> None:
+    assert "name" not in guess_paths({"answers": {"name": value}})
+
+
+def test_a_first_name_alone_is_the_name() -> None:
+    assert guess_paths({"answers": {"Prénom": "Rosa"}})["name"] == "answers.Prénom"
+
+
+def test_chosen_options_are_read_by_their_labels() -> None:
+    options = [{"id": "o1", "text": "Virtual"}, {"id": "o2", "text": "In person"}]
+    rows: list[dict[str, Any]] = [
+        {"label": "Name", "value": "Rosa Vale"},
+        {"label": "Tour type", "value": ["o1"], "options": options},
+        {"label": "Pets", "value": "o2", "options": [{"id": "o2", "text": "Cat"}]},
+    ]
+    text = mapping_from_sample("acme", "a.json", {"rows": rows})
+    assert "value: [value], labels: { list: options, by: id, value: text } }" in text
+    assert "table: { Virtual: video } }" in text
+    assert "table: { Cat: cat } }" in text
+    rows[1]["value"] = rows[2]["value"] = "Virtual"
+    assert "labels" not in mapping_from_sample("acme", "a.json", {"rows": rows})
+
+
+def test_a_calculated_list_is_no_list_of_answers() -> None:
+    variables = [{"key": "name", "text": "Form A"}, {"key": "score", "number": 3}]
+    assert "read:" not in mapping_from_sample("acme", "a.json", {"variables": variables})
+
+
+def _drafted(text: str, folder: Path) -> Source:
+    """Return a draft, after the lines that every user must fill in, as a loaded mapping."""
+    text = text.replace("scheme: TODO, secrets: [ACME_SECRET]", "scheme: none")
+    file = folder / "acme.yaml"
+    file.write_text(text)
+    (folder / "communities.yaml").write_text(
+        "maple:\n  integration_id: int_1\n  community_id: com_1\n  timezone: America/Denver\n"
+        "  attributions: { acme: att_1 }\n  known_as: { acme: [maple@example.net] }\n"
+    )
+    found = load_files(folder, [file], Policy(), strict=False)
+    errors = [str(one) for one in found.problems if "tests" not in one.field]
+    assert errors == [], text
+    return found.sources["acme"]
+
+
+@pytest.mark.parametrize(
+    ("said", "starts_at"),
+    [
+        ("They are small.", "change, asked is empty"),
+        ("Could I come on Saturday at 2 PM?", "Could I come on Saturday at 2 PM?"),
+        ("I cannot make it tomorrow at 2 PM.", "I cannot make it tomorrow at 2 PM."),
+    ],
+)
+def test_the_draft_for_an_email_reads_what_has_no_label(
+    said: str, starts_at: str, tmp_path: Path
+) -> None:
+    """A quoted email is left out, and a sentence about a time or a change holds the lead."""
+    mail = {"to": "maple@example.net", "Subject": "Lead", "MessageID": "m1", "plain": MAIL}
+    text = draft_from_samples("acme", [mail]).text("a.json")
+    assert "  message: { text: plain, without: quotes, subject: Subject }\n" in text
+    source = _drafted(text.replace("dedupe: TODO", "dedupe: MessageID"), tmp_path)
+    body = json.dumps(mail | {"plain": MAIL.replace("They are small.", said)})
+    [item] = source.map(WebhookRequest.from_body(body.encode()), now=NOW).items
+    assert item.appointment["last_name"] == "Vale"
+    assert "Do you allow two cats? " + said in " ".join(item.appointment["notes"].split())
+    assert "Sunday" not in item.appointment["notes"]
+    assert starts_at in " ".join(str(reason) for reason in item.reasons)
+
+
+def test_the_labeled_time_of_an_email_comes_after_a_change_and_before_a_sentence() -> None:
+    labels = "Name: Rosa Vale\nTour Date: 03/14/2026\nTour Time: 2:30 PM\n"
+    text = mapping_from_sample("acme", "a.json", {"plain": labels, "html": f"<p>{labels}</p>"})
+    assert "  message: { text: [plain, html], without: quotes }\n" in text
+    both = '[change, "{tour_date} {tour_time}", asked], format: MM/DD/YYYY h:mm A }'
+    assert f"  starts_at: {{ from: {both}   # a sentence about a time" in text
+
+
+def test_the_envelope_of_an_email_is_not_the_renter() -> None:
+    """A portal sends the email. The renter's address is in a line with a label."""
+    envelope = json.dumps({"from": "leads@portal.example.com", "to": ["maple@example.net"]})
+    mail = {
+        "text": MAIL,
+        "subject": "Lead",
+        "Subject": "Lead",
+        "envelope": envelope,
+        "charsets": json.dumps({"text": "UTF-8", "subject": "UTF-8"}),
+    }
+    text = mapping_from_sample("acme", "a.json", mail)
+    assert "  email_1: email   " in text
+    assert "{ always: email }" in text
+    notes = text[text.index("  notes:") : text.index("\ntests:")]
+    assert notes.split() == ["notes:", "-", '"Subject:', '{subject}"', "-", '"{message}"']
+
+
+def test_the_name_of_a_header_is_not_a_persons() -> None:
+    headers = {"Headers": [{"Name": "X-Spam-Status", "Value": "No"}]}
+    assert b"X-Spam-Status" in redacted(json.dumps(headers).encode(), headers, 0)
+
+
+def test_all_messages_of_a_conversation_are_searched() -> None:
+    items = [{"body": "Hello,\nis anybody there?"}, {"body": "Could I come on Saturday at 2 PM?"}]
+    text = mapping_from_sample("acme", "a.json", {"items": items, "email": "rosa@example.net"})
+    assert '  message: { text: "items.*.body", without: quotes }\n' in text
+    assert text.count("items.") == 1
+
+
+def test_a_webhook_that_is_not_finished_is_ignored() -> None:
+    lead = {"responder_uuid": "r1", "finalized": False, "answers": {"email": "rosa@example.net"}}
+    both = [lead | {"finalized": True}, lead]
+    text = draft_from_samples("acme", both).text("a.json", "b.json", payloads=both)
+    assert "accept:\n  finalized: true   # guessed from the name: confirm; false is ignored" in text
+    assert "dedupe: responder_uuid " in text
+    assert text.rstrip().endswith("payload: b.json\n    ignored: true")
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ({"cancellation_requested": False}, "# cancellation_requested is false in a sample; does"),
+        ({"intent": "Scheduling"}, '# intent is "Scheduling" in a sample; do other values need'),
+        ({"email": "rosa@example.net"}, "community: TODO   # a path, such as a property's name or"),
+        ({"email": "rosa@example.net"}, "dedupe: TODO   # the path of the booking's ID, several"),
+        ({"email": "rosa@example.net"}, "name: TODO   # or 'last_name: { always: Unknown }' if"),
+        ({"lead_id": "1", "form_id": "2"}, "If the webhooks contain only IDs, add\n  # 'fetch'"),
+        ({"from_number": "+13035550188"}, "in a call that you made, this is your number"),
+        ({"to_number": "+13035550188"}, "community: to_number "),
+        ({"property_street_address": "1 Elm St"}, "community: property_street_address "),
+    ],
+)
+def test_a_draft_says_what_to_decide(data: dict[str, Any], hint: str) -> None:
+    assert hint in mapping_from_sample("acme", "a.json", data)
+
+
+def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> None:
+    """A later event of the history may book again."""
+    events = [
+        {"EventType": "Appointment", "EventDate": "2026-03-05"},
+        {"EventType": "Cancel", "EventDate": "2026-03-05"},
+    ]
+    text = mapping_from_sample("acme", "a.json", {"Events": events, "Type": "canceled"})
+    assert 'cancellation:\n  Type: "canceled"   # ' in text
+
+
+def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:
+    """The index reads both. Without it, the lead with two people would be held."""
+    one, two = {"name": "Rosa Vale", "tel": "303-555-0188"}, {"name": "Lee Vale"}
+    samples = ({"id": 1, "guests": {"guest": guest}} for guest in (one, [one, two], [one]))
+    text = mapping_from_sample("acme", "a.json", *samples)
+    assert "  name: guests.guest.0.name   " in text
+
+
+def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_parts() -> None:
+    day = {"year": "2026", "month": "3", "day": "14"}
+    data = {"q5_workshopDate": day, "q4_workshopTime": {"hour": "2", "minute": "30", "ampm": "PM"}}
+    text = mapping_from_sample("acme", "a.json", data)
+    assert "starts_at: { date: q5_workshopDate, time: q4_workshopTime }" in text
+    assert "starts_at: TODO" in mapping_from_sample("acme", "a.json", {"birthDate": day})
+
+
+def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Path) -> None:
+    change = {"leadgen_id": "3", "form_id": "4", "created_time": 1772800000, "page_id": "9"}
+    changes = [{"value": change, "field": "leadgen"}]
+    entry = {"id": "9", "time": 1772800001, "changes": changes}
+    file = tmp_path / "ids.json"
+    file.write_text(json.dumps({"object": "page", "entry": [entry]}))
+    result = CliRunner().invoke(commands, ["new", "acme", str(file), "--mappings", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    said = "The gallery has a mapping for such webhooks: adapter sources add facebook-leadgen\n"
+    assert said in result.output
+    lead = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "303-555-0188"}
+    assert similar_senders([lead], BUNDLED / FOLDER) == []
