@@ -4,7 +4,11 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
+from adapter.models import Booking
 from adapter.store.queries import Statements
+
+#: How long after the POST of a tour Knock's calendar may still show its time as free.
+RIVAL_TIME = dt.timedelta(seconds=30)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +75,15 @@ class FreeTimesTable(Statements):
         shape: str | None,
         is_slow: bool = False,
     ) -> None:
-        """Save an answer, unless the calendar's times were deleted after ``asked_at``."""
+        """Save an answer, unless the calendar's times were deleted after ``asked_at``.
+
+        The answer is not shared while one of our tours at the community has no outcome yet.
+        """
         self._run(
             "end_question",
             asked_at=asked_at,
             now=now,
+            since=now - RIVAL_TIME,
             times=list(times),
             is_complete=is_complete,
             problem=problem,
@@ -99,6 +107,15 @@ class FreeTimesTable(Statements):
     def offer(self, booking_id: int, times: Iterable[dt.datetime]) -> None:
         """Save the times to offer because the time that a booking requests is taken."""
         self._run("offer_times", id=booking_id, times=list(times))
+
+    def has_rival(self, booking: Booking, now: dt.datetime) -> bool:
+        """Return True if another tour at the same time was just sent and has no outcome yet.
+
+        Knock's calendar may still show its time as free.
+        """
+        at = {"community": booking.community, "starts_at": booking.starts_at}
+        since = now - RIVAL_TIME
+        return self._one("rival_in_flight", id=booking.id, since=since, **at) is not None
 
     def was_released(self, booking_id: int) -> bool:
         """Return True if a user has released this booking."""
