@@ -251,6 +251,38 @@ def test_the_start_of_a_call_is_not_the_start_of_a_tour() -> None:
     assert "starts_at" not in guess_paths(start | {"duration": 65})
 
 
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"emails": [{"address": "rosa@example.net"}]}, "email_1: emails.address "),
+        ({"guest": {"phones": [{"number": "7205550188"}]}}, "phone_1: guest.phones.number "),
+        (
+            {"max_price_cents": 185000},
+            "rent_maximum_in_cents: { from: max_price_cents, as: cents }",
+        ),
+        ({"rent": {"low": 1400}}, "rent_minimum_in_cents: { from: rent.low, as: dollars }"),
+        ({"tour": {"uuid": "t1"}}, "dedupe: tour.uuid "),
+        ({"occurred_at": "2026-03-01T17:00:00Z"}, "sent_at: occurred_at "),
+        ({"recipient": {"phoneNumber": "+13035550188"}}, "community: recipient.phoneNumber "),
+        ({"propertyMarketingName": "Maple Court"}, "community: propertyMarketingName "),
+        ({"body": {"text": "Can I see it?"}}, '- "Text: {body.text}"'),
+        ({"sender": {"displayName": "Rosa Vale"}}, "name: sender.displayName "),
+        (
+            {"apptDate": "2026-03-14T00:00:00", "apptTime": "14:30:00"},
+            "starts_at: { date: apptDate, time: apptTime, format: H:mm:ss }",
+        ),
+    ],
+)
+def test_other_words_for_a_field_are_known(data: dict[str, Any], line: str) -> None:
+    assert line in mapping_from_sample("acme", "a.json", data)
+
+
+@pytest.mark.parametrize("key", ["displayName", "profileName"])
+def test_the_name_that_a_person_shows_is_made_up(key: str) -> None:
+    sender = {"sender": {key: "Rosa Vale"}}
+    assert b"Vale" not in redacted(json.dumps(sender).encode(), sender, 0)
+
+
 @pytest.mark.parametrize("fields", ["form_fields[{}]", "fields[{}]", "lead[contact][{}]"])
 def test_the_fields_of_a_form_may_have_brackets(fields: str) -> None:
     data = {fields.format("name"): "Rosa Vale", fields.format("email"): "rosa@example.net"}

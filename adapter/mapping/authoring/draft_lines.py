@@ -18,6 +18,7 @@ UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignor
 MAIL_HINT: Final = "a sentence about a time or a change holds the lead"
 #: A date and time that needs no format, such as ``2026-03-14T14:30``.
 ISO: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T ]?\d\d:?\d\d")
+ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 NO_TIME_HINT: Final = "# or remove this line and add 'without_time: …' at the top"
 
 
@@ -79,7 +80,10 @@ def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
     date, time = guesses["date"], guesses["time"]
     times = _texts(observed, time[0])
     if times and _texts(observed, date[0]):
-        option = format_option(_formats_of_both(observed, date[0], time[0]), TODO)
+        formats = _formats_of_both(observed, date[0], time[0])
+        if not formats and all(map(ISO_DATE.match, _texts(observed, date[0]))):
+            formats = formats_at(observed, time)
+        option = format_option(formats, TODO)
         yield from (f"date: {path_list(date)}", f"time: {path_list(time)}", option)
         return
     own = format_option(formats_at(observed, date))

@@ -17,7 +17,7 @@ from adapter.parsing.paths import MISSING
 PLACES: Final = "location|form|page|branch|vendor"
 #: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
-TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
+TOURS: Final = "tour|appt|appointment|visit|booking|showing|viewing"
 WISHED: Final = "(preferred|requested|desired)?"
 #: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -28,30 +28,30 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
     "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
-        r"(prop|property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
+        r"(prop|property|community|listing|apartment|building|complex)(marketing)?(id|code|uuid|name|title)?",
         r"which(property|community|apartments?|building|location).*",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
-        r"to|recipient|to(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"to|recipient|(to|recipient)(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
         r"(tracking|dialed|business)(phone)?number",
         r"(property|listing|building|unit)(street)?address",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
     "sent_at": (
         r"(.*last)?(updated|modified)(at|on|time|date|datetime|timestamp)?",
-        r"(created|submitted|requested|sent|received)(at|on|time|date|datetime|timestamp)?",
+        r"(created|submitted|requested|sent|received|occurred)(at|on|time|date|datetime|timestamp)?",
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
         r"timestamp|datecreated|starttimestamp",
     ),
     "first_name": (r".*(first|given)name", r"first|prenom|nombres?"),
     "last_name": (r".*(last|family|sur)name", r"last|apellidos?|nomdefamille"),
     "name": (
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect)name",
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
         r"name",
     ),
-    "email_1": (r".*e?mail(address)?|correo(electronico)?|courriel",),
+    "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
     "phone_1": (
-        r".*(phone|mobile|cell|telephone|sms|telefono)(number|no)?",
+        r".*(phones?|mobile|cell|telephone|sms|telefono)(number|no)?",
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (
@@ -62,15 +62,16 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
     "time": (f"{WISHED}({TOURS}|start)?(time|hour|timefrom)", r".*time"),
-    "tour_type": (
-        r"(tour|appointment|visit|showing|viewing|booking)(type|kind|mode|method|format)",
-    ),
+    "tour_type": (f"({TOURS})(type|kind|mode|method|format)",),
     "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?",),
     "number_of_occupants": (r".*occupants|(household|group|party)size",),
     "lease_term_in_months": (r".*lease(term|terms|length)(months)?|leaselengthmonths",),
-    "rent_minimum_in_cents": (r"(min|minimum)(rent|budget|price)|(rent|budget|price)min(imum)?",),
+    "rent_minimum_in_cents": (
+        r"(min|minimum)(rent|budget|price)(cents)?|.*(rent|budget|price)(min(imum)?|low)",
+    ),
     "rent_maximum_in_cents": (
-        r"(max|maximum)(rent|budget|price)|(rent|budget|price)max(imum)?|(monthly)?budget",
+        r"(max|maximum)(rent|budget|price)(cents)?|.*(rent|budget|price)(max(imum)?|high)",
+        r"(monthly)?budget",
     ),
     "desired_num_bedrooms": (
         r".*(bedrooms|beds|numbedrooms|bedroomssought)|(desired)?(number|num)(of)?bed(room)?s",
@@ -81,7 +82,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
 NOTES: Final = (
     r"(customer|additional|appointment|tour|renter)?(comments?|messages?|notes?|questions?|remarks?)"
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
-    r"|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
+    r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )
 #: What the values of some fields look like, for answers with any name.
 VALUES: Final = {
@@ -114,6 +115,7 @@ IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
     | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
+    | {"tour", "showing", "viewing", "visit", "reservation"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
@@ -295,7 +297,8 @@ def _without_items(path: str) -> str:
 
 
 def _is_note(path: str, observed: Observed) -> bool:
-    is_named = re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
+    keys = (key_of(path), _owned_key(path))
+    is_named = any(re.fullmatch(NOTES, key) for key in keys) and not STAFF & {*_words(path)}
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
 
@@ -454,7 +457,8 @@ def _beside(path: str, observed: Observed) -> list[str]:
 
 
 def _is_staffs(target: str, path: str) -> bool:
-    return target in CONTACT and bool((STAFF | BUSINESS) & {*_words(path)})
+    others = STAFF if "name" in target else STAFF | BUSINESS
+    return target in CONTACT and bool(others & {*_words(path)})
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:

@@ -57,7 +57,8 @@ PARTS: Final = {
     "first": re.compile(r".*(first|given)name|first|given"),
     "last": re.compile(r".*(last|family|sur)name|last|family"),
     "name": re.compile(
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from)?name"
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from|display"
+        r"|profile)?name"
     ),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
@@ -66,7 +67,7 @@ ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)
 #: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool|header"
+    r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
 )
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")

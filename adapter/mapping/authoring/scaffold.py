@@ -318,8 +318,10 @@ class Draft:
                 formats = formats_at(self.observed, guesses[name])
                 yield field_line(name, guesses[name], format_option(formats))
             elif name in OPTIONS and name in guesses:
-                hint = FROM_HINT if FROM_NUMBER.fullmatch(key_of(guesses[name][0])) else ""
-                yield field_line(name, guesses[name], OPTIONS[name]) + hint
+                key = key_of(guesses[name][0])
+                hint = FROM_HINT if FROM_NUMBER.fullmatch(key) else ""
+                option = OPTIONS[name].replace("dollars", "cents" if "cents" in key else "dollars")
+                yield field_line(name, guesses[name], option) + hint
         if notes:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
