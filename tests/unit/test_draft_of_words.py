@@ -314,6 +314,26 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
     assert "starts_at: TODO" in mapping_from_sample("acme", "a.json", {"birthDate": day})
 
 
+def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
+    """Otherwise, the cancellation in the samples would not be that of the booked tour."""
+    events = ("tour.booked", "tour.canceled", "tour.booked")
+    files = []
+    for number, event in enumerate(events):
+        who = {"name": "Rosa Vale", "email": "rosa@example.net"}
+        other = {"name": "Lee Park", "email": "lee@example.net", "phone": "303-555-0188"}
+        guest = other if number == 2 else who
+        files.append(tmp_path / f"{number}.json")
+        tour = {"id": number, f"new{number}": "so that each sample is kept"}
+        files[-1].write_text(json.dumps({"event": event, "tour": tour, "guest": guest}))
+    arguments = ["new", "acme", *map(str, files), "--mappings", str(tmp_path)]
+    assert CliRunner().invoke(commands, arguments).exit_code == 0
+    samples = [json.loads(one.read_text()) for one in (tmp_path / "samples").glob("acme*.json")]
+    assert len(samples) == 3
+    people = {one["tour"]["id"]: one["guest"]["email"] for one in samples}
+    assert people[0] == people[1] != people[2]
+    assert "example.net" not in str(samples)
+
+
 def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Path) -> None:
     change = {"leadgen_id": "3", "form_id": "4", "created_time": 1772800000, "page_id": "9"}
     changes = [{"value": change, "field": "leadgen"}]
