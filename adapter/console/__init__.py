@@ -14,6 +14,7 @@ from adapter.console import (  # noqa: F401
     actions,
     activity,
     community_pages,
+    community_settings,
     decision_pages,
     error_pages,
     health_page,

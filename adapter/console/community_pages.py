@@ -122,7 +122,8 @@ def communities() -> str:
             )
             for number, alias in enumerate(reversed(live.overrides.aliases))
         ],
-        yaml=yaml_of(live.overrides.aliases),
+        yaml=yaml_of(live.overrides.aliases, live.added),
+        added={one.key for one in live.added},
         known=sorted(_communities().values(), key=lambda one: one.title),
         not_readable=_not_readable(models),
     )

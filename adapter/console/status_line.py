@@ -35,6 +35,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "Tell your admin.",
     "status_webhooks_given_up": "Another system missed some of our status updates. "
     "Tell your admin.",
+    "invitations_failing": "Emails with a link to choose a tour time stopped going out{ago}. "
+    "Tell your admin.",
     "database_slow": "The database is slow, so bookings may take longer than usual.",
     "connections_low": "The database is almost out of connections. Tell your admin.",
     "disk_low": "The database is almost out of disk space. Tell your admin.",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    InvitationMail,
     Kind,
     KnockStatus,
     LeadHistory,
@@ -27,6 +28,9 @@ from adapter.models import (
 from adapter.operations.advice import (
     BY_CODE,
     DECISIONS,
+    EMAIL_GIVEN_UP,
+    EMAIL_WAITS,
+    EMAILS,
     IN_SHORT,
     NOTE_WAITS,
     NOTES,
@@ -92,6 +96,7 @@ class StoryLine:
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
     lines = [*_lines(story), *_reports(story), *map(_note_line, story.messages)]
+    lines += _email_lines(story.emails)
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
@@ -148,6 +153,15 @@ def _note_line(message: Message) -> StoryLine:
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
     words = f": “{message.text}”" if message.text else "."
     return StoryLine(at=message.updated_at, text=said + words)
+
+
+def _email_lines(emails: Iterable[InvitationMail]) -> Iterator[StoryLine]:
+    """Yield a sentence for each email with a link that was tried, unless it was not needed."""
+    for one in emails:
+        if one.tried_at is not None and one.outcome not in ("not_needed", "restored"):
+            is_over = one.due_at is None
+            text = EMAILS.get(one.outcome, EMAIL_GIVEN_UP) if is_over else EMAIL_WAITS
+            yield StoryLine(at=one.tried_at, text=text)
 
 
 def _sentence(change: Change, story: LeadHistory) -> str:

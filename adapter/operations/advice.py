@@ -271,6 +271,22 @@ NOTES: Final[Mapping[str | None, str]] = {
 #: The text for a note that is yet to be sent.
 NOTE_WAITS: Final = "Will be sent to Knock as a note"
 
+_NO_EMAIL: Final = "We couldn't email the renter a link to choose a time"
+_SEND_LINK: Final = "Call or text them. The guest card's notes in Knock contain the link."
+#: What happened to an email with a link to choose a tour time, by its outcome.
+EMAILS: Final[Mapping[str | None, str]] = {
+    "sent": "We emailed the renter a link to choose a time.",
+    "recipient_rejected": f"{_NO_EMAIL}: their address doesn't work. {_SEND_LINK}",
+    "email_rejected": f"{_NO_EMAIL}: it was rejected. {_SEND_LINK}",
+    "no_response": "We emailed the renter a link to choose a time, but it may not have arrived.",
+    "address_not_supported": f"{_NO_EMAIL}: our mail server can't send to addresses with special "
+    f"letters. {_SEND_LINK}",
+    "address_invalid": f"{_NO_EMAIL}: their address doesn't work. {_SEND_LINK}",
+}
+#: What is said of an email that couldn't be sent because of the mail server.
+EMAIL_WAITS: Final = f"{_NO_EMAIL}. We'll try again."
+EMAIL_GIVEN_UP: Final = f"{_NO_EMAIL}. {_SEND_LINK}"
+
 #: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
     NO_TIME: ("{source} doesn't send tour times.", _CALL),

@@ -218,6 +218,14 @@ class Aliases:
             tx.audit.record("community_added", by=self._by, at=self._clock(), detail=f"{added.key}")
         self._live.refresh()
 
+    def change_community(self, changed: AddedCommunity) -> None:
+        """Save an added community's hours and options. Raise NotPossible if it was not added."""
+        with self._store.transaction() as tx:
+            if not tx.overrides.change_community(changed):
+                raise NotPossible(f"the community {changed.key} was not added in the console")
+            tx.audit.record("community_changed", by=self._by, at=self._clock(), detail=changed.key)
+        self._live.refresh()
+
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
         """Map held leads again. Return how many have changed, and how many remain.
 
@@ -390,12 +398,24 @@ def community_key(name: str, taken: Collection[str]) -> str:
     return next(key for key in keys if key not in taken)
 
 
-def yaml_of(aliases: Sequence[Alias]) -> str:
-    """Return the lines for communities.yaml that replace the given aliases."""
-    entries: dict[str, dict[str, Any]] = {}
+def yaml_of(aliases: Sequence[Alias], added: Sequence[AddedCommunity]) -> str:
+    """Return the lines for communities.yaml that replace these aliases and added communities."""
+    entries: dict[str, dict[str, Any]] = {one.key: _entry(one) for one in added}
     for alias in aliases:
-        entry = entries.setdefault(alias.community, {"known_as": {}})
-        entry["known_as"].setdefault(alias.source, []).append(alias.name)
+        entry = entries.setdefault(alias.community, {})
+        names = entry.setdefault("known_as", {}).setdefault(alias.source, [])
+        names.append(alias.name)
         if alias.attribution_id:
             entry.setdefault("attributions", {})[alias.source] = alias.attribution_id
     return text_from_data(entries) if entries else ""
+
+
+def _entry(added: AddedCommunity) -> dict[str, Any]:
+    names = ("name", "integration_id", "community_id", "timezone")
+    options = {
+        "tour_hours": dict(added.tour_hours),
+        "check_availability": added.check_availability,
+        "pms": added.pms,
+    }
+    chosen = {name: value for name, value in options.items() if value}
+    return {name: getattr(added, name) for name in names} | chosen

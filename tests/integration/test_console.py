@@ -798,6 +798,7 @@ READ = {
     "assigned_community": ("source", "key", "changed", "left"),
     "undo_assignment": ("source", "key"),
     "add_community": ("listed", "timezone", "source", "value"),
+    "save_community_settings": ("opens_mon", "closes_mon", "check", "pms"),
     "sign_in": ("name", "password"),
     "release": (
         "starts_at",
