@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import psutil
-import psycopg
 
 from bench import servers
 from bench.rounds import Effort
@@ -38,7 +37,7 @@ def _used_ms(stage: Stage, effort: Effort) -> float:
     with stage.running_with_web() as target:
         mail = Mail(stage, target)
         processes = [psutil.Process(pid) for pid in (target.pid, stage.worker_pid)]
-        processes.append(_postmaster(stage.url))
+        processes.append(servers.postmaster(stage.url))
         _book(stage, mail, "warm", min(WARM, effort.webhooks))
         before = _seconds(processes)
         _book(stage, mail, "lead", effort.webhooks)
@@ -50,11 +49,6 @@ def _book(stage: Stage, mail: Mail, prefix: str, count: int) -> None:
     expected = stage.booked() + count
     mail.send_evenly([f"{prefix}-{number}" for number in range(count)], PER_SECOND)
     wait_until(lambda: stage.booked() >= expected, "all are booked", 0.5)
-
-
-def _postmaster(url: str) -> psutil.Process:
-    with psycopg.connect(url) as connection:
-        return psutil.Process(connection.info.backend_pid).parent() or psutil.Process()
 
 
 def _seconds(processes: list[psutil.Process]) -> float:

@@ -169,7 +169,7 @@ def spent_ms(connection: psycopg.Connection, statement: bytes) -> float:
 
 
 def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
-    browsers = {size: _signed_in(target) for size, target in targets.items()}
+    browsers = {size: signed_in(target) for size, target in targets.items()}
     for path in PATHS:
 
         def get(size: str, path: str = path) -> float:
@@ -183,7 +183,7 @@ def _pages(targets: Mapping[str, Target], effort: Effort) -> Iterator[Row]:
         )
 
 
-def _signed_in(target: Target) -> urllib.request.OpenerDirector:
+def signed_in(target: Target) -> urllib.request.OpenerDirector:
     """Return a client that has opened a link like the one that `adapter run` prints."""
     assert target.url is not None
     with Database(target.url, size=1) as database:

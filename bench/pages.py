@@ -81,6 +81,14 @@ of these statements. `PATHS` in `bench/growth.py` lists the pages.
 For statements and pages, the figure is the median of the minimums of all rounds. Memory is the
 total of all web processes, or of the worker. Memory that processes share is counted for each of
 them.""",
+    "console": """\
+These are the console's pages for a signed-in user, with 5,000 and with 50,000 stored leads. In both
+databases, 1,600 leads and messages need review, 150 properties are unknown, and 500 messages were
+rejected. `PATHS` in `bench/console_pages.py` lists the pages.
+
+The time of a page is compared with its CPU time, which is that of the web process and PostgreSQL.
+If the time is much longer, the machine was busy. The other rows compare the CPU time and the size
+of the page with both numbers of leads.""",
     "start": """\
 The first row is the time from starting `adapter run` on an existing data folder until `/readyz`
 succeeds. Its baseline is the time to start PostgreSQL alone. The second row is the time of

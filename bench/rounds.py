@@ -39,8 +39,11 @@ class Effort:
     limit_seconds: float
     #: Numbers of stored events in the compared databases, smallest first.
     sizes: tuple[int, ...]
+    #: Numbers of stored leads for the console's pages.
+    console_sizes: tuple[int, int]
     #: How many times to fetch each page and run each statement in one round.
     page_times: int
+    console_times: int
     statement_times: int
     #: Number of events between two measurements of memory.
     remembered: int
@@ -67,7 +70,9 @@ FULL = Effort(
     drained=150,
     limit_seconds=66.0,
     sizes=(1_000, 100_000, 1_000_000),
+    console_sizes=(5_000, 50_000),
     page_times=20,
+    console_times=5,
     statement_times=60,
     remembered=20_000,
     starts_before=1,
@@ -89,7 +94,9 @@ TINY = Effort(
     drained=4,
     limit_seconds=1.0,
     sizes=(100, 300),
+    console_sizes=(2_100, 2_200),
     page_times=2,
+    console_times=2,
     statement_times=2,
     remembered=40,
     starts_before=0,

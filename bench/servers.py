@@ -226,6 +226,12 @@ def wait_until_idle(pid: int) -> None:
         before = now
 
 
+def postmaster(url: str) -> psutil.Process:
+    """Return the main process of the PostgreSQL server at this URL, which must run here."""
+    with psycopg.connect(url) as connection:
+        return psutil.Process(connection.info.backend_pid).parent() or psutil.Process()
+
+
 def cpu_seconds(process: psutil.Process) -> float:
     """Return the CPU time of a process and its children, including those that have ended."""
     used = 0.0

@@ -1,4 +1,4 @@
-"""Limits for the CPU time that a test may take."""
+"""Define limits for the CPU time that a test may take."""
 
 import sys
 

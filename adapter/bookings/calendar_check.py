@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: How long a booking stays out of the send queue while its time is checked.
 CHECK_TIME: Final = dt.timedelta(seconds=5)
-#: A booking that has been due for longer is not checked while Propexo's answers are slow.
+#: A booking that has waited longer to be sent is not checked while Propexo's answers are slow.
 PATIENCE: Final = dt.timedelta(seconds=1.5)
 #: How often a booking checks whether another tour at its time has an outcome.
 RIVAL_PAUSE: Final = dt.timedelta(seconds=1)
@@ -143,9 +143,10 @@ class CalendarCheck:
         if rate.failures >= MOST_FAILURES:
             return Answer(problem="no_answer")
         zone = ZoneInfo(str(booking.timezone))
-        has_waited = booking.due_at is not None and booking.due_at < now - PATIENCE
-        may_ask = not (has_waited and self._free_times.is_slow)
-        return self._free_times.look(tx, calendar_key(booking), zone, rate, now, may_ask=may_ask)
+        # Not since it was due, because that changes whenever it waits for another process.
+        has_waited = booking.updated_at < now - PATIENCE
+        key = calendar_key(booking)
+        return self._free_times.look(tx, key, zone, rate, now, has_waited=has_waited)
 
     def _code(self, booking: Booking, answer: Answer) -> str:
         if answer.problem is not None:

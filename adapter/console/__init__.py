@@ -24,6 +24,7 @@ from adapter.console import (  # noqa: F401
     needs_you,
     people_pages,
     playground,
+    read_again,
     rejection_pages,
     source_pages,
     views,

@@ -120,7 +120,7 @@ def _days_of(tx: Transaction, now: dt.datetime, days: int) -> Sequence[Column]:
     today = now.astimezone(zone).date()
     first = today - dt.timedelta(days=days - 1)
     by_day: Counter[tuple[dt.date, str]] = Counter()
-    for row in tx.stats.daily_outcomes(_midnight(first, zone), zone.key):
+    for row in tx.stats.daily_outcomes(_midnight(first, zone), now, zone.key):
         by_day[row["day"], outcome_of(row["state"])] += row["leads"]
     return [_day(first + dt.timedelta(days=n), n, days, by_day) for n in range(days)]
 

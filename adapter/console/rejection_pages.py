@@ -76,7 +76,7 @@ def rejections() -> str:
     with services.store.transaction() as tx:
         counts = tx.rejections.counts()
         found = tx.rejections.newest(source=source, limit=MAX_REJECTIONS)
-        lost = tx.encryption.undecryptable().rejections
+        lost = tx.encryption.undecryptable_rejections()
     if text:
         record_action("searched_rejected", detail=source or "")
         ids = set(_containing(text, [source] if source else [*counts]))

@@ -43,7 +43,7 @@ def why_not_release(booking: Booking) -> str | None:
 
 
 def is_merged(booking: Booking) -> bool:
-    """Return True if another request caused a request to be merged, replaced or canceled.
+    """Return True if a request was merged, replaced or canceled because of another request.
 
     A user may undo this decision.
     """

@@ -161,7 +161,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_refused": Condition(
         Level.BROKEN,
-        "3 or more requests from a source failed verification, and none was accepted since",
+        "3 or more requests from a source failed verification, and none has been accepted since",
         "The sender probably changed its secret, or a clock is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),
@@ -257,7 +257,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     "clock_differs": Condition(
         Level.WARNING,
         "the clock of a process's machine differs from PostgreSQL's by more than 2 seconds",
-        "Processes follow PostgreSQL's clock, but beyond 30 seconds a worker sends nothing.",
+        "Processes use PostgreSQL's clock. A worker that is off by over 30 seconds does not send.",
         "Synchronize the clocks of all machines (NTP).",
     ),
     "pause_forgotten": Condition(
@@ -274,7 +274,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "paused": Condition(
         Level.NOTE,
-        "a user has paused sending, or one source or community",
+        "a user has paused all sending, a source or a community",
         "Webhooks are stored and mapped, but these bookings are not sent.",
         "Run `adapter resume` with the same source or community when they may be sent.",
     ),

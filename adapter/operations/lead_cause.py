@@ -31,7 +31,7 @@ def cause_of_booking(
     zone: dt.tzinfo | None,
     replaced_by: Booking | None = None,
 ) -> Cause:
-    """Explain a booking's state. ``replaced_by`` has replaced it in Knock, if given."""
+    """Explain a booking's state. ``replaced_by`` is the tour that replaced it in Knock, if any."""
     show, subject = f"adapter show {booking.id}", _subject(booking)
     match booking.state:
         case BookingState.BOOKED if replaced_by is not None:

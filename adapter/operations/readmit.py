@@ -49,7 +49,7 @@ def retry(
     counts = {"accepted": 0, "repeated": 0, "not_verifiable": 0}
     with receiver.database.transaction() as tx:
         rejections = tx.rejections.of_source(source.name)
-        lost = tx.encryption.undecryptable().rejections
+        lost = tx.encryption.undecryptable_rejections()
         if not dry_run:
             tx.audit.record("let_in", by=by, at=receiver.clock(), detail=source.name)
     for rejection in rejections:

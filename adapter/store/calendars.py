@@ -40,14 +40,22 @@ class StoredTimes:
     shape_at: dt.datetime | None
     #: True if a recent request about any calendar got no response.
     is_down: bool = False
+    #: True if a recent request about any calendar got a slow response.
+    is_slow: bool = False
 
 
 class FreeTimesTable(Statements):
     """Reads and writes cached available times within a transaction."""
 
-    def read(self, key: CalendarKey, since: dt.datetime) -> StoredTimes:
-        """Return a calendar's cached times. A failure after ``since`` counts as recent."""
-        row = self._one("read_free_times", since=since, **dataclasses.asdict(key))
+    def read(
+        self, key: CalendarKey, since: dt.datetime, slow_since: dt.datetime | None = None
+    ) -> StoredTimes:
+        """Return a calendar's cached times.
+
+        A failure after ``since`` counts as recent, and so does a slow answer after ``slow_since``.
+        """
+        times = {"since": since, "slow_since": slow_since}
+        row = self._one("read_free_times", **times, **dataclasses.asdict(key))
         assert row is not None  # noqa: S101 - there is always one row
         return _stored({**row, **dataclasses.asdict(key)})
 
@@ -65,6 +73,7 @@ class FreeTimesTable(Statements):
         is_complete: bool,
         problem: str | None,
         shape: str | None,
+        is_slow: bool = False,
     ) -> None:
         """Save an answer, unless the calendar's times were deleted after ``asked_at``.
 
@@ -79,6 +88,7 @@ class FreeTimesTable(Statements):
             is_complete=is_complete,
             problem=problem,
             shape=shape,
+            is_slow=is_slow,
             **dataclasses.asdict(key),
         )
 

@@ -45,10 +45,14 @@ class Encryption(Statements):
         return int(row["requests"]) if row else 0
 
     def undecryptable(self) -> Undecryptable:
-        """Return the IDs of stored requests whose encryption key is not configured."""
-        rows = self._all("undecryptable_requests", keys=self.connection.cipher.key_ids)
-        events, rejections = (
-            tuple(row["id"] for row in rows if row["kind"] == kind)
-            for kind in ("event", "rejection")
-        )
-        return Undecryptable(events=events, rejections=rejections)
+        """Return the IDs of stored requests whose encryption keys are not configured."""
+        events = self._ids("undecryptable_events")
+        return Undecryptable(events=events, rejections=self.undecryptable_rejections())
+
+    def undecryptable_rejections(self) -> tuple[int, ...]:
+        """Return the IDs of rejected requests whose encryption keys are not configured."""
+        return self._ids("undecryptable_rejections")
+
+    def _ids(self, name: str) -> tuple[int, ...]:
+        rows = self._all(name, keys=self.connection.cipher.key_ids)
+        return tuple(row["id"] for row in rows)

@@ -65,9 +65,9 @@ class Stats(Statements):
         """Count the leads received after ``since`` by kind, source, hour and state."""
         return self._all("outcomes", since=since)
 
-    def daily_outcomes(self, since: dt.datetime, zone: str) -> list[Row]:
-        """Count the leads received after ``since`` by day in ``zone`` and by state."""
-        return self._all("daily_outcomes", since=since, zone=zone)
+    def daily_outcomes(self, since: dt.datetime, until: dt.datetime, zone: str) -> list[Row]:
+        """Count the leads received from ``since`` on by day in ``zone`` and by state."""
+        return self._all("daily_outcomes", since=since, until=until, zone=zone)
 
     def source_activity(
         self, sources: Iterable[str], since: dt.datetime, until: dt.datetime

@@ -23,6 +23,7 @@ from bench import (
     acknowledging,
     charts,
     client,
+    console_pages,
     draining,
     growth,
     hostile,
@@ -126,6 +127,10 @@ def test_acknowledge_stands_beside_both_servers(
         ("latency", ["p50", "p99", "a soon tour", "acknowledge p99"]),
         ("cpu", ["web, worker and PostgreSQL"]),
         ("growth", GROWN),
+        (
+            "console",
+            [word for path in console_pages.PATHS for word in (path, "CPU time", "size")],
+        ),
     ],
 )
 def test_each_section_has_its_rows(

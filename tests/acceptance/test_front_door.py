@@ -204,7 +204,7 @@ def test_forged_requests_use_up_nobodys_share_but_their_addresss(
 def test_a_stranger_cannot_fill_the_disk_through_an_open_source(
     folder: Path, fresh_database: str
 ) -> None:
-    """Large bodies from an open source count as many requests, but not from a verified sender."""
+    """Check that large bodies count as many requests, but not from a verified sender."""
     with running_gunicorn(folder, fresh_database, **environment()) as web:
         body = b"x" * 2**20
         opened = [web.post("open", {}, b"%d" % n + body[:-1]).status for n in range(8)]

@@ -154,7 +154,7 @@ def test_what_a_mapping_raises_or_logs_is_found(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_each_kind_of_change_is_drawn() -> None:
-    """Bodies are changed as trees and as bytes, and some have a false content type."""
+    """Check that bodies are changed as trees and as bytes, and get false content types."""
     drawn = [in_process.payload_of(3, number)[1] for number in range(2000)]
     for piece in (b"\x00", b"\xff\xfe", b"[[[[", b"<script>", b"NaN", b"9999999999", b"2026-02-30"):
         assert any(piece in payload.body for payload in drawn), piece

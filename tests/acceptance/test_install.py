@@ -125,7 +125,7 @@ def test_a_folder_that_init_creates_runs_without_edits(
 def test_the_images_commands_release_serve_and_say_that_they_are_healthy(
     venv: Path, empty_database: str, tmp_path: Path
 ) -> None:
-    """Mount the bundled mappings at ./mappings, as compose.yaml does, and run as the image does."""
+    """Run the image's commands, with the bundled mappings in ./mappings as in compose.yaml."""
     (tmp_path / "mappings").symlink_to(ROOT / "mappings")
     port = str(free_port())
     environ = SECRETS | dockerfile.environment() | {"DATABASE_URL": empty_database, "PORT": port}

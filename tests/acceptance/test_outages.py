@@ -289,7 +289,7 @@ def test_a_worker_outlives_every_outage_and_is_soon_back(server: Server, tmp_pat
 
 
 def test_web_starts_without_postgresql_and_says_so(server: Server, tmp_path: Path) -> None:
-    """Simulate a machine that boots, so that both start at the same time."""
+    """Simulate a machine that boots, where web and PostgreSQL start at the same time."""
     said, web = tmp_path / "log", Web(free_port(), server.url)
     server.stop()
     environ = kept_environ() | SECRETS | {"DATABASE_URL": server.url, "PORT": str(web.port)}

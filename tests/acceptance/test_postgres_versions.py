@@ -44,7 +44,7 @@ def test_the_oldest_that_is_supported_and_all_newer_ones_are_taken(number: int) 
 def test_both_starts_ask_for_the_version(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check the version both when migrating and when connecting."""
+    """Check that PostgreSQL's version is tested both when migrating and when connecting."""
     monkeypatch.setattr("adapter.store.connection.OLDEST_POSTGRES", 999)
     with pytest.raises(ConfigurationError, match="999 or newer is required"):
         store.migrate(empty_database)
@@ -61,7 +61,7 @@ def test_the_documents_name_the_oldest_that_is_tested() -> None:
 
 
 def test_the_tests_run_against_the_programs_that_are_named(postgres: EmbeddedServer) -> None:
-    """Otherwise, the next test could pass with the embedded server."""
+    """Check this first, because the next test could otherwise pass with the embedded server."""
     named = os.environ.get(VARIABLE)
     assert isinstance(postgres, InstalledServer) == bool(named)
     if isinstance(postgres, InstalledServer):

@@ -203,7 +203,7 @@ def test_what_is_not_http_is_answered_in_json_too(
 @pytest.mark.parametrize("path", ["/hooks/healthz", "/healthz"])
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO"])
 def test_a_header_never_changes_the_path(web: Web, path: str, name: str) -> None:
-    """Otherwise, a stranger could bypass a proxy that forwards only /hooks."""
+    """Check headers with which a stranger could bypass a proxy that forwards only /hooks."""
     with_header = requests.get(web.url + path, headers={name: "/hooks"}, timeout=10)
 
     assert with_header.status_code == requests.get(web.url + path, timeout=10).status_code
@@ -426,7 +426,7 @@ def connections_of(worker: psutil.Process) -> int:
 
 
 def test_a_request_that_drips_is_cut_off(database: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Send a byte from time to time, in the headers and in the body."""
+    """Send one byte at a time, first in the headers and then in the body."""
     web = Web(free_port(), database)
     gunicorn = start_web(database, web.port, workers=1, is_hasty=True)
     head = b"POST /hooks/rentfeed HTTP/1.1\r\nHost: x\r\n"

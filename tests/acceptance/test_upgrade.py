@@ -114,7 +114,7 @@ def deployed(database: str, upstream: SandboxClient, code: Path) -> Iterator[Dep
 def test_a_rolling_upgrade_loses_nothing_and_sends_nothing_twice(
     postgres: EmbeddedServer, old: Path, tmp_path: Path, is_pooled: bool
 ) -> None:
-    """The old version does not support PgBouncer. With it, the current version is restarted."""
+    """Upgrade from the last release. It does not support PgBouncer, so there, restart this one."""
     old = ROOT if is_pooled else old
     with (
         running_sandbox(limit_per_minute=1_000_000) as upstream,

@@ -240,7 +240,7 @@ def test_postgresql_that_is_read_only(
 
 
 def test_people_are_told_in_the_time_that_operations_md_promises() -> None:
-    """Add up all delays: two checks, and the pause after another message."""
+    """Add up the delays of an alarm: two checks, and the pause after another message."""
     notice = dt.timedelta(seconds=2 * alarm_watch.WATCH_SECONDS) + alarm_watch.PAUSE
     assert notice <= dt.timedelta(minutes=1), "a refused token, a clock"
     assert NO_WORKER_AFTER + notice <= dt.timedelta(minutes=2)
@@ -319,7 +319,7 @@ def test_a_problem_that_comes_and_goes_is_one(
 def test_what_only_one_process_can_see_does_not_end_for_the_others(
     running: Installation, catcher: MessageCatcher
 ) -> None:
-    """Only PostgreSQL's machine knows the free space, and one process watches more sources."""
+    """Let only one process watch the sources, as only one machine knows the free disk space."""
     running.watches[1]._sources = list
     for number in range(3):
         rejected(running.harness, number)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapter.bookings.free_times import calendar_key
 from adapter.mapping.respond import RequestValues, Respond
 from adapter.models import BookingState
 from adapter.operations.release import Repairs
@@ -247,7 +248,7 @@ def test_an_answer_is_used_for_every_booking_within_a_minute(
 def test_a_booking_waits_for_another_processs_question(
     harness: Harness, upstream: SandboxClient
 ) -> None:
-    """It stops waiting if that process dies."""
+    """Check that the booking stops waiting if the other process dies."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     step, _ = harness.pipeline.sender._next()
     assert step is not None
@@ -263,6 +264,40 @@ def test_a_booking_waits_for_another_processs_question(
     harness.clock.advance(1)
     harness.send()
     assert harness.state(booking.id) is BookingState.SUBMITTED
+
+
+def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
+    harness: Harness, opened: Database, upstream: SandboxClient
+) -> None:
+    """Another process asks. After its slow answer, its booking takes one of the free times."""
+    waiting = [harness.mapped("rentfeed", lead(number))[0] for number in range(3)]
+    key, asked_at = calendar_key(waiting[0]), harness.clock()
+    with opened.transaction() as tx:
+        tx.free_times.begin(key, asked_at)
+    for _ in range(8):
+        harness.send()
+        harness.clock.advance(0.3)
+    assert upstream.calls() == []
+    with opened.transaction() as tx:
+        tx.free_times.end(
+            key,
+            asked_at,
+            harness.clock(),
+            times=[TOUR],
+            is_complete=True,
+            problem=None,
+            shape=None,
+            is_slow=True,
+        )
+        tx.free_times.drop("int_7Qm2", "com_maple")
+
+    harness.send()
+    assert [harness.state(one.id) for one in waiting] == [BookingState.SUBMITTED] * 3
+    assert [whys(harness, one.event_id) for one in waiting] == [["calendar_busy"]] * 3
+    assert upstream.questions() == []
+    harness.mapped("rentfeed", lead(4))
+    harness.send()
+    assert len(upstream.questions()) == 1, "a new lead may wait for its own answer"
 
 
 def test_a_lead_that_was_replaced_meanwhile_is_not_held(

@@ -72,7 +72,7 @@ def test_an_event_that_could_not_be_mapped_is_mapped_later(harness: Harness, whe
 
 @each_time
 def test_a_status_that_could_not_be_saved_is_read_again(harness: Harness, when: str) -> None:
-    """This includes a booking with a related one, which needs another transaction."""
+    """Check this also for a booking with a related one, which needs another transaction."""
     (first,) = harness.mapped("rentfeed", same_person(1))
     harness.send()
     harness.clock.advance(60)
@@ -99,7 +99,7 @@ def test_a_webhook_that_cannot_be_stored_is_unavailable(harness: Harness) -> Non
 
 
 def test_an_error_in_a_statement_is_no_outage(harness: Harness) -> None:
-    """It would be retried forever."""
+    """Check that the booking is held, because retries would fail forever."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     with failing(harness, "22012", AT_ONCE, "INSERT", "attempts"):
         harness.pipeline.sender.send_due()

@@ -175,7 +175,7 @@ def test_many_large_requests_of_a_renter_are_not_in_memory_together(
 def test_the_same_bytes_are_recognized_whether_encrypted_or_not(
     keyed: Callable[..., Harness], keys: tuple[tuple[str, ...], ...]
 ) -> None:
-    """The newest delivery counts, and a delivery with another ID is not a repeat."""
+    """Check that the newest delivery counts, and that one with another ID is not a repeat."""
     before, harness = (keyed(*given) for given in keys)
     payload = json.dumps(lead(1)).encode()
     ids = [

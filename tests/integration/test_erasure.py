@@ -157,7 +157,7 @@ def test_a_tour_that_is_requested_during_the_erasure_is_erased_too(harness: Harn
 def test_an_erasure_does_not_deadlock_with_another_writer_of_the_same_webhook(
     harness: Harness, is_replay: bool
 ) -> None:
-    """Both lock the event before its people. The other order ends one of them with an error."""
+    """Check that both lock the event before its people, because two orders could deadlock."""
     (waits,) = harness.mapped("rentfeed", lead(1, time="2:30 AM", **DANA))
     store, sources = harness.pipeline.store, harness.pipeline.sources
     replays = Replays(harness.settings, store, sources, harness.clock)

@@ -241,7 +241,7 @@ def test_numbers_that_cannot_be_saved_are_kept(harness: Harness) -> None:
 def test_history_that_is_not_committed_yet_is_counted_later(
     here: flask.testing.FlaskClient, harness: Harness
 ) -> None:
-    """Otherwise, an entry that is committed after a later one would never be counted."""
+    """Commit an entry after a later one was counted."""
     (booking,) = harness.mapped("rentfeed", lead(1))
     with harness.pipeline.store.transaction() as tx:
         tx.bookings.move(booking.id, BookingState.HELD, why="test", by="ana", now=harness.clock())

@@ -112,7 +112,7 @@ def test_a_worker_that_hangs_is_missed_although_it_sends_heartbeats(
 def test_a_worker_whose_look_at_the_queue_never_ends_hangs(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A check that has only begun does not count."""
+    """Start a check that never ends, which must not count as a check."""
     monkeypatch.setattr("adapter.server.worker.HEARTBEAT_SECONDS", 0.05)
     one = Worker(harness.pipeline)
 

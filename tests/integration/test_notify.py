@@ -62,7 +62,7 @@ def test_a_listener_without_a_connection_says_so(database: str, heard: Iterator[
 def test_a_server_that_stalls_after_the_login_counts_as_unavailable(
     database: str, use: Callable[[str], object]
 ) -> None:
-    """Stall like a paused connection pooler or a frozen PostgreSQL."""
+    """Simulate a server that stalls, like a paused pooler or a frozen PostgreSQL."""
     with counting_proxy(database) as (url, proxy):
         use(url)
         proxy.is_stalled = True

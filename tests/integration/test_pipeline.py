@@ -405,7 +405,7 @@ def test_a_crash_while_sending_is_unknown_until_a_late_response(harness: Harness
 def test_a_booking_left_unknown_by_a_crash_is_logged_and_searched_for(
     harness: Harness, upstream: SandboxClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same applies to a crash before the first byte, because the adapter cannot know."""
+    """Crash before the first byte. The adapter cannot know that nothing was sent."""
     (booking,) = harness.mapped("rentfeed", tour())
     assert isinstance(harness.pipeline.sender._next()[0], Attempt)
     harness.clock.advance(TIMEOUT_SECONDS + LEASE_MARGIN_SECONDS + 1)

@@ -181,7 +181,7 @@ def test_no_credential_reaches_the_database(
 def test_no_copy_of_a_credential_in_a_header_is_stored(
     desk: Desk, database: str, name: str, secret: str
 ) -> None:
-    """Proxies copy the URL into X-Original-URL and other headers, in any spelling."""
+    """Send headers such as X-Original-URL, into which proxies copy the URL in any spelling."""
     desk.use(NEW_SECRET=secret if secret != WRONG else RIGHT, OLD_SECRET="the-old-secret")
     copies = [
         copy.format(spelling)
@@ -461,7 +461,7 @@ def test_probes_do_not_displace_what_can_be_verified_again(opened: Database) -> 
 
 
 def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> None:
-    """This includes a flood from all addresses of an IPv6 network, and one of large bodies."""
+    """Send a flood from one address, one from all of an IPv6 network, and one of large bodies."""
     bounds = {"rejections_per_source": 20, "rejection_bytes_per_source": 64 * 1024}
     desk = Desk(folder, opened, **bounds)
     for client in ("192.0.2.7", "198.51.100.7"):
@@ -477,7 +477,7 @@ def test_a_flood_displaces_its_own_requests(folder: Path, opened: Database) -> N
 
 
 def test_every_rejection_is_counted_once_even_in_a_flood(opened: Database, desk: Desk) -> None:
-    """Count in two processes at once, with few transactions."""
+    """Check the counts of two processes that reject at the same time, with few transactions."""
     writers = [BackgroundWriter(opened, desk.settings) for _ in range(2)]
 
     def flood(writer: BackgroundWriter) -> None:
@@ -546,7 +546,7 @@ def test_a_put_can_be_accepted_later_and_a_probe_cannot(desk: Desk) -> None:
 
 
 def test_without_a_database_a_request_is_still_rejected(folder: Path) -> None:
-    """Send many at once. None of them waits for the database."""
+    """Send many requests at once, and check that none of them waits for the database."""
     with Database("postgresql://nobody@127.0.0.1:9/none", wait_seconds=0.2) as away:
         desk = Desk(folder, away)
         endpoint = build_endpoint(desk.pipeline.sources["signed"], desk.settings)

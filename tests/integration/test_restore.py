@@ -108,7 +108,7 @@ def test_a_database_whose_rows_were_copied_sends_nothing(
 def test_a_copy_in_another_database_sends_nothing(
     postgres: EmbeddedServer, template: str, upstream: SandboxClient
 ) -> None:
-    """Simulate a copy that was made for tests."""
+    """Simulate a copy of the database that was made for tests."""
     run_sql(postgres.url, f"CREATE DATABASE original TEMPLATE {template}")
     with Database(database_url(postgres, "original"), size=2) as opened:
         original = Harness(opened, upstream)

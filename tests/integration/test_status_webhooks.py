@@ -190,7 +190,7 @@ def test_webhooks_of_one_lead_keep_their_order_and_others_pass(
 def test_a_change_that_commits_late_is_reported(
     told: Harness, receiver: Receiver, database: str
 ) -> None:
-    """Its ID in the history is lower than one that was already read."""
+    """Commit a change whose ID is lower than one that was already read."""
     event_id = told.receive("rentfeed", b"{").event_id
     with psycopg.connect(database) as late:
         late.execute(
@@ -210,7 +210,7 @@ def test_a_change_that_commits_late_is_reported(
 def test_steady_writers_do_not_keep_changes_back(
     told: Harness, receiver: Receiver, database: str
 ) -> None:
-    """Only writers that were open at the last read are waited for."""
+    """Check that a read waits only for transactions that were open at the previous read."""
     told.mapped("rentfeed", lead(1, time="11:30 PM"))
     sql = "UPDATE history SET why = why WHERE id = -1"
     former = psycopg.connect(database)

@@ -1,5 +1,6 @@
 """Check that the database itself enforces the guarantees."""
 
+import collections
 import concurrent.futures
 import dataclasses
 import datetime as dt
@@ -9,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -57,6 +59,8 @@ WHERE pronamespace = 'public'::regnamespace AND prokind <> 'a'
 UNION ALL
 SELECT 'type', concat_ws(' ', typname, enumlabel, enumsortorder)
 FROM pg_enum JOIN pg_type ON pg_type.oid = enumtypid
+UNION ALL
+SELECT 'statistics', pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
 """
 
 #: The migrations of tagged versions (v0.2.0). For a change, add another file.
@@ -105,7 +109,7 @@ def test_concurrent_migrations_take_turns(empty_database: str) -> None:
 def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Simulate production: a sender holds claims and requests events while migrating."""
+    """Simulate a sender that holds a lock on claims and waits for events during a migration."""
     store.migrate(empty_database)
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
     later = migrate.Migration("0002_later.sql", "ALTER TABLE events ADD COLUMN later int")
@@ -123,7 +127,7 @@ def test_a_migration_waits_for_a_transaction_that_holds_its_tables(
 
 
 def test_released_migrations_never_change() -> None:
-    """A database that has already run a migration would lack the change."""
+    """Compare digests, because a database that has run a migration would lack a change to it."""
     folder = ROOT / "adapter/store/sql/migrations"
     digests = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()
@@ -161,7 +165,7 @@ def test_a_database_made_before_the_first_release_is_refused_unchanged(empty_dat
 
 
 def test_an_older_version_leaves_a_newer_database_alone(empty_database: str) -> None:
-    """This happens when a release is rolled back."""
+    """Simulate a release that is rolled back."""
     store.migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("INSERT INTO migrations (name) VALUES ('0999_newer.sql')")
@@ -187,7 +191,7 @@ def test_a_migration_that_was_changed_after_it_ran_is_refused(empty_database: st
 def test_a_database_of_version_0_2_0_gets_its_digests_with_the_next_migration(
     empty_database: str,
 ) -> None:
-    """Its table of migrations has no column for them."""
+    """Start with a table of migrations that has no column for digests."""
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(migrate.LEDGER.partition(";")[0].encode())
         for one in migrate._own():
@@ -232,7 +236,7 @@ def test_a_role_without_that_right_migrates_if_there_is_nothing_to_do(
 def test_a_migration_waits_a_limited_time_for_another_and_names_it(
     empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An older version holds the lock until its session ends."""
+    """Hold the lock as an older version does, until its session ends."""
     monkeypatch.setattr(migrate, "WAIT_SECONDS", 1)
     holder = psycopg.connect(empty_database, application_name="adapter migrate", autocommit=True)
     with holder:
@@ -659,6 +663,62 @@ def test_reports_of_decisions_read_their_period_only(opened_fresh: Database) -> 
             )
         }
     assert {name: count for name, count in pages.items() if count > 60} == {}
+
+
+def test_console_lists_do_not_read_the_whole_table(opened_fresh: Database) -> None:
+    """A common name is found in the newest leads. The list of rejections reads no events."""
+    booking_id = insert_booking(opened_fresh)
+    values = dict.fromkeys(("states", "source", "community", "since", "until", "ids", "before"))
+    values |= {"words": "'ann':*", "limit": 51, "first_id": 0, "last_id": 2**62, "keys": ["a"]}
+    with opened_fresh.transaction() as tx:
+        run = tx.connection.execute
+        run(_COPIES, {**_DONE, "id": booking_id})
+        run(
+            """UPDATE bookings
+            SET appointment = appointment
+                || jsonb_build_object('first_name', 'Ann' || item % 150)"""
+        )
+        run(
+            """INSERT INTO events (source, received_at, content_type, headers, query, body)
+            SELECT source, received_at, '', '{}', '', body FROM events, generate_series(1, 5000)"""
+        )
+        run("SELECT gin_clean_pending_list('bookings_by_name')")
+        run("ANALYZE bookings")
+        pages = {
+            name: _pages_read(tx.connection, STATEMENTS[name], values)
+            for name in ("search_bookings", "undecryptable_rejections")
+        }
+    assert {name: count for name, count in pages.items() if count > 200} == {}
+
+
+def test_the_chart_counts_leads_by_local_days(opened_fresh: Database) -> None:
+    """The days begin at midnight in the user's time zone, and one of them has 23 hours."""
+    insert_booking(opened_fresh)
+    since = dt.datetime(2026, 3, 7, tzinfo=dt.UTC)
+    until, zone = since + dt.timedelta(days=4), "America/Denver"
+    with opened_fresh.transaction() as tx:
+        tx.connection.execute(
+            """INSERT INTO bookings (event_id, item, source, state, appointment, asked_at,
+                created_at, updated_at)
+            SELECT event_id, n, source, CASE n %% 2 WHEN 0 THEN 'booked' ELSE 'held' END, '{}',
+                now(), %(since)s + n * interval '1 hour', now()
+            FROM bookings, generate_series(0, 95) n WHERE item = 0 AND n > 0""",
+            {"since": since},
+        )
+        counted = {
+            (row["day"], row["state"]): row["leads"]
+            for row in tx.stats.daily_outcomes(
+                dt.datetime(2026, 3, 7, 7, tzinfo=dt.UTC), until, zone
+            )
+        }
+    expected = collections.Counter(
+        (
+            (since + dt.timedelta(hours=n)).astimezone(ZoneInfo(zone)).date(),
+            ("booked", "held")[n % 2],
+        )
+        for n in range(7, 96)
+    )
+    assert counted == expected
 
 
 def _pages_read(

@@ -102,7 +102,7 @@ def _is_right(field: str, wanted: Any, got: Any, accepted: set[str]) -> bool:
 
 
 def _parts(key: str) -> set[str]:
-    """Return the parts of a dedupe key. A key with more parts distinguishes more."""
+    """Return the parts of a dedupe key, because a key with more parts tells more leads apart."""
     return set(map(str, json.loads(key))) if key.startswith("[") else {key}
 
 

@@ -92,7 +92,7 @@ def test_zoom_is_given_the_hash_of_its_token() -> None:
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"plainToken": 5}, {"plainToken": "v0:1:{}"}])
 def test_only_a_zoom_token_is_signed(payload: object) -> None:
-    """Otherwise, a handshake could be used to sign a whole webhook."""
+    """Check that a handshake cannot be used to sign a whole webhook."""
     asked = {"event": "endpoint.url_validation", "payload": payload}
 
     assert zoom_answer(json.dumps(asked).encode(), b"s3cret") == Answer(status=400)

@@ -302,7 +302,7 @@ def test_a_prospect_needs_no_name_and_loses_nothing_that_was_written(tmp_path: P
 
 
 def test_a_sender_of_prospects_alone_may_have_no_names(tmp_path: Path) -> None:
-    """An SMS is an example."""
+    """Map an SMS, which has no name."""
     source_of(tmp_path, without_time="prospect")
     mapping = json.loads((tmp_path / "feed.yaml").read_text())
     mapping["appointment"] = {"email_1": "email"}
@@ -463,7 +463,7 @@ ZERO_OFFSETS = ["Z", "z", "+00:00", "+0000", " UTC"]
 def test_a_time_of_day_in_utc_beside_a_date_is_held_unless_trusted(
     tmp_path: Path, offset: str, written: str
 ) -> None:
-    """Salesforce Time fields, JavaScript time pickers and Rails write Z on local times."""
+    """Salesforce Time fields, JavaScript time pickers and Rails add Z to local times."""
     lead = LEAD | {"day": "2026-03-14", "hour": "14:30:00"}
     start = {"date": "day", "time": "hour"} | ({"offset": offset} if offset else {})
     source = source_of(tmp_path, lead, {"starts_at": start})
@@ -1398,7 +1398,7 @@ def test_unreadable_notes_and_objects_in_templates_leave_the_line_out(tmp_path: 
 
 
 def test_a_default_replaces_missing_values_but_not_unreadable_ones(tmp_path: Path) -> None:
-    """Otherwise, "a dozen" occupants would become one."""
+    """Check that "a dozen" occupants does not become the default of one."""
     field = {"from": ["people", "guests"], "default": 1}
     source = source_of(tmp_path, LEAD | {"people": 2, "guests": 2}, {"number_of_occupants": field})
 

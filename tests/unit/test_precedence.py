@@ -320,7 +320,7 @@ def test_a_request_that_its_sender_moved_to_another_community_stays_replaced(
 
 
 def test_one_of_three_guest_cards_is_sent_although_a_newer_version_arrived_last() -> None:
-    """There are two versions from one sender, and one from another sender in between."""
+    """Use two versions from one sender, with another sender's request in between."""
     first, other = keyed(card(1, 1)), merged(card(2, 3), 1, "same_person_asked_before")
     version = keyed(merged(card(3, 2), 1, "same_person_asked_before"))
     assert planned(first, other, version) == {

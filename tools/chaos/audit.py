@@ -303,7 +303,7 @@ def _acknowledged(record: Record) -> list[Lead]:
 
 
 def _moves(record: Record, lead_id: str) -> bool:
-    """Return True if it is not final. ``stuck`` reports rows that should be."""
+    """Return True if a row is not final. ``stuck`` reports rows that should be final."""
     if any(event.state is EventState.RECEIVED for event in record.events.get(lead_id, ())):
         return True
     return any(booking.state in MOVING for booking in record.bookings.get(lead_id, ()))

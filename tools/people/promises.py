@@ -352,7 +352,7 @@ def asked_for_a_reason(known: Knowledge) -> Iterator[str]:
 
 
 def _is_certain(known: Knowledge, lead: Lead) -> bool:
-    """Return True if no doubt is left. A cancellation or repeat from one source leaves doubt."""
+    """Return True if there is no doubt: all messages are about one booking, or are requests."""
     words = known.words[known.person_of(lead)]
     one_thread = len({word.thread for word in words}) == 1
     are_requests = all(word.instant is not None for word in words)

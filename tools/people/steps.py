@@ -195,7 +195,7 @@ class Obey(Written):
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class Dismiss(Written):
-    """A user discards a cancellation that only asks whether the tour is wanted: it is."""
+    """A user discards a cancellation in review, because the renter still wants the tour."""
 
     who: Person
 

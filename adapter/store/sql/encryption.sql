@@ -46,10 +46,12 @@ SELECT (SELECT count(*) FROM events
     + (SELECT count(*) FROM messages
         WHERE body IS NOT NULL AND encryption_key IS DISTINCT FROM %(key)s) AS requests
 
--- name: undecryptable_requests
--- Return the requests that none of these keys decrypts.
-SELECT 'event' AS kind, id FROM events
-WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[])
-UNION ALL SELECT 'rejection', id FROM rejections
-WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[])
-ORDER BY id
+-- name: undecryptable_events
+-- Return the events that none of these keys decrypts. This reads all events.
+SELECT id FROM events
+WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[]) ORDER BY id
+
+-- name: undecryptable_rejections
+-- Return the rejected requests that none of these keys decrypts.
+SELECT id FROM rejections
+WHERE encryption_key IS NOT NULL AND encryption_key <> ALL(%(keys)s::text[]) ORDER BY id

@@ -1,10 +1,11 @@
 -- Free times in Knock, as Propexo last reported them.
 
 -- name: read_free_times
--- Return what is known about a community's calendar, and whether any call since the given time got no answer. Return
--- one row, even if nothing is known.
+-- Return what is known about a community's calendar, whether any call since the given time got no answer, and
+-- whether any since the other time got a slow one. Return one row, even if nothing is known.
 SELECT f.*, EXISTS (
-    SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down
+    SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down,
+    EXISTS (SELECT FROM free_times WHERE slow_at > %(slow_since)s) AS is_slow
 FROM (SELECT) one LEFT JOIN free_times f ON integration_id = %(integration_id)s
     AND community_id = %(community_id)s AND appointment_type = %(appointment_type)s
 
@@ -23,6 +24,7 @@ UPDATE free_times SET
     answered_at = CASE WHEN asked_at = %(asked_at)s AND NOT early.answer THEN %(now)s END,
     times = %(times)s, is_complete = %(is_complete)s, problem = %(problem)s,
     shape = COALESCE(%(shape)s, shape),
+    slow_at = CASE WHEN %(is_slow)s THEN %(now)s ELSE slow_at END,
     shape_at = CASE WHEN %(shape)s::text IS NULL THEN shape_at ELSE %(now)s END
 FROM (SELECT %(problem)s::text IS NULL AND EXISTS (
     SELECT FROM bookings
