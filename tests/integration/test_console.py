@@ -1697,7 +1697,7 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
 
 
 def put_suggestion_in_place(ana: Reader) -> str:
-    """Put the suggested fix of the only row in place, and return the page that follows."""
+    """Put the suggested fix of the only row in place, and return the next page."""
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
     page = html.unescape(ana.text(f"/try?source=rentfeed&fix={key}"))
     mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
