@@ -1706,7 +1706,7 @@ def test_a_suggested_fix_contains_the_sample_that_the_checks_need(ana: Reader) -
 
 
 def put_suggestion_in_place(ana: Reader) -> str:
-    """Put the suggested fix of the only row in place, and return the page that follows."""
+    """Put the suggested fix of the only row in place, and return the next page."""
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
     page = html.unescape(ana.text(f"/try?source=rentfeed&fix={key}"))
     mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
