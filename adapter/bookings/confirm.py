@@ -1,4 +1,4 @@
-"""Apply what Knock's records say about bookings: confirmed, canceled, moved, visited or missed.
+"""Update bookings from Knock's records, for example after a tour was confirmed or canceled.
 
 The records come from Propexo's webhooks and from searches for unknown bookings. A lost webhook is
 harmless, because a booking's job and the searches are checked anyway.
@@ -163,7 +163,7 @@ def _of_same_person(
 
 
 def _is_unclear(record: KnockRecord, found: Sequence[Booking]) -> bool:
-    """Return True if a record may belong to several people."""
+    """Return True if a record could belong to any of several people."""
     known = [one for one in found if one.tour_id == record.id]
     return not known and come_from_several(found)
 

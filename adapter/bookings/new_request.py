@@ -161,7 +161,7 @@ def _held_after_restore(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return the other requests with the same sender and key as ``new``, in order."""
+    """Return the other requests with the same sender and key as ``new``, oldest first."""
     versions = [
         one
         for one in same
@@ -202,7 +202,7 @@ def _unchanged(
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if the sender canceled the latest version before ``new``."""
+    """Return True if the sender canceled the latest version before ``new`` was requested."""
     latest = _latest_version(new, same)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
@@ -229,7 +229,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version with a different contact or community, as Knock would keep both."""
+    """Hold a version with another contact or community, because Knock would keep both versions."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))

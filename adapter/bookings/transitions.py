@@ -1,4 +1,4 @@
-"""Record Propexo's responses, in the second of the two commits around each POST.
+"""Record Propexo's responses in the second of the two commits around each POST.
 
 Every function writes in the transaction that it is given. A finished attempt is not changed,
 because the first outcome counts, with one exception: a late response may correct an attempt that
@@ -112,7 +112,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Stop sending if several POSTs in a row got no clear response, or none at all.
+    """Stop sending if several POSTs in a row got an unclear response or no response at all.
 
     Any other response shows that Propexo works.
     """

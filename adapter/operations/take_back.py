@@ -122,7 +122,7 @@ def may_bring_back(booking: Booking) -> bool:
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
-    """Return when to show a lead again that is snoozed until shortly before its tour."""
+    """Return when to show a lead that is snoozed until shortly before its tour."""
     starts_at = booking.starts_at
     if starts_at is None and booking.wall_time is not None:
         starts_at = booking.wall_time.replace(tzinfo=EARLIEST_ZONE)

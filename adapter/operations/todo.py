@@ -69,7 +69,7 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
 
 
 def renamed_path(path: str, name: str) -> str:
-    """Return the path of a value whose key was renamed to ``name``, a similar name."""
+    """Return the new path of a value after one of its keys was renamed to ``name``."""
     parts = path.split(".")
     ratios = [difflib.SequenceMatcher(None, one.lower(), name.lower()).ratio() for one in parts]
     last_best = max(range(len(parts)), key=lambda number: (ratios[number], number))
@@ -99,7 +99,7 @@ def _masked(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row in the list: a lead, or all leads with the same problem."""
+    """A row in the list of leads in review: one lead, or all leads with the same problem."""
 
     todo: Todo
     issue: Issue
@@ -122,7 +122,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria that select which leads to list."""
+    """The criteria that select which leads in review to list."""
 
     todo: Todo | None = None
     source: str = ""
@@ -135,7 +135,7 @@ class Selection:
 def entries(
     groups: Iterable[Group], which: Selection, now: float, changed: Changed = ()
 ) -> list[Entry]:
-    """Return the rows, soonest tour first. Leads with the same problem share a row."""
+    """Return the list's rows, soonest tour first. Leads with the same problem share a row."""
     folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
     for group in groups:
         for todo, number, tour in _leads(group, which, changed):
@@ -186,7 +186,7 @@ def _entry(key: str, found: list[tuple[Todo, Issue, int, float | None]], now: fl
 
 
 def _urgency(tour: float | None, number: int, now: float) -> tuple[int, float, int]:
-    """Return the sort key: upcoming tours first, then leads without a time, then past tours."""
+    """Return a row's sort key: upcoming tours first, then leads without a time, then past tours."""
     if tour is None:
         return 1, 0, number
     return (0, tour, number) if tour > now else (2, -tour, number)

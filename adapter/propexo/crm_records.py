@@ -163,7 +163,7 @@ def _values(
 
 
 def _name(key: object, parent: str) -> str:
-    """Normalize a key to lower-case letters and digits. For a changed value, use its parent's."""
+    """Convert a key to lower-case letters and digits. For a changed value, use its parent's key."""
     name = _letters(key)
     is_value = name in _AFTER | _BEFORE and parent and parent not in _PARTS
     return parent if is_value else name

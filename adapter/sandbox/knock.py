@@ -42,7 +42,7 @@ class Inquiry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
-    """An activity on a guest card, such as a note with what the renter wrote later."""
+    """An activity on a guest card, such as a note with text that the renter sent later."""
 
     id: str
     job_id: str

@@ -42,7 +42,7 @@ class FreeTimesTable(Statements):
     """Reads and writes cached available times within a transaction."""
 
     def read(self, key: CalendarKey, since: dt.datetime) -> StoredTimes:
-        """Return a calendar's cached times. A failure after ``since`` counts as recent."""
+        """Return a calendar's cached times. Set ``is_down`` if a request failed after ``since``."""
         row = self._one("read_free_times", since=since, **dataclasses.asdict(key))
         assert row is not None  # noqa: S101 - there is always one row
         return _stored({**row, **dataclasses.asdict(key)})

@@ -35,5 +35,5 @@ class InvitationMails(Statements):
         self._run("end_invitation_mail", booking_id=booking_id, outcome=outcome, due_at=due_at)
 
     def end_restored(self) -> None:
-        """End the emails that may have been sent after the backup that was restored."""
+        """Cancel queued emails that may already have been sent after the backup was made."""
         self._run("end_restored_invitation_mails")

@@ -20,7 +20,7 @@ class OverridesTable(Statements):
         return row["changes"] if row else 0
 
     def lock_changes(self) -> int:
-        """Return how many changes users have made, and block more until the transaction ends."""
+        """Return how many changes users have made. Block new ones until the transaction ends."""
         row = self._one("lock_changes_in_place")
         return row["changes"] if row else 0
 

@@ -40,7 +40,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """A number of lines and their total in cents."""
+    """The number of lines, and their total amount in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -64,7 +64,7 @@ class Ledger:
 
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
-        """The number of lines with each verdict, and their total."""
+        """The number of lines and the total amount in cents, by verdict."""
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
@@ -183,7 +183,7 @@ class Comparison:
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date
     ) -> tuple[int, set[dt.date], bool]:
-        """Compare all leads with the lines.
+        """Compare all of the source's leads with the lines on the portal's list.
 
         Return how many leads are not listed, the dates of unreadable leads, and False if time ran
         out.
