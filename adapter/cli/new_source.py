@@ -231,7 +231,7 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """List fields, with one entry for all items of a list, and only the end of a long path."""
+    """Join field names, with one entry for all items of a list and only the end of long paths."""
     each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
     ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
     names = [*dict.fromkeys(ends)]

@@ -1,6 +1,6 @@
 """Handle the forms that remap webhooks, act on groups of leads, and pause sending."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import flask
@@ -9,13 +9,13 @@ from werkzeug.exceptions import NotFound
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
 from adapter.console.lead_actions import MAX_CHANGED, reason_from_form, release_unchanged
+from adapter.console.read_again import differences_of
 from adapter.console.views import group_page
 from adapter.console.wording import plain, replay_refusal
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.pause import Pauses
-from adapter.operations.replay import Difference
 from adapter.store import Group
 
 #: Limits per click: how many of a group's leads are changed, and how many are examined.
@@ -36,19 +36,12 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Remap the webhooks in a group of leads. The first click only previews the changes."""
+    """Preview what reading the messages of a group of leads again would change."""
     group = _group(key)
     _check_may_act_together(group)
-    differences = list(_preview_replay(group))
-    if "now" not in flask.request.form:
-        return group_page(key, preview=differences)
-    changed = [one for one in differences if one.refusal is None and one.fields]
-    for one in changed:
-        services.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
-    text = f"{len(changed)} of {len(differences)} messages were read again."
-    if tours := sum(one.outcome == "book" for one in changed):
-        text += f" {tours} {'tour' if tours == 1 else 'tours'} will be sent to Knock."
-    return _redirect_to_group(key, text, (), len(changed))
+    leads = _leads(group)
+    ids = [lead.event_id if isinstance(lead, Booking) else lead.id for lead in leads]
+    return group_page(key, preview=list(differences_of(ids)))
 
 
 @bp.post("/queue/<key>/release")
@@ -100,22 +93,6 @@ def _scope() -> dict[str, str]:
     """Return the source or community that the form selects, or {} for all bookings."""
     kind, _, name = flask.request.form.get("scope", "").partition(" ")
     return {kind: name} if kind in ("source", "community") and name else {}
-
-
-def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Yield the changes that remapping would make to each webhook in a group.
-
-    Stop after MAX_CHANGED webhooks that would change. The next click continues from there.
-    """
-    by, changed = flask.g.user.name, 0
-    leads = _leads(group)
-    event_ids = [lead.event_id if isinstance(lead, Booking) else lead.id for lead in leads]
-    for event_id in dict.fromkeys(event_ids):
-        difference = services.replays.replay(event_id, by=by, dry_run=True)
-        yield difference
-        changed += bool(difference.refusal is None and difference.fields)
-        if changed == MAX_CHANGED:
-            return
 
 
 def _check_may_act_together(group: Group) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from adapter.mapping import overlay
 from adapter.mapping.source import Source
-from adapter.models import NO_OVERRIDES, Alias, Overrides
+from adapter.models import NO_OVERRIDES, AddedCommunity, Alias, Overrides
 from adapter.settings import Settings
 from adapter.store import Database
 
@@ -46,6 +46,12 @@ class LiveSources:
             self._apply(overrides)
         log.info("put_in_place_loaded", extra={"changes": overrides.changes})
         return True
+
+    @property
+    def added(self) -> tuple[AddedCommunity, ...]:
+        """The communities that users have added and that communities.yaml does not list."""
+        listed = {key for source in self.files.values() for key in source.communities}
+        return tuple(one for one in self.overrides.communities if one.key not in listed)
 
     def status_of(self, alias: Alias) -> str:
         """Return "in use" or the reason why an alias is not in use."""

@@ -155,7 +155,9 @@ class Repairs:
                 _discard(tx, booking, reason, by, now)
             elif not tx.events.discard(lead_id, why=reason, by=by, now=now):
                 raise NotPossible(f"{lead_id} is neither a booking nor a held webhook")
-            tx.audit.record("discarded", by=by, at=now, lead_id=lead_id)
+            is_report = booking is not None and booking.reason == "cancellation"
+            action = "reported_canceled" if is_report else "discarded"
+            tx.audit.record(action, by=by, at=now, lead_id=lead_id)
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:

@@ -111,9 +111,11 @@ class TakeBacks:
 
 
 def may_undo(booking: Booking, now: dt.datetime) -> bool:
-    """Return True if a user can undo a release because the booking is still waiting."""
+    """Return True for a booking that waits to be sent because a user released or reprocessed it."""
     is_waiting = booking.due_at is not None and booking.due_at > now
-    return booking.state is BookingState.PENDING and booking.reason == "released" and is_waiting
+    # A booking without a reason has not been tried yet, so a user's click delays it.
+    is_users = booking.reason in ("released", None)
+    return booking.state is BookingState.PENDING and is_users and is_waiting
 
 
 def may_bring_back(booking: Booking) -> bool:

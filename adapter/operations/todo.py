@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.operations.advice import in_short
 from adapter.store import Group, Issue
 
@@ -16,6 +17,7 @@ class Todo(enum.StrEnum):
     """What a user must do about a lead."""
 
     CALL = "call"
+    DETAILS = "details"
     KNOCK = "knock"
     COMMUNITY = "community"
     ADMIN = "admin"
@@ -54,7 +56,16 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
     if is_format_change(issue, leads, changed):
         return Todo.ADMIN
     is_place = issue.state == "held" and issue.field == "community"
-    return Todo.COMMUNITY if is_place else Todo.CALL
+    if is_place:
+        return Todo.COMMUNITY
+    return Todo.DETAILS if _lacks_details(issue) else Todo.CALL
+
+
+def _lacks_details(issue: Issue) -> bool:
+    """Return True if a renter cannot be called before somebody has found their name or contact."""
+    is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
+    is_missing = issue.state == "held" and is_contact
+    return is_missing or issue.code == "contact_of_many" or issue.message == IDS_ONLY_REASON
 
 
 def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:

@@ -11,6 +11,7 @@ from adapter.models import Change, Event, EventState, LeadHistory, Reason
 from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.invitation_mails import InvitationMails
 from adapter.store.messages import Messages
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import (
@@ -226,6 +227,7 @@ class Events(Statements):
             others={other.id: other for other in table.of_ids(others)},
             related=table.because_of(booking.id for booking in bookings),
             messages=Messages(self.connection).of_event(event.id),
+            emails=InvitationMails(self.connection).of_event(event.id),
         )
 
     def _event(self, row: Row) -> Event:

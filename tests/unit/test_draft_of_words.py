@@ -201,7 +201,7 @@ def test_a_draft_says_what_to_decide(data: dict[str, Any], hint: str) -> None:
 
 
 def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> None:
-    """A later event of the history may book again."""
+    """A later event in the history may book the tour again."""
     events = [
         {"EventType": "Appointment", "EventDate": "2026-03-05"},
         {"EventType": "Cancel", "EventDate": "2026-03-05"},
@@ -211,7 +211,7 @@ def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> N
 
 
 def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:
-    """The index reads both. Without it, the lead with two people would be held."""
+    """A path with an index reads both. Without it, the lead with two people would be held."""
     one, two = {"name": "Rosa Vale", "tel": "303-555-0188"}, {"name": "Lee Vale"}
     samples = ({"id": 1, "guests": {"guest": guest}} for guest in (one, [one, two], [one]))
     text = mapping_from_sample("acme", "a.json", *samples)

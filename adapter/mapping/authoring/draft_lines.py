@@ -66,7 +66,7 @@ def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
 
 
 def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield the options of ``starts_at`` for a date and a time, each as text or in parts."""
+    """Yield the options of ``starts_at`` for a separate date and time, as text or in parts."""
     date, time = guesses["date"], guesses["time"]
     times = _texts(observed, time[0])
     if times and _texts(observed, date[0]):
@@ -91,14 +91,14 @@ def formats_at(observed: Observed, paths: Sequence[str]) -> list[str]:
 
 
 def _texts(observed: Observed, path: str) -> list[str]:
-    """Return the values at a path as text, without objects of date parts."""
+    """Return the values at a path as text, except for objects with date parts."""
     return [str(one) for one in observed.filled(path) if not isinstance(one, dict)]
 
 
 def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the smallest set of date formats with which all values can be parsed.
+    """Return the smallest list of date formats that can parse all values.
 
-    Each value has one text, or a date and a time. Return an empty list if a text has no format.
+    Each value is one text, or a date and a time. Return an empty list if a text has no format.
     """
     guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
     candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))

@@ -19,7 +19,7 @@ PLACES: Final = "location|form|page|branch|vendor"
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
 TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
 WISHED: Final = "(preferred|requested|desired)?"
-#: Patterns for each target's key, in lower case without separators, best match first.
+#: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "accept": (
         r"(webhook)?event(type|name)?|webhooktype|trigger(event|type)?",
@@ -270,9 +270,9 @@ def _condition(path: str, value: Any) -> Any:
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
-    """Return the paths of free text, such as comments, which belongs in the notes.
+    """Return the paths to add to the notes: free text such as comments, and other answers.
 
-    The last one is that of an email's whole text, of which the lines are not repeated.
+    For an email, the last path is the whole text, and its labeled lines are not repeated.
     """
     taken = {path for paths in guesses.values() for path in paths}
     mail = (observed.mail.name, *observed.mail.paths) if observed.mail else ()
@@ -320,7 +320,7 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Convert a path to an item of a list to one that matches all items."""
+    """Replace the last index with ``*``, so that the path matches all list items."""
     return re.sub(r"\.\d+(?=\.[^.]+$)", ".*", path)
 
 
@@ -525,7 +525,7 @@ def _is_name(_: str, value: Any) -> bool:
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Return True if a value may be the start of a tour, judged by its path and format."""
+    """Return True if a value may be a tour's start time, judging by its path and format."""
     is_alone = "." not in path and key_of(path) != "from"
     is_tours = key_of(path) not in STARTS or is_alone or VISITS & {*_words_around(path)}
     if isinstance(value, Mapping):

@@ -25,7 +25,7 @@ ANSWER_VALUES: Final = (
     *("choices.labels", "string_value", "value", "values", "answer", "val"),
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
 )
-#: Keys of answers only if one of these values is beside them, since other lists have them too.
+#: Keys that other lists also have, and the values that mark a list with them as answers.
 TITLES: Final = frozenset({"title", "question", "field"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
 #: Keys of the options of a question, and of what an option has beside its ID.
@@ -35,11 +35,11 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
 LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
-#: Fewest labels that make a text an email with a field in each line.
+#: Minimum number of labels for a text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
-#: Keys of an email's or message's whole text, without separators.
+#: Keys for the whole text of an email or message, in lowercase without separators.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
-#: Longest text to search for labels.
+#: Maximum length of text to search for labels.
 LONGEST: Final = 100_000
 
 
@@ -88,7 +88,7 @@ class Mail:
 
 
 def read(data: Any, path: str) -> Any:
-    """Return the value at a path, or MISSING if there is no value or more than one."""
+    """Return the value at a path, or MISSING if there is none or it cannot be read."""
     try:
         return path_from_text(path).read(data)
     except (Unreadable, ValueError):
@@ -185,7 +185,7 @@ def _answers(
     found: dict[str, Any] = {}
     for key, item in keyed:
         if isinstance(key, str):
-            found.pop(key, None)  # so that the last key is that of the last item
+            found.pop(key, None)  # so that the last key belongs to the last item
             value = _first_value(item, values)
             found[key] = labels.relabel(item, value, {}) if labels and value else value
     return found

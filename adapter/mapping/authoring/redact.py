@@ -44,7 +44,7 @@ MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
 #: Keys of a question and of the answer beside it, in a form's data.
 QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
 ANSWERS: Final = ("value", "values", "answer", "val")
-#: Names in addresses that belong to a sender instead of a person.
+#: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
     re.IGNORECASE,
@@ -59,7 +59,7 @@ PARTS: Final = {
 }
 #: What a form puts in front of the name of a field, in lower case without separators.
 ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
-#: Words around a plain ``name`` that say that it is not a person's.
+#: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
     r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool|header"

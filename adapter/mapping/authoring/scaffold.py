@@ -359,7 +359,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line of the notes for a path, with a label unless it is the renter's message."""
+    """Return a notes line for a path, with a label unless it is the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()

@@ -108,7 +108,7 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_label("What did you change, and why?").fill("RentFeed renamed the date")
     page.get_by_role("button", name="Put in place").click()
-    expect(page.locator("#toasts")).to_contain_text("Version 1 is now in use")
+    expect(page.locator("#toasts")).to_contain_text("is now in use")
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
