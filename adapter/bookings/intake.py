@@ -228,7 +228,7 @@ def _repeat(
     *,
     has_sent_at: bool,
 ) -> Repeat | None:
-    """Return the earlier request with the same content that a request repeats, or None.
+    """Return the earlier request that has the same content as a new request, or None.
 
     The repeat is certainly a retry if the request contains the sender's own time or the delivery ID
     of the earlier request.

@@ -56,7 +56,7 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """Lines that Knock has or will get, with the sort key of the request that contains them."""
+    """Lines that Knock has or will get, with the sort key of the request that they come from."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]

@@ -252,7 +252,7 @@ class Messenger:
         return True
 
     def _cards(self, card: Booking) -> list[str]:
-        """Return the IDs of guest cards in Propexo's list that a booking created."""
+        """Return the IDs of the listed guest cards that belong to the booking ``card``."""
         found = []
         for number in range(MOST_PAGES):
             with self.store.transaction() as tx:
@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return False if the last note got no clear response and a read shows no sign of life."""
+        """Return True unless the last note failed and no read has shown that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:

@@ -42,7 +42,7 @@ class Repeat:
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a repeated cancellation, or None if it is handled like a new one.
+    """Return the decision on a repeated cancellation, or None to treat it like a new one.
 
     A late retry must not cancel a newer request.
     """
@@ -182,7 +182,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a request that repeats its latest version, or None.
+    """Return the decision on a request that is the same as the latest version, or None.
 
     The repeat needs review if a user has dismissed that version since, or if the renter has a later
     tour from another sender, because the renter may have asked again.
@@ -267,7 +267,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if booking a repeat might undo the sender's later change."""
+    """Return True if booking a repeated request might undo a later change by the sender."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None

@@ -203,7 +203,7 @@ class Person:
         return one.state is BookingState.PENDING and one.id in self.wanted_ids
 
     def _is_wanted_elsewhere(self, one: Booking, request: Booking) -> bool:
-        """Return True if ``one`` is wanted at another community than ``request``."""
+        """Return True if ``one`` is wanted and is for a different community than ``request``."""
         if one.community == request.community:
             return False
         is_merged_there = one.state in MERGED and one.because_of not in self.by_id

@@ -287,7 +287,7 @@ def _is_forced_card(request: Booking) -> bool:
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return other senders' bookings with which the canceled requests were merged."""
+    """Return the bookings with which canceled requests were merged but which are not canceled."""
     ids = {
         one.because_of
         for one in canceled

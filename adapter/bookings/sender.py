@@ -45,7 +45,7 @@ TRIAL_AFTER = dt.timedelta(minutes=15)
 
 
 class Sender:
-    """Sends bookings to Propexo, one POST at a time in each run."""
+    """Sends bookings to Propexo. Each thread sends one POST at a time."""
 
     def __init__(
         self,

@@ -193,7 +193,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark a booking as unknown because its process died before storing an outcome."""
+    """Mark a booking as unknown because the process that sent it died before saving an outcome."""
     booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)

@@ -219,7 +219,7 @@ class Aliases:
         self._live.refresh()
 
     def change_community(self, changed: AddedCommunity) -> None:
-        """Save an added community's hours and options. Raise NotPossible if it was not added."""
+        """Save the hours and options of a community. Raise NotPossible if no user added it."""
         with self._store.transaction() as tx:
             if not tx.overrides.change_community(changed):
                 raise NotPossible(f"the community {changed.key} was not added in the console")

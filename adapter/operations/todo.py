@@ -62,7 +62,7 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def _lacks_details(issue: Issue) -> bool:
-    """Return True if a renter cannot be called before somebody has found their name or contact."""
+    """Return True if a renter cannot be called until a user has found their name or contact."""
     is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
     return is_missing or issue.code == "contact_of_many" or issue.message == IDS_ONLY_REASON

@@ -138,7 +138,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 def _values(
     record: Mapping[str, Any], *, is_previous: bool = False
 ) -> Iterator[tuple[str, object]]:
-    """Yield a record's names and values, or only the previous values of changed fields.
+    """Yield a record's field names and values, or only the previous values of changed fields.
 
     The status of a nested object gets that object's name, so that it is not taken for the record's.
     """

@@ -17,7 +17,7 @@ _PARTS = ("another server", "another timeline of the server", "another database"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """The last run of a worker: its database, compared with the current one."""
+    """When a worker last ran, on which database, and how that differs from the current one."""
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime

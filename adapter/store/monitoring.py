@@ -60,7 +60,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
-    """Whether sending is stopped, and how many leads are waiting to be mapped or sent."""
+    """Whether sending is stopped, and how many webhooks and bookings are waiting."""
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None

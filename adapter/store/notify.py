@@ -78,7 +78,7 @@ class WorkerNotifier:
 
 
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
-    """Yield True when workers are notified of new events, and False every ``check_seconds``.
+    """Yield True when new events arrive for workers, and False every ``check_seconds``.
 
     The first value is False, once it is listening. It uses its own connection. Raise
     :class:`StoreUnavailable` if this connection is lost.

@@ -255,7 +255,7 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """Compare webhooks without bookings and rejected requests if some lines have no lead.
+        """If some lines have no lead, search webhooks without bookings and rejected requests too.
 
         Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
         """
@@ -295,7 +295,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return which other source sent a line's renter and on which date, by line number.
+        """Return, by line number, which other source sent the renter and on which date.
 
         The second value is False if time ran out.
         """

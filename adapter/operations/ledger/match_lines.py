@@ -33,7 +33,7 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FoundLead:
-    """The fields of a stored lead that are compared with a line."""
+    """The fields of a stored lead that are compared with a line on a portal's list."""
 
     #: The booking's ID, or the webhook's if it has no booking.
     id: int
