@@ -361,10 +361,6 @@ class Messenger:
         Such errors do not stop the sending of bookings, because they may concern only notes.
         """
         now = self.clock()
-        if isinstance(error, OutcomeUnknown | Unreachable):
-            tx.rate_limit.count_note_failure(now)
-        elif error.status is not None:
-            tx.rate_limit.end_note_failures()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
         elif is_rejected(error) and (
@@ -375,6 +371,11 @@ class Messenger:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
         else:
             self._retry(tx, message, error, now)
+        # The rate limit's row is locked after the keys of people.
+        if isinstance(error, OutcomeUnknown | Unreachable):
+            tx.rate_limit.count_note_failure(now)
+        elif error.status is not None:
+            tx.rate_limit.end_note_failures()
 
     def _retry(
         self, tx: Transaction, message: Message, error: UpstreamError, now: dt.datetime

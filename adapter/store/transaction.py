@@ -7,6 +7,8 @@ Transactions lock things in one order, so that two of them never wait for each o
    (:meth:`adapter.store.bookings.Bookings.lock_related`), all at once
 3. bookings, by ID, and then their messages
 
+The rate limit's row is locked after the keys.
+
 A transaction may skip a step, but must not go back. Rows of queues may be locked at any time,
 because ``SKIP LOCKED`` never waits. A long chain of people who share contacts may still require
 more keys later. If PostgreSQL therefore ends a transaction, :class:`StoreUnavailable` is raised, as
