@@ -10,13 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.redact import fields_left, redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.authoring.similar import similar_senders
 from adapter.mapping.gallery import BUNDLED, FOLDER
 from adapter.mapping.loader.loader import load_files
+from adapter.mapping.registry import check
+from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.body import parse
 from adapter.settings import Policy
 from tests.unit.test_scaffold import guess_paths, mapping_from_sample
 
@@ -393,3 +396,25 @@ def test_a_similar_key_of_something_else_is_not_taken(
     guesses = guess_paths(payload)
     assert guesses[field].split(".")[0] == path
     assert field == "starts_at" or "starts_at" not in guesses
+
+
+SAMPLES = sorted(
+    file for file in (BUNDLED / FOLDER / "samples").iterdir() if file.suffix != ".yaml"
+)
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.name)
+def test_the_draft_for_each_sender_has_no_errors_but_todos(file: Path, tmp_path: Path) -> None:
+    body = file.read_bytes()
+    payload = parse(body, content_type_of(file, body))
+    draft = draft_from_samples("acme", [payload])
+    (tmp_path / "samples").mkdir()
+    made_up = redacted(body, payload, 0, draft.people())
+    (tmp_path / "samples" / file.name).write_bytes(made_up)
+    (tmp_path / "communities.yaml").write_text("{}\n")
+    (tmp_path / "acme.yaml").write_text(draft.text(f"samples/{file.name}", payloads=[payload]))
+    expected = ("fill in this TODO", "communities", "no test covers a lead")
+    found = [str(one) for one in check([tmp_path / "acme.yaml"], Policy()) if not one.warning]
+    assert [one for one in found if not any(words in one for words in expected)] == []
+    fields = replaced_fields(payload, replacements(payload, 0, draft.people()))
+    assert fields_left(payload, parse(made_up, content_type_of(file, made_up)), fields) == []
