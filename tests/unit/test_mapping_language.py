@@ -824,6 +824,12 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
         ),
         (
             LEAD,
+            {"starts_at": {"from": "at", "format": "TODO"}},
+            {},
+            ["appointment.starts_at.format: fill in this TODO, or remove the line"],
+        ),
+        (
+            LEAD,
             {"first_name": "TODO"},
             {"community": "TODO", "dedupe": "TODO"},
             [
