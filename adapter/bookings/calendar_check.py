@@ -97,7 +97,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's time. If the booking may be sent now, return the reason code.
+        """Check a locked booking's time. If it may be sent, return a reason code for its history.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
         if the booking must wait: for another process that asks the same question, or for another

@@ -158,7 +158,7 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if ``booking`` or ``row`` is a cancellation from the same person."""
+    """Return True if ``row`` is from the same person and either request is a cancellation."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 

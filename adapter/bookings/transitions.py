@@ -127,7 +127,7 @@ def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Fail a rejected booking, or resend it once without the rejected optional fields.
+    """Mark a rejected booking as failed, or resend it once without rejected optional fields.
 
     The rejected fields are moved to the notes. A second POST is safe, because Propexo returns a 400
     before it creates a job.

@@ -170,7 +170,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return changes that let Knock distinguish the booking's renter from the other lead's."""
+    """Return changes that let Knock distinguish the renters of a booking and of the other lead."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")

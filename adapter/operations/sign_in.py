@@ -189,7 +189,7 @@ class SignIn:
         self._replace_password(user, new, "password_changed", by=user.name)
 
     def set_password(self, user: User, new: str, *, by: str) -> None:
-        """Set another user's password. Raise NotPossible if the user has changed meanwhile."""
+        """Set another user's password. Raise NotPossible if the user was changed meanwhile."""
         self._replace_password(user, new, "password_set", by=by)
 
     def _replace_password(self, user: User, new: str, action: str, *, by: str) -> None:

@@ -102,7 +102,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search a page of events that need review or have no bookings for a regular expression."""
+        """Find a regular expression in a page of events that need review or have no bookings."""
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
