@@ -326,3 +326,50 @@ def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Pat
     assert said in result.output
     lead = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "303-555-0188"}
     assert similar_senders([lead], BUNDLED / FOLDER) == []
+
+
+RENTER = {"name": "Dana Okafor", "email": "dana@example.com"}
+SAM = {"first_name": "Sam", "last_name": "Lee", "email": "sam@example.com", "phone": "303-555-0199"}
+
+
+@pytest.mark.parametrize(
+    "who",
+    ["co_applicant", "roommate", "emergency_contact", "leasingConsultant", "referrer", "buddy"],
+)
+def test_a_name_is_never_that_of_another_person_in_the_webhook(who: str) -> None:
+    guesses = guess_paths({**RENTER, who: SAM})
+    assert guesses["name"] == "name"
+    assert not {"first_name", "last_name"} & guesses.keys()
+    assert guesses["email_1"] == "email"
+
+
+def test_a_missing_contact_is_not_replaced_by_that_of_another_person() -> None:
+    phone = {"name": "Eve Moss", "phone": "303-555-0142"}
+    rows = [{"customer": one, "referrer": SAM} for one in (RENTER, phone)]
+    guesses = draft_from_samples("acme", rows).guesses
+    assert (guesses["email_1"], guesses["phone_1"]) == (("customer.email",), ("customer.phone",))
+    place = {"property": {"phone": "303-555-0100", "manager_email": "ana@example.com"}}
+    assert not {"email_1", "phone_1"} & guess_paths({"prospect": {"name": "Dana"}, **place}).keys()
+
+
+TIME = "2026-03-14T14:30:00"
+DAY_AND_TIME = {"date": "2026-03-14", "time": "14:30"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "field", "path"),
+    [
+        ({"previous": {"start_time": TIME}, "tour": {"start_time": TIME}}, "starts_at", "tour"),
+        ({"old_start_time": TIME, "new_start_time": TIME}, "starts_at", "new_start_time"),
+        ({"call": {"start_time": TIME}, "tour": DAY_AND_TIME}, "date", "tour"),
+        ({"lease": {"start_date": "2026-06-01"}, "tour": DAY_AND_TIME}, "date", "tour"),
+        ({"start": TIME, "tour": DAY_AND_TIME}, "date", "tour"),
+        ({"building": "2", "community_name": "Maple"}, "community", "community_name"),
+    ],
+)
+def test_a_similar_key_of_something_else_is_not_taken(
+    payload: dict[str, Any], field: str, path: str
+) -> None:
+    guesses = guess_paths(payload)
+    assert guesses[field].split(".")[0] == path
+    assert field == "starts_at" or "starts_at" not in guesses

@@ -28,7 +28,8 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
     "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
-        r"(prop|property|community|listing|apartment|building|complex)(marketing)?(id|code|uuid|name|title)?",
+        r"(prop|property|community|apartment)(marketing)?(id|code|uuid|name|title)?",
+        r"(listing|building|complex)(id|code|uuid|name|title)?",
         r"which(property|community|apartments?|building|location).*",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
@@ -57,7 +58,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "starts_at": (
         f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
         r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
-        r"newtime|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
+        r"new(start)?time|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
         f"when.*({TOURS}|see|come|stopby)",
     ),
     "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
@@ -102,6 +103,14 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
+#: Words in a path that indicate someone who belongs to the renter, the community or a portal.
+OTHERS: Final = frozenset(
+    {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
+    | {"occupant", "occupants", "emergency", "referrer", "referral", "landlord", "realtor"}
+    | {"manager", "consultant", "specialist", "representative", "rep", "leasing", "sales"}
+)
+#: Words for a place, whose email and phone are in its object.
+PLACE: Final = frozenset({"property", "community", "listing", "building", "apartment"})
 #: Words in a path that indicate the business's own number in a chat.
 BUSINESS: Final = frozenset({"context", "display"})
 #: Keys that usually contain the renter's data.
@@ -132,6 +141,14 @@ THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attribut
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
+#: Words in a path that indicate the time of a tour before it was moved.
+OLD: Final = frozenset({"previous", "prev", "prior", "old", "original", "former"})
+#: Objects whose start is not that of a tour.
+NOT_VISITS: Final = frozenset(
+    {"call", "session", "conversation", "chat", "recording", "meter", "lease"}
+)
+#: The fields with the start of a tour.
+WHEN: Final = frozenset({"starts_at", "date", "time"})
 #: Keys that only wrap the value of the key above them.
 WRAPPERS: Final = frozenset({"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact"})
 #: Fields that may have several paths, of which the first nonempty one is used.
@@ -185,7 +202,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
         if paths:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
-    return _consistent(guesses)
+    return _consistent(_of_one_renter(guesses, observed))
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
@@ -367,7 +384,7 @@ def _candidates(target: str, observed: Observed) -> Iterator[str]:
 
 def _is_candidate(target: str, path: str, observed: Observed) -> bool:
     is_named = _matching_pattern(target, path) is not None
-    if not (is_named or _has_value_of(target, path, observed)) or _is_staffs(target, path):
+    if not (is_named or _has_value_of(target, path, observed)) or _is_of_another(target, path):
         return False
     filled = observed.filled(path)
     return bool(filled) and _fits(target, path, filled, observed)
@@ -456,9 +473,14 @@ def _beside(path: str, observed: Observed) -> list[str]:
     return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
 
 
-def _is_staffs(target: str, path: str) -> bool:
-    others = STAFF if "name" in target else STAFF | BUSINESS
-    return target in CONTACT and bool(others & {*_words(path)})
+def _is_of_another(target: str, path: str) -> bool:
+    """Return True for contacts of someone else, and for times of something other than the tour."""
+    words = {*_words(path)}
+    if target in WHEN:
+        return bool(OLD & words or NOT_VISITS & {*_words_around(path)[-1:]})
+    is_places = PLACE & words and not RENTER & words
+    others = OTHERS | STAFF if "name" in target else OTHERS | STAFF | BUSINESS
+    return target in CONTACT and bool(others & words or is_places)
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
@@ -473,6 +495,24 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
     return tuple(chosen[:MOST_FALLBACKS])
 
 
+def _of_one_renter(
+    guesses: dict[str, tuple[str, ...]], observed: Observed
+) -> dict[str, tuple[str, ...]]:
+    """Drop a first or last name in an object about someone else if the renter's name is known."""
+    if "name" not in guesses or not _may_be_renters(guesses["name"][0], observed):
+        return guesses
+    return {
+        target: paths
+        for target, paths in guesses.items()
+        if target not in ("first_name", "last_name") or _may_be_renters(paths[0], observed)
+    }
+
+
+def _may_be_renters(path: str, observed: Observed) -> bool:
+    is_inside = RENTER & {*_words_around(path)} or path.split(".")[0] in observed.readers
+    return "." not in path or bool(is_inside)
+
+
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Drop guesses that contradict others, such as a full name if there is a last name."""
     if "last_name" in guesses:
@@ -481,6 +521,10 @@ def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
         guesses.pop("first_name", None)
     elif "first_name" in guesses:
         guesses["name"] = guesses.pop("first_name")
+    is_bare = guesses.get("starts_at", ("",))[0] in STARTS
+    days = guesses.get("date", ())[:1] if "time" in guesses else ()
+    if is_bare and any(VISITS & {*_words(path)} for path in days):
+        guesses.pop("starts_at")
     return guesses
 
 
