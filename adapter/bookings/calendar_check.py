@@ -190,7 +190,7 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Remember, until the outcome of an attempt is known, that its tour time was checked."""
+        """Mark an attempt as checked, until :meth:`ended` is called for it."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:

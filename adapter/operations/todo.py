@@ -157,7 +157,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Count leads by :class:`Todo`. Apply all criteria in ``which`` except its own ``todo``."""
+    """Count leads by :class:`Todo`, applying all criteria in ``which`` except ``todo``."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:
