@@ -237,7 +237,7 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or hold the request if a different person may have made it."""
+    """Return the decision, or hold the request instead if a different person may have made it."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked

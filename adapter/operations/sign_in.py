@@ -226,7 +226,7 @@ class SignIn:
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limits on failed sign-ins by the hashes of their keys."""
+        """Return the limits on failed sign-ins, with hashes instead of their keys."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 
