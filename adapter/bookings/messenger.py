@@ -361,11 +361,6 @@ class Messenger:
         Such errors do not stop the sending of bookings, because they may concern only notes.
         """
         now = self.clock()
-        _lock_lead(tx, message, now)  # before the rate limit, as in _begin
-        if isinstance(error, OutcomeUnknown | Unreachable):
-            tx.rate_limit.count_note_failure(now)
-        elif error.status is not None:
-            tx.rate_limit.end_note_failures()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
         elif is_rejected(error) and (
@@ -376,6 +371,11 @@ class Messenger:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
         else:
             self._retry(tx, message, error, now)
+        # The rate limit's row is locked after the keys of people.
+        if isinstance(error, OutcomeUnknown | Unreachable):
+            tx.rate_limit.count_note_failure(now)
+        elif error.status is not None:
+            tx.rate_limit.end_note_failures()
 
     def _retry(
         self, tx: Transaction, message: Message, error: UpstreamError, now: dt.datetime
@@ -435,7 +435,9 @@ def leave_to_person(
     tx: Transaction, message: Message, to: MessageState, cause: str, now: dt.datetime
 ) -> None:
     """Record that a message may not be in Knock, and hold its lead for review."""
-    lead = _lock_lead(tx, message, now)
+    lead = tx.bookings.get(message.booking_id or 0)
+    if lead is not None:
+        tx.bookings.lock_related([lead], now)
     if not tx.messages.move(message.id, to, why=cause, now=now):
         return
     log.error("note_not_sent", extra=_facts(message, why=cause))
@@ -448,14 +450,6 @@ def leave_to_person(
             because_of=current.because_of,
             now=now,
         )
-
-
-def _lock_lead(tx: Transaction, message: Message, now: dt.datetime) -> Booking | None:
-    """Lock the person who wrote a message. Return the message's lead, or None if it is unknown."""
-    lead = tx.bookings.get(message.booking_id or 0)
-    if lead is not None:
-        tx.bookings.lock_related([lead], now)
-    return lead
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:

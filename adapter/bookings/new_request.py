@@ -74,22 +74,17 @@ def decide_new(
     sources to which anyone can send. ``is_contact_of_many`` is True if so many requests share the
     email or phone that some were not read.
     """
-    if repeat is not None and repeat.is_certain:
-        return seen_before(repeat.original, "same_delivery")
-    known = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at) or _older_version(
-        new, same
-    )
+    known = _decide_version(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
     if known is not None or new.state is not BookingState.PENDING:
         return known
-    if repeat is not None and new.kind is Kind.APPOINTMENT:
-        may_undo = _may_undo(new, same, now)
-        return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
-    changed = _held_change(new, same, now) or _held_correction(new, same, now)
-    if changed is not None:
-        return changed
-    disordered = _held_after_restore(new, same, now, has_sent_at=has_sent_at)
-    if disordered is not None:
-        return disordered
+    early = (
+        _decide_repeat(new, same, repeat, now)
+        or _held_change(new, same, now)
+        or _held_correction(new, same, now)
+        or _held_after_restore(new, same, now, has_sent_at=has_sent_at)
+    )
+    if early is not None:
+        return early
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
         return _held_doubtful(new, same, planned, now) or planned
@@ -100,6 +95,31 @@ def decide_new(
         or _held_canceled(new, same, has_sent_at=has_sent_at)
         or _held_beside_others(new, same, unclear, nearby, now, is_of_many=is_contact_of_many)
     )
+
+
+def _decide_version(
+    new: Booking,
+    same: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    repeat: Repeat | None,
+    has_sent_at: bool,
+) -> Decision | None:
+    """Return the decision on a retry, an unchanged version or an older one, or None for others."""
+    if repeat is not None and repeat.is_certain:
+        return seen_before(repeat.original, "same_delivery")
+    unchanged = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
+    return unchanged or _older_version(new, same)
+
+
+def _decide_repeat(
+    new: Booking, same: Sequence[Booking], repeat: Repeat | None, now: dt.datetime
+) -> Decision | None:
+    """Return the decision on a tour that was requested before with the same content, or None."""
+    if repeat is None or new.kind is Kind.PROSPECT:
+        return None
+    is_risky = _may_undo(new, same, now)
+    return _held_repeat(new, same, now) if is_risky else seen_before(repeat.original)
 
 
 def decide_chosen(

@@ -161,7 +161,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_refused": Condition(
         Level.BROKEN,
-        "3 or more requests from a source failed verification, and none was accepted since",
+        "3 or more requests from a source failed verification, and none has been accepted since",
         "The sender probably changed its secret, or a clock is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),

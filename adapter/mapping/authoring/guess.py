@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import is_secret, without_request
+from adapter.mapping.authoring.redact import is_secret, names_in, without_request
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -17,7 +17,7 @@ from adapter.parsing.paths import MISSING
 PLACES: Final = "location|form|page|branch|vendor"
 #: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
-TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
+TOURS: Final = "tour|appt|appointment|visit|booking|showing|viewing"
 WISHED: Final = "(preferred|requested|desired)?"
 #: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
@@ -28,29 +28,31 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
     "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
-        r"(prop|property|community|apartment)(id|code|uuid|name|title)?",
-        r"(listing|building|complex)(id|code|uuid|name|title)?",
+        r"(prop|property|community|apartment)(marketing)?(id|code|uuid|name|title)?",
+        r"(listing|building|complex)(marketing)?(id|code|uuid|name|title)?",
+        r"which(property|community|apartments?|building|location).*",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
-        r"to|recipient|to(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"to|recipient|(to|recipient)(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"(tracking|dialed|business)(phone)?number",
         r"(property|listing|building|unit)(street)?address",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
     "sent_at": (
         r"(.*last)?(updated|modified)(at|on|time|date|datetime|timestamp)?",
-        r"(created|submitted|requested|sent|received)(at|on|time|date|datetime|timestamp)?",
+        r"(created|submitted|requested|sent|received|occurred)(at|on|time|date|datetime|timestamp)?",
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
         r"timestamp|datecreated|starttimestamp",
     ),
     "first_name": (r".*(first|given)name", r"first|prenom|nombres?"),
     "last_name": (r".*(last|family|sur)name", r"last|apellidos?|nomdefamille"),
     "name": (
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect)name",
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
         r"name",
     ),
-    "email_1": (r".*e?mail(address)?|correo(electronico)?|courriel",),
+    "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
     "phone_1": (
-        r".*(phone|mobile|cell|telephone|sms|telefono)(number|no)?",
+        r".*(phones?|mobile|cell|telephone|sms|telefono)(number|no)?",
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (
@@ -61,26 +63,27 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
     "time": (f"{WISHED}({TOURS}|start)?(time|hour|timefrom)", r".*time"),
-    "tour_type": (
-        r"(tour|appointment|visit|showing|viewing|booking)(type|kind|mode|method|format)",
-    ),
+    "tour_type": (f"({TOURS})(type|kind|mode|method|format)",),
     "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?",),
     "number_of_occupants": (r".*occupants|(household|group|party)size",),
     "lease_term_in_months": (r".*lease(term|terms|length)(months)?|leaselengthmonths",),
-    "rent_minimum_in_cents": (r"(min|minimum)(rent|budget|price)|(rent|budget|price)min(imum)?",),
+    "rent_minimum_in_cents": (
+        r"(min|minimum)(rent|budget|price)(cents)?|.*(rent|budget|price)(min(imum)?|low)",
+    ),
     "rent_maximum_in_cents": (
-        r"(max|maximum)(rent|budget|price)|(rent|budget|price)max(imum)?|(monthly)?budget",
+        r"(max|maximum)(rent|budget|price)(cents)?|.*(rent|budget|price)(max(imum)?|high)",
+        r"(monthly)?budget",
     ),
     "desired_num_bedrooms": (
         r".*(bedrooms|beds|numbedrooms|bedroomssought)|(desired)?(number|num)(of)?bed(room)?s",
     ),
-    "pets": (r"pets?|animals?(type)?|petdetails|pettypes?",),
+    "pets": (r"(doyouhave(any)?)?(pets?|animals?)(type)?|petdetails|pettypes?",),
 }
 #: Keys of text for the notes.
 NOTES: Final = (
     r"(customer|additional|appointment|tour|renter)?(comments?|messages?|notes?|questions?|remarks?)"
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
-    r"|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
+    r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )
 #: What the values of some fields look like, for answers with any name.
 VALUES: Final = {
@@ -121,6 +124,7 @@ IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
     | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
+    | {"tour", "showing", "viewing", "visit", "reservation"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
@@ -130,6 +134,8 @@ SHARED: Final = frozenset(
     | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot", "variant"}
     | {"site", "list", "flow", "template", "workflow", "project", "channel"}
 )
+#: Keys next to the time at which a call started.
+CALLS: Final = frozenset({"duration", "durationms", "direction", "recording", "callduration"})
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
 #: Inside these objects, a key such as ``from`` is the start of a tour.
@@ -144,7 +150,7 @@ NOT_VISITS: Final = frozenset(
 #: The fields with the start of a tour.
 WHEN: Final = frozenset({"starts_at", "date", "time"})
 #: Keys that only wrap the value of the key above them.
-WRAPPERS: Final = frozenset({"value", "#text", "0", "val", "Exact", "@Exact", "@exact"})
+WRAPPERS: Final = frozenset({"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact"})
 #: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
@@ -208,12 +214,11 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    while best := max(
-        paths,
-        # A status is preferred to a list of events, of which a later one may book again.
-        key=lambda path: (len(_canceled(path, observed) & left), not is_history(path, observed)),
-        default=None,
-    ):
+    # A status is better than a list of events, of which a later one may book again.
+    statuses = [path for path in paths if not is_history(path, observed)]
+    if any(_canceled(path, observed) for path in statuses):
+        paths = statuses
+    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
         rows = _canceled(best, observed) & left
         if not rows:
             return found
@@ -309,9 +314,22 @@ def _without_items(path: str) -> str:
 
 
 def _is_note(path: str, observed: Observed) -> bool:
-    is_named = re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
+    keys = (key_of(path), _owned_key(path))
+    is_named = any(re.fullmatch(NOTES, key) for key in keys) and not STAFF & {*_words(path)}
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
+
+
+def contact_paths(observed: Observed) -> list[str]:
+    """Return the paths of values that look like an email address or a phone number."""
+    columns = ((path, [*map(str, observed.filled(path))]) for path in observed.values)
+    return [
+        path
+        for path, texts in columns
+        if texts
+        and not _is_of_another("email_1", path)
+        and any(all(map(form.fullmatch, texts)) for form in VALUES.values())
+    ]
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
@@ -377,6 +395,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
     if target == "dedupe":
         return _identifies(path, filled, observed)
     if target == "accept" and not _are_events(path, filled, observed):
+        return False
+    if target == "starts_at" and CALLS & {*_beside(path, observed)}:
         return False
     if target == "finished" and path.split(".")[0] in observed.readers:
         return False
@@ -458,8 +478,9 @@ def _is_of_another(target: str, path: str) -> bool:
     words = {*_words(path)}
     if target in WHEN:
         return bool(OLD & words or NOT_VISITS & {*_words_around(path)[-1:]})
+    others = STAFF | OTHERS if "name" in target else STAFF | OTHERS | BUSINESS
     is_places = PLACE & words and not RENTER & words
-    return target in CONTACT and bool((STAFF | BUSINESS | OTHERS) & words or is_places)
+    return target in CONTACT and bool(others & words or is_places)
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
@@ -559,7 +580,7 @@ def _is_test_flag(_: str, value: Any) -> bool:
 def _is_renters_name(path: str, value: Any) -> bool:
     """Return True if a value may be the renter's name, rather than a form's or a bot's."""
     people = (RENTER | VISITS) & {*_words_around(path)}
-    is_renters = key_of(path) != "name" or "." not in path or people
+    is_renters = key_of(path) != "name" or "." not in path or people or "[name]" in path
     return _is_name(path, value) and bool(is_renters)
 
 
@@ -664,7 +685,7 @@ def _may_be_request_id(path: str) -> bool:
 
 def _id_owner(path: str) -> list[str]:
     """Return the words for what an ID identifies, such as ["lead"] for ``lead.id``."""
-    names = [_words(name) for name in path.split(".") if not name.isdigit()]
+    names = [_words(name) for name in names_in(path) if not name.isdigit() and name != "data"]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
     if names[-1][:-1] or len(names) == 1:
@@ -674,14 +695,14 @@ def _id_owner(path: str) -> list[str]:
 
 def key_of(path: str) -> str:
     """Return a path's last meaningful key, in lowercase and without separators."""
-    names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
+    names = [name for name in names_in(path) if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
     return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
 
 
 def _owned_key(path: str) -> str:
     """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
-    names = [name for name in path.split(".") if name not in WRAPPERS]
+    names = [name for name in names_in(path) if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
 
 
@@ -691,4 +712,4 @@ def _words(name: str) -> list[str]:
 
 
 def _words_around(path: str) -> list[str]:
-    return [word for name in path.split(".")[:-1] for word in _words(name)]
+    return [word for name in names_in(path)[:-1] for word in _words(name)]
