@@ -229,7 +229,7 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """The outcome of a POST to Propexo. A POST that has none yet may still be in flight."""
+    """The outcome of a POST to Propexo. A POST without an outcome may still be in flight."""
 
     #: The request was never sent.
     NOT_SENT = "not_sent"
@@ -423,7 +423,7 @@ class Attempt:
 
 
 class MessageState(enum.StrEnum):
-    """The state of a message, which adds what a renter wrote later to their guest card."""
+    """The state of a message that adds a renter's later text to their guest card."""
 
     #: Waiting until the guest card is known and no booking has to be sent.
     WAITING = "waiting"

@@ -360,7 +360,7 @@ def _size_of(text: str, altchars: str | None = None) -> int:
 
 
 def is_user_name(text: str) -> bool:
-    """Return True if the text is a valid user name: 1 to 60 letters, digits or ``._-``."""
+    """Return True if the text is a valid username: 1 to 60 letters, digits or ``._-``."""
     return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}", text))
 
 

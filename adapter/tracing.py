@@ -115,7 +115,7 @@ class Traces:
     def received(
         self, key: bytes, event_id: int, seconds: float, facts: Facts, *, is_first: bool
     ) -> None:
-        """Record a webhook. Call this after it is stored, because only then it has an ID."""
+        """Record a webhook. Call this after storing the webhook, when it has an ID."""
         ids = ids_of(key, event_id)
         parent = None if is_first else self._api.NonRecordingSpan(self._root(ids))
         token = _next_ids.set(ids if is_first else None)

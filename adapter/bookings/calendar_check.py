@@ -1,4 +1,4 @@
-"""Check before the POST that a tour's time is free in Knock, if this is enabled.
+"""If enabled, check that a tour's time is free in Knock before sending the POST.
 
 The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
 booked, and its history says why it was not checked. If the time is taken, the lead is held for
@@ -65,7 +65,7 @@ def checks_availability(booking: Booking, source: Source | None) -> bool:
 
 
 class CalendarCheck:
-    """Checks that a tour's time is free in Knock, where ``check_availability`` is on."""
+    """Checks that a tour's time is free in Knock if ``check_availability`` is on."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's time. If it may be sent now, return the reason code for it.
+        """Check a locked booking's time. If the booking may be sent now, return the reason code.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
         if the booking must wait: for another process that asks the same question, or for another
@@ -190,7 +190,7 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Remember that an attempt's time was checked, until its outcome is known."""
+        """Remember, until the outcome of an attempt is known, that its tour time was checked."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:

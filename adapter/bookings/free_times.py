@@ -76,7 +76,7 @@ def calendar_key(booking: Booking) -> CalendarKey:
 
 
 def nearest(times: Sequence[dt.datetime], to: dt.datetime) -> tuple[dt.datetime, ...]:
-    """Return the three available times that are closest to ``to``, earliest first."""
+    """Return the three available times closest to ``to``, earliest first."""
     return tuple(sorted(sorted(times, key=lambda one: (abs(one - to), one))[:OFFERED]))
 
 
@@ -155,7 +155,7 @@ class FreeTimes:
         *,
         has_waited: bool = False,
     ) -> Answer | Question | dt.datetime:
-        """Return a calendar's available times, or the next step to get them.
+        """Return a calendar's available times, or what the caller must do to get them.
 
         The next step is a question for :meth:`ask` after the transaction, or, if another process is
         asking Propexo, the time at which to look again. The caller must have locked ``rate``. A
@@ -175,7 +175,7 @@ class FreeTimes:
         return Question(key=key, zone=zone, asked_at=now)
 
     def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
-        """Ask Propexo for available times. Save and return them, or why they are unknown.
+        """Ask Propexo for available times. Save and return them, or the reason they are unknown.
 
         If ``then`` is given, it runs in the transaction that saves the answer.
         """
@@ -223,7 +223,7 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a cached answer, or when to look again if another process is asking, or None."""
+    """Return a cached answer, or when to retry if another process is asking, or None."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)

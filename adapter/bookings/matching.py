@@ -77,7 +77,7 @@ def events_query(attempt: Attempt, prospect_id: str) -> dict[str, str]:
 def job_in(
     log: Iterable[Mapping[str, Any]], attempt: Attempt, known: Iterable[str]
 ) -> tuple[str, dt.datetime] | None:
-    """Return an attempt's job ID and acceptance time according to the write log, or None.
+    """Return the job ID and acceptance time of an attempt from the write log, or None.
 
     ``known`` contains the IDs of other bookings' jobs, which are skipped.
     """

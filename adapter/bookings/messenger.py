@@ -1,4 +1,4 @@
-"""Send what renters write later to Knock, as notes on their guest cards.
+"""Send renters' later messages to Knock as notes on their guest cards.
 
 Like bookings, a message is posted once, between two commits. The first stores its text and the
 state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
@@ -144,7 +144,7 @@ class Messenger:
             tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
 
     def _process(self, message: Message) -> bool:
-        """Take a message's next step. Return False if no API call is allowed now."""
+        """Take the next step for a message's state. Return False if no API call is allowed now."""
         if message.state is MessageState.SENDING:
             self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
@@ -252,7 +252,7 @@ class Messenger:
         return True
 
     def _cards(self, card: Booking) -> list[str]:
-        """Return the IDs of guest cards in Propexo's list that a booking created."""
+        """Return the IDs of the listed guest cards that belong to the booking ``card``."""
         found = []
         for number in range(MOST_PAGES):
             with self.store.transaction() as tx:
@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return True unless the last message got no clear response, and a read gets none now."""
+        """Return True unless the last note failed and no read has shown that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:
@@ -314,7 +314,7 @@ class Messenger:
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve an API call and store the text to send, or return None, in one commit.
+        """Reserve an API call and store the text in one commit. Return None if it must wait.
 
         The text is computed again, because the lead may have changed since it was drafted.
         """
@@ -490,7 +490,7 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the notes to send, with only the text that Knock does not have yet.
+    """Return the notes to send. They contain only text that Knock does not have yet.
 
     A message has a text if it is a retry, or the rest of a text that was too long for one note.
     Another message with the same words may have been sent since.

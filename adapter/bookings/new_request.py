@@ -42,7 +42,7 @@ class Repeat:
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a repeated cancellation, or None if it is handled like a new one.
+    """Return the decision on a repeated cancellation, or None to treat it like a new one.
 
     A late retry must not cancel a newer request.
     """
@@ -181,7 +181,7 @@ def _held_after_restore(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return the other requests with the same sender and key as ``new``, in order."""
+    """Return the other requests with the same sender and key as ``new``, oldest first."""
     versions = [
         one
         for one in same
@@ -202,7 +202,7 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a request that repeats its latest version, or None.
+    """Return the decision on a request that is the same as the latest version, or None.
 
     The repeat needs review if a user has dismissed that version since, or if the renter has a later
     tour from another sender, because the renter may have asked again.
@@ -222,7 +222,7 @@ def _unchanged(
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if the sender canceled the latest version before ``new``."""
+    """Return True if the sender canceled the latest version before ``new`` was requested."""
     latest = _latest_version(new, same)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
@@ -249,7 +249,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version with a different contact or community, as Knock would keep both."""
+    """Hold a version with another contact or community, because Knock would keep both versions."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))
@@ -287,7 +287,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if booking a repeat might undo the sender's later change."""
+    """Return True if booking a repeated request might undo a later change by the sender."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None

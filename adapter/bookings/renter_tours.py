@@ -227,7 +227,7 @@ class RenterTours:
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
-    """Return a link's booking, or its replacement if the webhook was mapped again.
+    """Return a link's booking, or the one that replaced it if the webhook was mapped again.
 
     Raise :class:`LinkRefused` if the booking does not exist.
     """
@@ -275,7 +275,7 @@ def _upcoming(
 
 
 def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
-    """Return the lead's newest tour after ``tour`` that failed or was canceled, or None."""
+    """Return the lead's newest tour after ``tour`` that is not or no longer booked, or None."""
     lost = [
         one
         for one in own

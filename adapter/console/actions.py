@@ -50,7 +50,10 @@ def release_group(key: str) -> Any:
     group = _group(key)
     _check_may_act_together(group)
     done, errors = _for_each(group, release_unchanged)
-    return _redirect_to_group(key, _sum("booked", done, errors), errors, done)
+    if not done:
+        return _redirect_to_group(key, _sum("booked", done, errors), errors, done)
+    _flash_errors(errors)
+    return flask.redirect(flask.url_for("console.several", leads=",".join(map(str, done))))
 
 
 @bp.post("/queue/<key>/discard")
@@ -107,16 +110,20 @@ def _redirect_to_lead(number: int, message: str, kind: str) -> Any:
     return flask.redirect(flask.url_for("console.lead", key=number))
 
 
-def _sum(did: str, done: int, errors: Sequence[str]) -> str:
+def _sum(did: str, done: Sequence[int], errors: Sequence[str]) -> str:
     if not errors:
-        return f"{done} {'lead was' if done == 1 else 'leads were'} {did}."
-    return f"{done or 'None'} of {done + len(errors)} leads were {did}."
+        return f"{len(done)} {'lead was' if len(done) == 1 else 'leads were'} {did}."
+    return f"{len(done) or 'None'} of {len(done) + len(errors)} leads were {did}."
 
 
-def _redirect_to_group(key: str, message: str, errors: Sequence[str], done: int) -> Any:
-    flask.flash(message, "good" if done else "bad")
+def _flash_errors(errors: Sequence[str]) -> None:
     for error in errors[:MAX_ERRORS_SHOWN]:
         flask.flash(error, "bad")
+
+
+def _redirect_to_group(key: str, message: str, errors: Sequence[str], done: Sequence[int]) -> Any:
+    flask.flash(message, "good" if done else "bad")
+    _flash_errors(errors)
     return flask.redirect(flask.url_for("console.group", key=key))
 
 
@@ -135,12 +142,13 @@ def _leads(group: Group) -> Sequence[Booking | Event]:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
-def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
-    """Apply an action to each lead in a group. Return the number of successes, and the errors."""
-    errors, leads = [], _leads(group)[:MAX_CHANGED]
-    for lead in leads:
+def _for_each(group: Group, action: Callable[[int], object]) -> tuple[list[int], list[str]]:
+    """Apply an action to each lead in a group. Return the leads that succeeded, and the errors."""
+    done, errors = [], []
+    for lead in _leads(group)[:MAX_CHANGED]:
         try:
             action(lead.id)
+            done.append(lead.id)
         except NotPossible as exc:
             errors.append(f"{lead.id}: {plain(str(exc))}")
-    return len(leads) - len(errors), errors
+    return done, errors

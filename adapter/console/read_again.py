@@ -21,7 +21,7 @@ from adapter.store import Group
 
 #: Limits per click: how many leads are read again, and how many are examined.
 MOST_READ: Final = 200
-MOST_EXAMINED: Final = 1000
+MOST_EXAMINED: Final = 500
 #: Maximum number of tours in Knock for which a newer one is looked for.
 MOST_COMPARED: Final = 20
 _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState.SUBMITTED)
@@ -47,7 +47,7 @@ def is_changed(difference: Difference) -> bool:
 
 def readable(source: str) -> int:
     """Return the number of a source's messages that the mapping in use reads differently now."""
-    return sum(map(is_changed, differences_of(_stuck(source))))
+    return sum(map(is_changed, differences_of(_stuck(source)[:MOST_READ])))
 
 
 def differences_of(event_ids: Iterable[int]) -> Iterator[Difference]:

@@ -33,7 +33,7 @@ NEWEST: Final = 10
 SCHEMES: Final = {
     "hmac": "The sender signs each message with a secret that only the two of us know.",
     "token": "The sender adds a secret token to each message.",
-    "basic": "The sender adds a user name and a password to each message.",
+    "basic": "The sender adds a username and a password to each message.",
     "none": "We can't be sure. Anyone who knows the address can send messages.",
 }
 

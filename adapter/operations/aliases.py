@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property name that held leads show as ``value``, or None."""
+        """Find a property name by the text that held leads show for it. Return None if unknown."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -219,7 +219,7 @@ class Aliases:
         self._live.refresh()
 
     def change_community(self, changed: AddedCommunity) -> None:
-        """Save an added community's hours and options. Raise NotPossible if it was not added."""
+        """Save the hours and options of a community. Raise NotPossible if no user added it."""
         with self._store.transaction() as tx:
             if not tx.overrides.change_community(changed):
                 raise NotPossible(f"the community {changed.key} was not added in the console")
@@ -227,7 +227,7 @@ class Aliases:
         self._live.refresh()
 
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
-        """Map held leads again. Return how many have changed, and how many remain.
+        """Map held leads again. Return how many of them changed and how many are still held.
 
         Other leads from the same webhooks are not changed, because users may have edited them. New
         bookings are sent after :data:`UNDO_SECONDS`.
@@ -247,7 +247,7 @@ class Aliases:
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
     def book_all_waiting(self, alias: Alias) -> int:
-        """Map all leads again that are held because of an alias's name. Return their number."""
+        """Map again all leads held because of an alias's name. Return how many have changed."""
         with self._store.transaction() as tx:
             unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         values = [one.value or "" for one in unknown if one.source == alias.source]
@@ -321,7 +321,7 @@ class Aliases:
         return alias.name
 
     def _is_named(self, alias: Alias, event: Event | None) -> bool:
-        """Return True if an event contains an alias's name, as a mapping reads it."""
+        """Return True if an event contains an alias's name where its mapping looks for it."""
         sources = (self._live.sources[alias.source], self._live.files[alias.source])
         return event is not None and any(
             alias.key == one.key for source in sources for one in names_in(source, event)
@@ -384,7 +384,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def key_of_value(value: str) -> str:
-    """Return the table key for a value in a lead's reason, which is JSON."""
+    """Return the table key for a JSON value in a lead's reason."""
     try:
         return key_from_value(json.loads(value)) or ""
     except ValueError:

@@ -32,7 +32,7 @@ SHORTEST_SECRET: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenSettings:
-    """The settings to check, with their errors and the file that contains them."""
+    """The settings to check, the file that contains them, and their errors."""
 
     settings: Settings
     faults: list[str]

@@ -1,4 +1,4 @@
-"""Check, for ``adapter doctor``, that processes run, leads move and users exist."""
+"""Check, for ``adapter doctor``, that processes are running, no leads are stuck and users exist."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,4 +1,4 @@
-"""Say in words why a connection to another server failed."""
+"""Explain why a connection to another server failed."""
 
 import smtplib
 import ssl

@@ -107,7 +107,7 @@ class LeadFinder:
         zone: dt.tzinfo | None = None,
         seconds: float = MAX_SECONDS,
     ) -> None:
-        """Set up the search. ``zone`` is for times without a community, local by default."""
+        """Set up the search. ``zone`` applies to times without a community (default: local)."""
         self._settings = settings
         self._store = store
         self._clock = clock

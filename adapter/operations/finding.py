@@ -99,7 +99,7 @@ class _Run:
 
 
 def exit_code(findings: Iterable[Finding], wrong_configuration: int) -> int:
-    """Return 0 if there are no faults, and otherwise ``wrong_configuration`` or 1."""
+    """Return 0 without faults, ``wrong_configuration`` for only configuration faults, else 1."""
     areas = {one.area for one in findings if one.status is Status.FAULT}
     if not areas:
         return 0

@@ -133,7 +133,7 @@ def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
 
 
 def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
-    """Return the mapping's text with a table row for each new value. The results are guesses."""
+    """Return the mapping's text with a table row for each new value. Each row is a guess."""
     words = (json.dumps(value, ensure_ascii=False) for value in values)
     guesses = (table_value(field, value) or TODO for value in values)
     rows = [f"{word}: {guess}" for word, guess in zip(words, guesses, strict=True)]

@@ -408,7 +408,7 @@ def verdict_of(
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
-    """Return the verdict if the database cannot be used."""
+    """Return the verdict to report while the database cannot be used."""
     sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)

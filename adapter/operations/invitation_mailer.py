@@ -40,7 +40,7 @@ _SUBJECTS: Final = {
     SPANISH: "Elija el horario de su visita a {community}",
 }
 _TEXTS: Final = {
-    ENGLISH: "Hello,\n\nthank you for your interest in {community}. Choose a time for your tour "
+    ENGLISH: "Hello,\n\nThank you for your interest in {community}. Choose a time for your tour "
     "here:\n\n{url}\n\nThe link works until {until}. If you did not contact us, you can ignore "
     "this email.\n",
     SPANISH: "Hola:\n\nGracias por su interés en {community}. Elija aquí el horario de su visita:"

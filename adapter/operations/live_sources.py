@@ -1,4 +1,4 @@
-"""Update a process's mappings when users change them in the console."""
+"""Update a process's mappings when users change mappings or communities in the console."""
 
 import dataclasses
 import logging
@@ -18,7 +18,7 @@ REFRESH_SECONDS = 2.0
 
 
 class LiveSources:
-    """The mappings in use: the files combined with users' changes in the console."""
+    """The mappings in use: the files combined with the changes made in the console."""
 
     def __init__(self, settings: Settings, store: Database, files: Mapping[str, Source]) -> None:
         self._settings, self._store = settings, store
@@ -33,7 +33,7 @@ class LiveSources:
             self._apply(self.overrides)
 
     def refresh(self) -> bool:
-        """Load users' changes from the console. Return False if there are none."""
+        """Load new changes from the console. Return False if there are none."""
         with self._store.statement() as tx:
             changes = tx.overrides.changes()
         if changes == self.overrides.changes:
@@ -49,7 +49,7 @@ class LiveSources:
 
     @property
     def added(self) -> tuple[AddedCommunity, ...]:
-        """The communities that users have added and that communities.yaml does not list."""
+        """The communities that users added and that communities.yaml does not list."""
         listed = {key for source in self.files.values() for key in source.communities}
         return tuple(one for one in self.overrides.communities if one.key not in listed)
 

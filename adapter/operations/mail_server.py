@@ -1,4 +1,4 @@
-"""Send emails through the SMTP server in ADAPTER_SMTP_URL, and say why one was not sent."""
+"""Send emails through the SMTP server in ADAPTER_SMTP_URL, and explain failures."""
 
 import contextlib
 import dataclasses
@@ -26,7 +26,7 @@ _AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
 
 
 class MailProblem(enum.StrEnum):
-    """Why an email was not sent."""
+    """The reason an email was not sent."""
 
     NO_CONNECTION = "no_connection"
     SIGN_IN = "sign_in_rejected"
@@ -66,7 +66,7 @@ class MailFailure(Exception):
 
     @property
     def is_final(self) -> bool:
-        """True if the email must not or need not be sent again."""
+        """True if a retry would be useless or might send the email twice."""
         return not (self.is_ours or self._is_temporary)
 
     @property
@@ -106,7 +106,7 @@ class SmtpServer:
         )
 
     def check(self) -> None:
-        """Connect, sign in and name the sender. Raise MailFailure if the server refuses."""
+        """Connect, sign in and set the sender. Raise MailFailure if the server refuses."""
         with self._session() as session:
             self._expect(MailProblem.SENDER, session.mail(self.sender))
 
@@ -128,7 +128,7 @@ class SmtpServer:
     def _encoded(
         self, message: EmailMessage, session: smtplib.SMTP, recipient: str
     ) -> tuple[Sequence[str], bytes]:
-        """Return the options of MAIL FROM, and the email as bytes."""
+        """Return the options of the SMTP command MAIL FROM, and the email as bytes."""
         if recipient.isascii():
             return (), message.as_bytes()
         if not session.has_extn("smtputf8"):

@@ -90,7 +90,7 @@ class MappingVersions:
             return tx.overrides.versions(name)
 
     def status(self, name: str) -> str:
-        """Return a phrase that says which mapping is in use, and why."""
+        """Return a phrase that says which mapping is in use and why."""
         source = self._file(name)
         version = self._live.overrides.versions.get(name)
         if version is None or version.text is None:
@@ -156,7 +156,7 @@ def patch_of(before: str, after: str, path: str) -> str:
 
 
 def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
-    """Return a problem for each edited section that may be changed only in the file."""
+    """Return a problem for each edited section that may be edited only in the file."""
     return [
         Problem(
             file=str(file.path),

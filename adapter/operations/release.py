@@ -178,7 +178,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the people in all bookings. Raise :class:`NotPossible` if the first one has changed.
+    """Lock the people of the given bookings. Raise NotPossible if the first one has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """
@@ -230,7 +230,7 @@ def _send_again(
 
 
 def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
-    """Hold requests merged with a booking whose person or community has now changed."""
+    """Hold the requests merged with a booking whose person or community was just changed."""
     for other in tx.bookings.of_keys(booking.match_keys, now):
         is_merged = other.because_of == booking.id and other.state in MERGED
         if is_merged and not other.person_keys & edited.person_keys:
@@ -287,7 +287,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold pending tours of people with the same contact that would cancel this booking."""
+    """Hold pending tours that share a contact with this booking and would cancel it in Knock."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:

@@ -31,7 +31,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What changes if an event is mapped again."""
+    """The changes that result if an event is mapped again."""
 
     event_id: int
     source: str
@@ -44,7 +44,7 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Plan:
-    """The result of mapping a locked event again, before it is stored."""
+    """The result of mapping an event again, before it is stored. The event is locked."""
 
     event: Event
     source: Source | None
@@ -139,7 +139,7 @@ class Replays:
         )
 
     def _apply(self, tx: Transaction, plan: _Plan, now: dt.datetime, *, by: str, why: str) -> None:
-        """Replace an event's bookings with those of its new mapping result."""
+        """Replace an event's bookings with those from mapping the event again."""
         event, planner = plan.event, self._planner()
         planner.lock(tx, event, plan.mapped, plan.bookings, now)
         for booking in plan.replaced:

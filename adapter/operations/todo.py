@@ -62,7 +62,7 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def _lacks_details(issue: Issue) -> bool:
-    """Return True if a renter cannot be called before somebody has found their name or contact."""
+    """Return True if a renter cannot be called until a user has found their name or contact."""
     is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
     return is_missing or issue.code == "contact_of_many" or issue.message == IDS_ONLY_REASON
@@ -80,7 +80,7 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
 
 
 def renamed_path(path: str, name: str) -> str:
-    """Return the path of a value whose key was renamed to ``name``, a similar name."""
+    """Return the new path of a value after one of its keys was renamed to ``name``."""
     parts = path.split(".")
     ratios = [difflib.SequenceMatcher(None, one.lower(), name.lower()).ratio() for one in parts]
     last_best = max(range(len(parts)), key=lambda number: (ratios[number], number))
@@ -110,7 +110,7 @@ def _masked(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row in the list: a lead, or all leads with the same problem."""
+    """A row in the list of leads in review: one lead, or all leads with the same problem."""
 
     todo: Todo
     issue: Issue
@@ -133,7 +133,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria that select which leads to list."""
+    """The criteria that select which leads in review to list."""
 
     todo: Todo | None = None
     source: str = ""
@@ -146,7 +146,7 @@ class Selection:
 def entries(
     groups: Iterable[Group], which: Selection, now: float, changed: Changed = ()
 ) -> list[Entry]:
-    """Return the rows, soonest tour first. Leads with the same problem share a row."""
+    """Return the list's rows, soonest tour first. Leads with the same problem share a row."""
     folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
     for group in groups:
         for todo, number, tour in _leads(group, which, changed):
@@ -197,7 +197,7 @@ def _entry(key: str, found: list[tuple[Todo, Issue, int, float | None]], now: fl
 
 
 def _urgency(tour: float | None, number: int, now: float) -> tuple[int, float, int]:
-    """Return the sort key: upcoming tours first, then leads without a time, then past tours."""
+    """Return a row's sort key: upcoming tours first, then leads without a time, then past tours."""
     if tour is None:
         return 1, 0, number
     return (0, tour, number) if tour > now else (2, -tour, number)

@@ -138,7 +138,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 def _values(
     record: Mapping[str, Any], *, is_previous: bool = False
 ) -> Iterator[tuple[str, object]]:
-    """Yield a record's names and values, or only the previous values of changed fields.
+    """Yield a record's field names and values, or only the previous values of changed fields.
 
     The status of a nested object gets that object's name, so that it is not taken for the record's.
     """
@@ -163,7 +163,7 @@ def _values(
 
 
 def _name(key: object, parent: str) -> str:
-    """Normalize a key to lower-case letters and digits. For a changed value, use its parent's."""
+    """Convert a key to lower-case letters and digits. For a changed value, use its parent's key."""
     name = _letters(key)
     is_value = name in _AFTER | _BEFORE and parent and parent not in _PARTS
     return parent if is_value else name

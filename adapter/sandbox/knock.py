@@ -42,7 +42,7 @@ class Inquiry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
-    """An activity on a guest card, such as a note with what the renter wrote later."""
+    """An activity on a guest card, such as a note with text that the renter sent later."""
 
     id: str
     job_id: str
@@ -140,7 +140,7 @@ class Knock:
         return prospect
 
     def has_prospect(self, request: Mapping[str, Any]) -> bool:
-        """Return True if the community has the guest card with the ID in a request."""
+        """Return True if the guest card in a request exists at the request's community."""
         names = ("integration_id", "community_id")
         return any(
             one.id == request["prospect_id"]

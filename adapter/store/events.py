@@ -69,7 +69,7 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock and return the next event to map, and whether more are due, or return None."""
+        """Lock the next event to map. Return it and whether more are due, or return None."""
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 

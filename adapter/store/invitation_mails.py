@@ -43,24 +43,24 @@ class InvitationMails(Statements):
     def end(
         self, booking_id: int, outcome: str, now: dt.datetime, due_at: dt.datetime | None
     ) -> None:
-        """Record the outcome of an attempt. If ``due_at`` is given, retry at that time."""
+        """Record the outcome of an attempt. If ``due_at`` is given, try again at that time."""
         self._run(
             "end_invitation_mail", booking_id=booking_id, outcome=outcome, now=now, due_at=due_at
         )
 
     def count_failure(self, error: str, now: dt.datetime) -> None:
-        """Count a failed attempt for which the SMTP server or its settings may be the reason."""
+        """Count a failed attempt that may be caused by the SMTP server or its settings."""
         self._run("count_failed_invitation_mail", error=error, now=now)
 
     def forget_failures(self) -> None:
-        """Forget the failed attempts, because the SMTP server accepted an email."""
+        """Reset the failure count, because the SMTP server accepted an email."""
         self._run("forget_failed_invitation_mails")
 
     def failures(self) -> MailFailures | None:
-        """Return the failed attempts since an email was last accepted, or None."""
+        """Return the failed attempts since the last accepted email, or None if there are none."""
         row = self._one("failed_invitation_mails", limit=MOST_WAITING)
         return MailFailures(**row) if row else None
 
     def end_restored(self) -> None:
-        """End the emails that may have been sent after the backup that was restored."""
+        """Cancel queued emails that may already have been sent after the backup was made."""
         self._run("end_restored_invitation_mails")

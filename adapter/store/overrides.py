@@ -22,7 +22,7 @@ class OverridesTable(Statements):
         return row["changes"] if row else 0
 
     def lock_changes(self) -> int:
-        """Return how many changes users have made, and block more until the transaction ends."""
+        """Return how many changes users have made. Block new ones until the transaction ends."""
         row = self._one("lock_changes_in_place")
         return row["changes"] if row else 0
 
@@ -59,7 +59,7 @@ class OverridesTable(Statements):
         return self._one("add_community", **values) is not None
 
     def change_community(self, changed: AddedCommunity) -> bool:
-        """Save an added community's hours and options. Return False if it was not added."""
+        """Save the hours and options of a community. Return False if no user added it."""
         self._run("count_change_in_place")
         row = self._one(
             "change_community",

@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """A community name from a source that is unknown, and how many leads it holds up."""
+    """An unknown community name used by a source, and the number of leads that it holds up."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.

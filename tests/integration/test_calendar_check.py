@@ -269,7 +269,7 @@ def test_a_booking_waits_for_another_processs_question(
 def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     harness: Harness, opened: Database, upstream: SandboxClient
 ) -> None:
-    """Another process asks. After its slow answer, its booking takes one of the free times."""
+    """Another process gets a slow response, and its booking takes one of the available times."""
     waiting = [harness.mapped("rentfeed", lead(number))[0] for number in range(3)]
     key, asked_at = calendar_key(waiting[0]), harness.clock()
     with opened.transaction() as tx:

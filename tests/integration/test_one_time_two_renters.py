@@ -1,4 +1,4 @@
-"""Test what two renters are told who choose the same time before the first tour is in Knock."""
+"""Test two renters who choose the same time before Knock has booked the first tour."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,13 +37,13 @@ def upstream(sandbox_clock: ManualClock) -> Iterator[SandboxClient]:
 
 
 def text_of(renter: Renter) -> str:
-    """Return the text of a renter's page as it is now."""
+    """Return the current text of a renter's page."""
     renter.open("?lang=en")
     return renter.text
 
 
 def both_choose(harness: Harness, visit: Visit, time: str) -> list[tuple[Renter, Booking]]:  # noqa: F811
-    """Let two renters choose the same time, and return their pages and tours."""
+    """Have two renters choose the same time, and return their pages and tours."""
     cards = [invited(harness, number=number) for number in (1, 2)]
     renters = [visit(link) for _, link in cards]
     for renter in renters:
@@ -63,7 +63,7 @@ def test_the_second_is_told_that_the_time_is_taken(
     tmp_path: Path,
     sandbox_clock: ManualClock,
 ) -> None:
-    """Between our POST and Knock's booking, Knock's calendar still shows the time as free."""
+    """After the first POST, Knock's calendar still shows the time as available for a while."""
     learn(tmp_path, check_availability=True)
     harness.pipeline.sources = load(tmp_path, harness.settings.policy)
     upstream.set_free_times("com_1", [TWO, THREE])

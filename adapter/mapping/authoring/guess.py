@@ -29,7 +29,7 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
         r"(prop|property|community|apartment)(marketing)?(id|code|uuid|name|title)?",
-        r"(listing|building|complex)(marketing)?(id|code|uuid|name|title)?",
+        r"(listing|building|complex)(id|code|uuid|name|title)?",
         r"which(property|community|apartments?|building|location).*",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
@@ -478,8 +478,8 @@ def _is_of_another(target: str, path: str) -> bool:
     words = {*_words(path)}
     if target in WHEN:
         return bool(OLD & words or NOT_VISITS & {*_words_around(path)[-1:]})
-    others = STAFF | OTHERS if "name" in target else STAFF | OTHERS | BUSINESS
     is_places = PLACE & words and not RENTER & words
+    others = OTHERS | STAFF if "name" in target else OTHERS | STAFF | BUSINESS
     return target in CONTACT and bool(others & words or is_places)
 
 

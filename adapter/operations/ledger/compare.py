@@ -53,7 +53,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """A number of lines and their total in cents."""
+    """The number of lines, and their total amount in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -78,7 +78,7 @@ class Ledger:
 
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
-        """The number of lines with each verdict, and their total."""
+        """The number of lines and the total amount in cents, by verdict."""
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
@@ -213,7 +213,7 @@ class Comparison:
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date
     ) -> tuple[int, set[dt.date], bool]:
-        """Compare all leads with the lines.
+        """Compare all of the source's leads with the lines on the portal's list.
 
         Return how many leads are not listed, the dates of unreadable leads, and False if time ran
         out.
@@ -255,7 +255,7 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """Compare webhooks without bookings and rejected requests if some lines have no lead.
+        """If some lines have no lead, search webhooks without bookings and rejected requests too.
 
         Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
         """
@@ -295,7 +295,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return which other source sent a line's renter and on which date, by line number.
+        """Return, by line number, which other source sent the renter and on which date.
 
         The second value is False if time ran out.
         """

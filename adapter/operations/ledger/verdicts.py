@@ -133,7 +133,7 @@ def judge(
 
 
 class _Earlier:
-    """Finds earlier lines about the same renter and community while reading lines in order."""
+    """Finds earlier lines about the same renter and community. Lines must be passed in order."""
 
     def __init__(self, crowded: Collection[int]) -> None:
         self._crowded = crowded

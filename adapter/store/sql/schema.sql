@@ -93,12 +93,12 @@ CREATE TABLE bookings (
     tour_id text,
     -- When Knock's own records confirmed the tour.
     confirmed_at timestamptz,
-    -- The tour's status in Knock, and since when its record has it.
+    -- The tour's status in Knock, and the time from which its record has this status.
     knock_status text
         CONSTRAINT bookings_knock_status CHECK (knock_status IN (
             'waiting', 'booked', 'canceled', 'visited', 'no_show')),
     knock_status_at timestamptz,
-    -- The tour's start in Knock, if Knock moved it, and since when its record has it.
+    -- The tour's start in Knock, if Knock moved it, and the time from which its record has it.
     moved_to timestamptz,
     moved_at timestamptz,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
@@ -608,7 +608,7 @@ CREATE TABLE status_webhook_progress (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     -- ID of the last entry in the history that was read, or NULL before the first time.
     position bigint,
-    -- Failed attempts since the last successful one, and since when.
+    -- The number of failed attempts since the last successful one, and the time of the first.
     failures integer NOT NULL DEFAULT 0,
     failing_since timestamptz,
     -- Without anything from the response but its status.
