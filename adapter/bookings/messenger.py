@@ -435,9 +435,7 @@ def leave_to_person(
     tx: Transaction, message: Message, to: MessageState, cause: str, now: dt.datetime
 ) -> None:
     """Record that a message may not be in Knock, and hold its lead for review."""
-    lead = tx.bookings.get(message.booking_id or 0)
-    if lead is not None:
-        tx.bookings.lock_related([lead], now)
+    lead = _lock_lead(tx, message, now)
     if not tx.messages.move(message.id, to, why=cause, now=now):
         return
     log.error("note_not_sent", extra=_facts(message, why=cause))
@@ -450,6 +448,14 @@ def leave_to_person(
             because_of=current.because_of,
             now=now,
         )
+
+
+def _lock_lead(tx: Transaction, message: Message, now: dt.datetime) -> Booking | None:
+    """Lock the person who wrote a message. Return the message's lead, or None if it is unknown."""
+    lead = tx.bookings.get(message.booking_id or 0)
+    if lead is not None:
+        tx.bookings.lock_related([lead], now)
+    return lead
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
@@ -465,7 +471,10 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when the person's earlier unsent messages are next due, or None if there are none."""
+    """Return when the person's messages that go first are next due, or None if there are none.
+
+    Those are the earlier ones that wait, and any that is in flight.
+    """
     before = [
         one
         for one in others
