@@ -592,7 +592,7 @@ def _formats(facts: Facts) -> Iterator[Problem]:
 
 
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
-    """Return True if several of a source's requests failed verification and none was accepted since.
+    """Return True if a source's requests failed verification, and none was accepted since.
 
     It counts only after two minutes, because accepted requests are recorded once a minute.
     """
