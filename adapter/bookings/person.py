@@ -58,7 +58,8 @@ def is_current(booking: Booking, now: dt.datetime) -> bool:
     """Return True for an upcoming tour or a guest card less than 30 days old."""
     if booking.kind is Kind.PROSPECT:
         return max(booking.created_at, booking.asked_at) > now - PROSPECT_LIFETIME
-    return booking.starts_at is not None and booking.starts_at > now
+    # A repeat of the request must not book again a tour that Knock has moved to an earlier time.
+    return any(at is not None and at > now for at in (booking.starts_at, booking.moved_to))
 
 
 def may_exist(booking: Booking) -> bool:

@@ -252,7 +252,7 @@ def _is_same(one: Booking, booking: Booking) -> bool:
 
 def _is_upcoming_tour(one: Booking, now: dt.datetime) -> bool:
     is_tour = one.kind is Kind.APPOINTMENT and not one.is_cancellation
-    return is_tour and one.starts_at is not None and one.starts_at > now
+    return is_tour and one.starts_in_knock is not None and one.starts_in_knock > now
 
 
 def _upcoming(
@@ -301,7 +301,7 @@ def _stage(
         return Stage.GONE
     if booking.kind is Kind.PROSPECT:
         return Stage.CHOOSE if booking.state in LIVE_CARD else Stage.TEAM
-    if booking.starts_at is None or booking.starts_at <= now:
+    if booking.starts_in_knock is None or booking.starts_in_knock <= now:
         return Stage.PASSED
     is_lost = booking.state in _LOST or booking.is_gone
     return Stage.CHOOSE if is_lost or is_time_taken(booking) else Stage.TEAM
