@@ -175,7 +175,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
 
 
 def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
-    """Yield the number of the made-up person in each sample, equal for the same renter."""
+    """Yield each sample's number for its made-up person. Samples from one renter share a number."""
     numbers: dict[str, int] = {}
     for number, sample in enumerate(samples):
         people = draft_from_samples("x", [sample.payload]).people()
@@ -241,7 +241,7 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """Join field names, with one entry for all items of a list and only the end of long paths."""
+    """Join field names. List items share one entry, and only the end of a long path is kept."""
     each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
     ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
     names = [*dict.fromkeys(ends)]

@@ -83,7 +83,7 @@ def undo(number: int) -> Any:
 
 @bp.post("/undo")
 def undo_many() -> Any:
-    """Take back several releases. Those that are already going out are reported."""
+    """Undo several releases. Report those that can no longer be undone."""
     ids = row_ids_from(flask.request.args.get("ids", "").split(","))[:MAX_CHANGED]
     by = flask.g.user.name
     done, errors = _apply(lambda number: services.take_backs.undo_release(number, by=by), ids)
@@ -241,7 +241,7 @@ _DID: Final = {
 
 
 def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return those that succeeded, and the others by reason."""
+    """Act on each lead. Return the leads that succeeded, and those that failed by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -276,7 +276,7 @@ def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> N
 
 
 def _until(numbers: Sequence[int]) -> str:
-    """Return until when leads are snoozed, in the time zone of the first one's community."""
+    """Return a phrase for how long leads are snoozed, in the first lead's time zone."""
     with services.store.transaction() as tx:
         bookings = tx.bookings.of_ids(numbers)
     zones = {one.snoozed_until: one.timezone for one in bookings if one.snoozed_until}

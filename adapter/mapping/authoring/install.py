@@ -118,7 +118,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _with_choice(text: str, without_time: WithoutTime | None) -> str:
-    """Change a mapping's text so that leads without a time are held, or their renters invited."""
+    """Change a mapping's text to hold leads without a tour time, or to invite their renters."""
     if without_time is WithoutTime.HOLD:
         return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
     if without_time is WithoutTime.INVITE:
