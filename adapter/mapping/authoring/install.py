@@ -92,7 +92,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the communities for a mapping's tests as YAML, with the source renamed to ``name``."""
+    """Return YAML with the communities for a mapping's tests, in which the source is ``name``."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)

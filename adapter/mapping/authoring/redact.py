@@ -159,7 +159,7 @@ def replacements(
 
 
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
-    """Return the paths of the values in a payload that the replacements would change."""
+    """Return the paths of the values in a payload that the given replacements would change."""
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
     paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
     return list(dict.fromkeys(paths))
