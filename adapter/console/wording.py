@@ -208,6 +208,17 @@ def cents_from_dollars(text: str) -> int | str:
     return int(match[1].replace(",", "")) * 100 + int((match[2] or "").ljust(2, "0"))
 
 
+#: What becomes of a message, as a change of a mapping shows it.
+_OUTCOMES: Final = {
+    "book": "Booked",
+    "held": "Needs review",
+    "prospect": "Guest card",
+    "ignored": "Not a tour request",
+    "cancellation": "Cancels a tour",
+    "unreadable": "Can't be read",
+}
+
+
 def shown_value(name: str, value: Any) -> str:
     """Return a field's value as people read it."""
     if isinstance(value, list):
@@ -222,7 +233,18 @@ def shown_value(name: str, value: Any) -> str:
         return phone_text(value)
     if name.endswith("_date"):
         return date_text(str(value))
+    if name == "outcome":
+        return _OUTCOMES.get(value, value)
+    if name == "tour":
+        return _tour_text(value)
     return choice_word(name, str(value))
+
+
+def _tour_text(text: str) -> str:
+    """Rewrite ``Tue 2026-12-01 14:30 MST`` as ``Tue, Dec 1, 2:30 PM MST``."""
+    weekday, day, time, zone = text.split()
+    at = dt.date.fromisoformat(day)
+    return f"{weekday}, {at:%b} {at.day}, {clock(dt.time.fromisoformat(time))} {zone}"
 
 
 def choice_word(name: str, choice: str) -> str:

@@ -134,6 +134,8 @@ def test_values_are_shown_as_people_read_them() -> None:
     assert phone_text("+13035550142") == "(303) 555-0142"
     assert shown_value("rent_minimum_in_cents", 150_000) == "$1,500"
     assert shown_value("pets", ["small_dog", "cat"]) == "Small dog, Cat"
+    assert shown_value("outcome", "held") == "Needs review"
+    assert shown_value("tour", "Tue 2026-12-01 14:30 MST") == "Tue, Dec 1, 2:30 PM MST"
     assert shown_value("desired_num_bedrooms", [0, 2]) == "Studio, 2 bedrooms"
     assert shown_value("move_in_date", "2027-02-01") == "Feb 1, 2027"
 
