@@ -11,7 +11,7 @@ AdapterError
 │   └── WrongSchema        the database was migrated by another version: the worker waits
 ├── NotPossible            the booking's state does not allow this action: error message, exit 1
 ├── LinkRefused            invalid or outdated link of a renter: a page that explains it
-├── SignInRefused          incorrect user name or password: error message, counted
+├── SignInRefused          incorrect username or password: error message, counted
 └── UpstreamError          Propexo did not accept the booking
     ├── NotSent            the request was never sent: retried, cannot book twice
     │   └── Unreachable    no connection to Propexo: sending stops if it happens repeatedly
@@ -116,7 +116,7 @@ class LinkRefused(AdapterError):
 
 
 class SignInRefused(AdapterError):
-    """Raised if a user name or password is incorrect, or sign-in is temporarily blocked."""
+    """Raised if a username or password is incorrect, or sign-in is temporarily blocked."""
 
 
 class UpstreamError(AdapterError):

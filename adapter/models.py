@@ -229,7 +229,7 @@ SETTLED = frozenset(BookingState) - {
 
 
 class AttemptOutcome(enum.StrEnum):
-    """The outcome of a POST to Propexo. A POST that has none yet may still be in flight."""
+    """The outcome of a POST to Propexo. A POST without an outcome may still be in flight."""
 
     #: The request was never sent.
     NOT_SENT = "not_sent"
@@ -423,7 +423,7 @@ class Attempt:
 
 
 class MessageState(enum.StrEnum):
-    """The state of a message, which adds what a renter wrote later to their guest card."""
+    """The state of a message that adds a renter's later text to their guest card."""
 
     #: Waiting until the guest card is known and no booking has to be sent.
     WAITING = "waiting"
@@ -467,6 +467,24 @@ class Message:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class InvitationMail:
+    """An email with a link to choose a tour time."""
+
+    booking_id: int
+    #: The code of the renter's language.
+    language: str
+    created_at: dt.datetime
+    #: When to send it, or None if it was sent or given up, or is being sent.
+    due_at: dt.datetime | None
+    #: The number of attempts, including the current one.
+    attempts: int
+    #: ``sent``, ``not_needed``, ``restored``, or the code of the last attempt's problem.
+    outcome: str | None
+    #: When the last attempt ended.
+    tried_at: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A state change in a lead's history."""
 
@@ -500,6 +518,8 @@ class LeadHistory:
     related: tuple[Booking, ...]
     #: Notes for guest cards in Knock that contain text from these bookings.
     messages: tuple[Message, ...] = ()
+    #: Emails with a link to choose a tour time.
+    emails: tuple[InvitationMail, ...] = ()
 
     @property
     def current(self) -> tuple[Booking, ...]:
@@ -536,6 +556,10 @@ class AddedCommunity:
     timezone: str
     by: str
     at: dt.datetime
+    #: The hours for tours by weekdays, as in communities.yaml: ``{"mon-fri": "9:00 AM-6:00 PM"}``.
+    tour_hours: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    check_availability: bool = False
+    pms: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -128,7 +128,7 @@ class Pipeline:
         self._lock = threading.Lock()
 
     def due(self) -> Mapping[Task, int]:
-        """Return how many runs of each task can start now, given the due rows and free slots."""
+        """Return how many more threads can run each task now, given the due rows and free slots."""
         now = self.clock()
         late = now + dt.timedelta(minutes=self.settings.notice_minutes)
         with self.store.statement() as tx:
@@ -148,18 +148,18 @@ class Pipeline:
                 self._running[task] -= 1
 
     def stop(self) -> None:
-        """Stop each run after its current row. Start no new runs until :meth:`resume`."""
+        """Stop each task after its current row. Start no more tasks until :meth:`resume`."""
         for part in self._stopping:
             part.set()
 
     def resume(self) -> None:
-        """Allow new runs after :meth:`stop`."""
+        """Allow tasks to start again after :meth:`stop`."""
         for part in self._stopping:
             part.clear()
 
     @property
     def is_stopped(self) -> bool:
-        """True if new runs are not allowed."""
+        """True if no task may start."""
         return any(part.is_set() for part in self._stopping)
 
     def is_full(self, task: Task) -> bool:
@@ -249,7 +249,7 @@ class Pipeline:
                 log.warning("clock_was_ahead")
 
     def sync_clock(self) -> None:
-        """Synchronize the clock with PostgreSQL's, and stop sending while they differ too much."""
+        """Synchronize the clock with PostgreSQL's. Stop sending while the two differ too much."""
         if isinstance(self.clock, DatabaseClock):
             self.clock.measure(self.store)
             self.sender.is_allowed = not self.clock.is_dangerous

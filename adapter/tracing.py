@@ -81,7 +81,7 @@ def call(name: str) -> AbstractContextManager[None]:
 
 
 def ids_of(key: bytes, event_id: int) -> tuple[int, int]:
-    """Derive an event's trace ID and root span ID from its ID and the hash key."""
+    """Derive the IDs of an event's trace and root span from the event's ID and the hash key."""
     digest = hashlib.blake2b(str(event_id).encode(), digest_size=24, key=key[:64], person=b"trace")
     return int.from_bytes(digest.digest()[:16]), int.from_bytes(digest.digest()[16:])
 
@@ -115,7 +115,7 @@ class Traces:
     def received(
         self, key: bytes, event_id: int, seconds: float, facts: Facts, *, is_first: bool
     ) -> None:
-        """Record a webhook. Call this after it is stored, because only then it has an ID."""
+        """Record a webhook. Call this after storing the webhook, when it has an ID."""
         ids = ids_of(key, event_id)
         parent = None if is_first else self._api.NonRecordingSpan(self._root(ids))
         token = _next_ids.set(ids if is_first else None)

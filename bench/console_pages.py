@@ -116,7 +116,7 @@ def rows(effort: Effort) -> Iterator[Row]:
 
 
 def _rows_of(path: str, readers: Mapping[str, "Reader"], effort: Effort) -> Iterator[Row]:
-    """Open a page with each number of leads in turn, and yield its rows."""
+    """Open a page with each number of leads in turn, and yield the rows of its table."""
     seen: dict[str, list[Opened]] = {size: [] for size in readers}
     for number in range(effort.rounds):
         for size in turned(list(readers), number):
@@ -146,7 +146,7 @@ def _rows_of(path: str, readers: Mapping[str, "Reader"], effort: Effort) -> Iter
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """What one view of a page takes: wall time, CPU time of web and PostgreSQL, and size."""
+    """The cost of one view of a page: wall time, CPU time of web and PostgreSQL, and size."""
 
     ms: float
     cpu_ms: float
@@ -172,7 +172,7 @@ class Reader:
         self._processes = [psutil.Process(target.pid), servers.postmaster(target.url)]
 
     def opened(self, path: str, times: int) -> Opened:
-        """Open a page several times. Return the median time, and the average CPU time."""
+        """Open a page several times. Return the median time and the average CPU time."""
         self._open(path)  # fills caches and prepares statements
         before = self._cpu_seconds()
         seen = [self._open(path) for _ in range(times)]

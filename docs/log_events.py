@@ -70,7 +70,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Synchronize the clocks (NTP).",
     ),
     "clock_was_ahead": (
-        "A clock was ahead or was set back. Bookings that this postponed are due now.",
+        "A clock was ahead or was set back. Bookings that were postponed as a result are now due.",
         "Check the clocks if it happens again.",
     ),
     "console_failed": ("A console page failed with an error.", BUG),

@@ -17,6 +17,10 @@ class SmtpCatcher:
         self.messages: list[EmailMessage] = []
         #: For example, ``{"RCPT": ["451 later"]}``. ``""`` closes the connection.
         self.responses: dict[str, list[str]] = {}
+        #: The SMTP extensions that the server offers.
+        self.extensions: list[str] = []
+        #: The commands that it received.
+        self.commands: list[str] = []
 
     @property
     def url(self) -> str:
@@ -26,7 +30,11 @@ class SmtpCatcher:
     def response_to(self, command: str, default: str) -> str:
         """Return the next response to a command."""
         waiting = self.responses.get(command)
-        return waiting.pop(0) if waiting else default
+        if waiting:
+            return waiting.pop(0)
+        if command != "EHLO":
+            return default
+        return "\r\n".join([*(f"250-{one}" for one in ("hello", *self.extensions)), "250 HELP"])
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -39,9 +47,12 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self._say("220 ready")
-        while words := self.rfile.readline().split():
-            command = words[0].decode().upper()
-            default = {"DATA": "354 go on", "QUIT": "221 bye"}.get(command, "250 ok")
+        while line := self.rfile.readline().decode().strip():
+            self.server.catcher.commands.append(line)
+            command = line.split()[0].upper()
+            default = {"DATA": "354 go on", "QUIT": "221 bye", "AUTH": "235 ok"}.get(
+                command, "250 ok"
+            )
             response = self.server.catcher.response_to(command, default)
             self._say(response)
             is_over = not response or command == "QUIT"
@@ -54,7 +65,7 @@ class _Handler(socketserver.StreamRequestHandler):
             body += line
         response = self.server.catcher.response_to("END", "250 accepted")
         if response.startswith("250"):
-            parser = BytesParser(EmailMessage, policy=email.policy.default)
+            parser = BytesParser(EmailMessage, policy=email.policy.SMTPUTF8)
             self.server.catcher.messages.append(parser.parsebytes(body))
         self._say(response)
         return bool(response)

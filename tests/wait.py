@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from adapter.store import Database
+
 
 def wait_until(holds: Callable[[], object], what: str, seconds: float = 30.0) -> None:
     """Return as soon as ``holds()`` is true. Fail with ``what`` after ``seconds``."""
@@ -10,3 +12,13 @@ def wait_until(holds: Callable[[], object], what: str, seconds: float = 30.0) ->
     while not holds():
         assert time.monotonic() < deadline, f"waited {seconds:g} s without success: {what}"
         time.sleep(0.05)
+
+
+def is_waiting_for_keys(store: Database) -> bool:
+    """Return True if a transaction waits for the lock of a person."""
+    query = (
+        "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    with store.statement() as tx:
+        return tx.connection.execute(query).fetchone() is not None

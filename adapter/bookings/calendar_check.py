@@ -1,4 +1,4 @@
-"""Check before the POST that a tour's time is free in Knock, if this is enabled.
+"""If enabled, check that a tour's time is free in Knock before sending the POST.
 
 The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
 booked, and its history says why it was not checked. If the time is taken, the lead is held for
@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 #: How long a booking stays out of the send queue while its time is checked.
 CHECK_TIME: Final = dt.timedelta(seconds=5)
-#: A booking that has been due for longer is not checked while Propexo's answers are slow.
+#: A booking that has waited longer to be sent is not checked while Propexo's answers are slow.
 PATIENCE: Final = dt.timedelta(seconds=1.5)
+#: How often a booking checks whether another tour at its time has an outcome.
+RIVAL_PAUSE: Final = dt.timedelta(seconds=1)
 #: The reason for users if a tour's time is not free.
 REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
 #: Reason codes of a POST: not checked, free, or later than the calendar's last available time.
@@ -63,7 +65,7 @@ def checks_availability(booking: Booking, source: Source | None) -> bool:
 
 
 class CalendarCheck:
-    """Checks that a tour's time is free in Knock, where ``check_availability`` is on."""
+    """Checks that a tour's time is free in Knock if ``check_availability`` is on."""
 
     def __init__(
         self,
@@ -95,14 +97,19 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's time. If it may be sent now, return the reason code for it.
+        """Check a locked booking's time. If it may be sent, return a reason code for its history.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
-        if another process is asking the same question. A booking that a user has released is not
-        checked.
+        if the booking must wait: for another process that asks the same question, or for another
+        tour at the same time that is not in Knock's calendar yet. A booking that a user has
+        released is not checked.
         """
         if tx.free_times.was_released(booking.id):
             return NOT_CHECKED
+        if tx.free_times.has_rival(booking, now):
+            self._drop(tx, booking)
+            tx.bookings.reschedule(booking, now + RIVAL_PAUSE)
+            return None
         found = self._known(tx, booking, rate, now, answered)
         if isinstance(found, dt.datetime):
             tx.bookings.reschedule(booking, found)
@@ -117,8 +124,11 @@ class CalendarCheck:
             times = [one for one in found.calendar.times if one > now + self._notice]
             offered = nearest(times, _tour_time(booking))
             return Postponed(booking=booking, until=until, free_times=offered)
-        tx.free_times.drop(booking.appointment["integration_id"], _community_id(booking))
+        self._drop(tx, booking)
         return code
+
+    def _drop(self, tx: Transaction, booking: Booking) -> None:
+        tx.free_times.drop(booking.appointment["integration_id"], _community_id(booking))
 
     def _known(
         self,
@@ -133,9 +143,10 @@ class CalendarCheck:
         if rate.failures >= MOST_FAILURES:
             return Answer(problem="no_answer")
         zone = ZoneInfo(str(booking.timezone))
-        has_waited = booking.due_at is not None and booking.due_at < now - PATIENCE
-        may_ask = not (has_waited and self._free_times.is_slow)
-        return self._free_times.look(tx, calendar_key(booking), zone, rate, now, may_ask=may_ask)
+        # Not since it was due, because that changes whenever it waits for another process.
+        has_waited = booking.updated_at < now - PATIENCE
+        key = calendar_key(booking)
+        return self._free_times.look(tx, key, zone, rate, now, has_waited=has_waited)
 
     def _code(self, booking: Booking, answer: Answer) -> str:
         if answer.problem is not None:
@@ -179,7 +190,7 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Remember that an attempt's time was checked, until its outcome is known."""
+        """Mark an attempt as checked, until :meth:`ended` is called for it."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:

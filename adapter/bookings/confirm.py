@@ -1,4 +1,4 @@
-"""Apply what Knock's records say about bookings: confirmed, canceled, moved, visited or missed.
+"""Update bookings from Knock's records, for example after a tour was confirmed or canceled.
 
 The records come from Propexo's webhooks and from searches for unknown bookings. A lost webhook is
 harmless, because a booking's job and the searches are checked anyway.
@@ -58,7 +58,7 @@ class Confirmer:
         return True
 
     def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
-        """Bring forward the searches for unknown bookings that a tour's record may be about.
+        """Search sooner for unknown bookings that a tour's record may be about.
 
         A record without the tour's start may be about any unknown booking, so searches after such
         records are limited. Return False if Propexo must send the record again.
@@ -120,7 +120,7 @@ class Confirmer:
 
 
 def _end_wishes(tx: Transaction, tour_id: int, others: Sequence[Booking], now: dt.datetime) -> None:
-    """Close the renter's requests to cancel a tour if the tour is no longer in Knock."""
+    """Close a renter's requests to cancel a tour if the tour is no longer in Knock."""
     wishes = [one for one in others if is_wish_to_cancel(one) and one.because_of == tour_id]
     tour = tx.bookings.get(tour_id) if wishes else None
     if tour is None or not tour.is_gone:
@@ -148,7 +148,7 @@ def _is_off(tx: Transaction, record: KnockRecord) -> bool:
 def _of_same_person(
     tx: Transaction, found: Sequence[Booking], now: dt.datetime
 ) -> tuple[Booking, ...]:
-    """Return the found bookings, and the same renter's other bookings that were sent."""
+    """Return the given bookings, and other bookings that were sent for the same renter."""
     keys = {key for one in found for key in one.person_keys}
     others = tx.bookings.of_keys(keys, now) if keys else []
     known = {one.id for one in found}
@@ -163,7 +163,7 @@ def _of_same_person(
 
 
 def _is_unclear(record: KnockRecord, found: Sequence[Booking]) -> bool:
-    """Return True if a record may belong to several people."""
+    """Return True if a record could belong to any of several people."""
     known = [one for one in found if one.tour_id == record.id]
     return not known and come_from_several(found)
 

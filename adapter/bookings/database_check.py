@@ -100,7 +100,7 @@ class DatabaseCheck:
         return any(write_log.without(self._writes.unknown(jobs), in_flight))
 
     def _has_asked_enough(self, error: UpstreamError) -> bool:
-        """Return True if Propexo has not responded for so long that the check must end."""
+        """Return True if Propexo has not responded for so long that we should give up."""
         if self._asked_at is None:
             log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
         now = time.monotonic()

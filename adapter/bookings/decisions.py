@@ -119,7 +119,7 @@ def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return the decision that another request replaces a request."""
+    """Return the decision that a request is replaced by another one."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason

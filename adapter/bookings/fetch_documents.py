@@ -56,7 +56,7 @@ FINAL: Final = frozenset({400, 404, 405, 410, 422})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failed request that may succeed later, with the pause that the host requested."""
+    """A failed request that may succeed if retried, with the pause that the host requested."""
 
     reason: str
     pause: dt.timedelta = dt.timedelta()
@@ -81,7 +81,7 @@ class Fetcher:
         self._recent: dict[str, collections.deque[dt.datetime]] = {}
 
     def start(self, source: Source, event: Event, wanted: Mapping[str, FetchReader]) -> None:
-        """Fetch the documents that an event needs in a separate thread.
+        """In a separate thread, fetch the documents that an event needs.
 
         If a document of this source is being fetched, or could not be fetched a moment ago, the
         event waits. The process may end at any time, because the event is due again after

@@ -33,6 +33,8 @@ LIFETIME: Final = dt.timedelta(seconds=60)
 QUESTION_TIME: Final = dt.timedelta(seconds=AVAILABILITY_SECONDS + 1.0)
 #: A request that takes longer counts as slow.
 SLOW_SECONDS: Final = 1.0
+#: How long answers then count as slow, for all processes. It is longer than a booking may wait.
+SLOW_TIME: Final = dt.timedelta(seconds=5)
 #: How often waiting processes check for the answer.
 RECHECK: Final = dt.timedelta(seconds=0.25)
 #: Propexo's appointment types.
@@ -74,7 +76,7 @@ def calendar_key(booking: Booking) -> CalendarKey:
 
 
 def nearest(times: Sequence[dt.datetime], to: dt.datetime) -> tuple[dt.datetime, ...]:
-    """Return the three available times that are closest to ``to``, earliest first."""
+    """Return the three available times closest to ``to``, earliest first."""
     return tuple(sorted(sorted(times, key=lambda one: (abs(one - to), one))[:OFFERED]))
 
 
@@ -97,8 +99,6 @@ class FreeTimes:
         self._clock = clock
         self._pause = pause
         self._sources = sources
-        #: True if Propexo's last answer was slow, so that a queue of bookings would have to wait.
-        self.is_slow = False
 
     def of(
         self, community_key: str, appointment_type: str = TOUR
@@ -153,18 +153,21 @@ class FreeTimes:
         rate: RateState,
         now: dt.datetime,
         *,
-        may_ask: bool = True,
+        has_waited: bool = False,
     ) -> Answer | Question | dt.datetime:
-        """Return a calendar's available times, or the next step to get them.
+        """Return a calendar's available times, or what the caller must do to get them.
 
         The next step is a question for :meth:`ask` after the transaction, or, if another process is
-        asking Propexo, the time at which to look again. The caller must have locked ``rate``.
+        asking Propexo, the time at which to look again. The caller must have locked ``rate``. A
+        booking that ``has_waited`` does not wait for another answer while answers are slow.
         """
-        known = _known(tx.free_times.read(key, now - LIFETIME), now)
+        stored = tx.free_times.read(key, now - LIFETIME, now - SLOW_TIME)
+        known = _known(stored, now)
+        if has_waited and stored.is_slow and not isinstance(known, Answer):
+            return Answer(problem="busy")
         if known is not None:
             return known
-        limit = self._settings.rate_per_minute
-        is_stopped = rate.stopped_for is not None or not may_ask
+        limit, is_stopped = self._settings.rate_per_minute, rate.stopped_for is not None
         if is_stopped or rate_limit.next_call(rate, now, limit, is_read=True) > now:
             return Answer(problem="busy")
         tx.rate_limit.count_call(rate, now, limit)
@@ -172,13 +175,13 @@ class FreeTimes:
         return Question(key=key, zone=zone, asked_at=now)
 
     def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
-        """Ask Propexo for available times. Save and return them, or why they are unknown.
+        """Ask Propexo for available times. Save and return them, or the reason they are unknown.
 
         If ``then`` is given, it runs in the transaction that saves the answer.
         """
         started_at = time.monotonic()
         answer, shape, rate = self._ask(question)
-        self.is_slow = time.monotonic() - started_at > SLOW_SECONDS
+        is_slow = time.monotonic() - started_at > SLOW_SECONDS
         now = self._clock()
         with self._store.transaction() as tx:
             tx.rate_limit.save_limit(rate, now)
@@ -192,6 +195,7 @@ class FreeTimes:
                 is_complete=answer.calendar.is_complete,
                 problem=answer.problem,
                 shape=shape,
+                is_slow=is_slow,
             )
         return answer
 
@@ -219,7 +223,7 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a cached answer, or when to look again if another process is asking, or None."""
+    """Return a cached answer, or when to retry if another process is asking, or None."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)

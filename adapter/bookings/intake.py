@@ -176,7 +176,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return which sources of these bookings accept webhooks without verification."""
+        """Return which of these bookings' sources accept webhooks without verification."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -228,10 +228,10 @@ def _repeat(
     *,
     has_sent_at: bool,
 ) -> Repeat | None:
-    """Return the earlier request with the same content that a request repeats, or None.
+    """Return the earlier request that has the same content as a new request, or None.
 
-    The repeat is certainly a retry if the request contains the sender's own time or the delivery ID
-    of the earlier request.
+    The new request is certainly a retry if it contains the sender's own time or the delivery ID of
+    the earlier one.
     """
     before = [
         one.event_id

@@ -22,7 +22,7 @@ LIVE_CARD: Final = (*LIVE, BookingState.SUPERSEDED, BookingState.DUPLICATE)
 
 
 def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return the appointment with the link added to its notes if there is enough room."""
+    """Return the appointment with the renter's link added to its notes, if there is room for it."""
     lines = [str(appointment.get("notes") or ""), LINK_LABEL + url]
     text = "\n".join(filter(None, lines))
     fits = notes.units(text) <= notes.LIMIT  # never shorten the renter's own text for the link
@@ -30,7 +30,7 @@ def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
 
 
 def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the appointment without the link in its notes."""
+    """Return the appointment without the renter's link in its notes."""
     lines = str(appointment.get("notes") or "").split("\n")
     text = "\n".join(line for line in lines if not line.startswith(LINK_LABEL))
     rest = {name: value for name, value in appointment.items() if name != "notes"}
@@ -38,7 +38,7 @@ def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLinks | None:
-    """Return the signer of the links for renters, or None if ADAPTER_PUBLIC_URL is not set.
+    """Return the object that signs renters' links, or None if ADAPTER_PUBLIC_URL is not set.
 
     The first link reads the installation's key, unless :meth:`Database.hash_key` was called before.
     """
@@ -61,7 +61,7 @@ def is_invited(booking: Booking, source: Source | None) -> bool:
 def link_texts(
     booking: Booking, source: Source, links: RenterLinks | None, language: str
 ) -> Mapping[str, str]:
-    """Return the links for a response's placeholders. A link that does not apply is ""."""
+    """Return the renter's links by placeholder name. A link that does not apply is ""."""
     is_tour = booking.kind is Kind.APPOINTMENT and booking.state in LIVE
     url = links.url(booking.id, language) if links else ""
     return {

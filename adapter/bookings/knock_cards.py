@@ -14,7 +14,7 @@ from adapter.models import Booking, BookingState, Kind
 
 @dataclasses.dataclass(slots=True)
 class _Card:
-    """A prospect in Knock, with the contacts and the bookings that Knock may have for it."""
+    """A prospect in Knock, with the contacts and bookings that may belong to it."""
 
     contacts: frozenset[int] = frozenset()
     former: frozenset[int] = frozenset()
@@ -70,7 +70,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the prospect that Knock will use for a booking (or None), and all candidates."""
+    """Return the prospect that Knock will certainly use (or None), and all candidates."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

@@ -100,7 +100,7 @@ def _rank(status: KnockStatus) -> int:
 
 
 def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking) -> bool:
-    """Return True if a later record repeats a status that may still change."""
+    """Return True if a newer record repeats a status that is not final."""
     known_at = booking.knock_status_at
     is_same = status is booking.knock_status and status not in FINAL
     return is_same and at is not None and known_at is not None and at > known_at
@@ -123,7 +123,7 @@ def of_move(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFac
 
 
 def _starts(record: KnockRecord, known: dt.datetime) -> set[dt.datetime]:
-    """Return a tour's start in a record, under any name that had the known start before."""
+    """Return a tour's start from the record's field that contained the known start before."""
     before = {name for name, value in record.previous if parse_instant(value) == known}
     names = before or {name for name, _ in record.values if _START.search(name)}
     return set(_instants(record.texts(*names))) if names else set()

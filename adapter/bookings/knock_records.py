@@ -153,7 +153,7 @@ def is_theirs(record: KnockRecord, booking: Booking) -> bool:
 
 
 def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if an email or phone matches, and neither of them differs."""
+    """Return True if the email or phone matches, and neither contradicts the request."""
     matches = [
         normalize_contact(request[name]) in known
         for name, known in zip(CONTACTS, contacts_of(record), strict=True)
@@ -163,7 +163,7 @@ def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool
 
 
 def _may_have_name(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return False if the record contains a last name that is not the renter's."""
+    """Return False if a record contains last names but not the renter's."""
     names, wanted = _names_in(record), str(request.get("last_name") or "").casefold()
     return not names or not wanted or any(wanted in name for name in names)
 

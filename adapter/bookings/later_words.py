@@ -1,4 +1,4 @@
-"""Find what a renter wrote later that their guest card in Knock does not contain yet.
+"""Find text that a renter wrote later and that their guest card in Knock lacks.
 
 If a request is merged with a booking or replaced by it, it is not sent itself. What is new in it is
 added to the guest card as a note, line by line. All functions are pure.
@@ -56,7 +56,7 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """Lines that Knock has or will get, with the sort key of the request that contains them."""
+    """Lines that Knock has or will get, with the sort key of the request that they come from."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]
@@ -89,7 +89,7 @@ def new_lines(own: Said, said: Sequence[Said]) -> list[str]:
 
 
 def _rest(line: str, known: Iterable[Sequence[str]]) -> str:
-    """Return a line without the known line that it begins with, if any.
+    """Return a line without the known line at its beginning, if there is one.
 
     Each message from a chatbot may contain the whole conversation.
     """

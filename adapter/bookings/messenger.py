@@ -1,4 +1,4 @@
-"""Send what renters write later to Knock, as notes on their guest cards.
+"""Send renters' later messages to Knock as notes on their guest cards.
 
 Like bookings, a message is posted once, between two commits. The first stores its text and the
 state ``sending``, and the second stores the outcome. Without a clear response, it is never sent
@@ -144,7 +144,7 @@ class Messenger:
             tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
 
     def _process(self, message: Message) -> bool:
-        """Take a message's next step. Return False if no API call is allowed now."""
+        """Send a message or check on a sent one. Return False if no API call is allowed now."""
         if message.state is MessageState.SENDING:
             self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
@@ -252,7 +252,7 @@ class Messenger:
         return True
 
     def _cards(self, card: Booking) -> list[str]:
-        """Return the IDs of guest cards in Propexo's list that a booking created."""
+        """Return the IDs of the listed guest cards that belong to the booking ``card``."""
         found = []
         for number in range(MOST_PAGES):
             with self.store.transaction() as tx:
@@ -268,7 +268,7 @@ class Messenger:
     # --- the POST
 
     def _send(self, drafted: _Draft) -> bool:
-        """Send a message. Return False if it or its API call is not allowed now."""
+        """Send a message. Return False if the message must wait or no API call is allowed now."""
         if not self._is_propexo_working(drafted.message):
             return False
         begun = self._begin(drafted.message)
@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return True unless the last message got no clear response, and a read gets none now."""
+        """Return True unless the last note failed and no read has shown that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:
@@ -308,13 +308,13 @@ class Messenger:
             if shows_that_it_works(exc):
                 return True
             with self.store.transaction() as tx:
-                tx.rate_limit.count_note_failure(self.clock())
                 tx.messages.postpone(message.id, self.clock())
+                tx.rate_limit.count_note_failure(self.clock())
             return False
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve an API call and store the text to send, or return None, in one commit.
+        """Reserve an API call and store the note, in one commit. Return None if the note must wait.
 
         The text is computed again, because the lead may have changed since it was drafted.
         """
@@ -361,10 +361,6 @@ class Messenger:
         Such errors do not stop the sending of bookings, because they may concern only notes.
         """
         now = self.clock()
-        if isinstance(error, OutcomeUnknown | Unreachable):
-            tx.rate_limit.count_note_failure(now)
-        elif error.status is not None:
-            tx.rate_limit.end_note_failures()
         if isinstance(error, OutcomeUnknown):
             leave_to_person(tx, message, MessageState.UNCLEAR, "note_unclear", now)
         elif is_rejected(error) and (
@@ -375,6 +371,11 @@ class Messenger:
             leave_to_person(tx, message, MessageState.FAILED, "note_waited_too_long", now)
         else:
             self._retry(tx, message, error, now)
+        # The rate limit's row is locked after the keys of people.
+        if isinstance(error, OutcomeUnknown | Unreachable):
+            tx.rate_limit.count_note_failure(now)
+        elif error.status is not None:
+            tx.rate_limit.end_note_failures()
 
     def _retry(
         self, tx: Transaction, message: Message, error: UpstreamError, now: dt.datetime
@@ -434,9 +435,7 @@ def leave_to_person(
     tx: Transaction, message: Message, to: MessageState, cause: str, now: dt.datetime
 ) -> None:
     """Record that a message may not be in Knock, and hold its lead for review."""
-    lead = tx.bookings.get(message.booking_id or 0)
-    if lead is not None:
-        tx.bookings.lock_related([lead], now)
+    lead = _lock_lead(tx, message, now)
     if not tx.messages.move(message.id, to, why=cause, now=now):
         return
     log.error("note_not_sent", extra=_facts(message, why=cause))
@@ -449,6 +448,14 @@ def leave_to_person(
             because_of=current.because_of,
             now=now,
         )
+
+
+def _lock_lead(tx: Transaction, message: Message, now: dt.datetime) -> Booking | None:
+    """Lock the person who wrote a message. Return the message's lead, or None if it is unknown."""
+    lead = tx.bookings.get(message.booking_id or 0)
+    if lead is not None:
+        tx.bookings.lock_related([lead], now)
+    return lead
 
 
 def _has_just_failed(state: RateState, now: dt.datetime) -> bool:
@@ -489,7 +496,7 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the notes to send, with only the text that Knock does not have yet.
+    """Return the notes to send. They contain only text that Knock does not have yet.
 
     A message has a text if it is a retry, or the rest of a text that was too long for one note.
     Another message with the same words may have been sent since.

@@ -42,7 +42,7 @@ class Repeat:
 def repeated_cancellation(
     new: Booking, same: Sequence[Booking], repeat: Repeat | None
 ) -> Decision | None:
-    """Return the decision on a repeated cancellation, or None if it is handled like a new one.
+    """Return the decision on a repeated cancellation, or None to treat it like a new one.
 
     A late retry must not cancel a newer request.
     """
@@ -74,22 +74,17 @@ def decide_new(
     sources to which anyone can send. ``is_contact_of_many`` is True if so many requests share the
     email or phone that some were not read.
     """
-    if repeat is not None and repeat.is_certain:
-        return seen_before(repeat.original, "same_delivery")
-    known = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at) or _older_version(
-        new, same
-    )
+    known = _decide_version(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
     if known is not None or new.state is not BookingState.PENDING:
         return known
-    if repeat is not None and new.kind is Kind.APPOINTMENT:
-        may_undo = _may_undo(new, same, now)
-        return _held_repeat(new, same, now) if may_undo else seen_before(repeat.original)
-    changed = _held_change(new, same, now) or _held_correction(new, same, now)
-    if changed is not None:
-        return changed
-    disordered = _held_after_restore(new, same, now, has_sent_at=has_sent_at)
-    if disordered is not None:
-        return disordered
+    early = (
+        _decide_repeat(new, same, repeat, now)
+        or _held_change(new, same, now)
+        or _held_correction(new, same, now)
+        or _held_after_restore(new, same, now, has_sent_at=has_sent_at)
+    )
+    if early is not None:
+        return early
     planned = plan((*same, new), now).get(new.id)
     if planned is not None and planned.state is not BookingState.SUPERSEDED:
         return _held_doubtful(new, same, planned, now) or planned
@@ -100,6 +95,31 @@ def decide_new(
         or _held_canceled(new, same, has_sent_at=has_sent_at)
         or _held_beside_others(new, same, unclear, nearby, now, is_of_many=is_contact_of_many)
     )
+
+
+def _decide_version(
+    new: Booking,
+    same: Sequence[Booking],
+    now: dt.datetime,
+    *,
+    repeat: Repeat | None,
+    has_sent_at: bool,
+) -> Decision | None:
+    """Return the decision on a retry, an unchanged version or an older one, or None for others."""
+    if repeat is not None and repeat.is_certain:
+        return seen_before(repeat.original, "same_delivery")
+    unchanged = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
+    return unchanged or _older_version(new, same)
+
+
+def _decide_repeat(
+    new: Booking, same: Sequence[Booking], repeat: Repeat | None, now: dt.datetime
+) -> Decision | None:
+    """Return the decision on a tour that was requested before with the same content, or None."""
+    if repeat is None or new.kind is Kind.PROSPECT:
+        return None
+    is_risky = _may_undo(new, same, now)
+    return _held_repeat(new, same, now) if is_risky else seen_before(repeat.original)
 
 
 def decide_chosen(
@@ -161,7 +181,7 @@ def _held_after_restore(
 
 
 def _versions(new: Booking, same: Iterable[Booking]) -> list[Booking]:
-    """Return the other requests with the same sender and key as ``new``, in order."""
+    """Return the other requests with the same sender and key as ``new``, oldest first."""
     versions = [
         one
         for one in same
@@ -182,10 +202,10 @@ def _unchanged(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a request that repeats its latest version, or None.
+    """Return the decision on a request that is the same as the latest version, or None.
 
-    The repeat needs review if a user has dismissed that version since, or if the renter has a later
-    tour from another sender, because the renter may have asked again.
+    The request needs review if a user has dismissed that version since then, or if the renter has a
+    later tour from another sender, because the renter may have asked again.
     """
     latest = _latest_version(new, same)
     if latest is None or latest.content != new.content or _was_canceled(new, same):
@@ -202,7 +222,7 @@ def _unchanged(
 
 
 def _was_canceled(new: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if the sender canceled the latest version before ``new``."""
+    """Return True if the sender canceled the latest version before ``new`` was requested."""
     latest = _latest_version(new, same)
     return latest is not None and any(order(one) < order(new) for one in canceling(latest, same))
 
@@ -229,7 +249,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version with a different contact or community, as Knock would keep both."""
+    """Hold a version with another contact or community, because Knock would keep both versions."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))
@@ -267,7 +287,7 @@ def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) 
 
 
 def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
-    """Return True if booking a repeat might undo the sender's later change."""
+    """Return True if booking a repeated request might undo a later change by the sender."""
     last = _last_tour(new, same, now)
     is_other_tour = last is None or last.starts_at != new.starts_at
     return is_other_tour or _was_canceled(new, same) or _moved(new, same) is not None

@@ -111,7 +111,7 @@ class Person:
 
     @functools.cached_property
     def wanted_ids(self) -> frozenset[int]:
-        """The IDs of the wanted requests, because comparing IDs is much faster."""
+        """The IDs of the wanted requests. Comparing IDs is much faster than comparing requests."""
         return frozenset(one.id for one in self.wanted)
 
     def _counts(self, request: Booking) -> bool:
@@ -142,7 +142,7 @@ class Person:
         return request.reason in _REVISABLE and is_known
 
     def end_of(self, request: Booking) -> Booking:
-        """Return the request that the given one was finally merged with or replaced by."""
+        """Return the last request in the chain of merges and replacements after the given one."""
         seen: set[int] = set()
         while request.state in MERGED and request.id not in seen:
             seen.add(request.id)
@@ -203,7 +203,7 @@ class Person:
         return one.state is BookingState.PENDING and one.id in self.wanted_ids
 
     def _is_wanted_elsewhere(self, one: Booking, request: Booking) -> bool:
-        """Return True if ``one`` is wanted at another community than ``request``."""
+        """Return True if ``one`` is wanted and is for a different community than ``request``."""
         if one.community == request.community:
             return False
         is_merged_there = one.state in MERGED and one.because_of not in self.by_id
@@ -213,7 +213,7 @@ class Person:
         return one.id in self.wanted_ids or is_wanted
 
     def tour_for(self, request: Booking) -> Booking:
-        """Return the booking that stands for all requests with the tour time of ``request``."""
+        """Return the booking that represents all requests for the same time as ``request``."""
         twins = [one for one in self.tours if one.starts_at == request.starts_at]
         if self.standing in twins:
             assert self.standing is not None  # noqa: S101 - the same tour is a booking
@@ -238,7 +238,7 @@ class Person:
 
 
 def canceling(request: Booking, requests: Iterable[Booking]) -> list[Booking]:
-    """Return the later cancellations of a request from the same sender with the same key."""
+    """Return the later cancellations with the same sender and key as a request."""
     known = tuple(requests)
     return [
         one
@@ -288,7 +288,7 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return a booking's sort key in Knock: the time of its POST, then its ID."""
+    """Return a sort key for the order of bookings in Knock: the time of the POST, then the ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 

@@ -282,12 +282,12 @@ def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
 
 
 def _is_forced_card(request: Booking) -> bool:
-    """Return True if a user had this guest card sent although a tour may exist."""
+    """Return True if a user insisted on sending this guest card although a tour may exist."""
     return request.reason == "forced" and request.kind is Kind.PROSPECT
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return other senders' bookings with which the canceled requests were merged."""
+    """Return the bookings with which canceled requests were merged, unless canceled too."""
     ids = {
         one.because_of
         for one in canceled

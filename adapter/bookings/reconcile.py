@@ -81,7 +81,7 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests share only one contact, so that the name must match too."""
+    """Return True if two requests share only one contact, so that their names must match too."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
@@ -143,7 +143,7 @@ def _linked(
 def _with_cancellations(
     booking: Booking, same: Sequence[Booking], rows: Sequence[Booking]
 ) -> list[Booking]:
-    """Return a person's requests, their cancellations, and the canceled requests."""
+    """Return a person's requests, including cancellations and the requests that they cancel."""
     known = {one.id for one in same}
     known |= {row.id for row in rows if _is_canceling(booking, row, same)}
     cancellations = [row for row in rows if row.id in known and row.is_cancellation]
@@ -158,7 +158,7 @@ def _with_cancellations(
 
 
 def _is_canceling(booking: Booking, row: Booking, same: Sequence[Booking]) -> bool:
-    """Return True if ``booking`` or ``row`` is a cancellation from the same person."""
+    """Return True if ``row`` is from the same person and either request is a cancellation."""
     is_cancellation = booking.is_cancellation or row.is_cancellation
     return is_cancellation and any(relation(row, one) is Relation.SAME for one in same)
 
@@ -207,7 +207,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions on a person's requests, and update affected requests from other people."""
+    """Store decisions on a person's requests, and update other people's affected requests."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)
@@ -237,7 +237,7 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or hold the request if a different person may have made it."""
+    """Return the decision, or hold the request instead if a different person may have made it."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked

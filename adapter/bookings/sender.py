@@ -45,7 +45,7 @@ TRIAL_AFTER = dt.timedelta(minutes=15)
 
 
 class Sender:
-    """Sends bookings to Propexo, one POST at a time in each run."""
+    """Sends bookings to Propexo. Each thread sends one POST at a time."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Sender:
         return attempt, rate_state.waiting > 1
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock and return the most urgent booking, or None, and the state of the rate limit."""
+        """Lock and return the most urgent booking, if any. Also return the rate limit's state."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
@@ -146,7 +146,7 @@ class Sender:
         return booking, rate_state()
 
     def _late(self, now: dt.datetime) -> dt.datetime:
-        """Return the time before which a tour starts too soon to be sent."""
+        """Return the earliest start time of the tours that may still be sent."""
         return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(
@@ -198,7 +198,7 @@ class Sender:
         self.check.ended(attempt)
 
     def _record_host(self) -> None:
-        """Record, once per process, the host through which this database books in Knock."""
+        """Record, once per process, the Propexo host through which bookings are made in Knock."""
         if self._is_host_recorded or self.settings.knock_host is None:
             return
         with self.store.statement() as tx:

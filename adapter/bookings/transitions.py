@@ -1,4 +1,4 @@
-"""Record Propexo's responses, in the second of the two commits around each POST.
+"""Record Propexo's responses in the second of the two commits around each POST.
 
 Every function writes in the transaction that it is given. A finished attempt is not changed,
 because the first outcome counts, with one exception: a late response may correct an attempt that
@@ -112,7 +112,7 @@ def _has_wrong_id(tx: Transaction, attempt: Attempt) -> bool:
 
 
 def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
-    """Stop sending if several POSTs in a row got no clear response, or none at all.
+    """Stop sending if several POSTs in a row got an unclear response or no response at all.
 
     Any other response shows that Propexo works.
     """
@@ -127,7 +127,7 @@ def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Fail a rejected booking, or resend it once without the rejected optional fields.
+    """Mark a rejected booking as failed, or resend it once without rejected optional fields.
 
     The rejected fields are moved to the notes. A second POST is safe, because Propexo returns a 400
     before it creates a job.
@@ -193,7 +193,7 @@ def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking
 
 
 def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> None:
-    """Mark a booking as unknown because its process died before storing an outcome."""
+    """Mark a booking as unknown because the process that sent it died before saving an outcome."""
     booking = _lock_person(tx, attempt, now)
     if tx.attempts.finish(attempt.id, AttemptOutcome.UNKNOWN, now=now):
         _mark_unknown(tx, attempt.booking_id, "sender_lost", now)
@@ -203,7 +203,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_lost_job(
     tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
 ) -> None:
-    """Record a job from Propexo's log for a booking whose own attempt was lost in a restore."""
+    """Record a job from Propexo's log for a booking whose attempt was lost in a restore."""
     if booking.state is not BookingState.PENDING:
         tx.bookings.move(
             booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now

@@ -11,6 +11,7 @@ from adapter.models import (
     BookingState,
     Change,
     Event,
+    InvitationMail,
     Kind,
     KnockStatus,
     LeadHistory,
@@ -154,6 +155,7 @@ def story_text(
         if why_unsent is not None and booking.state is BookingState.PENDING:
             lines.append(f"  not sent yet: {why_unsent}")
         lines += [f"  {line}" for line in _link_lines(booking, story)]
+        lines += [f"  {_email_line(one)}" for one in story.emails if one.booking_id == booking.id]
         lines += [f"  {_note_line(one)}" for one in story.messages if one.booking_id == booking.id]
         if later := replaced.get(booking.id):
             lines.append(f"  Knock canceled this tour when it booked booking {later.id}")
@@ -170,6 +172,14 @@ def _note_line(message: Message) -> str:
     why = f" ({message.reason})" if message.reason else ""
     at = utc(message.updated_at)
     return f"note for the guest card: {message.state}{why} since {at}: {_cell(message.text or '')}"
+
+
+def _email_line(email: InvitationMail) -> str:
+    if email.due_at is not None:
+        outcome = f" ({email.outcome})" if email.outcome else ""
+        return f"email with a link: will be sent at {utc(email.due_at)}{outcome}"
+    at = f" at {utc(email.tried_at)}" if email.tried_at else ""
+    return f"email with a link: {email.outcome or 'being sent'}{at}"
 
 
 def _detail(act: AuditEntry) -> str:

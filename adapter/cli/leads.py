@@ -73,7 +73,7 @@ def states_option(*kinds: type[BookingState] | type[EventState]) -> Callable[...
 by_option = click.option(
     "--by",
     default=getpass.getuser,
-    show_default="your user name",
+    show_default="your username",
     help="Your name for the audit log.",
 )
 

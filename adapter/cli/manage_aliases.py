@@ -36,13 +36,14 @@ def aliases(context: click.Context, as_json: bool, as_yaml: bool) -> None:
     """List or change the community names that users have added.
 
     These names are stored in the database, and apply in addition to those in communities.yaml.
-    All processes apply a change within seconds.
+    All processes apply a change within seconds. --yaml also prints the communities that users have
+    added, with their options.
     """
     if context.invoked_subcommand is not None:
         return
     with _live(context.obj) as (live, _):
         found = live.overrides.aliases
-        text = yaml_of(found) if as_yaml else _table(live)
+        text = yaml_of(found, live.added) if as_yaml else _table(live)
     output.show({"aliases": [_as_dict(one) for one in found]}, text.rstrip(), as_json=as_json)
 
 

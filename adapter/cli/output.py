@@ -24,11 +24,11 @@ def print_json(data: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[str], None]]:
+def progress(*, is_logged: bool = True) -> Iterator[Callable[[str], None]]:
     """Yield a function that shows progress messages on standard error.
 
     On a terminal, each message overwrites the previous one. Elsewhere, such as in a cron job's
-    log, only the last one is printed.
+    log, only the last one is printed, or none without ``is_logged``.
     """
     is_terminal, last = sys.stderr.isatty(), ""
 
@@ -36,12 +36,12 @@ def progress() -> Iterator[Callable[[str], None]]:
         nonlocal last
         last = text
         if is_terminal:
-            click.echo(f"\r{text}", nl=False, err=True)
+            click.echo(f"\r{text:<60}", nl=False, err=True)
 
     try:
         yield show_text
     finally:
-        if last:
+        if last and (is_terminal or is_logged):
             click.echo("" if is_terminal else last, err=True)
 
 

@@ -118,13 +118,13 @@ def _compare(
     live = LiveSources(settings, store, registry.load(settings.mappings_dir, settings.policy))
     live.refresh()
     rules = _rules(settings, source, columns)
-    comparison = Comparison(
-        store, settings.policy, source, live.sources, rules, today=utc_now().date()
-    )
     try:
         if file.stat().st_size > MAX_BYTES:
             raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB")
-        return comparison.run(file.read_bytes(), since and since.date(), until and until.date())
+        with output.progress(is_logged=False) as show:
+            parts = (store, settings.policy, source, live.sources, rules)
+            comparison = Comparison(*parts, today=utc_now().date(), progress=show)
+            return comparison.run(file.read_bytes(), since and since.date(), until and until.date())
     except (PayloadError, NotPossible) as exc:
         output.fail(f"{file}: {exc}")
 
@@ -174,9 +174,14 @@ def _total_rows(ledger: Ledger) -> Iterator[Sequence[str]]:
         if found.lines or verdict in OF_INTEREST:
             yield (LABELS[verdict], *_numbers(found), hints.get(verdict, ""))
     yield ("To claim", *_numbers(sum_of(ledger.claims)), "")
-    days = f"requested within {ledger.rules.credit_days} days of the lead"
-    yield ("  still in time", *_numbers(sum_of(ledger.open_claims)), days)
-    yield ("Arrived, not listed", f"{ledger.unlisted:,}", "", "leads the portal does not charge")
+    if ledger.rules.credit_days is not None:
+        days = f"requested within {ledger.rules.credit_days} days of the lead"
+        yield ("  still in time", *_numbers(sum_of(ledger.open_claims)), days)
+    if ledger.unlisted is None:
+        yield ("Arrived, not listed", "unknown", "", "not everything was compared in time")
+    else:
+        hint = "leads the portal does not charge"
+        yield ("Arrived, not listed", f"{ledger.unlisted:,}", "", hint)
 
 
 def _numbers(found: Sum) -> tuple[str, str]:
@@ -212,6 +217,16 @@ def _next_lines(ledger: Ledger, csv_file: Path | None) -> Iterator[str]:
         yield f"wrote {csv_file}"
     elif ledger.claims:
         yield "next: add --csv claims.csv, and send that file to the portal"
+    if ledger.claims and ledger.rules.credit_days is None:
+        yield (
+            "Many portals accept a request for a credit only for a short time, often 14 days. Set "
+            "'credit_days' from your contract in the portal's file (--columns)"
+        )
+    if ledger.cut_short:
+        yield (
+            f"The time ran out: {_count(ledger.cut_short)} not compared. Divide the list, and "
+            "compare its parts"
+        )
     doubtful = ledger.of(Verdict.DOUBTFUL)
     if sum("the portal's date" in one.why for one in doubtful) * 2 > len(ledger.lines):
         yield (

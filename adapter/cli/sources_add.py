@@ -26,10 +26,19 @@ from adapter.mapping.source import Source
 from adapter.settings import Settings, settings_from
 from adapter.signatures.handshakes import handshake_from
 
-#: The choices for leads without a tour time.
-CHOICES: Final = {
-    "prospect": "each becomes a guest card in Knock. To hold them, delete {mapping} and repeat the "
-    "command with --without-time hold.",
+#: The choices for leads without a tour time, with the question's explanation of each.
+CHOICES: Final[Mapping[str, str]] = {
+    "prospect": "a guest card in Knock, so that an agent can follow up",
+    "invite": "a guest card in Knock, and the renter gets a link to choose a time",
+    "hold": "a person reviews each, and can set a time",
+}
+#: What happens to the leads after each choice, and what it needs.
+CHOSEN: Final[Mapping[str, str]] = {
+    "prospect": "each becomes a guest card in Knock. To hold them, delete {mapping} and "
+    "repeat the command with --without-time hold.",
+    "invite": "each becomes a guest card in Knock, and the renter gets a link to choose "
+    "a time. This needs {missing}tour_hours or check_availability for each community. To email "
+    "the links, set ADAPTER_SMTP_URL. See docs/invitations.md.",
     "hold": "each is held until a person has reviewed it.",
 }
 COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "what")
@@ -62,8 +71,9 @@ def _row(entry: Entry) -> list[str]:
 @click.option(
     "--without-time",
     type=click.Choice([*CHOICES]),
-    help="What to do with leads without a tour time: create a guest card in Knock (prospect), or "
-    "hold them for review (hold). By default, the command asks if it runs in a terminal.",
+    help="What to do with leads without a tour time: create a guest card in Knock (prospect), "
+    "also send the renter a link to choose a time (invite), or hold them for review (hold). By "
+    "default, the command asks if it runs in a terminal.",
 )
 @mappings_option
 @as_json
@@ -82,12 +92,12 @@ def add(
     name = _checked_name(name or template.name)
     mapping = folder / f"{name}.yaml"
     choice = _choice(template, without_time, asks=not as_json)
-    *beside, _ = install_mapping(template, mapping, holds_leads=choice == "hold")
+    *beside, _ = install_mapping(template, mapping, without_time=choice)
     result = {
         "source": name,
         "mapping": str(mapping),
         "beside": [str(file) for file in beside],
-        "communities_yaml": community_text(template, name),
+        "communities_yaml": community_text(template, name, invites=choice == WithoutTime.INVITE),
         "variables": _variables(template),
         "address": _url(settings, template, name),
         "without_time": choice,
@@ -101,22 +111,22 @@ def _makes_cards(template: Source) -> bool:
     return template.compiled.without_time is WithoutTime.PROSPECT
 
 
-def _choice(template: Source, given: str | None, *, asks: bool) -> str | None:
+def _choice(template: Source, given: str | None, *, asks: bool) -> WithoutTime | None:
     """Return what to do with leads without a tour time, or None if there is no choice.
 
     Ask the user if the command runs in a terminal.
     """
     if not _makes_cards(template):
-        if given == "prospect":
+        if given in (WithoutTime.PROSPECT, WithoutTime.INVITE):
             message = "this sender's leads without a tour time are held"
             raise click.BadParameter(message, param_hint="--without-time")
-        return given
+        return WithoutTime(given) if given else None
     if given is None and asks and sys.stdin.isatty():
         click.echo("Some leads have no tour time. Choose what happens to them:")
-        click.echo("  prospect: a guest card in Knock, so that an agent can follow up")
-        click.echo("  hold: a person reviews each, and can set a time")
+        for choice, meaning in CHOICES.items():
+            click.echo(f"  {choice}: {meaning}")
         given = click.prompt("Leads without a time", type=click.Choice([*CHOICES]))
-    return given or "prospect"
+    return WithoutTime(given or WithoutTime.PROSPECT)
 
 
 def _checked_sender(folder: Path, sender: str) -> str:
@@ -165,7 +175,9 @@ def _steps(result: Mapping[str, Any], *, is_public: bool) -> Iterator[str]:
     yield f"Compare {result['mapping']} with one of your real requests: adapter map {name} FILE"
     yield f"Check it: adapter check {name}"
     if result["without_time"] is not None:
-        yield f"Leads without a tour time: {CHOICES[result['without_time']].format_map(result)}"
+        missing = "" if is_public else "ADAPTER_PUBLIC_URL, and "
+        text = CHOSEN[result["without_time"]].format(mapping=result["mapping"], missing=missing)
+        yield f"Leads without a tour time: {text}"
     if result["variables"]:
         variables = ", ".join(result["variables"])
         yield f"Set {variables} in the environment, then restart web and worker."

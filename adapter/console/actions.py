@@ -1,6 +1,6 @@
 """Handle the forms that remap webhooks, act on groups of leads, and pause sending."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import flask
@@ -9,13 +9,13 @@ from werkzeug.exceptions import NotFound
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
 from adapter.console.lead_actions import MAX_CHANGED, reason_from_form, release_unchanged
+from adapter.console.read_again import differences_of
 from adapter.console.views import group_page
 from adapter.console.wording import plain, replay_refusal
 from adapter.exceptions import NotPossible
 from adapter.models import Booking, Event
 from adapter.operations.allowed_actions import may_release_together
 from adapter.operations.pause import Pauses
-from adapter.operations.replay import Difference
 from adapter.store import Group
 
 #: Limits per click: how many of a group's leads are changed, and how many are examined.
@@ -36,19 +36,12 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Remap the webhooks in a group of leads. The first click only previews the changes."""
+    """Preview what reading the messages of a group of leads again would change."""
     group = _group(key)
     _check_may_act_together(group)
-    differences = list(_preview_replay(group))
-    if "now" not in flask.request.form:
-        return group_page(key, preview=differences)
-    changed = [one for one in differences if one.refusal is None and one.fields]
-    for one in changed:
-        services.replays.replay(one.event_id, by=flask.g.user.name, dry_run=False)
-    text = f"{len(changed)} of {len(differences)} messages were read again."
-    if tours := sum(one.outcome == "book" for one in changed):
-        text += f" {tours} {'tour' if tours == 1 else 'tours'} will be sent to Knock."
-    return _redirect_to_group(key, text, (), len(changed))
+    leads = _leads(group)
+    ids = [lead.event_id if isinstance(lead, Booking) else lead.id for lead in leads]
+    return group_page(key, preview=list(differences_of(ids)))
 
 
 @bp.post("/queue/<key>/release")
@@ -57,7 +50,10 @@ def release_group(key: str) -> Any:
     group = _group(key)
     _check_may_act_together(group)
     done, errors = _for_each(group, release_unchanged)
-    return _redirect_to_group(key, _sum("booked", done, errors), errors, done)
+    if not done:
+        return _redirect_to_group(key, _sum("booked", done, errors), errors, done)
+    _flash_errors(errors)
+    return flask.redirect(flask.url_for("console.several", leads=",".join(map(str, done))))
 
 
 @bp.post("/queue/<key>/discard")
@@ -102,22 +98,6 @@ def _scope() -> dict[str, str]:
     return {kind: name} if kind in ("source", "community") and name else {}
 
 
-def _preview_replay(group: Group) -> Iterator[Difference]:
-    """Yield the changes that remapping would make to each webhook in a group.
-
-    Stop after MAX_CHANGED webhooks that would change. The next click continues from there.
-    """
-    by, changed = flask.g.user.name, 0
-    leads = _leads(group)
-    event_ids = [lead.event_id if isinstance(lead, Booking) else lead.id for lead in leads]
-    for event_id in dict.fromkeys(event_ids):
-        difference = services.replays.replay(event_id, by=by, dry_run=True)
-        yield difference
-        changed += bool(difference.refusal is None and difference.fields)
-        if changed == MAX_CHANGED:
-            return
-
-
 def _check_may_act_together(group: Group) -> None:
     """Raise NotPossible if a group's leads must be reviewed one at a time."""
     issue = group.issue
@@ -130,16 +110,20 @@ def _redirect_to_lead(number: int, message: str, kind: str) -> Any:
     return flask.redirect(flask.url_for("console.lead", key=number))
 
 
-def _sum(did: str, done: int, errors: Sequence[str]) -> str:
+def _sum(did: str, done: Sequence[int], errors: Sequence[str]) -> str:
     if not errors:
-        return f"{done} {'lead was' if done == 1 else 'leads were'} {did}."
-    return f"{done or 'None'} of {done + len(errors)} leads were {did}."
+        return f"{len(done)} {'lead was' if len(done) == 1 else 'leads were'} {did}."
+    return f"{len(done) or 'None'} of {len(done) + len(errors)} leads were {did}."
 
 
-def _redirect_to_group(key: str, message: str, errors: Sequence[str], done: int) -> Any:
-    flask.flash(message, "good" if done else "bad")
+def _flash_errors(errors: Sequence[str]) -> None:
     for error in errors[:MAX_ERRORS_SHOWN]:
         flask.flash(error, "bad")
+
+
+def _redirect_to_group(key: str, message: str, errors: Sequence[str], done: Sequence[int]) -> Any:
+    flask.flash(message, "good" if done else "bad")
+    _flash_errors(errors)
     return flask.redirect(flask.url_for("console.group", key=key))
 
 
@@ -158,12 +142,13 @@ def _leads(group: Group) -> Sequence[Booking | Event]:
         return tx.review_queue.leads(group.issue, last_id=last_id, limit=MAX_EXAMINED)
 
 
-def _for_each(group: Group, action: Callable[[int], object]) -> tuple[int, list[str]]:
-    """Apply an action to each lead in a group. Return the number of successes, and the errors."""
-    errors, leads = [], _leads(group)[:MAX_CHANGED]
-    for lead in leads:
+def _for_each(group: Group, action: Callable[[int], object]) -> tuple[list[int], list[str]]:
+    """Apply an action to each lead in a group. Return the leads that succeeded, and the errors."""
+    done, errors = [], []
+    for lead in _leads(group)[:MAX_CHANGED]:
         try:
             action(lead.id)
+            done.append(lead.id)
         except NotPossible as exc:
             errors.append(f"{lead.id}: {plain(str(exc))}")
-    return len(leads) - len(errors), errors
+    return done, errors

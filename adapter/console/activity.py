@@ -12,8 +12,10 @@ from markupsafe import Markup, escape
 from adapter.console.context import bp, services
 from adapter.console.display import escape_invisible
 from adapter.console.form_input import row_id_from
+from adapter.console.needs_you import event_of
 from adapter.console.renters import names_of
 from adapter.operations.advice import label_of
+from adapter.operations.aliases import names_in
 from adapter.operations.sign_in import LOCAL
 from adapter.store import AuditEntry
 
@@ -23,13 +25,14 @@ PAGE_SIZE: Final = 50
 SENTENCES: Final[Mapping[str, str]] = {
     "looked": "opened {a_lead}",
     "looked_at_rejected": "read a rejected message from {first}",
-    "released": "booked {lead}{anyway}",
-    "edited_and_released": "changed {the_fields} and booked the lead{anyway}",
+    "released": "sent {a_lead} to Knock{anyway}",
+    "edited_and_released": "changed {the_fields} and sent the lead to Knock{anyway}",
     "time_given": "added a time to {a_tour} and booked it",
     "confirmed": "marked {a_tour} as already in Knock",
     "discarded": "dismissed {a_lead}",
+    "reported_canceled": "reported that {a_tour} was canceled in Knock",
     "replayed": "reprocessed {a_message}",
-    "replayed_by_force": "reprocessed {a_message}, although it was closed",
+    "replayed_by_force": "reprocessed {a_message}, even though it was closed",
     "undone": "undid {a_booking}",
     "brought_back": "brought back {a_lead}",
     "snoozed": "snoozed {a_lead}",
@@ -37,7 +40,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "assigned": "assigned {a_lead} to {detail}",
     "unassigned": "unassigned {a_lead}",
     "exported": "exported leads{filter}",
-    "reconciled": "compared a portal's invoice with the leads",
+    "reconciled": "checked a portal's invoice against the leads",
     "searched": "searched for a renter",
     "searched_rejected": "searched the rejected messages{of_detail}",
     "signed_in": "signed in",
@@ -50,29 +53,31 @@ SENTENCES: Final[Mapping[str, str]] = {
     "role_changed": "changed {first}'s access, and {first} {role} now",
     "password_set": "set a new password for {first}",
     "password_changed": "changed their own password",
-    "password_refused": "entered a wrong current password",
+    "password_refused": "entered the wrong current password",
     "unlocked": "unlocked sign-in for everyone who was locked out",
     "paused": "paused {paused}. Reason: {reason}",
     "resumed": "resumed {paused}",
     "restored": "resumed bookings after the database was restored",
-    "property_assigned": "assigned a property from {before} to {community}",
-    "property_unassigned": "took back a property from {before} that was assigned to {community}",
-    "not_taken_back": "could not take back {sent}, because their tours are already in Knock",
+    "property_assigned": "assigned {property} to {community}",
+    "property_unassigned": "undid the assignment of {property} to {community}",
+    "not_taken_back": "couldn't undo the bookings of {sent}, which are already in Knock",
     "community_added": "added the community {community}",
+    "community_changed": "changed the tour hours or options of {community}",
     "mapping_put_in_place": "put version {last} of the {first} mapping in place",
-    "mapping_rolled_back": "rolled the {first} mapping back (version {last})",
+    "mapping_rolled_back": "rolled back the {first} mapping, which is now version {last}",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
     "alarm_snoozed": "snoozed an alarm: {detail}",
 }
 #: The name of each action in the filter.
 NAMES: Final[Mapping[str, str]] = {
-    "looked": "Looked at a lead",
+    "looked": "Opened a lead",
     "looked_at_rejected": "Read a rejected message",
-    "released": "Booked a lead",
-    "edited_and_released": "Changed and booked a lead",
+    "released": "Sent a lead to Knock",
+    "edited_and_released": "Changed a lead and sent it to Knock",
     "time_given": "Added a tour time",
     "confirmed": "Marked a lead as in Knock",
     "discarded": "Dismissed a lead",
+    "reported_canceled": "Reported a canceled tour",
     "replayed": "Reprocessed a message",
     "replayed_by_force": "Reprocessed a closed message",
     "undone": "Undid a booking",
@@ -82,7 +87,7 @@ NAMES: Final[Mapping[str, str]] = {
     "assigned": "Assigned a lead",
     "unassigned": "Unassigned a lead",
     "exported": "Exported leads",
-    "reconciled": "Compared an invoice",
+    "reconciled": "Checked an invoice",
     "searched": "Searched for a renter",
     "searched_rejected": "Searched rejected messages",
     "signed_in": "Signed in",
@@ -95,15 +100,16 @@ NAMES: Final[Mapping[str, str]] = {
     "role_changed": "Changed a person's access",
     "password_set": "Set a person's password",
     "password_changed": "Changed their own password",
-    "password_refused": "Entered a wrong password",
+    "password_refused": "Entered the wrong password",
     "unlocked": "Unlocked sign-ins",
     "paused": "Paused bookings",
     "resumed": "Resumed bookings",
     "restored": "Resumed after a restore",
     "property_assigned": "Assigned a property",
-    "property_unassigned": "Took a property back",
-    "not_taken_back": "Could not take leads back",
+    "property_unassigned": "Undid a property's assignment",
+    "not_taken_back": "Couldn't undo bookings",
     "community_added": "Added a community",
+    "community_changed": "Changed a community",
     "mapping_put_in_place": "Put a mapping in place",
     "mapping_rolled_back": "Rolled a mapping back",
     "alarm_acknowledged": "Acknowledged an alarm",
@@ -116,9 +122,23 @@ CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
     "another_person": "because this is another person",
 }
-#: Maximum time between messages that a user reprocessed with one click.
+#: What a user did to several leads with one click, by action.
+MANY: Final[Mapping[str, str]] = {
+    "released": "sent {leads} to Knock",
+    "confirmed": "marked {leads} as already in Knock",
+    "discarded": "dismissed {leads}",
+    "replayed": "reprocessed {leads}",
+    "undone": "undid the booking of {leads}",
+    "snoozed": "snoozed {leads}",
+    "assigned": "assigned {leads} to {detail}",
+}
+#: Actions after which the same click reprocesses the leads of a property.
+OF_PROPERTY: Final = ("property_assigned", "property_unassigned")
+#: The entries of one click follow each other faster than this.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
 MOST_NAMED: Final = 3
+#: Maximum number of entries to read for a page. One click makes an entry for each of 200 leads.
+MOST_READ: Final = 250
 #: The ID of a lead in a detail that lists leads.
 _NUMBER: Final = re.compile(r"\d+")
 
@@ -136,22 +156,28 @@ def audit() -> str:
             action=action or None,
             lead_id=lead_id,
             before=row_id_from(before),
-            limit=PAGE_SIZE,
+            limit=MOST_READ,
             except_action=hidden,
         )
-        names = names_of(tx, (one for entry in entries for one in _leads_in(entry)))
+        runs = list(_runs(entries))[:PAGE_SIZE]
+        names = names_of(tx, (one for run in runs for entry in run for one in _leads_in(entry)))
+    last = runs[-1][-1].id if runs else None
     query = {name: args[name] for name in ("by", "action", "lead", "looks") if args.get(name)}
     return flask.render_template(
         "console/audit.html",
-        entries=[(run[0], _sentence_of(run, names)) for run in _runs(entries)],
+        entries=[(run[0], _sentence_of(run, names)) for run in runs],
         query=query,
         actions=NAMES,
-        next_before=entries[-1].id if len(entries) == PAGE_SIZE else None,
+        next_before=last if len(entries) == MOST_READ or last != _last_id(entries) else None,
     )
 
 
+def _last_id(entries: Sequence[AuditEntry]) -> int | None:
+    return entries[-1].id if entries else None
+
+
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Group entries, newest first, so that messages reprocessed with one click are in one group."""
+    """Yield the entries, newest first. Those of one click on several leads are together."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -163,24 +189,48 @@ def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
 
 
 def _is_one_click(later: AuditEntry, earlier: AuditEntry) -> bool:
-    is_same = (later.action, later.by) == (earlier.action, earlier.by)
-    return is_same and later.action == "replayed" and later.at - earlier.at < ONE_CLICK
+    if later.by != earlier.by or later.at - earlier.at >= ONE_CLICK:
+        return False
+    if later.action == "replayed" and earlier.action in OF_PROPERTY:
+        return True
+    is_same = (later.action, later.detail) == (earlier.action, earlier.detail)
+    return is_same and later.action in MANY
 
 
 def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
+    first = run[-1]
     if len(run) == 1:
-        return sentence(run[0], names)
-    leads = [_link(one, names) for one in dict.fromkeys(entry.lead_id for entry in run)]
-    shown, more = leads[:MOST_NAMED], len(leads) - MOST_NAMED
-    if more > 0:
-        shown.append(Markup("{} more").format(more))
-    return Markup("reprocessed {} messages: {}").format(len(run), _listed(shown))
+        return sentence(first, names)
+    if first.action in OF_PROPERTY:
+        return Markup("{} and reprocessed {}").format(sentence(first, names), _leads(run[:-1]))
+    text = "took {leads}" if _is_own(first) else MANY[first.action]
+    leads = Markup("{}: {}").format(_leads(run), _named(run, names))
+    return Markup(escape(text)).format(leads=leads, detail=first.detail)  # noqa: S704 - escaped
+
+
+def _leads(run: Sequence[AuditEntry]) -> Markup:
+    """Return a link to the leads of several entries, such as ``10 leads``."""
+    ids = list(dict.fromkeys(entry.lead_id for entry in run if entry.lead_id))
+    address = flask.url_for("console.several", leads=",".join(map(str, ids)))
+    count = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"
+    return Markup('<a href="{}">{}</a>').format(address, count)
+
+
+def _named(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
+    links = [_link(one, names) for one in dict.fromkeys(entry.lead_id for entry in run)]
+    shown, more = links[:MOST_NAMED], len(links) - MOST_NAMED
+    return _listed([*shown, Markup("{} more").format(more)] if more > 0 else shown)
+
+
+def _is_own(entry: AuditEntry) -> bool:
+    """Return True if a user assigned a lead to themselves."""
+    return entry.action == "assigned" and entry.detail == entry.by
 
 
 def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     """Describe a user's action as a phrase that follows the user's name."""
     text = SENTENCES.get(entry.action)
-    if entry.action == "assigned" and entry.detail == entry.by:
+    if _is_own(entry):
         text = "took {a_lead}"
     if text is None:
         text = entry.action.replace("_", " ") + " {lead}" * bool(entry.lead_id) + " {detail}"
@@ -250,6 +300,20 @@ def _sent(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
     return _listed([_link(one, names) for one in _leads_in(entry)])
 
 
+def _property(entry: AuditEntry, _names: Mapping[int, str]) -> Markup:
+    """Return the name of the property that was assigned, from a message that contains it."""
+    source = entry.detail.partition(":")[0]
+    with services.store.transaction() as tx:
+        event = event_of(tx, entry.lead_id) if entry.lead_id else None
+    known = services.sources.get(source)
+    found = {*names_in(known, event)} if known and event and event.kept == "all" else set()
+    if len(found) != 1:
+        return Markup("a property from {}").format(source)
+    (one,) = found
+    shown = f"{one.title} ({one.name} at {source})" if one.title else f"{one.name} (from {source})"
+    return Markup("<bdi>{}</bdi>").format(escape_invisible(shown))
+
+
 def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[int, str]], Any]:
     return lambda entry, _names: escape_invisible(function(entry.detail))
 
@@ -258,11 +322,11 @@ def _of_detail(function: Callable[[str], str]) -> Callable[[AuditEntry, Mapping[
 _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "lead": lambda entry, names: _link(entry.lead_id, names),
     "sent": _sent,
+    "property": _property,
     "detail": _of_detail(str),
     "of_detail": _of_detail(lambda detail: f" from {detail}" if detail else ""),
     "first": _of_detail(lambda detail: detail.partition(" ")[0]),
     "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
-    "before": _of_detail(lambda detail: detail.partition(":")[0]),
     "role": _of_detail(lambda detail: ROLES.get(detail.rpartition(" ")[2], "")),
     "a_lead": functools.partial(_of, "lead"),
     "a_tour": functools.partial(_of, "tour"),

@@ -1,6 +1,5 @@
 """Serve the pages where users assign unrecognized properties to communities."""
 
-import contextlib
 import dataclasses
 import difflib
 import time
@@ -13,6 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
 from adapter.console.form_input import row_id_from
+from adapter.console.needs_you import event_of
 from adapter.exceptions import KeyMissing, NotPossible, UpstreamError
 from adapter.mapping.engine import Community
 from adapter.models import AddedCommunity, Alias, Event
@@ -28,7 +28,7 @@ from adapter.operations.aliases import (
 from adapter.operations.check_models import unreadable
 from adapter.operations.take_back import UNDO_SECONDS
 from adapter.propexo.directory import Directory, RateLimitedReads
-from adapter.store import Transaction, UnknownCommunity
+from adapter.store import UnknownCommunity
 from adapter.store.crm_models import CrmModel, Reading
 
 #: Maximum numbers of properties and of communities on a page.
@@ -102,7 +102,7 @@ def communities() -> str:
     with services.store.transaction() as tx:
         unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         shown = sorted(unknown, key=lambda one: -one.waiting)[:MOST_PROPERTIES]
-        events = {one.event_id: _event(tx, one.event_id) for one in shown}
+        events = {one.event_id: event_of(tx, one.event_id) for one in shown}
         numbers = map(row_id_from, flask.request.args.getlist("sent")[:MOST_SENT])
         sent = [tx.bookings.get(number) for number in numbers if number is not None]
         models = tx.crm_models.all()
@@ -122,7 +122,8 @@ def communities() -> str:
             )
             for number, alias in enumerate(reversed(live.overrides.aliases))
         ],
-        yaml=yaml_of(live.overrides.aliases),
+        yaml=yaml_of(live.overrides.aliases, live.added),
+        added={one.key for one in live.added},
         known=sorted(_communities().values(), key=lambda one: one.title),
         not_readable=_not_readable(models),
     )
@@ -145,13 +146,6 @@ def _title(alias: Alias) -> str:
         return aliases().title_of(alias)
     except KeyMissing:
         return alias.name
-
-
-def _event(tx: Transaction, event_id: int) -> Event | None:
-    """Return an event, or None if it was encrypted with a key that is not set."""
-    with contextlib.suppress(KeyMissing):
-        return tx.events.get(event_id)
-    return None
 
 
 def _unrecognized(unknown: UnknownCommunity, event: Event | None) -> Unrecognized:

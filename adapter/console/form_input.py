@@ -1,7 +1,7 @@
 """Parse browser input: form and query values, row IDs and list filters."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import flask
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
@@ -34,6 +34,12 @@ def row_id_from(text: str | None) -> int | None:
         return None
     number = int(digits)
     return number if number <= LARGEST_NUMBER else None
+
+
+def row_ids_from(texts: Iterable[str]) -> list[int]:
+    """Parse row IDs. Skip texts that are not valid IDs, and IDs that come again."""
+    found = map(row_id_from, texts)
+    return [number for number in dict.fromkeys(found) if number]
 
 
 def filter_from(args: Mapping[str, str], zone: dt.tzinfo = dt.UTC) -> Filter:

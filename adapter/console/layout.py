@@ -92,6 +92,8 @@ def layout_helpers() -> dict[str, Any]:
         "tour_html": time_html.tour_html,
         "tour_time": time_html.tour_time,
         "shown_value": wording.shown_value,
+        "shown_changes": wording.shown_changes,
+        "changed_value": wording.changed_value,
         "fault_text": wording.fault_text,
         "ignored_text": wording.ignored_text,
         "exact": time_html.exact,
@@ -103,6 +105,7 @@ def layout_helpers() -> dict[str, Any]:
             dt.datetime.fromtimestamp(epoch, dt.UTC)
         ),
         "state_word": wording.state_word,
+        "event_word": wording.event_word,
         "replay_refusal": wording.replay_refusal,
         "state_class": wording.state_class,
         "in_knock_sentence": wording.in_knock_sentence,

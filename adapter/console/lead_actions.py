@@ -1,7 +1,7 @@
 """Handle the forms that act on leads: book, confirm, dismiss, snooze, assign and undo."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from adapter.console.booking_form import RefusedForm, form_changes, typed_values
 from adapter.console.context import bp, services
 from adapter.console.display import renter_name
-from adapter.console.form_input import row_id_from
+from adapter.console.form_input import row_ids_from
 from adapter.console.lead_page import lead_page, lead_panel
 from adapter.console.needs_you import (
     Neighbors,
@@ -77,8 +77,22 @@ def _is_emailed(booking: Booking) -> bool:
 def undo(number: int) -> Any:
     """Undo a release whose booking has not been sent yet."""
     services.take_backs.undo_release(number, by=flask.g.user.name)
-    flask.flash("Undone. Nothing was sent, and your changes are kept.", "good")
+    flask.flash("Undone. Nothing was sent, and your changes were kept.", "good")
     return _show(number)
+
+
+@bp.post("/undo")
+def undo_many() -> Any:
+    """Take back several releases. Those that are already going out are reported."""
+    ids = row_ids_from(flask.request.args.get("ids", "").split(","))[:MAX_CHANGED]
+    by = flask.g.user.name
+    done, errors = _apply(lambda number: services.take_backs.undo_release(number, by=by), ids)
+    if done:
+        need = "1 lead needs" if len(done) == 1 else f"{len(done)} leads need"
+        flask.flash(f"Undone. Nothing was sent. {need} you again.", "good")
+    for text, numbers in errors.items():
+        flask.flash(f"{_names_of(numbers)}: {text}", "bad")
+    return _to_list()
 
 
 @bp.post("/leads/<int:number>/bring-back")
@@ -96,7 +110,7 @@ def confirm(number: int) -> Any:
         raise NotPossible("Check the box to confirm that you saw the tour in Knock.")
     neighbors = neighbors_of(number)
     services.repairs.confirm(number, by=flask.g.user.name)
-    return _done(number, "Marked as booked.", neighbors)
+    return _done(number, "Marked as already in Knock.", neighbors)
 
 
 @bp.post("/leads/<int:number>/discard")
@@ -116,8 +130,7 @@ def snooze(number: int) -> Any:
     """Hide a lead until the chosen time."""
     neighbors = neighbors_of(number)
     until = _snooze_one(number)
-    zone = ZoneInfo(_booking(number).timezone or reader_zone().key)
-    text = local_text(until, zone).removeprefix("Today, ").replace("Tomorrow", "tomorrow")
+    text = _time_in_sentence(until, _booking(number).timezone)
     undo = flask.url_for("console.wake", number=number)
     return _done(number, f"Snoozed until {text}.", neighbors, undo=undo)
 
@@ -194,8 +207,7 @@ def _names_of(numbers: list[int]) -> str:
 
 
 def _selected() -> list[int]:
-    found = (row_id_from(text) for text in flask.request.form.getlist("ids"))
-    return [number for number in dict.fromkeys(found) if number][:MAX_CHANGED]
+    return row_ids_from(flask.request.form.getlist("ids"))[:MAX_CHANGED]
 
 
 def release_unchanged(number: int) -> None:
@@ -222,21 +234,22 @@ _ACTS: Final[Mapping[str, Callable[[int], object]]] = {
 _DID: Final = {
     "release": ("will be sent to Knock in ten seconds", "couldn't be booked"),
     "discard": ("dismissed", "couldn't be dismissed"),
-    "confirm": ("marked as booked", "couldn't be marked as booked"),
+    "confirm": ("marked as already in Knock", "couldn't be marked"),
     "snooze": ("snoozed", "couldn't be snoozed"),
     "assign": ("assigned to you", "couldn't be assigned"),
 }
 
 
-def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[int, dict[str, list[int]]]:
-    """Act on each lead. Return the number of successes, and the other leads by reason."""
+def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
+    """Act on each lead. Return those that succeeded, and the others by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
             act(number)
         except NotPossible as exc:
             errors.setdefault(_why_not(exc), []).append(number)
-    return len(ids) - sum(map(len, errors.values())), errors
+    failed = {number for numbers in errors.values() for number in numbers}
+    return [number for number in ids if number not in failed], errors
 
 
 def _why_not(error: NotPossible) -> str:
@@ -247,14 +260,37 @@ def _why_not(error: NotPossible) -> str:
     return " ".join(dict.fromkeys(map(fault_text, texts)))
 
 
-def _report(act: str, done: int, errors: Mapping[str, list[int]]) -> None:
+def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> None:
     did, did_not = _DID[act]
     failed = sum(map(len, errors.values()))
     if done:
         more = f" {failed} {did_not}." if failed else ""
-        flask.flash(f"{done} {'lead' if done == 1 else 'leads'} {did}.{more}", "good")
+        until = _until(done) if act == "snooze" else ""
+        text = f"{len(done)} {'lead' if len(done) == 1 else 'leads'} {did}{until}.{more}"
+        undo = flask.url_for("console.undo_many", ids=",".join(map(str, done)))
+        said = {"text": text, "undo": undo, "seconds": UNDO_SECONDS}
+        said["list"] = flask.request.form.get("list", "")[:500]
+        flask.flash(said if act == "release" else text, "good")  # type: ignore[arg-type]
     for text, numbers in [*errors.items()][:5]:
         flask.flash(f"{_names_of(numbers)}: {text}", "bad")
+
+
+def _until(numbers: Sequence[int]) -> str:
+    """Return until when leads are snoozed, in the time zone of the first one's community."""
+    with services.store.transaction() as tx:
+        bookings = tx.bookings.of_ids(numbers)
+    zones = {one.snoozed_until: one.timezone for one in bookings if one.snoozed_until}
+    if not zones:
+        return ""
+    first = min(zones)
+    text = _time_in_sentence(first, zones[first])
+    return f" until {text}" if len(zones) == 1 else f". The first one comes back {text}"
+
+
+def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:
+    """Format a time within a sentence, such as ``tomorrow, 9:00 AM MST``."""
+    text = local_text(at, ZoneInfo(timezone or reader_zone().key))
+    return text.removeprefix("Today, ").replace("Tomorrow", "tomorrow")
 
 
 def _to_list() -> Any:

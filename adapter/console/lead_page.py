@@ -29,7 +29,7 @@ from adapter.console.story import ASKED_FOR, part_names, story_of
 from adapter.console.time_html import clock_in, local_text, reader_zone
 from adapter.console.wording import answer_text, shown_value
 from adapter.exceptions import NotPossible, PayloadError
-from adapter.mapping.engine import Item, Outcome
+from adapter.mapping.engine import SENT_OUTCOMES, Item, Outcome
 from adapter.mapping.provenance import Provenance, provenance_of
 from adapter.mapping.source import Source
 from adapter.models import (
@@ -60,6 +60,10 @@ from adapter.store import AuditEntry, Issue
 #: What to do if the sender has changed its format.
 _FORMAT: Final = (
     "Ask an admin to fix this under Mappings. You don't need to call the renter about it."
+)
+_READ_NOW: Final = Advice(
+    wrong="We couldn't read this lead when it came, but we can read it now.",
+    todo="Read it again to book it. You don't need to call the renter about it.",
 )
 #: The label for each choice of how long to snooze a lead.
 SNOOZES: Final[Mapping[Snooze, str]] = {
@@ -97,6 +101,8 @@ class BookingView:
     unused: Sequence[tuple[str, str]]
     #: The change in the sender's format that caused the lead to be held, or None.
     trouble: FormatTrouble | None
+    #: True if the mapping in use can read the message that could not be read when it came.
+    is_read_now: bool
     #: A sentence about the booking's state, or "" if it needs review.
     sentence: str
     #: The key of its group in the queue, or None.
@@ -280,6 +286,12 @@ class MappedAgain:
         is_there = 0 < number <= len(self.mapping_lines)
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
+    def is_read_now(self, booking: Booking) -> bool:
+        """Return True if a held booking's message would be sent to Knock with this mapping."""
+        number = self._item_number(booking)
+        is_held = booking.state is BookingState.HELD and booking.reason == "held_by_mapping"
+        return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
+
     def _item_number(self, booking: Booking) -> int:
         """Return the index of the item in the webhook that is most similar to a booking."""
 
@@ -317,12 +329,16 @@ def _booking_view(
         else None
     )
     advice, problems = _explained(booking, story, issue, trouble) if issue else (None, ())
+    is_read_now = mapped is not None and mapped.is_read_now(booking)
+    if is_read_now:
+        advice, problems = _READ_NOW, ()
     return BookingView(
         booking=booking,
         advice=advice,
         problems=problems,
         unused=unused_values(_notes_reasons(booking)),
         trouble=trouble,
+        is_read_now=is_read_now,
         sentence="" if issue else DECISIONS.get(booking.reason or "", ""),
         group=issue.key if issue else None,
         fields=list(_field_rows(booking, mapped)),

@@ -1,5 +1,6 @@
 """Serve "Needs you": the leads that need a person, soonest tour first."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import urllib.parse
@@ -9,13 +10,12 @@ from typing import Any, Final
 import flask
 from werkzeug.datastructures import ImmutableMultiDict
 
-from adapter.console.context import bp, services, trial
+from adapter.console.context import bp, services
 from adapter.console.display import renter_name
 from adapter.console.form_input import row_id_from
 from adapter.exceptions import KeyMissing
-from adapter.models import Booking, Event, FormatChange, FormatKind
+from adapter.models import Booking, Event, FormatChange
 from adapter.operations.aliases import names_in
-from adapter.operations.format_proposals import Proposal, explain
 from adapter.operations.todo import (
     Changed,
     Entry,
@@ -36,6 +36,7 @@ MOST_PLACES: Final = 12
 #: The label of each tab, and its text when the tab is empty.
 TABS: Final[Mapping[Todo, tuple[str, str]]] = {
     Todo.CALL: ("Call the renter", "No calls to make."),
+    Todo.DETAILS: ("Fix the details", "No details to fix."),
     Todo.KNOCK: ("Check Knock", "Nothing to check in Knock."),
     Todo.COMMUNITY: ("Pick a community", "Every property is recognized."),
     Todo.ADMIN: ("Ask an admin", "Nothing for an admin to do."),
@@ -71,9 +72,10 @@ class FormatTrouble:
     leads: int
     #: When the oldest of the leads arrived.
     since: dt.datetime
-    #: The key of the row that stands for the leads, and the keys of its groups.
+    #: The key of the row that stands for the leads.
     key: str
-    groups: Sequence[str]
+    #: True if the mapping in use reads the leads, but they have not been read again yet.
+    is_fixed: bool
 
     @property
     def sentence(self) -> str:
@@ -108,8 +110,11 @@ def changed_formats() -> Changed:
     return changed
 
 
-def format_trouble(row: Entry) -> FormatTrouble | None:
-    """Return the format change that caused a row's leads to be held, or None."""
+def format_trouble(row: Entry, number: int | None = None) -> FormatTrouble | None:
+    """Return the format change that a row of leads is about, or None.
+
+    ``number`` is the lead that the mapping in use is tried on, by default the first one.
+    """
     if not row.is_format_change:
         return None
     groups = [one for one in review_groups() if {*one.ids} & {*row.ids}]
@@ -120,21 +125,40 @@ def format_trouble(row: Entry) -> FormatTrouble | None:
         leads=len(row.ids),
         since=min(group.oldest_at for group in groups),
         key=row.key,
-        groups=[group.issue.key for group in groups],
+        is_fixed=_has_time_now(number or row.ids[0]),
     )
+
+
+def _has_time_now(number: int) -> bool:
+    """Return True if the mapping in use finds a tour time in a lead's message."""
+    with services.store.transaction() as tx:
+        booking = tx.bookings.get(number)
+        event = event_of(tx, booking.event_id) if booking is not None else None
+    source = services.sources.get(event.source) if event is not None else None
+    if source is None or event is None or event.kept != "all":
+        return False
+    items = source.map(event.request, now=event.received_at).items
+    return any(item.starts_at is not None for item in items)
+
+
+def event_of(tx: Transaction, event_id: int) -> Event | None:
+    """Return an event, or None if it was encrypted with a key that is not set."""
+    with contextlib.suppress(KeyMissing):
+        return tx.events.get(event_id)
+    return None
 
 
 def format_troubles() -> list[FormatTrouble]:
     """Return all format changes that cause leads to be held."""
-    return [one for row in _rows_of(Selection()) if (one := format_trouble(row)) is not None]
+    return [one for row in rows_of(Selection()) if (one := format_trouble(row)) is not None]
 
 
 def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:
     """Return the format change that caused a lead to be held, or None."""
     if not may_be_format_change(issue):
         return None
-    row = next((one for one in _rows_of(Selection()) if number in one.ids), None)
-    return format_trouble(row) if row is not None else None
+    row = next((row for row in rows_of(Selection()) if number in row.ids), None)
+    return format_trouble(row, number) if row is not None else None
 
 
 def leads_that_need_you() -> int:
@@ -172,14 +196,14 @@ def query_of(which: Selection, **changes: Any) -> dict[str, str]:
 def queue() -> str:
     """List the leads that need a person."""
     which = selection_from(flask.request.args)
-    return _list_page(which, _rows_of(which), fold=None)
+    return _list_page(which, rows_of(which), fold=None)
 
 
 @bp.get("/queue/more/<key>")
 def fold(key: str) -> str:
     """List the leads that one row stands for."""
     which = selection_from(flask.request.args)
-    found = next((row for row in _rows_of(which) if row.key == key), None)
+    found = next((row for row in rows_of(which) if row.key == key), None)
     if found is None:
         return _list_page(which, [], fold=key)
     return _list_page(which, _unfolded(found), fold=key, of=found)
@@ -204,11 +228,12 @@ def queue_news() -> str:
     """Render the number of leads that arrived after a list was loaded, if any."""
     which = selection_from(flask.request.args)
     after = row_id_from(flask.request.args.get("after")) or 0
-    number = sum(identifier > after for row in _rows_of(which) for identifier in row.ids)
+    number = sum(identifier > after for row in rows_of(which) for identifier in row.ids)
     return flask.render_template("console/_news.html", number=number, query=query_of(which))
 
 
-def _rows_of(which: Selection) -> list[Entry]:
+def rows_of(which: Selection) -> list[Entry]:
+    """Return the rows of leads that need a person, soonest tour first."""
     return entries(review_groups(), which, services.now().timestamp(), changed_formats())
 
 
@@ -216,10 +241,9 @@ def _list_page(
     which: Selection, found: Sequence[Entry], *, fold: str | None, of: Entry | None = None
 ) -> str:
     page = max(row_id_from(flask.request.args.get("page")) or 1, 1)
-    shown = found[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
+    start = (page - 1) * PAGE_SIZE
+    shown = found[start : start + PAGE_SIZE]
     groups, rows = review_groups(), rows_with_leads(shown)
-    trouble = format_trouble(of) if of is not None else None
-    is_asked = trouble is not None and "suggest" in flask.request.args
     numbers = counts(groups, which, changed_formats())
     return flask.render_template(
         "console/queue.html",
@@ -234,40 +258,30 @@ def _list_page(
         sources=sorted({group.issue.source for group in groups}),
         rows=rows,
         group_places={row.entry.issue: row.place for row in rows if row.place},
-        found=len(found),
-        first=(page - 1) * PAGE_SIZE + 1,
+        found=_leads_in(found),
+        first=_leads_in(found[:start]) + 1,
+        last=_leads_in(found[: start + PAGE_SIZE]),
         page=page,
-        has_more=page * PAGE_SIZE < len(found),
+        has_more=start + PAGE_SIZE < len(found),
         newest=max((group.last_id for group in groups), default=0),
         list_query=urllib.parse.urlencode(query_of(which)),
         fold=fold,
+        fixed=_fixed(shown) if fold is None else (),
         of=of,
-        trouble=trouble,
-        suggestion=_suggestion(trouble, rows) if trouble is not None and is_asked else None,
+        trouble=format_trouble(of) if of is not None else None,
         groups=[group for group in groups if of is not None and set(group.ids) & set(of.ids)],
     )
 
 
-def _suggestion(trouble: FormatTrouble, rows: Sequence[Row]) -> Proposal | None:
-    """Return a suggested mapping edit that reads the sender's new format, or None."""
-    source = services.sources.get(trouble.source)
-    events = [row.lead.event_id for row in rows if isinstance(row.lead, Booking)]
-    if source is None or not events:
-        return None
-    parent = trouble.path.rpartition(".")[0]
-    new_path = f"{parent}.{trouble.new_name}" if parent else trouble.new_name
-    change = FormatChange(
-        source=trouble.source,
-        kind=FormatKind.PATH if trouble.path else FormatKind.FIELD,
-        name=trouble.path or "starts_at",
-        since=trouble.since,
-        first_event=min(events),
-        affected=len(events),
-        of=len(events),
-        new_paths={new_path: len(events)} if trouble.new_name else {},
-    )
-    with trial():
-        return explain(services.store, source, change, services.settings.policy).proposal
+def _fixed(shown: Sequence[Entry]) -> set[str]:
+    """Return the keys of the rows whose leads the mapping in use can read now."""
+    troubles = map(format_trouble, shown)
+    return {trouble.key for trouble in troubles if trouble is not None and trouble.is_fixed}
+
+
+def _leads_in(rows: Sequence[Entry]) -> int:
+    """Return the number of leads in these rows, including those that are folded."""
+    return sum(len(row.ids) for row in rows)
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
@@ -305,12 +319,8 @@ def _places(
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
-    """Return the name of a lead's unrecognized property, or the sender's value for it."""
-    try:
-        event = tx.events.get(booking.event_id)
-    except KeyMissing:
-        event = None
-    return place_name(event, issue.value)
+    """Return the name of a lead's property, or what its source calls it."""
+    return place_name(event_of(tx, booking.event_id), issue.value)
 
 
 def place_name(event: Event | None, value: str) -> str:
@@ -350,8 +360,8 @@ def list_selection() -> Selection:
 
 
 def neighbors_of(number: int) -> Neighbors:
-    """Return the leads before and after a lead in the list that the user came from."""
-    ids = [one for row in _rows_of(list_selection()) for one in row.ids]
+    """Return the leads around one in the list that the request names in ``list``."""
+    ids = [one for row in rows_of(list_selection()) for one in row.ids]
     place = ids.index(number) if number in ids else -1
     following = ids[place + 1] if place + 1 < len(ids) else None
     return Neighbors(

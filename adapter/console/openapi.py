@@ -244,6 +244,25 @@ class Note(Schema):
     updated_at = fields.DateTime(required=True)
 
 
+class Email(Schema):
+    """An email with a link to choose a tour time."""
+
+    booking = fields.Integer(required=True)
+    outcome = _text(
+        "`sent`, `not_needed`, `restored`, or the problem in the last attempt.",
+        required=True,
+        allow_none=True,
+    )
+    attempts = fields.Integer(required=True)
+    created_at = fields.DateTime(required=True)
+    due_at = fields.DateTime(
+        required=True,
+        allow_none=True,
+        metadata=_about("When it will be sent, or null if it will not be sent again."),
+    )
+    tried_at = fields.DateTime(required=True, allow_none=True)
+
+
 class LeadHistory(Schema):
     """A webhook with its bookings and their history, as in `adapter show ID --json`."""
 
@@ -253,6 +272,7 @@ class LeadHistory(Schema):
     attempts = fields.List(fields.Nested(Attempt), required=True)
     history = fields.List(fields.Nested(Change), required=True)
     messages = fields.List(fields.Nested(Note), required=True)
+    emails = fields.List(fields.Nested(Email), required=True)
     because_of = fields.List(fields.Nested(Link), required=True)
     related = fields.List(fields.Nested(Link), required=True)
     replaced_in_knock = fields.Dict(keys=fields.String(), values=fields.Nested(Link), required=True)

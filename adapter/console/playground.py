@@ -13,9 +13,12 @@ from typing import Any, Final
 import flask
 from werkzeug.exceptions import NotFound
 
+from adapter.console import mapping_fix
 from adapter.console.context import bp, one_at_a_time, services, trial
 from adapter.console.display import PayloadLine, payload_lines
 from adapter.console.form_input import row_id_from
+from adapter.console.mapping_fix import MappingFix
+from adapter.console.read_again import readable
 from adapter.console.renters import messages_of, names_of
 from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible, PayloadError
@@ -28,6 +31,7 @@ from adapter.mapping.source import Source, file_text
 from adapter.models import WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
+from adapter.operations.format_proposals import Proposal
 from adapter.operations.mapping_versions import Checked, MappingVersions, patch_of
 
 #: Number of stored webhooks to choose from.
@@ -113,7 +117,28 @@ def playground() -> str:
         seen=_newest_version(name),
     )
     flask.session.pop("tried", None)
-    return _page(entered, result=_map(entered))
+    fix = mapping_fix.fix_for(args["fix"]) if "fix" in args else None
+    if fix is not None and fix.proposal is not None:
+        entered, fix = _with_fix(entered, fix, fix.proposal)
+    return _page(
+        entered,
+        result=_map(entered),
+        fix=fix,
+        readable=readable(name) if "done" in args and name in services.sources else 0,
+    )
+
+
+def _with_fix(
+    entered: PlaygroundInput, fix: MappingFix, proposal: Proposal
+) -> tuple[PlaygroundInput, MappingFix]:
+    """Fill in a suggested edit, and add the message as a test if the checks require one."""
+    entered = dataclasses.replace(entered, mapping=proposal.text, reason=fix.trouble.sentence)
+    with trial():
+        is_new = registry.has_new_fields(_checked(entered).errors)
+    text = _text_with_sample(entered) if is_new else None
+    if text is None:
+        return entered, fix
+    return dataclasses.replace(entered, mapping=text), dataclasses.replace(fix, has_sample=True)
 
 
 @bp.post("/try/result")
@@ -224,14 +249,21 @@ def roll_back_mapping() -> Any:
 def save_sample() -> str:
     """Add a webhook to the mapping as a test, with personal data replaced."""
     entered = _input_from_form()
-    try:
-        delivery, now = _delivery(entered)
-        # Leave out names that users assigned, because `adapter check` does not know them.
-        text = with_sample(_draft(entered), entered.mapping, delivery, now)
-    except (MappingErrors, PayloadError, NotFound):
+    text = _text_with_sample(entered)
+    if text is None:
         return _page(entered, result=_map(entered), refusal=NO_SAMPLE)
     entered = dataclasses.replace(entered, mapping=text)
     return _page(entered, result=_map(entered), sample_added=True)
+
+
+def _text_with_sample(entered: PlaygroundInput) -> str | None:
+    """Return the edited mapping with the selected webhook as a test, or None if it can't be one."""
+    try:
+        delivery, now = _delivery(entered)
+        # Without assigned names, because `adapter check` does not know them.
+        return with_sample(_draft(entered), entered.mapping, delivery, now)
+    except (MappingErrors, PayloadError, NotFound):
+        return None
 
 
 @bp.post("/try/file")

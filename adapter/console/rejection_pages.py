@@ -32,7 +32,7 @@ CAUSES: Final = {
         "A proxy or firewall may rewrite messages. Ask your admin.",
     ),
     "credentials_mismatch": (
-        "This message's user name or password did not match ours.",
+        "This message's username or password did not match ours.",
         "Ask your admin to fix it.",
     ),
     "header_missing": (

@@ -10,6 +10,7 @@ import flask
 from werkzeug.exceptions import NotFound, TooManyRequests
 
 from adapter import signatures
+from adapter.bookings.reconcile import replacing_in_knock
 from adapter.console.context import bp, services
 from adapter.console.renters import messages_of
 from adapter.console.status_line import current_verdict
@@ -32,7 +33,7 @@ NEWEST: Final = 10
 SCHEMES: Final = {
     "hmac": "The sender signs each message with a secret that only the two of us know.",
     "token": "The sender adds a secret token to each message.",
-    "basic": "The sender adds a user name and a password to each message.",
+    "basic": "The sender adds a username and a password to each message.",
     "none": "We can't be sure. Anyone who knows the address can send messages.",
 }
 
@@ -92,6 +93,7 @@ def source(name: str) -> str:
         [activity] = tx.stats.source_activity([name], now - DAY, now)
         uses, rejected = tx.stats.secret_uses(), tx.rejections.counts().get(name, 0)
         messages = messages_of(tx, tx.search.events(Filter(source=name), limit=NEWEST))
+        replaced = replacing_in_knock(tx, [one.bookings[0] for one in messages if one.bookings])
         pause = next((one for one in tx.send_queue.pauses() if one.source == name), None)
     scheme = signatures.scheme_of(found.signature)
     return flask.render_template(
@@ -104,6 +106,7 @@ def source(name: str) -> str:
         activity=activity,
         rejected=rejected,
         messages=messages,
+        replaced=replaced,
         pause=pause,
         about=_about(found),
         has_sample=trial_message.may_sign(found) and trial_message.sample_of(found) is not None,

@@ -11,28 +11,31 @@ from adapter.operations.health import Level, Problem, Verdict, verdict_of
 #: What each problem means for users who work with leads, by code. Details for engineers are under
 #: "Technical". ``{ago}`` and ``{lasting}`` are empty if the problem has just begun.
 SENTENCES: Final[Mapping[str, str]] = {
-    "database_unreachable": "The database went down{ago}. Tell your admin. No leads are lost.",
+    "database_unreachable": "The database went down{ago}. Tell your admin. "
+    "No leads have been lost.",
     "no_web": "New leads stopped arriving{ago}. Tell your admin.",
-    "no_worker": "Bookings have stopped. Tell your admin.{waiting} No leads are lost.",
+    "no_worker": "Bookings have stopped. Tell your admin.{waiting} No leads have been lost.",
     "sending_stopped": "Bookings stopped{ago} because {why}. Tell your admin."
-    "{waiting} No leads are lost.",
+    "{waiting} No leads have been lost.",
     "nothing_sent": "No booking has gone through{lasting}. Tell your admin.{waiting}",
     "webhooks_not_mapped": "New leads have been stuck{lasting}. Tell your admin.{waiting}",
     "source_refused": "Messages from {source} are being rejected. Its secret no longer matches "
     "ours. Tell your admin.",
     "source_silent": "{source} has sent nothing{lasting}, which is unusual. Ask the sender.",
-    "format_changed": "{source} changed its messages{ago}, and we can't read all of them. Tell "
-    "your admin.",
+    "format_changed": "{source} changed its message format{ago}, and we can't read all of its "
+    "messages. Tell your admin.",
     "tour_soon": "A lead needs you now: its tour starts within 4 hours.",
     "tours_expired": "Some tours were not booked in time. Call these renters.",
     "bookings_unknown": "Some tours may or may not be in Knock. Please check.",
     "review_overdue": "A lead has been waiting for you for more than a day.",
     "mappings_outdated": "A changed mapping could not be loaded. The previous one is still in use.",
-    "version_replaced": "The mapping for {source} that was put in place here is no longer in use: "
-    "its file has changed since.",
+    "version_replaced": "The mapping for {source} that was put in place here is no longer in use, "
+    "because its file has changed since then.",
     "status_webhooks_failing": "Another system stopped accepting our status updates{ago}. "
     "Tell your admin.",
     "status_webhooks_given_up": "Another system missed some of our status updates. "
+    "Tell your admin.",
+    "invitations_failing": "Emails with a link to choose a tour time stopped going out{ago}. "
     "Tell your admin.",
     "database_slow": "The database is slow, so bookings may take longer than usual.",
     "connections_low": "The database is almost out of connections. Tell your admin.",
@@ -96,8 +99,8 @@ def status_sentence(verdict: Verdict | None) -> str:
         more = f" {others} more {'problem' if others == 1 else 'problems'}." if others > 0 else ""
         return problem_sentence(problems[0], verdict) + more
     sent_at = verdict.facts.queue.answered_at if verdict.facts else None
-    last = f" The last tour was booked {_ago(verdict.at - sent_at)}." if sent_at else ""
-    return f"Bookings are working.{last or ' No tour has been booked yet.'}"
+    last = f" The last lead went to Knock {_ago(verdict.at - sent_at)}." if sent_at else ""
+    return f"Bookings are working.{last or ' Nothing has been sent to Knock yet.'}"
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:

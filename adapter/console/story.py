@@ -2,14 +2,16 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
+from adapter.console.needs_you import place_name
 from adapter.console.problem_text import problem_sentence
 from adapter.console.time_html import local_text
+from adapter.console.wording import ignored_text
 from adapter.models import (
     CHOSEN_BY_RENTER,
     RENTER,
@@ -17,13 +19,18 @@ from adapter.models import (
     Booking,
     BookingState,
     Change,
+    InvitationMail,
     Kind,
+    KnockStatus,
     LeadHistory,
     Message,
 )
 from adapter.operations.advice import (
     BY_CODE,
     DECISIONS,
+    EMAIL_GIVEN_UP,
+    EMAIL_WAITS,
+    EMAILS,
     IN_SHORT,
     NOTE_WAITS,
     NOTES,
@@ -33,7 +40,6 @@ from adapter.operations.advice import (
 _STATES: Final[Mapping[str, str]] = {
     "received": "The request arrived.",
     "mapped": "The request was read.",
-    "ignored": "This message is not a tour request.",
     "pending": "Ready to send to Knock.",
     "sending": "Sending to Knock.",
     "submitted": "Knock is saving it.",
@@ -48,10 +54,10 @@ _STATES: Final[Mapping[str, str]] = {
 }
 #: What a change means by its reason.
 _WHYS: Final[Mapping[str, str]] = {
-    "released": "{by} booked it.",
+    "released": "{by} approved it.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
-    "seen_in_knock": "{by} marked it as booked.",
+    "seen_in_knock": "{by} marked it as already in Knock.",
     "brought_back": "{by} brought it back.",
     "rate_limited": "Too many requests right now. We'll try again soon.",
     "not_sent": "We couldn't reach Knock. We'll try again soon.",
@@ -66,7 +72,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
     "calendar_no_answer": "Knock's calendar didn't respond. Sending to Knock anyway.",
     "calendar_rejected": "We don't have access to Knock's calendar. Sending to Knock anyway.",
-    "calendar_busy": "We were too busy to check Knock's calendar. Sending to Knock anyway.",
+    "calendar_busy": "We couldn't check Knock's calendar in time. Sending to Knock anyway.",
     "calendar_unreadable": "We couldn't read Knock's calendar. Sending to Knock anyway.",
     "calendar_too_short": "Knock's calendar doesn't go that far yet. Sending to Knock anyway.",
 }
@@ -89,7 +95,8 @@ class StoryLine:
 
 def story_of(story: LeadHistory) -> list[StoryLine]:
     """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
-    lines = [*_lines(story), *map(_note_line, story.messages)]
+    lines = [*_lines(story), *_reports(story), *map(_note_line, story.messages)]
+    lines += _email_lines(story.emails)
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
 
@@ -133,6 +140,14 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
         yield StoryLine(at=at, text=text, other=other)
 
 
+def _reports(story: LeadHistory) -> Iterator[StoryLine]:
+    """Yield a line for each tour that a user reported as canceled. It has no change of state."""
+    for booking in story.current:
+        if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
+            text = "Someone here reported that the tour was canceled in Knock."
+            yield StoryLine(at=booking.gone_at, text=text)
+
+
 def _note_line(message: Message) -> StoryLine:
     """Return a sentence that says whether a renter's later message reached Knock."""
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
@@ -140,24 +155,31 @@ def _note_line(message: Message) -> StoryLine:
     return StoryLine(at=message.updated_at, text=said + words)
 
 
+def _email_lines(emails: Iterable[InvitationMail]) -> Iterator[StoryLine]:
+    """Yield a sentence for each email with a link that was tried, unless it was not needed."""
+    for one in emails:
+        if one.tried_at is not None and one.outcome not in ("not_needed", "restored"):
+            is_over = one.due_at is None
+            text = EMAILS.get(one.outcome, EMAIL_GIVEN_UP) if is_over else EMAIL_WAITS
+            yield StoryLine(at=one.tried_at, text=text)
+
+
 def _sentence(change: Change, story: LeadHistory) -> str:
     by = "" if change.by in _MACHINES or change.by.startswith("(") else change.by
     why = change.why
+    if change.to_state == "ignored":
+        return ignored_text(story.event.reasons)
     if change.to_state == "received" and change.from_state and why not in _WHYS:
         return _replay_sentence(change, story, by)
-    if change.to_state == "discarded" and by:
-        if why == CANCELED_IN_KNOCK:
-            return f"{by} marked the tour as canceled in Knock."
-        return f"{by} dismissed it: {why.rstrip('.')}."
+    if by and (did := _taken_back(change)):
+        return f"{by} {did}."
     if why == "seen_in_knock" and not by:
         return "Found in Knock."
     if change.to_state == "pending" and why in _WHYS:
         return _WHYS[why].format(by=by or "A user")
-    if change.from_state in ("pending", "discarded") and by and change.to_state == "held":
-        did = "undid the booking" if change.from_state == "pending" else "brought it back"
-        return f"{by} {did}."
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
-    if why == "job_succeeded" and booking is not None and booking.kind is Kind.PROSPECT:
+    is_card = booking is not None and booking.kind is Kind.PROSPECT
+    if change.to_state == "booked" and is_card and why in ("job_succeeded", "mapped"):
         return "The guest card is in Knock."
     if why == "moved_in_knock":
         return _move_sentence(change, booking, story)
@@ -165,6 +187,16 @@ def _sentence(change: Change, story: LeadHistory) -> str:
     if text:
         return text
     return _state_sentence(change, story)
+
+
+def _taken_back(change: Change) -> str:
+    """Return what a user did to a lead that they dismissed or took back, or ""."""
+    if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
+        return "reported that the tour was canceled in Knock"
+    if change.to_state == "discarded":
+        return f"dismissed it: {change.why.rstrip('.')}"
+    taken = {"pending": "undid the booking", "discarded": "brought it back"}
+    return taken.get(change.from_state or "", "") if change.to_state == "held" else ""
 
 
 def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
@@ -196,5 +228,6 @@ def _state_sentence(change: Change, story: LeadHistory) -> str:
     if state == BookingState.HELD and booking is not None and why == "held_by_mapping":
         found = [one for one in booking.reasons if one.field != FIELD]
         if found:
-            return f"Needs review. {problem_sentence(found[0], booking)}"
+            place = place_name(story.event, found[0].value or "")
+            return f"Needs review. {problem_sentence(found[0], booking, place)}"
     return _STATES.get(state, state)

@@ -11,7 +11,7 @@ import flask
 from markupsafe import Markup
 
 from adapter.console.context import services
-from adapter.models import Booking
+from adapter.models import Booking, Kind
 from adapter.operations import serializers
 
 #: The cookie in which console.js stores the user's time zone.
@@ -144,6 +144,8 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
 
 def tour_html(booking: Booking) -> Markup:
     """Render a tour's start in the community's time zone, or as the sender wrote it."""
+    if booking.kind is Kind.PROSPECT:
+        return Markup('<span class="soft">No tour</span>')
     if booking.starts_at is not None and booking.timezone is not None:
         return tour_time(booking.starts_at, booking.timezone)
     if booking.starts_at is not None:

@@ -35,6 +35,8 @@ from adapter.store import MOST_COUNTED, Filter, Issue, LeadCounts
 MAX_EXPORTED_BOOKINGS: Final = 100_000
 #: The counts cover this many days if the filter has no start.
 COUNTED_DAYS: Final = 31
+#: The periods that a user may choose, by number of days.
+PERIODS: Final = {"1": "Today", "7": "Last 7 days", "30": "Last 30 days"}
 PAGE_SIZE: Final = 50
 #: The counts beside the filters cover at most this many of the newest leads.
 MOST_IN_FACETS: Final = 2_000
@@ -104,7 +106,7 @@ bp.add_app_template_filter(sum_of)
 def leads() -> str:
     """List the bookings or webhooks that match a filter, newest first."""
     args = flask.request.args
-    which, before = filter_from(args, reader_zone()), row_id_from(args.get("before"))
+    which, before = _filter(), row_id_from(args.get("before"))
     is_webhooks = args.get("kind") == "webhooks"
     with services.store.transaction() as tx:
         search = tx.search.events if is_webhooks else tx.search.bookings
@@ -123,8 +125,19 @@ def leads() -> str:
         next_before=_next_page(found),
         facets=_facets(numbers, which),
         is_capped=sum(numbers.values()) >= MOST_IN_FACETS,
-        days=_days(),
+        periods=PERIODS,
     )
+
+
+def _filter() -> Filter:
+    """Return the filter in the URL. ``days`` counts back from today, for bookmarks."""
+    args, zone = flask.request.args, reader_zone()
+    which, days = filter_from(args, zone), args.get("days", "")
+    if which.since is not None or days not in PERIODS:
+        return which
+    today = services.now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    since = today - dt.timedelta(days=int(days) - 1)
+    return dataclasses.replace(which, since=since.astimezone(dt.UTC))
 
 
 def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int]]:
@@ -143,17 +156,10 @@ def _facets(numbers: LeadCounts, which: Filter) -> Mapping[str, Mapping[str, int
     return facets
 
 
-def _days() -> Mapping[str, str]:
-    """Return the first day of each recent period by name, such as ``Last 7 days``."""
-    today = services.now().astimezone(reader_zone()).date()
-    periods = {"Today": 0, "Last 7 days": 6, "Last 30 days": 29}
-    return {name: str(today - dt.timedelta(days=days)) for name, days in periods.items()}
-
-
 @bp.get("/export.csv")
 def export() -> Response:
     """Export the bookings that match a filter as CSV."""
-    which = filter_from(flask.request.args, reader_zone())
+    which = _filter()
     lines = csv_export.bookings_csv(services.store, which, most=MAX_EXPORTED_BOOKINGS)
     lines = one_at_a_time(lines)
     record_action("exported", detail=csv_export.filter_text(which))
@@ -163,7 +169,7 @@ def export() -> Response:
 @bp.get("/sums.csv")
 def sums() -> Response:
     """Export lead counts per source and community as CSV."""
-    which = filter_from(flask.request.args, reader_zone())
+    which = _filter()
     if which.since is None:
         since = services.now() - dt.timedelta(days=COUNTED_DAYS)
         which = dataclasses.replace(which, since=since)
@@ -210,8 +216,7 @@ def group_page(key: str, **more: Any) -> Any:
             return flask.render_template("console/group_empty.html", **more)
         issue = group.issue
         found = tx.review_queue.leads(issue, after=after, limit=PAGE_SIZE)
-        previewed = [one.event_id for one in more.get("preview", ())]
-        names = names_of(tx, previewed) if previewed else {}
+        names = names_of(tx, [one.event_id for one in more.get("preview", ())])
     return flask.render_template(
         "console/group.html",
         group=group,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapter.console.time_html import clock
 from adapter.exceptions import NotPossible
-from adapter.models import Booking, BookingState, Kind, KnockStatus, Reason
+from adapter.models import Booking, BookingState, Event, EventState, Kind, KnockStatus, Reason
 from adapter.operations.advice import label_of
 from adapter.operations.todo import renamed_path
 from adapter.propexo.appointment import NO_CONTACT
@@ -29,6 +29,12 @@ STATES: Final[Mapping[str, str]] = {
     "duplicate": "Duplicate",
     "expired": "Tour time passed",
     "discarded": "Dismissed",
+}
+#: The states of guest cards, if their words are different.
+_CARDS: Final[Mapping[str, str]] = {
+    "booked": "Guest card in Knock",
+    "failed": "Guest card not created",
+    "expired": "Guest card not sent in time",
 }
 #: The state of a booked tour that Knock reports as anything but booked, and its looks.
 _IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
@@ -103,7 +109,7 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "open this lead and click “Mark as canceled”.",
     "is unknown: it may exist in Knock": "This tour may already be in Knock. Look there first. If "
     "it isn't there, open this lead, check the box and book it again.",
-    "there is nothing to confirm": "This lead can't be marked as booked. Its status has changed.",
+    "there is nothing to confirm": "This lead can't be marked now. Its status has changed.",
     "has no tour to confirm": "This lead has no tour that could be in Knock.",
     "has just changed": "Someone has just changed this lead. Check it again.",
     "and cannot be discarded": "This lead can't be dismissed now. Its status has changed.",
@@ -145,6 +151,8 @@ def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) ->
     if isinstance(booking_or_state, Booking):
         if booking_or_state.is_cancellation and booking_or_state.state is BookingState.HELD:
             return "Canceled by the renter"
+        if booking_or_state.kind is Kind.PROSPECT and booking_or_state.state in _CARDS:
+            return _CARDS[booking_or_state.state]
         known = _in_knock(booking_or_state)
         return known[0] if known else STATES[booking_or_state.state]
     return STATES.get(booking_or_state, booking_or_state)
@@ -159,11 +167,9 @@ def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
 
 
 def _in_knock(booking: Booking) -> tuple[str, str] | None:
-    """Return the label and the CSS class for the status of a booked tour or card in Knock."""
-    if booking.state is not BookingState.BOOKED:
+    """Return the label and the CSS class for the status of a booked tour in Knock."""
+    if booking.state is not BookingState.BOOKED or booking.kind is Kind.PROSPECT:
         return None
-    if booking.kind is Kind.PROSPECT:
-        return "Guest card in Knock", "booked"
     if booking.is_gone and booking.knock_status is not KnockStatus.CANCELED:
         return "Marked as canceled", "discarded"
     status = booking.knock_status
@@ -182,7 +188,7 @@ def in_knock_sentence(booking: Booking) -> str:
         KnockStatus.WAITING: "The community hasn't accepted this tour in Knock yet.",
         KnockStatus.VISITED: "The renter came to this tour.",
         KnockStatus.NO_SHOW: "The renter didn't come to this tour.",
-    }.get(booking.knock_status or KnockStatus.BOOKED, "Booked. The tour is in Knock.")
+    }.get(booking.knock_status or KnockStatus.BOOKED, "This tour was booked in Knock.")
 
 
 def phone_text(number: object) -> str:
@@ -208,17 +214,6 @@ def cents_from_dollars(text: str) -> int | str:
     return int(match[1].replace(",", "")) * 100 + int((match[2] or "").ljust(2, "0"))
 
 
-#: What becomes of a message, as a change of a mapping shows it.
-_OUTCOMES: Final = {
-    "book": "Booked",
-    "held": "Needs review",
-    "prospect": "Guest card",
-    "ignored": "Not a tour request",
-    "cancellation": "Cancels a tour",
-    "unreadable": "Can't be read",
-}
-
-
 def shown_value(name: str, value: Any) -> str:
     """Return a field's value as people read it."""
     if isinstance(value, list):
@@ -233,18 +228,46 @@ def shown_value(name: str, value: Any) -> str:
         return phone_text(value)
     if name.endswith("_date"):
         return date_text(str(value))
-    if name == "outcome":
-        return _OUTCOMES.get(value, value)
-    if name == "tour":
-        return _tour_text(value)
     return choice_word(name, str(value))
 
 
+#: What a mapping does with a message, by its outcome.
+OUTCOMES: Final[Mapping[str, str]] = {
+    "book": "Booked",
+    "prospect": "Guest card",
+    "held": "Needs review",
+    "ignored": "Ignored",
+    "unreadable": "Unreadable",
+    "cancellation": "Canceled",
+}
+
+
+def shown_changes(
+    fields: Mapping[str, tuple[Any, Any]],
+) -> list[tuple[str, tuple[Any, Any]]]:
+    """Return the changed fields to show. The tour's date and time are shown as one value."""
+    hidden = (".appointment_date", ".appointment_time", "_id")
+    return [(name, values) for name, values in fields.items() if not name.endswith(hidden)]
+
+
+def changed_value(name: str, value: Any) -> str:
+    """Return an old or new value of a field as people read it, or "none"."""
+    if value is None:
+        return "none"
+    if name == "outcome":
+        return OUTCOMES.get(value, value)
+    if name == "tour":
+        return _tour_text(str(value))
+    return shown_value(name, value)
+
+
 def _tour_text(text: str) -> str:
-    """Rewrite ``Tue 2026-12-01 14:30 MST`` as ``Tue, Dec 1, 2:30 PM MST``."""
-    weekday, day, time, zone = text.split()
-    at = dt.date.fromisoformat(day)
-    return f"{weekday}, {at:%b} {at.day}, {clock(dt.time.fromisoformat(time))} {zone}"
+    """Return a tour such as ``Tue 2026-12-01 10:30 MST`` as ``Tue, Dec 1, 2026, 10:30 AM MST``."""
+    try:
+        at = dt.datetime.fromisoformat(text[4:20])
+    except ValueError:
+        return text
+    return f"{at:%a, %b} {at.day}, {at.year}, {clock(at)}{text[20:]}"
 
 
 def choice_word(name: str, choice: str) -> str:
@@ -292,9 +315,17 @@ def fault_text(text: str) -> str:
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
     """Return the reason why a message is not booked: it is a test, or not a tour request."""
-    if any(_TEST_FLAG.fullmatch((one.path or "").rpartition(".")[2]) for one in reasons):
-        return "This is a test message."
-    return "This message is not a tour request."
+    return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
+
+
+def _is_test(reasons: Iterable[Reason]) -> bool:
+    return any(_TEST_FLAG.fullmatch((one.path or "").rpartition(".")[2]) for one in reasons)
+
+
+def event_word(event: Event) -> str:
+    """Return the state of a message without leads in words."""
+    is_test = event.state == EventState.IGNORED and _is_test(event.reasons)
+    return "Test message" if is_test else STATES[event.state]
 
 
 def hours_text(text: str) -> str:

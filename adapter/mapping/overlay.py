@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from adapter.mapping.engine import Community
 from adapter.mapping.loader import loader
 from adapter.mapping.source import Source
+from adapter.mapping.tour_hours import hours_from_texts
 from adapter.models import AddedCommunity, Alias, MappingVersion, Overrides
 from adapter.settings import Policy
 
@@ -82,6 +83,9 @@ def community_from(added: AddedCommunity) -> Community:
         attributions={},
         known_as={},
         name=added.name,
+        tour_hours=hours_from_texts(added.tour_hours),
+        check_availability=added.check_availability,
+        pms=added.pms,
     )
 
 

@@ -34,8 +34,8 @@ class PortalRules:
     date_format: Format | None = None
     #: The price of a lead in cents, if the list has no amounts, or None.
     price: int | None = None
-    #: How many days after a lead the portal accepts a request for a credit.
-    credit_days: int = 14
+    #: How many days after a lead the portal accepts a request for a credit, or None if unknown.
+    credit_days: int | None = None
     #: How many months a second lead from the same renter counts as a duplicate.
     duplicate_months: int = 12
     #: How many days the portal's date may differ from the arrival of the same lead.

@@ -1,6 +1,7 @@
 """Parse a community's ``tour_hours``, the hours on each weekday in which tours can start."""
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,17 +22,42 @@ class TourHours(fields.Field[Any]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Hours:
         if not isinstance(value, Mapping) or not value:
             raise ValidationError("must be lines such as 'mon-fri: \"9:00 AM-6:00 PM\"'")
-        found: dict[int, tuple[dt.time, dt.time]] = {}
-        problems: dict[str, Any] = {}
-        for days, text in value.items():
-            try:
-                hours = _hours_from_text(str(text))
-                found |= dict.fromkeys(_days_from_text(str(days)), hours) if hours else {}
-            except ValueError as exc:
-                problems[str(days)] = [str(exc)]
-        if problems:
-            raise ValidationError(problems)
-        return found
+        return hours_from_texts(value)
+
+
+def hours_from_texts(texts: Mapping[str, Any]) -> Hours:
+    """Parse hours by weekdays. Raise ValidationError with the problems of each line."""
+    found: dict[int, tuple[dt.time, dt.time]] = {}
+    problems: dict[str, Any] = {}
+    for days, text in texts.items():
+        try:
+            hours = _hours_from_text(str(text))
+            found |= dict.fromkeys(_days_from_text(str(days)), hours) if hours else {}
+        except ValueError as exc:
+            problems[str(days)] = [str(exc)]
+    if problems:
+        raise ValidationError(problems)
+    return found
+
+
+def texts_from_hours(hours: Hours) -> dict[str, str]:
+    """Return hours in the form of communities.yaml, with one line for days with the same hours."""
+    texts: dict[str, str] = {}
+    for _, group in itertools.groupby(sorted(hours), lambda day: (hours[day], _run(day, hours))):
+        days = list(group)
+        names = [DAYS[days[0]], *([DAYS[days[-1]]] if days[1:] else [])]
+        opens, closes = hours[days[0]]
+        texts["-".join(names)] = f"{_text_from_time(opens)}-{_text_from_time(closes)}"
+    return texts
+
+
+def _run(day: int, hours: Hours) -> int:
+    """Return the first of the consecutive open days to which a day belongs."""
+    return day if day - 1 not in hours else _run(day - 1, hours)
+
+
+def _text_from_time(at: dt.time) -> str:
+    return f"{at.hour % 12 or 12}:{at.minute:02} {'PM' if at.hour >= 12 else 'AM'}"
 
 
 def _days_from_text(text: str) -> list[int]:

@@ -29,11 +29,11 @@ class Advice:
 _BOOK: Final = "Fix it and book the tour, or dismiss the lead."
 _CALL: Final = "Call or text the renter, agree on a time, then book it."
 _CHECK_KNOCK: Final = (
-    "Look in Knock. If the tour is there, mark it as booked. If not, book it again."
+    "Look in Knock. If the tour is there, click “Already in Knock”. If not, book it again."
 )
 _SEARCHING: Final = (
-    "We keep checking every few minutes. If the tour is soon, look in Knock, and mark it as booked "
-    "if it is there."
+    "We keep checking every few minutes. If the tour is soon, look in Knock, and click “Already in "
+    "Knock” if it is there."
 )
 
 #: What is wrong and what to do, by reason code.
@@ -64,7 +64,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "repeat_or_change": (
         "The renter asked for this tour before, and then changed or canceled it.",
-        "Ask the renter. If they want this tour, book it, or mark it as booked if it is in Knock.",
+        "Ask the renter. If they want it, book it, or click “Already in Knock” if it is there.",
     ),
     "after_restore": (
         "The renter asked for two tours, and we can't tell which one came last.",
@@ -96,7 +96,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "booked_after_cancellation": (
         "The renter canceled this tour, but it was booked anyway.",
-        "Cancel it in Knock and dismiss this lead. If the renter wants it, mark it as booked.",
+        "Cancel it in Knock and dismiss this. If the renter wants it, click “Already in Knock”.",
     ),
     "carried_out_late": (
         "This tour may have been booked after a newer one with the same email or phone.",
@@ -111,7 +111,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_elsewhere": (
-        "The renter canceled a request that we never got, and has a tour from another one.",
+        "The renter canceled a request we never received, but has a tour from another one.",
         "Ask the renter. If they don't want the tour, cancel it in Knock.",
     ),
     "cancellation_unclear": (
@@ -123,7 +123,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Cancel the tour in Knock, or note it on the guest card.",
     ),
     "note_not_sent": (
-        "The renter wrote more later, and it may not be on the guest card in Knock.",
+        "The renter sent another message, and it may not be on the guest card in Knock.",
         "Add what is missing to the guest card in Knock. Then dismiss this lead.",
     ),
     "not_authorized": (
@@ -191,7 +191,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Book it, or dismiss it again.",
     ),
     "undone": (
-        "This booking was undone. Nothing was sent, and the changes are kept.",
+        "This booking was undone. Nothing was sent, and your changes were kept.",
         "Book it, or dismiss it.",
     ),
 }
@@ -254,7 +254,7 @@ DECISIONS: Final[Mapping[str, str]] = {
     "taken_back": "The renter asked again, or someone here undid the cancellation.",
     "booking_came_later": "The cancellation arrived before the request. The request needs review.",
     "asked_again": "This repeats the renter's latest request.",
-    IGNORED: "This message is not a tour request.",
+    IGNORED: "This message is a test, or not a tour request.",
 }
 
 #: What happened to a note with a renter's later message, by reason code. No note is sent twice.
@@ -270,6 +270,22 @@ NOTES: Final[Mapping[str | None, str]] = {
 }
 #: The text for a note that is yet to be sent.
 NOTE_WAITS: Final = "Will be sent to Knock as a note"
+
+_NO_EMAIL: Final = "We couldn't email the renter a link to choose a time"
+_SEND_LINK: Final = "Call or text them. The guest card's notes in Knock contain the link."
+#: What happened to an email with a link to choose a tour time, by its outcome.
+EMAILS: Final[Mapping[str | None, str]] = {
+    "sent": "We emailed the renter a link to choose a time.",
+    "recipient_rejected": f"{_NO_EMAIL}: their address doesn't work. {_SEND_LINK}",
+    "email_rejected": f"{_NO_EMAIL}: it was rejected. {_SEND_LINK}",
+    "no_response": "We emailed the renter a link to choose a time, but it may not have arrived.",
+    "address_not_supported": f"{_NO_EMAIL}: our mail server can't send to addresses with special "
+    f"letters. {_SEND_LINK}",
+    "address_invalid": f"{_NO_EMAIL}: their address doesn't work. {_SEND_LINK}",
+}
+#: What is said of an email that couldn't be sent because of the mail server.
+EMAIL_WAITS: Final = f"{_NO_EMAIL}. We'll try again."
+EMAIL_GIVEN_UP: Final = f"{_NO_EMAIL}. {_SEND_LINK}"
 
 #: What is wrong and what to do, by the beginning of a reason's message.
 BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
@@ -315,7 +331,7 @@ SHORT_MESSAGE: Final[Mapping[str, str]] = {
     NO_TIME: "No tour time",
     NO_CONTACT: "No phone or email",
     IDS_ONLY_REASON: "Only IDs, no details",
-    "is at … in ": "Outside tour hours",
+    "is at … in ": "Outside booking hours",
     "is more than … days ahead": "Too far ahead",
     "is in the past": "Tour time has passed",
     "there is a date but no time of day": "No time of day",

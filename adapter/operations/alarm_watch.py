@@ -137,7 +137,7 @@ class Outage:
                 _log_begin(problem)
 
     def is_over(self, now: dt.datetime) -> None:
-        """Notify people that an outage is over if they were notified of it."""
+        """Notify people that an outage is over if they were notified that it had begun."""
         if self._since is not None and self._sent_at is not None:
             code = "database_unreachable"
             log.info("problem_over", extra={"code": code, "source": ""})

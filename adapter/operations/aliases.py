@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from adapter.exceptions import NotPossible, PayloadError, Unreadable
+from adapter.exceptions import KeyMissing, NotPossible, PayloadError, Unreadable
 from adapter.mapping import overlay
 from adapter.mapping.engine import Scope
 from adapter.mapping.engine.fields import paths_of
@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property name that held leads show as ``value``, or None."""
+        """Find a property name by the text that held leads show for it. Return None if unknown."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -207,7 +207,7 @@ class Aliases:
         with self._store.transaction() as tx:
             if not tx.overrides.add_alias(alias):
                 raise NotPossible("another user has just assigned this property")
-            self._record(tx, "property_assigned", alias)
+            self._record(tx, "property_assigned", alias, _held_event(tx, alias))
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
@@ -218,8 +218,16 @@ class Aliases:
             tx.audit.record("community_added", by=self._by, at=self._clock(), detail=f"{added.key}")
         self._live.refresh()
 
+    def change_community(self, changed: AddedCommunity) -> None:
+        """Save the hours and options of a community. Raise NotPossible if no user added it."""
+        with self._store.transaction() as tx:
+            if not tx.overrides.change_community(changed):
+                raise NotPossible(f"the community {changed.key} was not added in the console")
+            tx.audit.record("community_changed", by=self._by, at=self._clock(), detail=changed.key)
+        self._live.refresh()
+
     def book_waiting(self, source: str, value: str) -> tuple[int, int]:
-        """Map held leads again. Return how many have changed, and how many remain.
+        """Map held leads again. Return how many of them changed and how many are still held.
 
         Other leads from the same webhooks are not changed, because users may have edited them. New
         bookings are sent after :data:`UNDO_SECONDS`.
@@ -239,7 +247,7 @@ class Aliases:
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
     def book_all_waiting(self, alias: Alias) -> int:
-        """Map all leads again that are held because of an alias's name. Return their number."""
+        """Map again all leads held because of an alias's name. Return how many have changed."""
         with self._store.transaction() as tx:
             unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         values = [one.value or "" for one in unknown if one.source == alias.source]
@@ -261,7 +269,7 @@ class Aliases:
             alias = tx.overrides.remove_alias(source, key)
             if alias is None:
                 raise NotPossible("this assignment has already been undone")
-            self._record(tx, "property_unassigned", alias)
+            self._record(tx, "property_unassigned", alias, self._named_event(tx, alias))
         self._live.refresh()
         waiting = self._bookings_of(alias, REPLACEABLE)
         replays = Replays(self._settings, self._store, self._live.sources, self._clock)
@@ -313,14 +321,14 @@ class Aliases:
         return alias.name
 
     def _is_named(self, alias: Alias, event: Event | None) -> bool:
-        """Return True if an event contains an alias's name, as a mapping reads it."""
+        """Return True if an event contains an alias's name where its mapping looks for it."""
         sources = (self._live.sources[alias.source], self._live.files[alias.source])
         return event is not None and any(
             alias.key == one.key for source in sources for one in names_in(source, event)
         )
 
     def _hold_again(self, replays: Replays, event_id: int, alias: Alias) -> None:
-        """Map an event again without an alias. Keep its other bookings if possible.
+        """Map an event again without an alias. Keep the event's other bookings if possible.
 
         Otherwise, replace all of them, because none may be sent to the unassigned community.
         """
@@ -340,10 +348,26 @@ class Aliases:
             events = [tx.events.get(one) for one in ids]
         return [event for event in events if event is not None and event.kept == "all"]
 
-    def _record(self, tx: Transaction, action: str, alias: Alias) -> None:
-        # Without the name, which comes from a payload.
+    def _record(self, tx: Transaction, action: str, alias: Alias, event_id: int | None) -> None:
+        # Without the name, which comes from a payload. A webhook that contains it is named instead.
         detail = f"{alias.source}: {alias.community}"
-        tx.audit.record(action, by=self._by, at=self._clock(), detail=detail)
+        tx.audit.record(action, by=self._by, at=self._clock(), lead_id=event_id, detail=detail)
+
+    def _named_event(self, tx: Transaction, alias: Alias) -> int | None:
+        """Return the ID of a webhook that contains an alias's name, or None."""
+        states = [str(state) for state in BookingState]
+        found = tx.overrides.bookings_since(alias, states, before=None, limit=MOST_TITLED)
+        with contextlib.suppress(KeyMissing):
+            ids = dict.fromkeys(booking.event_id for booking in found)
+            return next((one for one in ids if self._is_named(alias, tx.events.get(one))), None)
+        return None
+
+
+def _held_event(tx: Transaction, alias: Alias) -> int | None:
+    """Return the ID of a webhook whose lead is held because of an alias's name, or None."""
+    unknown = [one for one in tx.stats.unknown_communities() if one.source == alias.source]
+    found = (one.event_id for one in unknown if key_of_value(one.value or "") == alias.key)
+    return next(found, None)
 
 
 def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]:
@@ -360,7 +384,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def key_of_value(value: str) -> str:
-    """Return the table key for a value in a lead's reason, which is JSON."""
+    """Return the table key for a JSON value in a lead's reason."""
     try:
         return key_from_value(json.loads(value)) or ""
     except ValueError:
@@ -374,12 +398,24 @@ def community_key(name: str, taken: Collection[str]) -> str:
     return next(key for key in keys if key not in taken)
 
 
-def yaml_of(aliases: Sequence[Alias]) -> str:
-    """Return the lines for communities.yaml that replace the given aliases."""
-    entries: dict[str, dict[str, Any]] = {}
+def yaml_of(aliases: Sequence[Alias], added: Sequence[AddedCommunity]) -> str:
+    """Return the lines for communities.yaml that replace these aliases and added communities."""
+    entries: dict[str, dict[str, Any]] = {one.key: _entry(one) for one in added}
     for alias in aliases:
-        entry = entries.setdefault(alias.community, {"known_as": {}})
-        entry["known_as"].setdefault(alias.source, []).append(alias.name)
+        entry = entries.setdefault(alias.community, {})
+        names = entry.setdefault("known_as", {}).setdefault(alias.source, [])
+        names.append(alias.name)
         if alias.attribution_id:
             entry.setdefault("attributions", {})[alias.source] = alias.attribution_id
     return text_from_data(entries) if entries else ""
+
+
+def _entry(added: AddedCommunity) -> dict[str, Any]:
+    names = ("name", "integration_id", "community_id", "timezone")
+    options = {
+        "tour_hours": dict(added.tour_hours),
+        "check_availability": added.check_availability,
+        "pms": added.pms,
+    }
+    chosen = {name: value for name, value in options.items() if value}
+    return {name: getattr(added, name) for name in names} | chosen

@@ -34,7 +34,7 @@ class ModelState(NamedTuple):
     state: Reading
 
     def text(self) -> str:
-        """Return a sentence that says what cannot be read, and what the effect is."""
+        """Return a sentence about what cannot be read, and the consequence."""
         what = CONTENTS[self.model]
         if self.state is Reading.OFF:
             why = f"Propexo does not let us read {what} ({self.model} is not enabled)"
@@ -86,7 +86,7 @@ class ModelWatch:
         self._begun_at: dt.datetime | None = None
 
     def run(self, sources: Mapping[str, Source]) -> None:
-        """Check the integrations whose last check is old, starting a minute after startup."""
+        """Check the integrations whose last check is old. Skip the first minute after startup."""
         now = self._clock()
         self._begun_at = self._begun_at or now
         if now < self._begun_at + dt.timedelta(seconds=CHECK_SECONDS):

@@ -32,7 +32,7 @@ SHORTEST_SECRET: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenSettings:
-    """The settings to check, with their errors and the file that contains them."""
+    """The settings to check, the file that contains them, and their errors."""
 
     settings: Settings
     faults: list[str]
@@ -140,7 +140,7 @@ def _equal(secrets: Mapping[str, str]) -> list[list[str]]:
 
 
 def mapping_findings(given: GivenSettings) -> Iterator[Finding]:
-    """Check the mappings like ``adapter check``, and check that their secrets are set."""
+    """Check the mappings as ``adapter check`` does, and check that their secrets are set."""
     settings = given.settings
     for problem in registry.check([settings.mappings_dir], settings.policy):
         kind = warning if problem.warning else fault

@@ -3,8 +3,6 @@
 import dataclasses
 import http.client
 import json
-import smtplib
-import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,8 +12,9 @@ from typing import Any, Final
 import adapter
 from adapter.exceptions import StoreUnavailable
 from adapter.models import Clock
+from adapter.operations.connection_error import connection_error
 from adapter.operations.finding import Finding, fault, ok, warning
-from adapter.operations.invitation_mailer import SmtpServer
+from adapter.operations.mail_server import MailFailure, SmtpServer
 from adapter.settings import Proxies, Settings
 from adapter.store import Database
 from adapter.webhooks.self_check import HEADER, Arrival, proof
@@ -67,7 +66,7 @@ def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[
             yield from _closed(base)
     except (OSError, http.client.HTTPException) as exc:
         fix = "check DNS, the firewall, the proxy and its certificate, and that web is running"
-        yield fault(AREA, f"{base} cannot be reached: {_reason(exc)}", fix)
+        yield fault(AREA, f"{base} cannot be reached: {connection_error(exc)}", fix)
 
 
 def receiver_findings(settings: Settings) -> Iterator[Finding]:
@@ -80,7 +79,7 @@ def receiver_findings(settings: Settings) -> Iterator[Finding]:
         status = _get(url, {}, "HEAD").status
     except (OSError, http.client.HTTPException) as exc:
         fix = "check ADAPTER_STATUS_WEBHOOK_URL, DNS, the firewall and the receiver"
-        yield fault(RECEIVER, f"{host} cannot be reached: {_reason(exc)}", fix)
+        yield fault(RECEIVER, f"{host} cannot be reached: {connection_error(exc)}", fix)
         return
     if status >= http.client.INTERNAL_SERVER_ERROR and status != http.client.NOT_IMPLEMENTED:
         yield warning(RECEIVER, f"{host} responds with HTTP {status}", "check the receiver's log")
@@ -97,14 +96,11 @@ def mail_findings(settings: Settings) -> Iterator[Finding]:
         return
     server = SmtpServer.from_url(settings.smtp_url)
     try:
-        with server.session():
-            yield ok(MAIL, f"{server.host}, which emails invitations, accepts connections")
-    except smtplib.SMTPResponseException as exc:
-        text = f"{server.host} responds with SMTP {exc.smtp_code}"
-        yield fault(MAIL, text, "check the user and password in ADAPTER_SMTP_URL")
-    except OSError as exc:
-        fix = "check host, port and encryption in ADAPTER_SMTP_URL, DNS and the firewall"
-        yield fault(MAIL, f"{server.host} cannot be reached: {_reason(exc)}", fix)
+        server.check()
+    except MailFailure as exc:
+        yield fault(MAIL, str(exc), "fix ADAPTER_SMTP_URL, or the mail server's settings")
+    else:
+        yield ok(MAIL, f"{server.host}, which emails invitations, accepts emails from us")
 
 
 def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
@@ -127,15 +123,6 @@ def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
     except urllib.error.HTTPError as exc:
         with exc:
             return Answer(exc.code, exc.read(MAX_BYTES))
-
-
-def _reason(exc: Exception) -> str:
-    cause = exc.reason if isinstance(exc, urllib.error.URLError) else exc
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not valid ({cause.verify_message})"
-    if isinstance(cause, TimeoutError):
-        return "it did not respond in time"
-    return str(getattr(cause, "strerror", None) or type(cause).__name__)
 
 
 def _answer(answer: Answer, base: str, proxies: Proxies) -> Iterator[Finding]:

@@ -107,7 +107,7 @@ class LeadFinder:
         zone: dt.tzinfo | None = None,
         seconds: float = MAX_SECONDS,
     ) -> None:
-        """Set up the search. ``zone`` is for times without a community, local by default."""
+        """Set up the search. ``zone`` applies to times without a community (default: local)."""
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -153,7 +153,7 @@ class LeadFinder:
     def _events(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float, limit: int
     ) -> Iterator[int]:
-        """Yield the IDs of matching webhooks without bookings or in review, newest first."""
+        """Yield the IDs of matching webhooks that have no bookings or need review, newest first."""
         found, before = 0, LARGEST_NUMBER
         while found < limit:
             with self._store.statement() as tx:

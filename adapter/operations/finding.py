@@ -99,7 +99,10 @@ class _Run:
 
 
 def exit_code(findings: Iterable[Finding], wrong_configuration: int) -> int:
-    """Return 0 if there are no faults, and otherwise ``wrong_configuration`` or 1."""
+    """Return the exit code of ``adapter doctor``, which is 0 if there are no faults.
+
+    It is ``wrong_configuration`` if all faults are in the settings or mappings, and otherwise 1.
+    """
     areas = {one.area for one in findings if one.status is Status.FAULT}
     if not areas:
         return 0

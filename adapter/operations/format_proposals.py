@@ -90,7 +90,7 @@ def _is_affected(source: Source, change: FormatChange, event: Event, values: Seq
 
 
 def _new_values(source: Source, change: FormatChange, events: Sequence[Event]) -> tuple[str, ...]:
-    """Return the sender's values that are in no table, most frequent first."""
+    """Return the sender's values that the mapping's tables lack, most frequent first."""
     path = path_from_text(change.name)
     seen = [value for event in events for value in values_at(source, event.request, path)]
     new = (one for one in seen if not any(f.covers(one.casefold()) for f in _tables(source, path)))
@@ -133,7 +133,7 @@ def _with_path(text: str, old: str, new: str, *, keeps_old: bool) -> str:
 
 
 def _with_rows(source: Source, field: str, values: Sequence[str]) -> str:
-    """Return the mapping's text with a table row for each new value. The results are guesses."""
+    """Return the mapping's text with a table row for each new value. Each row is a guess."""
     words = (json.dumps(value, ensure_ascii=False) for value in values)
     guesses = (table_value(field, value) or TODO for value in values)
     rows = [f"{word}: {guess}" for word, guess in zip(words, guesses, strict=True)]

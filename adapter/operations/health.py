@@ -20,7 +20,7 @@ from adapter.exceptions import StoreUnavailable
 from adapter.models import FormatChange, MappingVersion
 from adapter.operations.serializers import ago
 from adapter.settings import Settings
-from adapter.store import Database, Pause, WebhookSummary
+from adapter.store import Database, MailFailures, Pause, WebhookSummary
 from adapter.store.database_clock import DANGEROUS_OFFSET
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
@@ -48,6 +48,8 @@ SILENT_USUAL: Final = -math.log(SILENCE_PROBABILITY)
 FORGOTTEN_AFTER: Final = dt.timedelta(days=1)
 OUTDATED_AFTER: Final = dt.timedelta(minutes=1)
 GIVEN_UP_FOR: Final = dt.timedelta(days=1)
+MAIL_FAILING_AFTER: Final = dt.timedelta(minutes=2)
+MIN_MAIL_FAILURES: Final = 3
 REVIEW_AFTER: Final = dt.timedelta(hours=24)
 TOUR_SOON: Final = dt.timedelta(hours=4)
 UNKNOWN_AFTER: Final = dt.timedelta(hours=1)
@@ -159,7 +161,7 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "source_refused": Condition(
         Level.BROKEN,
-        "3 or more requests from a source failed verification, and none was accepted since",
+        "3 or more requests from a source failed verification, and none has been accepted since",
         "The sender probably changed its secret, or a clock is wrong.",
         "Fix the secret, then run `adapter rejections retry SOURCE`.",
     ),
@@ -225,6 +227,14 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
         "status webhooks were given up in the last day, after failing for 3 days",
         "The other system has outdated lead statuses.",
         "Fix the receiver, and let it read the leads from /api/leads.",
+    ),
+    "invitations_failing": Condition(
+        Level.WARNING,
+        "for 2 minutes, the SMTP server has accepted no email with a link to choose a tour time, "
+        "and 3 or more attempts have failed",
+        "Renters get no link by email. Bookings are not affected.",
+        "Fix what the error says, in ADAPTER_SMTP_URL or in the mail server, and restart the "
+        "worker. `adapter doctor` tests it. Emails are tried again for a day.",
     ),
     "database_slow": Condition(
         Level.WARNING,
@@ -316,6 +326,8 @@ class Facts:
     disk_free: int | None = None
     #: A summary of status webhooks, or None if they are not set up.
     webhooks: WebhookSummary | None = None
+    #: None if the last email with a link was accepted, or if no SMTP server is set up.
+    mail_failures: MailFailures | None = None
     #: Changes in the formats of sources.
     formats: tuple[FormatChange, ...] = ()
     #: Mappings from the console that are not in use, because their files have changed since.
@@ -396,7 +408,7 @@ def verdict_of(
 
 
 def unreachable(reason: str, now: dt.datetime, since: dt.datetime | None = None) -> Verdict:
-    """Return the verdict if the database cannot be used."""
+    """Return the verdict to report while the database cannot be used."""
     sentence = f"PostgreSQL cannot be used{_since(since, now)}: {reason}."
     problem = Problem(code="database_unreachable", since=since, sentence=sentence)
     return Verdict(at=now, problems=(problem,), facts=None)
@@ -426,6 +438,7 @@ def read_facts(
             pauses=tuple(tx.send_queue.pauses()),
             disk_free=_disk_free(folder),
             webhooks=tx.outbox.summary() if settings.status_webhook_url else None,
+            mail_failures=tx.invitation_mails.failures() if settings.smtp_url else None,
             formats=tx.formats.changes(names),
             replaced_versions=_replaced(tx.overrides.newest_versions(), settings),
             propexo_host=urllib.parse.urlsplit(settings.propexo_base_url).netloc,
@@ -660,6 +673,17 @@ def _webhooks(facts: Facts) -> Iterator[Problem]:
         yield Problem(code="status_webhooks_given_up", since=one.given_up_at, sentence=sentence)
 
 
+def _invitations(facts: Facts) -> Iterator[Problem]:
+    one, now = facts.mail_failures, facts.now
+    if one is None or one.failures < MIN_MAIL_FAILURES or now - one.failed_at >= GIVEN_UP_FOR:
+        return
+    if now - one.failing_since >= MAIL_FAILING_AFTER:
+        since = _since(one.failing_since, now)
+        waiting = _count(one.waiting, "email is waiting", "emails are waiting")
+        sentence = f"No invitation was emailed{since}: {one.last_error}. {waiting}."
+        yield Problem(code="invitations_failing", since=one.failing_since, sentence=sentence)
+
+
 def _room(facts: Facts) -> Iterator[Problem]:
     used, allowed = facts.connections
     if allowed and used >= allowed * MOST_CONNECTIONS:
@@ -689,6 +713,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
     _versions,
     _speed,
     _webhooks,
+    _invitations,
     _room,
     _sandbox,
 )

@@ -1,4 +1,4 @@
-"""Update a process's mappings when users change them in the console."""
+"""Update a process's mappings when users change mappings or communities in the console."""
 
 import dataclasses
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from adapter.mapping import overlay
 from adapter.mapping.source import Source
-from adapter.models import NO_OVERRIDES, Alias, Overrides
+from adapter.models import NO_OVERRIDES, AddedCommunity, Alias, Overrides
 from adapter.settings import Settings
 from adapter.store import Database
 
@@ -18,7 +18,7 @@ REFRESH_SECONDS = 2.0
 
 
 class LiveSources:
-    """The mappings in use: the files combined with users' changes in the console."""
+    """The mappings in use: the files combined with the changes made in the console."""
 
     def __init__(self, settings: Settings, store: Database, files: Mapping[str, Source]) -> None:
         self._settings, self._store = settings, store
@@ -33,7 +33,7 @@ class LiveSources:
             self._apply(self.overrides)
 
     def refresh(self) -> bool:
-        """Load users' changes from the console. Return False if there are none."""
+        """Load new changes from the console. Return False if there are none."""
         with self._store.statement() as tx:
             changes = tx.overrides.changes()
         if changes == self.overrides.changes:
@@ -46,6 +46,12 @@ class LiveSources:
             self._apply(overrides)
         log.info("put_in_place_loaded", extra={"changes": overrides.changes})
         return True
+
+    @property
+    def added(self) -> tuple[AddedCommunity, ...]:
+        """The communities that users added and that communities.yaml does not list."""
+        listed = {key for source in self.files.values() for key in source.communities}
+        return tuple(one for one in self.overrides.communities if one.key not in listed)
 
     def status_of(self, alias: Alias) -> str:
         """Return "in use" or the reason why an alias is not in use."""
@@ -73,7 +79,7 @@ class LiveSources:
 def live_sources(
     settings: Settings, store: Database, files: Mapping[str, Source]
 ) -> Mapping[str, Source]:
-    """Return the mappings in use, for a process that does not run for long."""
+    """Return the mappings in use, for a short-lived process."""
     live = LiveSources(settings, store, files)
     live.refresh()
     return live.sources

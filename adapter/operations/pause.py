@@ -18,7 +18,7 @@ class Pauses:
         self._settings, self._store, self._clock, self._by = settings, store, clock, by
 
     def pause(self, reason: str, *, source: str = "", community: str = "") -> list[Pause]:
-        """Pause the bookings of a source or a community, or all. Return all current pauses.
+        """Pause sending for a source, a community or all bookings. Return all current pauses.
 
         Once this returns, no POST for a paused booking begins. Raise :class:`NotPossible` if the
         source or community does not exist.

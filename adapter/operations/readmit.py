@@ -100,7 +100,7 @@ def _accept(receiver: Receiver, rejection: Rejection, verified: Verified) -> boo
 
 
 def _current_url(url: str, public_url: str | None) -> str:
-    """Return a request's URL with the current ADAPTER_PUBLIC_URL in it."""
+    """Return a request's URL with its base replaced by the current ADAPTER_PUBLIC_URL."""
     if public_url is None:
         return url
     return public_url + re.sub(r"(?i)^.*?(?=/+hooks/)", "", url.partition("://")[2] or url)

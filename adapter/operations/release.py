@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads in review, and record it in the audit log.
+"""Release, confirm and discard leads in review, and record these actions in the audit log.
 
 This module sends nothing: a released booking joins the send queue and is checked like any other. A
 booking that may exist in Knock is released only if the user states that it does not.
@@ -155,7 +155,9 @@ class Repairs:
                 _discard(tx, booking, reason, by, now)
             elif not tx.events.discard(lead_id, why=reason, by=by, now=now):
                 raise NotPossible(f"{lead_id} is neither a booking nor a held webhook")
-            tx.audit.record("discarded", by=by, at=now, lead_id=lead_id)
+            is_report = booking is not None and booking.reason == "cancellation"
+            action = "reported_canceled" if is_report else "discarded"
+            tx.audit.record(action, by=by, at=now, lead_id=lead_id)
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
@@ -168,7 +170,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return changes that let Knock distinguish the booking's renter from the other lead's."""
+    """Return changes that let Knock distinguish the renters of a booking and of the other lead."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")
@@ -176,7 +178,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the people in all bookings. Raise :class:`NotPossible` if the first one has changed.
+    """Lock the people of the given bookings. Raise NotPossible if the first one has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """
@@ -228,7 +230,7 @@ def _send_again(
 
 
 def _hold_left_behind(tx: Transaction, booking: Booking, edited: Booking, now: dt.datetime) -> None:
-    """Hold requests merged with a booking whose person or community has now changed."""
+    """Hold the requests merged with a booking whose person or community was just changed."""
     for other in tx.bookings.of_keys(booking.match_keys, now):
         is_merged = other.because_of == booking.id and other.state in MERGED
         if is_merged and not other.person_keys & edited.person_keys:
@@ -285,7 +287,7 @@ def _reconcile_with(
 
 
 def _hold_unclear(tx: Transaction, booking: Booking, related: Related, now: dt.datetime) -> None:
-    """Hold pending tours of people with the same contact that would cancel this booking."""
+    """Hold pending tours that share a contact with this booking and would cancel it in Knock."""
     for other in related.unclear:
         is_pending = other.state is BookingState.PENDING and other.kind is Kind.APPOINTMENT
         if is_pending and other.person_keys & booking.person_keys:

@@ -112,7 +112,7 @@ def changes_for_another_person(
 
 
 def check(booking: Booking, settings: Settings, now: dt.datetime, *, is_any_hour: bool) -> None:
-    """Raise :class:`NotPossible` with all problems if a booking cannot be sent."""
+    """Raise :class:`NotPossible`, with all problems in the message, if a booking cannot be sent."""
     faults = {
         name: "; ".join(texts)
         for name, texts in fields.problems(booking.appointment, kind=booking.kind).items()

@@ -31,7 +31,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What changes if an event is mapped again."""
+    """The changes that result if an event is mapped again."""
 
     event_id: int
     source: str
@@ -40,6 +40,26 @@ class Difference:
     outcome: str
     #: ``item.field`` → (before, after).
     fields: Mapping[str, tuple[Any, Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """The result of mapping an event again, before it is stored. The event is locked."""
+
+    event: Event
+    source: Source | None
+    #: All bookings of the event, and the IDs of those that are not replaced.
+    bookings: tuple[Booking, ...]
+    kept: frozenset[int]
+    mapped: Mapped
+    #: Why the event cannot be replayed, or None.
+    refusal: str | None
+    is_forced: bool
+
+    @property
+    def replaced(self) -> tuple[Booking, ...]:
+        """The bookings that are replaced, if their states allow it."""
+        return tuple(booking for booking in self.bookings if booking.id not in self.kept)
 
 
 class Replays:
@@ -52,6 +72,7 @@ class Replays:
         self._store = store
         self._sources = sources
         self._clock = clock
+        self._fetcher = Fetcher(settings, store, clock)
 
     def replay(
         self,
@@ -74,45 +95,69 @@ class Replays:
         """
         if not dry_run:
             self._fetch(event_id)
-        fingerprints, now = self._store.fingerprints(), self._clock()
-        planner = BookingPlanner(
-            fingerprints,
+        now = self._clock()
+        self._store.fingerprints()  # inside the transaction, this would take a second connection
+        with self._store.transaction() as tx:
+            plan = self._plan(tx, event_id, now, is_replaced, is_forced=forced_because is not None)
+            if plan.refusal is None and not dry_run:
+                self._apply(tx, plan, now, by=by, why=forced_because or "replayed")
+                if send_after is not None:
+                    tx.send_queue.delay(event_id, send_after)
+        return _difference(plan)
+
+    def _plan(
+        self,
+        tx: Transaction,
+        event_id: int,
+        now: dt.datetime,
+        is_replaced: Callable[[Booking], bool] | None,
+        *,
+        is_forced: bool,
+    ) -> _Plan:
+        """Lock an event and map it again, without storing anything."""
+        event = tx.events.get(event_id, lock=True)
+        if event is None:
+            raise NotPossible(f"there is no event {event_id}")
+        source, bookings = self._sources.get(event.source), tx.bookings.of_event(event_id)
+        mapped = Mapped(outcome=Outcome.HELD)
+        if source is not None:
+            mapped = source.map(event.request, now=now)
+        kept = _kept(bookings, is_replaced, tx.bookings.made_by(event_id, RENTER))
+        if not is_forced:
+            mapped = _without_settled(self._store.fingerprints(), event, bookings, mapped, kept)
+        refusal = _refusal(event, source, bookings, mapped, kept, is_forced=is_forced)
+        if refusal is None and not is_forced and _is_past(mapped, now):
+            refusal = "its tour has passed"
+        return _Plan(
+            event=event,
+            source=source,
+            bookings=bookings,
+            kept=kept,
+            mapped=mapped,
+            refusal=refusal,
+            is_forced=is_forced,
+        )
+
+    def _apply(self, tx: Transaction, plan: _Plan, now: dt.datetime, *, by: str, why: str) -> None:
+        """Replace an event's bookings with those from mapping the event again."""
+        event, planner = plan.event, self._planner()
+        planner.lock(tx, event, plan.mapped, plan.bookings, now)
+        for booking in plan.replaced:
+            tx.bookings.move(booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by)
+        tx.events.reopen(event.id, why=why, by=by, now=now)
+        planner.apply(tx, event, plan.mapped, plan.source, now, is_forced=plan.is_forced)
+        _pass_on(tx, event.id, plan.bookings, plan.kept)
+        action = "replayed_by_force" if plan.is_forced else "replayed"
+        tx.audit.record(action, by=by, at=now, lead_id=event.id)
+
+    def _planner(self) -> BookingPlanner:
+        return BookingPlanner(
+            self._store.fingerprints(),
             self._settings.policy.shared_contacts,
             self._sources,
             renter_links(self._settings, self._store, self._clock),
             sends_mail=self._settings.smtp_url is not None,
         )
-        with self._store.transaction() as tx:
-            event = tx.events.get(event_id, lock=True)
-            if event is None:
-                raise NotPossible(f"there is no event {event_id}")
-            source, bookings = self._sources.get(event.source), tx.bookings.of_event(event_id)
-            mapped = Mapped(outcome=Outcome.HELD)
-            if source is not None:
-                mapped = source.map(event.request, now=now)
-            is_forced = forced_because is not None
-            kept = _kept(bookings, is_replaced, tx.bookings.made_by(event_id, RENTER))
-            if not is_forced:
-                mapped = _without_settled(fingerprints, event, bookings, mapped, kept)
-            refusal = _refusal(event, source, bookings, mapped, kept, is_forced=is_forced)
-            if refusal is None and not is_forced and _is_past(mapped, now):
-                refusal = "its tour has passed"
-            replaced = tuple(booking for booking in bookings if booking.id not in kept)
-            difference = _difference(event, refusal, replaced, mapped, is_forced=is_forced)
-            if refusal is None and source is not None and not dry_run:
-                planner.lock(tx, event, mapped, bookings, now)
-                for booking in replaced:
-                    tx.bookings.move(
-                        booking.id, BookingState.SUPERSEDED, why="replayed", now=now, by=by
-                    )
-                tx.events.reopen(event_id, why=forced_because or "replayed", by=by, now=now)
-                planner.apply(tx, event, mapped, source, now, is_forced=is_forced)
-                _pass_on(tx, event_id, bookings, kept)
-                if send_after is not None:
-                    tx.send_queue.delay(event_id, send_after)
-                action = "replayed_by_force" if is_forced else "replayed"
-                tx.audit.record(action, by=by, at=now, lead_id=event_id)
-        return difference
 
     def _fetch(self, event_id: int) -> None:
         """Fetch documents that an event's mapping needs and that could not be fetched before."""
@@ -125,8 +170,7 @@ class Replays:
         request = dataclasses.replace(event.request, fetched=known)
         wanted = source.to_fetch(request, source.map(request, now=self._clock()))
         if wanted and event.state in REFETCHED:
-            fetcher = Fetcher(self._settings, self._store, self._clock)
-            fetcher.run(source, event, wanted, states=REFETCHED, is_last_try=True)
+            self._fetcher.run(source, event, wanted, states=REFETCHED, is_last_try=True)
 
 
 def _kept(
@@ -229,28 +273,21 @@ def _is_past(mapped: Mapped, now: dt.datetime) -> bool:
     return bool(starts) and all(start is not None and start <= now for start in starts)
 
 
-def _difference(
-    event: Event,
-    refusal: str | None,
-    bookings: tuple[Booking, ...],
-    mapped: Mapped,
-    *,
-    is_forced: bool,
-) -> Difference:
-    items = [item for item in mapped.items if item.outcome is not Outcome.IGNORED]
+def _difference(plan: _Plan) -> Difference:
+    items = [item for item in plan.mapped.items if item.outcome is not Outcome.IGNORED]
     before = [
         booking
-        for booking in bookings
-        if booking.state in REPLACEABLE or (is_forced and booking.reason != "replayed")
+        for booking in plan.replaced
+        if booking.state in REPLACEABLE or (plan.is_forced and booking.reason != "replayed")
     ]
     changed = changed_fields(
         [_facts_of_booking(booking) for booking in before], [facts_of_item(item) for item in items]
     )
     return Difference(
-        event_id=event.id,
-        source=event.source,
-        refusal=refusal,
-        outcome=str(mapped.outcome),
+        event_id=plan.event.id,
+        source=plan.event.source,
+        refusal=plan.refusal,
+        outcome=str(plan.mapped.outcome),
         fields=changed,
     )
 

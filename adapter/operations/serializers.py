@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from adapter.models import Attempt, Booking, Change, Event, LeadHistory, Message
+from adapter.models import Attempt, Booking, Change, Event, InvitationMail, LeadHistory, Message
 
 
 def utc(at: dt.datetime | None) -> str | None:
@@ -53,6 +53,7 @@ _FIELDS: Final[Mapping[type, str]] = {
     Message: (
         "id booking=booking_id state reason asked_at text prospect_id job_id posted_at updated_at"
     ),
+    InvitationMail: "booking=booking_id outcome attempts created_at due_at tried_at",
     Change: "at booking=booking_id from=from_state to=to_state why because_of by",
 }
 
@@ -91,6 +92,7 @@ def story_as_dict(story: LeadHistory, replaced: Mapping[int, Booking]) -> dict[s
         "attempts": [one for booking in story.bookings for one in story.attempts[booking.id]],
         "history": story.history,
         "messages": story.messages,
+        "emails": story.emails,
         "because_of": [_link(one) for one in story.others.values()],
         "related": [_link(one) for one in story.related],
         "replaced_in_knock": {id_: _link(one) for id_, one in replaced.items()},

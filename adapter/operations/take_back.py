@@ -40,7 +40,7 @@ class Snooze(enum.StrEnum):
 
 
 class TakeBacks:
-    """Undoes releases and dismissals, and snoozes and assigns leads, for a user."""
+    """Undoes a user's releases and dismissals, and snoozes and assigns leads."""
 
     def __init__(self, store: Database, clock: Clock) -> None:
         self._store, self._clock = store, clock
@@ -102,7 +102,7 @@ class TakeBacks:
             tx.audit.record("unsnoozed", by=by, at=self._clock(), lead_id=booking_id)
 
     def assign(self, booking_id: int, user: str | None, *, by: str) -> None:
-        """Record which user takes care of a lead, or None if no user does."""
+        """Record the user who takes care of a lead, or None if no user does."""
         with self._store.transaction() as tx:
             if not tx.bookings.assign(booking_id, user):
                 raise NotPossible("Only a lead that was read can be assigned.")
@@ -111,9 +111,11 @@ class TakeBacks:
 
 
 def may_undo(booking: Booking, now: dt.datetime) -> bool:
-    """Return True if a user can undo a release because the booking is still waiting."""
+    """Return True if a booking is waiting to be sent because a user released or reprocessed it."""
     is_waiting = booking.due_at is not None and booking.due_at > now
-    return booking.state is BookingState.PENDING and booking.reason == "released" and is_waiting
+    # A booking without a reason has not been tried yet, so a user's click delays it.
+    is_users = booking.reason in ("released", None)
+    return booking.state is BookingState.PENDING and is_users and is_waiting
 
 
 def may_bring_back(booking: Booking) -> bool:
@@ -122,7 +124,7 @@ def may_bring_back(booking: Booking) -> bool:
 
 
 def snooze_until(booking: Booking, now: dt.datetime) -> dt.datetime:
-    """Return when to show a lead again that is snoozed until shortly before its tour."""
+    """Return when to show a lead that is snoozed until shortly before its tour."""
     starts_at = booking.starts_at
     if starts_at is None and booking.wall_time is not None:
         starts_at = booking.wall_time.replace(tzinfo=EARLIEST_ZONE)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
+from adapter.mapping.engine.mapping import IDS_ONLY_REASON
 from adapter.operations.advice import in_short
 from adapter.store import Group, Issue
 
@@ -16,6 +17,7 @@ class Todo(enum.StrEnum):
     """What a user must do about a lead."""
 
     CALL = "call"
+    DETAILS = "details"
     KNOCK = "knock"
     COMMUNITY = "community"
     ADMIN = "admin"
@@ -54,7 +56,16 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
     if is_format_change(issue, leads, changed):
         return Todo.ADMIN
     is_place = issue.state == "held" and issue.field == "community"
-    return Todo.COMMUNITY if is_place else Todo.CALL
+    if is_place:
+        return Todo.COMMUNITY
+    return Todo.DETAILS if _lacks_details(issue) else Todo.CALL
+
+
+def _lacks_details(issue: Issue) -> bool:
+    """Return True if a renter cannot be called until a user has found their name or contact."""
+    is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
+    is_missing = issue.state == "held" and is_contact
+    return is_missing or issue.code == "contact_of_many" or issue.message == IDS_ONLY_REASON
 
 
 def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
@@ -69,7 +80,7 @@ def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
 
 
 def renamed_path(path: str, name: str) -> str:
-    """Return the path of a value whose key was renamed to ``name``, a similar name."""
+    """Return the new path of a value after one of its keys was renamed to ``name``."""
     parts = path.split(".")
     ratios = [difflib.SequenceMatcher(None, one.lower(), name.lower()).ratio() for one in parts]
     last_best = max(range(len(parts)), key=lambda number: (ratios[number], number))
@@ -99,7 +110,7 @@ def _masked(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row in the list: a lead, or all leads with the same problem."""
+    """A row in the list of leads in review: one lead, or all leads with the same problem."""
 
     todo: Todo
     issue: Issue
@@ -122,7 +133,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria that select which leads to list."""
+    """The criteria that select which leads in review to list."""
 
     todo: Todo | None = None
     source: str = ""
@@ -135,7 +146,7 @@ class Selection:
 def entries(
     groups: Iterable[Group], which: Selection, now: float, changed: Changed = ()
 ) -> list[Entry]:
-    """Return the rows, soonest tour first. Leads with the same problem share a row."""
+    """Return the list's rows, soonest tour first. Leads with the same problem share a row."""
     folds: dict[str, list[tuple[Todo, Issue, int, float | None]]] = {}
     for group in groups:
         for todo, number, tour in _leads(group, which, changed):
@@ -146,7 +157,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Count the leads that match the other criteria in ``which``, by :class:`Todo`."""
+    """Count leads by :class:`Todo`, applying all criteria in ``which`` except ``todo``."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:
@@ -186,7 +197,7 @@ def _entry(key: str, found: list[tuple[Todo, Issue, int, float | None]], now: fl
 
 
 def _urgency(tour: float | None, number: int, now: float) -> tuple[int, float, int]:
-    """Return the sort key: upcoming tours first, then leads without a time, then past tours."""
+    """Return a row's sort key: upcoming tours first, then leads without a time, then past tours."""
     if tour is None:
         return 1, 0, number
     return (0, tour, number) if tour > now else (2, -tour, number)

@@ -79,18 +79,18 @@ class KnockRecord:
         return cls(model=model, id=id_, integration_id=integration_id, values=(*_values(record),))
 
     def of_card(self, prospect_id: str) -> Self:
-        """Return a copy of the record that has the given guest card ID."""
+        """Return a copy of the record with the given guest card ID in it."""
         known = tuple(one for one in self.values if one[0] != "prospectid")
         return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
 
     def texts(self, *names: str) -> Iterator[str]:
-        """Yield the text values with one of the given names, or all text values."""
+        """Yield the text values of the fields with one of the given names, or of all fields."""
         for name, value in self.values:
             if isinstance(value, str) and (not names or name in names):
                 yield value
 
     def id_of(self, *names: str) -> str | None:
-        """Return the first usable ID with one of the given names, or None."""
+        """Return the first usable ID in a field with one of the given names, or None."""
         return next(filter(None, map(id_from, self.texts(*names))), None)
 
 
@@ -138,7 +138,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 def _values(
     record: Mapping[str, Any], *, is_previous: bool = False
 ) -> Iterator[tuple[str, object]]:
-    """Yield a record's names and values, or only the previous values of changed fields.
+    """Yield a record's field names and values, or only the previous values of changed fields.
 
     The status of a nested object gets that object's name, so that it is not taken for the record's.
     """
@@ -163,7 +163,7 @@ def _values(
 
 
 def _name(key: object, parent: str) -> str:
-    """Normalize a key to lower-case letters and digits. For a changed value, use its parent's."""
+    """Convert a key to lower-case letters and digits. For a changed value, use its parent's key."""
     name = _letters(key)
     is_value = name in _AFTER | _BEFORE and parent and parent not in _PARTS
     return parent if is_value else name

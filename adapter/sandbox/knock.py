@@ -42,7 +42,7 @@ class Inquiry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Note:
-    """An activity on a guest card, such as a note with what the renter wrote later."""
+    """An activity on a guest card, such as a note with text that the renter sent later."""
 
     id: str
     job_id: str
@@ -52,7 +52,7 @@ class Note:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
-    """A guest card, which stands for one person at one community."""
+    """A guest card, which represents one person at one community."""
 
     id: str
     integration_id: str
@@ -96,7 +96,7 @@ class Appointment:
         self.status, self.canceled_by, self.updated_at = status, None, now
 
     def move(self, to: dt.datetime, now: dt.datetime) -> None:
-        """Change the start, as a leasing agent would do in Knock."""
+        """Move the tour to another time, as a leasing agent would in Knock."""
         self.starts_at, self.updated_at = to, now
 
 
@@ -140,7 +140,7 @@ class Knock:
         return prospect
 
     def has_prospect(self, request: Mapping[str, Any]) -> bool:
-        """Return True if the community has the guest card with the ID in a request."""
+        """Return True if the guest card in a request exists at the request's community."""
         names = ("integration_id", "community_id")
         return any(
             one.id == request["prospect_id"]

@@ -80,7 +80,7 @@ def faulty(fault: Fault) -> Response:
 
 
 def hung_up(response: Response | None = None) -> Response:
-    """Close the connection without a response, or after half of it."""
+    """Close the connection without a response, or after sending half of one."""
     if response is None:
         return Response(_closing(b""))
     data = response.get_data()

@@ -7,7 +7,7 @@ from adapter.store.database_clock import DatabaseClock
 from adapter.store.decided import IGNORED, DecisionCount, SharedContact
 from adapter.store.encryption import Undecryptable
 from adapter.store.identity import RESTORED, LastRun
-from adapter.store.invitation_mails import InvitationMail
+from adapter.store.invitation_mails import MailFailures
 from adapter.store.jobs import Task
 from adapter.store.migrate import SchemaState, migrate
 from adapter.store.notify import listen_for_received_events, listen_for_settled_events
@@ -40,10 +40,10 @@ __all__ = [
     "Group",
     "HistoryEnd",
     "Horizon",
-    "InvitationMail",
     "Issue",
     "LastRun",
     "LeadCounts",
+    "MailFailures",
     "NewEvent",
     "NewRejection",
     "Outage",

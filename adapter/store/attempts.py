@@ -99,7 +99,7 @@ class Attempts(Statements):
         return row is not None
 
     def fail_job(self, booking_id: int) -> None:
-        """Record that the job that a booking's POST started at Propexo has failed."""
+        """Record that the Propexo job started by a booking's POST has failed."""
         self._run("fail_job", booking_id=booking_id)
 
     def deny(self, booking_id: int, *, now: dt.datetime) -> None:

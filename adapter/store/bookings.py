@@ -89,7 +89,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def made_by(self, event_id: int, by: str) -> frozenset[int]:
-        """Return the IDs of an event's bookings that ``by``, such as the renter, has made."""
+        """Return the IDs of an event's bookings that were made by ``by``, such as the renter."""
         rows = self._all("bookings_made_by", event_id=event_id, by=by)
         return frozenset(row["booking_id"] for row in rows)
 
@@ -203,7 +203,7 @@ class Bookings(Statements):
         return row.get("from_state") or "", row.get("why") or "", row.get("because_of")
 
     def repoint(self, from_id: int, to_id: int) -> None:
-        """Replace ``from_id`` with ``to_id`` in leads that name it as the cause of their state."""
+        """Replace ``from_id`` with ``to_id`` as the booking that caused other leads' states."""
         self._run("repoint", from_id=from_id, to_id=to_id)
 
     def pass_on_plan(self, old: Booking, to_id: int) -> None:
@@ -242,13 +242,13 @@ class Bookings(Statements):
     def record_in_knock(
         self, booking: Booking, facts: KnockFacts, *, by: str, now: dt.datetime
     ) -> None:
-        """Save what Knock's record says about a booking. With ``facts.why``, add to its history."""
+        """Save what Knock says about a booking. If ``facts.why`` is set, add it to the history."""
         self._run("record_in_knock", id=booking.id, by=by, at=now, **dataclasses.asdict(facts))
 
     def search_again_soon(
         self, integration_id: str, instants: Iterable[dt.datetime], at: dt.datetime
     ) -> None:
-        """Bring forward the searches for unknown bookings with one of the start times."""
+        """Bring forward the searches for unknown bookings that start at one of the given times."""
         self._run(
             "search_again_soon", integration_id=integration_id, instants=list(instants), at=at
         )

@@ -4,7 +4,11 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 
+from adapter.models import Booking
 from adapter.store.queries import Statements
+
+#: How long after the POST of a tour Knock's calendar may still show its time as free.
+RIVAL_TIME = dt.timedelta(seconds=30)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,14 +40,22 @@ class StoredTimes:
     shape_at: dt.datetime | None
     #: True if a recent request about any calendar got no response.
     is_down: bool = False
+    #: True if a recent request about any calendar got a slow response.
+    is_slow: bool = False
 
 
 class FreeTimesTable(Statements):
     """Reads and writes cached available times within a transaction."""
 
-    def read(self, key: CalendarKey, since: dt.datetime) -> StoredTimes:
-        """Return a calendar's cached times. A failure after ``since`` counts as recent."""
-        row = self._one("read_free_times", since=since, **dataclasses.asdict(key))
+    def read(
+        self, key: CalendarKey, since: dt.datetime, slow_since: dt.datetime | None = None
+    ) -> StoredTimes:
+        """Return a calendar's cached times.
+
+        A failure after ``since`` counts as recent, and so does a slow answer after ``slow_since``.
+        """
+        times = {"since": since, "slow_since": slow_since}
+        row = self._one("read_free_times", **times, **dataclasses.asdict(key))
         assert row is not None  # noqa: S101 - there is always one row
         return _stored({**row, **dataclasses.asdict(key)})
 
@@ -61,16 +73,22 @@ class FreeTimesTable(Statements):
         is_complete: bool,
         problem: str | None,
         shape: str | None,
+        is_slow: bool = False,
     ) -> None:
-        """Save an answer, unless the calendar's times were deleted after ``asked_at``."""
+        """Save Propexo's answer, unless the calendar's times were deleted after ``asked_at``.
+
+        The answer is not shared while one of our tours at the community has no outcome yet.
+        """
         self._run(
             "end_question",
             asked_at=asked_at,
             now=now,
+            since=now - RIVAL_TIME,
             times=list(times),
             is_complete=is_complete,
             problem=problem,
             shape=shape,
+            is_slow=is_slow,
             **dataclasses.asdict(key),
         )
 
@@ -89,6 +107,15 @@ class FreeTimesTable(Statements):
     def offer(self, booking_id: int, times: Iterable[dt.datetime]) -> None:
         """Save the times to offer because the time that a booking requests is taken."""
         self._run("offer_times", id=booking_id, times=list(times))
+
+    def has_rival(self, booking: Booking, now: dt.datetime) -> bool:
+        """Return True if another tour at the same time was just sent and has no outcome yet.
+
+        Knock's calendar may still show its time as free.
+        """
+        at = {"community": booking.community, "starts_at": booking.starts_at}
+        since = now - RIVAL_TIME
+        return self._one("rival_in_flight", id=booking.id, since=since, **at) is not None
 
     def was_released(self, booking_id: int) -> bool:
         """Return True if a user has released this booking."""

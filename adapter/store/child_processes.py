@@ -31,7 +31,7 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
-    """Start a child process like ``subprocess.Popen``, but end it when this process ends."""
+    """Start a child process as ``subprocess.Popen`` does, but end it when this process ends."""
     _guard.start()
     process = subprocess.Popen(
         command,
@@ -60,7 +60,7 @@ def kill(process: "subprocess.Popen[Any]") -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Make Linux send this process SIGTERM when its parent dies. Do nothing elsewhere."""
+    """Make Linux send this process SIGTERM when its parent dies. Do nothing on other systems."""
     if _prctl is None:
         return
     _prctl(_PARENT_DEATH_SIGNAL, ctypes.c_ulong(signal.SIGTERM))
@@ -69,7 +69,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def _before_exec() -> Callable[[], None] | None:
-    """Return the function that a child calls before exec so that it gets SIGTERM when we die.
+    """Return a function that a child calls before exec to get SIGTERM when its parent dies.
 
     It runs last because changing the user clears the signal. The kernel treats the thread that
     forked as the parent, so only children of the main thread get it.

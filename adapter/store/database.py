@@ -131,7 +131,7 @@ class Database:
 
     @contextlib.contextmanager
     def statement(self) -> Iterator[Transaction]:
-        """Open a connection in autocommit mode for one statement, which needs only one round trip.
+        """Open a connection in autocommit mode, to run one statement in a single round trip.
 
         Raise :class:`StoreUnavailable` as :meth:`transaction` does.
         """
@@ -148,7 +148,7 @@ class Database:
         self._outage.ended()
 
     def _reason_of(self, exc: psycopg.Error) -> str:
-        """Return why PostgreSQL is unavailable. A pool timeout itself does not say why."""
+        """Return the reason PostgreSQL is unavailable, which a pool timeout does not contain."""
         if not isinstance(exc, psycopg_pool.PoolTimeout):
             return reason_of(exc)
         if (failure := self._class.failure) is None:

@@ -200,7 +200,7 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _names_a_server(pid_file: Path) -> bool:
-    """Return True if the PID in the file belongs to a running PostgreSQL server."""
+    """Return True if the PID in the PID file belongs to a running PostgreSQL server."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
         status = Path(f"/proc/{pid}/stat").read_text()

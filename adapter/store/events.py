@@ -11,6 +11,7 @@ from adapter.models import Change, Event, EventState, LeadHistory, Reason
 from adapter.signatures import Scheme, covers_query, proved_headers
 from adapter.store.attempts import Attempts
 from adapter.store.bookings import Bookings
+from adapter.store.invitation_mails import InvitationMails
 from adapter.store.messages import Messages
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import (
@@ -68,7 +69,7 @@ class Events(Statements):
         return [ids.get(position) for position in range(len(new))]
 
     def next_received(self, now: dt.datetime) -> tuple[Event, bool] | None:
-        """Lock and return the next event to map, and whether more are due, or return None."""
+        """Lock the next event to map. Return it and whether more are due, or return None."""
         row = self._one("next_received", now=now)
         return (self._event(row), row["has_more"]) if row else None
 
@@ -226,6 +227,7 @@ class Events(Statements):
             others={other.id: other for other in table.of_ids(others)},
             related=table.because_of(booking.id for booking in bookings),
             messages=Messages(self.connection).of_event(event.id),
+            emails=InvitationMails(self.connection).of_event(event.id),
         )
 
     def _event(self, row: Row) -> Event:

@@ -18,7 +18,7 @@ class Fingerprints:
         return self._digest(source, "delivery", key)
 
     def later_delivery(self, source: str, key: str, number: int) -> bytes:
-        """Return the keyed hash under which a repeat with a used dedupe key can be stored."""
+        """Return the keyed hash to store for a webhook whose dedupe key is already in use."""
         return self._digest(source, "later delivery", key, str(number))
 
     def item(self, source: str, key: str) -> bytes:

@@ -43,7 +43,7 @@ class Formats(Statements):
         return events
 
     def counts(self, sources: Sequence[str]) -> tuple[list[Row], list[Row]]:
-        """Return the stored counts of the sources' webhooks and of their features."""
+        """Return the stored counts of each source's webhooks and of the features found in them."""
         return (
             self._all("format_counts", sources=list(sources)),
             self._all("format_features", sources=list(sources)),

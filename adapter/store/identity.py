@@ -17,7 +17,7 @@ _PARTS = ("another server", "another timeline of the server", "another database"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """The last run of a worker: its database, compared with the current one."""
+    """When a worker last ran, on which database, and how that differs from the current one."""
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime
@@ -26,7 +26,7 @@ class LastRun:
     #: The recorded and the current cluster, timeline and OID, or None if they cannot be read.
     identity: str | None
     current: str | None
-    #: Why sending is suspended, and since when.
+    #: The reason sending was suspended, and when that was.
     stopped_for: str | None
     stopped_at: dt.datetime | None
 
@@ -43,7 +43,7 @@ class Identity(Statements):
     """Reads and writes the database's identity within a transaction."""
 
     def record_worker(self) -> bool:
-        """Record that a worker is running. Return False if the database may be a restored one."""
+        """Record that a worker is running. Return False if the database may have been restored."""
         return self._one("record_worker") is not None
 
     def last_run(self) -> LastRun | None:
@@ -52,7 +52,7 @@ class Identity(Statements):
         return LastRun(**row) if row else None
 
     def is_unchanged(self, last: LastRun | None) -> bool:
-        """Return True and lock the row if it still equals ``last``. Otherwise, return False."""
+        """Lock the identity row and return True, unless it differs from ``last``."""
         if last is None:
             return self.last_run() is None
         values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}
@@ -75,7 +75,7 @@ class Identity(Statements):
     def newest_jobs(
         self, since: dt.datetime, until: dt.datetime, limit: int
     ) -> dict[str, dt.datetime]:
-        """Return when the newest booked jobs in a period were posted to Propexo, by job ID."""
+        """Return the POST times of the newest booked jobs in a period, by job ID."""
         rows = self._all("newest_jobs", since=since, until=until, limit=limit)
         return {row["job_id"]: row["posted_at"] for row in rows}
 

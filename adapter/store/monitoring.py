@@ -60,7 +60,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
-    """Whether sending is stopped, and how many leads are waiting to be mapped or sent."""
+    """Whether sending is stopped, and how many webhooks and bookings are waiting."""
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None
@@ -86,7 +86,7 @@ class QueueFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewFacts:
-    """How many leads need review, have expired or are unknown, and since when."""
+    """Statistics about leads that need review, have expired or are unknown."""
 
     oldest_booking_at: dt.datetime | None = None
     oldest_event_at: dt.datetime | None = None
@@ -102,7 +102,7 @@ class ReviewFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFacts:
-    """A source's latest verified webhook, and how many requests were rejected since."""
+    """A source's latest verified webhook, and the number of requests rejected since then."""
 
     name: str
     #: When the source's latest request was verified, or None.
@@ -137,7 +137,7 @@ class Monitoring(Statements):
         return QueueFacts(**row)
 
     def review(self, now: dt.datetime, *, unknown_before: dt.datetime) -> ReviewFacts:
-        """Return how many leads need review, have expired or are unknown, and since when.
+        """Return statistics about leads that need review, have expired or are unknown.
 
         Unknown bookings count if their search has ended or they became unknown before
         ``unknown_before``.
@@ -153,7 +153,7 @@ class Monitoring(Statements):
         reasons: Collection[str],
         refused_after: dt.datetime,
     ) -> tuple[SourceFacts, ...]:
-        """Return facts about each source's webhooks. Count only rejections for ``reasons``."""
+        """Return facts about each source. Count only rejections with one of these ``reasons``."""
         rows = self._all(
             "source_facts",
             sources=list(names),

@@ -78,7 +78,7 @@ class WorkerNotifier:
 
 
 def listen_for_received_events(url: str, check_seconds: float) -> Iterator[bool]:
-    """Yield True when workers are notified of new events, and False every ``check_seconds``.
+    """Yield True when new events arrive for workers, and False every ``check_seconds``.
 
     The first value is False, once it is listening. It uses its own connection. Raise
     :class:`StoreUnavailable` if this connection is lost.
@@ -98,7 +98,7 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
 
 
 def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator[str | None]:
-    """Yield each notification's payload, and None first and then every ``check_seconds``."""
+    """Yield None at first and every ``check_seconds``, and the payload of each notification."""
     try:
         with connect(url, ANSWER_SECONDS) as connection:
             if not is_pooled(connection):

@@ -3,6 +3,8 @@
 import datetime as dt
 from collections.abc import Sequence
 
+from psycopg.types.json import Jsonb
+
 from adapter.models import AddedCommunity, Alias, Booking, MappingVersion, Overrides
 from adapter.store.queries import Statements
 from adapter.store.rows import booking_from_row
@@ -20,7 +22,7 @@ class OverridesTable(Statements):
         return row["changes"] if row else 0
 
     def lock_changes(self) -> int:
-        """Return how many changes users have made, and block more until the transaction ends."""
+        """Return how many changes users have made. Block new ones until the transaction ends."""
         row = self._one("lock_changes_in_place")
         return row["changes"] if row else 0
 
@@ -52,8 +54,21 @@ class OverridesTable(Statements):
     def add_community(self, community: AddedCommunity) -> bool:
         """Add a community. Return False if its key is already taken."""
         self._run("count_change_in_place")
-        values = {name: getattr(community, name) for name in AddedCommunity.__slots__}
+        names = ("key", "name", "integration_id", "community_id", "timezone", "by", "at")
+        values = {name: getattr(community, name) for name in names}
         return self._one("add_community", **values) is not None
+
+    def change_community(self, changed: AddedCommunity) -> bool:
+        """Save the hours and options of a community. Return False if no user added it."""
+        self._run("count_change_in_place")
+        row = self._one(
+            "change_community",
+            key=changed.key,
+            tour_hours=Jsonb(dict(changed.tour_hours)),
+            check_availability=changed.check_availability,
+            pms=changed.pms,
+        )
+        return row is not None
 
     def versions(self, source: str) -> list[MappingVersion]:
         """Return the saved versions of a source's mapping, newest first."""

@@ -77,7 +77,7 @@ NOT_AUTHORIZED = "not_authorized"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """Why and since when sending is stopped, and when Propexo was last checked."""
+    """The reason sending was stopped, when that was, and when Propexo was last checked."""
 
     stopped_for: str
     stopped_at: dt.datetime | None
@@ -127,7 +127,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return the end of a pause if few of the ``allowed`` calls are ``left``, or None.
+    """If few of the ``allowed`` calls are ``left``, return when to call again, or else None.
 
     Few may be left because other programs use the same token. The pause spreads them over the
     minute.
@@ -244,15 +244,15 @@ class RateLimiter(Statements):
         self._run("end_failures")
 
     def count_note_failure(self, now: dt.datetime) -> None:
-        """Count a POST of a note without a clear response. All notes then wait, as bookings do.
+        """Count a note's POST that got no clear response, and delay all notes.
 
-        They wait after the first failure already, because a user must look for each lost note.
+        One failure is enough to delay them, because a user must look for each lost note.
         """
         failures = MOST_FAILURES + self.lock(now).note_failures
         self._run("count_note_failure", retry_at=retry_after(failures, now))
 
     def delay_notes(self, until: dt.datetime) -> None:
-        """Let no other note be sent before ``until``, while one is tried after failures."""
+        """Delay all notes until ``until``, except the one that is tried after failures."""
         self._run("delay_notes", until=until)
 
     def end_note_failures(self) -> None:
@@ -260,7 +260,7 @@ class RateLimiter(Statements):
         self._run("end_note_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:
-        """Return why sending stopped if this worker should check if it can resume, or None."""
+        """Return the current stop if this worker should now check whether to resume, or None."""
         row = self._one("reserve_check", now=now, before=now - gap)
         return Stop(**row) if row else None
 

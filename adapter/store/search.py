@@ -45,7 +45,7 @@ LeadCounts = Mapping[tuple[str, str, str], int]
 
 
 class UnbookedEvents(NamedTuple):
-    """A page of results from a text search in events that have no bookings or need review."""
+    """A page of results from a text search in events that need review or have no bookings."""
 
     #: The IDs of events that match or are encrypted, newest first.
     ids: tuple[int, ...]
@@ -76,7 +76,10 @@ class Search(Statements):
         return [booking_from_row(row) for row in rows]
 
     def counts(self, which: Filter, *, limit: int) -> LeadCounts:
-        """Count the newest bookings in the filter's time range. Ignore its other criteria."""
+        """Count the newest bookings in the filter's time range, by state, source and community.
+
+        The filter's other criteria are ignored.
+        """
         bounds = self._bounds("booking_id_range", which)
         names = ("since", "until", "first_id", "last_id")
         rows = self._all("count_newest_bookings", **{n: bounds[n] for n in names}, limit=limit)
@@ -99,7 +102,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search a page of events for a regular expression."""
+        """Find a regular expression in a page of events that need review or have no bookings."""
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
@@ -118,7 +121,7 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return a source's newest events that still have payloads and IDs below ``before``."""
+        """Return a source's newest events with IDs below ``before`` that still have payloads."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )

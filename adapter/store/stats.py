@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """A community name from a source that is unknown, and how many leads it holds up."""
+    """An unknown community name used by a source, and the number of leads that it holds up."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
@@ -66,7 +66,7 @@ class Stats(Statements):
         return self._all("outcomes", since=since)
 
     def daily_outcomes(self, since: dt.datetime, until: dt.datetime, zone: str) -> list[Row]:
-        """Count the leads received from ``since`` on by day in ``zone`` and by state."""
+        """Count the leads received since ``since``, by state and by day in ``zone``."""
         return self._all("daily_outcomes", since=since, until=until, zone=zone)
 
     def source_activity(

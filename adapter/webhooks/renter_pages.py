@@ -123,13 +123,13 @@ class RenterPages:
         lang, zone = language(), view.community.timezone if view.community else dt.UTC
         locals_ = [one.astimezone(zone) for one in view.choices]
         days = [
-            (day_in(lang, times[0]), [(one, clock_in(lang, one)) for one in times])
+            (_capitalized(day_in(lang, times[0])), [(one, clock_in(lang, one)) for one in times])
             for _, group in itertools.groupby(locals_, lambda one: one.date())
             if (times := list(group))
         ]
         names = {"community": view.community.title if view.community else ""}
-        if view.tour is not None and view.tour.starts_at is not None:
-            names["tour"] = local_time_in(lang, view.tour.starts_at.astimezone(zone))
+        if view.tour is not None and view.tour.starts_in_knock is not None:
+            names["tour"] = local_time_in(lang, view.tour.starts_in_knock.astimezone(zone))
         notice, lost = "", view.lost
         if lost is not None and lost.starts_at is not None and view.stage is not Stage.TEAM:
             lost_at = local_time_in(lang, lost.starts_at.astimezone(zone))
@@ -142,7 +142,7 @@ class RenterPages:
             view=view,
             step=step,
             stage=str(view.stage),
-            at=at and local_time_in(lang, at.astimezone(zone)),
+            at=at and _capitalized(local_time_in(lang, at.astimezone(zone))),
             at_value=at and at.isoformat(),
             days=days,
             problem=problem and _text(lang, problem, names),
@@ -255,6 +255,11 @@ def language() -> str:
 
 def _text(lang: str, name: str, values: dict[str, Any]) -> str:
     return TEXTS[lang][name].format_map(values)
+
+
+def _capitalized(text: str) -> str:
+    """Return text on a line of its own with a capital: Spanish weekdays have none in a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def _name_from(text: str) -> str:

@@ -117,7 +117,7 @@ def summer_day(today: dt.date) -> dt.date:
 
 @contextlib.contextmanager
 def staged(database: str, folder: Path, **propexo: Any) -> Iterator[Stage]:
-    """Run everything for the duration of the block."""
+    """Run the web server, a worker and the sandbox for the duration of the block."""
     shutil.copytree(GALLERY, folder)
     threads = 2 * len(BOTS) + 4
     secrets = {secret for source in SOURCES.values() for secret in source.secrets}

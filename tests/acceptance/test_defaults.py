@@ -51,7 +51,7 @@ http {{
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Started:
-    """A started adapter."""
+    """An adapter that was started in one of the five ways."""
 
     #: Where web listens, and where strangers reach it.
     web_port: int

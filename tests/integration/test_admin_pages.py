@@ -19,6 +19,7 @@ from adapter.settings import Settings
 from adapter.store import NewRejection
 from tests.harness import SECRETS, Harness, tour
 from tests.integration.test_community_pages import Visit, Visitor, link_to, visit  # noqa: F401 - a fixture
+from tests.integration.test_put_in_place import alias, aliases_of, at_unknown
 from tests.leads import lead
 from tests.paths import ROOT
 from tests.users import PASSWORD, user
@@ -277,9 +278,30 @@ def test_leads_that_were_reprocessed_together_are_one_line_of_activity(
             tx.audit.record("replayed", by="ana", at=harness.clock(), lead_id=number)
         tx.audit.record("assigned", by="ana", at=harness.clock(), lead_id=901, detail="ana")
     feed = re.sub("<[^>]+>", "", visit().page("/audit").split('class="feed"')[1])
-    assert "reprocessed 10 messages: lead #910, lead #909, lead #908 and 7 more." in feed
+    assert "reprocessed 10 leads: lead #910, lead #909, lead #908 and 7 more." in feed
     assert feed.count("reprocessed") == 1
     assert "ana took lead #901." in feed
+
+
+def test_an_assigned_property_is_named_in_the_activity_with_its_leads(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    waiting = [harness.mapped("rentfeed", at_unknown(number))[0] for number in range(3)]
+    aliases = aliases_of(harness)
+    aliases.add(alias(harness))
+    harness.pipeline.refresh_sources()
+    aliases.book_waiting("rentfeed", waiting[0].reasons[0].value or "")
+    aliases.remove("rentfeed", "20999")
+    ana = visit()
+    feed = ana.page("/audit").split('class="feed"')[1]
+    text = re.sub("<[^>]+>", "", feed)
+    name = "The Residences at Cherry Creek (20999 at rentfeed)"
+    assert f"ana assigned {name} to Maple Court and reprocessed 3 leads." in text
+    assert f"ana undid the assignment of {name} to Maple Court and reprocessed 3 leads." in text
+    address = re.search(r'href="/console(/leads/several[^"]+)"', feed)
+    assert address is not None
+    assert ana.page(address[1]).count('data-t="Tour"') == 3
 
 
 def test_a_test_message_is_called_one(harness: Harness, visit: Visit) -> None:  # noqa: F811
@@ -288,7 +310,14 @@ def test_a_test_message_is_called_one(harness: Harness, visit: Visit) -> None:  
         [event] = tx.search.recent_events("rentfeed", limit=1)
     ana = visit()
     assert "This is a test message. There is nothing to do." in ana.page(f"/leads/{event.id}")
-    assert "This is a test message</p>" in ana.page(f"/try?source=rentfeed&event={event.id}")
+    tried = ana.page(f"/try?source=rentfeed&event={event.id}")
+    assert "This is a test message</p>" in tried
+    assert "not one of the accepted values" not in tried
+    for path in (f"/leads/{event.id}", "/sources/rentfeed", "/leads?kind=webhooks&state=ignored"):
+        page = ana.page(path).partition('<details class="technical"')[0]
+        assert "Test message" in page
+        assert "ot a tour request" not in page
+        assert "accepted values" not in re.sub(r' title="[^"]*"', "", page)
 
 
 def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> None:  # noqa: F811
@@ -310,8 +339,8 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
     assert f'undid <a href="/console/leads/{booking.id}">' in feed
     for sentence in (
         "ana assigned Dana Okafor's lead to maria",
-        "ana changed Dana Okafor's phone and tour time and booked the lead, because this is",
-        "ana could not take back Dana Okafor and lead #999, because their tours are already",
+        "ana changed Dana Okafor's phone and tour time and sent the lead to Knock, because",
+        "ana couldn't undo the bookings of Dana Okafor and lead #999, which are already",
         "ana put version 3 of the rentfeed mapping in place",
         "ana changed maria's access, and maria can edit now",
         "ana paused bookings at Maple Court. Reason: a fire drill",

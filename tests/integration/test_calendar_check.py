@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapter.bookings.free_times import calendar_key
 from adapter.mapping.respond import RequestValues, Respond
 from adapter.models import BookingState
 from adapter.operations.release import Repairs
@@ -208,7 +209,8 @@ def test_without_calls_left_tours_are_booked_unchecked(
 ) -> None:
     """While bookings are waiting, only one in four calls may be a read."""
     harness = Harness(opened, upstream, mappings=mappings, rate_per_minute=4)
-    first, second = (harness.mapped("rentfeed", lead(number))[0] for number in (1, 2))
+    (first,) = harness.mapped("rentfeed", lead(1))
+    (second,) = harness.mapped("rentfeed", lead(2, day=15))
     harness.send()
     assert whys(harness, first.event_id) == ["calendar_free"]
     assert whys(harness, second.event_id) == ["calendar_busy"]
@@ -224,6 +226,10 @@ def test_the_free_times_are_asked_again_after_each_booking(
     first, second = (harness.mapped("rentfeed", lead(number))[0] for number in (1, 2))
     harness.send()
     assert harness.state(first.id) is BookingState.SUBMITTED
+    assert harness.state(second.id) is BookingState.PENDING, "Knock may not have booked it yet"
+    assert len(upstream.questions()) == 1
+    settle(harness)
+    harness.send()
     assert harness.booking(second.id).reason == "time_taken"
     assert len(upstream.questions()) == 2
 
@@ -258,6 +264,40 @@ def test_a_booking_waits_for_another_processs_question(
     harness.clock.advance(1)
     harness.send()
     assert harness.state(booking.id) is BookingState.SUBMITTED
+
+
+def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
+    harness: Harness, opened: Database, upstream: SandboxClient
+) -> None:
+    """Another process gets a slow response, and its booking takes one of the available times."""
+    waiting = [harness.mapped("rentfeed", lead(number))[0] for number in range(3)]
+    key, asked_at = calendar_key(waiting[0]), harness.clock()
+    with opened.transaction() as tx:
+        tx.free_times.begin(key, asked_at)
+    for _ in range(8):
+        harness.send()
+        harness.clock.advance(0.3)
+    assert upstream.calls() == []
+    with opened.transaction() as tx:
+        tx.free_times.end(
+            key,
+            asked_at,
+            harness.clock(),
+            times=[TOUR],
+            is_complete=True,
+            problem=None,
+            shape=None,
+            is_slow=True,
+        )
+        tx.free_times.drop("int_7Qm2", "com_maple")
+
+    harness.send()
+    assert [harness.state(one.id) for one in waiting] == [BookingState.SUBMITTED] * 3
+    assert [whys(harness, one.event_id) for one in waiting] == [["calendar_busy"]] * 3
+    assert upstream.questions() == []
+    harness.mapped("rentfeed", lead(4))
+    harness.send()
+    assert len(upstream.questions()) == 1, "a new lead may wait for its own answer"
 
 
 def test_a_lead_that_was_replaced_meanwhile_is_not_held(

@@ -14,7 +14,7 @@ from adapter.models import BookingState
 from adapter.operations.serializers import person
 from adapter.settings import Settings
 from tests.harness import SECRETS, Harness, load_cached, settle
-from tests.integration.test_put_in_place import alias, aliases_of, at_unknown
+from tests.integration.test_put_in_place import alias, aliases_of, at_unknown, elm_row
 from tests.paths import MAPPINGS
 from tests.users import PASSWORD, user
 
@@ -159,3 +159,45 @@ def test_leads_that_were_read_before_an_assignment_are_booked_too(
     form = {name: text for name, [text] in parse_qs(urlsplit(path).query).items()}
     assert ana.post("/communities/continue", **form).status_code == 302
     assert harness.story(held.event_id).bookings[-1].state is PENDING
+
+
+# --- the settings of an added community
+
+
+def test_an_admin_sets_the_tour_hours_of_an_added_community(harness: Harness, visit: Visit) -> None:
+    ana = visit()
+    aliases_of(harness).add_community(elm_row(harness))
+    ana.client.application.extensions["pipeline"].live.refresh()
+    path = link_to(ana.page("/communities"), "Settings")
+    assert path == "/communities/elm-row/settings"
+    hours = {"opens_mon": "09:00", "closes_mon": "18:00", "opens_tue": "09:00"}
+    refused = ana.post(path, **hours)
+    assert refused.status_code == 422
+    text = html.unescape(refused.text)
+    assert "Tuesday: Enter both times, or leave both empty if there are no tours that day." in text
+    assert 'name="closes_mon" value="18:00"' in text, "what was entered is kept"
+    early = ana.post(path, **hours | {"closes_tue": "09:15"})
+    assert "Tuesday: The closing time must be at least 30 minutes after" in early.text
+    assert "Tour hours" in ana.page(path)
+    assert 'value="18:00"' not in ana.page(path), "nothing was saved"
+
+    ana.post(path, **hours | {"closes_tue": "18:00", "check": "yes", "pms": "yardi"})
+    page = ana.page("/communities")
+    assert "Mon\u2013Tue 9:00 AM\u20136:00 PM" in page
+    assert "Only free times" in page
+    assert "mon-tue: 9:00 AM-6:00 PM" in page, "in the YAML to copy"
+    page = ana.page(path)
+    assert 'name="closes_tue" value="18:00"' in page
+    assert " checked" in page
+    assert '<option value="yardi" selected>' in page
+    assert "changed the tour hours or options of Elm Row" in ana.page("/audit")
+
+
+def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit) -> None:
+    aliases_of(harness).add_community(elm_row(harness))
+    rob = visit("rob")
+    rob.client.application.extensions["pipeline"].live.refresh()
+    assert "Settings" not in rob.page("/communities").partition("<main")[2]
+    assert rob.post("/communities/elm-row/settings", pms="yardi").status_code == 403
+    page = visit().page("/communities/maple-court/settings", status=404)
+    assert "Its settings are in communities.yaml." in page

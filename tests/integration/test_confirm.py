@@ -370,7 +370,7 @@ def test_another_renters_tour_at_the_same_time_changes_nothing(
 def test_a_roommate_who_tours_at_the_same_time_is_not_the_renter(
     harness: Harness, upstream: SandboxClient, propexo: PropexoWebhooks
 ) -> None:
-    """The roommate's tour is not from a lead, and only the shared phone is known of their card."""
+    """The roommate's tour is not from a lead, and of their card, only the shared phone is known."""
     tour = booked(harness, lead(1, phone="(303) 555-0142"))
     (card,), (event,) = records(upstream, "crm_prospects"), records(upstream, "crm_events")
     unknown = dict.fromkeys(("email_1", "first_name", "last_name"))

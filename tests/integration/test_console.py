@@ -762,7 +762,7 @@ HOSTILE = (
 
 
 #: The values that each page and form reads. All others read only their URL.
-FILTER = ("q", "state", "source", "community", "since", "until")
+FILTER = ("q", "state", "source", "community", "since", "until", "days")
 TRY = ("source", "mapping", "event", "body", "content_type", "last")
 READ = {
     "leads": (*FILTER, "kind", "before"),
@@ -780,7 +780,11 @@ READ = {
     "change_own_password": ("old", "new", "again"),
     "pause": ("scope", "reason", "back"),
     "resume": ("scope", "back"),
-    "playground": ("source", "event", "version"),
+    "playground": ("source", "event", "version", "fix", "done"),
+    "read_again": ("source",),
+    "read_again_now": ("events",),
+    "several": ("leads",),
+    "undo_many": ("ids",),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
@@ -794,6 +798,7 @@ READ = {
     "assigned_community": ("source", "key", "changed", "left"),
     "undo_assignment": ("source", "key"),
     "add_community": ("listed", "timezone", "source", "value"),
+    "save_community_settings": ("opens_mon", "closes_mon", "check", "pms"),
     "sign_in": ("name", "password"),
     "release": (
         "starts_at",
@@ -808,7 +813,7 @@ READ = {
     "discard": ("reason",),
     "discard_group": ("reason", "seen"),
     "release_group": ("seen",),
-    "replay_group": ("now", "seen"),
+    "replay_group": ("seen",),
 }
 
 
@@ -950,7 +955,7 @@ def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: Sandbox
     assert (posted["appointment_time"], posted["number_of_occupants"]) == ("20:30:00", 3)
     told = ana.text(f"/leads/{number}")
     assert "The tour will be sent to Knock in 10 seconds. Knock will email" in told
-    assert "Booked. The tour is in Knock." in told
+    assert "This tour was booked in Knock." in told
     assert "edited_and_released number_of_occupants, starts_at" in told
 
 
@@ -1054,7 +1059,7 @@ def test_a_booked_tour_shows_what_knock_says_about_it(
         assert f">{word}</span>" in page
         assert ('class="state booked"' in page) is is_green
     assert sentence in pages[-1]
-    assert ("Booked. The tour is in Knock." in pages[-1]) is (word == "Booked")
+    assert ("This tour was booked in Knock." in pages[-1]) is (word == "Booked")
     (row,) = csv.DictReader(io.StringIO(ana.text("/export.csv")))
     assert row["in_knock"] == ("canceled" if "gone_at" in known else known.get("knock_status", ""))
     assert bool(row["confirmed_at"]) is ("confirmed_at" in known)
@@ -1204,7 +1209,7 @@ def test_leads_that_need_review_are_grouped(ana: Reader) -> None:
     ana.harness.mapped("rentfeed", elm)
     ana.harness.map_event(ana.harness.receive("rentfeed", b"{").event_id)
     page = html.unescape(ana.text("/queue"))
-    assert page.count("Outside tour hours") == 2
+    assert page.count("Outside booking hours") == 2
     assert "Property not recognized" in page
     assert "Elm Row" in page
     assert "Can't read the message" in page
@@ -1322,32 +1327,77 @@ def test_a_lead_is_snoozed_until_a_chosen_time_of_its_community(ana: Reader) -> 
     assert "Show it now" in page
 
 
-def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reader) -> None:
+def renamed_leads(harness: Harness, name: str = "tourDate") -> list[int]:
+    """Return the IDs of three leads whose sender has renamed the tour's date."""
     numbers = []
     for number in (1, 2, 3):
         renamed = lead(number)
-        renamed["tour"]["tourDate"] = renamed["tour"].pop("date")
-        numbers.append(ana.harness.mapped("rentfeed", renamed)[0].id)
+        renamed["tour"][name] = renamed["tour"].pop("date")
+        numbers.append(harness.mapped("rentfeed", renamed)[0].id)
+    return numbers
+
+
+def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reader) -> None:
+    numbers = renamed_leads(ana.harness)
     page = html.unescape(ana.text("/queue?todo=admin"))
     assert "3 leads: the sender changed its format" in page
     assert ana.text("/queue?todo=call").count('class="name"') == 0
     (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", page))
     unfolded = html.unescape(ana.text(f"/queue/more/{key}"))
     assert "Its messages now have “tour.tourDate” instead of “tour.date”." in unfolded
-    assert "/console/try?source=rentfeed&event=" in unfolded
-    suggested = html.unescape(ana.text(f"/queue/more/{key}?suggest=1"))
+    assert f"&fix={key}" in unfolded
+    event = ana.harness.booking(numbers[0]).event_id
+    suggested = html.unescape(ana.text(f"/try?source=rentfeed&event={event}&fix={key}"))
     assert "+ date: [tour.date, tour.tourDate]" in suggested
-    assert "3 would be booked, up from 0." in suggested
+    assert "3 of the latest 3 messages would be booked, up from 0." in suggested
+    assert "No sample is needed." in suggested
+    assert "It would be booked" in suggested
     shown = html.unescape(ana.text(f"/leads/{numbers[0]}"))
     assert "rentfeed seems to have changed its format." in shown
     assert f"/console/queue/more/{key}" in shown
     assert "No date was given" not in shown
     health = ana.text("/")
-    assert "rentfeed seems to have changed its format. 3 leads are waiting for it." in health
+    assert "rentfeed seems to have changed its format." in health
+    assert "3 leads are waiting for it" in health
     assert "All good" not in health
     group = html.unescape(ana.text(f"/queue/{ana.group_keys()[0]}"))
     assert "rentfeed seems to have changed its format." in group
     assert "Call or text" not in group
+
+
+def test_counts_are_of_leads_and_missing_contacts_are_not_called(ana: Reader) -> None:
+    renamed_leads(ana.harness)
+    held(ana.harness, 4)
+    without = lead(5)
+    without["contact"] |= {"email": "", "phone": "", "mobile": ""}
+    ana.harness.mapped("rentfeed", without)
+    page = html.unescape(ana.text("/queue"))
+    assert re.search(r">1.5 of 5</span>", page)
+    assert 'data-leads="3"' in page
+    assert "No phone or email" in ana.text("/queue?todo=details")
+    assert "No phone or email" not in ana.text("/queue?todo=call")
+
+
+def test_several_snoozed_leads_say_until_when_in_the_communitys_time(ana: Reader) -> None:
+    ids = [held(ana.harness, number) for number in (1, 2)]
+    ana.client.set_cookie("console_zone", "America/New_York")
+    form = {"csrf": ana.token(), "act": "snooze", "until": "tomorrow", "ids": list(map(str, ids))}
+    ana.client.post("/console/queue/act", data=form)
+    page = html.unescape(ana.text("/queue"))
+    assert "2 leads snoozed until tomorrow, 9:00 AM MST." in page
+
+
+def test_a_guest_card_is_never_called_booked(ana: Reader, upstream: SandboxClient) -> None:
+    del upstream
+    (card,) = ana.harness.mapped("rentfeed", lead(1))
+    settle(ana.harness)
+    with ana.harness.pipeline.store.transaction() as tx:
+        tx.connection.execute(b"UPDATE bookings SET kind = 'prospect', starts_at = NULL")
+    for path in ("/", "/leads", f"/leads/{card.id}", f"/leads/several?leads={card.id}"):
+        assert not re.search(r"\b[Bb]ooked\b", seen_by_agents(ana.text(path))), path
+    for path in ("/leads", "/sources/rentfeed"):
+        assert "Guest card in Knock" in ana.text(path)
+    assert "In Knock <b>1</b>" in ana.text("/")
 
 
 def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
@@ -1417,7 +1467,7 @@ def test_a_booked_lead_shows_old_trouble_only_in_its_story(ana: Reader) -> None:
     ana.release(number, starts_at="2026-03-14T14:30")
     settle(ana.harness)
     task = ana.text(f"/leads/{number}").partition('<div class="task')[2].partition("</section>")[0]
-    assert "The tour is in Knock." in task
+    assert "This tour was booked in Knock." in task
     assert "2:30 AM" not in task
     assert (
         "2:30 AM is outside the hours in which tours can be booked"
@@ -1450,6 +1500,9 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
+    assert "Someone here reported that the tour was canceled in Knock." in tour
+    assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
+    assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
     assert "no longer in Knock" not in tour
     ana.harness.clock.advance(5)
     ana.post(f"/leads/{number}/bring-back")
@@ -1614,8 +1667,8 @@ def test_a_group_is_released_or_discarded_together(
     ana.sign_in("ana")
     numbers = [ana.harness.mapped("rentfeed", lead(n, time="9:30 PM"))[0].id for n in (1, 2, 3)]
     (key,) = ana.group_keys()
-    assert ana.act_on_group(key, "release").status_code == 302
-    assert "3 leads were booked." in ana.text("/queue")
+    answer = ana.act_on_group(key, "release")
+    assert "3 tours are being booked" in ana.client.get(answer.location).text
     settle(ana.harness)
     assert [ana.harness.state(number) for number in numbers] == [BOOKED] * 3
     assert len(upstream.posts()) == 3
@@ -1653,8 +1706,68 @@ def test_mapping_a_group_again_shows_first_what_would_change(ana: Reader) -> Non
     preview = ana.act_on_group(key, "replay").text
     assert "With the current settings, 0 of 1 would be booked" in preview
     assert ana.harness.state(number) is HELD
-    assert ana.act_on_group(key, "replay", now="1").status_code == 302
+    event = str(ana.harness.booking(number).event_id)
+    assert "Nothing would change" in ana.post("/read-again", events=event).text
     assert ana.harness.state(number) is HELD, "what would not change is left alone"
+
+
+def test_a_suggested_fix_contains_the_sample_that_the_checks_need(ana: Reader) -> None:
+    renamed_leads(ana.harness, "dates")
+    page = put_suggestion_in_place(ana)
+    assert "Read these 3 leads again" in page
+    mapping = page.partition('name="mapping"')[2].partition("</textarea>")[0]
+    assert "[tour.date, tour.dates]" in mapping
+    assert re.search(r"\bdates: ", mapping), "the sample is in the tests"
+
+
+def put_suggestion_in_place(ana: Reader) -> str:
+    """Put the suggested fix of the only row in place, and return the next page."""
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", ana.text("/queue")))
+    page = html.unescape(ana.text(f"/try?source=rentfeed&fix={key}"))
+    mapping = page.partition('name="mapping"')[2].partition(">\n")[2].partition("</textarea>")[0]
+    form = {"source": "rentfeed", "mapping": mapping, "seen": "0", "reason": "a new name"}
+    answer = ana.post("/try/put", **form)
+    assert answer.status_code == 302, html.unescape(answer.text)
+    return html.unescape(ana.client.get(answer.location).text)
+
+
+def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
+    ana: Reader, upstream: SandboxClient
+) -> None:
+    numbers = renamed_leads(ana.harness)
+    events = [ana.harness.booking(number).event_id for number in numbers]
+    assert "Read these 3 leads again" in put_suggestion_in_place(ana)
+    page = html.unescape(ana.text(f"/leads/{numbers[0]}"))
+    assert "we can read it now" in page
+    assert "Fix the mapping" not in page
+    assert "its mapping has been fixed" in ana.text("/")
+    assert "3 leads: the mapping can read them now" in ana.text("/queue")
+
+    preview = html.unescape(ana.text("/read-again?source=rentfeed"))
+    assert "3 of 3 would be booked" in preview
+    assert re.search(r"Tour: <bdi>none</bdi> → <bdi>\w+, \w+ \d+, 20\d\d, \d+:\d\d [AP]M ", preview)
+    answer = ana.client.post(
+        "/console/read-again", data={"csrf": ana.token(), "events": list(map(str, events))}
+    )
+    done = html.unescape(ana.client.get(answer.location).text)
+    assert '<h1 aria-live="polite">3 tours are being booked</h1>' in done
+    undo = re.search(r'action="/console(/undo\?ids=[^"]+)"', done)
+    assert undo is not None
+    ana.post(undo[1])
+    assert "Undone. Nothing was sent. 3 leads need you again." in ana.text("/queue")
+    settle(ana.harness)
+    assert not upstream.appointments()
+    states = [ana.harness.story(event).current[0].state for event in events]
+    assert states == [HELD] * 3
+
+    number = ana.harness.story(events[0]).current[0].id
+    ana.post("/queue/act", act="release", ids=str(number))
+    undo = re.search(r'action="/console(/undo\?ids=[^"]+)"', ana.text("/queue"))
+    assert undo is not None
+    settle(ana.harness)
+    ana.post(undo[1])
+    assert "It is too late to undo" in ana.text("/queue")
+    assert len(upstream.appointments()) == 1
 
 
 def test_a_typed_contact_matches_the_same_contact_from_a_webhook(
@@ -1919,7 +2032,7 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
     assert "No leads were handled automatically" in ana.text("/decisions")
-    assert "booked the lead, because this is another person" in ana.text("/audit")
+    assert "sent the lead to Knock, because this is another person" in ana.text("/audit")
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
@@ -2111,6 +2224,16 @@ def test_no_text_breaks_the_search(ana: Reader, text: str) -> None:
     assert ("Dana" in answer.text) == (not text.strip())
 
 
+def test_a_bookmarked_period_ends_today(ana: Reader) -> None:
+    held(ana.harness)
+    assert 'class="name"' in ana.text("/leads?days=7")
+    assert "days=7" in ana.text("/leads?days=7").partition("Needs review")[0]
+    ana.harness.clock.advance(8 * 86400)
+    ana.sign_in("ana")
+    assert 'class="name"' not in ana.text("/leads?days=7")
+    assert 'class="name"' in ana.text("/leads?days=30")
+
+
 def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     for number in range(1, 56):
         ana.harness.mapped("rentfeed", lead(number))
@@ -2202,7 +2325,7 @@ def test_the_overview_shows_that_sending_is_stopped(ana: Reader, upstream: Sandb
     ana.harness.send()
     page = ana.text("/")
     assert "Bookings stopped because Propexo rejected our key. Tell your admin." in page
-    assert "1 lead is waiting. No leads are lost." in page
+    assert "1 lead is waiting. No leads have been lost." in page
     assert "Bookings have stopped" in page
 
 

@@ -22,7 +22,7 @@ from adapter.webhooks.endpoints import build_endpoint
 from tests.harness import Harness, sample, settle
 from tests.leads import lead
 from tests.sandbox_client import SandboxClient
-from tests.wait import wait_until
+from tests.wait import is_waiting_for_keys, wait_until
 
 EMAIL = "dana.okafor@example.com"
 PHONE = "+13035550142"
@@ -143,7 +143,7 @@ def test_a_tour_that_is_requested_during_the_erasure_is_erased_too(harness: Harn
         with store.transaction() as tx:
             tx.bookings.lock_related([first], now)
             erasing = pool.submit(lambda: erasure(harness).erase(found, by="ana"))
-            wait_until(lambda: _is_waiting_for_keys(store), "the erasure waits")
+            wait_until(lambda: is_waiting_for_keys(store), "the erasure waits")
             tx.bookings.insert(
                 dataclasses.replace(first, state=BookingState.HELD, due_at=None), 1, now=now
             )
@@ -174,7 +174,7 @@ def test_an_erasure_does_not_deadlock_with_another_writer_of_the_same_webhook(
         with store.transaction() as tx:
             tx.bookings.lock_related([waits], harness.clock())
             erasing = pool.submit(lambda: erasure(harness).erase(found, by="ana"))
-            wait_until(lambda: _is_waiting_for_keys(store), "the erasure waits")
+            wait_until(lambda: is_waiting_for_keys(store), "the erasure waits")
             writing = pool.submit(write)
             wait_until(lambda: writing.done() or _waiting(store) == 2, "the other one waits")
         assert erasing.result(timeout=30) == []
@@ -187,12 +187,6 @@ def _waiting(store: Database) -> int:
     with store.statement() as tx:
         row = tx.connection.execute(query).fetchone()
     return int(row["number"]) if row else 0
-
-
-def _is_waiting_for_keys(store: Database) -> bool:
-    query = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    with store.statement() as tx:
-        return tx.connection.execute(query).fetchone() is not None
 
 
 @pytest.mark.parametrize("times", [("2:30 PM", "2:30 PM"), ("2:30 PM", "4:00 PM")])

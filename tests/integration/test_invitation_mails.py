@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 
 from adapter import store
+from adapter.cli.formatting import story_text
+from adapter.console.story import story_of
 from adapter.mapping.registry import load
 from adapter.operations.check_settings import GivenSettings, mapping_findings
 from adapter.operations.check_web import mail_findings
 from adapter.operations.erase_personal_data import Eraser, Found
+from adapter.operations.health import Problem, verdict_of
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
 from adapter.operations.restore import Restore
 from adapter.settings import EnvFile, read_settings
 from tests.harness import START, Harness, settle
 from tests.integration.test_invitations import PUBLIC_URL, lead, learn
+from tests.integration.test_metrics import client
 from tests.ports import free_port
 from tests.renter import link_in
 from tests.sandbox_client import SandboxClient
@@ -112,9 +116,9 @@ def test_a_lost_connection_before_the_email_is_tried_again(
 @pytest.mark.parametrize(
     ("command", "response", "outcome"),
     [
-        ("RCPT", "550 unknown", "the recipient was rejected: SMTP 550"),
-        ("END", "554 spam", "the email was rejected: SMTP 554"),
-        ("END", "", "no response after it was sent"),
+        ("RCPT", "550 unknown", "recipient_rejected"),
+        ("END", "554 spam", "email_rejected"),
+        ("END", "", "no_response"),
     ],
 )
 def test_an_email_that_may_have_been_accepted_or_never_will_be_is_not_tried_again(
@@ -199,11 +203,150 @@ def test_doctor_says_whether_the_smtp_server_works(smtp: SmtpCatcher) -> None:
     assert [one.status for one in mail_findings(settings)] == ["ok"]
     smtp.responses["EHLO"] = smtp.responses["HELO"] = ["554 no"] * 2
     (finding,) = mail_findings(settings)
-    assert (finding.status, finding.text) == ("fault", "127.0.0.1 responds with SMTP 554")
+    assert (finding.status, finding.text) == ("fault", "127.0.0.1 cannot be reached: SMTP 554")
     closed = f"smtp://127.0.0.1:{free_port()}?from=a@example.com"
     settings, _ = read_settings(environ | {"ADAPTER_SMTP_URL": closed})
     (finding,) = mail_findings(settings)
     assert finding.text == "127.0.0.1 cannot be reached: Connection refused"
+
+
+def test_doctor_says_that_the_sign_in_or_the_sender_is_rejected(smtp: SmtpCatcher) -> None:
+    smtp.extensions = ["AUTH PLAIN"]
+    url = smtp.url.replace("//", "//tours:secret@")
+    settings, _ = read_settings({"ADAPTER_PUBLIC_URL": PUBLIC_URL, "ADAPTER_SMTP_URL": url})
+    smtp.responses = {"AUTH": ["535 no"] * 9}
+    (finding,) = mail_findings(settings)
+    assert finding.text == "127.0.0.1 rejects the user or the password: SMTP 535"
+    smtp.responses = {"MAIL": ["553 no"]}
+    (finding,) = mail_findings(settings)
+    assert finding.text == "127.0.0.1 rejects the sender's address: SMTP 553"
+
+
+# --- emails that keep failing
+
+
+def test_emails_that_keep_failing_are_a_problem_until_one_is_accepted(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    harness.mapped("bot", lead())
+    smtp.responses["MAIL"] = ["553 not your address"] * 3
+    for pause in (61, 121):
+        send(harness)
+        assert "invitations_failing" not in problems(harness)
+        harness.clock.advance(pause)
+    send(harness)
+    problem = problems(harness)["invitations_failing"]
+    assert problem.sentence == (
+        "No invitation was emailed since 18:00 UTC (3 min ago): "
+        "127.0.0.1 rejects the sender's address: SMTP 553. 1 email is waiting."
+    )
+    assert "ADAPTER_SMTP_URL" in problem.next_step
+    web = client(harness, metrics_token="open sesame", smtp_url=smtp.url)
+    with web.application.extensions["pipeline"].store:
+        text = web.get("/metrics").text
+    assert 'adapter_problem{code="invitations_failing",source=""} 1.0' in text
+    harness.clock.advance(241)
+    send(harness)
+    assert len(smtp.messages) == 1
+    assert "invitations_failing" not in problems(harness)
+
+
+def test_the_problem_ends_a_day_after_the_last_failure(harness: Harness, smtp: SmtpCatcher) -> None:
+    harness.mapped("bot", lead())
+    smtp.responses["EHLO"] = smtp.responses["HELO"] = ["421 busy"] * 100
+    for _ in range(40):
+        send(harness)
+        harness.clock.advance(3600)
+    assert "invitations_failing" in problems(harness)
+    harness.clock.advance(24 * 3600)
+    assert "invitations_failing" not in problems(harness)
+
+
+def test_one_renter_whose_address_is_rejected_again_and_again_is_no_problem(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    harness.mapped("bot", lead())
+    smtp.responses["RCPT"] = ["450 later"] * 6
+    for pause in (61, 121, 241, 481, 961, 1921):
+        send(harness)
+        harness.clock.advance(pause)
+    assert "invitations_failing" not in problems(harness)
+
+
+def test_if_all_addresses_are_rejected_the_server_is_the_problem(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    smtp.responses["RCPT"] = ["554 relay access denied"] * 3
+    for number in range(1, 4):
+        harness.mapped("bot", lead(number))
+        send(harness)
+        harness.clock.advance(61)
+    problem = problems(harness)["invitations_failing"]
+    assert "rejects the renter's address: SMTP 554. 0 emails are waiting" in problem.sentence
+
+
+def problems(harness: Harness) -> dict[str, Problem]:
+    settings = dataclasses.replace(harness.settings, database_url=harness.pipeline.store.url)
+    verdict = verdict_of(harness.pipeline.store, (), settings, harness.clock())
+    return {one.code: one for one in verdict.problems}
+
+
+# --- addresses with letters that are not ASCII
+
+
+def test_the_domain_of_an_address_is_encoded_for_any_server(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    harness.mapped("bot", lead(email="dana@münchen.example"))
+    send(harness)
+    (message,) = smtp.messages
+    assert message["To"] == "dana@xn--mnchen-3ya.example"
+
+
+def test_an_address_with_other_letters_needs_a_server_that_supports_it(
+    harness: Harness, smtp: SmtpCatcher
+) -> None:
+    smtp.extensions = ["8BITMIME", "SMTPUTF8"]
+    harness.mapped("bot", lead(email="josé@münchen.example"))
+    send(harness)
+    (message,) = smtp.messages
+    assert message["To"] == "josé@xn--mnchen-3ya.example"
+    assert "rcpt TO:<josé@xn--mnchen-3ya.example>" in smtp.commands
+    assert any("SMTPUTF8" in one for one in smtp.commands if one.startswith("mail"))
+
+
+@pytest.mark.parametrize(
+    ("address", "outcome"),
+    [
+        ("josé@example.com", "address_not_supported"),
+        ("dana@straße.example", "address_invalid"),  # it could reach strasse.example
+    ],
+)
+def test_a_renter_who_cannot_be_emailed_is_named_in_the_leads_story(
+    harness: Harness, smtp: SmtpCatcher, address: str, outcome: str
+) -> None:
+    (card,) = harness.mapped("bot", lead(email=address))
+    send(harness)
+    assert smtp.messages == []
+    assert outcome_of(harness, card.id) == (outcome, False)
+    (line,) = [one.text for one in story_of(harness.story(card.event_id)) if "email" in one.text]
+    assert line.startswith("We couldn't email the renter a link to choose a time: ")
+    assert line.endswith("Call or text them. The guest card's notes in Knock contain the link.")
+    assert "invitations_failing" not in problems(harness)
+
+
+def test_the_story_says_that_the_renter_was_emailed(harness: Harness, smtp: SmtpCatcher) -> None:
+    (card,) = harness.mapped("bot", lead())
+    smtp.responses["MAIL"] = ["421 later"]
+    send(harness)
+    story = harness.story(card.event_id)
+    assert story_of(story)[-1].text.endswith("We'll try again.")
+    assert "email with a link: will be sent at" in story_text(story, (), {}, None)
+    harness.clock.advance(61)
+    send(harness)
+    story = harness.story(card.event_id)
+    assert story_of(story)[-1].text == "We emailed the renter a link to choose a time."
+    assert "email with a link: sent at 2026-03-02T18:01:01Z" in story_text(story, (), {}, None)
 
 
 @pytest.mark.parametrize(

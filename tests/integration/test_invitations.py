@@ -19,7 +19,7 @@ from adapter.app import create_app
 from adapter.bookings.invitations import renter_links
 from adapter.bookings.later_words import LINK_LABEL
 from adapter.mapping.registry import load
-from adapter.models import BookingState, Kind, WebhookRequest
+from adapter.models import BookingState, Kind, KnockFacts, WebhookRequest
 from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
@@ -183,10 +183,32 @@ def test_the_page_is_in_the_language_of_the_link_or_browser(harness: Harness, vi
     assert "Elija el horario" in visit(link, **{"Accept-Language": "es-MX,en;q=0.5"}).text
     assert "Choose a time" in visit(link, **{"Accept-Language": "fr"}).text
     renter = visit(link + "?lang=es")
+    assert "Lunes 2 de marzo" in renter.text
     renter.follow("12:30 p. m.")
-    assert "lunes 2 de marzo a las 12:30 p. m." in renter.text
+    assert "Lunes 2 de marzo a las 12:30 p. m." in renter.text
     renter.follow("English")
     assert "Monday, March 2 at 12:30 PM" in renter.text
+
+
+def test_a_tour_is_moved_and_canceled_in_spanish(harness: Harness, visit: Visit) -> None:
+    """Sentences end with one period, buttons have one form, and all address the renter as usted."""
+    (tour,) = harness.mapped("portal", lead(at="2026-03-14T20:30:00Z"))
+    settle(harness)
+    renter = visit(answer(harness, "portal", tour.event_id).rpartition(" ")[2])
+    when, texts = "sábado 14 de marzo a las 2:30 p. m.", []
+    renter.open("?lang=es")
+    assert f"El equipo de Maple Court le espera el {when} Elegir otro horario" in renter.text
+    renter.follow("Elegir otro horario")
+    renter.follow("1:00 p. m.")
+    assert f"Esta visita reemplazará la del {when} Recibirá una nueva confirmación." in renter.text
+    texts.append(renter.text)
+    renter.submit()
+    texts.append(renter.text)
+    assert "La reserva suele tardar menos de un minuto." in renter.text
+    renter.follow("Cancelar mi visita")
+    assert "Cancelaremos su visita a Maple Court del lunes 2 de marzo" in renter.text
+    texts.append(renter.text)
+    assert ".." not in "".join(texts)
 
 
 def test_a_tour_is_moved_and_canceled_with_the_link_in_the_answer(
@@ -209,10 +231,7 @@ def test_a_tour_is_moved_and_canceled_with_the_link_in_the_answer(
     assert [one["status"] for one in upstream.appointments()] == ["cancelled", "booked"]
 
     renter.follow("Cancel my tour")
-    assert (
-        "This asks us to cancel your tour on Monday, March 2 at 1:00 PM at Maple Court."
-        in renter.text
-    )
+    assert "We will cancel your tour on Monday, March 2 at 1:00 PM at Maple Court." in renter.text
     renter.submit()
     assert "We will cancel your tour" in renter.text
     wish = harness.story(tour.id).bookings[-1]
@@ -268,6 +287,25 @@ def test_a_tour_that_was_not_sent_yet_is_canceled_at_once(
     assert (tour.state, tour.reason) == (DISCARDED, "canceled_by_renter")
     assert upstream.posts() == []
     assert harness.state(card.id) is BOOKED, "the lead still becomes a guest card"
+
+
+def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit: Visit) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    (tour,) = tours_of(harness, card_id)
+    now, to = harness.clock(), tour.starts_at + dt.timedelta(hours=1)
+    with harness.pipeline.store.transaction() as tx:
+        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+        tx.bookings.record_in_knock(tour, facts, by="web", now=now)
+    renter.open("?lang=en")
+    assert "Maple Court is expecting you on Monday, March 2 at 1:30 PM." in renter.text
+    renter.follow("Choose another time")
+    first_day = renter.text.partition("Tuesday")[0]
+    assert "1:00 PM 2:00 PM" in first_day, "its new time and its first time are not offered"
+    assert "12:30 PM" not in first_day
 
 
 def test_a_tour_moved_before_its_move_was_sent_is_canceled_in_knock_too(

@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.harness import START, Harness, settle
 from tests.leads import lead, same_person, surname
 from tests.propexo_webhooks import PropexoWebhooks
 from tests.sandbox_client import SandboxClient, running_sandbox
+from tests.wait import is_waiting_for_keys, wait_until
 
 PREFERENCES = {
     "bedrooms": "1-2",
@@ -194,6 +196,27 @@ def test_words_wait_together_until_propexo_responds_again(
     lost, *others = sorted(cards.values(), key=len)
     assert lost == ["May I bring my cat?", "And my bird?"]
     assert others == [["May I bring my cat?", "And my dog?", "And my bird?"]] * 3
+
+
+def test_the_outcome_of_a_note_does_not_hold_up_the_bookings_of_others(
+    booked: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Check that it locks the person before the rate limit, because others do so too."""
+    upstream.fault({"on": "event", "status": 502})
+    (later,) = booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    messenger, store, outcomes = booked.pipeline.messenger, booked.pipeline.store, list[Any]()
+    with monkeypatch.context() as patched:
+        patched.setattr(messenger, "_record", outcomes.append)
+        messenger.send_due()
+    with ThreadPoolExecutor(1) as pool:
+        with store.transaction() as tx:
+            tx.bookings.lock_related([later], booked.clock())
+            recording = pool.submit(messenger._record, outcomes[0])
+            wait_until(lambda: is_waiting_for_keys(store), "the outcome waits for the person")
+            tx.connection.execute("SET LOCAL lock_timeout = '500ms'")
+            tx.rate_limit.lock(booked.clock())
+        recording.result(timeout=30)
+    assert states(booked) == [("unclear", "May I bring my cat?")]
 
 
 def test_a_process_that_dies_while_sending_leaves_the_words_unclear(

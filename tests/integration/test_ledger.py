@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping.portal_yaml import PortalRules
 from adapter.mapping.problems import MappingErrors
 from adapter.operations.contact_matcher import Contact
-from adapter.operations.ledger.claims_csv import claims_csv
+from adapter.operations.ledger import compare as compare_module
+from adapter.operations.ledger.claims_csv import claims_csv, ledger_as_dict
 from adapter.operations.ledger.compare import Comparison, Ledger
 from adapter.operations.ledger.verdicts import NOT_IN_TIME, Verdict
 from tests.harness import Harness, settle
@@ -25,7 +26,12 @@ TODAY = dt.date(2026, 3, 10)
 
 
 def compare(
-    harness: Harness, *lines: str, head: str = HEAD, seconds: float = 60, **rules: Any
+    harness: Harness,
+    *lines: str,
+    head: str = HEAD,
+    seconds: float = 60,
+    progress: Callable[[str], object] = lambda _: None,
+    **rules: Any,
 ) -> Ledger:
     """Compare lines of a CSV file with RentFeed's leads."""
     comparison = Comparison(
@@ -36,6 +42,7 @@ def compare(
         PortalRules(**rules),
         today=TODAY,
         seconds=seconds,
+        progress=progress,
     )
     return comparison.run("\n".join([head, *lines]).encode())
 
@@ -87,7 +94,7 @@ def test_charges_are_compared_with_what_arrived_and_what_is_in_knock(harness: Ha
     assert [one.line.number for one in ledger.claims] == [3, 6]
     assert ledger.claims[0].why == "Line 2 of Mar 2, 2026 charges the same renter and community."
     assert ledger.lines[2].why == "Arrived on Mar 2, 2026, but it needs review and is not in Knock."
-    assert ledger.claims[1].ask_by == dt.date(2026, 3, 16)
+    assert ledger.claims[1].ask_by is None
 
 
 def test_a_second_lead_within_twelve_months_is_a_duplicate(harness: Harness) -> None:
@@ -98,10 +105,8 @@ def test_a_second_lead_within_twelve_months_is_a_duplicate(harness: Harness) -> 
     assert verdicts(later) == ["duplicate"]
     assert "was already a lead on Mar 2, 2026 (lead " in later.lines[0].why
     assert verdicts(compare(harness, line(1, day=22), duplicate_months=0)) == ["not_in_knock"]
-    # An invoice that lists both proves it by itself, even for a lead that never arrived.
-    assert verdicts(compare(harness, line(7, day=2), line(7, day=22))) == [
-        *("not_arrived", "duplicate")
-    ]
+    # The first charge does not count if it is claimed itself.
+    assert verdicts(compare(harness, line(7, day=2), line(7, day=22))) == ["not_arrived"] * 2
 
 
 def test_a_lead_with_another_id_is_not_the_same_lead(harness: Harness) -> None:
@@ -115,7 +120,11 @@ def test_claims_end_with_the_portals_period_for_credits(harness: Harness) -> Non
     harness.mapped("rentfeed", lead(1))
     ledger = compare(harness, line(5), line(6), credit_days=3)
     assert (len(ledger.claims), ledger.open_claims) == (2, [])
-    assert len(compare(harness, line(5), line(6)).open_claims) == 2
+    assert len(compare(harness, line(5), line(6), credit_days=9).open_claims) == 2
+    unknown = compare(harness, line(5))
+    assert unknown.claims[0].ask_by is None, "we do not know the portal's rule"
+    assert ledger_as_dict(unknown)["claims"]["in_time"] is None
+    assert [*claims_csv(unknown)][1].rstrip().endswith(",,")
 
 
 @pytest.mark.parametrize(
@@ -218,6 +227,8 @@ def test_a_search_that_is_cut_short_leaves_a_doubt(harness: Harness) -> None:
     assert verdicts(ledger) == ["doubtful"] * 3 + ["not_charged"]
     assert {one.why for one in ledger.of(Verdict.DOUBTFUL)} == {NOT_IN_TIME}
     assert ledger.file.skipped_cents == 10500, "a total needs no comparison"
+    assert ledger.unlisted is None, "a lead that was not compared may be on the list"
+    assert ledger.cut_short == 3
 
 
 def test_the_portals_id_is_enough(harness: Harness) -> None:
@@ -254,7 +265,7 @@ def test_a_contact_on_many_lines_is_never_claimed(harness: Harness) -> None:
 
 def test_the_csv_has_only_claims_and_no_formulas(harness: Harness) -> None:
     harness.mapped("rentfeed", lead(1))
-    ledger = compare(harness, line(1), line(7, name="=HYPERLINK(1)"))
+    ledger = compare(harness, line(1), line(7, name="=HYPERLINK(1)"), credit_days=14)
     head, claim = "".join(claims_csv(ledger)).splitlines()
     assert head.startswith("line,lead_id,date,name,email")
     assert claim.startswith("3,,2026-03-02,'=HYPERLINK(1),person7@example.com,,Maple Court,35.00,")
@@ -311,12 +322,39 @@ def test_the_command_shows_totals_and_writes_the_claims(
     written = claims.read_text("utf-8-sig").splitlines()
     assert [one.split(",")[0] for one in written] == ["line", "3", "4"]
     data = shell.json(*arguments[:4], exit_code=1)
-    assert data["claims"] == {"lines": 2, "cents": 7000, "in_time": {"lines": 0, "cents": 0}}
+    assert data["claims"] == {"lines": 2, "cents": 7000, "in_time": None}
     assert [one["verdict"] for one in data["lines"]] == ["charged_twice", "not_arrived"]
     assert "reconciled" in shell("audit", "--json")
+    assert "often 14 days. Set 'credit_days' from your contract" in shown
+    assert "still in time" not in shown
 
     file.write_text("\n".join([HEAD, line(1)]))
     assert "Each charged lead arrived, and was charged only once." in shell(*arguments[:4])
+
+
+def test_the_progress_of_a_long_list_is_shown(harness: Harness) -> None:
+    harness.mapped("rentfeed", lead(1))
+    shown: list[str] = []
+    many = [line(number) for number in range(1, 2101)]
+    compare(harness, *many, progress=shown.append)
+    assert [*dict.fromkeys(shown)] == [
+        *("lines read: 1,000", "lines read: 2,000"),
+        "searching the webhooks that did not become leads",
+        *(f"searching in other sources, lines: {count}" for count in ("1,000", "2,000", "2,099")),
+    ]
+
+
+def test_the_command_says_that_the_time_ran_out(
+    harness: Harness, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.mapped("rentfeed", lead(1))
+    file = tmp_path / "march.csv"
+    file.write_text("\n".join([HEAD, *(line(number) for number in range(1, 1101))]))
+    arguments = ("reconcile", str(file), "--source", "rentfeed", "--limit", "0")
+    monkeypatch.setattr(compare_module, "READING", -1.0)
+    shown = shell(*arguments, exit_code=1)
+    assert re.search("Arrived, not listed +unknown[ -]+not everything was compared in time", shown)
+    assert "The time ran out: 1,100 lines not compared. Divide the list" in shown
 
 
 def test_the_command_explains_what_it_cannot_read(

@@ -2,13 +2,15 @@
 
 import dataclasses
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter.exceptions import NotPossible
 from adapter.mapping import overlay
-from adapter.models import Alias, BookingState
+from adapter.mapping.communities_yaml import communities_from_folder
+from adapter.models import AddedCommunity, Alias, BookingState
 from adapter.operations.aliases import Aliases, names_in, yaml_of
 from adapter.operations.take_back import UNDO_SECONDS
 from adapter.pipeline import Pipeline
@@ -156,10 +158,51 @@ def test_an_attribution_may_come_with_an_assignment(harness: Harness) -> None:
     aliases_of(harness).add(website)
     source = harness.pipeline.live.sources["website"]
     assert source.community_lookup.known["harbor"].attributions["website"] == "att_website_h"
-    assert yaml_of([website]) == (
+    assert yaml_of([website], ()) == (
         "harbor-flats:\n  known_as:\n    website:\n      - Harbor\n"
         "  attributions:\n    website: att_website_h\n"
     )
+
+
+def elm_row(harness: Harness, **changes: Any) -> AddedCommunity:
+    """Return a community that communities.yaml does not list."""
+    values: dict[str, Any] = {
+        "key": "elm-row",
+        "name": "Elm Row",
+        "integration_id": "int_1",
+        "community_id": "com_elm",
+        "timezone": "America/Chicago",
+    }
+    return AddedCommunity(**values | {"by": "ana", "at": harness.clock()} | changes)
+
+
+def test_the_hours_of_an_added_community_apply_in_all_processes_and_to_yaml(
+    harness: Harness, tmp_path: Path
+) -> None:
+    other = second_process(harness)
+    operation = aliases_of(harness)
+    operation.add_community(elm_row(harness))
+    changed = elm_row(
+        harness,
+        tour_hours={"mon-fri": "9:00 AM-6:00 PM", "sun": "1:00 PM-3:30 PM"},
+        check_availability=True,
+        pms="yardi",
+    )
+    operation.change_community(changed)
+    operation.add(alias(harness, "elm-row", attribution_id="att_elm"))
+    other.live.refresh()
+    community = other.live.sources["rentfeed"].communities["elm-row"]
+    assert community.tour_hours[4] == (dt.time(9), dt.time(18))
+    assert community.tour_hours[6] == (dt.time(13), dt.time(15, 30))
+    assert 5 not in community.tour_hours
+    assert (community.check_availability, community.pms) == (True, "yardi")
+
+    text = yaml_of(other.live.overrides.aliases, other.live.added)
+    (tmp_path / "communities.yaml").write_text(text)
+    copied = communities_from_folder(tmp_path).by_key["elm-row"]
+    assert copied == community
+    with pytest.raises(NotPossible, match="was not added in the console"):
+        operation.change_community(dataclasses.replace(changed, key="maple-court"))
 
 
 def test_a_name_in_the_file_takes_precedence(harness: Harness) -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.redact import fields_left, redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.authoring.similar import similar_senders
 from adapter.mapping.gallery import BUNDLED, FOLDER
 from adapter.mapping.loader.loader import load_files
+from adapter.mapping.registry import check
+from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.body import parse
 from adapter.settings import Policy
 from tests.unit.test_scaffold import guess_paths, mapping_from_sample
 
@@ -173,6 +177,21 @@ def test_all_messages_of_a_conversation_are_searched() -> None:
     assert text.count("items.") == 1
 
 
+@pytest.mark.parametrize(
+    ("when", "key"),
+    [
+        ({"start_time": "2026-03-14T14:30:00-06:00"}, "[email, start_time]"),
+        ({"tour_date": "03/14/2026", "tour_time": "2 PM"}, "[email, tour_date, tour_time]"),
+        ({"tour_date": "03/14/2026"}, "[email, updated_at]"),
+    ],
+)
+def test_without_an_id_the_start_is_the_key_because_a_cancellation_has_it_too(
+    when: dict[str, str], key: str
+) -> None:
+    lead = {"email": "rosa@example.net", "updated_at": "2026-03-01T10:00:00Z"} | when
+    assert f"dedupe: {key}   # there is no ID" in mapping_from_sample("acme", "a.json", lead)
+
+
 def test_a_webhook_that_is_not_finished_is_ignored() -> None:
     lead = {"responder_uuid": "r1", "finalized": False, "answers": {"email": "rosa@example.net"}}
     both = [lead | {"finalized": True}, lead]
@@ -193,6 +212,12 @@ def test_a_webhook_that_is_not_finished_is_ignored() -> None:
         ({"lead_id": "1", "form_id": "2"}, "If the webhooks contain only IDs, add\n  # 'fetch'"),
         ({"from_number": "+13035550188"}, "in a call that you made, this is your number"),
         ({"to_number": "+13035550188"}, "community: to_number "),
+        ({"tracking_phone_number": "+13035550188"}, "community: tracking_phone_number "),
+        ({"Which property?": "Maple Court"}, 'community: "Which property?" '),
+        ({"property": {"data": {"id": "p1"}}}, "community: property.data.id "),
+        ({"2": "rosa@example.net"}, 'email_1: TODO   # or phone_1, perhaps from "2"'),
+        ({"tour_slot": "Sat Mar 14 2026 2:30 PM"}, "{ from: tour_slot, format: TODO }"),
+        ({"Do you have pets?": "1 cat"}, "table: { "),
         ({"property_street_address": "1 Elm St"}, "community: property_street_address "),
     ],
 )
@@ -201,21 +226,87 @@ def test_a_draft_says_what_to_decide(data: dict[str, Any], hint: str) -> None:
 
 
 def test_a_status_is_preferred_to_a_history_as_the_sign_of_a_cancellation() -> None:
-    """A later event of the history may book again."""
+    """A later event in the history may book the tour again."""
     events = [
         {"EventType": "Appointment", "EventDate": "2026-03-05"},
         {"EventType": "Cancel", "EventDate": "2026-03-05"},
     ]
     text = mapping_from_sample("acme", "a.json", {"Events": events, "Type": "canceled"})
     assert 'cancellation:\n  Type: "canceled"   # ' in text
+    both = ({"Events": events, "status": one, "id": one} for one in ("canceled", "resident"))
+    text = mapping_from_sample("acme", "a.json", *both)
+    assert (
+        '  status: "canceled"   # guessed from the name: confirm; the others are resident' in text
+    )
 
 
 def test_an_object_that_is_a_list_in_another_sample_has_one_path() -> None:
-    """The index reads both. Without it, the lead with two people would be held."""
+    """A path with an index reads both. Without it, the lead with two people would be held."""
     one, two = {"name": "Rosa Vale", "tel": "303-555-0188"}, {"name": "Lee Vale"}
     samples = ({"id": 1, "guests": {"guest": guest}} for guest in (one, [one, two], [one]))
     text = mapping_from_sample("acme", "a.json", *samples)
     assert "  name: guests.guest.0.name   " in text
+
+
+def test_the_start_of_a_call_is_not_the_start_of_a_tour() -> None:
+    start = {"start_time": "2026-03-14T14:30:00-06:00"}
+    assert guess_paths(start)["starts_at"] == "start_time"
+    assert "starts_at" not in guess_paths(start | {"duration": 65})
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ({"emails": [{"address": "rosa@example.net"}]}, "email_1: emails.address "),
+        ({"guest": {"phones": [{"number": "7205550188"}]}}, "phone_1: guest.phones.number "),
+        (
+            {"max_price_cents": 185000},
+            "rent_maximum_in_cents: { from: max_price_cents, as: cents }",
+        ),
+        ({"rent": {"low": 1400}}, "rent_minimum_in_cents: { from: rent.low, as: dollars }"),
+        ({"tour": {"uuid": "t1"}}, "dedupe: tour.uuid "),
+        ({"occurred_at": "2026-03-01T17:00:00Z"}, "sent_at: occurred_at "),
+        ({"recipient": {"phoneNumber": "+13035550188"}}, "community: recipient.phoneNumber "),
+        ({"propertyMarketingName": "Maple Court"}, "community: propertyMarketingName "),
+        ({"body": {"text": "Can I see it?"}}, '- "Text: {body.text}"'),
+        ({"sender": {"displayName": "Rosa Vale"}}, "name: sender.displayName "),
+        (
+            {"apptDate": "2026-03-14T00:00:00", "apptTime": "14:30:00"},
+            "starts_at: { date: apptDate, time: apptTime, format: H:mm:ss }",
+        ),
+    ],
+)
+def test_other_words_for_a_field_are_known(data: dict[str, Any], line: str) -> None:
+    assert line in mapping_from_sample("acme", "a.json", data)
+
+
+@pytest.mark.parametrize("key", ["displayName", "profileName"])
+def test_the_name_that_a_person_shows_is_made_up(key: str) -> None:
+    sender = {"sender": {key: "Rosa Vale"}}
+    assert b"Vale" not in redacted(json.dumps(sender).encode(), sender, 0)
+
+
+@pytest.mark.parametrize("fields", ["form_fields[{}]", "fields[{}]", "lead[contact][{}]"])
+def test_the_fields_of_a_form_may_have_brackets(fields: str) -> None:
+    data = {fields.format("name"): "Rosa Vale", fields.format("email"): "rosa@example.net"}
+    assert guess_paths(data)["name"] == fields.format("name")
+    assert guess_paths(data)["email_1"] == fields.format("email")
+    body = urllib.parse.urlencode(data).encode()
+    assert b"Vale" not in redacted(body, data, 0)
+
+
+def test_the_name_of_a_field_is_not_a_persons() -> None:
+    fields = {"fields": [{"name": "unit", "type": "text"}]}
+    assert b'"unit"' in redacted(json.dumps(fields).encode(), fields, 0)
+
+
+def test_a_chat_is_searched_like_an_email() -> None:
+    chat = {"messages": [{"text": "hello"}, {"text": "Could I come on Saturday at 2 PM?"}]}
+    text = mapping_from_sample("acme", "a.json", chat)
+    assert '  message: { text: "messages.*.text", without: quotes }\n' in text
+    assert "  starts_at: [change, asked]   #" in text
+    options = {"options": [{"text": "one"}, {"text": "two"}]}
+    assert "read:" not in mapping_from_sample("acme", "a.json", options)
 
 
 def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_parts() -> None:
@@ -224,6 +315,26 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
     text = mapping_from_sample("acme", "a.json", data)
     assert "starts_at: { date: q5_workshopDate, time: q4_workshopTime }" in text
     assert "starts_at: TODO" in mapping_from_sample("acme", "a.json", {"birthDate": day})
+
+
+def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
+    """Otherwise, the cancellation in the samples would not be that of the booked tour."""
+    events = ("tour.booked", "tour.canceled", "tour.booked")
+    files = []
+    for number, event in enumerate(events):
+        who = {"name": "Rosa Vale", "email": "rosa@example.net"}
+        other = {"name": "Lee Park", "email": "lee@example.net", "phone": "303-555-0188"}
+        guest = other if number == 2 else who
+        files.append(tmp_path / f"{number}.json")
+        tour = {"id": number, f"new{number}": "so that each sample is kept"}
+        files[-1].write_text(json.dumps({"event": event, "tour": tour, "guest": guest}))
+    arguments = ["new", "acme", *map(str, files), "--mappings", str(tmp_path)]
+    assert CliRunner().invoke(commands, arguments).exit_code == 0
+    samples = [json.loads(one.read_text()) for one in (tmp_path / "samples").glob("acme*.json")]
+    assert len(samples) == 3
+    people = {one["tour"]["id"]: one["guest"]["email"] for one in samples}
+    assert people[0] == people[1] != people[2]
+    assert "example.net" not in str(samples)
 
 
 def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Path) -> None:
@@ -238,3 +349,72 @@ def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Pat
     assert said in result.output
     lead = {"name": "Rosa Vale", "email": "rosa@example.net", "phone": "303-555-0188"}
     assert similar_senders([lead], BUNDLED / FOLDER) == []
+
+
+RENTER = {"name": "Dana Okafor", "email": "dana@example.com"}
+SAM = {"first_name": "Sam", "last_name": "Lee", "email": "sam@example.com", "phone": "303-555-0199"}
+
+
+@pytest.mark.parametrize(
+    "who",
+    ["co_applicant", "roommate", "emergency_contact", "leasingConsultant", "referrer", "buddy"],
+)
+def test_a_name_is_never_that_of_another_person_in_the_webhook(who: str) -> None:
+    guesses = guess_paths({**RENTER, who: SAM})
+    assert guesses["name"] == "name"
+    assert not {"first_name", "last_name"} & guesses.keys()
+    assert guesses["email_1"] == "email"
+
+
+def test_a_missing_contact_is_not_replaced_by_that_of_another_person() -> None:
+    phone = {"name": "Eve Moss", "phone": "303-555-0142"}
+    rows = [{"customer": one, "referrer": SAM} for one in (RENTER, phone)]
+    guesses = draft_from_samples("acme", rows).guesses
+    assert (guesses["email_1"], guesses["phone_1"]) == (("customer.email",), ("customer.phone",))
+    place = {"property": {"phone": "303-555-0100", "manager_email": "ana@example.com"}}
+    assert not {"email_1", "phone_1"} & guess_paths({"prospect": {"name": "Dana"}, **place}).keys()
+
+
+TIME = "2026-03-14T14:30:00"
+DAY_AND_TIME = {"date": "2026-03-14", "time": "14:30"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "field", "path"),
+    [
+        ({"previous": {"start_time": TIME}, "tour": {"start_time": TIME}}, "starts_at", "tour"),
+        ({"old_start_time": TIME, "new_start_time": TIME}, "starts_at", "new_start_time"),
+        ({"call": {"start_time": TIME}, "tour": DAY_AND_TIME}, "date", "tour"),
+        ({"lease": {"start_date": "2026-06-01"}, "tour": DAY_AND_TIME}, "date", "tour"),
+        ({"start": TIME, "tour": DAY_AND_TIME}, "date", "tour"),
+        ({"building": "2", "community_name": "Maple"}, "community", "community_name"),
+    ],
+)
+def test_a_similar_key_of_something_else_is_not_taken(
+    payload: dict[str, Any], field: str, path: str
+) -> None:
+    guesses = guess_paths(payload)
+    assert guesses[field].split(".")[0] == path
+    assert field == "starts_at" or "starts_at" not in guesses
+
+
+SAMPLES = sorted(
+    file for file in (BUNDLED / FOLDER / "samples").iterdir() if file.suffix != ".yaml"
+)
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.name)
+def test_the_draft_for_each_sender_has_no_errors_but_todos(file: Path, tmp_path: Path) -> None:
+    body = file.read_bytes()
+    payload = parse(body, content_type_of(file, body))
+    draft = draft_from_samples("acme", [payload])
+    (tmp_path / "samples").mkdir()
+    made_up = redacted(body, payload, 0, draft.people())
+    (tmp_path / "samples" / file.name).write_bytes(made_up)
+    (tmp_path / "communities.yaml").write_text("{}\n")
+    (tmp_path / "acme.yaml").write_text(draft.text(f"samples/{file.name}", payloads=[payload]))
+    expected = ("fill in this TODO", "communities", "no test covers a lead")
+    found = [str(one) for one in check([tmp_path / "acme.yaml"], Policy()) if not one.warning]
+    assert [one for one in found if not any(words in one for words in expected)] == []
+    fields = replaced_fields(payload, replacements(payload, 0, draft.people()))
+    assert fields_left(payload, parse(made_up, content_type_of(file, made_up)), fields) == []

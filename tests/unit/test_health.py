@@ -26,7 +26,7 @@ from adapter.operations.health import (
     problems_in,
     unreachable,
 )
-from adapter.store import Pause, WebhookSummary
+from adapter.store import MailFailures, Pause, WebhookSummary
 from adapter.store.monitoring import Process, QueueFacts, ReviewFacts, SourceFacts
 
 NOW = dt.datetime(2026, 3, 2, 18, 0, tzinfo=dt.UTC)
@@ -106,6 +106,12 @@ def webhooks(**values: Any) -> Facts:
     none = {"failing_since": None, "given_up": 0, "given_up_at": None, "waiting": 0, "failed": 0}
     known = none | {"last_error": "HTTP 500", "oldest_at": None} | values
     return facts(webhooks=WebhookSummary(**known))
+
+
+def mails(**values: Any) -> Facts:
+    error = "mail.example.com cannot be reached: Connection refused"
+    known: dict[str, Any] = {"failed_at": NOW, "last_error": error, "waiting": 2}
+    return facts(mail_failures=MailFailures(**(known | values)))
 
 
 def verdict(given: Facts) -> Verdict:
@@ -328,6 +334,24 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
             "17:59 UTC (60 s ago): nothing is waiting yet."
         ),
         with_processes(process(looked_ago=MINUTE - SECOND, is_waiting=True)),
+    ),
+    (
+        "invitations_failing",
+        mails(failures=3, failing_since=NOW - 2 * MINUTE),
+        (
+            "No invitation was emailed since 17:58 UTC (2 min ago): "
+            "mail.example.com cannot be reached: Connection refused. 2 emails are waiting."
+        ),
+        mails(failures=3, failing_since=NOW - 2 * MINUTE + SECOND),
+    ),
+    (
+        "invitations_failing",
+        mails(failures=3, failing_since=NOW - 9 * MINUTE, failed_at=NOW - GIVEN_UP_FOR + SECOND),
+        (
+            "No invitation was emailed since 17:51 UTC (9 min ago): "
+            "mail.example.com cannot be reached: Connection refused. 2 emails are waiting."
+        ),
+        mails(failures=2, failing_since=NOW - 9 * MINUTE),
     ),
     (
         "database_slow",

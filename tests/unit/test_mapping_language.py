@@ -550,7 +550,7 @@ def test_items_that_an_index_leaves_out_are_warned_of_and_reported(tmp_path: Pat
 
 
 def test_a_path_for_a_second_contact_may_have_no_value_yet(tmp_path: Path) -> None:
-    """A similar path of another meaning is not suggested, but a misspelled one is."""
+    """A similar path with another meaning is not suggested, but a misspelled one is corrected."""
     (warning,) = problems_of(tmp_path, None, {"phone_1": "who.phone"})
     assert "warning: 'who.phone' is not in any sample payload" in warning
     lead = LEAD | {"who": {"name": "Dana", "mail": "d@example.com"}}
@@ -821,6 +821,12 @@ def test_items_left_out_inside_of_an_item_are_reported_for_it(tmp_path: Path) ->
                 ]
             },
             ["tests.0.query: must be text, such as 'community=maple-court'"],
+        ),
+        (
+            LEAD,
+            {"starts_at": {"from": "at", "format": "TODO"}},
+            {},
+            ["appointment.starts_at.format: fill in this TODO, or remove the line"],
         ),
         (
             LEAD,

@@ -13,7 +13,7 @@ from adapter.mapping.portal_yaml import PortalRules, rules_for
 from adapter.mapping.problems import MappingErrors
 from adapter.mapping.registry import check
 from adapter.operations.ledger.claims_csv import dollars
-from adapter.operations.ledger.match_lines import name_key
+from adapter.operations.ledger.match_lines import FoundLead, name_key
 from adapter.operations.ledger.portal_lines import PortalList, cents_from, date_from, read_list
 from adapter.operations.ledger.verdicts import (
     NOT_IN_TIME,
@@ -58,8 +58,43 @@ def test_a_line_with_a_total_in_any_column_is_skipped() -> None:
         file = read(head + total)
         assert [line.number for line in file.lines] == [2]
         assert file.skipped_cents == 3500
-    renters = "3/3/2026,RF-2,Total,,$35\n,RF-3,Ana Total,,$35\n,,Total,t@example.com,$35"
+    renters = "3/3/2026,RF-2,Ana Total,,$35\n,RF-3,Ana Total,,$35\n,,Bo Li,t@example.com,$35"
     assert [line.number for line in read(head + renters).lines] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "total",
+    [
+        "3/31/2026,Total,,,$35",
+        "3/31/2026,,Total,,$35",
+        "3/31/2026,INV-7,Total due:,,$35",
+        "Total for March,,,,$35",
+        "Total (1 lead),,,,$35",
+        ",,Amount due: $35,,$35",
+        "3/31/2026,,Balance due,,$35",
+        "Total,,,billing@example.com,$35",
+        ",,Net total,,$35",
+    ],
+)
+def test_a_total_is_skipped_whatever_else_its_line_contains(total: str) -> None:
+    head = "Date,Lead ID,Name,Email,Amount\n3/2/2026,RF-1,Dana Okafor,d@example.com,$35\n"
+    file = read(head + total)
+    assert [line.number for line in file.lines] == [2]
+    assert file.skipped_cents == 3500
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [
+        "3/3/2026,RF-2,Ana Lee,,$35,Total",
+        ",,Ana Lee,a@example.com,$35,total",
+        "3/3/2026,,,a@example.com,$35,Total budget $1500",
+        "3/3/2026,RF-2,,,$35,Totally charmed",
+    ],
+)
+def test_a_lead_is_kept_although_another_cell_has_the_word(lead: str) -> None:
+    file = read("Date,Lead ID,Name,Email,Amount,Comment\n" + lead)
+    assert [line.number for line in file.lines] == [2]
 
 
 def test_cells_may_contain_line_breaks_and_separators() -> None:
@@ -157,7 +192,7 @@ def test_a_portals_file_names_columns_and_rules(tmp_path: Path) -> None:
     file = tmp_path / "portals" / "zillow.yaml"
     file.write_text("columns: { email: Mail to }\nprice: $35.00\ndate_format: DD.MM.YYYY\n")
     rules = rules_for("zillow", tmp_path)
-    assert (rules.price, rules.credit_days, rules.columns) == (3500, 14, {"email": ["Mail to"]})
+    assert (rules.price, rules.credit_days, rules.columns) == (3500, None, {"email": ["Mail to"]})
     assert rules_for("other", tmp_path) == PortalRules()
     data = b"Date;Mail to\n02.03.2026;a@example.com\n"
     (line,) = read_list(data, rules, Policy(), {}).lines
@@ -190,6 +225,22 @@ def known(**given: Any) -> Known:
     return Known(**(nothing | {"first_on": dt.date(2026, 1, 1), "final": {}} | given))
 
 
+def lead_of(day: int) -> FoundLead:
+    """Return a lead in Knock that arrived on a day in March."""
+    return FoundLead(
+        id=9,
+        on=dt.date(2026, 3, day),
+        by="email",
+        community="",
+        is_other_name=False,
+        person=("j@example.com", ""),
+        state="booked",
+        because_of=None,
+        is_gone=False,
+        knock_status=None,
+    )
+
+
 def countdown(steps: int) -> Any:
     """Return a function that returns True after it has been called this many times."""
     calls = itertools.count(1)
@@ -206,6 +257,25 @@ def test_lines_that_are_not_read_in_time_are_doubtful() -> None:
     judged = judge(found.lines, known(), PortalRules())
     assert [one.verdict for one in judged] == [Verdict.NOT_ARRIVED, Verdict.DOUBTFUL]
     assert judged[1].why == NOT_IN_TIME
+
+
+def test_a_claimed_charge_is_not_the_first_one_of_later_charges() -> None:
+    """Check that not all of a renter's charges are claimed if a lead arrived."""
+    lines = read(TEXT + "3/20/2026,,j@example.com,,$35\n").lines
+    assert [one.email for one in lines] == ["j@example.com"] * 2
+    judged = judge(lines, known(found={lines[1].number: [lead_of(20)]}), PortalRules())
+    assert [one.verdict for one in judged] == [Verdict.NOT_ARRIVED, Verdict.IN_KNOCK]
+
+
+def test_a_reason_names_the_charge_that_is_not_claimed() -> None:
+    head = "Date,Lead ID,Email,Amount\n"
+    rows = ("RF-1", "RF-2", "RF-3")
+    text = "\n".join(f"3/2/2026,{one},j@example.com,$35" for one in rows)
+    judged = judge(read(head + text).lines, known(found={2: [lead_of(2)]}), PortalRules())
+    assert [one.verdict for one in judged[1:]] == [Verdict.DUPLICATE] * 2
+    assert {one.why for one in judged[1:]} == {
+        "The same renter was charged on Mar 2, 2026 (line 2)."
+    }
 
 
 def test_lines_that_are_not_judged_in_time_are_doubtful() -> None:

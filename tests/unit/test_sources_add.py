@@ -237,6 +237,28 @@ def test_capitals_and_the_usual_choice_are_accepted(folder: Path) -> None:
     assert (folder / "calendly.yaml").exists()
 
 
+@pytest.mark.parametrize("sender", ["typeform", "manychat"])
+def test_renters_can_be_invited_to_choose_a_time(folder: Path, sender: str) -> None:
+    output = run("add", sender, "--without-time", "invite").output
+    assert "the renter gets a link to choose a time. This needs ADAPTER_PUBLIC_URL, and" in output
+    assert "tour_hours or check_availability for each community" in output
+    assert "\nwithout_time: invite" in (folder / f"{sender}.yaml").read_text()
+    assert problems(folder) == []
+    _, _, entry = output.partition("communities.yaml:\n\n")
+    paste(folder, entry.partition("\nFor a community")[0])
+    elm_row = registry.load(folder, Policy())[sender].communities["elm-row"]
+    assert elm_row.tour_hours
+
+
+def test_only_what_is_missing_is_said_about_invitations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTER_PUBLIC_URL", "https://leads.example.com")
+    output = run("add", "typeform", "--without-time", "invite").output
+    assert "This needs tour_hours or check_availability for each community." in output
+    refused = run("add", "showmojo", "--without-time", "invite")
+    assert refused.exit_code == 2
+    assert "this sender's leads without a tour time are held" in refused.output
+
+
 def test_the_step_to_hold_leads_works_after_the_mapping_is_deleted(folder: Path) -> None:
     file = folder / "jotform.yaml"
     assert f"To hold them, delete {file} and repeat" in run("add", "jotform").output

@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from adapter.bookings.tour_choices import tour_choices
 from adapter.mapping.engine import Community
-from adapter.mapping.tour_hours import Hours, TourHours
+from adapter.mapping.tour_hours import Hours, TourHours, texts_from_hours
 from adapter.settings import Policy, Settings
 
 NINE, SIX = dt.time(9), dt.time(18)
@@ -54,6 +54,34 @@ def test_what_is_not_certain_is_rejected(days: str, text: str) -> None:
     with pytest.raises(ValidationError) as refused:
         hours(**{days: text})
     assert list(refused.value.messages) == [days]
+
+
+@pytest.mark.parametrize(
+    ("days", "texts"),
+    [
+        (
+            {"mon-fri": "9 AM-6 PM", "sat": "10:00-12:30"},
+            {"mon-fri": "9:00 AM-6:00 PM", "sat": "10:00 AM-12:30 PM"},
+        ),
+        (
+            {"mon, wed": "9 AM-6 PM", "tue": "9 AM-5 PM", "thu": "9 AM-5 PM"},
+            {
+                "mon": "9:00 AM-6:00 PM",
+                "tue": "9:00 AM-5:00 PM",
+                "wed": "9:00 AM-6:00 PM",
+                "thu": "9:00 AM-5:00 PM",
+            },
+        ),
+        (
+            {"mon": "12 AM-12 PM", "wed": "12 AM-12 PM"},
+            {"mon": "12:00 AM-12:00 PM", "wed": "12:00 AM-12:00 PM"},
+        ),
+    ],
+)
+def test_hours_are_written_as_they_are_read(days: dict[str, str], texts: dict[str, str]) -> None:
+    loaded = hours(**days)
+    assert texts_from_hours(loaded) == texts
+    assert hours(**texts) == loaded
 
 
 def offered(

@@ -41,7 +41,7 @@
   // Bulk selection.
   let loaded = 0;
   const count = () => {
-    const left = rows().length, total = at("row-count");
+    const left = rows().reduce((sum, row) => sum + Number(row.dataset.leads || 1), 0), total = at("row-count");
     loaded = Math.max(loaded, left);
     if (total && left < loaded) {
       const first = Number(total.dataset.first), found = Number(total.dataset.found) - (loaded - left);
@@ -56,7 +56,7 @@
     all.hidden = false;
     all.checked = number > 0 && number === boxes.length;
     all.indeterminate = number > 0 && number < boxes.length;
-    at("bulk-count").textContent = number ? `${number} selected` : `Select all ${boxes.length} shown`;
+    at("bulk-count").textContent = number ? `${number} selected` : `Select ${boxes.length === 1 ? "1 lead" : `${boxes.length} leads`}`;
     bar.classList.toggle("active", number > 0);
     bar.querySelectorAll("button, .pair").forEach((one) => { one.hidden = !number; });
   };

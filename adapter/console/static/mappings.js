@@ -31,7 +31,9 @@
     gutter.scrollTop = editor.scrollTop;
   };
 
-  const isDirty = () => editor.value !== original;
+  // A suggested edit that is filled in is not the user's work.
+  const start = form.hasAttribute("data-suggested") ? editor.value : original;
+  const isDirty = () => editor.value !== start;
   let isLeaving = false;
   editor.addEventListener("scroll", () => { gutter.scrollTop = editor.scrollTop; });
   const keep = () => {
@@ -76,5 +78,9 @@
     });
   }
   draw();
+  if (form.hasAttribute("data-suggested")) {
+    const changed = gutter.querySelector(".changed");
+    if (changed) editor.scrollTop = changed.offsetTop - gutter.offsetTop - 100;
+  }
   document.getElementById("backtest")?.scrollIntoView();
 })();

@@ -16,6 +16,9 @@ from adapter.parsing.date_formats import compile_format
 GUESS: Final = "# guessed from the name: confirm"
 UTC_HINT: Final = "that it is UTC (add offset: trust), not local time (add ignore_offset: true)"
 MAIL_HINT: Final = "a sentence about a time or a change holds the lead"
+#: A date and time that needs no format, such as ``2026-03-14T14:30``.
+ISO: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T ]?\d\d:?\d\d")
+ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 NO_TIME_HINT: Final = "# or remove this line and add 'without_time: …' at the top"
 
 
@@ -39,7 +42,8 @@ def start_line(observed: Observed, guesses: Guesses) -> str:
     if "starts_at" in guesses:
         paths = guesses["starts_at"]
         hint = f" {UTC_HINT}" if _is_utc(observed, paths) else ""
-        return field_line("starts_at", paths, format_option(formats_at(observed, paths))) + hint
+        option = format_option(formats_at(observed, paths), _otherwise(observed, paths))
+        return field_line("starts_at", paths, option) + hint
     if {"date", "time"} <= guesses.keys():
         return f"starts_at: {{ {', '.join(_date_and_time(observed, guesses))} }}   {GUESS}"
     return f"starts_at: {TODO}   {NO_TIME_HINT}"
@@ -53,11 +57,17 @@ def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
         date, time = guesses["date"][0], guesses["time"][0]
         paths = [f"{{{date}}} {{{time}}}"]
         formats = _formats_of_both(observed, date, time)
-    option = format_option(formats, TODO if paths else "")
+    option = format_option(formats, _otherwise(observed, paths))
     written = f"[{', '.join(map(quoted, (mail.change, *paths, mail.asked)))}]"
     value = f"{{ from: {written}, {option} }}" if option else written
     more = "" if paths else "; add 'without_time: …' at the top for other leads"
     return f"starts_at: {value}   # {MAIL_HINT}{more}"
+
+
+def _otherwise(observed: Observed, paths: Sequence[str]) -> str:
+    """Return TODO if a value is in neither a known format nor ISO 8601."""
+    texts = [text for path in paths for text in _texts(observed, path)]
+    return "" if all(map(ISO.match, texts)) else TODO
 
 
 def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
@@ -66,11 +76,14 @@ def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
 
 
 def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield the options of ``starts_at`` for a date and a time, each as text or in parts."""
+    """Yield the options of ``starts_at`` for a separate date and time, as text or in parts."""
     date, time = guesses["date"], guesses["time"]
     times = _texts(observed, time[0])
     if times and _texts(observed, date[0]):
-        option = format_option(_formats_of_both(observed, date[0], time[0]), TODO)
+        formats = _formats_of_both(observed, date[0], time[0])
+        if not formats and all(map(ISO_DATE.match, _texts(observed, date[0]))):
+            formats = formats_at(observed, time)
+        option = format_option(formats, TODO)
         yield from (f"date: {path_list(date)}", f"time: {path_list(time)}", option)
         return
     own = format_option(formats_at(observed, date))
@@ -91,14 +104,14 @@ def formats_at(observed: Observed, paths: Sequence[str]) -> list[str]:
 
 
 def _texts(observed: Observed, path: str) -> list[str]:
-    """Return the values at a path as text, without objects of date parts."""
+    """Return the values at a path as text, except for objects with date parts."""
     return [str(one) for one in observed.filled(path) if not isinstance(one, dict)]
 
 
 def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the smallest set of date formats with which all values can be parsed.
+    """Return the smallest list of date formats that can parse all values.
 
-    Each value has one text, or a date and a time. Return an empty list if a text has no format.
+    Each value is one text, or a date and a time. Return an empty list if a text has no format.
     """
     guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
     candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import is_secret, without_request
+from adapter.mapping.authoring.redact import is_secret, names_in, without_request
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -17,9 +17,9 @@ from adapter.parsing.paths import MISSING
 PLACES: Final = "location|form|page|branch|vendor"
 #: Things that a community may have several of, or none.
 CALENDARS: Final = "calendar|assistant|eventtype|schedule|agent"
-TOURS: Final = "tour|appointment|visit|booking|showing|viewing"
+TOURS: Final = "tour|appt|appointment|visit|booking|showing|viewing"
 WISHED: Final = "(preferred|requested|desired)?"
-#: Patterns for each target's key, in lower case without separators, best match first.
+#: Patterns for each target's key, in lowercase without separators, best match first.
 KEYS: Final[Mapping[str, Sequence[str]]] = {
     "accept": (
         r"(webhook)?event(type|name)?|webhooktype|trigger(event|type)?",
@@ -28,58 +28,62 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
     "test": (r"(is)?test(lead|mode|flag)?|issandbox",),
     "finished": (r"(is)?(finali[sz]ed|finished|completed?)",),
     "community": (
-        r"(prop|property|community|listing|apartment|building|complex)(id|code|uuid|name|title)?",
+        r"(prop|property|community|apartment)(marketing)?(id|code|uuid|name|title)?",
+        r"(listing|building|complex)(id|code|uuid|name|title)?",
+        r"which(property|community|apartments?|building|location).*",
         f"(source|portal)?({PLACES})(id|code|uuid|name|uri)|location",
         f"({CALENDARS})(id|code|uuid|uri)|(calendar|schedule)name|assistantname|eventtype",
-        r"to|recipient|to(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"to|recipient|(to|recipient)(phone)?number|(phone(number)?)?(being)?called(number)?|envelopeto",
+        r"(tracking|dialed|business)(phone)?number",
         r"(property|listing|building|unit)(street)?address",
     ),
     "dedupe": (r".*(id|uid|uuid|token|uri)",),
     "sent_at": (
         r"(.*last)?(updated|modified)(at|on|time|date|datetime|timestamp)?",
-        r"(created|submitted|requested|sent|received)(at|on|time|date|datetime|timestamp)?",
+        r"(created|submitted|requested|sent|received|occurred)(at|on|time|date|datetime|timestamp)?",
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
         r"timestamp|datecreated|starttimestamp",
     ),
     "first_name": (r".*(first|given)name", r"first|prenom|nombres?"),
     "last_name": (r".*(last|family|sur)name", r"last|apellidos?|nomdefamille"),
     "name": (
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect)name",
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
         r"name",
     ),
-    "email_1": (r".*e?mail(address)?|correo(electronico)?|courriel",),
+    "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
     "phone_1": (
-        r".*(phone|mobile|cell|telephone|sms|telefono)(number|no)?",
+        r".*(phones?|mobile|cell|telephone|sms|telefono)(number|no)?",
         r"(call)?from(number)?|waid|callerid|.*remindernumber|(customer|caller|contact|guest)number",
     ),
     "starts_at": (
         f"(starts?|begin|scheduled|{TOURS})(time|at|datetime|datetimeutc|slot|timestamp|start|when|for)",
         r"startdatetime|startson|slot|earliest|from|begin|starts?|datetime|show|appointment",
-        r"newtime|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
+        r"new(start)?time|(?!.*(creat|submit|sent|receiv|updat)).*dateandtime|timeslot",
         f"when.*({TOURS}|see|come|stopby)",
     ),
     "date": (f"{WISHED}({TOURS}|start)?(date|day)", r"(?!.*(move|birth|dob)).*date"),
     "time": (f"{WISHED}({TOURS}|start)?(time|hour|timefrom)", r".*time"),
-    "tour_type": (
-        r"(tour|appointment|visit|showing|viewing|booking)(type|kind|mode|method|format)",
-    ),
+    "tour_type": (f"({TOURS})(type|kind|mode|method|format)",),
     "move_in_date": (r".*(movein|moving|moveindate|movedate|move)(date)?",),
     "number_of_occupants": (r".*occupants|(household|group|party)size",),
     "lease_term_in_months": (r".*lease(term|terms|length)(months)?|leaselengthmonths",),
-    "rent_minimum_in_cents": (r"(min|minimum)(rent|budget|price)|(rent|budget|price)min(imum)?",),
+    "rent_minimum_in_cents": (
+        r"(min|minimum)(rent|budget|price)(cents)?|.*(rent|budget|price)(min(imum)?|low)",
+    ),
     "rent_maximum_in_cents": (
-        r"(max|maximum)(rent|budget|price)|(rent|budget|price)max(imum)?|(monthly)?budget",
+        r"(max|maximum)(rent|budget|price)(cents)?|.*(rent|budget|price)(max(imum)?|high)",
+        r"(monthly)?budget",
     ),
     "desired_num_bedrooms": (
         r".*(bedrooms|beds|numbedrooms|bedroomssought)|(desired)?(number|num)(of)?bed(room)?s",
     ),
-    "pets": (r"pets?|animals?(type)?|petdetails|pettypes?",),
+    "pets": (r"(doyouhave(any)?)?(pets?|animals?)(type)?|petdetails|pettypes?",),
 }
 #: Keys of text for the notes.
 NOTES: Final = (
     r"(customer|additional|appointment|tour|renter)?(comments?|messages?|notes?|questions?|remarks?)"
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
-    r"|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
+    r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )
 #: What the values of some fields look like, for answers with any name.
 VALUES: Final = {
@@ -99,6 +103,14 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
+#: Words in a path that indicate someone who belongs to the renter, the community or a portal.
+OTHERS: Final = frozenset(
+    {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
+    | {"occupant", "occupants", "emergency", "referrer", "referral", "landlord", "realtor"}
+    | {"manager", "consultant", "specialist", "representative", "rep", "leasing", "sales"}
+)
+#: Words for a place, whose email and phone are in its object.
+PLACE: Final = frozenset({"property", "community", "listing", "building", "apartment"})
 #: Words in a path that indicate the business's own number in a chat.
 BUSINESS: Final = frozenset({"context", "display"})
 #: Keys that usually contain the renter's data.
@@ -112,6 +124,7 @@ IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 REQUESTS: Final = frozenset(
     {"lead", "submission", "response", "appointment", "booking", "call", "event", "conversation"}
     | {"message", "applicant", "inquiry", "request", "entry", "leadgen", "prospect", "responder"}
+    | {"tour", "showing", "viewing", "visit", "reservation"}
 )
 #: Objects whose ID is the same in many requests.
 SHARED: Final = frozenset(
@@ -121,13 +134,23 @@ SHARED: Final = frozenset(
     | {"app", "portal", "ad", "adset", "campaign", "vehicle", "assistant", "bot", "variant"}
     | {"site", "list", "flow", "template", "workflow", "project", "channel"}
 )
+#: Keys next to the time at which a call started.
+CALLS: Final = frozenset({"duration", "durationms", "direction", "recording", "callduration"})
 #: Inside these objects, a ``type`` key does not describe the webhook.
 THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attributes"})
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
+#: Words in a path that indicate the time of a tour before it was moved.
+OLD: Final = frozenset({"previous", "prev", "prior", "old", "original", "former"})
+#: Objects whose start is not that of a tour.
+NOT_VISITS: Final = frozenset(
+    {"call", "session", "conversation", "chat", "recording", "meter", "lease"}
+)
+#: The fields with the start of a tour.
+WHEN: Final = frozenset({"starts_at", "date", "time"})
 #: Keys that only wrap the value of the key above them.
-WRAPPERS: Final = frozenset({"value", "#text", "0", "val", "Exact", "@Exact", "@exact"})
+WRAPPERS: Final = frozenset({"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact"})
 #: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
@@ -179,7 +202,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
         if paths:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
-    return _consistent(guesses)
+    return _consistent(_of_one_renter(guesses, observed))
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
@@ -191,12 +214,11 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    while best := max(
-        paths,
-        # A status is preferred to a list of events, of which a later one may book again.
-        key=lambda path: (len(_canceled(path, observed) & left), not is_history(path, observed)),
-        default=None,
-    ):
+    # A status is better than a list of events, of which a later one may book again.
+    statuses = [path for path in paths if not is_history(path, observed)]
+    if any(_canceled(path, observed) for path in statuses):
+        paths = statuses
+    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
         rows = _canceled(best, observed) & left
         if not rows:
             return found
@@ -270,9 +292,9 @@ def _condition(path: str, value: Any) -> Any:
 
 
 def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
-    """Return the paths of free text, such as comments, which belongs in the notes.
+    """Return the paths to add to the notes: free text such as comments, and other answers.
 
-    The last one is that of an email's whole text, of which the lines are not repeated.
+    For an email, the last path is the whole text, and its labeled lines are not repeated.
     """
     taken = {path for paths in guesses.values() for path in paths}
     mail = (observed.mail.name, *observed.mail.paths) if observed.mail else ()
@@ -292,9 +314,22 @@ def _without_items(path: str) -> str:
 
 
 def _is_note(path: str, observed: Observed) -> bool:
-    is_named = re.fullmatch(NOTES, key_of(path)) and not STAFF & {*_words(path)}
+    keys = (key_of(path), _owned_key(path))
+    is_named = any(re.fullmatch(NOTES, key) for key in keys) and not STAFF & {*_words(path)}
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
+
+
+def contact_paths(observed: Observed) -> list[str]:
+    """Return the paths of values that look like an email address or a phone number."""
+    columns = ((path, [*map(str, observed.filled(path))]) for path in observed.values)
+    return [
+        path
+        for path, texts in columns
+        if texts
+        and not STAFF & {*_words(path)}
+        and any(all(map(form.fullmatch, texts)) for form in VALUES.values())
+    ]
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
@@ -320,7 +355,7 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Convert a path to an item of a list to one that matches all items."""
+    """Replace the last index with ``*``, so that the path matches all list items."""
     return re.sub(r"\.\d+(?=\.[^.]+$)", ".*", path)
 
 
@@ -349,7 +384,7 @@ def _candidates(target: str, observed: Observed) -> Iterator[str]:
 
 def _is_candidate(target: str, path: str, observed: Observed) -> bool:
     is_named = _matching_pattern(target, path) is not None
-    if not (is_named or _has_value_of(target, path, observed)) or _is_staffs(target, path):
+    if not (is_named or _has_value_of(target, path, observed)) or _is_of_another(target, path):
         return False
     filled = observed.filled(path)
     return bool(filled) and _fits(target, path, filled, observed)
@@ -360,6 +395,8 @@ def _fits(target: str, path: str, filled: Sequence[Any], observed: Observed) -> 
     if target == "dedupe":
         return _identifies(path, filled, observed)
     if target == "accept" and not _are_events(path, filled, observed):
+        return False
+    if target == "starts_at" and CALLS & {*_beside(path, observed)}:
         return False
     if target == "finished" and path.split(".")[0] in observed.readers:
         return False
@@ -436,8 +473,14 @@ def _beside(path: str, observed: Observed) -> list[str]:
     return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
 
 
-def _is_staffs(target: str, path: str) -> bool:
-    return target in CONTACT and bool((STAFF | BUSINESS) & {*_words(path)})
+def _is_of_another(target: str, path: str) -> bool:
+    """Return True for contacts of someone else, and for times of something other than the tour."""
+    words = {*_words(path)}
+    if target in WHEN:
+        return bool(OLD & words or NOT_VISITS & {*_words_around(path)[-1:]})
+    is_places = PLACE & words and not RENTER & words
+    others = OTHERS | STAFF if "name" in target else OTHERS | STAFF | BUSINESS
+    return target in CONTACT and bool(others & words or is_places)
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
@@ -452,6 +495,24 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
     return tuple(chosen[:MOST_FALLBACKS])
 
 
+def _of_one_renter(
+    guesses: dict[str, tuple[str, ...]], observed: Observed
+) -> dict[str, tuple[str, ...]]:
+    """Drop a first or last name in an object about someone else if the renter's name is known."""
+    if "name" not in guesses or not _may_be_renters(guesses["name"][0], observed):
+        return guesses
+    return {
+        target: paths
+        for target, paths in guesses.items()
+        if target not in ("first_name", "last_name") or _may_be_renters(paths[0], observed)
+    }
+
+
+def _may_be_renters(path: str, observed: Observed) -> bool:
+    is_inside = RENTER & {*_words_around(path)} or path.split(".")[0] in observed.readers
+    return "." not in path or bool(is_inside)
+
+
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """Drop guesses that contradict others, such as a full name if there is a last name."""
     if "last_name" in guesses:
@@ -460,6 +521,10 @@ def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
         guesses.pop("first_name", None)
     elif "first_name" in guesses:
         guesses["name"] = guesses.pop("first_name")
+    is_bare = guesses.get("starts_at", ("",))[0] in STARTS
+    days = guesses.get("date", ())[:1] if "time" in guesses else ()
+    if is_bare and any(VISITS & {*_words(path)} for path in days):
+        guesses.pop("starts_at")
     return guesses
 
 
@@ -515,7 +580,7 @@ def _is_test_flag(_: str, value: Any) -> bool:
 def _is_renters_name(path: str, value: Any) -> bool:
     """Return True if a value may be the renter's name, rather than a form's or a bot's."""
     people = (RENTER | VISITS) & {*_words_around(path)}
-    is_renters = key_of(path) != "name" or "." not in path or people
+    is_renters = key_of(path) != "name" or "." not in path or people or "[name]" in path
     return _is_name(path, value) and bool(is_renters)
 
 
@@ -525,7 +590,7 @@ def _is_name(_: str, value: Any) -> bool:
 
 
 def _is_start(path: str, value: Any) -> bool:
-    """Return True if a value may be the start of a tour, judged by its path and format."""
+    """Return True if a value may be a tour's start time, judging by its path and format."""
     is_alone = "." not in path and key_of(path) != "from"
     is_tours = key_of(path) not in STARTS or is_alone or VISITS & {*_words_around(path)}
     if isinstance(value, Mapping):
@@ -620,7 +685,7 @@ def _may_be_request_id(path: str) -> bool:
 
 def _id_owner(path: str) -> list[str]:
     """Return the words for what an ID identifies, such as ["lead"] for ``lead.id``."""
-    names = [_words(name) for name in path.split(".") if not name.isdigit()]
+    names = [_words(name) for name in names_in(path) if not name.isdigit() and name != "data"]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
     if names[-1][:-1] or len(names) == 1:
@@ -630,14 +695,14 @@ def _id_owner(path: str) -> list[str]:
 
 def key_of(path: str) -> str:
     """Return a path's last meaningful key, in lowercase and without separators."""
-    names = [name for name in path.split(".") if name not in WRAPPERS] or [path]
+    names = [name for name in names_in(path) if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
     return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
 
 
 def _owned_key(path: str) -> str:
     """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
-    names = [name for name in path.split(".") if name not in WRAPPERS]
+    names = [name for name in names_in(path) if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
 
 
@@ -647,4 +712,4 @@ def _words(name: str) -> list[str]:
 
 
 def _words_around(path: str) -> list[str]:
-    return [word for name in path.split(".")[:-1] for word in _words(name)]
+    return [word for name in names_in(path)[:-1] for word in _words(name)]

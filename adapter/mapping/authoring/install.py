@@ -10,6 +10,7 @@ import adapter
 from adapter.exceptions import ConfigurationError
 from adapter.mapping.authoring.json_schema import FILE as SCHEMA
 from adapter.mapping.communities_yaml import FILE, examples_file
+from adapter.mapping.engine import WithoutTime
 from adapter.mapping.loader.yaml_document import document_from_file, text_from_data
 from adapter.mapping.source import Source
 
@@ -31,28 +32,33 @@ community-name:
   attributions: {{ {source}: ATTRIBUTION_ID }}
   known_as: {{ {source}: [VALUE] }}   # as sent in {paths}
 """
-
-
+#: An example of a community's tour hours.
+TOUR_HOURS: Final = """\
+  tour_hours: { mon-fri: "9:00 AM-6:00 PM", sat: "10:00 AM-5:00 PM" }   # change them
+"""
 #: A test's expected guest card, with all of its lines.
 GUEST_CARD: Final = re.compile(
     r"^    prospect(?:_some)?:.*\n(?:      .*\n|\n(?=      ))*", re.MULTILINE
 )
 CARDS: Final = re.compile(r"^without_time: (?:prospect|invite)\b.*", re.MULTILINE)
+INVITABLE: Final = re.compile(r"^without_time: prospect\b", re.MULTILINE)
 #: What a test expects if leads without a tour time are held.
 HELD: Final = '    held: { starts_at: "" }\n'
 
 
-def install_mapping(template: Source, mapping: Path, *, holds_leads: bool = False) -> list[Path]:
+def install_mapping(
+    template: Source, mapping: Path, *, without_time: WithoutTime | None = None
+) -> list[Path]:
     """Copy a gallery mapping to the file ``mapping``. Return the files written, samples first.
 
-    If ``holds_leads`` is True, leads without a tour time are held instead of becoming guest cards.
+    ``without_time`` says what happens to leads without a tour time, if not what the gallery says.
     Raise :class:`ConfigurationError`, and write nothing, if a file would be overwritten.
     """
     files = _samples(template, mapping.parent)
     header = EXAMPLES_HEADER.format(mapping=mapping.name)
     files[examples_file(mapping)] = _examples_text(template, mapping.stem, header).encode()
     text = _mapping_text(template, mapping.parent)
-    files[mapping] = (_without_cards(text) if holds_leads else text).encode()
+    files[mapping] = _with_choice(text, without_time).encode()
     _refuse_overwrite(mapping, files)
     for file, content in files.items():  # the mapping is last, because it needs the others
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +74,14 @@ def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
     }
 
 
-def community_text(template: Source, name: str) -> str:
-    """Return a template for an entry in communities.yaml, with placeholders in capitals."""
+def community_text(template: Source, name: str, *, invites: bool = False) -> str:
+    """Return a template for an entry in communities.yaml, with placeholders in capitals.
+
+    If ``invites``, it contains the tour hours, from which renters can choose a time.
+    """
     paths = template.sections["community"].get("from_", ())
-    return COMMUNITY.format(source=name, paths=", else ".join(paths))
+    hours = TOUR_HOURS if invites else ""
+    return COMMUNITY.format(source=name, paths=", else ".join(paths)) + hours
 
 
 def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
@@ -107,9 +117,13 @@ def _mapping_text(template: Source, folder: Path) -> str:
     return f"{SCHEMA_LINE}{os.path.relpath(schema, folder)}\n{rest}" if schema.exists() else rest
 
 
-def _without_cards(text: str) -> str:
-    """Change a mapping's text so that leads without a tour time are held."""
-    return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
+def _with_choice(text: str, without_time: WithoutTime | None) -> str:
+    """Change a mapping's text so that leads without a time are held, or their renters invited."""
+    if without_time is WithoutTime.HOLD:
+        return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
+    if without_time is WithoutTime.INVITE:
+        return INVITABLE.sub("without_time: invite", text)
+    return text
 
 
 def _refuse_overwrite(mapping: Path, files: Mapping[Path, bytes]) -> None:

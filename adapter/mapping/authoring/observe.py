@@ -18,7 +18,7 @@ from adapter.parsing import forms
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.paths import MISSING, leaves, walk
 
-#: Keys that show that each item of a list is a lead of its own.
+#: Keys that show that each item in a list is a separate lead.
 PERSON: Final = re.compile(r"e?mail(address)?|phone(number)?|(first|last|full)name")
 #: Parts of a path that show that a person is not a renter.
 STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
@@ -166,7 +166,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the most items of each list in the rows, by its path without indexes."""
+    """Return the maximum length of each list in the rows, by its path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):

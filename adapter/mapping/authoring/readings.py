@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
@@ -25,7 +25,7 @@ ANSWER_VALUES: Final = (
     *("choices.labels", "string_value", "value", "values", "answer", "val"),
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
 )
-#: Keys of answers only if one of these values is beside them, since other lists have them too.
+#: Keys that other lists also have, and the values that mark a list with them as answers.
 TITLES: Final = frozenset({"title", "question", "field"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
 #: Keys of the options of a question, and of what an option has beside its ID.
@@ -35,11 +35,13 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
 LABEL: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
-#: Fewest labels that make a text an email with a field in each line.
+#: Minimum number of labels for a text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
-#: Keys of an email's or message's whole text, without separators.
+#: Keys for the whole text of an email or message, in lowercase without separators.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
-#: Longest text to search for labels.
+#: Keys of the list of messages in a chat.
+CHAT: Final = re.compile(r"(chat|conversation)?_?(messages|items|replies|parts)", re.IGNORECASE)
+#: Maximum length of text to search for labels.
 LONGEST: Final = 100_000
 
 
@@ -88,7 +90,7 @@ class Mail:
 
 
 def read(data: Any, path: str) -> Any:
-    """Return the value at a path, or MISSING if there is no value or more than one."""
+    """Return the value at a path, or MISSING if there is none or it cannot be read."""
     try:
         return path_from_text(path).read(data)
     except (Unreadable, ValueError):
@@ -185,7 +187,7 @@ def _answers(
     found: dict[str, Any] = {}
     for key, item in keyed:
         if isinstance(key, str):
-            found.pop(key, None)  # so that the last key is that of the last item
+            found.pop(key, None)  # so that the last key belongs to the last item
             value = _first_value(item, values)
             found[key] = labels.relabel(item, value, {}) if labels and value else value
     return found
@@ -209,7 +211,12 @@ def _json(value: Any) -> Any:
 def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
     """Return the email that the samples consist of, or None."""
     texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
-    found = dict.fromkeys(_every_item(path) for path, text in texts.items() if _is_mail(path, text))
+    chats = {path for row in rows for path, value in walk(row) if _is_chat(path, value)}
+    found = dict.fromkeys(
+        _every_item(path)
+        for path, text in texts.items()
+        if _is_mail(path, text) or _is_in_chat(path, chats)
+    )
     ranked = sorted(found, key=_is_html)
     if not ranked:
         return None
@@ -237,11 +244,24 @@ def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
 
 
 def _is_mail(path: str, text: str) -> bool:
-    """Return True for a text of several lines that is a message, or has a label in each line."""
-    if len(text) > LONGEST or "\n" not in text:
+    """Return True for text of several lines that is a message or has labels."""
+    if len(text) > LONGEST:
         return False
     is_message = FREE_TEXT.fullmatch(_plain_key(path)) is not None
+    if "\n" not in text:
+        return False
     return is_message or len({*LABEL.findall(text)}) >= FEWEST_LABELS
+
+
+def _is_chat(path: str, value: Any) -> bool:
+    is_named = CHAT.fullmatch(path.rpartition(".")[2]) is not None
+    return is_named and isinstance(value, list) and len(value) > 1
+
+
+def _is_in_chat(path: str, chats: Collection[str]) -> bool:
+    """Return True for the text of a message in one of the chats."""
+    item = path.rpartition(".")[0]
+    return item.rpartition(".")[0] in chats and FREE_TEXT.fullmatch(_plain_key(path)) is not None
 
 
 def _is_html(path: str) -> bool:

@@ -41,10 +41,14 @@ ADDRESS: Final = re.compile(
 )
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
+#: The second key of a form's field such as ``lead[email]``.
+_BRACKETS: Final = re.compile(r"(?<=[\w\]])\[([\w -]+)\]")
+#: Keys of a form's fields, which are a person's if they have no index.
+_FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of the answer beside it, in a form's data.
 QUESTIONS: Final = ("label", "question", "title", "field", "name", "key")
 ANSWERS: Final = ("value", "values", "answer", "val")
-#: Names in addresses that belong to a sender instead of a person.
+#: Names in email addresses that belong to a company instead of a person.
 ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
     re.IGNORECASE,
@@ -53,16 +57,17 @@ PARTS: Final = {
     "first": re.compile(r".*(first|given)name|first|given"),
     "last": re.compile(r".*(last|family|sur)name|last|family"),
     "name": re.compile(
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from)?name"
+        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from|display"
+        r"|profile)?name"
     ),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
 #: What a form puts in front of the name of a field, in lower case without separators.
 ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
-#: Words around a plain ``name`` that say that it is not a person's.
+#: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
-    r"|event|campaign|company|unit|service|provider|utm|file|city|state|tool|header"
+    r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
 )
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
@@ -98,6 +103,11 @@ def without_request(key: str) -> str:
     For example, ``whatisyourfullname`` becomes ``fullname``.
     """
     return ASKED.sub("", key)
+
+
+def names_in(path: str) -> list[str]:
+    """Return the keys of a path. A form's field such as ``lead[email]`` has two."""
+    return _BRACKETS.sub(r".\1", path).split(".")
 
 
 def is_secret(path: str) -> bool:
@@ -275,7 +285,8 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 def _is_name(path: str, text: str) -> bool:
     is_named = any(PARTS[part].fullmatch(_key(path)) for part in ("first", "last", "name"))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
-    is_others = NOT_PEOPLE.search(path.lower()) and not PERSONS.fullmatch(_key(path))
+    around = _FIELDS.sub("", ".".join(names_in(path.lower())))
+    is_others = NOT_PEOPLE.search(around) and not PERSONS.fullmatch(_key(path))
     return is_named and is_short and not is_others
 
 
@@ -374,6 +385,6 @@ _ESCAPES: Final = (
 
 def _key(path: str) -> str:
     names = [
-        name for name in path.split(".") if name not in ("value", "#text") and not name.isdigit()
+        name for name in names_in(path) if name not in ("value", "#text") and not name.isdigit()
     ]
     return without_request(re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80]))

@@ -21,6 +21,7 @@ from adapter.mapping.authoring.guess import (
     NOT_A_LEAD,
     Guesses,
     cancellations,
+    contact_paths,
     continued_cancellations,
     guess_paths,
     is_history,
@@ -86,7 +87,7 @@ TABLES: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 #: Words in a sender's keys that show how renters make contact, in matching order.
 CONTACT_TYPES: Final = (
     (r"smssid|smsmessagesid|messagingservicesid", "sms"),
-    (r"callid|transcript|fromnumber|calllength|toolcalls", "call"),
+    (r"callid|transcript|fromnumber|calllength|toolcalls|trackingphone", "call"),
     (r"plain|textbody|htmlbody|strippedtext|envelope|dkim", "email"),
     (r"conversation|sessionid|queryresult|intentinfo|botid|messenger|wamid", "chat"),
 )
@@ -95,6 +96,8 @@ MESSAGES: Final = re.compile(
 )
 MOVABLE: Final = re.compile(r"appointment|booking|prospect", re.IGNORECASE)
 MOST_VALUES: Final = 20
+#: Most values of a status to list in a comment.
+MOST_OTHERS: Final = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,8 +243,15 @@ class Draft:
             yield "cancellation:"
             start = "- " if len(canceled) > 1 else ""
             for path, values in canceled.items():
-                hint = f"; {LAST_HINT}" if is_history(path, self.observed) else ""
+                hint = f"; {LAST_HINT}" if is_history(path, self.observed) else self._others(path)
                 yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}{hint}"
+
+    def _others(self, path: str) -> str:
+        """Return a comment that lists a status's other values, which may need ``ignore`` too."""
+        found = {str(one) for one in self.observed.filled(path)} - {*map(str, self.canceled[path])}
+        is_event = path in self.guesses.get("accept", ())
+        others = ", ".join(sorted(found)[:MOST_OTHERS]) if not is_event else ""
+        return f"; the others are {others}" if others else ""
 
     def _reading_lines(self) -> Iterator[str]:
         used = {path.split(".")[0] for paths in self.guesses.values() for path in paths}
@@ -265,9 +275,11 @@ class Draft:
             return field_line("dedupe", self._with_start(self.guesses["dedupe"]))
         if ids := request_ids(self.observed):
             return f"dedupe: {TODO}   # an ID that is unique to each lead: {', '.join(ids[:4])}?"
-        who, when = self._first_of("email_1", "phone_1"), self._first_of("sent_at", "starts_at")
-        place = self._first_of("community")
-        days = [when] if when else [self._first_of("date"), self._first_of("time"), place]
+        who, asked = self._first_of("email_1", "phone_1"), self._first_of("sent_at")
+        # A cancellation has the start of its booking, but often another time of the request.
+        start = self._first_of("starts_at")
+        starts = [start] if start else [self._first_of("date"), self._first_of("time")]
+        days = starts if all(starts) else [asked or self._first_of("community")]
         parts = [one for one in (who, *days) if one]
         each = self.observed.each
         is_items = each is None or any(one.split(".")[0] == each[0] for one in parts)
@@ -287,11 +299,13 @@ class Draft:
         guesses = self.guesses
         names = ("first_name", "last_name") if "last_name" in guesses else ("name",)
         notes = note_paths(self.observed, guesses)
-        if not notes and not (CONTACT | {"starts_at", "date"}) & guesses.keys():
+        contacts = contact_paths(self.observed)
+        if not (notes or contacts or (CONTACT | {"starts_at", "date"}) & guesses.keys()):
             yield from NO_RENTER
         yield from (field_line(name, guesses.get(name), hint=NAME_HINT) for name in names)
         if not {"email_1", "phone_1"} & guesses.keys():
-            yield f"email_1: {TODO}"
+            listed = " or ".join(map(quoted, contacts[:3]))
+            yield f"email_1: {TODO}{f'   # or phone_1, perhaps from {listed}' if listed else ''}"
         for name in FIELDS:
             if name == "starts_at":
                 yield start_line(self.observed, guesses)
@@ -304,8 +318,10 @@ class Draft:
                 formats = formats_at(self.observed, guesses[name])
                 yield field_line(name, guesses[name], format_option(formats))
             elif name in OPTIONS and name in guesses:
-                hint = FROM_HINT if FROM_NUMBER.fullmatch(key_of(guesses[name][0])) else ""
-                yield field_line(name, guesses[name], OPTIONS[name]) + hint
+                key = key_of(guesses[name][0])
+                hint = FROM_HINT if FROM_NUMBER.fullmatch(key) else ""
+                option = OPTIONS[name].replace("dollars", "cents" if "cents" in key else "dollars")
+                yield field_line(name, guesses[name], option) + hint
         if notes:
             yield "notes:"
             yield from (f"  - {_note(path)}" for path in notes)
@@ -359,7 +375,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line of the notes for a path, with a label unless it is the renter's message."""
+    """Return a notes line for a path, with a label unless it is the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()

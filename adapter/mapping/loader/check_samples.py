@@ -43,7 +43,7 @@ MIN_SECRET_LENGTH: Final = 16
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
 #: What ``sent_at`` reads.
 INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
-#: Fields without which nothing is booked.
+#: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})
 
 

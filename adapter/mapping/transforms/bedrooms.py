@@ -28,8 +28,8 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
     "bedrooms",
     description=(
         "A sorted list of the numbers of bedrooms that the renter wants. 0 is a studio, and 3 is "
-        "three or more. The value may be a string or a list. Unreadable list items go into the "
-        "notes, and so does a sentence in which bedrooms are found."
+        "three or more. The value may be a string or a list. Unreadable list items, and sentences "
+        "in which bedrooms are found, go into the notes."
     ),
     examples=[
         Example(given="Studio", gives=[0]),

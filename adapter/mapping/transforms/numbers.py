@@ -73,8 +73,8 @@ _TAKE: Final = Option(
     read=choice("low", "high"),
     allowed=("low", "high"),
     meaning=(
-        "Which end of a range to use. A single amount counts as the high end, and the low end is "
-        "empty. Without this option a range is unreadable."
+        "Which end of a range to use. A single amount counts as the high end, and its low end is "
+        "empty. Without this option, a range is unreadable."
     ),
 )
 

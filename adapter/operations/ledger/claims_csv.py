@@ -41,7 +41,7 @@ def _cells(one: Judged, ledger: Ledger) -> Iterable[object]:
         *(line.number, line.lead_id, line.on, line.name, line.email, line.phone, line.community),
         "" if line.cents is None else dollars(line.cents, sign=""),
         *(LABELS[one.verdict], one.why, one.ask_by),
-        ("no" if is_late(one, ledger.today) else "yes") if is_claim else "",
+        ("no" if is_late(one, ledger.today) else "yes") if is_claim and one.ask_by else "",
     )
 
 
@@ -72,14 +72,20 @@ def ledger_as_dict(ledger: Ledger, *, everything: bool = False) -> dict[str, Any
             "unknown_communities": dict(ledger.file.unknown_communities),
         },
         "totals": {str(verdict): _sum(found) for verdict, found in ledger.sums.items()},
-        "claims": _sum(sum_of(ledger.claims)) | {"in_time": _sum(sum_of(ledger.open_claims))},
+        "claims": _sum(sum_of(ledger.claims)) | {"in_time": _in_time(ledger)},
         "arrived_not_listed": ledger.unlisted,
+        "lines_not_compared_in_time": ledger.cut_short,
         "lines": [_line(one, ledger) for one in ledger.lines if one.verdict in wanted],
     }
 
 
 def _sum(found: Sum) -> dict[str, int]:
     return {"lines": found.lines, "cents": found.cents}
+
+
+def _in_time(ledger: Ledger) -> dict[str, int] | None:
+    """Return the claims that the portal still accepts, or None if its deadline is not known."""
+    return None if ledger.rules.credit_days is None else _sum(sum_of(ledger.open_claims))
 
 
 def _line(one: Judged, ledger: Ledger) -> dict[str, Any]:
@@ -98,5 +104,5 @@ def _line(one: Judged, ledger: Ledger) -> dict[str, Any]:
         "cents": line.cents,
         "unreadable": list(line.unreadable),
         "request_credit_by": one.ask_by.isoformat() if one.ask_by else None,
-        "in_time": not is_late(one, ledger.today) if one.verdict in CLAIMS else None,
+        "in_time": not is_late(one, ledger.today) if one.ask_by is not None else None,
     }

@@ -14,8 +14,21 @@ from adapter.mapping.portal_yaml import PortalRules
 from adapter.mapping.source import Source
 from adapter.models import EventState
 from adapter.operations.ledger.match_lines import FoundLead, LineIndex, arrival_date
-from adapter.operations.ledger.portal_lines import PortalLine, PortalList, read_list
-from adapter.operations.ledger.verdicts import CLAIMS, Judged, Known, Verdict, judge, months_before
+from adapter.operations.ledger.portal_lines import (
+    SHOWN_EVERY,
+    PortalLine,
+    PortalList,
+    read_list,
+)
+from adapter.operations.ledger.verdicts import (
+    CLAIMS,
+    NOT_IN_TIME,
+    Judged,
+    Known,
+    Verdict,
+    judge,
+    months_before,
+)
 from adapter.parsing.local_time import YEARS
 from adapter.settings import Policy
 from adapter.store import Database
@@ -40,7 +53,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """A number of lines and their total in cents."""
+    """The number of lines, and their total amount in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -59,17 +72,23 @@ class Ledger:
     since: dt.date
     until: dt.date
     lines: Sequence[Judged]
-    #: The number of the source's leads in that period that are not on the list.
-    unlisted: int
+    #: The number of the source's leads in that period that are not on the list, or None if not
+    #: everything was compared in time.
+    unlisted: int | None
 
     @property
     def sums(self) -> Mapping[Verdict, Sum]:
-        """The number of lines with each verdict, and their total."""
+        """The number of lines and the total amount in cents, by verdict."""
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
         """Return the lines with the given verdict."""
         return [one for one in self.lines if one.verdict is verdict]
+
+    @property
+    def cut_short(self) -> int:
+        """The number of lines that were not compared because time ran out."""
+        return sum(one.why == NOT_IN_TIME for one in self.lines)
 
     @property
     def unreadable_fields(self) -> Mapping[str, int]:
@@ -111,11 +130,17 @@ class Comparison:
         *,
         today: dt.date,
         seconds: float = MAX_SECONDS,
+        progress: Callable[[str], object] = lambda _: None,
     ) -> None:
+        """Create an instance. ``progress`` is called with a text for users after each step."""
         self._store, self._policy, self._source, self._rules = store, policy, source, rules
         self._names = community_names(known, source)
         self._today, self._seconds = today, seconds
         self._started_at = 0.0
+        self._progress = progress
+
+    def _show(self, what: str, count: int) -> None:
+        self._progress(f"{what}: {count:,}")
 
     def _is_over(self, share: float) -> bool:
         return time.monotonic() > self._started_at + self._seconds * share
@@ -132,12 +157,13 @@ class Comparison:
         read, and NotPossible if there is nothing to compare it with.
         """
         self._started_at = time.monotonic()
-        file = read_list(data, self._rules, self._policy, self._names, self._end(READING))
+        file = self._read(data)
         first, last = _period(file.lines, since, until)
         first_on, index = self._first_on(), self._index(file.lines)
         unlisted, unreadable, has_all_leads = self._take_leads(index, first, last)
         is_complete = self._take_messages(index, first, last, file.lines, unreadable)
         elsewhere, has_others = self._elsewhere(index, file.lines)
+        has_all_lines = all(line.is_in_time for line in file.lines)
         known = Known(
             found=index.found,
             crowded=index.crowded,
@@ -156,8 +182,12 @@ class Comparison:
             since=first,
             until=last,
             lines=judge(file.lines, known, self._rules, self._end(VERDICTS)),
-            unlisted=unlisted,
+            unlisted=unlisted if has_all_leads and has_all_lines else None,
         )
+
+    def _read(self, data: bytes) -> PortalList:
+        progress = functools.partial(self._show, "lines read")
+        return read_list(data, self._rules, self._policy, self._names, self._end(READING), progress)
 
     def _index(self, lines: Sequence[PortalLine]) -> LineIndex:
         fingerprints, shared = self._store.fingerprints(), self._policy.shared_contacts
@@ -183,15 +213,17 @@ class Comparison:
     def _take_leads(
         self, index: LineIndex, first: dt.date, last: dt.date
     ) -> tuple[int, set[dt.date], bool]:
-        """Compare all leads with the lines.
+        """Compare all of the source's leads with the lines on the portal's list.
 
         Return how many leads are not listed, the dates of unreadable leads, and False if time ran
         out.
         """
         unlisted, unreadable = 0, set[dt.date]()
-        for row in self._leads(first, last):
+        for count, row in enumerate(self._leads(first, last), 1):
             if self._is_over(LEADS):
                 return unlisted, unreadable, False
+            if count % SHOWN_EVERY == 0:
+                self._show("leads compared", count)
             day = arrival_date(row["received_at"], row["timezone"])
             if not index.take(row, self._communities):
                 unreadable.add(day)
@@ -223,7 +255,7 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """Compare webhooks without bookings and rejected requests if some lines have no lead.
+        """If some lines have no lead, search webhooks without bookings and rejected requests too.
 
         Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
         """
@@ -233,6 +265,7 @@ class Comparison:
         for state in _UNMAPPED:
             after = 0
             while True:
+                self._progress("searching the webhooks that did not become leads")
                 with self._store.statement() as tx:
                     page = [
                         *tx.portal_leads.messages(self._source, state, since, until, after=after)
@@ -262,7 +295,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return which other source sent a line's renter and on which date, by line number.
+        """Return, by line number, which other source sent the renter and on which date.
 
         The second value is False if time ran out.
         """
@@ -272,6 +305,7 @@ class Comparison:
             if self._is_over(OTHERS):
                 return found, False
             part = missing[start : start + BATCH]
+            self._show("searching in other sources, lines", start + len(part))
             lines_of: dict[str, list[PortalLine]] = defaultdict(list)
             for line in part:
                 for known in filter(None, (line.email, line.phone)):

@@ -33,7 +33,7 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FoundLead:
-    """The fields of a stored lead that are compared with a line."""
+    """The fields of a stored lead that are compared with a line on a portal's list."""
 
     #: The booking's ID, or the webhook's if it has no booking.
     id: int
@@ -105,7 +105,7 @@ class LineIndex:
             self.crowded |= {line.number for line in index.pop(contact)}
 
     def take(self, row: Mapping[str, Any], communities: Collection[str]) -> bool:
-        """Add a lead to the lines that may refer to it. Return False if it cannot be compared.
+        """Match a lead to the lines that may refer to it. Return False if it cannot be compared.
 
         Erased leads are compared by keyed hashes, which need the lines' ``communities``.
         """
@@ -169,7 +169,7 @@ class LineIndex:
         return found
 
     def take_text(self, texts: Iterable[bytes], lead: FoundLead) -> None:
-        """Add a webhook without bookings to the lines whose contact or name it contains."""
+        """Match a webhook without bookings to the lines whose contact or name it contains."""
         seen: set[int] = set()
         names: dict[int, PortalLine] = {}
         for data in texts:

@@ -24,10 +24,16 @@ Value = TypeVar("Value")
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_LINES: Final = 200_000
 _MAX_CELL: Final = 300
+#: The number of lines after which progress is shown.
+SHOWN_EVERY: Final = 1000
 
 #: Text in a cell that marks a line with a total.
 _TOTAL: Final = re.compile(
     r"(?i)(?:grand |invoice |sub[ -]?)?totals?(?: due| amount| charges| credits)?:?"
+)
+#: What else such a cell may contain, if the line has no contact.
+_LONG_TOTAL: Final = re.compile(
+    r"(?i)(?:(?:(?:grand|invoice|net|page|sub)[ -]?)?totals?|(?:amount|balance) due)(?:\W.{0,40})?"
 )
 _US_PHONE: Final = re.compile(
     r"(?:\+?1[\s.-]?)?\(?([2-9][0-9]{2})\)?[\s.-]{0,2}([2-9][0-9]{2})[\s.-]?([0-9]{4})"
@@ -110,18 +116,19 @@ def read_list(
     policy: Policy,
     communities: Mapping[str, str],
     is_over: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> PortalList:
     """Read a portal's list. ``communities`` maps the portal's community names to keys.
 
-    Once ``is_over`` returns True, contacts are no longer read. Raise PayloadError with the reason
-    if the file cannot be read.
+    Once ``is_over`` returns True, contacts are no longer read. ``progress`` is called with the
+    number of lines read so far. Raise PayloadError with the reason if the file cannot be read.
     """
     if len(data) > MAX_BYTES:
         raise PayloadError(f"the file is larger than {MAX_BYTES // 1024**2} MB: split it by month")
     sheet = read_sheet(data, functools.partial(known_columns, rules=rules))
     where = find_columns(sheet.columns, rules)
     reader = _LineReader(where, rules, policy, communities, is_over)
-    lines = [*reader.lines(sheet)]
+    lines = [*reader.lines(sheet, progress)]
     return PortalList(
         lines=lines,
         columns={
@@ -152,7 +159,7 @@ class _LineReader:
         self.skipped = self.skipped_cents = 0
         self.unknown: dict[str, int] = {}
 
-    def lines(self, sheet: Sheet) -> Iterator[PortalLine]:
+    def lines(self, sheet: Sheet, progress: Callable[[int], object]) -> Iterator[PortalLine]:
         """Yield the lines that name a renter, and count the other lines."""
         count = 0
         for number, cells in sheet.rows:
@@ -160,6 +167,8 @@ class _LineReader:
             if _is_lead(line, cells) or not line.is_in_time:
                 yield line
                 count += 1
+                if count % SHOWN_EVERY == 0:
+                    progress(count)
             else:
                 self.skipped += 1
                 self.skipped_cents += line.cents or 0
@@ -239,10 +248,12 @@ class _LineReader:
 
 def _is_lead(line: PortalLine, cells: Sequence[str]) -> bool:
     """Return False if a line is not about a renter but, for example, contains a total."""
-    if line.has_contact or "email" in line.unreadable:
-        return True
-    is_total = line.on is None and any(_TOTAL.fullmatch(cell.strip()) for cell in cells)
-    return not is_total and bool(line.name or line.lead_id)
+    has_contact = line.has_contact or "email" in line.unreadable
+    total = _TOTAL if has_contact else _LONG_TOTAL
+    if any(total.fullmatch(cell.strip()) for cell in cells):
+        is_named = bool(line.name) and not total.fullmatch(line.name)
+        return is_named and (has_contact or line.on is not None)
+    return has_contact or bool(line.name or line.lead_id)
 
 
 def _name(text: Mapping[str, str]) -> str:

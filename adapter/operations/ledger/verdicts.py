@@ -125,13 +125,15 @@ def judge(
             verdicts[line.number] = _uncharged(line) or _doubtful(line, NOT_IN_TIME)
             continue
         judged = _verdict(line, known, rules, earlier.before(line))
-        is_certain = known.has_all_leads or judged.verdict not in CLAIMS
-        verdicts[line.number] = judged if is_certain else _doubtful(line, NOT_IN_TIME)
+        if judged.verdict in CLAIMS and not known.has_all_leads:
+            judged = _doubtful(line, NOT_IN_TIME)
+        verdicts[line.number] = judged
+        earlier.remember(judged)
     return _with_credits([verdicts[line.number] for line in lines])
 
 
 class _Earlier:
-    """Finds earlier lines about the same renter and community while reading lines in order."""
+    """Finds earlier lines about the same renter and community. Lines must be passed in order."""
 
     def __init__(self, crowded: Collection[int]) -> None:
         self._crowded = crowded
@@ -141,15 +143,26 @@ class _Earlier:
         )
 
     def before(self, line: PortalLine) -> PortalLine | None:
-        """Return the latest earlier line that charges the same renter, and remember ``line``."""
-        if (line.cents is not None and line.cents <= 0) or line.number in self._crowded:
+        """Return the latest earlier line that charges the same lead or renter, or None."""
+        if self._is_left_out(line):
             return None
-        keys = [*keys_of(line)]
-        others = (self._latest(key, line) for key in keys)
-        latest = max(filter(None, others), key=_order, default=None)
-        for key in keys:
-            self._lines[key].append(line)
-        return latest
+        others = (self._latest(key, line) for key in keys_of(line))
+        return max(filter(None, others), key=_order, default=None)
+
+    def remember(self, judged: Judged) -> None:
+        """Remember a line, so that later lines are compared with it.
+
+        A charge that is claimed must not count as the renter's first one. Otherwise, all charges
+        of a renter could be claimed, although one of the leads arrived.
+        """
+        if self._is_left_out(judged.line) or judged.verdict is Verdict.NOT_ARRIVED:
+            return
+        for key in keys_of(judged.line):
+            if judged.verdict not in CLAIMS or key[0] == "lead_id":
+                self._lines[key].append(judged.line)
+
+    def _is_left_out(self, line: PortalLine) -> bool:
+        return (line.cents is not None and line.cents <= 0) or line.number in self._crowded
 
     def _latest(self, key: tuple[str, ...], line: PortalLine) -> PortalLine | None:
         return next((one for one in reversed(self._lines[key]) if _may_be_one(one, line)), None)
@@ -208,7 +221,8 @@ def _uncharged(line: PortalLine) -> Judged | None:
 def _claim(
     line: PortalLine, verdict: Verdict, why: str, rules: PortalRules, lead: int | None = None
 ) -> Judged:
-    ask_by = line.on + dt.timedelta(days=rules.credit_days) if line.on else None
+    days = rules.credit_days
+    ask_by = line.on + dt.timedelta(days=days) if line.on and days is not None else None
     return Judged(line=line, verdict=verdict, why=why, lead=lead, ask_by=ask_by)
 
 

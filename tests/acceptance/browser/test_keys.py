@@ -1,6 +1,6 @@
-"""Keys that are pressed before a lead is shown, in a real Chromium.
+"""Test keys that are pressed before a lead is shown, in a real Chromium.
 
-The tests hold the server's answers back, so that nothing depends on time.
+The tests hold back the server's responses, so that nothing depends on timing.
 """
 
 import re
@@ -25,7 +25,7 @@ def leads(site: Site) -> list[int]:
 
 
 class Desk:
-    """The list of leads in a browser, with the answers that the test holds back."""
+    """The list of leads in a browser, with the responses that the test holds back."""
 
     def __init__(self, reader: Reader) -> None:
         self.page: Page = reader.page
@@ -38,11 +38,11 @@ class Desk:
             self.posts.append(getattr(request, "url", "").rpartition("/console")[2])
 
     def hold(self) -> None:
-        """Hold back every answer for the panel from now on."""
+        """Hold back every response for the panel from now on."""
         self.page.route(re.compile(r"/leads/\d+/"), lambda route: self._held.append(route))
 
     def let_go(self, *, fails: bool = False) -> None:
-        """Let the server answer the request that is held, once there is one."""
+        """Wait for a held request, and let the server respond to it."""
         while not self._held:
             self.page.wait_for_timeout(10)  # runs the browser's events
         route = self._held.pop(0)
@@ -68,7 +68,7 @@ class Desk:
 
 @pytest.fixture
 def desk(ana: Reader, leads: list[int]) -> Desk:
-    """Open the list and select this module's first lead in it."""
+    """Open the list, and select this module's first lead in it."""
     desk = Desk(ana)
     ana.go("/queue?todo=call")
     current = ana.page.locator(".lead.current")
@@ -79,7 +79,7 @@ def desk(ana: Reader, leads: list[int]) -> Desk:
 
 
 def test_a_reason_that_is_typed_before_the_lead_is_shown_is_no_shortcut(desk: Desk) -> None:
-    """Its letters include those of all actions, and the key of the search box."""
+    """Type a reason that contains the keys of all actions and of the search box."""
     first = desk.rows()[0]
     desk.hold()
     desk.press("Enter", "d", *"Already booked n/a, x", "Backspace", "ArrowDown")
@@ -121,7 +121,7 @@ def test_a_second_b_books_no_lead_that_nobody_has_seen(desk: Desk) -> None:
 
 
 def test_keys_that_had_to_wait_too_long_are_forgotten(desk: Desk) -> None:
-    """Neither they nor the rest of the text act on the lead that is shown at last."""
+    """Check that the keys and the rest of the text do not act on the lead that is finally shown."""
     first = desk.rows()[0]
     desk.hold()
     desk.press("Enter", "d")

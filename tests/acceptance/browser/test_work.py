@@ -91,7 +91,7 @@ def test_a_release_is_undone_and_nothing_is_sent(ana: Reader) -> None:
     (event_id,) = night_leads(ana.site, range(50, 51))
     page = ana.page
     ana.go(f"/leads/{event_id}")
-    page.get_by_label(re.compile("outside the usual hours")).first.check()
+    page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("Undo")
     # The message covers nothing: on a desktop it is beside the page, on a phone above the bar.
@@ -125,11 +125,11 @@ def test_money_is_in_dollars(ana: Reader) -> None:
     assert page.get_by_label("Minimum rent").input_value() == "1,500"
     page.get_by_label("Minimum rent").fill("$1,650")
     page.get_by_label("Maximum rent").fill("cheap")
-    page.get_by_label(re.compile("outside the usual hours")).first.check()
+    page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".fault")).to_have_text(re.compile("Enter an amount in dollars"))
     page.get_by_label("Maximum rent").fill("2200.50")
-    page.get_by_label(re.compile("outside the usual hours")).first.check()
+    page.get_by_label(re.compile("outside booking hours")).first.check()
     page.get_by_role("button", name="Book tour").click()
     expect(page.locator(".toast")).to_contain_text("will be sent to Knock")
     expect(page.locator("dd", has_text="$1,650").first).to_be_visible()
@@ -145,7 +145,7 @@ def test_150_unknown_properties_hide_nothing_and_the_soonest_tour_is_first(ana: 
     expect(first).to_contain_text("150 leads: property not recognized")
     expect(first).not_to_contain_text("No time")
     expect(first.locator(".soon")).to_be_visible()
-    expect(page.locator("#leads")).to_contain_text("Outside tour hours")
+    expect(page.locator("#leads")).to_contain_text("Outside booking hours")
     expect(page.locator("#count-community")).to_have_text("150")
     first.get_by_role("link").click()
     expect(page.locator("#leads .lead")).to_have_count(50)
@@ -192,6 +192,37 @@ def test_a_phone_shows_a_lead_with_a_way_back(ana: Reader) -> None:
     close.click()
     expect(page.locator("#panel [data-panel]")).to_have_count(0)
     expect(page.locator("#leads .lead").first).to_be_in_viewport()
+
+
+def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: Reader) -> None:
+    ids = []
+    for number in range(260, 263):
+        payload = portal_lead(number)
+        payload["tour"]["tourDate"] = payload["tour"].pop("date")
+        ids.append(ana.site.send("rentfeed", payload))
+    ana.site.settled(*ids)
+    page = ana.page
+    ana.go(f"/leads/{ids[0]}")
+    page.get_by_role("link", name="See all 3 leads like this").click()
+    page.get_by_role("link", name="Fix the mapping").click()
+    expect(page.locator(".fix-card")).to_contain_text("+ date: [tour.date, tour.tourDate]")
+    expect(page.locator(".fix-card")).to_contain_text("3 of the latest 3 messages would be booked")
+    expect(page.locator("#gutter .changed").first).to_be_visible()
+    page.locator(".fix-card").get_by_role("button", name="Put in place").click()
+    page.get_by_role("link", name="Read these 3 leads again").click()
+    page.get_by_role("button", name="Book 3 tours").click()
+    expect(page.get_by_role("heading", name="3 tours are being booked")).to_be_visible()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    ana.site.settled(*ids)
+    people = [one["person"]["email_1"] for one in ana.site.running.upstream.appointments()]
+    assert {f"renter{number}@example.com" for number in range(260, 263)} <= {*people}
+    expect(page.get_by_role("heading", name="3 tours are in Knock")).to_be_visible()
+
+    ana.go("/try?source=rentfeed")
+    page.get_by_text("Roll back to the file", exact=True).click()
+    page.get_by_role("button", name="Yes, roll back").click()
+    expect(page.get_by_text("The file is in use.")).to_be_visible()
+    assert not ana.console_messages
 
 
 def test_long_names_and_notes_fit_a_phone(ana: Reader) -> None:

@@ -1,0 +1,55 @@
+"""Suggest an edit of a mapping for leads that a sender's new format holds up."""
+
+import dataclasses
+from typing import Final
+
+from adapter.console.context import services, trial
+from adapter.console.needs_you import FormatTrouble, format_trouble, rows_of
+from adapter.models import FormatChange, FormatKind
+from adapter.operations.format_proposals import Proposal, explain
+from adapter.operations.todo import Entry, Selection
+
+#: Maximum number of leads for which an edit is looked for.
+MOST_LEADS: Final = 50
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MappingFix:
+    """A format change that is not fixed yet, with the edit that would fix it, if one is known."""
+
+    trouble: FormatTrouble
+    proposal: Proposal | None
+    #: True if the edited mapping contains one of the messages as a new test.
+    has_sample: bool = False
+
+
+def fix_for(key: str) -> MappingFix | None:
+    """Return the fix for a row of leads. Return None if there is no row or no format change."""
+    row = next((row for row in rows_of(Selection()) if row.key == key), None)
+    trouble = format_trouble(row) if row is not None else None
+    if row is None or trouble is None or trouble.is_fixed:
+        return None
+    return MappingFix(trouble=trouble, proposal=_proposal(trouble, row))
+
+
+def _proposal(trouble: FormatTrouble, row: Entry) -> Proposal | None:
+    """Return an edit of the mapping that reads the sender's new format, or None."""
+    with services.store.transaction() as tx:
+        events = [one.event_id for one in tx.bookings.of_ids(row.ids[:MOST_LEADS])]
+    source = services.sources.get(trouble.source)
+    if source is None or not events:
+        return None
+    parent = trouble.path.rpartition(".")[0]
+    new_path = f"{parent}.{trouble.new_name}" if parent else trouble.new_name
+    change = FormatChange(
+        source=trouble.source,
+        kind=FormatKind.PATH if trouble.path else FormatKind.FIELD,
+        name=trouble.path or "starts_at",
+        since=trouble.since,
+        first_event=min(events),
+        affected=len(events),
+        of=len(events),
+        new_paths={new_path: len(events)} if trouble.new_name else {},
+    )
+    with trial():
+        return explain(services.store, source, change, services.settings.policy).proposal
