@@ -146,7 +146,7 @@ class Sender:
         return booking, rate_state()
 
     def _late(self, now: dt.datetime) -> dt.datetime:
-        """Return the time before which a tour starts too soon to be sent."""
+        """Return the earliest start time of the tours that may still be sent."""
         return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(

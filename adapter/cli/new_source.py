@@ -166,12 +166,22 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
     """Write the most diverse samples to new files, with renters replaced by made-up people."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for number, sample in enumerate(samples):
+    for number, sample in zip(_person_numbers(samples), samples, strict=True):
         file = _free_file(folder, draft.name, sample.suffix)
         kept = [str(one) for one in draft.communities()]
         file.write_bytes(redacted(sample.body, sample.payload, number, draft.people(), kept))
         written.append(file)
     return written
+
+
+def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
+    """Yield the number of the made-up person in each sample, equal for the same renter."""
+    numbers: dict[str, int] = {}
+    for number, sample in enumerate(samples):
+        people = draft_from_samples("x", [sample.payload]).people()
+        contacts = people.get("email_1") or people.get("phone_1") or [str(number)]
+        numbers.setdefault(contacts[0].lower(), len(numbers))
+        yield numbers[contacts[0].lower()]
 
 
 def _free_file(folder: Path, name: str, suffix: str) -> Path:
@@ -209,7 +219,7 @@ def _replaced_lines(
     """Yield lines that list the replaced fields, and the fields that could not be replaced."""
     kept = [str(one) for one in draft.communities()]
     replaced: dict[str, None] = {}
-    for number, (sample, file) in enumerate(zip(samples, written, strict=True)):
+    for number, sample, file in zip(_person_numbers(samples), samples, written, strict=True):
         changes = replacements(sample.payload, number, draft.people(), kept)
         fields = replaced_fields(sample.payload, changes)
         left = fields_left(sample.payload, _parsed(sample, file.read_bytes()), fields)

@@ -328,7 +328,7 @@ class Aliases:
         )
 
     def _hold_again(self, replays: Replays, event_id: int, alias: Alias) -> None:
-        """Map an event again without an alias. Keep its other bookings if possible.
+        """Map an event again without an alias. Keep the event's other bookings if possible.
 
         Otherwise, replace all of them, because none may be sent to the unassigned community.
         """

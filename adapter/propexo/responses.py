@@ -157,7 +157,7 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def is_rejected(error: UpstreamError) -> bool:
-    """Return True if Propexo rejected the request but accepts the token.
+    """Return True if Propexo rejected the request but accepted the token.
 
     Propexo does not document how it rejects a model that the customer has not enabled.
     """

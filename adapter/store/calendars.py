@@ -75,7 +75,7 @@ class FreeTimesTable(Statements):
         shape: str | None,
         is_slow: bool = False,
     ) -> None:
-        """Save an answer, unless the calendar's times were deleted after ``asked_at``.
+        """Save Propexo's answer, unless the calendar's times were deleted after ``asked_at``.
 
         The answer is not shared while one of our tours at the community has no outcome yet.
         """

@@ -29,7 +29,7 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock events from before a given time that have data to erase. Return their IDs.
+        """Lock old events that still have data to erase, and return their IDs.
 
         The events have no upcoming tours but still have a payload or, with ``people``, personal
         data.
@@ -53,7 +53,7 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_lost_notes(self, before: dt.datetime) -> None:
-        """Erase notes from before a given time whose webhooks were lost in a restore."""
+        """Erase old notes whose webhooks were lost in a restore."""
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
