@@ -270,7 +270,8 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     harness: Harness, opened: Database, upstream: SandboxClient
 ) -> None:
     """Another process gets a slow response, and its booking takes one of the available times."""
-    waiting = [harness.mapped("rentfeed", lead(number))[0] for number in range(3)]
+    times = ("1:30 PM", "2:30 PM", "3:30 PM")
+    waiting = [harness.mapped("rentfeed", lead(n, time=at))[0] for n, at in enumerate(times)]
     key, asked_at = calendar_key(waiting[0]), harness.clock()
     with opened.transaction() as tx:
         tx.free_times.begin(key, asked_at)
@@ -295,7 +296,7 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     assert [harness.state(one.id) for one in waiting] == [BookingState.SUBMITTED] * 3
     assert [whys(harness, one.event_id) for one in waiting] == [["calendar_busy"]] * 3
     assert upstream.questions() == []
-    harness.mapped("rentfeed", lead(4))
+    harness.mapped("rentfeed", lead(4, time="4:30 PM"))
     harness.send()
     assert len(upstream.questions()) == 1, "a new lead may wait for its own answer"
 
