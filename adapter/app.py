@@ -101,7 +101,7 @@ def refresh_sources(pipeline: Pipeline, webhooks: views.WebhookServices) -> None
 
 
 def outcome_waiter(store: Database, settings: Settings) -> OutcomeWaiter:
-    """Build the outcome waiter. At most half of the web threads may wait at once."""
+    """Build the object that web threads use to wait for outcomes. At most half may wait at once."""
     return OutcomeWaiter(
         lambda: listen_for_settled_events(store.url), max_waiters=max(1, settings.web_threads // 2)
     )

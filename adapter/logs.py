@@ -61,7 +61,7 @@ def _event_of(record: logging.LogRecord) -> dict[str, str]:
 
 
 def error_summary(exc: BaseException) -> dict[str, Any]:
-    """Return an exception's type, causes and traceback. Include only our own messages."""
+    """Return an exception's type, causes and traceback. Include only messages of our exceptions."""
     chain: list[dict[str, Any]] = []
     cause: BaseException | None = exc
     while cause is not None and len(chain) < 5:

@@ -249,7 +249,7 @@ class Pipeline:
                 log.warning("clock_was_ahead")
 
     def sync_clock(self) -> None:
-        """Synchronize the clock with PostgreSQL's, and stop sending while they differ too much."""
+        """Synchronize the clock with PostgreSQL's. Stop sending while the two differ too much."""
         if isinstance(self.clock, DatabaseClock):
             self.clock.measure(self.store)
             self.sender.is_allowed = not self.clock.is_dangerous

@@ -92,7 +92,7 @@ def untrimmed(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
 
 
 class Environment(Mapping[str, str]):
-    """The environment. If ``NAME_FILE`` is set, ``NAME`` is read from that file.
+    """The environment variables. If ``NAME_FILE`` is set, ``NAME`` is read from that file.
 
     A file is read when its value is first needed. If a file cannot be read again after
     :meth:`reread`, its old value is kept, so that a running process does not lose a secret.
@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return a copy of an environment with ``values`` set, and their ``NAME_FILE`` removed."""
+    """Return a copy of an environment with ``values`` set and each ``NAME_FILE`` removed."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -434,7 +434,7 @@ class Policy:
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Propexo's spelling of each of our words, by field."""
+        """How Propexo spells each of our enum values, by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -676,7 +676,7 @@ def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EnvFile:
-    """The settings file of a command, with the names of the variables that it sets."""
+    """A command's settings file, and the names of the variables that it sets."""
 
     path: Path | None
     names: frozenset[str]

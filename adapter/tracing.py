@@ -81,7 +81,7 @@ def call(name: str) -> AbstractContextManager[None]:
 
 
 def ids_of(key: bytes, event_id: int) -> tuple[int, int]:
-    """Derive an event's trace ID and root span ID from its ID and the hash key."""
+    """Derive the IDs of an event's trace and root span from the event's ID and the hash key."""
     digest = hashlib.blake2b(str(event_id).encode(), digest_size=24, key=key[:64], person=b"trace")
     return int.from_bytes(digest.digest()[:16]), int.from_bytes(digest.digest()[16:])
 

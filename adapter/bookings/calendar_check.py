@@ -97,7 +97,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check a locked booking's time. If the booking may be sent now, return the reason code.
+        """Check a locked booking's time. If it may be sent, return a reason code for its history.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction, and None
         if the booking must wait: for another process that asks the same question, or for another
@@ -190,7 +190,7 @@ class CalendarCheck:
         log.info("tour_time_taken", extra={"booking_id": booking.id})
 
     def began(self, attempt: Attempt) -> None:
-        """Remember, until the outcome of an attempt is known, that its tour time was checked."""
+        """Mark an attempt as checked, until :meth:`ended` is called for it."""
         self._checked.add(attempt.id)
 
     def ended(self, attempt: Attempt) -> None:

@@ -230,8 +230,8 @@ def _repeat(
 ) -> Repeat | None:
     """Return the earlier request that has the same content as a new request, or None.
 
-    The repeat is certainly a retry if the request contains the sender's own time or the delivery ID
-    of the earlier request.
+    The new request is certainly a retry if it contains the sender's own time or the delivery ID of
+    the earlier one.
     """
     before = [
         one.event_id

@@ -44,7 +44,7 @@ def time_range(age: float) -> str:
 
 
 def prospects_query(attempt: Attempt) -> dict[str, str]:
-    """Return the query for a community's prospects changed since an attempt started."""
+    """Return the query for a community's prospects that changed after an attempt started."""
     return {
         "integration_id": str(attempt.request["integration_id"]),
         "community_id": str(attempt.request["community_id"]),
@@ -55,7 +55,7 @@ def prospects_query(attempt: Attempt) -> dict[str, str]:
 
 
 def cards_query(card: Booking) -> dict[str, str]:
-    """Return the query for a community's prospects changed since a booking was sent."""
+    """Return the query for a community's prospects that changed after a booking was sent."""
     return {
         "integration_id": str(card.appointment["integration_id"]),
         "community_id": str(card.appointment["community_id"]),

@@ -144,7 +144,7 @@ class Messenger:
             tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
 
     def _process(self, message: Message) -> bool:
-        """Take the next step for a message's state. Return False if no API call is allowed now."""
+        """Send a message or check on a sent one. Return False if no API call is allowed now."""
         if message.state is MessageState.SENDING:
             self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
@@ -268,7 +268,7 @@ class Messenger:
     # --- the POST
 
     def _send(self, drafted: _Draft) -> bool:
-        """Send a message. Return False if it or its API call is not allowed now."""
+        """Send a message. Return False if the message must wait or no API call is allowed now."""
         if not self._is_propexo_working(drafted.message):
             return False
         begun = self._begin(drafted.message)
@@ -314,7 +314,7 @@ class Messenger:
         return True
 
     def _begin(self, claimed: Message) -> tuple[_Draft, Message] | None:
-        """Reserve an API call and store the text in one commit. Return None if it must wait.
+        """Reserve an API call and store the note, in one commit. Return None if the note must wait.
 
         The text is computed again, because the lead may have changed since it was drafted.
         """
@@ -471,7 +471,10 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when the person's earlier unsent messages are next due, or None if there are none."""
+    """Return when the person's messages that go first are next due, or None if there are none.
+
+    Those are the earlier ones that wait, and any that is in flight.
+    """
     before = [
         one
         for one in others

@@ -204,8 +204,8 @@ def _unchanged(
 ) -> Decision | None:
     """Return the decision on a request that is the same as the latest version, or None.
 
-    The repeat needs review if a user has dismissed that version since, or if the renter has a later
-    tour from another sender, because the renter may have asked again.
+    The request needs review if a user has dismissed that version since then, or if the renter has a
+    later tour from another sender, because the renter may have asked again.
     """
     latest = _latest_version(new, same)
     if latest is None or latest.content != new.content or _was_canceled(new, same):

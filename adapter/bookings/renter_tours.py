@@ -139,7 +139,7 @@ class RenterTours:
             view = self._locked_view(tx, booking_id, now)
             if (
                 view.tour is not None
-                and view.tour.starts_at == at
+                and view.tour.starts_in_knock == at
                 and view.stage is not Stage.CANCELING
             ):
                 return
@@ -188,7 +188,9 @@ class RenterTours:
             key = calendar_key(view.booking)
             free = self._free_times.of(view.community.key, key.appointment_type)
         found = tour_choices(view.community, self._settings, self._clock(), free)
-        return tuple(at for at in found if view.tour is None or at != view.tour.starts_at)
+        tour = view.tour  # its first time is a repeat, even if Knock has moved it since
+        known = (tour.starts_at, tour.starts_in_knock) if tour is not None else ()
+        return tuple(at for at in found if at not in known)
 
     def _view(self, tx: Transaction, booking: Booking, now: dt.datetime) -> RenterView:
         source = self._sources().get(booking.source)
@@ -275,7 +277,7 @@ def _upcoming(
 
 
 def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
-    """Return the lead's newest tour after ``tour`` that is not or no longer booked, or None."""
+    """Return the lead's newest tour after ``tour`` that failed or cannot take place, or None."""
     lost = [
         one
         for one in own

@@ -61,7 +61,7 @@ def has_another_contact(one: Booking, other: Booking) -> bool:
 
 
 def is_one_full_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests have the same name of at least two words."""
+    """Return True if two requests have the same name, with at least two words."""
     return len(name_of(one)) > 1 and name_of(one) == name_of(other)
 
 

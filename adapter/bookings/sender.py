@@ -81,7 +81,8 @@ class Sender:
             if self.stopping.is_set() or is_long or not self.is_allowed:
                 return
             step, has_more = self._next(answered)
-            answered = self.check.finish(step) if isinstance(step, Postponed) else None
+            if not isinstance(step, dt.datetime):  # after a wait, the same answer is used
+                answered = self.check.finish(step) if isinstance(step, Postponed) else None
             if isinstance(step, Attempt):
                 self._send_traced(step)
             elif isinstance(step, dt.datetime):
@@ -146,7 +147,7 @@ class Sender:
         return booking, rate_state()
 
     def _late(self, now: dt.datetime) -> dt.datetime:
-        """Return the time before which a tour starts too soon to be sent."""
+        """Return the earliest start time of the tours that may still be sent."""
         return now + dt.timedelta(minutes=self.settings.notice_minutes)
 
     def _begin(

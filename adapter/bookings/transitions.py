@@ -127,7 +127,7 @@ def _count(tx: Transaction, error: UpstreamError, now: dt.datetime) -> None:
 
 
 def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime) -> None:
-    """Fail a rejected booking, or resend it once without the rejected optional fields.
+    """Mark a rejected booking as failed, or resend it once without rejected optional fields.
 
     The rejected fields are moved to the notes. A second POST is safe, because Propexo returns a 400
     before it creates a job.
@@ -203,7 +203,7 @@ def record_lost_attempt(tx: Transaction, attempt: Attempt, now: dt.datetime) -> 
 def record_lost_job(
     tx: Transaction, booking: Booking, job: Job, now: dt.datetime, *, why: str
 ) -> None:
-    """Record a job from Propexo's log for a booking whose own attempt was lost in a restore."""
+    """Record a job from Propexo's log for a booking whose attempt was lost in a restore."""
     if booking.state is not BookingState.PENDING:
         tx.bookings.move(
             booking.id, BookingState.PENDING, why="found_in_write_log", now=now, due_at=now

@@ -74,7 +74,7 @@ def identity_of(request: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def owners(sources: Iterable[Source]) -> dict[tuple[object, ...], Owner]:
-    """Return each source and community by the community's IDs in Propexo."""
+    """Return sources and communities by the Propexo IDs that a job contains."""
     return {
         (community.integration_id, community.community_id, attribution): Owner(
             source=source.name, community=community

@@ -166,12 +166,22 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
     """Write the most diverse samples to new files, with renters replaced by made-up people."""
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for number, sample in enumerate(samples):
+    for number, sample in zip(_person_numbers(samples), samples, strict=True):
         file = _free_file(folder, draft.name, sample.suffix)
         kept = [str(one) for one in draft.communities()]
         file.write_bytes(redacted(sample.body, sample.payload, number, draft.people(), kept))
         written.append(file)
     return written
+
+
+def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
+    """Yield the number of the made-up person in each sample, equal for the same renter."""
+    numbers: dict[str, int] = {}
+    for number, sample in enumerate(samples):
+        people = draft_from_samples("x", [sample.payload]).people()
+        contacts = people.get("email_1") or people.get("phone_1") or [str(number)]
+        numbers.setdefault(contacts[0].lower(), len(numbers))
+        yield numbers[contacts[0].lower()]
 
 
 def _free_file(folder: Path, name: str, suffix: str) -> Path:
@@ -209,7 +219,7 @@ def _replaced_lines(
     """Yield lines that list the replaced fields, and the fields that could not be replaced."""
     kept = [str(one) for one in draft.communities()]
     replaced: dict[str, None] = {}
-    for number, (sample, file) in enumerate(zip(samples, written, strict=True)):
+    for number, sample, file in zip(_person_numbers(samples), samples, written, strict=True):
         changes = replacements(sample.payload, number, draft.people(), kept)
         fields = replaced_fields(sample.payload, changes)
         left = fields_left(sample.payload, _parsed(sample, file.read_bytes()), fields)
@@ -264,9 +274,9 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
     known = _known(communities)
     yield f"Communities in the samples. Add each to {communities}:"
     for name in names[:20]:
-        key = _closest(str(name), known)
+        key = _key_of(str(name), known)
         entry = f"known_as: {{ {draft.name}: [{quoted(str(name))}] }}"
-        yield f"  {key or 'which community?'}: {entry}, attributions: {{ {draft.name}: … }}"
+        yield f"  {key}: {entry}, attributions: {{ {draft.name}: … }}"
 
 
 def _known(communities: Path) -> dict[str, str]:
@@ -287,6 +297,15 @@ def _names(entry: Any) -> Iterable[Any]:
         yield from names if isinstance(names, list) else [names]
 
 
-def _closest(name: str, known: dict[str, str]) -> str | None:
-    found = difflib.get_close_matches(name.casefold()[:100], known, n=1, cutoff=0.75)
-    return known[found[0]] if found else None
+def _key_of(name: str, known: dict[str, str]) -> str:
+    """Return the key of a community with a name, or a question if it is not certain.
+
+    A similar name may be that of another community. A number may mean something else to each
+    sender, and similar numbers mean nothing.
+    """
+    text = name.casefold()[:100]
+    if text in known:
+        return known[text] + "?" * text.isdigit()
+    found = difflib.get_close_matches(text, known, n=1, cutoff=0.75)
+    is_number = any(map(str.isdigit, text))
+    return f"{known[found[0]]}?" if found and not is_number else "which community?"

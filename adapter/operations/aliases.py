@@ -211,7 +211,7 @@ class Aliases:
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
-        """Add a community. Raise NotPossible if its key is already in use."""
+        """Add a community. Raise NotPossible if a user has already added one with its key."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
                 raise NotPossible(f"there is already a community with the key {added.key}")
@@ -328,7 +328,7 @@ class Aliases:
         )
 
     def _hold_again(self, replays: Replays, event_id: int, alias: Alias) -> None:
-        """Map an event again without an alias. Keep its other bookings if possible.
+        """Map an event again without an alias. Keep the event's other bookings if possible.
 
         Otherwise, replace all of them, because none may be sent to the unassigned community.
         """

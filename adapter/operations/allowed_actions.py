@@ -95,7 +95,7 @@ def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
 
 
 def is_sent_guest_card(booking: Booking) -> bool:
-    """Return True for a guest card that was or will be sent and that may get a tour."""
+    """Return True for a guest card that was or will be sent and can get a tour added to it."""
     live = (BookingState.PENDING, *SENT)
     is_prospect = booking.kind is Kind.PROSPECT and booking.state in live
     return is_prospect and booking.state is not BookingState.UNKNOWN

@@ -140,7 +140,7 @@ def _equal(secrets: Mapping[str, str]) -> list[list[str]]:
 
 
 def mapping_findings(given: GivenSettings) -> Iterator[Finding]:
-    """Check the mappings like ``adapter check``, and check that their secrets are set."""
+    """Check the mappings as ``adapter check`` does, and check that their secrets are set."""
     settings = given.settings
     for problem in registry.check([settings.mappings_dir], settings.policy):
         kind = warning if problem.warning else fault

@@ -153,7 +153,7 @@ class LeadFinder:
     def _events(
         self, contact: Contact, which: Filter, searched: Searched, deadline: float, limit: int
     ) -> Iterator[int]:
-        """Yield the IDs of matching webhooks without bookings or in review, newest first."""
+        """Yield the IDs of matching webhooks that have no bookings or need review, newest first."""
         found, before = 0, LARGEST_NUMBER
         while found < limit:
             with self._store.statement() as tx:

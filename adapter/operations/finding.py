@@ -99,7 +99,10 @@ class _Run:
 
 
 def exit_code(findings: Iterable[Finding], wrong_configuration: int) -> int:
-    """Return 0 without faults, ``wrong_configuration`` for only configuration faults, else 1."""
+    """Return the exit code of ``adapter doctor``, which is 0 if there are no faults.
+
+    It is ``wrong_configuration`` if all faults are in the settings or mappings, and otherwise 1.
+    """
     areas = {one.area for one in findings if one.status is Status.FAULT}
     if not areas:
         return 0

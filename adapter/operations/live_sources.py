@@ -79,7 +79,7 @@ class LiveSources:
 def live_sources(
     settings: Settings, store: Database, files: Mapping[str, Source]
 ) -> Mapping[str, Source]:
-    """Return the mappings in use, for a process that does not run for long."""
+    """Return the mappings in use, for a short-lived process."""
     live = LiveSources(settings, store, files)
     live.refresh()
     return live.sources

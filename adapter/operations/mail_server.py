@@ -76,7 +76,7 @@ class MailFailure(Exception):
 
     @property
     def may_be_ours(self) -> bool:
-        """True if the server or its settings may be the problem, because it rejected an email."""
+        """True if the server or its settings may be the problem, as when it rejects an email."""
         return self.is_ours or self.problem in (*_RENTERS, MailProblem.NO_RESPONSE)
 
 
@@ -176,7 +176,7 @@ class SmtpServer:
 
 
 def with_ascii_domain(address: str) -> str:
-    """Return an address with its domain in ASCII (IDNA). Raise ValueError if there is none."""
+    """Convert an email address's domain to ASCII (IDNA). Raise ValueError if it is ambiguous."""
     local, _, domain = address.rpartition("@")
     if _AMBIGUOUS & {*domain}:
         raise ValueError("the domain could mean two domains")

@@ -1,4 +1,4 @@
-"""Put edited mappings into use, and roll them back."""
+"""Activate edited mappings, and roll them back."""
 
 import dataclasses
 import difflib
@@ -34,7 +34,7 @@ class Checked:
 
 
 class MappingVersions:
-    """Checks mappings, puts them into use and rolls them back, for a user."""
+    """Checks, activates and rolls back mappings for a user."""
 
     def __init__(
         self, settings: Settings, store: Database, live: LiveSources, clock: Clock, by: str
@@ -43,7 +43,7 @@ class MappingVersions:
         self._clock, self._by = clock, by
 
     def check(self, name: str, text: str) -> Checked:
-        """Check a mapping's text like `adapter check` would if the file contained it."""
+        """Check a mapping's text as `adapter check` would if the file contained it."""
         source, settings = self._file(name), self._settings
         problems = registry.check_text(settings.mappings_dir, name, text, settings.policy)
         if not any(not problem.warning for problem in problems):
@@ -53,7 +53,7 @@ class MappingVersions:
         return Checked(problems=tuple(problems), warnings=tuple(warnings))
 
     def put_in_place(self, name: str, text: str, reason: str, *, seen: int) -> MappingVersion:
-        """Put an edited mapping into use in all processes, instead of the source's file.
+        """Activate an edited mapping in all processes, instead of the source's file.
 
         ``seen`` is the number of the version that the user has edited, or 0. Raise
         :class:`MappingErrors` if the checks fail, or :class:`NotPossible` if the mapping is already
@@ -68,7 +68,7 @@ class MappingVersions:
         return self._add(source, text, reason, seen)
 
     def roll_back(self, name: str, number: int, reason: str, *, seen: int) -> MappingVersion:
-        """Put an earlier version of a mapping into use, or the file if ``number`` is 0.
+        """Activate an earlier version of a mapping, or the file if ``number`` is 0.
 
         Raise the same exceptions as :meth:`put_in_place`.
         """

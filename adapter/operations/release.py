@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads in review, and record it in the audit log.
+"""Release, confirm and discard leads in review, and record these actions in the audit log.
 
 This module sends nothing: a released booking joins the send queue and is checked like any other. A
 booking that may exist in Knock is released only if the user states that it does not.
@@ -170,7 +170,7 @@ def _booking(tx: Transaction, booking_id: int) -> Booking:
 def _without_shared_contact(
     tx: Transaction, booking: Booking, changes: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return changes that let Knock distinguish the booking's renter from the other lead's."""
+    """Return changes that let Knock distinguish the renters of a booking and of the other lead."""
     other = tx.bookings.get(booking.because_of or 0)
     if other is None or other.is_cancellation:
         raise NotPossible(f"booking {booking.id} was not matched to another person: release it")

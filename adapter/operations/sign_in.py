@@ -134,7 +134,7 @@ class SignIn:
             tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
-        """Return a hash of the user's password. Sessions become invalid when it changes."""
+        """Return a hash of the password. Sessions become invalid when the password changes."""
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
@@ -189,7 +189,7 @@ class SignIn:
         self._replace_password(user, new, "password_changed", by=user.name)
 
     def set_password(self, user: User, new: str, *, by: str) -> None:
-        """Set another user's password. Raise NotPossible if the user has changed meanwhile."""
+        """Set another user's password. Raise NotPossible if the user was changed meanwhile."""
         self._replace_password(user, new, "password_set", by=by)
 
     def _replace_password(self, user: User, new: str, action: str, *, by: str) -> None:
@@ -226,7 +226,7 @@ class SignIn:
             raise NotPossible(f"{name} is the last person who can edit. Add another one first.")
 
     def _limits(self, texts: Mapping[str, int]) -> Mapping[bytes, int]:
-        """Return the limits on failed sign-ins by the hashes of their keys."""
+        """Return the limits on failed sign-ins, with hashes instead of their keys."""
         return {self._hash(text)[:16]: limit for text, limit in texts.items()}
 
 

@@ -40,7 +40,7 @@ class Snooze(enum.StrEnum):
 
 
 class TakeBacks:
-    """Undoes releases and dismissals, and snoozes and assigns leads, for a user."""
+    """Undoes a user's releases and dismissals, and snoozes and assigns leads."""
 
     def __init__(self, store: Database, clock: Clock) -> None:
         self._store, self._clock = store, clock

@@ -157,7 +157,7 @@ def entries(
 
 
 def counts(groups: Iterable[Group], which: Selection, changed: Changed = ()) -> dict[Todo, int]:
-    """Count the leads that match the other criteria in ``which``, by :class:`Todo`."""
+    """Count leads by :class:`Todo`, applying all criteria in ``which`` except ``todo``."""
     everything = dataclasses.replace(which, todo=None)
     found = dict.fromkeys(Todo, 0)
     for group in groups:

@@ -162,7 +162,7 @@ def _flat(messages: Any) -> list[str]:
 
 
 def value_from_text(name: str, text: str) -> Any:
-    """Convert text that a user entered to the field's type, such as a list of numbers.
+    """Convert a user's text to the field's type, such as a list of numbers.
 
     Input that cannot be converted is returned as text, which :func:`problems` rejects.
     """

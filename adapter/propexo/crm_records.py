@@ -79,18 +79,18 @@ class KnockRecord:
         return cls(model=model, id=id_, integration_id=integration_id, values=(*_values(record),))
 
     def of_card(self, prospect_id: str) -> Self:
-        """Return a copy of the record that has the given guest card ID."""
+        """Return a copy of the record with the given guest card ID in it."""
         known = tuple(one for one in self.values if one[0] != "prospectid")
         return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
 
     def texts(self, *names: str) -> Iterator[str]:
-        """Yield the text values with one of the given names, or all text values."""
+        """Yield the text values of the fields with one of the given names, or of all fields."""
         for name, value in self.values:
             if isinstance(value, str) and (not names or name in names):
                 yield value
 
     def id_of(self, *names: str) -> str | None:
-        """Return the first usable ID with one of the given names, or None."""
+        """Return the first usable ID in a field with one of the given names, or None."""
         return next(filter(None, map(id_from, self.texts(*names))), None)
 
 

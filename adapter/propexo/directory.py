@@ -112,7 +112,7 @@ class Directory:
 
     @functools.cached_property
     def vendors(self) -> Mapping[str, str]:
-        """The vendor of each integration, by ID. It is empty if Propexo does not name it."""
+        """The vendor of each integration, by ID. A vendor that Propexo does not name is empty."""
         return {one["id"]: _text(one.get("vendor")) for one in self._all(INTEGRATIONS_PATH)}
 
     @functools.cached_property

@@ -77,7 +77,10 @@ class FreeTimesResponse:
 
 
 def free_times(response: Response) -> FreeTimesResponse:
-    """Parse a response about available times. Raise :class:`UpstreamError` if it is not JSON."""
+    """Parse a response about available times.
+
+    Raise :class:`UpstreamError` if it is not successful or not JSON.
+    """
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     rate, data = rate_of(response.headers), _json(response.text)
@@ -154,7 +157,7 @@ def error_from(response: Response) -> UpstreamError:
 
 
 def is_rejected(error: UpstreamError) -> bool:
-    """Return True if Propexo rejected the request but accepts the token.
+    """Return True if Propexo rejected the request but accepted the token.
 
     Propexo does not document how it rejects a model that the customer has not enabled.
     """

@@ -106,7 +106,7 @@ def _rejection(remaining: int) -> Response | None:
 
 
 def _is_from_website(request: Request) -> bool:
-    """Return True if another website's page sent the request, even by DNS rebinding."""
+    """Return True if another website's page sent the request, including by DNS rebinding."""
     origin = request.headers.get("Origin")
     is_other = origin is not None and urllib.parse.urlsplit(origin).netloc != request.host
     return is_other or not _is_local_name(urllib.parse.urlsplit(f"//{request.host}").hostname or "")

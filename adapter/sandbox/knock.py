@@ -52,7 +52,7 @@ class Note:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
-    """A guest card, which stands for one person at one community."""
+    """A guest card, which represents one person at one community."""
 
     id: str
     integration_id: str
@@ -96,7 +96,7 @@ class Appointment:
         self.status, self.canceled_by, self.updated_at = status, None, now
 
     def move(self, to: dt.datetime, now: dt.datetime) -> None:
-        """Change the start, as a leasing agent would do in Knock."""
+        """Move the tour to another time, as a leasing agent would in Knock."""
         self.starts_at, self.updated_at = to, now
 
 

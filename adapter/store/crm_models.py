@@ -11,7 +11,7 @@ HEARD_INTERVAL = dt.timedelta(seconds=60)
 
 
 class Reading(enum.StrEnum):
-    """The possible results of reading the list of a model's records."""
+    """The possible results of an attempt to list a model's records."""
 
     #: The list has records.
     READABLE = "readable"

@@ -29,7 +29,7 @@ class Erasure(Statements):
         now: dt.datetime,
         limit: int,
     ) -> list[int]:
-        """Lock events from before a given time that have data to erase. Return their IDs.
+        """Lock old events that still have data to erase, and return their IDs.
 
         The events have no upcoming tours but still have a payload or, with ``people``, personal
         data.
@@ -53,7 +53,7 @@ class Erasure(Statements):
         self._run("erase_booking_reasons", ids=list(ids))
 
     def erase_lost_notes(self, before: dt.datetime) -> None:
-        """Erase notes from before a given time whose webhooks were lost in a restore."""
+        """Erase old notes whose webhooks were lost in a restore."""
         self._run("erase_old_lost_notes", before=before)
 
     def erase_rejections(self, before: dt.datetime, *, limit: int) -> int:
@@ -71,10 +71,13 @@ class Erasure(Statements):
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return the IDs of events in a range of IDs whose text matches a regular expression."""
+        """Return the IDs of events that may match a regular expression, within a range of IDs.
+
+        Encrypted events are always included, because PostgreSQL cannot read them.
+        """
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return the IDs of rejected requests whose text matches a regular expression."""
+        """Return the IDs of rejected requests that match a regular expression or are encrypted."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

@@ -63,7 +63,7 @@ class SchemaState:
 
     @property
     def fault(self) -> str | None:
-        """Why this version cannot use the database and how to fix it, or None."""
+        """The reason this version cannot use the database and how to fix it, or None."""
         if self.changed:
             return (
                 f"the database was migrated with a different version of {', '.join(self.changed)}: "

@@ -86,7 +86,7 @@ class QueueFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewFacts:
-    """Numbers and times of leads that need review, have expired or are unknown."""
+    """Statistics about leads that need review, have expired or are unknown."""
 
     oldest_booking_at: dt.datetime | None = None
     oldest_event_at: dt.datetime | None = None
@@ -137,7 +137,7 @@ class Monitoring(Statements):
         return QueueFacts(**row)
 
     def review(self, now: dt.datetime, *, unknown_before: dt.datetime) -> ReviewFacts:
-        """Return the numbers and times of leads that need review, have expired or are unknown.
+        """Return statistics about leads that need review, have expired or are unknown.
 
         Unknown bookings count if their search has ended or they became unknown before
         ``unknown_before``.

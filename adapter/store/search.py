@@ -102,7 +102,7 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search a page of events that need review or have no bookings for a regular expression."""
+        """Find a regular expression in a page of events that need review or have no bookings."""
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",
@@ -121,7 +121,7 @@ class Search(Statements):
     def recent_events(
         self, source: str, *, limit: int, before: int = LARGEST_NUMBER
     ) -> list[Event]:
-        """Return a source's newest events that still have payloads and IDs below ``before``."""
+        """Return a source's newest events with IDs below ``before`` that still have payloads."""
         rows = self._all(
             "recent_events", source=source, before=before, limit=limit, looked_at=MOST_LOOKED_AT
         )

@@ -128,8 +128,8 @@ class RenterPages:
             if (times := list(group))
         ]
         names = {"community": view.community.title if view.community else ""}
-        if view.tour is not None and view.tour.starts_at is not None:
-            names["tour"] = local_time_in(lang, view.tour.starts_at.astimezone(zone))
+        if view.tour is not None and view.tour.starts_in_knock is not None:
+            names["tour"] = local_time_in(lang, view.tour.starts_in_knock.astimezone(zone))
         notice, lost = "", view.lost
         if lost is not None and lost.starts_at is not None and view.stage is not Stage.TEAM:
             lost_at = local_time_in(lang, lost.starts_at.astimezone(zone))

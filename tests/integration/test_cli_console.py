@@ -134,7 +134,7 @@ def test_a_tour_that_was_canceled_in_knock_is_listed_as_such(
     assert f"booking {booking.id}: booked, canceled in Knock (job_succeeded)" in shown
     assert "confirmed in Knock at 2026-03-02T18:00:10Z" in shown
     found = shell("find", "person1@example.com")
-    assert "was booked, and then canceled in Knock" in found
+    assert "was booked and then canceled in Knock" in found
 
 
 def test_a_tour_that_knock_moved_is_shown_with_its_new_time(harness: Harness, shell: Shell) -> None:

@@ -19,7 +19,7 @@ from adapter.app import create_app
 from adapter.bookings.invitations import renter_links
 from adapter.bookings.later_words import LINK_LABEL
 from adapter.mapping.registry import load
-from adapter.models import BookingState, Kind, WebhookRequest
+from adapter.models import BookingState, Kind, KnockFacts, WebhookRequest
 from adapter.operations.erase_personal_data import Eraser, Found
 from adapter.operations.release import Repairs
 from adapter.operations.replay import Replays
@@ -287,6 +287,25 @@ def test_a_tour_that_was_not_sent_yet_is_canceled_at_once(
     assert (tour.state, tour.reason) == (DISCARDED, "canceled_by_renter")
     assert upstream.posts() == []
     assert harness.state(card.id) is BOOKED, "the lead still becomes a guest card"
+
+
+def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit: Visit) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    (tour,) = tours_of(harness, card_id)
+    now, to = harness.clock(), tour.starts_at + dt.timedelta(hours=1)
+    with harness.pipeline.store.transaction() as tx:
+        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+        tx.bookings.record_in_knock(tour, facts, by="web", now=now)
+    renter.open("?lang=en")
+    assert "Maple Court is expecting you on Monday, March 2 at 1:30 PM." in renter.text
+    renter.follow("Choose another time")
+    first_day = renter.text.partition("Tuesday")[0]
+    assert "1:00 PM 2:00 PM" in first_day, "its new time and its first time are not offered"
+    assert "12:30 PM" not in first_day
 
 
 def test_a_tour_moved_before_its_move_was_sent_is_canceled_in_knock_too(

@@ -10,13 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from adapter.cli import commands
-from adapter.mapping.authoring.redact import redacted
+from adapter.mapping.authoring.redact import fields_left, redacted, replaced_fields, replacements
 from adapter.mapping.authoring.scaffold import draft_from_samples
 from adapter.mapping.authoring.similar import similar_senders
 from adapter.mapping.gallery import BUNDLED, FOLDER
 from adapter.mapping.loader.loader import load_files
+from adapter.mapping.registry import check
+from adapter.mapping.samples import content_type_of
 from adapter.mapping.source import Source
 from adapter.models import WebhookRequest
+from adapter.parsing.body import parse
 from adapter.settings import Policy
 from tests.unit.test_scaffold import guess_paths, mapping_from_sample
 
@@ -314,6 +317,26 @@ def test_dates_and_times_of_a_form_with_other_names_are_drafted_if_they_are_in_p
     assert "starts_at: TODO" in mapping_from_sample("acme", "a.json", {"birthDate": day})
 
 
+def test_the_events_of_one_renter_are_those_of_one_made_up_person(tmp_path: Path) -> None:
+    """Otherwise, the cancellation in the samples would not be that of the booked tour."""
+    events = ("tour.booked", "tour.canceled", "tour.booked")
+    files = []
+    for number, event in enumerate(events):
+        who = {"name": "Rosa Vale", "email": "rosa@example.net"}
+        other = {"name": "Lee Park", "email": "lee@example.net", "phone": "303-555-0188"}
+        guest = other if number == 2 else who
+        files.append(tmp_path / f"{number}.json")
+        tour = {"id": number, f"new{number}": "so that each sample is kept"}
+        files[-1].write_text(json.dumps({"event": event, "tour": tour, "guest": guest}))
+    arguments = ["new", "acme", *map(str, files), "--mappings", str(tmp_path)]
+    assert CliRunner().invoke(commands, arguments).exit_code == 0
+    samples = [json.loads(one.read_text()) for one in (tmp_path / "samples").glob("acme*.json")]
+    assert len(samples) == 3
+    people = {one["tour"]["id"]: one["guest"]["email"] for one in samples}
+    assert people[0] == people[1] != people[2]
+    assert "example.net" not in str(samples)
+
+
 def test_the_gallery_is_named_if_it_has_a_mapping_for_the_webhooks(tmp_path: Path) -> None:
     change = {"leadgen_id": "3", "form_id": "4", "created_time": 1772800000, "page_id": "9"}
     changes = [{"value": change, "field": "leadgen"}]
@@ -373,3 +396,25 @@ def test_a_similar_key_of_something_else_is_not_taken(
     guesses = guess_paths(payload)
     assert guesses[field].split(".")[0] == path
     assert field == "starts_at" or "starts_at" not in guesses
+
+
+SAMPLES = sorted(
+    file for file in (BUNDLED / FOLDER / "samples").iterdir() if file.suffix != ".yaml"
+)
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=lambda file: file.name)
+def test_the_draft_for_each_sender_has_no_errors_but_todos(file: Path, tmp_path: Path) -> None:
+    body = file.read_bytes()
+    payload = parse(body, content_type_of(file, body))
+    draft = draft_from_samples("acme", [payload])
+    (tmp_path / "samples").mkdir()
+    made_up = redacted(body, payload, 0, draft.people())
+    (tmp_path / "samples" / file.name).write_bytes(made_up)
+    (tmp_path / "communities.yaml").write_text("{}\n")
+    (tmp_path / "acme.yaml").write_text(draft.text(f"samples/{file.name}", payloads=[payload]))
+    expected = ("fill in this TODO", "communities", "no test covers a lead")
+    found = [str(one) for one in check([tmp_path / "acme.yaml"], Policy()) if not one.warning]
+    assert [one for one in found if not any(words in one for words in expected)] == []
+    fields = replaced_fields(payload, replacements(payload, 0, draft.people()))
+    assert fields_left(payload, parse(made_up, content_type_of(file, made_up)), fields) == []
