@@ -160,7 +160,7 @@ def assign(number: int) -> Any:
 
 @bp.post("/queue/act")
 def act_on_many() -> Any:
-    """Act on the selected leads. If there are several, the first click only asks to confirm."""
+    """Act on the selected leads. For several, the first click only asks for confirmation."""
     form = flask.request.form
     act, ids = form.get("act", ""), _selected()
     if act not in _ACTS:
@@ -299,7 +299,7 @@ def _to_list() -> Any:
 
 
 def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
-    """Report a completed action, and show or offer the next lead."""
+    """Show a message about a completed action. Then show the next lead, or offer a link to it."""
     following = ""
     if neighbors.next_id and not _is_panel():
         following = flask.url_for("console.lead", key=neighbors.next_id, list=neighbors.list_query)
@@ -319,7 +319,7 @@ def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> An
 
 
 def _show(number: int) -> Any:
-    """Show the updated lead, in the panel or on its page."""
+    """Show the updated lead in the side panel or on the lead's page."""
     if not _is_panel():
         query = flask.request.form.get("list") or None
         return flask.redirect(flask.url_for("console.lead", key=number, list=query))

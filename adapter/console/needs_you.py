@@ -181,7 +181,7 @@ def selection_from(args: Mapping[str, str]) -> Selection:
 
 
 def query_of(which: Selection, **changes: Any) -> dict[str, str]:
-    """Return the query parameters for a selection after the given changes."""
+    """Return the query parameters for a selection with the given changes applied."""
     changed = dataclasses.replace(which, **changes)
     values = {
         "todo": changed.todo or "",

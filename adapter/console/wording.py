@@ -338,7 +338,7 @@ def hours_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return an error's text as a sentence, without commands."""
+    """Return an error's text as a sentence, without the commands that it suggests."""
     if known := refusal_text(text):
         return known
     if missing := _MISSING.fullmatch(text):

@@ -229,7 +229,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths outside of ``for_each`` and ``read`` with only values like event names."""
+    """Return paths outside of ``for_each`` and ``read`` if all values look like event names."""
     return [
         path
         for path in observed.values

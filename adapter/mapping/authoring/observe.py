@@ -44,7 +44,7 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return a Boolean for each row that is True if its value at a path is not empty."""
+        """Return one Boolean per row: True if the row's value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 

@@ -98,7 +98,7 @@ PEOPLE: Final = (
 
 
 def without_request(key: str) -> str:
-    """Remove words with which a form asks for a value from the key of a field or question.
+    """Remove words such as ``pleaseenter`` from the key of a form field or question.
 
     For example, ``whatisyourfullname`` becomes ``fullname``.
     """
@@ -360,7 +360,7 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern for text to replace as a whole word. A common word must stand alone."""
+    """Return a pattern that matches text as a whole word. A common word must stand alone."""
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"

@@ -33,7 +33,7 @@ def similar_senders(payloads: Sequence[Any], gallery: Path) -> list[str]:
 
 
 def _gallery_paths(gallery: Path) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield the name of a sender and the paths of one of its samples."""
+    """Yield the sender's name and the paths in the payload for each sample in the gallery."""
     names = sorted(names_in(gallery), key=len, reverse=True)
     for file in sorted((gallery / "samples").glob("*")):
         name = next((one for one in names if file.name.startswith(one)), None)

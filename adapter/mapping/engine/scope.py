@@ -1,4 +1,4 @@
-"""Resolve paths in the payload, headers and query string, and in names from the mapping."""
+"""Resolve paths in the payload, headers, query string and values named in the mapping."""
 
 import dataclasses
 import json
