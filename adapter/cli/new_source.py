@@ -298,7 +298,7 @@ def _names(entry: Any) -> Iterable[Any]:
 
 
 def _key_of(name: str, known: dict[str, str]) -> str:
-    """Return the key of a community with a name, or a question if it is not certain.
+    """Return the key of the community with this name, with a question mark if it is uncertain.
 
     A similar name may be that of another community. A number may mean something else to each
     sender, and similar numbers mean nothing.

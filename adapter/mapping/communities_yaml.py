@@ -48,7 +48,7 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that a source has a name for."""
+        """Return the communities for which a source has a name."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 

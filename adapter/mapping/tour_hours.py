@@ -26,7 +26,7 @@ class TourHours(fields.Field[Any]):
 
 
 def hours_from_texts(texts: Mapping[str, Any]) -> Hours:
-    """Parse hours by weekdays. Raise ValidationError with the problems of each line."""
+    """Parse the hours for each weekday. Raise ValidationError with each line's problems."""
     found: dict[int, tuple[dt.time, dt.time]] = {}
     problems: dict[str, Any] = {}
     for days, text in texts.items():
