@@ -17,7 +17,7 @@ from adapter.propexo.crm_records import KnockRecord, Model
 
 #: The name of a field with a tour's start, in lower-case letters.
 _START: Final = re.compile(
-    r"start(?!ed)|(?:tour|appointment|event|visit|scheduled)(?:date|time|at)"
+    r"(?<!lease)start(?!ed)|(?:tour|appointment|event|visit|scheduled)(?:date|time|at)"
 )
 
 
@@ -109,7 +109,8 @@ def is_seen_later(status: KnockStatus, at: dt.datetime | None, booking: Booking)
 def of_move(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFacts | None:
     """Return the new start of a booking's tour if Knock has moved it, or None.
 
-    The record must belong to the tour for certain, and contain exactly one new start.
+    The record must belong to the tour for certain, and contain exactly one new start. A tour is
+    not moved into the past, so an earlier time is that of something else, such as the change.
     """
     is_over = (knock_records.status_of(record) or booking.knock_status) in FINAL
     if record.id != booking.tour_id or booking.starts_in_knock is None or is_over:
@@ -119,7 +120,10 @@ def of_move(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFac
     is_late = known_at is not None and (at is None or at <= known_at)
     if len(starts) != 1 or booking.starts_in_knock in starts or is_late:
         return None
-    return KnockFacts(moved_to=starts.pop(), moved_at=at or now, why="moved_in_knock")
+    start, moved_at = starts.pop(), at or now
+    if start <= moved_at:
+        return None
+    return KnockFacts(moved_to=start, moved_at=moved_at, why="moved_in_knock")
 
 
 def _starts(record: KnockRecord, known: dt.datetime) -> set[dt.datetime]:

@@ -471,7 +471,10 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when the person's earlier unsent messages are next due, or None if there are none."""
+    """Return when the person's messages that go first are next due, or None if there are none.
+
+    Those are the earlier ones that wait, and any that is in flight.
+    """
     before = [
         one
         for one in others

@@ -274,9 +274,9 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
     known = _known(communities)
     yield f"Communities in the samples. Add each to {communities}:"
     for name in names[:20]:
-        key = _closest(str(name), known)
+        key = _key_of(str(name), known)
         entry = f"known_as: {{ {draft.name}: [{quoted(str(name))}] }}"
-        yield f"  {key or 'which community?'}: {entry}, attributions: {{ {draft.name}: … }}"
+        yield f"  {key}: {entry}, attributions: {{ {draft.name}: … }}"
 
 
 def _known(communities: Path) -> dict[str, str]:
@@ -297,6 +297,15 @@ def _names(entry: Any) -> Iterable[Any]:
         yield from names if isinstance(names, list) else [names]
 
 
-def _closest(name: str, known: dict[str, str]) -> str | None:
-    found = difflib.get_close_matches(name.casefold()[:100], known, n=1, cutoff=0.75)
-    return known[found[0]] if found else None
+def _key_of(name: str, known: dict[str, str]) -> str:
+    """Return the key of a community with a name, or a question if it is not certain.
+
+    A similar name may be that of another community. A number may mean something else to each
+    sender, and similar numbers mean nothing.
+    """
+    text = name.casefold()[:100]
+    if text in known:
+        return known[text] + "?" * text.isdigit()
+    found = difflib.get_close_matches(text, known, n=1, cutoff=0.75)
+    is_number = any(map(str.isdigit, text))
+    return f"{known[found[0]]}?" if found and not is_number else "which community?"

@@ -211,7 +211,7 @@ class Aliases:
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
-        """Add a community. Raise NotPossible if its key is already in use."""
+        """Add a community. Raise NotPossible if a user has already added one with its key."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
                 raise NotPossible(f"there is already a community with the key {added.key}")

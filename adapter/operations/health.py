@@ -592,7 +592,10 @@ def _formats(facts: Facts) -> Iterator[Problem]:
 
 
 def is_refused(source: SourceFacts, now: dt.datetime) -> bool:
-    """Return True if a source's requests failed verification and none was accepted since."""
+    """Return True if a source's requests failed verification, and none was accepted since.
+
+    It counts only after two minutes, because accepted requests are recorded once a minute.
+    """
     since = source.refused_since
     return source.refused >= MIN_REFUSED and since is not None and now - since >= REFUSED_AFTER
 

@@ -77,7 +77,10 @@ class FreeTimesResponse:
 
 
 def free_times(response: Response) -> FreeTimesResponse:
-    """Parse a response about available times. Raise :class:`UpstreamError` if it is not JSON."""
+    """Parse a response about available times.
+
+    Raise :class:`UpstreamError` if it is not successful or not JSON.
+    """
     if response.status != http.HTTPStatus.OK:
         raise error_from(response)
     rate, data = rate_of(response.headers), _json(response.text)

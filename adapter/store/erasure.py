@@ -71,10 +71,13 @@ class Erasure(Statements):
         return int(row["id"] or 0) if row else 0
 
     def events_that_match(self, pattern: str, *, after: int, until: int) -> list[int]:
-        """Return the IDs of events that match a regular expression, within a range of IDs."""
+        """Return the IDs of events that may match a regular expression, within a range of IDs.
+
+        Encrypted events are always included, because PostgreSQL cannot read them.
+        """
         rows = self._all("matching_events", pattern=pattern, after=after, until=until)
         return [row["id"] for row in rows]
 
     def rejections_that_match(self, pattern: str) -> list[int]:
-        """Return the IDs of rejected requests whose text matches a regular expression."""
+        """Return the IDs of rejected requests that match a regular expression or are encrypted."""
         return [row["id"] for row in self._all("matching_rejections", pattern=pattern)]

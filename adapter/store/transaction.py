@@ -5,8 +5,7 @@ Transactions lock things in one order, so that two of them never wait for each o
 1. the event that is mapped, mapped again or erased
 2. the keys of its people, and of everybody related to them
    (:meth:`adapter.store.bookings.Bookings.lock_related`), all at once
-3. the message that is sent, if any, and then the rate limit
-4. bookings, by ID, and then their messages
+3. bookings, by ID, and then their messages
 
 The rate limit's row is locked after the keys.
 

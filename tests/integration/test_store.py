@@ -284,12 +284,18 @@ def test_a_newer_versions_columns_do_not_stop_an_older_one(opened_fresh: Databas
     booking_id = insert_booking(opened_fresh)
     with opened_fresh.transaction() as tx:
         tx.attempts.begin(booking_id, {}, now=NOW, lease_until=LATER)
-        for table in ("events", "bookings", "attempts"):
+        booking = tx.bookings.get(booking_id)
+        assert booking is not None
+        tx.messages.add(booking, NOW)
+        tx.invitation_mails.queue(booking_id, "en", NOW)
+        for table in ("events", "bookings", "attempts", "messages", "invitation_mails"):
             tx.connection.execute(f"ALTER TABLE {table} ADD COLUMN later int".encode())
     with opened_fresh.transaction() as tx:
         story = tx.events.history(str(booking_id))
+        assert tx.messages.claim(NOW, LATER) is not None
+        assert tx.invitation_mails.claim(NOW) is not None
     assert story is not None
-    assert len(story.attempts[booking_id]) == 1
+    assert len(story.attempts[booking_id]) == len(story.messages) == len(story.emails) == 1
 
 
 def test_an_event_is_due_to_be_mapped(opened: Database) -> None:

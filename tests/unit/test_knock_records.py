@@ -239,6 +239,9 @@ OTHER = "2030-03-15T21:00:00Z"
         ),
         ({"new": {"start": OTHER, "status": "Visited"}}, False),
         ({"new": {"start": "March 15"}}, False),
+        ({"new": {"scheduled_at": "2026-01-05T10:00:00Z"}}, False),
+        ({"new": {"event_time": "2026-01-05T10:00:00Z", "status": "Confirmed"}}, False),
+        ({"new": {"prospect": {"lease_start_date": "2030-06-01T00:00:00Z"}}}, False),
     ],
 )
 def test_a_moved_tour_is_recognized_by_its_start(diff: dict[str, Any], is_moved: bool) -> None:

@@ -327,7 +327,7 @@ def contact_paths(observed: Observed) -> list[str]:
         path
         for path, texts in columns
         if texts
-        and not STAFF & {*_words(path)}
+        and not _is_of_another("email_1", path)
         and any(all(map(form.fullmatch, texts)) for form in VALUES.values())
     ]
 

@@ -16,7 +16,7 @@ WHERE booking_id = (
     SELECT booking_id FROM invitation_mails
     WHERE due_at <= %(now)s AND NOT EXISTS (SELECT FROM gate WHERE stopped_for = 'restored')
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING *
+RETURNING booking_id, language, created_at, due_at, attempts, outcome, tried_at
 
 -- name: end_invitation_mail
 -- Record the outcome of a claimed email, and when to retry.
@@ -25,7 +25,8 @@ WHERE booking_id = %(booking_id)s
 
 -- name: invitation_mails_of_event
 -- Return the emails to the renters of an event's guest cards.
-SELECT m.* FROM invitation_mails m JOIN bookings b ON b.id = m.booking_id
+SELECT booking_id, language, m.created_at, m.due_at, attempts, outcome, tried_at
+FROM invitation_mails m JOIN bookings b ON b.id = m.booking_id
 WHERE b.event_id = %(event_id)s ORDER BY m.booking_id
 
 -- name: count_failed_invitation_mail
