@@ -106,7 +106,8 @@ STAFF: Final = frozenset(
 #: Words in a path that indicate someone who belongs to the renter, the community or a portal.
 OTHERS: Final = frozenset(
     {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
-    | {"occupant", "occupants", "emergency", "referrer", "referral", "landlord", "realtor"}
+    | {"occupant", "occupants", "emergency", "reference", "references", "referrer", "referral"}
+    | {"landlord", "realtor"}
     | {"manager", "consultant", "specialist", "representative", "rep", "leasing", "sales"}
 )
 #: Words for a place, whose email and phone are in its object.
