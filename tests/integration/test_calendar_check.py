@@ -270,7 +270,8 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     harness: Harness, opened: Database, upstream: SandboxClient
 ) -> None:
     """Another process gets a slow response, and its booking takes one of the available times."""
-    waiting = [harness.mapped("rentfeed", lead(number))[0] for number in range(3)]
+    days = (12, 13, 14)
+    waiting = [harness.mapped("rentfeed", lead(day, day=day))[0] for day in days]
     key, asked_at = calendar_key(waiting[0]), harness.clock()
     with opened.transaction() as tx:
         tx.free_times.begin(key, asked_at)
@@ -295,8 +296,9 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     assert [harness.state(one.id) for one in waiting] == [BookingState.SUBMITTED] * 3
     assert [whys(harness, one.event_id) for one in waiting] == [["calendar_busy"]] * 3
     assert upstream.questions() == []
-    harness.mapped("rentfeed", lead(4))
+    (new,) = harness.mapped("rentfeed", lead(11, day=11))
     harness.send()
+    assert whys(harness, new.event_id) == ["calendar_free"]
     assert len(upstream.questions()) == 1, "a new lead may wait for its own answer"
 
 

@@ -891,6 +891,21 @@ def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
     assert "<h1>Not found</h1>" in answer.text or path.startswith("/static")
 
 
+def test_the_address_of_a_form_leads_to_its_page(ana: Reader) -> None:
+    """After an error, it is in the address bar, from which users copy links."""
+    number = held(ana.harness)
+    (key,) = ana.group_keys()
+    for page, form in (
+        (f"/leads/{number}", "release"),
+        (f"/queue/{key}", "replay"),
+        ("/communities", "assign"),
+        ("/", "pause"),
+    ):
+        answer = ana.get(f"{page.rstrip('/')}/{form}")
+        assert (answer.status_code, answer.location) == (302, f"/console{page}")
+    assert ana.get(f"/leads/{number}/nothing").status_code == 404
+
+
 def test_every_page_begins_with_the_verdict(ana: Reader) -> None:
     for path in ("/", "/queue", "/leads", "/nowhere"):
         page = ana.get(path).text

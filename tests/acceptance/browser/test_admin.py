@@ -83,8 +83,8 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
         payload["tour"]["day"] = payload["tour"].pop("date")
         return payload
 
-    held = ana.site.send("rentfeed", renamed(160))
-    ana.site.settled(held)
+    held, *others = [ana.site.send("rentfeed", renamed(number)) for number in (160, 161, 162)]
+    ana.site.settled(held, *others)
     page = ana.page
     page.on("dialog", lambda dialog: None)
     ana.go(f"/try?source=rentfeed&event={held}")
@@ -95,11 +95,17 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     mapping.fill(fixed)
     expect(page.locator("#result")).to_contain_text("It would be booked")
     expect(page.locator("#gutter .changed")).to_have_count(1)
+    mapping.fill(fixed + "wrong: 1\n")
+    expect(page.locator("#result")).to_contain_text("unknown section")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.locator("#gutter .error")).to_have_count(1)
+    mapping.fill(fixed)
+    expect(page.locator("#result")).to_contain_text("It would be booked")
     page.get_by_role("button", name="Check", exact=True).click()
     expect(page.locator("#checks")).to_contain_text("'tour.day' is new")
+    expect(page.locator("#gutter .error")).to_have_count(0)
 
-    save = page.locator("#checks").get_by_role("button", name="Save this message as a sample")
-    save.click()
+    page.get_by_role("button", name="Save this message as a sample").first.click()
     expect(page.get_by_text("was added to the mapping as a test")).to_be_visible()
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_role("button", name="Backtest").click()
@@ -111,6 +117,8 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
+    assert_preview_is_aligned(ana)
+    ana.go("/try?source=rentfeed")
     confirm = page.get_by_role("button", name="Yes, roll back")
     expect(confirm).to_be_hidden()
     page.get_by_text("Roll back to the file", exact=True).click()
@@ -118,6 +126,26 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     expect(page.locator("#toasts")).to_contain_text("Rolled back to the file")
     expect(page.get_by_text("The file is in use.")).to_be_visible()
     wait_until(lambda: not is_read(ana.site, renamed), "the worker uses the file", 20)
+
+
+def assert_preview_is_aligned(ana: Reader) -> None:
+    """Read the leads again, and check that all tables have the same columns below the names."""
+    page = ana.page
+    ana.go("/queue?todo=admin")
+    page.get_by_role("link", name=re.compile("leads: the sender changed its format")).click()
+    page.get_by_role("button", name="Read these leads again").first.click()
+    preview = page.locator("#preview")
+    expect(preview.locator("table").first).to_contain_text("Needs reviewBooked")
+    expect(preview.locator("table").nth(1)).to_contain_text("2:30 PM")
+    columns = preview.evaluate(
+        "one => [1, 2, 3].map(n => new Set([...one.querySelectorAll(`th:nth-child(${n})`)]"
+        ".map(th => th.offsetWidth)).size)"
+    )
+    assert columns == [1, 1, 1]
+    button, name = (preview.locator(one).first.bounding_box() for one in ("button", "h3"))
+    assert button is not None
+    assert name is not None
+    assert name["y"] - button["y"] - button["height"] >= 12
 
 
 _numbers = iter(range(170, 199))
