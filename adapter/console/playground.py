@@ -212,12 +212,12 @@ def _checked(entered: PlaygroundInput) -> Checked:
 
 
 @bp.post("/try/put")
-def put_mapping_in_place() -> Any:
-    """Activate the edited mapping in place of the source's file."""
+def publish_mapping() -> Any:
+    """Publish the edited mapping, which is then used instead of the source's file."""
     entered, operation = _input_from_form(), _versions()
     try:
         with trial():
-            version = operation.put_in_place(
+            version = operation.publish(
                 entered.name, entered.mapping, entered.reason, seen=entered.seen
             )
     except MappingErrors:

@@ -790,7 +790,7 @@ READ = {
     "download_mapping": TRY,
     "check_mapping": TRY,
     "save_sample": TRY,
-    "put_mapping_in_place": (*TRY, "seen", "reason"),
+    "publish_mapping": (*TRY, "seen", "reason"),
     "roll_back_mapping": ("source", "number", "seen"),
     "pick_community": ("source", "value", "community", "attribution", "find"),
     "assign_community": ("source", "value", "community", "attribution"),

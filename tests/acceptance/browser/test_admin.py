@@ -112,7 +112,7 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     expect(page.locator("#backtest")).to_contain_text("would change from Needs review to Booked")
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_label("What did you change, and why?").fill("RentFeed renamed the date")
-    page.get_by_role("button", name="Put in place").click()
+    page.get_by_role("button", name="Publish").click()
     expect(page.locator("#toasts")).to_contain_text("is now in use")
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
