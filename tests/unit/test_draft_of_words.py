@@ -357,7 +357,17 @@ SAM = {"first_name": "Sam", "last_name": "Lee", "email": "sam@example.com", "pho
 
 @pytest.mark.parametrize(
     "who",
-    ["co_applicant", "roommate", "emergency_contact", "leasingConsultant", "referrer", "buddy"],
+    [
+        *(
+            "co_applicant",
+            "roommate",
+            "emergency_contact",
+            "leasingConsultant",
+            "referrer",
+            "buddy",
+        ),
+        *("support_contact", "author", "createdBy", "property_contact"),
+    ],
 )
 def test_a_name_is_never_that_of_another_person_in_the_webhook(who: str) -> None:
     guesses = guess_paths({**RENTER, who: SAM})
@@ -383,6 +393,10 @@ DAY_AND_TIME = {"date": "2026-03-14", "time": "14:30"}
     ("payload", "field", "path"),
     [
         ({"previous": {"start_time": TIME}, "tour": {"start_time": TIME}}, "starts_at", "tour"),
+        ({"reminder": {"start_time": TIME}, "tour": {"start_time": TIME}}, "starts_at", "tour"),
+        ({"office_hours": {"start_at": TIME}, "tour": {"start_at": TIME}}, "starts_at", "tour"),
+        ({"second_choice": {"start_at": TIME}, "tour": {"start_at": TIME}}, "starts_at", "tour"),
+        ({"alternate": DAY_AND_TIME, "preferred": DAY_AND_TIME}, "date", "preferred"),
         ({"old_start_time": TIME, "new_start_time": TIME}, "starts_at", "new_start_time"),
         ({"call": {"start_time": TIME}, "tour": DAY_AND_TIME}, "date", "tour"),
         ({"lease": {"start_date": "2026-06-01"}, "tour": DAY_AND_TIME}, "date", "tour"),
