@@ -42,6 +42,7 @@ class Answered:
 
     booking_id: int
     answer: Answer
+    at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,7 +150,9 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> Answer | Question | dt.datetime:
-        if answered is not None and answered.booking_id == booking.id:
+        # Later, another process may have booked a tour at the time.
+        is_new = answered is not None and now - answered.at <= CHECK_TIME
+        if answered is not None and is_new and answered.booking_id == booking.id:
             return answered.answer
         if rate.failures >= MOST_FAILURES:
             return Answer(problem="no_answer")
@@ -178,7 +181,7 @@ class CalendarCheck:
             tx.free_times.end_postponement(booking.id, postponed.until, self._clock())
 
         answer = self._free_times.ask(postponed.question, end_postponement)
-        return Answered(booking_id=booking.id, answer=answer)
+        return Answered(booking_id=booking.id, answer=answer, at=self._clock())
 
     def _hold(self, postponed: Postponed) -> None:
         booking = postponed.booking
