@@ -107,7 +107,7 @@ class CalendarCheck:
         """
         if tx.free_times.was_released(booking.id):
             return NOT_CHECKED
-        if tx.free_times.has_rival(booking, now):
+        if self._must_wait_for_rival(tx, booking, rate, now):
             self._drop(tx, booking)
             tx.bookings.reschedule(booking, now + RIVAL_PAUSE)
             return None
@@ -127,6 +127,17 @@ class CalendarCheck:
             return Postponed(booking=booking, until=until, free_times=offered)
         self._drop(tx, booking)
         return code
+
+    def _must_wait_for_rival(
+        self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
+    ) -> bool:
+        """Return True if the calendar may not show another tour at the same time yet.
+
+        If the calendar cannot be read anyway, waiting would gain nothing.
+        """
+        if rate.failures >= MOST_FAILURES or not tx.free_times.has_rival(booking, now):
+            return False
+        return not self._free_times.is_failing(tx, calendar_key(booking), now)
 
     def _drop(self, tx: Transaction, booking: Booking) -> None:
         tx.free_times.drop(booking.appointment["integration_id"], _community_id(booking))

@@ -175,7 +175,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
 
 
 def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
-    """Yield the number of the made-up person in each sample, equal for the same renter."""
+    """Yield each sample's number for its made-up person. Samples from one renter share a number."""
     numbers: dict[str, int] = {}
     for number, sample in enumerate(samples):
         people = draft_from_samples("x", [sample.payload]).people()
@@ -231,7 +231,7 @@ def _replaced_lines(
 
 
 def _parsed(sample: Sample, body: bytes) -> Any:
-    """Parse a written sample like its original. If that fails, return the original payload."""
+    """Parse a written sample in the same way as its original, or return the original's payload."""
     kind = "query" if sample.suffix == ".query" else None
     query = body.decode("utf-8", "replace") if kind else ""
     try:
@@ -241,7 +241,7 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """Join field names, with one entry for all items of a list and only the end of long paths."""
+    """Join field names. List items share one entry, and only the end of a long path is kept."""
     each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
     ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
     names = [*dict.fromkeys(ends)]
@@ -298,7 +298,7 @@ def _names(entry: Any) -> Iterable[Any]:
 
 
 def _key_of(name: str, known: dict[str, str]) -> str:
-    """Return the key of a community with a name, or a question if it is not certain.
+    """Return the key of the community with this name, with a question mark if it is uncertain.
 
     A similar name may be that of another community. A number may mean something else to each
     sender, and similar numbers mean nothing.

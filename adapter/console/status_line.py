@@ -82,7 +82,7 @@ def _silence(verdict: Verdict) -> Problem | None:
 
 
 def status_level(verdict: Verdict) -> Level:
-    """Return the severity level to display, with a user's pause as a warning."""
+    """Return the severity level to display. If users paused sending, it is at least a warning."""
     if verdict.level is Level.OK and any(one.code == "paused" for one in verdict.problems):
         return Level.WARNING
     return verdict.level

@@ -61,7 +61,7 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The demo's webhooks, bookings and appointments, after all of them became final."""
+    """The demo's webhooks, bookings and appointments, once all of them are final."""
 
     sent: Sequence[Sent]
     events: Sequence[Event]
