@@ -252,7 +252,7 @@ def _is_same(one: Booking, booking: Booking) -> bool:
 
 def _is_upcoming_tour(one: Booking, now: dt.datetime) -> bool:
     is_tour = one.kind is Kind.APPOINTMENT and not one.is_cancellation
-    return is_tour and one.starts_at is not None and one.starts_at > now
+    return is_tour and one.starts_in_knock is not None and one.starts_in_knock > now
 
 
 def _upcoming(

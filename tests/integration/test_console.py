@@ -891,6 +891,15 @@ def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
     assert "<h1>Not found</h1>" in answer.text or path.startswith("/static")
 
 
+def test_a_lead_leads_to_the_next_one_and_new_ones_are_announced(ana: Reader) -> None:
+    first, second = held(ana.harness, 1), held(ana.harness, 2)
+    page = ana.text(f"/leads/{first}?list=todo%3Dcall")
+    assert f'<a rel="next" href="/console/leads/{second}?list=todo%3Dcall"' in page
+    assert 'rel="next"' not in ana.text(f"/leads/{second}?list=todo%3Dcall")
+    assert "Show 1 new lead</a>" in ana.text(f"/queue/news?after={first}&todo=call")
+    assert ana.text(f"/queue/news?after={second}&todo=call").strip() == ""
+
+
 def test_the_address_of_a_form_leads_to_its_page(ana: Reader) -> None:
     """After an error, it is in the address bar, from which users copy links."""
     number = held(ana.harness)

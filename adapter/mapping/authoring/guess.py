@@ -106,9 +106,12 @@ STAFF: Final = frozenset(
 #: Words in a path that indicate someone who belongs to the renter, the community or a portal.
 OTHERS: Final = frozenset(
     {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
-    | {"occupant", "occupants", "emergency", "referrer", "referral", "landlord", "realtor"}
+    | {"occupant", "occupants", "emergency", "reference", "references", "referrer", "referral"}
+    | {"landlord", "realtor", "author", "creator", "support"}
     | {"manager", "consultant", "specialist", "representative", "rep", "leasing", "sales"}
 )
+#: A user of the sender's program who made or changed the request.
+MADE_BY: Final = re.compile(r"(created|updated|modified|assigned)_?by", re.IGNORECASE)
 #: Words for a place, whose email and phone are in its object.
 PLACE: Final = frozenset({"property", "community", "listing", "building", "apartment"})
 #: Words in a path that indicate the business's own number in a chat.
@@ -141,8 +144,11 @@ THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attribut
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: Words in a path that indicate the time of a tour before it was moved.
-OLD: Final = frozenset({"previous", "prev", "prior", "old", "original", "former"})
+#: Words in a path that indicate a time before the tour was moved, or another one than the tour's.
+OTHER_TIMES: Final = frozenset(
+    {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
+    | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
+)
 #: Objects whose start is not that of a tour.
 NOT_VISITS: Final = frozenset(
     {"call", "session", "conversation", "chat", "recording", "meter", "lease"}
@@ -477,10 +483,10 @@ def _is_of_another(target: str, path: str) -> bool:
     """Return True for another person's name or contacts, and for times other than the tour's."""
     words = {*_words(path)}
     if target in WHEN:
-        return bool(OLD & words or NOT_VISITS & {*_words_around(path)[-1:]})
-    is_places = PLACE & words and not RENTER & words
+        return bool(OTHER_TIMES & words or NOT_VISITS & {*_words_around(path)[-1:]})
+    is_places = PLACE & words and not (RENTER - {"contact", "contacts"}) & words
     others = OTHERS | STAFF if "name" in target else OTHERS | STAFF | BUSINESS
-    return target in CONTACT and bool(others & words or is_places)
+    return target in CONTACT and bool(others & words or is_places or MADE_BY.search(path))
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:

@@ -79,12 +79,22 @@ def _is_blank(value: Any) -> bool:
 
 
 def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the ``for_each`` name and path of a list whose items are leads, or None."""
+    """Return the ``for_each`` name and path of a list whose items are leads, or None.
+
+    If there is a person outside a list, the people in the list are not leads. They belong to that
+    person, such as the other occupants.
+    """
     for sample in samples:
         for path, value in walk(sample):
             if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
-                return "lead", path
+                whole = sample if isinstance(sample, Mapping) else {}
+                return None if _is_person(without(whole, path)) else (_each_name(samples), path)
     return None
+
+
+def _each_name(samples: Sequence[Any]) -> str:
+    taken = {key for sample in samples if isinstance(sample, Mapping) for key in sample}
+    return next(name for name in ("lead", "item", "each_lead") if name not in taken)
 
 
 def _is_person(item: Any) -> bool:

@@ -26,7 +26,7 @@ ANSWER_VALUES: Final = (
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
 )
 #: Keys that other lists also have, and the values that mark a list with them as answers.
-TITLES: Final = frozenset({"title", "question", "field"})
+TITLES: Final = frozenset({"title", "question", "field", "name"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
 #: Keys of the options of a question, and of what an option has beside its ID.
 OPTIONS: Final = ("options", "choices")

@@ -117,7 +117,6 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
-    assert_preview_is_aligned(ana)
     ana.go("/try?source=rentfeed")
     confirm = page.get_by_role("button", name="Yes, roll back")
     expect(confirm).to_be_hidden()
@@ -126,26 +125,6 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     expect(page.locator("#toasts")).to_contain_text("Rolled back to the file")
     expect(page.get_by_text("The file is in use.")).to_be_visible()
     wait_until(lambda: not is_read(ana.site, renamed), "the worker uses the file", 20)
-
-
-def assert_preview_is_aligned(ana: Reader) -> None:
-    """Read the leads again, and check that all tables have the same columns below the names."""
-    page = ana.page
-    ana.go("/queue?todo=admin")
-    page.get_by_role("link", name=re.compile("leads: the sender changed its format")).click()
-    page.get_by_role("button", name="Read these leads again").first.click()
-    preview = page.locator("#preview")
-    expect(preview.locator("table").first).to_contain_text("Needs reviewBooked")
-    expect(preview.locator("table").nth(1)).to_contain_text("2:30 PM")
-    columns = preview.evaluate(
-        "one => [1, 2, 3].map(n => new Set([...one.querySelectorAll(`th:nth-child(${n})`)]"
-        ".map(th => th.offsetWidth)).size)"
-    )
-    assert columns == [1, 1, 1]
-    button, name = (preview.locator(one).first.bounding_box() for one in ("button", "h3"))
-    assert button is not None
-    assert name is not None
-    assert name["y"] - button["y"] - button["height"] >= 12
 
 
 _numbers = iter(range(170, 199))
