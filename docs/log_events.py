@@ -134,7 +134,7 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
         "Nothing for a warning. For an error, report it with the lines around it.",
     ),
     "mapping_version_invalid": (
-        "A mapping that was put in place can no longer be loaded. The file is used instead.",
+        "A published mapping can no longer be loaded. The file is used instead.",
         "Fix the mapping in the console, or roll it back.",
     ),
     "mappings_invalid": (

@@ -42,6 +42,7 @@ class Answered:
 
     booking_id: int
     answer: Answer
+    at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +107,7 @@ class CalendarCheck:
         """
         if tx.free_times.was_released(booking.id):
             return NOT_CHECKED
-        if tx.free_times.has_rival(booking, now):
+        if self._must_wait_for_rival(tx, booking, rate, now):
             self._drop(tx, booking)
             tx.bookings.reschedule(booking, now + RIVAL_PAUSE)
             return None
@@ -127,6 +128,17 @@ class CalendarCheck:
         self._drop(tx, booking)
         return code
 
+    def _must_wait_for_rival(
+        self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
+    ) -> bool:
+        """Return True if the calendar may not show another tour at the same time yet.
+
+        If the calendar cannot be read anyway, waiting would gain nothing.
+        """
+        if rate.failures >= MOST_FAILURES or not tx.free_times.has_rival(booking, now):
+            return False
+        return not self._free_times.is_failing(tx, calendar_key(booking), now)
+
     def _drop(self, tx: Transaction, booking: Booking) -> None:
         tx.free_times.drop(booking.appointment["integration_id"], _community_id(booking))
 
@@ -138,7 +150,9 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> Answer | Question | dt.datetime:
-        if answered is not None and answered.booking_id == booking.id:
+        # Later, another process may have booked a tour at the time.
+        is_new = answered is not None and now - answered.at <= CHECK_TIME
+        if answered is not None and is_new and answered.booking_id == booking.id:
             return answered.answer
         if rate.failures >= MOST_FAILURES:
             return Answer(problem="no_answer")
@@ -167,7 +181,7 @@ class CalendarCheck:
             tx.free_times.end_postponement(booking.id, postponed.until, self._clock())
 
         answer = self._free_times.ask(postponed.question, end_postponement)
-        return Answered(booking_id=booking.id, answer=answer)
+        return Answered(booking_id=booking.id, answer=answer, at=self._clock())
 
     def _hold(self, postponed: Postponed) -> None:
         booking = postponed.booking

@@ -174,6 +174,11 @@ class FreeTimes:
         tx.free_times.begin(key, now)
         return Question(key=key, zone=zone, asked_at=now)
 
+    def is_failing(self, tx: Transaction, key: CalendarKey, now: dt.datetime) -> bool:
+        """Return True if Propexo recently answered slowly, not at all, or with an error."""
+        stored = tx.free_times.read(key, now - LIFETIME, now - SLOW_TIME)
+        return stored.is_slow or stored.is_down or stored.problem is not None
+
     def ask(self, question: Question, then: Callable[[Transaction], None] | None = None) -> Answer:
         """Ask Propexo for available times. Save and return them, or the reason they are unknown.
 

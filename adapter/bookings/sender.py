@@ -81,7 +81,8 @@ class Sender:
             if self.stopping.is_set() or is_long or not self.is_allowed:
                 return
             step, has_more = self._next(answered)
-            answered = self.check.finish(step) if isinstance(step, Postponed) else None
+            if not isinstance(step, dt.datetime):  # after a wait, the same answer is used
+                answered = self.check.finish(step) if isinstance(step, Postponed) else None
             if isinstance(step, Attempt):
                 self._send_traced(step)
             elif isinstance(step, dt.datetime):

@@ -132,7 +132,7 @@ def story_text(
     replaced: Mapping[int, Booking],
     why_unsent: str | None,
 ) -> str:
-    """Format a lead's history, with users' actions and the tours that replaced its tours.
+    """Format a lead's history, including users' actions and the tours that replaced its own.
 
     ``why_unsent`` says why pending bookings are not sent, or is None.
     """
@@ -209,7 +209,7 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
 
 
 def _link_lines(booking: Booking, story: LeadHistory) -> Iterator[str]:
-    """Yield lines about the lead that caused a booking's state, and those whose state it caused."""
+    """Yield lines about the lead that caused a booking's state, and the leads that it affected."""
     other = story.others.get(booking.because_of or 0)
     if other is not None:
         yield f"because of booking {other.id}: {person(other.appointment)}, {other.state}"

@@ -143,7 +143,7 @@ def bookings(limit: int, as_json: bool, **options: Any) -> None:
 @limit_option
 @as_json
 def events(states: tuple[str, ...], source: str | None, limit: int, as_json: bool) -> None:
-    """List events, which are stored webhooks, newest first."""
+    """List stored webhooks (events), newest first."""
     with opened_store(settings_from()) as store, store.transaction() as tx:
         selected = tx.search.events(Filter(states=states, source=source), limit=limit)
     output.show({"events": selected}, formatting.events_table(selected), as_json=as_json)

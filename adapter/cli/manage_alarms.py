@@ -100,11 +100,11 @@ def acknowledge(code: str, source: str, by: str) -> None:
     required=True,
     callback=read_period,
     metavar="PERIOD",
-    help="How long to send no messages, such as 2h or 3d.",
+    help="How long to mute the alarm, such as 2h or 3d.",
 )
 @by_option
 def snooze(code: str, source: str, period: dt.timedelta, by: str) -> None:
-    """Send no messages about an alarm for a while, then a reminder if it is still ongoing."""
+    """Mute an alarm for a while. If the problem is ongoing afterward, send a reminder."""
     until = utc_now() + period
     _change(code, source, by, "snoozed", lambda tx: tx.alarms.snooze(code, source, until))
 

@@ -56,7 +56,7 @@ def show(source: str, version: int | None, as_json: bool) -> None:
         versions = operation.versions(source)
     if version is None:
         rows = [(one.number, serializers.utc(one.at), one.by, one.reason) for one in versions]
-        table = formatting.table(("version", "put in place", "by", "why"), rows)
+        table = formatting.table(("version", "published", "by", "why"), rows)
         output.show({"versions": [_as_dict(one) for one in versions]}, table, as_json=as_json)
         return
     found = _version(versions, source, version)

@@ -179,7 +179,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
 
 
 def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
-    """Yield the number of the made-up person in each sample, equal for the same renter."""
+    """Yield the number of each sample's made-up person. Samples from one renter share a number."""
     numbers: dict[str, int] = {}
     for number, sample in enumerate(samples):
         people = draft_from_samples("x", [sample.payload]).people()
@@ -235,7 +235,7 @@ def _replaced_lines(
 
 
 def _parsed(sample: Sample, body: bytes) -> Any:
-    """Parse a written sample like its original. If that fails, return the original payload."""
+    """Parse a written sample in the same way as its original, or return the original's payload."""
     kind = "query" if sample.suffix == ".query" else None
     query = body.decode("utf-8", "replace") if kind else ""
     try:
@@ -245,7 +245,7 @@ def _parsed(sample: Sample, body: bytes) -> Any:
 
 
 def _shortened(fields: Sequence[str]) -> str:
-    """Join field names, with one entry for all items of a list and only the end of long paths."""
+    """Join field names. List items share one entry, and only the end of a long path is kept."""
     each = (re.sub(r"\.\d+(?=\.|$)", ".*", field) for field in fields)
     ends = (f"…{'.'.join(one.split('.')[-2:])}" if len(one) > 60 else one for one in each)
     names = [*dict.fromkeys(ends)]
@@ -278,9 +278,9 @@ def _community_lines(draft: Draft, communities: Path) -> Iterator[str]:
     known = _known(communities)
     yield f"Communities in the samples. Add each to {communities}:"
     for name in names[:20]:
-        key = _closest(str(name), known)
+        key = _key_of(str(name), known)
         entry = f"known_as: {{ {draft.name}: [{quoted(str(name))}] }}"
-        yield f"  {key or 'which community?'}: {entry}, attributions: {{ {draft.name}: … }}"
+        yield f"  {key}: {entry}, attributions: {{ {draft.name}: … }}"
 
 
 def _known(communities: Path) -> dict[str, str]:
@@ -301,6 +301,15 @@ def _names(entry: Any) -> Iterable[Any]:
         yield from names if isinstance(names, list) else [names]
 
 
-def _closest(name: str, known: dict[str, str]) -> str | None:
-    found = difflib.get_close_matches(name.casefold()[:100], known, n=1, cutoff=0.75)
-    return known[found[0]] if found else None
+def _key_of(name: str, known: dict[str, str]) -> str:
+    """Return the key of the community with this name, with a question mark if it is uncertain.
+
+    A similar name may be that of another community. A number may mean something else to each
+    sender, and similar numbers mean nothing.
+    """
+    text = name.casefold()[:100]
+    if text in known:
+        return known[text] + "?" * text.isdigit()
+    found = difflib.get_close_matches(text, known, n=1, cutoff=0.75)
+    is_number = any(map(str.isdigit, text))
+    return f"{known[found[0]]}?" if found and not is_number else "which community?"

@@ -31,7 +31,7 @@ from adapter.settings import settings_from
     "--since",
     type=click.DateTime(),
     callback=lambda _context, _option, at: at and at.replace(tzinfo=dt.UTC),
-    help="Time of the backup or before (UTC). Default: when a worker last ran before the backup.",
+    help="Time of the backup or earlier (UTC). Default: when a worker last ran before the backup.",
 )
 @click.option(
     "--settle",

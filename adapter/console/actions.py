@@ -36,7 +36,7 @@ def replay(number: int) -> Any:
 
 @bp.post("/queue/<key>/replay")
 def replay_group(key: str) -> Any:
-    """Preview what reading the messages of a group of leads again would change."""
+    """Preview what would change if the messages for a group of leads were read again."""
     group = _group(key)
     _check_may_act_together(group)
     leads = _leads(group)

@@ -63,7 +63,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "not_taken_back": "couldn't undo the bookings of {sent}, which are already in Knock",
     "community_added": "added the community {community}",
     "community_changed": "changed the tour hours or options of {community}",
-    "mapping_put_in_place": "put version {last} of the {first} mapping in place",
+    "mapping_put_in_place": "published version {last} of the {first} mapping",
     "mapping_rolled_back": "rolled back the {first} mapping, which is now version {last}",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
     "alarm_snoozed": "snoozed an alarm: {detail}",
@@ -110,7 +110,7 @@ NAMES: Final[Mapping[str, str]] = {
     "not_taken_back": "Couldn't undo bookings",
     "community_added": "Added a community",
     "community_changed": "Changed a community",
-    "mapping_put_in_place": "Put a mapping in place",
+    "mapping_put_in_place": "Published a mapping",
     "mapping_rolled_back": "Rolled a mapping back",
     "alarm_acknowledged": "Acknowledged an alarm",
     "alarm_snoozed": "Snoozed an alarm",
@@ -177,7 +177,7 @@ def _last_id(entries: Sequence[AuditEntry]) -> int | None:
 
 
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Yield the entries, newest first. Those of one click on several leads are together."""
+    """Yield lists of entries, newest first. One click on several leads is one list."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -209,7 +209,7 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
 
 
 def _leads(run: Sequence[AuditEntry]) -> Markup:
-    """Return a link to the leads of several entries, such as ``10 leads``."""
+    """Return a link to the leads that several entries are about, such as ``10 leads``."""
     ids = list(dict.fromkeys(entry.lead_id for entry in run if entry.lead_id))
     address = flask.url_for("console.several", leads=",".join(map(str, ids)))
     count = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"
@@ -342,7 +342,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name as it was added, given the name in any case."""
+    """Return a user's name with its original capitalization, given the name in any case."""
     names: dict[str, str] = {
         one.casefold(): one for one in services.sign_in.users() if one != LOCAL
     }

@@ -91,7 +91,7 @@ def free_times(booking: Booking) -> list[FreeTime]:
 
 
 def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "") -> list[FormField]:
-    """Return the fields of a booking's form, with the user's input and errors if it was rejected.
+    """Return the fields of a booking's form. A rejected form has the user's input and errors.
 
     ``chosen`` is the available time that the user has chosen, as in the form.
     """

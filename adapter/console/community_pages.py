@@ -91,7 +91,7 @@ def zone_title(name: str) -> str:
 
 
 def aliases() -> Aliases:
-    """Return the operations on property assignments for the signed-in user."""
+    """Return the operations that assign properties on behalf of the signed-in user."""
     live = services.pipeline.live
     return Aliases(services.settings, services.store, live, services.now, flask.g.user.name)
 

@@ -35,7 +35,7 @@ _trials: Final = threading.BoundedSemaphore(2)
 
 @contextlib.contextmanager
 def trial() -> Iterator[None]:
-    """Run the block once no other mapping is being tested. Abort with 429 if too many wait.
+    """Run the block once no other mapping is being tested. Abort with 429 if the queue is full.
 
     Each test takes up to half a second of CPU time.
     """

@@ -55,8 +55,29 @@ def unexpected_error(error: Exception) -> tuple[str, int]:
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Respond with 404 to any other path, so that the console's own error page is shown."""
-    flask.abort(404, "This page does not exist.")
+    """Respond with 404 to any other path, so that the console's own error page is shown.
+
+    A URL that only a form uses, which is in the address bar after an error, leads to its page.
+    """
+    page = _page_of_form() if flask.request.method == "GET" else None
+    if page is None:
+        flask.abort(404, "This page does not exist.")
+    return flask.redirect(page)
+
+
+def _page_of_form() -> str | None:
+    """Return the path of the page that contains the form for the requested URL, or None."""
+    path = flask.request.path
+    page = path.rpartition("/")[0]
+    page += "/" if page == bp.url_prefix else ""
+    is_form = _endpoint(path, "POST") != "console.not_found"
+    return page if is_form and _endpoint(page, "GET") != "console.not_found" else None
+
+
+def _endpoint(path: str, method: str) -> str:
+    adapter = flask.current_app.create_url_adapter(flask.request)
+    assert adapter is not None  # noqa: S101 - there is a request
+    return str(adapter.match(path, method=method)[0])
 
 
 def _page(title: str, text: str, status: int) -> tuple[str, int]:

@@ -37,7 +37,7 @@ def row_id_from(text: str | None) -> int | None:
 
 
 def row_ids_from(texts: Iterable[str]) -> list[int]:
-    """Parse row IDs. Skip texts that are not valid IDs, and IDs that come again."""
+    """Parse row IDs. Skip invalid IDs and duplicates."""
     found = map(row_id_from, texts)
     return [number for number in dict.fromkeys(found) if number]
 

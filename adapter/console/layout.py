@@ -123,7 +123,7 @@ def _community_name(key: str) -> str:
 
 
 def need_count(*, is_live: bool = False) -> Markup:
-    """Render the number of leads that need a person. With ``is_live``, htmx swaps it in."""
+    """Render the number of leads that need review. If ``is_live``, htmx updates it on the page."""
     number = leads_that_need_you()
     more = "+" if number >= MOST_COUNTED else ""
     return Markup('<span class="count{}" id="need-count"{}>{}</span>').format(

@@ -83,7 +83,7 @@ def undo(number: int) -> Any:
 
 @bp.post("/undo")
 def undo_many() -> Any:
-    """Take back several releases. Those that are already going out are reported."""
+    """Undo several releases. Report those that can no longer be undone."""
     ids = row_ids_from(flask.request.args.get("ids", "").split(","))[:MAX_CHANGED]
     by = flask.g.user.name
     done, errors = _apply(lambda number: services.take_backs.undo_release(number, by=by), ids)
@@ -160,7 +160,7 @@ def assign(number: int) -> Any:
 
 @bp.post("/queue/act")
 def act_on_many() -> Any:
-    """Act on the selected leads. If there are several, the first click only asks to confirm."""
+    """Act on the selected leads. For several, the first click only asks for confirmation."""
     form = flask.request.form
     act, ids = form.get("act", ""), _selected()
     if act not in _ACTS:
@@ -241,7 +241,7 @@ _DID: Final = {
 
 
 def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return those that succeeded, and the others by reason."""
+    """Act on each lead. Return the leads that succeeded, and those that failed by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -276,7 +276,7 @@ def _report(act: str, done: Sequence[int], errors: Mapping[str, list[int]]) -> N
 
 
 def _until(numbers: Sequence[int]) -> str:
-    """Return until when leads are snoozed, in the time zone of the first one's community."""
+    """Return a phrase for how long leads are snoozed, in the first lead's time zone."""
     with services.store.transaction() as tx:
         bookings = tx.bookings.of_ids(numbers)
     zones = {one.snoozed_until: one.timezone for one in bookings if one.snoozed_until}
@@ -299,7 +299,7 @@ def _to_list() -> Any:
 
 
 def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> Any:
-    """Report a completed action, and show or offer the next lead."""
+    """Show a message about a completed action. Then show the next lead, or offer a link to it."""
     following = ""
     if neighbors.next_id and not _is_panel():
         following = flask.url_for("console.lead", key=neighbors.next_id, list=neighbors.list_query)
@@ -319,7 +319,7 @@ def _done(number: int, text: str, neighbors: Neighbors, *, undo: str = "") -> An
 
 
 def _show(number: int) -> Any:
-    """Show the updated lead, in the panel or on its page."""
+    """Show the updated lead in the side panel or on the lead's page."""
     if not _is_panel():
         query = flask.request.form.get("list") or None
         return flask.redirect(flask.url_for("console.lead", key=number, list=query))

@@ -188,7 +188,7 @@ def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
 
 @bp.get("/leads/<int:number>/state")
 def lead_state(number: int) -> flask.Response:
-    """Render the state of a booking that is being sent. When it is settled, reload the page."""
+    """Render the state of a booking that is being sent. Reload the page once it is settled."""
     with services.store.transaction() as tx:
         booking = tx.bookings.get(number)
     if booking is None:
@@ -287,7 +287,7 @@ class MappedAgain:
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def is_read_now(self, booking: Booking) -> bool:
-        """Return True if a held booking's message would be sent to Knock with this mapping."""
+        """Return True if this mapping would allow a held booking to be sent to Knock."""
         number = self._item_number(booking)
         is_held = booking.state is BookingState.HELD and booking.reason == "held_by_mapping"
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES

@@ -1,4 +1,4 @@
-"""Suggest an edit of a mapping for leads that a sender's new format holds up."""
+"""Suggest a mapping edit for leads that are held because a sender changed its format."""
 
 import dataclasses
 from typing import Final
@@ -33,7 +33,7 @@ def fix_for(key: str) -> MappingFix | None:
 
 
 def _proposal(trouble: FormatTrouble, row: Entry) -> Proposal | None:
-    """Return an edit of the mapping that reads the sender's new format, or None."""
+    """Return a mapping edit that reads the sender's new format, or None."""
     with services.store.transaction() as tx:
         events = [one.event_id for one in tx.bookings.of_ids(row.ids[:MOST_LEADS])]
     source = services.sources.get(trouble.source)

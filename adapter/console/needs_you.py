@@ -181,7 +181,7 @@ def selection_from(args: Mapping[str, str]) -> Selection:
 
 
 def query_of(which: Selection, **changes: Any) -> dict[str, str]:
-    """Return the query parameters for a selection after the given changes."""
+    """Return the query parameters for a selection with the given changes applied."""
     changed = dataclasses.replace(which, **changes)
     values = {
         "todo": changed.todo or "",
@@ -201,7 +201,7 @@ def queue() -> str:
 
 @bp.get("/queue/more/<key>")
 def fold(key: str) -> str:
-    """List the leads that one row stands for."""
+    """List the leads in a row that stands for several leads."""
     which = selection_from(flask.request.args)
     found = next((row for row in rows_of(which) if row.key == key), None)
     if found is None:
@@ -210,7 +210,7 @@ def fold(key: str) -> str:
 
 
 def _unfolded(row: Entry) -> list[Entry]:
-    """Return a row for each lead in a row, with the lead's own issue and tour."""
+    """Split a row of several leads into a row per lead, each with its own issue and tour."""
     own = {
         number: (group.issue, tour)
         for group in review_groups()
@@ -274,18 +274,18 @@ def _list_page(
 
 
 def _fixed(shown: Sequence[Entry]) -> set[str]:
-    """Return the keys of the rows whose leads the mapping in use can read now."""
+    """Return the keys of the rows whose leads can now be read with the mapping in use."""
     troubles = map(format_trouble, shown)
     return {trouble.key for trouble in troubles if trouble is not None and trouble.is_fixed}
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:
-    """Return the number of leads in these rows, including those that are folded."""
+    """Return the number of leads in these rows. A row may stand for several leads."""
     return sum(len(row.ids) for row in rows)
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
-    """Load the first leads of each entry."""
+    """Return each entry as a row, with the details of its first leads loaded."""
     ids = [number for entry in found for number in entry.ids[:3]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
@@ -319,7 +319,7 @@ def _places(
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
-    """Return the name of a lead's property, or what its source calls it."""
+    """Return the name of a lead's property in its message, or else the value that identifies it."""
     return place_name(event_of(tx, booking.event_id), issue.value)
 
 
@@ -360,7 +360,7 @@ def list_selection() -> Selection:
 
 
 def neighbors_of(number: int) -> Neighbors:
-    """Return the leads around one in the list that the request names in ``list``."""
+    """Return the previous and next lead in the list that the request's ``list`` field selects."""
     ids = [one for row in rows_of(list_selection()) for one in row.ids]
     place = ids.index(number) if number in ids else -1
     following = ids[place + 1] if place + 1 < len(ids) else None

@@ -131,7 +131,7 @@ def playground() -> str:
 def _with_fix(
     entered: PlaygroundInput, fix: MappingFix, proposal: Proposal
 ) -> tuple[PlaygroundInput, MappingFix]:
-    """Fill in a suggested edit, and add the message as a test if the checks require one."""
+    """Fill in a suggested mapping edit, and add the message as a test if the checks require one."""
     entered = dataclasses.replace(entered, mapping=proposal.text, reason=fix.trouble.sentence)
     with trial():
         is_new = registry.has_new_fields(_checked(entered).errors)
@@ -212,12 +212,12 @@ def _checked(entered: PlaygroundInput) -> Checked:
 
 
 @bp.post("/try/put")
-def put_mapping_in_place() -> Any:
-    """Activate the edited mapping in place of the source's file."""
+def publish_mapping() -> Any:
+    """Publish the edited mapping, which is then used instead of the source's file."""
     entered, operation = _input_from_form(), _versions()
     try:
         with trial():
-            version = operation.put_in_place(
+            version = operation.publish(
                 entered.name, entered.mapping, entered.reason, seen=entered.seen
             )
     except MappingErrors:
@@ -257,7 +257,7 @@ def save_sample() -> str:
 
 
 def _text_with_sample(entered: PlaygroundInput) -> str | None:
-    """Return the edited mapping with the selected webhook as a test, or None if it can't be one."""
+    """Return the edited mapping with the selected webhook added as a test, or None on failure."""
     try:
         delivery, now = _delivery(entered)
         # Without assigned names, because `adapter check` does not know them.

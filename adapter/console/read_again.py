@@ -1,4 +1,4 @@
-"""Have leads read again after their mapping was fixed, with a preview and a way to undo it."""
+"""Read leads again after their mapping was fixed, with a preview and an undo button."""
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState
 
 @bp.get("/read-again")
 def read_again() -> str:
-    """Preview how the mapping in use reads the leads of a source that it could not read before."""
+    """Preview how the current mapping reads a source's leads that could not be read before."""
     source = flask.request.args.get("source", "")
     if source not in services.sources:
         raise NotFound("There is no lead source with this name.")
@@ -62,13 +62,13 @@ def differences_of(event_ids: Iterable[int]) -> Iterator[Difference]:
 
 
 def names_for(preview: Collection[Difference]) -> Any:
-    """Return the renters' names for a preview, by the message's ID."""
+    """Return the renters' names for a preview, by message ID."""
     with services.store.transaction() as tx:
         return names_of(tx, [one.event_id for one in preview])
 
 
 def _stuck(source: str) -> Sequence[int]:
-    """Return the IDs of a source's messages that wait because its mapping could not read them."""
+    """Return the IDs of a source's messages that its mapping could not read when they arrived."""
     groups = [one for one in review_groups() if one.issue.source == source and _is_stuck(one)]
     ids = [number for group in groups for number in group.ids][:MOST_EXAMINED]
     with services.store.transaction() as tx:
@@ -77,7 +77,7 @@ def _stuck(source: str) -> Sequence[int]:
 
 
 def _is_stuck(group: Group) -> bool:
-    """Return True if leads wait for an admin, or because a value is missing in their message."""
+    """Return True if leads are held until an admin acts, or because their messages lack a value."""
     issue = group.issue
     if issue.kind == "event":
         return True
@@ -88,7 +88,7 @@ def _is_stuck(group: Group) -> bool:
 
 @bp.post("/read-again")
 def read_again_now() -> Any:
-    """Read the messages again that the user has seen in a preview, if that changes anything."""
+    """Read the messages in a preview again, except those whose leads would not change."""
     wanted = row_ids_from(flask.request.form.getlist("events"))[:MOST_READ]
     changed = [one.event_id for one in differences_of(wanted) if is_changed(one)]
     if not changed:
@@ -101,7 +101,7 @@ def read_again_now() -> Any:
 
 @bp.get("/leads/several")
 def several() -> str:
-    """Show several leads that one click changed, with a button to undo bookings not sent yet."""
+    """Show the leads that one click changed, with a button to undo bookings not sent yet."""
     ids = row_ids_from(flask.request.args.get("leads", "").split(","))[:MOST_READ]
     with services.store.transaction() as tx:
         found = tx.bookings.of_ids(ids)
@@ -125,7 +125,7 @@ def several() -> str:
 
 
 def _sentence(bookings: Sequence[Booking], leads: int) -> str:
-    """Return how far the bookings are, such as ``5 tours are being booked``."""
+    """Summarize the progress of bookings, such as ``5 tours are being booked``."""
     if sent := [one for one in bookings if one.state in _ON_THEIR_WAY]:
         return f"{_count(sent)} {'is' if len(sent) == 1 else 'are'} being booked"
     if bookings and all(one.state is BookingState.BOOKED for one in bookings):

@@ -29,7 +29,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "bookings_unknown": "Some tours may or may not be in Knock. Please check.",
     "review_overdue": "A lead has been waiting for you for more than a day.",
     "mappings_outdated": "A changed mapping could not be loaded. The previous one is still in use.",
-    "version_replaced": "The mapping for {source} that was put in place here is no longer in use, "
+    "version_replaced": "The mapping for {source} that was published here is no longer in use, "
     "because its file has changed since then.",
     "status_webhooks_failing": "Another system stopped accepting our status updates{ago}. "
     "Tell your admin.",
@@ -82,7 +82,7 @@ def _silence(verdict: Verdict) -> Problem | None:
 
 
 def status_level(verdict: Verdict) -> Level:
-    """Return the severity level to display, with a user's pause as a warning."""
+    """Return the severity level to display. If users paused sending, it is at least a warning."""
     if verdict.level is Level.OK and any(one.code == "paused" for one in verdict.problems):
         return Level.WARNING
     return verdict.level

@@ -141,7 +141,7 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
 
 
 def _reports(story: LeadHistory) -> Iterator[StoryLine]:
-    """Yield a line for each tour that a user reported as canceled. It has no change of state."""
+    """Yield a line for each tour that a user reported as canceled. Its state does not change."""
     for booking in story.current:
         if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
             text = "Someone here reported that the tour was canceled in Knock."
@@ -156,7 +156,7 @@ def _note_line(message: Message) -> StoryLine:
 
 
 def _email_lines(emails: Iterable[InvitationMail]) -> Iterator[StoryLine]:
-    """Yield a sentence for each email with a link that was tried, unless it was not needed."""
+    """Yield a sentence for each attempted email with a tour link, except unneeded emails."""
     for one in emails:
         if one.tried_at is not None and one.outcome not in ("not_needed", "restored"):
             is_over = one.due_at is None
@@ -190,7 +190,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
 
 
 def _taken_back(change: Change) -> str:
-    """Return what a user did to a lead that they dismissed or took back, or ""."""
+    """Describe how a user dismissed a lead or undid an action. Return "" for other changes."""
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded":

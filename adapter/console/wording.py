@@ -1,4 +1,4 @@
-"""Say things in the words of people who lease apartments. No code word of ours is shown to them."""
+"""Describe states, values and errors in terms that leasing agents use, without code words."""
 
 import datetime as dt
 import json
@@ -145,7 +145,7 @@ _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
 
 
 def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) -> str:
-    """Return a state in words. ``is_replaced`` means that Knock canceled it for a newer tour."""
+    """Return a state's label. ``is_replaced``: Knock canceled the tour because of a newer one."""
     if is_replaced:
         return "Replaced in Knock"
     if isinstance(booking_or_state, Booking):
@@ -192,7 +192,7 @@ def in_knock_sentence(booking: Booking) -> str:
 
 
 def phone_text(number: object) -> str:
-    """Format a phone number of North America, such as ``(303) 555-0142``."""
+    """Format a North American phone number, such as ``(303) 555-0142``."""
     match = re.fullmatch(r"\+?1?(\d{3})(\d{3})(\d{4})", str(number or ""))
     return "({}) {}-{}".format(*match.groups()) if match else str(number or "")
 
@@ -215,7 +215,7 @@ def cents_from_dollars(text: str) -> int | str:
 
 
 def shown_value(name: str, value: Any) -> str:
-    """Return a field's value as people read it."""
+    """Format a field's value for users."""
     if isinstance(value, list):
         return ", ".join(shown_value(name, one) for one in value)
     if name.endswith(_IN_CENTS) and isinstance(value, int):
@@ -251,7 +251,7 @@ def shown_changes(
 
 
 def changed_value(name: str, value: Any) -> str:
-    """Return an old or new value of a field as people read it, or "none"."""
+    """Format the old or new value of a changed field for users, or return "none"."""
     if value is None:
         return "none"
     if name == "outcome":
@@ -262,7 +262,7 @@ def changed_value(name: str, value: Any) -> str:
 
 
 def _tour_text(text: str) -> str:
-    """Return a tour such as ``Tue 2026-12-01 10:30 MST`` as ``Tue, Dec 1, 2026, 10:30 AM MST``."""
+    """Format a tour such as ``Tue 2026-12-01 10:30 MST`` as ``Tue, Dec 1, 2026, 10:30 AM MST``."""
     try:
         at = dt.datetime.fromisoformat(text[4:20])
     except ValueError:
@@ -271,7 +271,7 @@ def _tour_text(text: str) -> str:
 
 
 def choice_word(name: str, choice: str) -> str:
-    """Return a choice of a field in words."""
+    """Return the label for a value that a field may have, such as ``Studio`` for 0 bedrooms."""
     if name == _BEDROOMS:
         return {"0": "Studio", "1": "1 bedroom"}.get(choice, f"{choice} bedrooms")
     is_enum = name in ("tour_type", "first_contact_type", "pets")
@@ -301,7 +301,7 @@ def value_text(reason: Reason) -> str:
 
 
 def fault_text(text: str) -> str:
-    """Return why a field cannot be used, in words."""
+    """Explain to users why a field cannot be used."""
     for beginning, words in _FAULTS.items():
         if text.startswith(beginning):
             return words
@@ -314,7 +314,7 @@ def fault_text(text: str) -> str:
 
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
-    """Return the reason why a message is not booked: it is a test, or not a tour request."""
+    """Return the reason that a message is not booked, such as that it is a test."""
     return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
 
 
@@ -323,13 +323,13 @@ def _is_test(reasons: Iterable[Reason]) -> bool:
 
 
 def event_word(event: Event) -> str:
-    """Return the state of a message without leads in words."""
+    """Return the label for the state of a message that contains no leads."""
     is_test = event.state == EventState.IGNORED and _is_test(event.reasons)
     return "Test message" if is_test else STATES[event.state]
 
 
 def hours_text(text: str) -> str:
-    """Return a sentence if a reason says that no tours start at that time, otherwise ""."""
+    """Return a sentence if a reason says that a time is outside tour hours, otherwise ""."""
     hours = _HOURS.search(text)
     if hours is None:
         return ""
@@ -338,7 +338,7 @@ def hours_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return an error's text as a sentence, without commands."""
+    """Return an error's text as a sentence, without the commands that it suggests."""
     if known := refusal_text(text):
         return known
     if missing := _MISSING.fullmatch(text):
@@ -357,7 +357,7 @@ def refusal_text(text: str) -> str:
 
 
 def replay_refusal(text: str) -> str:
-    """Return the reason why a message is not read again, as the end of a sentence."""
+    """Return the reason that a message is not read again, as the end of a sentence."""
     if match := re.match(r"its booking \d+ is (\w+)", text):
         return f"its status is “{STATES.get(match[1], match[1])}”"
     return _REPLAY_REFUSALS.get(text, text)
@@ -375,7 +375,7 @@ def error_text(error: NotPossible) -> str:
 
 
 def answer_text(answer: str | None) -> str:
-    """Return the words in Propexo's answer, or "" if it has none."""
+    """Return the error messages in Propexo's response, or "" if it has none."""
     try:
         data = json.loads(answer or "")
     except ValueError:

@@ -48,7 +48,7 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities that a source has a name for."""
+        """Return the communities for which a source has a name."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 
@@ -67,7 +67,7 @@ def communities_from_folder(folder: Path) -> Communities:
 
 
 def communities_from_document(document: Document) -> Communities:
-    """Return a document's valid communities. Add a problem to it for each invalid community."""
+    """Return a document's valid communities. Add a problem to the document for each invalid one."""
     found = {}
     data = document.data if isinstance(document.data, Mapping) else {}
     if not data and not document.problems:

@@ -144,7 +144,7 @@ def _values(source: Source, scopes: list[Scope], hashed: Hash) -> Iterator[Featu
 
 
 def _keys(scopes: list[Scope], path: Path) -> set[str]:
-    """Return the values at a path, in the form in which they are looked up in a table."""
+    """Return the values at a path, normalized so that they can be looked up in a table."""
     keys: set[str] = set()
     for scope in scopes:
         try:

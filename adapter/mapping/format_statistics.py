@@ -117,7 +117,7 @@ class FormatStatistics:
         return True
 
     def number(self, kind: FormatKind) -> int:
-        """Return how many webhooks could have had a feature of this kind."""
+        """Return the number of webhooks that could have had a feature of this kind."""
         return self.events if kind is FormatKind.ACCEPTED else self.accepted
 
     def changes(self, source: Source, hashed: Callable[[str], str]) -> list[FormatChange]:
@@ -154,7 +154,7 @@ class FormatStatistics:
                 )
 
     def _replacements(self, name: str, since: int, used: Collection[str]) -> dict[str, int]:
-        """Return new paths that may replace an old one, with how many webhooks had each."""
+        """Return new paths that may replace an old one, with the number of webhooks for each."""
         found = {
             feature.name: count.seen
             for feature, count in self.counts.items()

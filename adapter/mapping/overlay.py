@@ -35,7 +35,7 @@ def is_outdated(source: Source, version: MappingVersion) -> bool:
 
 
 def with_version(source: Source, version: MappingVersion | None, policy: Policy) -> Source:
-    """Return the source with ``version``'s mapping, or unchanged if that cannot be used."""
+    """Return the source with the mapping in ``version``, or unchanged if that is not usable."""
     if version is None or version.text is None or is_outdated(source, version):
         return source
     loaded = loader.load_checked_text(source, version.text, policy)

@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return where each item's fields were read from, one entry per mapping line. Never raise."""
+    """Return the origin of each item's fields, with an entry per mapping line. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:
@@ -129,7 +129,7 @@ def _lookups_of(fill: FieldFiller) -> Sequence[PathLookup]:
 
 
 def _found(fill: FieldFiller, scope: Scope) -> Iterator[Path]:
-    """Yield the paths that supplied the value of a mapping's line."""
+    """Yield the paths that supplied the value for a line of the mapping."""
     for lookup in _lookups_of(fill):
         takes_all = lookup.collect_all and isinstance(fill, Field)
         try:

@@ -50,14 +50,14 @@ def load_text(
 
 
 def problems_of(draft: Source) -> tuple[Problem, ...]:
-    """Return the problems that a check of a draft would report, including warnings."""
+    """Return the problems that a check of a draft mapping would report, including warnings."""
     return loader.problems_of_draft(draft)
 
 
 def problems_for(
     draft: Source, request: WebhookRequest, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems with a different message for fields that only this webhook has."""
+    """Return the problems, with a different message for fields that occur only in this webhook."""
     try:
         return mark_new_paths(draft, draft.scope(request), problems)
     except PayloadError:

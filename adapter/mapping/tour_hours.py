@@ -26,7 +26,7 @@ class TourHours(fields.Field[Any]):
 
 
 def hours_from_texts(texts: Mapping[str, Any]) -> Hours:
-    """Parse hours by weekdays. Raise ValidationError with the problems of each line."""
+    """Parse the hours for each weekday. Raise ValidationError with each line's problems."""
     found: dict[int, tuple[dt.time, dt.time]] = {}
     problems: dict[str, Any] = {}
     for days, text in texts.items():
@@ -41,7 +41,7 @@ def hours_from_texts(texts: Mapping[str, Any]) -> Hours:
 
 
 def texts_from_hours(hours: Hours) -> dict[str, str]:
-    """Return hours in the form of communities.yaml, with one line for days with the same hours."""
+    """Format hours as in communities.yaml, with one line for consecutive days with equal hours."""
     texts: dict[str, str] = {}
     for _, group in itertools.groupby(sorted(hours), lambda day: (hours[day], _run(day, hours))):
         days = list(group)
@@ -52,7 +52,7 @@ def texts_from_hours(hours: Hours) -> dict[str, str]:
 
 
 def _run(day: int, hours: Hours) -> int:
-    """Return the first of the consecutive open days to which a day belongs."""
+    """Return the first day in the unbroken series of open days that contains ``day``."""
     return day if day - 1 not in hours else _run(day - 1, hours)
 
 

@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return each booking's outcome, or this outcome ``count`` times if the counts differ."""
+        """Return each booking's outcome, or ``count`` copies of this one if the counts differ."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

@@ -210,10 +210,10 @@ CONDITIONS: Final[Mapping[str, Condition]] = {
     ),
     "version_replaced": Condition(
         Level.WARNING,
-        "a mapping that was put in place in the console is not in use, because its file has "
-        "changed since",
+        "a mapping that was published in the console is not in use, because its file has changed "
+        "since",
         "The mapping in use does not contain the changes that were made in the console.",
-        "Open the mapping in the console. Put the version in place again, or roll back to the "
+        "Open the mapping in the console. Publish the version again, or roll back to the "
         "file, which ends this warning.",
     ),
     "status_webhooks_failing": Condition(
@@ -644,8 +644,8 @@ def _processes(facts: Facts) -> Iterator[Problem]:
 def _versions(facts: Facts) -> Iterator[Problem]:
     for one in facts.replaced_versions:
         sentence = (
-            f"{one.source}.yaml has changed since {one.by} put version {one.number} of this "
-            "mapping in place in the console, so the file is in use."
+            f"{one.source}.yaml has changed since {one.by} published version {one.number} of this "
+            "mapping in the console, so the file is in use."
         )
         yield Problem(code="version_replaced", source=one.source, sentence=sentence)
 

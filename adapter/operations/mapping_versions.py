@@ -52,7 +52,7 @@ class MappingVersions:
         warnings = [f"{one} {UNTRIMMED}" for one in untrimmed_secrets({name: source}, settings)]
         return Checked(problems=tuple(problems), warnings=tuple(warnings))
 
-    def put_in_place(self, name: str, text: str, reason: str, *, seen: int) -> MappingVersion:
+    def publish(self, name: str, text: str, reason: str, *, seen: int) -> MappingVersion:
         """Activate an edited mapping in all processes, instead of the source's file.
 
         ``seen`` is the number of the version that the user has edited, or 0. Raise
@@ -70,7 +70,7 @@ class MappingVersions:
     def roll_back(self, name: str, number: int, reason: str, *, seen: int) -> MappingVersion:
         """Activate an earlier version of a mapping, or the file if ``number`` is 0.
 
-        Raise the same exceptions as :meth:`put_in_place`.
+        Raise the same exceptions as :meth:`publish`.
         """
         source = self._file(name)
         self._require_changeable()
@@ -98,7 +98,7 @@ class MappingVersions:
         if self._settings.mappings_from_files_only:
             return "The file is in use. Here, mappings are changed only in their files."
         if overlay.is_outdated(source, version):
-            what = f"The file has changed since {version.by} put version {version.number} in place"
+            what = f"The file has changed since {version.by} published version {version.number}"
             return f"{what}, so the file is in use."
         if problems := self._live.sources[name].version_problems:
             return f"Version {version.number} has errors, so the file is in use: {problems[0]}"
@@ -119,7 +119,7 @@ class MappingVersions:
             # Checked last, because adding a version waits for others that are being added.
             if version.number != seen + 1:
                 raise NotPossible(
-                    f"Someone else just put version {version.number - 1} in place. "
+                    f"Someone else just published version {version.number - 1}. "
                     "Compare your changes with it."
                 )
             action = "mapping_put_in_place" if text is not None else "mapping_rolled_back"

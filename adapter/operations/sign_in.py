@@ -134,7 +134,7 @@ class SignIn:
             tx.audit.record("unlocked", by=by, at=now)
 
     def mark_of(self, user: User) -> str:
-        """Return a hash of the user's password. Sessions become invalid when it changes."""
+        """Return a hash of the password. Sessions become invalid when the password changes."""
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:

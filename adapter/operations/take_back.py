@@ -111,11 +111,13 @@ class TakeBacks:
 
 
 def may_undo(booking: Booking, now: dt.datetime) -> bool:
-    """Return True if a booking is waiting to be sent because a user released or reprocessed it."""
+    """Return True if a booking is waiting to be sent and has not been tried yet.
+
+    Usually, a user has released or reprocessed it. It may also be waiting for Knock's calendar.
+    """
     is_waiting = booking.due_at is not None and booking.due_at > now
-    # A booking without a reason has not been tried yet, so a user's click delays it.
-    is_users = booking.reason in ("released", None)
-    return booking.state is BookingState.PENDING and is_users and is_waiting
+    is_untried = booking.reason in ("released", None)
+    return booking.state is BookingState.PENDING and is_untried and is_waiting
 
 
 def may_bring_back(booking: Booking) -> bool:

@@ -175,7 +175,7 @@ def as_list(value: object) -> Any:
 
 
 def _key_like(data: Mapping[str, Any], part: str) -> str | None:
-    """Return the key that matches a path's part exactly, or the only one that matches once cleaned.
+    """Return the key that equals a part of a path, or the only key that equals it after cleanup.
 
     Question labels may contain line breaks or end with a space, and some programs add invisible
     characters.

@@ -37,7 +37,7 @@ class Sheet(NamedTuple):
 
 
 def read_sheet(data: bytes, score: Callable[[Sequence[str]], int]) -> Sheet:
-    """Read a CSV file and find its row of column names, which has the highest ``score``.
+    """Read a CSV file. The row with the highest ``score`` provides the column names.
 
     ``score`` returns how many of a row's cells are known column names. Raise PayloadError with
     the reason if the file is not a CSV file or has no column names.

@@ -108,7 +108,7 @@ def _is_json(data: bytes) -> bool:
 
 @functools.lru_cache(maxsize=64)  # a source always has the same names
 def _patterns(names: tuple[str, ...], *, is_json: bool) -> Sequence[Shape]:
-    """Compile the patterns for all body formats. Return each with its replacement."""
+    """Compile a pattern for each body format. Return the patterns with their replacements."""
     plain = _any_of(names, lambda character: re.escape(character.encode()))
     in_json, in_form = _any_of(names, _in_json), _any_of(names, _in_form)
     xml = _XML_IN_JSON if is_json else _XML
@@ -127,7 +127,7 @@ def _patterns(names: tuple[str, ...], *, is_json: bool) -> Sequence[Shape]:
 
 
 def _any_of(names: Sequence[str], spellings: Callable[[str], bytes]) -> bytes:
-    """Return a regular expression for any of the names, with each character in any spelling."""
+    """Return a regular expression for any of the names, with each character plain or encoded."""
     return b"(?:" + b"|".join(b"".join(map(spellings, name)) for name in names) + b")"
 
 

@@ -156,7 +156,7 @@ def _reread(text: str) -> str:
 
 
 def _kept(text: str) -> Iterator[str]:
-    """Yield the visible characters, and the joiners inside an emoji such as a family."""
+    """Yield the visible characters, and the joiners in combined emoji such as families."""
     for number, character in enumerate(text):
         if _is_kept(character) or (character == _JOINER and _joins(text, number)):
             yield character

@@ -61,7 +61,7 @@ class Sent:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The demo's webhooks, bookings and appointments, after all of them became final."""
+    """The demo's webhooks, bookings and appointments, once all of them are final."""
 
     sent: Sequence[Sent]
     events: Sequence[Event]
@@ -72,7 +72,7 @@ class Result:
     folder: Path
 
     def faults(self) -> list[str]:
-        """Return what went wrong, or an empty list if every lead was booked or held as expected."""
+        """Return the demo's errors, or [] if every lead was booked or held as expected."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []

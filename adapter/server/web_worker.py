@@ -95,12 +95,12 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self.set_accept_enabled(False)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's
-        """Enable or disable accepting connections, except during a pause. Gunicorn calls this."""
+        """Start or stop accepting connections, but never start in a pause. Called by gunicorn."""
         self._paused = enabled and self._backoff_remaining() > 0
         super().set_accept_enabled(enabled and not self._paused)
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for events until the timeout, or until the pause before accepting again ends."""
+        """Wait for events until the timeout, or until a pause in accepting connections ends."""
         super().wait_for_and_dispatch_events(self._backoff_remaining() if self._paused else timeout)
 
     def _backoff_remaining(self) -> float:

@@ -200,7 +200,7 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Count the due rows, and start a run in the thread pool for each."""
+        """Count each task's due rows, and queue as many runs of the task in the thread pool."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # even if PostgreSQL is unavailable
@@ -211,7 +211,7 @@ class Worker:
         self._heart.looked()
 
     def _check_schema(self) -> None:
-        """Stop all runs while the database schema is unusable. Raise WrongSchema in that case.
+        """Stop all tasks and raise WrongSchema if the schema is unusable. Otherwise, resume them.
 
         Old code on a new schema might hold leads, or send what the new version would not.
         """

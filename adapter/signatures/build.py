@@ -36,7 +36,7 @@ class Verifier:
         self.verified_by(request, now)
 
     def verified_by(self, request: WebhookRequest, now: float) -> int | None:
-        """Verify a request, and return the index of the secret's key that matched.
+        """Verify a request, and return the index of the key that matched.
 
         Return None if requests are not signed. Raise VerificationError if verification fails.
         """
@@ -46,7 +46,7 @@ class Verifier:
 
     @property
     def is_cheap(self) -> bool:
-        """True if verifying takes only microseconds, which is not the case for public keys."""
+        """True if verifying a request takes only microseconds, unlike with public keys."""
         if not isinstance(self.scheme, SignedHeaderScheme):
             return True
         return isinstance(self.scheme.primitive, Digest)
@@ -118,7 +118,7 @@ def _secret_part(scheme: TokenScheme | BasicScheme, key: bytes) -> bytes:
 
 
 def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
-    """Build the verifier for a ``signature:`` block and its secrets, of which the newest is last.
+    """Build a verifier from a ``signature:`` block and its secrets, ordered from oldest to newest.
 
     Raise :class:`ConfigurationError` for an invalid block or a missing or blank secret.
     """
@@ -134,7 +134,7 @@ def verifier(block: Mapping[str, object], secrets: Sequence[str]) -> Verifier:
 
 
 def check_block(block: Mapping[str, object]) -> tuple[Scheme | None, tuple[Network, ...]]:
-    """Return the scheme and IP networks of a ``signature:`` block, after checking the block."""
+    """Check a ``signature:`` block, and return its scheme and IP networks."""
     block = expand_preset(block)
     return scheme_from_block(block), networks_from_block(block)
 

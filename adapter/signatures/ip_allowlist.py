@@ -10,7 +10,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks_from_block(block: Mapping[str, object]) -> tuple[Network, ...]:
-    """Return the networks in ``allow_ips``, or an empty tuple if any address is allowed."""
+    """Return the networks in ``allow_ips``, or an empty tuple if all addresses are allowed."""
     if "allow_ips" not in block:
         return ()
     values = block["allow_ips"]

@@ -23,13 +23,13 @@ def _hmac(header: str | list[str], **more: object) -> dict[str, object]:
 
 
 def _stripe_style(header: str, version: str, **more: object) -> dict[str, object]:
-    """Build a block for Stripe-style headers: ``t=…,v1=…``, with a hex HMAC of time and body."""
+    """Build a signature block for headers like Stripe's (``t=…,v1=…``, with a hex HMAC)."""
     form = f"t={{timestamp}},{version}={{signature}}"
     return _hmac(header, format=form, separator=",", signed="{timestamp}.{body}", **more)
 
 
 def _standard(family: str) -> dict[str, object]:
-    """Build a block for Standard Webhooks, with header names that start with ``family``."""
+    """Build a signature block for Standard Webhooks, with headers that start with ``family``."""
     return _hmac(
         f"{family}-signature",
         format="v1,{signature}",

@@ -14,7 +14,7 @@ from adapter.signatures.timestamps import Clock
 
 
 class Primitive(Protocol):
-    """Computes and verifies signatures of bytes, with an HMAC, a hash or a public key."""
+    """Computes and verifies signatures over bytes, using an HMAC, a hash or a public key."""
 
     def keys(self, secret: str) -> list[bytes]:
         """Decode a secret into keys for verification. Raise ConfigurationError if it is invalid."""
@@ -97,7 +97,7 @@ class SignedHeaderScheme:
 def with_headers(
     request: WebhookRequest, headers: dict[str, str], *, replace: str | None = None
 ) -> WebhookRequest:
-    """Return a copy of the request with added headers. Only ``replace`` is overwritten."""
+    """Return a copy of the request with added headers. Overwrite only the header ``replace``."""
     kept = {
         name: value
         for name, value in request.headers.items()

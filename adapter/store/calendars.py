@@ -77,7 +77,7 @@ class FreeTimesTable(Statements):
     ) -> None:
         """Save Propexo's answer, unless the calendar's times were deleted after ``asked_at``.
 
-        The answer is not shared while one of our tours at the community has no outcome yet.
+        It is not shared if it contains the time of one of our tours that has no outcome yet.
         """
         self._run(
             "end_question",

@@ -36,7 +36,7 @@ class OutcomeWaiter:
     def wait(
         self, event_id: int, load: Callable[[], WebhookOutcome], deadline: float
     ) -> WebhookOutcome:
-        """Return the webhook's outcome once it is final, or the latest one at ``deadline``.
+        """Return the webhook's outcome once it is final, or its current outcome at ``deadline``.
 
         Return "accepted" if PostgreSQL cannot be reached. If too many requests are waiting already,
         load once, without waiting.
@@ -57,7 +57,7 @@ class OutcomeWaiter:
 
     @contextlib.contextmanager
     def _registered(self, event_id: int) -> Iterator[threading.Event | None]:
-        """Yield an event that is set on a possible change, or None if too many requests wait."""
+        """Yield an event that is set when the outcome may have changed, or None if at capacity."""
         wakeup = threading.Event()
         if not self._register(event_id, wakeup):
             log.warning("outcome_waiters_full", extra={"event_id": event_id})
@@ -100,7 +100,7 @@ class OutcomeWaiter:
             self._closed.wait(RECONNECT_SECONDS)
 
     def _log_disconnect(self) -> None:
-        """Log the loss of the connection once, not for every attempt to reconnect."""
+        """Log that the connection was lost, but only once, not for every attempt to reconnect."""
         if not self._is_disconnected:
             log.warning("outcome_waiter_disconnected")
         self._is_disconnected = True

@@ -1,4 +1,4 @@
-"""Store and count rejected requests in the background, and record the use of secrets.
+"""Store and count rejected requests in the background, and record which secrets are used.
 
 One thread does all writing, so that a slow or unreachable database does not delay the
 response, and a flood of forged requests opens only one transaction at a time.
@@ -98,7 +98,7 @@ class BackgroundWriter:
         self._write_later(lambda tx: tx.stats.record_secret_use(source=source, name=name, at=now))
 
     def flush(self) -> None:
-        """Wait until all writes that are queued now have finished or failed."""
+        """Wait until all currently queued writes have finished or failed."""
         if self._writer is not None:
             self._writer.submit(lambda: None).result()
 

@@ -67,7 +67,7 @@ class RenterPages:
         self._link_limit = RequestLimit(LINK_LIMIT_PER_MINUTE)
 
     def count_request(self) -> None:
-        """Count a request toward its IP address's limit. Raise LimitReached if that is exceeded."""
+        """Count a request from an IP address. Raise LimitReached if there are too many."""
         address = client_ip_of_request(flask.request, self._settings)
         self._address_limit.take(rate_limit_key(address))
 
@@ -258,7 +258,7 @@ def _text(lang: str, name: str, values: dict[str, Any]) -> str:
 
 
 def _capitalized(text: str) -> str:
-    """Return text on a line of its own with a capital: Spanish weekdays have none in a sentence."""
+    """Capitalize text that stands alone, because Spanish weekdays are lowercase in a sentence."""
     return text[:1].upper() + text[1:]
 
 

@@ -341,7 +341,7 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
         "ana assigned Dana Okafor's lead to maria",
         "ana changed Dana Okafor's phone and tour time and sent the lead to Knock, because",
         "ana couldn't undo the bookings of Dana Okafor and lead #999, which are already",
-        "ana put version 3 of the rentfeed mapping in place",
+        "ana published version 3 of the rentfeed mapping",
         "ana changed maria's access, and maria can edit now",
         "ana paused bookings at Maple Court. Reason: a fire drill",
     ):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapter.bookings.calendar_check import Postponed
 from adapter.bookings.free_times import calendar_key
 from adapter.mapping.respond import RequestValues, Respond
 from adapter.models import BookingState
@@ -270,7 +271,8 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     harness: Harness, opened: Database, upstream: SandboxClient
 ) -> None:
     """Another process gets a slow response, and its booking takes one of the available times."""
-    waiting = [harness.mapped("rentfeed", lead(number))[0] for number in range(3)]
+    days = (12, 13, 14)
+    waiting = [harness.mapped("rentfeed", lead(day, day=day))[0] for day in days]
     key, asked_at = calendar_key(waiting[0]), harness.clock()
     with opened.transaction() as tx:
         tx.free_times.begin(key, asked_at)
@@ -295,9 +297,28 @@ def test_a_lead_waits_for_one_slow_answer_but_not_for_the_next(
     assert [harness.state(one.id) for one in waiting] == [BookingState.SUBMITTED] * 3
     assert [whys(harness, one.event_id) for one in waiting] == [["calendar_busy"]] * 3
     assert upstream.questions() == []
-    harness.mapped("rentfeed", lead(4))
+    (new,) = harness.mapped("rentfeed", lead(11, day=11))
     harness.send()
+    assert whys(harness, new.event_id) == ["calendar_free"]
     assert len(upstream.questions()) == 1, "a new lead may wait for its own answer"
+
+
+def test_an_old_answer_is_not_used_after_a_wait_for_the_rate_limit(
+    harness: Harness, opened: Database, upstream: SandboxClient
+) -> None:
+    """Meanwhile, another process may have booked a tour at this time."""
+    upstream.set_free_times("com_maple", [*OTHERS, TOUR])
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    sender, key = harness.pipeline.sender, calendar_key(booking)
+    asked, _ = sender._next()
+    assert isinstance(asked, Postponed)
+    answered = sender.check.finish(asked)
+    with opened.transaction() as tx:
+        tx.free_times.drop(key.integration_id, key.community_id)
+    harness.clock.advance(6)
+    again, _ = sender._next(answered)
+    assert isinstance(again, Postponed)
+    assert again.question is not None
 
 
 def test_a_lead_that_was_replaced_meanwhile_is_not_held(

@@ -790,7 +790,7 @@ READ = {
     "download_mapping": TRY,
     "check_mapping": TRY,
     "save_sample": TRY,
-    "put_mapping_in_place": (*TRY, "seen", "reason"),
+    "publish_mapping": (*TRY, "seen", "reason"),
     "roll_back_mapping": ("source", "number", "seen"),
     "pick_community": ("source", "value", "community", "attribution", "find"),
     "assign_community": ("source", "value", "community", "attribution"),
@@ -889,6 +889,30 @@ def test_not_found_is_shown_as_a_page(ana: Reader, path: str) -> None:
     answer = ana.get(path)
     assert answer.status_code == 404
     assert "<h1>Not found</h1>" in answer.text or path.startswith("/static")
+
+
+def test_a_lead_leads_to_the_next_one_and_new_ones_are_announced(ana: Reader) -> None:
+    first, second = held(ana.harness, 1), held(ana.harness, 2)
+    page = ana.text(f"/leads/{first}?list=todo%3Dcall")
+    assert f'<a rel="next" href="/console/leads/{second}?list=todo%3Dcall"' in page
+    assert 'rel="next"' not in ana.text(f"/leads/{second}?list=todo%3Dcall")
+    assert "Show 1 new lead</a>" in ana.text(f"/queue/news?after={first}&todo=call")
+    assert ana.text(f"/queue/news?after={second}&todo=call").strip() == ""
+
+
+def test_the_address_of_a_form_leads_to_its_page(ana: Reader) -> None:
+    """After an error, it is in the address bar, from which users copy links."""
+    number = held(ana.harness)
+    (key,) = ana.group_keys()
+    for page, form in (
+        (f"/leads/{number}", "release"),
+        (f"/queue/{key}", "replay"),
+        ("/communities", "assign"),
+        ("/", "pause"),
+    ):
+        answer = ana.get(f"{page.rstrip('/')}/{form}")
+        assert (answer.status_code, answer.location) == (302, f"/console{page}")
+    assert ana.get(f"/leads/{number}/nothing").status_code == 404
 
 
 def test_every_page_begins_with_the_verdict(ana: Reader) -> None:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from adapter import signatures
 from adapter.cli import commands
 from adapter.exceptions import VerificationError
-from adapter.models import BookingState, WebhookRequest
+from adapter.models import BookingState, KnockFacts, WebhookRequest
 from adapter.operations.contact_matcher import Contact
 from adapter.operations.erase_personal_data import BATCH, Eraser, Found
 from adapter.operations.replay import Replays
@@ -298,6 +298,23 @@ def test_upcoming_tours_and_pending_bookings_are_kept_at_any_age(harness: Harnes
     harness.clock.advance(13 * 86400)
     forget(harness)
     assert harness.story(far.id).event.kept == "nothing"
+
+
+def test_a_tour_that_knock_moved_is_kept_until_its_new_time(harness: Harness) -> None:
+    (tour,) = harness.mapped("rentfeed", lead(1, **DANA))
+    settle(harness)
+    assert tour.starts_at is not None
+    to = tour.starts_at + dt.timedelta(days=7)
+    with harness.pipeline.store.transaction() as tx:
+        tx.connection.execute("UPDATE events SET received_at = received_at - interval '1000 days'")
+        facts = KnockFacts(moved_to=to, moved_at=harness.clock(), why="moved_in_knock")
+        tx.bookings.record_in_knock(tour, facts, by="web", now=harness.clock())
+    harness.clock.advance(13 * 86400)
+    forget(harness)
+    assert harness.story(tour.id).event.kept == "all"
+    harness.clock.advance(7 * 86400)
+    forget(harness)
+    assert harness.story(tour.id).event.kept == "nothing"
 
 
 def test_everything_older_than_some_days_is_erased_in_batches(harness: Harness) -> None:

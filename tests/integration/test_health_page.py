@@ -115,8 +115,8 @@ def test_a_mapping_that_a_deploy_replaced_is_a_warning(
         )
     ana = visit(environ=SECRETS)
     page = ana.page("/")
-    assert "The mapping for rentfeed that was put in place here is no longer in use" in page
-    assert "ana put version 1" in ana.page("/try?source=rentfeed")
+    assert "The mapping for rentfeed that was published here is no longer in use" in page
+    assert "ana published version 1" in ana.page("/try?source=rentfeed")
     answer = ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
     assert answer.status_code == 302
     assert "no longer in use" not in ana.page("/")

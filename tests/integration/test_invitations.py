@@ -307,6 +307,10 @@ def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit
     assert "1:00 PM 2:00 PM" in first_day, "its new time and its first time are not offered"
     assert "12:30 PM" not in first_day
 
+    harness.clock.advance((tour.starts_at - now).total_seconds() + 60)
+    renter.open("?lang=en")
+    assert "Maple Court is expecting you on Monday, March 2 at 1:30 PM." in renter.text
+
 
 def test_a_tour_that_was_moved_to_a_later_day_is_upcoming_until_then(
     harness: Harness, visit: Visit

@@ -64,10 +64,12 @@ def test_a_message_that_is_nested_too_deeply_is_no_sample(
 
 
 def test_a_mapping_that_reads_what_no_sample_has_is_refused(versions: MappingVersions) -> None:
-    checked = versions.check("rentfeed", WITH_DAY)
-    assert ["tour.day" in one.message for one in checked.errors] == [True]
-    with pytest.raises(MappingErrors, match=r"tour\.day"):
-        versions.put_in_place("rentfeed", WITH_DAY, "renamed", seen=0)
+    text = FILE.replace("    date: tour.date\n", "    date: tour.day\n")
+    with pytest.raises(MappingErrors, match=r"'tour\.day' is not in any sample"):
+        versions.publish("rentfeed", text, "renamed", seen=0)
+    as_fallback = versions.check("rentfeed", WITH_DAY)
+    assert not as_fallback.errors
+    assert ["tour.day" in one.message for one in as_fallback.problems] == [True]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ def test_a_renamed_field_is_fixed_with_its_sample_put_in_place_and_rolled_back(
     # Somebody who began to edit before that does not undo it by accident.
     late = ana.post("/try/put", seen="0", **form | {"mapping": text + "# late\n"})
     assert late.status_code == 409
-    assert "Someone else just put version 1 in place" in late.text
+    assert "Someone else just published version 1" in late.text
 
     assert ana.post("/try/roll-back", source="rentfeed", number="0", seen="1").status_code == 302
     assert "The file is in use" in ana.page("/try?source=rentfeed")
@@ -165,7 +167,7 @@ def test_a_sample_contains_no_personal_data(harness: Harness, visit: Visit) -> N
     assert not [one for one in check_text(MAPPINGS, "rentfeed", text, Policy()) if not one.warning]
 
 
-def test_a_reader_checks_but_does_not_put_in_place(visit: Visit) -> None:  # noqa: F811
+def test_a_reader_checks_but_does_not_publish(visit: Visit) -> None:  # noqa: F811
     rob = visit("rob")
     form = {"source": "rentfeed", "mapping": FILE + "# x\n", "reason": "x", "seen": "0"}
     assert "All checks passed" in rob.post("/try/check", **form).text
@@ -193,9 +195,9 @@ def test_the_patch_applies(tmp_path: Path) -> None:
 
 def test_what_is_invalid_is_refused(versions: MappingVersions) -> None:
     with pytest.raises(NotPossible, match="Nothing has changed"):
-        versions.put_in_place("rentfeed", FILE, "x", seen=0)
+        versions.publish("rentfeed", FILE, "x", seen=0)
     with pytest.raises(NotPossible, match="reason"):
-        versions.put_in_place("rentfeed", FILE + "# x\n", " ", seen=0)
+        versions.publish("rentfeed", FILE + "# x\n", " ", seen=0)
     with pytest.raises(NotPossible, match="no version 7"):
         versions.roll_back("rentfeed", 7, "x", seen=0)
     with pytest.raises(NotPossible, match="no mapping"):
@@ -209,7 +211,7 @@ def test_a_changed_file_is_used_and_said(
     with Database(database, size=2) as store:
         harness = Harness(store, upstream, Policy(), folder)
         versions = versions_of(harness)
-        versions.put_in_place("rentfeed", FILE + "# version\n", "x", seen=0)
+        versions.publish("rentfeed", FILE + "# version\n", "x", seen=0)
         assert versions.status("rentfeed") == "Version 1 is in use instead of the file."
         (folder / "rentfeed.yaml").write_text(FILE + "# deployed\n")
         harness.pipeline.sources = load(folder, Policy())
@@ -222,8 +224,8 @@ def test_commands_list_show_roll_back_and_pull(
 ) -> None:
     folder = Path(shutil.copytree(MAPPINGS, tmp_path / "mappings"))
     monkeypatch.setenv("ADAPTER_MAPPINGS_DIR", str(folder))
-    versions.put_in_place("rentfeed", FILE + "# one\n", "first", seen=0)
-    versions.put_in_place("rentfeed", FILE + "# two\n", "second", seen=1)
+    versions.publish("rentfeed", FILE + "# one\n", "first", seen=0)
+    versions.publish("rentfeed", FILE + "# two\n", "second", seen=1)
     listed = {one["source"]: one for one in shell.json("mappings")["mappings"]}
     assert listed["rentfeed"]["status"] == "Version 2 is in use instead of the file."
     assert listed["website"]["status"] == "The file is in use."

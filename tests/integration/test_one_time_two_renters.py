@@ -106,6 +106,24 @@ def test_the_second_does_not_wait_forever(
     assert harness.state(second.id) is SUBMITTED
 
 
+def test_the_second_does_not_wait_for_a_calendar_that_cannot_be_read(
+    harness: Harness,  # noqa: F811
+    upstream: SandboxClient,
+    visit: Visit,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    learn(tmp_path, check_availability=True)
+    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
+    upstream.set_free_times("com_1", [TWO, THREE])
+    (_, first), (_, second) = both_choose(harness, visit, "2:00 PM")
+    harness.clock.advance(61)  # the answer for the renters' pages is no longer used
+    upstream.fault(*[{"on": "availability", "status": 503}] * 4, {"job": "PENDING"})
+    harness.send()
+    harness.clock.advance(1)
+    harness.send()
+    assert [harness.state(tour.id) for tour in (first, second)] == [SUBMITTED, SUBMITTED]
+
+
 def test_without_free_times_each_is_told_what_knock_answers(
     harness: Harness,  # noqa: F811
     upstream: SandboxClient,

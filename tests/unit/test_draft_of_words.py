@@ -357,7 +357,17 @@ SAM = {"first_name": "Sam", "last_name": "Lee", "email": "sam@example.com", "pho
 
 @pytest.mark.parametrize(
     "who",
-    ["co_applicant", "roommate", "emergency_contact", "leasingConsultant", "referrer", "buddy"],
+    [
+        *(
+            "co_applicant",
+            "roommate",
+            "emergency_contact",
+            "leasingConsultant",
+            "referrer",
+            "buddy",
+        ),
+        *("support_contact", "author", "createdBy", "property_contact"),
+    ],
 )
 def test_a_name_is_never_that_of_another_person_in_the_webhook(who: str) -> None:
     guesses = guess_paths({**RENTER, who: SAM})
@@ -383,6 +393,10 @@ DAY_AND_TIME = {"date": "2026-03-14", "time": "14:30"}
     ("payload", "field", "path"),
     [
         ({"previous": {"start_time": TIME}, "tour": {"start_time": TIME}}, "starts_at", "tour"),
+        ({"reminder": {"start_time": TIME}, "tour": {"start_time": TIME}}, "starts_at", "tour"),
+        ({"office_hours": {"start_at": TIME}, "tour": {"start_at": TIME}}, "starts_at", "tour"),
+        ({"second_choice": {"start_at": TIME}, "tour": {"start_at": TIME}}, "starts_at", "tour"),
+        ({"alternate": DAY_AND_TIME, "preferred": DAY_AND_TIME}, "date", "preferred"),
         ({"old_start_time": TIME, "new_start_time": TIME}, "starts_at", "new_start_time"),
         ({"call": {"start_time": TIME}, "tour": DAY_AND_TIME}, "date", "tour"),
         ({"lease": {"start_date": "2026-06-01"}, "tour": DAY_AND_TIME}, "date", "tour"),
@@ -418,3 +432,14 @@ def test_the_draft_for_each_sender_has_no_errors_but_todos(file: Path, tmp_path:
     assert [one for one in found if not any(words in one for words in expected)] == []
     fields = replaced_fields(payload, replacements(payload, 0, draft.people()))
     assert fields_left(payload, parse(made_up, content_type_of(file, made_up)), fields) == []
+
+
+@pytest.mark.parametrize("others", ["occupants", "co_applicants", "references"])
+def test_people_in_a_list_beside_the_renter_are_not_leads(others: str) -> None:
+    draft = draft_from_samples("acme", [{"lead": RENTER, others: [SAM, SAM | {"phone": ""}]}])
+    assert draft.observed.each is None
+    assert (draft.guesses["name"], draft.guesses["email_1"]) == (("lead.name",), ("lead.email",))
+    assert "phone_1" not in draft.guesses
+    batch = draft_from_samples("acme", [{"lead": "new", "people": [SAM, SAM]}])
+    assert batch.observed.each == ("item", "people")
+    assert batch.guesses["email_1"] == ("item.email",)

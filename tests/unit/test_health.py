@@ -321,7 +321,7 @@ CASES: list[tuple[str, Facts, str, Facts]] = [
         "version_replaced",
         facts(replaced_versions=(VERSION,)),
         (
-            "rentfeed.yaml has changed since ana put version 3 of this mapping in place in the "
+            "rentfeed.yaml has changed since ana published version 3 of this mapping in the "
             "console, so the file is in use."
         ),
         GOOD,

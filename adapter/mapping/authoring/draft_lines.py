@@ -1,4 +1,4 @@
-"""Write the lines of a draft that read a field, with the formats of its dates."""
+"""Write the lines of a draft mapping that read fields, with their date formats."""
 
 import json
 import re
@@ -23,7 +23,7 @@ NO_TIME_HINT: Final = "# or remove this line and add 'without_time: …' at the 
 
 
 def field_line(name: str, paths: Sequence[str] | None, option: str = "", hint: str = "") -> str:
-    """Return the line that reads a field, or a TODO with a hint if no path was found."""
+    """Return a draft's line for a field. If no path was found, it contains TODO and a hint."""
     if not paths:
         return f"{name}: {TODO}   {hint}".rstrip()
     value = f"{{ from: {path_list(paths)}, {option} }}" if option else path_list(paths)
@@ -31,12 +31,12 @@ def field_line(name: str, paths: Sequence[str] | None, option: str = "", hint: s
 
 
 def path_list(paths: Sequence[str]) -> str:
-    """Return one path, or a list of paths in YAML."""
+    """Format a single path as a YAML string, and several paths as a YAML list."""
     return quoted(paths[0]) if len(paths) == 1 else f"[{', '.join(map(quoted, paths))}]"
 
 
 def start_line(observed: Observed, guesses: Guesses) -> str:
-    """Return the line that reads the start of a tour."""
+    """Return the draft's ``starts_at`` line, which reads the tour's start time."""
     if observed.mail:
         return _start_in_mail(observed, guesses, observed.mail)
     if "starts_at" in guesses:
@@ -50,7 +50,7 @@ def start_line(observed: Observed, guesses: Guesses) -> str:
 
 
 def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
-    """Return the line for an email, of which a sentence may also mention a time or a change."""
+    """Return the ``starts_at`` line for emails, including sentences about a time or a change."""
     paths = [*guesses.get("starts_at", ())]
     formats = formats_at(observed, paths)
     if not paths and {"date", "time"} <= guesses.keys():
@@ -65,7 +65,7 @@ def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
 
 
 def _otherwise(observed: Observed, paths: Sequence[str]) -> str:
-    """Return TODO if a value is in neither a known format nor ISO 8601."""
+    """Return TODO as the date format, or "" if all values at the paths are in ISO 8601."""
     texts = [text for path in paths for text in _texts(observed, path)]
     return "" if all(map(ISO.match, texts)) else TODO
 
@@ -76,7 +76,7 @@ def _is_utc(observed: Observed, paths: Sequence[str]) -> bool:
 
 
 def _date_and_time(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield the options of ``starts_at`` for a separate date and time, as text or in parts."""
+    """Yield the options of ``starts_at`` if the tour's date and time of day have separate paths."""
     date, time = guesses["date"], guesses["time"]
     times = _texts(observed, time[0])
     if times and _texts(observed, date[0]):
@@ -99,12 +99,12 @@ def _formats_of_both(observed: Observed, date: str, time: str) -> list[str]:
 
 
 def formats_at(observed: Observed, paths: Sequence[str]) -> list[str]:
-    """Return the formats of the dates at some paths. Return an empty list if one is unknown."""
+    """Return the date formats that parse all values at the given paths, or [] if one is unknown."""
     return _fewest_formats([(text,) for path in paths for text in _texts(observed, path)])
 
 
 def _texts(observed: Observed, path: str) -> list[str]:
-    """Return the values at a path as text, except for objects with date parts."""
+    """Return the values at a path as text, leaving out objects with date parts."""
     return [str(one) for one in observed.filled(path) if not isinstance(one, dict)]
 
 
@@ -131,7 +131,7 @@ def _fits(form: str, text: str) -> bool:
 
 
 def format_option(formats: Sequence[str], otherwise: str = "") -> str:
-    """Return the ``format:`` option for some formats, or "" if none is needed."""
+    """Return the ``format:`` option for the given date formats, or "" if none is needed."""
     if not formats and otherwise:
         return f"format: {otherwise}"
     if not formats or list(formats) == ["YYYY-MM-DD"]:

@@ -60,7 +60,7 @@ class Enum:
 
 
 def enums_in(text: str) -> list[Enum]:
-    """Return a setting for each enum field that a web page or OpenAPI file lists values for."""
+    """Return a setting for each enum field whose values a web page or OpenAPI file lists."""
     documents = [one for part in (text, *_blocks(text)) for one in _data(part)]
     found: dict[str, list[str]] = {}
     for field in VARIABLES:
@@ -109,7 +109,7 @@ def mistake_in(text: str) -> str | None:
 
 
 def _from_openapi(document: Any, field: str) -> Iterator[str]:
-    """Yield the enum values of all properties and parameters that have a field's name."""
+    """Yield an OpenAPI file's enum values for all properties and parameters named ``field``."""
     for schema in _schemas(document, field, 0):
         yield from _words_of(document, schema, MAX_REFERENCES)
 
@@ -151,7 +151,7 @@ def _resolved(document: Any, reference: str) -> Any:
 
 
 def _from_markdown(text: str, field: str) -> list[str]:
-    """Return the quoted words in Markdown on the line with a field's name and in the list below."""
+    """Return the quoted words on the Markdown line that names a field, and in the list below it."""
     lines = text.splitlines()
     for number, line in enumerate(lines):
         if not re.search(rf"(?<!\w){field}(?!\w)", line):

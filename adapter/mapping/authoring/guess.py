@@ -106,9 +106,12 @@ STAFF: Final = frozenset(
 #: Words in a path that indicate someone who belongs to the renter, the community or a portal.
 OTHERS: Final = frozenset(
     {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
-    | {"occupant", "occupants", "emergency", "referrer", "referral", "landlord", "realtor"}
+    | {"occupant", "occupants", "emergency", "reference", "references", "referrer", "referral"}
+    | {"landlord", "realtor", "author", "creator", "support"}
     | {"manager", "consultant", "specialist", "representative", "rep", "leasing", "sales"}
 )
+#: A user of the sender's program who made or changed the request.
+MADE_BY: Final = re.compile(r"(created|updated|modified|assigned)_?by", re.IGNORECASE)
 #: Words for a place, whose email and phone are in its object.
 PLACE: Final = frozenset({"property", "community", "listing", "building", "apartment"})
 #: Words in a path that indicate the business's own number in a chat.
@@ -141,8 +144,11 @@ THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attribut
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: Words in a path that indicate the time of a tour before it was moved.
-OLD: Final = frozenset({"previous", "prev", "prior", "old", "original", "former"})
+#: Words in a path that indicate a time before the tour was moved, or another one than the tour's.
+OTHER_TIMES: Final = frozenset(
+    {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
+    | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
+)
 #: Objects whose start is not that of a tour.
 NOT_VISITS: Final = frozenset(
     {"call", "session", "conversation", "chat", "recording", "meter", "lease"}
@@ -229,7 +235,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return paths outside of lists whose values all look like event names."""
+    """Return paths outside of ``for_each`` and ``read`` if all values look like event names."""
     return [
         path
         for path in observed.values
@@ -240,7 +246,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of rows in which any value says that the tour was canceled."""
+    """Return the indexes of the rows in which a value says that the tour was canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -250,7 +256,7 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated event in a list whose last event decides."""
+    """Return True if a path leads to a dated cancellation in a list of a tour's events."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
@@ -284,7 +290,7 @@ def says_canceled(path: str, value: Any) -> bool:
 
 
 def _condition(path: str, value: Any) -> Any:
-    """Return what to write under ``cancellation`` for a value that means a canceled tour."""
+    """Return the ``cancellation`` condition for a value that says the tour was canceled."""
     is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
     is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
     is_word = CANCELED.search(str(value))
@@ -333,7 +339,7 @@ def contact_paths(observed: Observed) -> list[str]:
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
-    """Return True for a value in a list whose answers are read by their keys."""
+    """Return True if a path leads into a list that a line under ``read:`` already reads."""
     parts = path.split(".")
     lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
     return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
@@ -360,7 +366,7 @@ def _of_each(path: str) -> str:
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    """Return True for the question next to an answer, whose path may have an index."""
+    """Return True if a path leads to a question that has an answer beside it."""
     parent = path.rpartition(".")[0]
     beside = {*_beside(path, observed), *_beside(f"{parent}.0.answer", observed)}
     return key_of(path).startswith("question") and "answer" in beside
@@ -411,7 +417,7 @@ def _is_simple(_: str, value: Any) -> bool:
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
-    """Return True if all answers at a path look like a field's values, such as emails."""
+    """Return True if all answers at a path look like a field's values, such as email addresses."""
     if path.split(".")[0] not in observed.readers:
         return False
     pattern = VALUES.get(target)
@@ -461,7 +467,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of an ``entry`` in a list, which identifies the sending page."""
+    """Return True for the ID of a list's ``entry``, which identifies a Meta page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
@@ -474,13 +480,13 @@ def _beside(path: str, observed: Observed) -> list[str]:
 
 
 def _is_of_another(target: str, path: str) -> bool:
-    """Return True for contacts of someone else, and for times of something other than the tour."""
+    """Return True for another person's name or contacts, and for times other than the tour's."""
     words = {*_words(path)}
     if target in WHEN:
-        return bool(OLD & words or NOT_VISITS & {*_words_around(path)[-1:]})
-    is_places = PLACE & words and not RENTER & words
+        return bool(OTHER_TIMES & words or NOT_VISITS & {*_words_around(path)[-1:]})
+    is_places = PLACE & words and not (RENTER - {"contact", "contacts"}) & words
     others = OTHERS | STAFF if "name" in target else OTHERS | STAFF | BUSINESS
-    return target in CONTACT and bool(others & words or is_places)
+    return target in CONTACT and bool(others & words or is_places or MADE_BY.search(path))
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
@@ -498,7 +504,7 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
 def _of_one_renter(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
-    """Drop a first or last name in an object about someone else if the renter's name is known."""
+    """Drop a first or last name that may be someone else's if the renter's full name is known."""
     if "name" not in guesses or not _may_be_renters(guesses["name"][0], observed):
         return guesses
     return {
@@ -514,7 +520,7 @@ def _may_be_renters(path: str, observed: Observed) -> bool:
 
 
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Drop guesses that contradict others, such as a full name if there is a last name."""
+    """Drop guesses that contradict others, such as a full name if there is also a last name."""
     if "last_name" in guesses:
         guesses.pop("name", None)
     elif "name" in guesses:
@@ -551,7 +557,7 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if the values distinguish events: they differ, or look like event names.
+    """Return True if values distinguish events, because they differ or look like event names.
 
     Otherwise, leads with another value would be ignored because of a single sample.
     """
@@ -619,7 +625,7 @@ def _is_date(_: str, value: Any) -> bool:
 
 
 def _is_tour_date(path: str, value: Any) -> bool:
-    """Return True if a value may be the day of a tour. Of other days, only parts of a form are."""
+    """Return True if a value may be a tour's date, because its key says so or it is in parts."""
     is_likely = isinstance(value, Mapping) or _matching_pattern("date", path) == 0
     return is_likely and _is_date(path, value)
 

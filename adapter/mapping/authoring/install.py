@@ -92,7 +92,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return the communities for a mapping's tests as YAML, with the source renamed to ``name``."""
+    """Return YAML with the communities for a mapping's tests, in which the source is ``name``."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)
@@ -118,7 +118,7 @@ def _mapping_text(template: Source, folder: Path) -> str:
 
 
 def _with_choice(text: str, without_time: WithoutTime | None) -> str:
-    """Change a mapping's text so that leads without a time are held, or their renters invited."""
+    """Change a mapping's text to hold leads without a tour time, or to invite their renters."""
     if without_time is WithoutTime.HOLD:
         return GUEST_CARD.sub(HELD, CARDS.sub("without_time: hold", text))
     if without_time is WithoutTime.INVITE:

@@ -1,4 +1,4 @@
-"""Find structures that the samples share, such as lists of leads or answers."""
+"""Find the structures in sample payloads, such as lists of leads or answers."""
 
 import dataclasses
 import re
@@ -44,12 +44,12 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return a Boolean for each row that is True if its value at a path is not empty."""
+        """Return one Boolean per row: True if the row's value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 
 def observe(samples: Sequence[Any]) -> Observed:
-    """Find the structures and values in samples, which are parsed payloads."""
+    """Collect the structures and values found in parsed sample payloads."""
     each = _items_path(samples)
     rows = [row for sample in samples for row in _rows(sample, each)]
     mail = mail_in(rows, lambda name: _free_name(name, (), rows))
@@ -67,7 +67,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Return the payload with the query parameters added as ``query``, where mappings read them."""
+    """Return the payload with the query parameters added under ``query``, as mappings expect."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -79,16 +79,26 @@ def _is_blank(value: Any) -> bool:
 
 
 def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the name and path for ``for_each`` if a list's items are leads, or None."""
+    """Return the ``for_each`` name and path of a list whose items are leads, or None.
+
+    If there is a person outside a list, the people in the list are not leads. They belong to that
+    person, such as the other occupants.
+    """
     for sample in samples:
         for path, value in walk(sample):
             if isinstance(value, list) and len(value) > 1 and all(map(_is_person, value)):
-                return "lead", path
+                whole = sample if isinstance(sample, Mapping) else {}
+                return None if _is_person(without(whole, path)) else (_each_name(samples), path)
     return None
 
 
+def _each_name(samples: Sequence[Any]) -> str:
+    taken = {key for sample in samples if isinstance(sample, Mapping) for key in sample}
+    return next(name for name in ("lead", "item", "each_lead") if name not in taken)
+
+
 def _is_person(item: Any) -> bool:
-    """Return True if an item has a person's data, such as an email address, outside of any list."""
+    """Return True if a list item has a key for a person's data, such as an email address."""
     if not isinstance(item, Mapping):
         return False
     paths = (path for path, value in leaves(item) if not isinstance(value, list))
@@ -118,7 +128,7 @@ def without(data: Any, path: str) -> dict[str, Any]:
 
 
 def _readings(rows: Sequence[Mapping[str, Any]], mail: Mail | None) -> list[Reading]:
-    """Return a proposal for each list of answers, JSON in a text and line of an email."""
+    """Propose ``read:`` lines for lists of answers, JSON strings and labels in emails."""
     found: dict[str, Reading] = {}
     if mail:
         found[mail.name] = Reading(mail.name, mail.line(), mail.text)
@@ -177,7 +187,7 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _written(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path as a draft writes it, so that it is the same in all samples.
+    """Return a path as it should be written in a draft, leaving out or adding list indexes.
 
     The index of a list that has one item in all samples is left out. With it, a mapping would drop
     the other items of a longer list. Without it, such a list needs review. An object that is a list

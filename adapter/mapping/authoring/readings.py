@@ -1,4 +1,4 @@
-"""Propose the lines under ``read:`` for answers, JSON in text and emails in samples."""
+"""Propose ``read:`` lines for lists of answers, JSON strings and emails in samples."""
 
 import dataclasses
 import functools
@@ -26,7 +26,7 @@ ANSWER_VALUES: Final = (
     *("@EventDate", "EventDate", "@IDValue", "IDValue"),
 )
 #: Keys that other lists also have, and the values that mark a list with them as answers.
-TITLES: Final = frozenset({"title", "question", "field"})
+TITLES: Final = frozenset({"title", "question", "field", "name"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
 #: Keys of the options of a question, and of what an option has beside its ID.
 OPTIONS: Final = ("options", "choices")
@@ -56,7 +56,7 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
-    """The names under ``read:`` for the parts of an email, and the paths of its text."""
+    """The ``read:`` names for the parts of an email, and the paths to its text and subject."""
 
     name: str
     asked: str
@@ -66,22 +66,22 @@ class Mail:
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """The names that do not depend on the labels in the emails."""
+        """The ``read:`` names for an email's text, and its sentences about a time or a change."""
         return (self.name, self.asked, self.change)
 
     def line(self) -> str:
-        """Return the line that reads the email without the emails that it quotes."""
+        """Return the ``read:`` line that extracts an email's text without quoted emails."""
         paths = quoted(self.paths[0]) if len(self.paths) == 1 else f"[{_list(self.paths)}]"
         subject = f", subject: {quoted(self.subject)}" if self.subject else ""
         return f"{{ text: {paths}, without: quotes{subject} }}"
 
     def sentences(self) -> dict[str, str]:
-        """Return the lines that find a sentence about a time and one about a change."""
+        """Return ``read:`` lines, by name, for a sentence about a time and one about a change."""
         kinds = {self.asked: "time", self.change: "change"}
         return {name: f"{{ text: {self.name}, find: {kind} }}" for name, kind in kinds.items()}
 
     def text(self, row: Row) -> str | None:
-        """Return the author's own text in a row, or None."""
+        """Return the text that the email's author wrote, without quoted emails, or None."""
         subject = read(row, self.subject) if self.subject else None
         is_forward = isinstance(subject, str) and is_forwarded(subject)
         texts = ("\n".join(_texts(row, path)) for path in self.paths)
@@ -115,7 +115,7 @@ def _list(paths: Sequence[str]) -> str:
 
 
 def reading_at(path: str, value: Any) -> Reading | None:
-    """Return a proposal for a list of answers or for JSON in a text, or None."""
+    """Propose a ``read:`` line for a list of answers or a JSON string. Otherwise, return None."""
     if CALCULATED.fullmatch(path):
         return None
     if isinstance(value, list) and len(value) > 1:
@@ -153,7 +153,7 @@ def _is_in_any(items: list[Any], path: str) -> bool:
 
 
 def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
-    """Return the keys of the options and of their texts if an answer is the ID of an option."""
+    """Return the keys of a question's options and their texts if its answer is an option's ID."""
     for item in items:
         given = _first_value(item, values)
         for key in OPTIONS:
@@ -209,7 +209,7 @@ def _json(value: Any) -> Any:
 
 
 def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None:
-    """Return the email that the samples consist of, or None."""
+    """Return the names and paths to use for emails, or None if the samples contain no email."""
     texts = {path: value for row in rows for path, value in walk(row) if isinstance(value, str)}
     chats = {path for row in rows for path, value in walk(row) if _is_chat(path, value)}
     found = dict.fromkeys(
@@ -233,7 +233,7 @@ def mail_in(rows: Sequence[Row], free_name: Callable[[str], str]) -> Mail | None
 
 
 def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
-    """Yield a proposal for each label at the start of a line of the emails in the rows."""
+    """Yield a proposed ``read:`` line for each label, such as ``Phone:``, in the rows' emails."""
     texts = [mail.text(row) or "" for row in rows]
     for text in texts:
         labels = dict.fromkeys(LABEL.findall(text))
@@ -244,7 +244,7 @@ def label_readings(mail: Mail, rows: Sequence[Row]) -> Iterator[Reading]:
 
 
 def _is_mail(path: str, text: str) -> bool:
-    """Return True for text of several lines that is a message or has labels."""
+    """Return True for text of several lines that has labels or a key such as ``body``."""
     if len(text) > LONGEST:
         return False
     is_message = FREE_TEXT.fullmatch(_plain_key(path)) is not None
@@ -259,7 +259,7 @@ def _is_chat(path: str, value: Any) -> bool:
 
 
 def _is_in_chat(path: str, chats: Collection[str]) -> bool:
-    """Return True for the text of a message in one of the chats."""
+    """Return True if a path leads to the text of a message in one of the chats."""
     item = path.rpartition(".")[0]
     return item.rpartition(".")[0] in chats and FREE_TEXT.fullmatch(_plain_key(path)) is not None
 

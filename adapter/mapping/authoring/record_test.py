@@ -1,4 +1,4 @@
-"""Record the result of mapping a payload as a test for the mapping file."""
+"""Turn the result of mapping a payload into a test for the mapping file."""
 
 import datetime as dt
 import re

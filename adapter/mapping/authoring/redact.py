@@ -98,7 +98,7 @@ PEOPLE: Final = (
 
 
 def without_request(key: str) -> str:
-    """Return a key, or a question as one, without the words with which a form asks for a value.
+    """Remove words such as ``pleaseenter`` from the key of a form field or question.
 
     For example, ``whatisyourfullname`` becomes ``fullname``.
     """
@@ -106,7 +106,7 @@ def without_request(key: str) -> str:
 
 
 def names_in(path: str) -> list[str]:
-    """Return the keys of a path. A form's field such as ``lead[email]`` has two."""
+    """Split a path into its keys. A form field such as ``lead[email]`` has two keys."""
     return _BRACKETS.sub(r".\1", path).split(".")
 
 
@@ -118,7 +118,7 @@ def is_secret(path: str) -> bool:
 
 
 def _names_field(path: str) -> bool:
-    """Return True for the path of a list item's ``key``, which is the name of a form field."""
+    """Return True if a path leads to a list item's ``key``, which contains a form field's name."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -160,14 +160,14 @@ def replacements(
 
 
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
-    """Return the paths of the values in a payload that the replacements would change."""
+    """Return the paths of the values in a payload that the given replacements would change."""
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
     paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
     return list(dict.fromkeys(paths))
 
 
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
-    """Return the given fields whose values are still the same in the written sample."""
+    """Return the given fields whose values are unchanged in the written sample."""
     before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
     return [one for one in fields if before.get(f".{one}") == after.get(f".{one}", object)]
 
@@ -361,7 +361,7 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern that matches a whole word. An ordinary word must stand alone."""
+    """Return a pattern that matches text as a whole word. A common word must stand alone."""
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"

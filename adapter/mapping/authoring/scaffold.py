@@ -117,7 +117,7 @@ class Draft:
 
     @property
     def accepted(self) -> list[Any]:
-        """The names of events that seem to be leads, or all names if none does."""
+        """The event names that seem to stand for leads, or all event names if none of them does."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())
@@ -141,7 +141,7 @@ class Draft:
         return {name: [str(one) for one in found] for name, found in sorted(values.items())}
 
     def _outcome(self, payload: Any) -> str:
-        """Return the line that says what a test expects, without the appointment's fields."""
+        """Return the line of a draft's test that states the outcome expected for a payload."""
         rows = observe([payload]).rows[:1] if payload is not None else ()
         tests = [read(row, path) for row in rows for path in self.guesses.get("test", ())[:1]]
         if any(str(value).lower() in ("true", "1") for value in tests):
@@ -247,7 +247,7 @@ class Draft:
                 yield f"  {start}{quoted(path)}: {_one_or_list(values)}   {GUESS}{hint}"
 
     def _others(self, path: str) -> str:
-        """Return a comment that lists a status's other values, which may need ``ignore`` too."""
+        """Return a comment that lists the other values of a status that shows cancellations."""
         found = {str(one) for one in self.observed.filled(path)} - {*map(str, self.canceled[path])}
         is_event = path in self.guesses.get("accept", ())
         others = ", ".join(sorted(found)[:MOST_OTHERS]) if not is_event else ""
@@ -288,7 +288,7 @@ class Draft:
         return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ID if a tour that is moved may keep the same ID."""
+        """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -327,7 +327,7 @@ class Draft:
             yield from (f"  - {_note(path)}" for path in notes)
 
     def _table_lines(self, name: str) -> Iterator[str]:
-        """Yield a line for a field, with a table that translates the values in the samples."""
+        """Yield the line for a field, with a table that translates the values in the samples."""
         values = self._values(name)
         rows = {str(value): table_value(name, str(value)) for value in values}
         known = ", ".join(f"{quoted(value)}: {ours}" for value, ours in rows.items() if ours)
@@ -344,7 +344,7 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield a comment for values that may decide what a webhook is, but do not in the samples."""
+    """Yield a comment on each unused status or flag, because other values may need a condition."""
     taken = {path for paths in guesses.values() for path in paths}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)

@@ -111,5 +111,5 @@ def documents_from(stored: Any) -> Mapping[str, Any]:
 
 
 def without_failures(documents: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return only the fetched documents, so that failed ones are fetched again."""
+    """Return only documents that were fetched successfully, so that the others are tried again."""
     return {url: one for url, one in documents.items() if PROBLEM not in one}

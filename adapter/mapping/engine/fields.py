@@ -108,7 +108,7 @@ class PathLookup:
                 yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first path with a value, and the value. If there is none, the value is None.
+        """Return the first path that has a value, and the value, which is None if no path has one.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """

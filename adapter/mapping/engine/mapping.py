@@ -168,7 +168,7 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return a scope for each of the webhook's items, or the webhook's scope if it has none."""
+        """Return a scope for each item in a webhook, or the webhook's scope if it has no items."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
@@ -209,7 +209,7 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a level. Raise Unreadable if it has none."""
+        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
@@ -306,7 +306,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return when the renter made the request (UTC), or None if that is not certain."""
+        """Return the time at which the renter made the request (UTC), or None if uncertain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))

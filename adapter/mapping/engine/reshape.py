@@ -98,7 +98,7 @@ class Labels:
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return each option's label by its ID."""
+        """Return the options' labels by option ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -172,7 +172,7 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads ``list`` with ``equals``, which finds the item whose key is the value at a path."""
+    """Reads ``list`` with ``equals``: the item whose key equals the value at another path."""
 
     #: The path of the value.
     path: Path

@@ -39,7 +39,7 @@ class Community:
 
 
 class Outcome(enum.StrEnum):
-    """The outcome of an item or webhook. If a webhook's items differ, the first listed applies."""
+    """The outcome of an item or webhook. If items differ, the first of these values applies."""
 
     #: A complete and plausible appointment.
     BOOK = "book"

@@ -1,4 +1,4 @@
-"""Resolve paths in the payload, headers and query string, and in names from the mapping."""
+"""Resolve paths in the payload, headers, query string and values named in the mapping."""
 
 import dataclasses
 import json
@@ -90,7 +90,7 @@ class Scope:
 
 
 def others_name(name: str) -> str:
-    """Return the name under which a reader's left-out values of repeated keys are stored."""
+    """Return the name for the values that a reader leaves out because their keys are repeated."""
     return name + _REPEATED
 
 

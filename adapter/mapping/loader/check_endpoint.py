@@ -29,7 +29,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Check the ``signature`` section. Return the environment variables of its secrets."""
+    """Check the ``signature`` section. Return the names of its secrets' environment variables."""
     if not block:
         return ()
     scheme = block.get("scheme")

@@ -107,7 +107,7 @@ def _check_paths(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str]:
-    """Yield the fields that a lead needs only if another one, or a default, does not fill it."""
+    """Yield the fields that a lead may lack, because they have a default or an alternative."""
     fields = source.document.data["appointment"]
     yield from (name for name, one in fields.items() if isinstance(one, dict) and "default" in one)
     for one, other in (("email_1", "phone_1"), ("phone_1", "email_1")):
@@ -118,7 +118,7 @@ def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str
 def mark_new_paths(
     source: Source, scope: Scope, problems: Iterable[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with a different message for paths that only this webhook has."""
+    """Return the problems, with a different message for paths that occur only in this webhook."""
     scopes = source.compiled.item_scopes(scope)
     found = tuple(
         f"{used.path.text!r} {NOT_IN_SAMPLES}"
@@ -155,7 +155,7 @@ def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
 
 
 def _is_like(one: str, other: str) -> bool:
-    """Return True if the last keys of two paths are similar, or their other keys are not the same.
+    """Return True if one path may be a misspelling of the other, judging by parents and last keys.
 
     Two keys of one object that are not similar are two values, and not a mistake.
     """
@@ -197,7 +197,7 @@ def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report a test's changes to names under ``read:`` or ``fetch:``, which cannot be changed."""
+    """Report a test that tries to change a name under ``read:`` or ``fetch:``."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]
@@ -233,7 +233,7 @@ def _found(path: Path, scope: Scope) -> list[Any]:
 
 
 def _warn_of_items_left_out(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn about lists in samples with items that the mapping does not read."""
+    """Warn about lists in the samples if the mapping reads only some of their items."""
     for one in source.compiled.partial_lists:
         most = max(len(one.left_out(scope)) for scope in scopes)
         if not most:
@@ -284,7 +284,7 @@ def _warn_of_missing_keys(source: Source, scopes: Sequence[Scope]) -> None:
 
 
 def _warn_of_unread_times(source: Source, scopes: Sequence[Scope]) -> None:
-    """Warn if ``sent_at`` finds values in the samples, but no time."""
+    """Warn if ``sent_at`` finds values in the samples, but none of them is a valid time."""
     found = [value for scope in scopes if (value := _first(source.compiled.sent_at, scope))]
     if found and not any(map(_is_instant, found)):
         message = f"finds {str(found[0])[:40]!r} in a sample, which is not {INSTANT}"
@@ -374,7 +374,7 @@ def _always(source: Source) -> Community | None:
 
 
 def _warn_of_unused_events(source: Source, samples: Sequence[Sample]) -> None:
-    """Warn about event names that the mapping does not read, so that all events count as leads."""
+    """Warn if the mapping does not read an event's name, and so treats every event as a lead."""
     used = {_without_items(used.path.text) for used in source.used_paths}
     observed = observe([sample.payload for sample in samples])
     for path in event_paths(observed):
@@ -415,7 +415,7 @@ def _has_canceled_item(source: Source, sample: Sample) -> bool:
 
 
 def _canceled_paths(source: Source, sample: Sample) -> Iterator[str]:
-    """Yield paths whose value says that the tour was canceled, unless ``accept`` lists it."""
+    """Yield the path of each value that says the tour was canceled, unless ``accept`` lists it."""
     compiled = source.compiled
     accepted = [*compiled.event_filter.accept, *compiled.item_filter.accept]
     for path, value in leaves(sample.payload):

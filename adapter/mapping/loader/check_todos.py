@@ -33,7 +33,7 @@ SAMPLES: Final = frozenset({"payload", "change"})
 
 
 def check_todos(document: Document) -> None:
-    """Add a problem to the document for each TODO, replacing others at the same position."""
+    """Add a problem to the document for each TODO, replacing other problems at its position."""
     todos = list(_todos(document.data, ()))
     positions = {document.position(where) for where in todos}
     document.problems = {

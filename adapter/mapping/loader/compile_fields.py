@@ -211,7 +211,7 @@ class FieldCompiler:
         )
 
     def _label(self, target: Target) -> str:
-        """Return a field's label for the notes, or "Rent" if two fields read one rent range."""
+        """Return a field's label for the notes, or "Rent" if two fields share one rent range."""
         section = self.document.data.get(SECTION, {})
         ends = [section.get(name) for name in RENT]
         both = [one.get("from") for one in ends if isinstance(one, Mapping)]

@@ -214,7 +214,7 @@ class SectionCompiler:
             return None
 
     def levels(self, data: Mapping[str, str]) -> list[ForEach]:
-        """Compile the lines of ``for_each``, each a list inside an item of the line above."""
+        """Compile the lines of ``for_each``. Each list is inside an item of the previous list."""
         levels = []
         for name, text in data.items():
             where: KeyPath = ("for_each", name)

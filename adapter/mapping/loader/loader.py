@@ -277,7 +277,7 @@ def check_and_test(source: Source, *, known_errors: bool = False) -> None:
 
 
 def problems_of_draft(source: Source) -> tuple[Problem, ...]:
-    """Return the problems that a check of a draft would report."""
+    """Return the problems that a check of a draft mapping would report."""
     document = dataclasses.replace(source.document, problems={})
     check_signature(document, source.signature)
     if not source.sections.get("tests"):
@@ -307,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Set the keys of each list reader to those that the mapping uses."""
+    """Set each list reader's ``keys`` to those that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):

@@ -82,7 +82,7 @@ def _sample(source: Source, test: Mapping[str, Any], number: int) -> Sample | No
 
 
 def _variants(sample: Sample, test: Mapping[str, Any]) -> list[Sample]:
-    """Return a test's sample, without and with the test's changes."""
+    """Return a test's sample twice: unchanged, and with the test's changes applied."""
     try:
         return [sample, sample.changed(test.get("change", {}))]
     except (ValueError, Unreadable):  # reported when the test runs
@@ -109,7 +109,7 @@ def _require_expectation(source: Source) -> None:
 
 
 def _warn_without_lead(source: Source, shown: Set[str]) -> None:
-    """Warn if a mapping with ``without_time`` has only tests that are ignored or cancellations.
+    """Warn if a mapping with ``without_time`` has only tests for ignored or canceled leads.
 
     There is no warning if the mapping ignores leads without a tour time.
     """

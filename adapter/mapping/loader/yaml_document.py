@@ -126,7 +126,7 @@ class Document:
 
 
 def document_from_file(path: Path) -> tuple[Document, bytes]:
-    """Load a YAML file. Return a document, which contains any errors, and the raw bytes."""
+    """Load a YAML file. Return a document, including any errors, and the file's raw bytes."""
     try:
         raw = path.read_bytes()
     except OSError as exc:

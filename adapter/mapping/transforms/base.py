@@ -20,7 +20,7 @@ Reader = Callable[[object], object]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Noted:
-    """A converted value, with a line for the notes that holds what the value leaves out."""
+    """A converted value, with a line for the notes about what the conversion left out."""
 
     value: object
     note: str

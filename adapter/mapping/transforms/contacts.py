@@ -345,7 +345,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if the text is a single phone number with its digits grouped as usual."""
+    """Return True if the text is a single phone number with its digits in the usual groups."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)

@@ -9,7 +9,7 @@ WHERE e.kept = ANY(%(kept)s) AND e.kept <> 'nothing' AND e.state <> 'received'
     AND NOT EXISTS (
     SELECT FROM bookings b WHERE b.event_id = e.id
         AND (b.state IN ('pending', 'sending', 'submitted') OR b.due_at IS NOT NULL
-            OR b.starts_at > %(now)s OR EXISTS (
+            OR GREATEST(b.starts_at, b.moved_to) > %(now)s OR EXISTS (
             SELECT FROM messages m
             WHERE m.booking_id = b.id AND m.state IN ('sending', 'submitted'))))
 ORDER BY e.received_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED

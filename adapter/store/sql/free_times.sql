@@ -17,8 +17,8 @@ ON CONFLICT (integration_id, community_id, appointment_type) DO UPDATE
 SET asked_at = EXCLUDED.asked_at, answered_at = NULL
 
 -- name: end_question
--- Save the answer, unless the cached times have been deleted since the request. While one of our tours has no
--- outcome yet, the answer is not shared, because it may still contain that tour's time.
+-- Save the answer, unless the cached times have been deleted since the request. The answer is not
+-- shared if it still contains the time of one of our tours that has no outcome yet.
 UPDATE free_times SET
     asked_at = CASE WHEN early.answer THEN 'epoch' ELSE asked_at END,
     answered_at = CASE WHEN asked_at = %(asked_at)s AND NOT early.answer THEN %(now)s END,
@@ -30,6 +30,7 @@ FROM (SELECT %(problem)s::text IS NULL AND EXISTS (
     SELECT FROM bookings
     WHERE state IN ('sending', 'submitted') AND kind = 'appointment'
         AND appointment ->> 'community_id' = %(community_id)s AND posted_at > %(since)s
+        AND starts_at = ANY(%(times)s::timestamptz[])
 ) AS answer) early
 WHERE integration_id = %(integration_id)s AND community_id = %(community_id)s
     AND appointment_type = %(appointment_type)s

@@ -83,8 +83,8 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
         payload["tour"]["day"] = payload["tour"].pop("date")
         return payload
 
-    held = ana.site.send("rentfeed", renamed(160))
-    ana.site.settled(held)
+    held, *others = [ana.site.send("rentfeed", renamed(number)) for number in (160, 161, 162)]
+    ana.site.settled(held, *others)
     page = ana.page
     page.on("dialog", lambda dialog: None)
     ana.go(f"/try?source=rentfeed&event={held}")
@@ -95,22 +95,29 @@ def test_a_renamed_field_is_fixed_backtested_put_in_place_and_rolled_back(ana: R
     mapping.fill(fixed)
     expect(page.locator("#result")).to_contain_text("It would be booked")
     expect(page.locator("#gutter .changed")).to_have_count(1)
+    mapping.fill(fixed + "wrong: 1\n")
+    expect(page.locator("#result")).to_contain_text("unknown section")
+    page.get_by_role("button", name="Check", exact=True).click()
+    expect(page.locator("#gutter .error")).to_have_count(1)
+    mapping.fill(fixed)
+    expect(page.locator("#result")).to_contain_text("It would be booked")
     page.get_by_role("button", name="Check", exact=True).click()
     expect(page.locator("#checks")).to_contain_text("'tour.day' is new")
+    expect(page.locator("#gutter .error")).to_have_count(0)
 
-    save = page.locator("#checks").get_by_role("button", name="Save this message as a sample")
-    save.click()
+    page.get_by_role("button", name="Save this message as a sample").first.click()
     expect(page.get_by_text("was added to the mapping as a test")).to_be_visible()
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_role("button", name="Backtest").click()
     expect(page.locator("#backtest")).to_contain_text("would change from Needs review to Booked")
     expect(page.locator("#draft-bar")).to_be_hidden()
     page.get_by_label("What did you change, and why?").fill("RentFeed renamed the date")
-    page.get_by_role("button", name="Put in place").click()
+    page.get_by_role("button", name="Publish").click()
     expect(page.locator("#toasts")).to_contain_text("is now in use")
     assert page.evaluate("localStorage.getItem('mapping-draft:rentfeed')") is None
 
     wait_until(lambda: is_read(ana.site, renamed), "the worker uses the version", 20)
+    ana.go("/try?source=rentfeed")
     confirm = page.get_by_role("button", name="Yes, roll back")
     expect(confirm).to_be_hidden()
     page.get_by_text("Roll back to the file", exact=True).click()

@@ -208,7 +208,7 @@ def test_a_suggested_fix_is_put_in_place_and_the_waiting_leads_are_booked(ana: R
     expect(page.locator(".fix-card")).to_contain_text("+ date: [tour.date, tour.tourDate]")
     expect(page.locator(".fix-card")).to_contain_text("3 of the latest 3 messages would be booked")
     expect(page.locator("#gutter .changed").first).to_be_visible()
-    page.locator(".fix-card").get_by_role("button", name="Put in place").click()
+    page.locator(".fix-card").get_by_role("button", name="Publish").click()
     page.get_by_role("link", name="Read these 3 leads again").click()
     page.get_by_role("button", name="Book 3 tours").click()
     expect(page.get_by_role("heading", name="3 tours are being booked")).to_be_visible()
