@@ -72,7 +72,7 @@ NOT_PEOPLE: Final = re.compile(
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
-LABELED: Final = re.compile(r"^[>*\s-]*([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
+LABELED: Final = re.compile(r"^[>* \t-]*+([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
@@ -141,7 +141,8 @@ def redacted(
     except ValueError:
         made_up = (_redacted_form if _FORM.fullmatch(text) else _replaced)(text, changes)
         return made_up.encode("utf-8", "surrogateescape")
-    return (json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n").encode()
+    made_up = json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n"
+    return made_up.encode("utf-8", "backslashreplace")  # half of a surrogate pair becomes an escape
 
 
 def replacements(
@@ -328,7 +329,7 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _replaced(text, changes)
         made_up = _redacted_data(data, changes)
         return text if made_up == data else json.dumps(made_up, ensure_ascii=False)
