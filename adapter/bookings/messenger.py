@@ -310,6 +310,7 @@ class Messenger:
             with self.store.transaction() as tx:
                 tx.messages.postpone(message.id, self.clock())
                 tx.rate_limit.count_note_failure(self.clock())
+                transitions.apply_rate_headers(tx, exc, self.clock())
             return False
         return True
 

@@ -55,10 +55,15 @@ def order(booking: Booking) -> tuple[dt.datetime, int]:
 
 
 def is_current(booking: Booking, now: dt.datetime) -> bool:
-    """Return True for an upcoming tour or a guest card less than 30 days old."""
+    """Return True for an upcoming tour or a guest card less than 30 days old.
+
+    A tour that Knock moved is upcoming until both times have passed, because it may be requested
+    again for the first one.
+    """
     if booking.kind is Kind.PROSPECT:
         return max(booking.created_at, booking.asked_at) > now - PROSPECT_LIFETIME
-    return booking.starts_at is not None and booking.starts_at > now
+    starts = filter(None, (booking.starts_at, booking.starts_in_knock))
+    return any(start > now for start in starts)
 
 
 def may_exist(booking: Booking) -> bool:

@@ -301,7 +301,7 @@ def _stage(
         return Stage.GONE
     if booking.kind is Kind.PROSPECT:
         return Stage.CHOOSE if booking.state in LIVE_CARD else Stage.TEAM
-    if booking.starts_at is None or booking.starts_at <= now:
+    if booking.starts_in_knock is None or booking.starts_in_knock <= now:
         return Stage.PASSED
     is_lost = booking.state in _LOST or booking.is_gone
     return Stage.CHOOSE if is_lost or is_time_taken(booking) else Stage.TEAM

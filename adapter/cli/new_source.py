@@ -175,7 +175,7 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
 
 
 def _person_numbers(samples: Sequence[Sample]) -> Iterator[int]:
-    """Yield each sample's number for its made-up person. Samples from one renter share a number."""
+    """Yield the number of each sample's made-up person. Samples from one renter share a number."""
     numbers: dict[str, int] = {}
     for number, sample in enumerate(samples):
         people = draft_from_samples("x", [sample.payload]).people()

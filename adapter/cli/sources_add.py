@@ -112,7 +112,7 @@ def _makes_cards(template: Source) -> bool:
 
 
 def _choice(template: Source, given: str | None, *, asks: bool) -> WithoutTime | None:
-    """Return what to do with leads without a tour time, or None if there is no choice.
+    """Return the setting for leads without a tour time, or None if there is nothing to choose.
 
     Ask the user if the command runs in a terminal.
     """

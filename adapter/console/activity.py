@@ -342,7 +342,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
 
 
 def _known_name(text: str) -> str:
-    """Return a user's name as it was added, given the name in any case."""
+    """Return a user's name with its original capitalization, given the name in any case."""
     names: dict[str, str] = {
         one.casefold(): one for one in services.sign_in.users() if one != LOCAL
     }

@@ -360,7 +360,7 @@ def list_selection() -> Selection:
 
 
 def neighbors_of(number: int) -> Neighbors:
-    """Return the leads before and after a lead in the list that ``list`` in the request names."""
+    """Return the previous and next lead in the list that the request's ``list`` field selects."""
     ids = [one for row in rows_of(list_selection()) for one in row.ids]
     place = ids.index(number) if number in ids else -1
     following = ids[place + 1] if place + 1 < len(ids) else None

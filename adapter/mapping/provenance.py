@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return where each item's fields were read from, one entry per mapping line. Never raise."""
+    """Return the origin of each item's fields, with an entry per mapping line. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:

@@ -131,7 +131,9 @@ class InvitationMailer:
         try:
             message["Subject"] = _SUBJECTS[language].format_map(values)
             message["From"] = self._server.sender
-            message["To"] = with_ascii_domain(str(booking.appointment["email_1"]))
+            message["To"] = address = with_ascii_domain(str(booking.appointment["email_1"]))
+            if [one.addr_spec for one in message["To"].addresses] != [address]:
+                raise ValueError("the header means another address")  # it has an encoded word
         except ValueError:
             raise MailFailure(MailProblem.INVALID) from None
         message["Date"] = format_datetime(self._clock())

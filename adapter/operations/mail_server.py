@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import enum
+import re
 import smtplib
 import ssl
 import urllib.parse
@@ -23,6 +24,7 @@ TEMPORARY: Final = 400
 #: Letters that older and newer standards for domain names encode differently. The email could reach
 #: another domain.
 _AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
+_DOMAIN: Final = re.compile(r"[A-Za-z0-9.-]+")
 
 
 class MailProblem(enum.StrEnum):
@@ -176,8 +178,14 @@ class SmtpServer:
 
 
 def with_ascii_domain(address: str) -> str:
-    """Convert an email address's domain to ASCII (IDNA). Raise ValueError if it is ambiguous."""
+    """Convert an email address's domain to ASCII (IDNA).
+
+    Raise ValueError if it is ambiguous or invalid.
+    """
     local, _, domain = address.rpartition("@")
+    encoded = domain.encode("idna").decode()
     if _AMBIGUOUS & {*domain}:
         raise ValueError("the domain could mean two domains")
-    return f"{local}@{domain.encode('idna').decode()}"
+    if not _DOMAIN.fullmatch(encoded):
+        raise ValueError("the domain is invalid")
+    return f"{local}@{encoded}"

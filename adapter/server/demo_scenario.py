@@ -72,7 +72,7 @@ class Result:
     folder: Path
 
     def faults(self) -> list[str]:
-        """Return what went wrong, or an empty list if every lead was booked or held as expected."""
+        """Return the demo's errors, or [] if every lead was booked or held as expected."""
         in_knock = [one["job_id"] for one in self.appointments if one["status"] == "booked"]
         booked = [one.job_id for one in self.bookings if one.state is BookingState.BOOKED]
         faults = []

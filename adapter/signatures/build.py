@@ -46,7 +46,7 @@ class Verifier:
 
     @property
     def is_cheap(self) -> bool:
-        """True if verifying a request takes only microseconds, so not for ``public_key``."""
+        """True if verifying a request takes only microseconds, unlike with public keys."""
         if not isinstance(self.scheme, SignedHeaderScheme):
             return True
         return isinstance(self.scheme.primitive, Digest)

@@ -107,7 +107,7 @@ class Answer:
 
 
 def meta_answer(query: str, verify_token: str) -> Answer:
-    """Respond to Meta's verification request: 200 with its challenge, or 403 for a wrong token.
+    """Respond to Meta's verification request: 200 with its challenge, or 403 for an invalid token.
 
     ``query`` is the raw query string. Raise :class:`ConfigurationError` if ``verify_token`` is
     empty.

@@ -67,7 +67,7 @@ class RenterPages:
         self._link_limit = RequestLimit(LINK_LIMIT_PER_MINUTE)
 
     def count_request(self) -> None:
-        """Count a request toward its IP address's limit. Raise LimitReached if it exceeds that."""
+        """Count a request from an IP address. Raise LimitReached if there are too many."""
         address = client_ip_of_request(flask.request, self._settings)
         self._address_limit.take(rate_limit_key(address))
 

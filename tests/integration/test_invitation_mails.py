@@ -320,6 +320,8 @@ def test_an_address_with_other_letters_needs_a_server_that_supports_it(
     [
         ("josé@example.com", "address_not_supported"),
         ("dana@straße.example", "address_invalid"),  # it could reach strasse.example
+        ("=?utf-8?q?a?=@example.com", "address_invalid"),  # it would reach a@example.com
+        ("dana@\u2100.example", "address_invalid"),  # IDNA encodes the letter as a/c
     ],
 )
 def test_a_renter_who_cannot_be_emailed_is_named_in_the_leads_story(

@@ -312,6 +312,31 @@ def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit
     assert "Maple Court is expecting you on Monday, March 2 at 1:30 PM." in renter.text
 
 
+def test_a_tour_that_was_moved_to_a_later_day_is_upcoming_until_then(
+    harness: Harness, visit: Visit
+) -> None:
+    card_id, link = invited(harness)
+    renter = visit(link)
+    renter.follow("12:30 PM")
+    renter.submit()
+    settle(harness)
+    (tour,) = tours_of(harness, card_id)
+    now, to = harness.clock(), tour.starts_at + dt.timedelta(days=2)
+    with harness.pipeline.store.transaction() as tx:
+        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+        tx.bookings.record_in_knock(tour, facts, by="web", now=now)
+    harness.clock.advance(24 * 3600)
+    assert harness.clock() > tour.starts_at
+    renter.open("?lang=en")
+    assert "Maple Court is expecting you on Wednesday, March 4 at 12:30 PM." in renter.text
+    later = dict(lead(), id="another-message")
+    (card,) = harness.mapped("bot", later)
+    assert card.state is not PENDING, "Knock gets no guest card beside the tour"
+    harness.clock.advance(2 * 24 * 3600)
+    renter.open("?lang=en")
+    assert "is expecting you" not in renter.text
+
+
 def test_a_tour_moved_before_its_move_was_sent_is_canceled_in_knock_too(
     harness: Harness, visit: Visit
 ) -> None:

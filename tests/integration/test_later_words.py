@@ -198,6 +198,21 @@ def test_words_wait_together_until_propexo_responds_again(
     assert others == [["May I bring my cat?", "And my dog?", "And my bird?"]] * 3
 
 
+def test_a_pause_that_propexo_requests_before_a_note_is_kept(
+    booked: Harness, upstream: SandboxClient
+) -> None:
+    upstream.fault({"on": "event", "status": 502})
+    booked.mapped("rentfeed", writes(2, "May I bring my cat?"))
+    booked.send_messages()
+    booked.mapped("rentfeed", writes(3, "And my dog?"))
+    booked.clock.advance(11)
+    upstream.fault({"on": "any", "status": 429, "headers": {"Retry-After": "120"}})
+    booked.pipeline.messenger.send_due()
+    with booked.pipeline.store.transaction() as tx:
+        paused_until = tx.rate_limit.lock(booked.clock()).paused_until
+    assert paused_until > booked.clock() + dt.timedelta(seconds=100)
+
+
 def test_the_outcome_of_a_note_does_not_hold_up_the_bookings_of_others(
     booked: Harness, upstream: SandboxClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from adapter.cli import formatting
 from adapter.exceptions import NotPossible
 from adapter.mapping import respond, webhook_outcome
 from adapter.mapping.registry import load
-from adapter.models import Attempt, BookingState, EventState, Kind
+from adapter.models import Attempt, BookingState, EventState, Kind, KnockFacts
 from adapter.operations import serializers
 from adapter.operations.advice import advice_for
 from adapter.operations.allowed_actions import may_confirm, why_not_release
@@ -244,6 +244,24 @@ def test_a_person_with_a_tour_needs_no_card(
     assert (card.state, card.reason) == (DUPLICATE, "same_person_has_a_tour")
     assert harness.state(booking.id) is BOOKED
     assert (len(upstream.posts()), len(upstream.cards())) == (1, 0)
+
+
+@pytest.mark.parametrize("days", [1, -1])
+def test_a_person_whose_tour_knock_moved_needs_no_card_until_both_times(
+    harness: Harness, upstream: SandboxClient, days: int
+) -> None:
+    (booking,) = harness.mapped("portal", tour(1, email="dana@example.com"))
+    settle(harness)
+    assert booking.starts_at is not None
+    to, now = booking.starts_at + dt.timedelta(days=days), harness.clock()
+    with harness.pipeline.store.transaction() as tx:
+        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
+        tx.bookings.record_in_knock(booking, facts, by="web", now=now)
+    harness.clock.advance((min(booking.starts_at, to) - now).total_seconds() + 60)
+    (card,) = harness.mapped("form", lead(2, email="dana@example.com"))
+    settle(harness)
+    assert (card.state, card.reason) == (DUPLICATE, "same_person_has_a_tour")
+    assert upstream.cards() == []
 
 
 def test_a_past_tour_does_not_replace_a_card(harness: Harness, upstream: SandboxClient) -> None:

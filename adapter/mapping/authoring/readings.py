@@ -34,7 +34,7 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 #: Data that a program has calculated, instead of what a renter answered.
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
-LABEL: Final = re.compile(r"^[>*\s-]*([A-Za-z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
+LABEL: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
 #: Minimum number of labels for a text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
 #: Keys for the whole text of an email or message, in lowercase without separators.
@@ -284,6 +284,6 @@ def _texts(row: Row, path: str) -> list[str]:
 
 def _line(mail: Mail, label: str, row: Row) -> str | None:
     text = mail.text(row)
-    pattern = rf"^[>*\s-]*{re.escape(label)}:[* \t]+(.+)$"
+    pattern = rf"^[>* \t-]*+{re.escape(label)}:[* \t]+(.+)$"
     found = re.search(pattern, text, re.MULTILINE) if text else None
     return found[1].strip() if found else None

@@ -306,7 +306,7 @@ class CompiledMapping:
         )
 
     def _sent_at(self, scope: Scope) -> dt.datetime | None:
-        """Return when the renter made the request (UTC), or None if that is not certain."""
+        """Return the time at which the renter made the request (UTC), or None if uncertain."""
         try:
             _, value = self.sent_at.first(scope)
             return read_absolute_instant(unwrap_single(value))

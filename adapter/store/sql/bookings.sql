@@ -65,7 +65,7 @@ WITH usable AS MATERIALIZED (
     SELECT id, match_keys FROM bookings
     WHERE match_keys && ARRAY(SELECT key FROM usable) AND reason IS DISTINCT FROM 'replayed' AND (
         state IN ('pending', 'sending', 'submitted', 'unknown', 'held', 'failed')
-        OR starts_at > %(now)s OR created_at > %(since)s) IS TRUE
+        OR starts_at > %(now)s OR moved_to > %(now)s OR created_at > %(since)s) IS TRUE
 )
 
 -- name: bookings_of_keys
