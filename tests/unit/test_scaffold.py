@@ -644,3 +644,66 @@ def test_an_email_without_labels_takes_little_time(line: str) -> None:
     draft_from_samples("acme", [payload])
     replacements(payload, 0)
     assert time.thread_time() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("fname", "lname"),
+        ("name-first", "name-last"),
+        ("name_first", "name_last"),
+        ("Name (First)", "Name (Last)"),
+        ("input_1_3", "input_1_6"),
+        ("1.3", "1.6"),
+    ],
+)
+def test_the_name_keys_of_form_builders_are_drafted_and_made_up(first: str, last: str) -> None:
+    data = {first: "Rosa", last: "Vale", "c": "I am Rosa Vale", "email": "x@example.net"}
+    assert {"first_name", "last_name"} <= guess_paths(data).keys()
+    text, _ = made_up_sample(data)
+    assert json.loads(text)["c"] == "I am Dana Okafor"
+    assert "Rosa" not in text
+
+
+@pytest.mark.parametrize("key", ["guest", "invitee", "Visitor"])
+def test_a_word_for_a_person_is_the_key_of_a_full_name(key: str) -> None:
+    assert guess_paths({key: "Rosa Vale"})["name"] == key
+    assert "name" not in guess_paths({key: "yes"})
+    assert "Rosa" not in made_up_sample({key: "Rosa Vale"})[0]
+
+
+def test_the_name_behind_a_label_in_lowercase_is_made_up() -> None:
+    data = {"visitor": {"fullName": "Rosa"}, "body": "name: Rosa Vale\nMessage: Is it free?"}
+    assert "Vale" not in made_up_sample(data)[0]
+
+
+def test_the_lines_of_a_text_are_read_by_labels_in_lowercase() -> None:
+    body = "name: Rosa Vale\nemail: rosa@example.net\nphone: 720-555-0188\nmessage: Hi"
+    text = mapping_from_sample("acme", "a.json", {"body": body})
+    assert '{ text: message, line: "phone:" }' in text
+    assert "  phone_1: phone " in text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"intent": {"displayName": "Book tour"}},
+        {"parameterInfo": [{"displayName": "count-sweets"}]},
+        {"payload": {"name": "Contact Us Form"}},
+        {"method": {"name": "sendLeads"}},
+    ],
+)
+def test_the_name_of_an_intent_or_form_is_neither_drafted_nor_replaced(
+    other: dict[str, Any],
+) -> None:
+    assert "name" not in guess_paths(other)
+    assert json.loads(made_up_sample(other)[0]) == other
+    data = other | {"parameters": {"person": {"name": "Rosa Vale"}}}
+    assert guess_paths(data)["name"] == "parameters.person.name"
+
+
+@pytest.mark.parametrize("end", ["latest", "until"])
+def test_the_start_of_a_window_is_not_a_tour_time(end: str) -> None:
+    window = {"earliest": "2026-12-14T12:00:00-07:00", end: "2026-12-14T17:00:00-07:00"}
+    text = mapping_from_sample("acme", "a.json", {"viewingTimes": [window]})
+    assert "starts_at: TODO   # viewingTimes.earliest is when the renter could come" in text

@@ -8,7 +8,16 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import is_secret, names_in, without_request
+from adapter.mapping.authoring.redact import (
+    FIRST_NAME,
+    FULL_NAME,
+    LAST_NAME,
+    ROLE_ALONE,
+    is_secret,
+    names_in,
+    numbered_name,
+    without_request,
+)
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -44,11 +53,12 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
         r"timestamp|datecreated|starttimestamp",
     ),
-    "first_name": (r".*(first|given)name", r"first|prenom|nombres?"),
-    "last_name": (r".*(last|family|sur)name", r"last|apellidos?|nomdefamille"),
+    "first_name": (FIRST_NAME,),
+    "last_name": (LAST_NAME,),
     "name": (
         r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
         r"name",
+        ROLE_ALONE.pattern,
     ),
     "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
     "phone_1": (
@@ -121,6 +131,8 @@ RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
     | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers", "given"}
 )
+#: Words for a person whose name may be the renter's.
+PEOPLE: Final = frozenset({"person", "sender", "profile", "profiles", "caller"})
 #: Last words of keys whose values are IDs.
 IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 #: Objects whose ID is different in each request.
@@ -149,6 +161,9 @@ OTHER_TIMES: Final = frozenset(
     {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
     | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
 )
+#: Keys and words that indicate a time in which the renter could come, without a tour time.
+WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
+WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
 #: Objects whose start is not that of a tour.
 NOT_VISITS: Final = frozenset(
     {"call", "session", "conversation", "chat", "recording", "meter", "lease"}
@@ -501,6 +516,12 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
     return tuple(chosen[:MOST_FALLBACKS])
 
 
+def is_window(path: str, observed: Observed) -> bool:
+    """Return True if a path leads to the start of a time in which the renter could come."""
+    keys = {key_of(path), *_beside(path, observed)}
+    return bool(WINDOW_KEYS & keys or WINDOWS & {*_words(path)})
+
+
 def _of_one_renter(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
@@ -585,8 +606,11 @@ def _is_test_flag(_: str, value: Any) -> bool:
 
 def _is_renters_name(path: str, value: Any) -> bool:
     """Return True if a value may be the renter's name, rather than a form's or a bot's."""
-    people = (RENTER | VISITS) & {*_words_around(path)}
-    is_renters = key_of(path) != "name" or "." not in path or people or "[name]" in path
+    key, around = key_of(path), {*_words_around(path)}
+    if ROLE_ALONE.fullmatch(key):
+        return isinstance(value, str) and FULL_NAME.fullmatch(value.strip()) is not None
+    is_plain = key in ("name", "displayname", "profilename") and "[name]" not in path
+    is_renters = not is_plain or "." not in path or (RENTER | VISITS | PEOPLE) & around
     return _is_name(path, value) and bool(is_renters)
 
 
@@ -703,7 +727,8 @@ def key_of(path: str) -> str:
     """Return a path's last meaningful key, in lowercase and without separators."""
     names = [name for name in names_in(path) if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
-    return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
+    key = without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
+    return numbered_name(path) or key
 
 
 def _owned_key(path: str) -> str:

@@ -53,13 +53,27 @@ ROLE: Final = re.compile(
     r"(no|donot)[-_.]?reply.*|leads?|notifications?|alerts?|mailer.*|bounces?.*|leasing|support",
     re.IGNORECASE,
 )
+#: Keys of a person's names, without separators, such as ``Name (First)`` and ``lname``.
+FIRST_NAME: Final = r".*(first|given)name|fname|.*name(first|given)|first|given|prenom|nombres?"
+LAST_NAME: Final = (
+    r".*(last|family|sur)name|lname|.*name(last|family|sur)|last|family|apellidos?|nomdefamille"
+)
+#: Words for people, which also stand alone as the key of a name.
+ROLES: Final = (
+    "customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|attendee|applicant|tenant"
+    "|client|caller|person|host|agent|owner|organizer|assignee|user|roommate|spouse|partner"
+)
+ROLE_ALONE: Final = re.compile(rf"({ROLES})s?")
+#: A first and a last name, as the value of a key such as ``guest``.
+FULL_NAME: Final = re.compile(r"[^\W\d_a-z][\w'-]*(?: [^\W\d_a-z][\w'.-]*){1,3}")
+#: Keys of the first and last name in a form whose fields have numbers.
+NUMBERED: Final = re.compile(
+    r"(?:.*\.)?(?:input_\d+[._]|\.\d+\.|\"\d+\.)(?:(?P<first>3)|6)\"?", re.IGNORECASE
+)
 PARTS: Final = {
-    "first": re.compile(r".*(first|given)name|first|given"),
-    "last": re.compile(r".*(last|family|sur)name|last|family"),
-    "name": re.compile(
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from|display"
-        r"|profile)?name"
-    ),
+    "first": re.compile(FIRST_NAME),
+    "last": re.compile(LAST_NAME),
+    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name"),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
 #: What a form puts in front of the name of a field, in lower case without separators.
@@ -68,11 +82,14 @@ ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
     r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
+    r"|method|parameter|reply"
 )
+#: The name of a form or of a flow, rather than a person's.
+FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGNORECASE)
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
-LABELED: Final = re.compile(r"^[>* \t-]*+([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
+LABELED: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
@@ -284,11 +301,13 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 
 
 def _is_name(path: str, text: str) -> bool:
-    is_named = any(PARTS[part].fullmatch(_key(path)) for part in ("first", "last", "name"))
+    key = _key(path)
+    is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
+    is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
     around = _FIELDS.sub("", ".".join(names_in(path.lower())))
-    is_others = NOT_PEOPLE.search(around) and not PERSONS.fullmatch(_key(path))
-    return is_named and is_short and not is_others
+    is_others = NOT_PEOPLE.search(around) or FORMS.fullmatch(text)
+    return is_named and is_short and not (is_others and not PERSONS.fullmatch(key))
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
@@ -384,8 +403,16 @@ _ESCAPES: Final = (
 )
 
 
+def numbered_name(path: str) -> str:
+    """Return "firstname" or "lastname" for a numbered field such as ``input_1_3``, or ""."""
+    found = NUMBERED.fullmatch(path)
+    return "" if found is None else "firstname" if found["first"] else "lastname"
+
+
 def _key(path: str) -> str:
     names = [
         name for name in names_in(path) if name not in ("value", "#text") and not name.isdigit()
     ]
-    return without_request(re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80]))
+    return numbered_name(path) or without_request(
+        re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
+    )
