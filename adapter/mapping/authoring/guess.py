@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
-from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import (
+from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     FULL_NAME,
     LAST_NAME,
@@ -18,6 +17,7 @@ from adapter.mapping.authoring.redact import (
     numbered_name,
     without_request,
 )
+from adapter.mapping.authoring.readings import quoted, read
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -502,6 +502,20 @@ def _is_of_another(target: str, path: str) -> bool:
     is_places = PLACE & words and not (RENTER - {"contact", "contacts"}) & words
     others = OTHERS | STAFF if "name" in target else OTHERS | STAFF | BUSINESS
     return target in CONTACT and bool(others & words or is_places or MADE_BY.search(path))
+
+
+def owner_of(path: str) -> str:
+    """Return the part of a path that identifies someone other than the renter, or ""."""
+    names = names_in(path)
+    for at in reversed(range(len(names))):
+        index = [one for one in names[at + 1 : at + 2] if one.isdigit()]
+        words = _words(names[at])
+        known = [n for n, word in enumerate(words) if word in OTHERS | STAFF | RENTER]
+        if known and (words[known[-1]] not in RENTER or index not in ([], ["0"])):
+            return ".".join([*names[:at], "".join(words[: known[-1] + 1]), *index])
+        if known:
+            return ""
+    return ""
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
