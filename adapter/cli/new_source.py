@@ -111,7 +111,7 @@ def new(
     names = [f"samples/{one.name}" for one in written]
     payloads = [sample.payload for sample in kept]
     text = draft.text(*names, origin=_origin(samples, names), payloads=payloads)
-    file.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(f"wrote {', '.join(map(str, [file, *written]))}")
     senders = similar_senders(payloads, gallery_folder(folder))
     steps = [*_gallery_lines(senders), *_replaced_lines(draft, kept, written)]
@@ -169,7 +169,11 @@ def _write_samples(folder: Path, draft: Draft, samples: Sequence[Sample]) -> lis
     for number, sample in zip(_person_numbers(samples), samples, strict=True):
         file = _free_file(folder, draft.name, sample.suffix)
         kept = [str(one) for one in draft.communities()]
-        file.write_bytes(redacted(sample.body, sample.payload, number, draft.people(), kept))
+        try:
+            body = redacted(sample.body, sample.payload, number, draft.people(), kept)
+        except RecursionError:
+            raise PayloadError(f"{file.name}: the JSON is nested too deeply") from None
+        file.write_bytes(body)
         written.append(file)
     return written
 

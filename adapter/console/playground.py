@@ -262,7 +262,7 @@ def _text_with_sample(entered: PlaygroundInput) -> str | None:
         delivery, now = _delivery(entered)
         # Without assigned names, because `adapter check` does not know them.
         return with_sample(_draft(entered), entered.mapping, delivery, now)
-    except (MappingErrors, PayloadError, NotFound):
+    except (MappingErrors, PayloadError, NotFound, RecursionError):  # JSON can be nested deeply
         return None
 
 

@@ -51,6 +51,18 @@ def anonymous_test(visitor: Any, event_id: int, mapping: str) -> str:
     return html.unescape(area[0])
 
 
+def test_a_message_that_is_nested_too_deeply_is_no_sample(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    deep: Any = "end"
+    for _ in range(900):
+        deep = {"a": deep}
+    (booking,) = harness.mapped("rentfeed", tour() | {"extra": deep})
+    page = visit().post("/try/sample", source="rentfeed", mapping=FILE, event=str(booking.event_id))
+    assert page.status_code == 200
+
+
 def test_a_mapping_that_reads_what_no_sample_has_is_refused(versions: MappingVersions) -> None:
     text = FILE.replace("    date: tour.date\n", "    date: tour.day\n")
     with pytest.raises(MappingErrors, match=r"'tour\.day' is not in any sample"):

@@ -455,6 +455,14 @@ def test_a_community_is_only_suggested_for_a_name_with_the_same_digits(
     assert new_source._key_of(name, {known: "maple"}) == key
 
 
+def test_new_refuses_a_sample_that_is_nested_too_deeply(project: Path) -> None:
+    deep = '{"a":' * 900 + "1" + "}" * 900
+    (project / "0.json").write_text(f'{{"id": "1", "email": "ana@kos.example", "x": {deep}}}')
+    with pytest.raises(PayloadError, match=r"acme\.json: the JSON is nested too deeply"):
+        run("new", "acme", "0.json")
+    assert not (project / "mappings/acme.yaml").exists()
+
+
 def test_new_needs_files_or_stored_webhooks() -> None:
     assert "or use --stored" in run("new", "acme").output
     assert run("new", "acme", "--stored", SAMPLE).exit_code == 2

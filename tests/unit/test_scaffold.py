@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import urllib.parse
 from pathlib import Path
 from typing import Any
@@ -619,6 +620,32 @@ def test_the_last_change_is_preferred_as_the_time_of_the_request() -> None:
     data = {"created_at": "2026-03-01T10:00:00Z", "updatedAt": "2026-03-02T10:00:00Z"}
     assert guess_paths(data)["sent_at"] == "updatedAt"
     assert guess_paths({"created_at": "2026-03-01T10:00:00Z"})["sent_at"] == "created_at"
+
+
+def test_half_of_a_surrogate_pair_is_written_as_an_escape() -> None:
+    body = rb'{"id": "\ud800", "name": "Ana Kos", "email": "ana@kos.example"}'
+    written = json.loads(redacted(body, json.loads(body), 0))
+    assert written == {
+        "id": "\ud800",
+        "name": "Dana Okafor",
+        "email": "dana.okafor@example.com",
+    }
+
+
+def test_json_in_a_text_may_be_nested_too_deeply() -> None:
+    payload = {"id": "1", "email": "ana@kos.example", "body": '{"a":' * 10_000}
+    assert "email" in guess_paths(payload)["email_1"]
+    body = json.dumps(payload).encode()
+    assert b"ana@kos.example" not in redacted(body, payload, 0)
+
+
+@pytest.mark.parametrize("line", [">\n", "\n", "- \n", "> * "])
+def test_an_email_without_labels_takes_little_time(line: str) -> None:
+    payload = {"id": "1", "email": "ana@kos.example", "body": f"a{line * 25_000}b"}
+    started = time.thread_time()
+    draft_from_samples("acme", [payload])
+    replacements(payload, 0)
+    assert time.thread_time() - started < 5.0
 
 
 @pytest.mark.parametrize(

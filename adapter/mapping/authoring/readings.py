@@ -201,7 +201,7 @@ def _first_value(item: Any, paths: Sequence[str]) -> Any:
 def _json(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -129,7 +129,8 @@ def redacted(
     except ValueError:
         made_up = (_redacted_form if _FORM.fullmatch(text) else _replaced)(text, changes)
         return made_up.encode("utf-8", "surrogateescape")
-    return (json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n").encode()
+    made_up = json.dumps(_redacted_data(data, changes), indent=2, ensure_ascii=False) + "\n"
+    return made_up.encode("utf-8", "backslashreplace")  # half of a surrogate pair becomes an escape
 
 
 def replacements(
@@ -335,7 +336,7 @@ def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _replaced(text, changes)
         made_up = _redacted_data(data, changes)
         return text if made_up == data else json.dumps(made_up, ensure_ascii=False)
