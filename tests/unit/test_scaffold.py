@@ -1,6 +1,7 @@
 """Test the guesses of `adapter new`, and what it leaves to the user."""
 
 import json
+import re
 import time
 import urllib.parse
 from pathlib import Path
@@ -318,6 +319,7 @@ def test_the_token_of_a_response_is_an_id() -> None:
     assert guess_paths({"form_response": {"token": "r1"}})["dedupe"] == "form_response.token"
 
 
+ROSA = {"name": "Rosa Vale", "email": "rosa@example.net"}
 PERSON = ("Rosa", "Vale", "rosa", "720) 555-0188", "t0p-s3cret")
 
 
@@ -707,3 +709,25 @@ def test_the_start_of_a_window_is_not_a_tour_time(end: str) -> None:
     window = {"earliest": "2026-12-14T12:00:00-07:00", end: "2026-12-14T17:00:00-07:00"}
     text = mapping_from_sample("acme", "a.json", {"viewingTimes": [window]})
     assert "starts_at: TODO   # viewingTimes.earliest is when the renter could come" in text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"user": {"name": "Sam Stone", "email": "sam@example.org"}, "attendees": [ROSA]},
+        {"agent": {"name": "Sam Stone", "email": "sam@example.org"}, "customer": ROSA},
+        {"owner": "Sam Stone", "owner_email": "sam@example.org", "guest": ROSA},
+        {"attendees": [ROSA, {"name": "Sam Stone", "email": "sam@example.org"}]},
+    ],
+)
+def test_each_person_in_a_sample_is_another_made_up_person(data: dict[str, Any]) -> None:
+    texts = [made_up_sample(one)[0] for one in (data, data | {"note": "Sam Stone called"})]
+    first, second = map(json.loads, texts)
+    assert second.pop("note").removesuffix(" called") in texts[0]
+    assert first == second
+    names = re.findall(r'"(?:name|owner)": "([^"]*)"', texts[0])
+    emails = re.findall(r'"(?:owner_)?email": "([^"]*)"', texts[0])
+    assert len({*names}) == len({*emails}) == 2
+    assert [f"{name.replace(' ', '.').lower()}@example.com" for name in names] == emails
+    assert "Dana Okafor" in names
+    assert not re.search("Sam|Stone|Rosa|Vale", texts[0])

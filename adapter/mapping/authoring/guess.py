@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
-from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import (
+from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
     FULL_NAME,
     LAST_NAME,
@@ -18,6 +17,7 @@ from adapter.mapping.authoring.redact import (
     numbered_name,
     without_request,
 )
+from adapter.mapping.authoring.readings import quoted, read
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -223,7 +223,20 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
         if paths:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
+    guesses = {**_only_contacts(guesses, observed), **guesses}
     return _consistent(_of_one_renter(guesses, observed))
+
+
+def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
+    """Return paths of an email address and a phone number under other keys, if each is the only."""
+    taken = {path for paths in guesses.values() for path in paths}
+    free = [path for path in contact_paths(observed) if path not in taken]
+    found: dict[str, tuple[str, ...]] = {}
+    for target, form in VALUES.items():
+        paths = [one for one in free if all(map(form.fullmatch, map(str, observed.filled(one))))]
+        if target not in guesses and len(paths) == 1:
+            found[target] = (paths[0],)
+    return found
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
@@ -335,7 +348,7 @@ def _without_items(path: str) -> str:
 
 
 def _is_note(path: str, observed: Observed) -> bool:
-    keys = (key_of(path), _owned_key(path))
+    keys = (key_of(path), owned_key(path))
     is_named = any(re.fullmatch(NOTES, key) for key in keys) and not STAFF & {*_words(path)}
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
@@ -504,6 +517,20 @@ def _is_of_another(target: str, path: str) -> bool:
     return target in CONTACT and bool(others & words or is_places or MADE_BY.search(path))
 
 
+def owner_of(path: str) -> str:
+    """Return the part of a path that identifies someone other than the renter, or ""."""
+    names = names_in(path)
+    for at in reversed(range(len(names))):
+        index = [one for one in names[at + 1 : at + 2] if one.isdigit()]
+        words = _words(names[at])
+        known = [n for n, word in enumerate(words) if word in OTHERS | STAFF | RENTER]
+        if known and (words[known[-1]] not in RENTER or index not in ([], ["0"])):
+            return ".".join([*names[:at], "".join(words[: known[-1] + 1]), *index])
+        if known:
+            return ""
+    return ""
+
+
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
     """Return the best path, followed by others that have values in rows where it is empty."""
     chosen = [ranked[0]]
@@ -556,7 +583,7 @@ def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
 
 
 def _matching_pattern(target: str, path: str) -> int | None:
-    keys = key_of(path), _owned_key(path)
+    keys = key_of(path), owned_key(path)
     forms = enumerate(KEYS[target])
     return next((n for n, form in forms if any(re.fullmatch(form, key) for key in keys)), None)
 
@@ -731,7 +758,7 @@ def key_of(path: str) -> str:
     return numbered_name(path) or key
 
 
-def _owned_key(path: str) -> str:
+def owned_key(path: str) -> str:
     """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
     names = [name for name in names_in(path) if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])
