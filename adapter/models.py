@@ -215,7 +215,7 @@ REPLAYED = "replayed"
 #: The reason codes of tours that the renter chose or canceled on the renter page.
 CHOSEN_BY_RENTER = "chosen_by_renter"
 CANCELED_BY_RENTER = "canceled_by_renter"
-#: The reason code of a tour that is held because its time is not free in Knock.
+#: The reason code of a tour that is held because its time is unavailable in Knock.
 TIME_TAKEN = "time_taken"
 #: The name that the history shows for changes by the renter.
 RENTER = "renter"

@@ -459,7 +459,7 @@ class Sections(StrictSchema):
     attribution = PathList()
     without_time = _one_of(WithoutTime)
     check_availability = flag(
-        **described("Before booking a tour, check that its time is free in Knock's calendar.")
+        **described("Before booking a tour, check that its time is available in Knock's calendar.")
     )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))
