@@ -131,7 +131,7 @@ class CalendarCheck:
     def _must_wait_for_rival(
         self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
     ) -> bool:
-        """Return True if the calendar may not show another tour at the same time yet.
+        """Return True if Knock's calendar may not show a just-sent tour at the same time yet.
 
         If the calendar cannot be read anyway, waiting would gain nothing.
         """

@@ -320,5 +320,5 @@ class Respond:
 
 
 def seconds_from(text: str) -> int:
-    """Parse a number of seconds such as ``8s``. Return 0 for an empty string."""
+    """Parse a duration in seconds, such as ``8s``. Return 0 for an empty string."""
     return int(text.removesuffix("s") or 0)

@@ -103,7 +103,7 @@ class Watch:
         return [_with_current_sentence(one, seen) for one in due]
 
     def _tell(self, due: Sequence[Alarm], now: dt.datetime) -> None:
-        """Send alarms as one message. If that fails, they are sent again later."""
+        """Send alarms as one message. If sending fails, try again later."""
         if not self._notifier.send(message_of(self._settings, map(_line, due))):
             return
         with self._store.transaction() as tx:

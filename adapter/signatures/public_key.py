@@ -94,7 +94,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PublicKeySignature:
-    """A signature scheme in which the sender signs with a private key."""
+    """A signature scheme for senders that sign with a private key."""
 
     algorithm: str
     encoding: str

@@ -112,7 +112,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return when the next POST may start after ``failures`` failures in a row."""
+    """Return when the next POST may start after this many consecutive failures."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -127,7 +127,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """If few of the ``allowed`` calls are ``left``, return when to call again, or else None.
+    """Return when to call again if few of the ``allowed`` calls are ``left``, or else None.
 
     Few may be left because other programs use the same token. The pause spreads them over the
     minute.

@@ -211,7 +211,7 @@ def _verdict(
 
 
 def _uncharged(line: PortalLine) -> Judged | None:
-    """Return the verdict on a line without a charge or with a credit, or None for others."""
+    """Return the verdict on a line without a charge or with a credit, or None for other lines."""
     if line.cents is None or line.cents > 0:
         return None
     verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
