@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that certainly replaced others in Knock, by the replaced tour's ID.
+    """Return tours that definitely replaced another tour in Knock, by the replaced tour's ID.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
