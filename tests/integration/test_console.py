@@ -2033,6 +2033,8 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "This renter had already asked for the same tour." in shown
     assert f"Duplicate of {link_to_first}" in shown
     assert "we move the shared phone to the notes" in shown
+    assert "Book it anyway" not in shown
+    assert "Book with these changes" in shown
     answer = ana.release(second, anyway="1")
     assert answer.status_code == 409
     assert "Booking it again would email them again" in answer.text
