@@ -63,7 +63,7 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def doubling_pause(tries: int, first: dt.timedelta, most: dt.timedelta) -> dt.timedelta:
-    """Return the pause after ``tries`` failures, which doubles from ``first`` up to ``most``."""
+    """Return the pause after ``tries`` failures. It doubles from ``first`` up to ``most``."""
     return min(first * (1 << min(max(tries, 1) - 1, 20)), most)
 
 
