@@ -304,12 +304,16 @@ def _names(entry: Any) -> Iterable[Any]:
 def _key_of(name: str, known: dict[str, str]) -> str:
     """Return the key of the community with this name, with a question mark if it is uncertain.
 
-    A similar name may be that of another community. A number may mean something else to each
-    sender, and similar numbers mean nothing.
+    A similar name with the same digits may be that of another community. A number may mean
+    something else to each sender, and similar numbers mean nothing.
     """
     text = name.casefold()[:100]
     if text in known:
         return known[text] + "?" * text.isdigit()
-    found = difflib.get_close_matches(text, known, n=1, cutoff=0.75)
-    is_number = any(map(str.isdigit, text))
-    return f"{known[found[0]]}?" if found and not is_number else "which community?"
+    has_same_digits = [one for one in known if _digits(one) == _digits(text)]
+    found = difflib.get_close_matches(text, has_same_digits, n=1, cutoff=0.75)
+    return f"{known[found[0]]}?" if found else "which community?"
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)

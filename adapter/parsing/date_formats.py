@@ -150,9 +150,10 @@ def _literal(found: re.Match[str], text: str) -> str:
     token, literal = found["token"], found["literal"] or ""
     words = found["words"] or found["word"] or ""
     if (token and token not in TOKENS) or literal.isalnum() or not (words + literal).isprintable():
+        hint = "write A for AM and PM; " if found[0] in ("a", "am", "pm", "AM", "PM") else ""
         raise ValueError(
             f"{found[0]!r} in {text!r} is not one of {' '.join(TOKENS)}; "
-            "write words in brackets, such as [the]"
+            f"{hint}write words in brackets, such as [the]"
         )
     return r"\s+" if literal == " " else re.escape(words + literal)
 

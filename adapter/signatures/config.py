@@ -192,6 +192,10 @@ def _header_name(value: object) -> str:
 
 
 def _token_scheme(block: Block) -> TokenScheme:
+    for key in ("in", "name"):
+        if not isinstance(block.get(key), str):
+            how = "write where the token is and its name, such as in: query, name: token"
+            raise ConfigurationError(f"key '{key}' is missing or not text: {how}")
     place = _choice(block, "in", PLACES)
     name = _text(block, "name")
     if place == "header" and not HEADER_NAME.fullmatch(name):

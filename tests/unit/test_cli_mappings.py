@@ -11,7 +11,7 @@ import click.testing
 import pytest
 import yaml
 
-from adapter.cli import commands
+from adapter.cli import commands, new_source
 from adapter.cli.map import mapped_as_text
 from adapter.exceptions import ConfigurationError, PayloadError
 from adapter.mapping.engine import Item, Mapped, Outcome
@@ -417,10 +417,12 @@ def test_new_writes_a_draft_mapping(project: Path) -> None:
 
 
 def test_new_reads_several_files_and_names_their_communities(project: Path) -> None:
-    for number, place in enumerate(("Maple Court", "Mapel Court", "Nowhere", "20417", "20418")):
+    for number, place in enumerate(
+        ("Maple Court", "Mapel Court", "Nowhere", "20417", "20418", "Maple Court 2")
+    ):
         lead = {"lead_id": f"L{number}", "property": place, "email": f"rosa{number}@example.net"}
         (project / f"{number}.json").write_text(json.dumps(lead | {"tour_type": "onsite"}))
-    result = run("new", "acme", "0.json", "1.json", "2.json", "3.json", "4.json")
+    result = run("new", "acme", "0.json", "1.json", "2.json", "3.json", "4.json", "5.json")
     assert result.exit_code == 0, result.output
     listed = re.findall(r"  (.*): known_as: { acme: \[(.*)\] }, attributions", result.output)
     assert {name: key for key, name in listed} == {
@@ -429,11 +431,28 @@ def test_new_reads_several_files_and_names_their_communities(project: Path) -> N
         "Nowhere": "which community?",
         '"20417"': "maple-court?",
         '"20418"': "which community?",
+        "Maple Court 2": "which community?",
     }
     samples = sorted((project / "mappings/samples").glob("acme*"))
     assert [one.name for one in samples] == ["acme.json"], "the others add nothing"
     assert "rosa" not in samples[0].read_text()
-    assert "drafted from 5 webhooks" in (project / "mappings/acme.yaml").read_text()
+    assert "drafted from 6 webhooks" in (project / "mappings/acme.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "key"),
+    [
+        ("+13035550143", "+13035550142", "which community?"),
+        ("+13035550142", "+13035550142", "maple"),
+        ("(303) 555-0142", "303-555-0142", "maple?"),
+        ("Maple Court", "maple court 2", "which community?"),
+        ("Mapel Court 2", "maple court 2", "maple?"),
+    ],
+)
+def test_a_community_is_only_suggested_for_a_name_with_the_same_digits(
+    name: str, known: str, key: str
+) -> None:
+    assert new_source._key_of(name, {known: "maple"}) == key
 
 
 def test_new_refuses_a_sample_that_is_nested_too_deeply(project: Path) -> None:

@@ -1,6 +1,7 @@
 """Test the guesses of `adapter new`, and what it leaves to the user."""
 
 import json
+import re
 import time
 import urllib.parse
 from pathlib import Path
@@ -318,6 +319,7 @@ def test_the_token_of_a_response_is_an_id() -> None:
     assert guess_paths({"form_response": {"token": "r1"}})["dedupe"] == "form_response.token"
 
 
+ROSA = {"name": "Rosa Vale", "email": "rosa@example.net"}
 PERSON = ("Rosa", "Vale", "rosa", "720) 555-0188", "t0p-s3cret")
 
 
@@ -644,3 +646,88 @@ def test_an_email_without_labels_takes_little_time(line: str) -> None:
     draft_from_samples("acme", [payload])
     replacements(payload, 0)
     assert time.thread_time() - started < 5.0
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("fname", "lname"),
+        ("name-first", "name-last"),
+        ("name_first", "name_last"),
+        ("Name (First)", "Name (Last)"),
+        ("input_1_3", "input_1_6"),
+        ("1.3", "1.6"),
+    ],
+)
+def test_the_name_keys_of_form_builders_are_drafted_and_made_up(first: str, last: str) -> None:
+    data = {first: "Rosa", last: "Vale", "c": "I am Rosa Vale", "email": "x@example.net"}
+    assert {"first_name", "last_name"} <= guess_paths(data).keys()
+    text, _ = made_up_sample(data)
+    assert json.loads(text)["c"] == "I am Dana Okafor"
+    assert "Rosa" not in text
+
+
+@pytest.mark.parametrize("key", ["guest", "invitee", "Visitor"])
+def test_a_word_for_a_person_is_the_key_of_a_full_name(key: str) -> None:
+    assert guess_paths({key: "Rosa Vale"})["name"] == key
+    assert "name" not in guess_paths({key: "yes"})
+    assert "Rosa" not in made_up_sample({key: "Rosa Vale"})[0]
+
+
+def test_the_name_behind_a_label_in_lowercase_is_made_up() -> None:
+    data = {"visitor": {"fullName": "Rosa"}, "body": "name: Rosa Vale\nMessage: Is it free?"}
+    assert "Vale" not in made_up_sample(data)[0]
+
+
+def test_the_lines_of_a_text_are_read_by_labels_in_lowercase() -> None:
+    body = "name: Rosa Vale\nemail: rosa@example.net\nphone: 720-555-0188\nmessage: Hi"
+    text = mapping_from_sample("acme", "a.json", {"body": body})
+    assert '{ text: message, line: "phone:" }' in text
+    assert "  phone_1: phone " in text
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"intent": {"displayName": "Book tour"}},
+        {"parameterInfo": [{"displayName": "count-sweets"}]},
+        {"payload": {"name": "Contact Us Form"}},
+        {"method": {"name": "sendLeads"}},
+    ],
+)
+def test_the_name_of_an_intent_or_form_is_neither_drafted_nor_replaced(
+    other: dict[str, Any],
+) -> None:
+    assert "name" not in guess_paths(other)
+    assert json.loads(made_up_sample(other)[0]) == other
+    data = other | {"parameters": {"person": {"name": "Rosa Vale"}}}
+    assert guess_paths(data)["name"] == "parameters.person.name"
+
+
+@pytest.mark.parametrize("end", ["latest", "until"])
+def test_the_start_of_a_window_is_not_a_tour_time(end: str) -> None:
+    window = {"earliest": "2026-12-14T12:00:00-07:00", end: "2026-12-14T17:00:00-07:00"}
+    text = mapping_from_sample("acme", "a.json", {"viewingTimes": [window]})
+    assert "starts_at: TODO   # viewingTimes.earliest is when the renter could come" in text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"user": {"name": "Sam Stone", "email": "sam@example.org"}, "attendees": [ROSA]},
+        {"agent": {"name": "Sam Stone", "email": "sam@example.org"}, "customer": ROSA},
+        {"owner": "Sam Stone", "owner_email": "sam@example.org", "guest": ROSA},
+        {"attendees": [ROSA, {"name": "Sam Stone", "email": "sam@example.org"}]},
+    ],
+)
+def test_each_person_in_a_sample_is_another_made_up_person(data: dict[str, Any]) -> None:
+    texts = [made_up_sample(one)[0] for one in (data, data | {"note": "Sam Stone called"})]
+    first, second = map(json.loads, texts)
+    assert second.pop("note").removesuffix(" called") in texts[0]
+    assert first == second
+    names = re.findall(r'"(?:name|owner)": "([^"]*)"', texts[0])
+    emails = re.findall(r'"(?:owner_)?email": "([^"]*)"', texts[0])
+    assert len({*names}) == len({*emails}) == 2
+    assert [f"{name.replace(' ', '.').lower()}@example.com" for name in names] == emails
+    assert "Dana Okafor" in names
+    assert not re.search("Sam|Stone|Rosa|Vale", texts[0])

@@ -718,6 +718,8 @@ def test_allowed_addresses_are_an_additional_condition(
         ({"scheme": "hash", "header": "X", "signed": "{body}{secret}"}, "must start with {secret}"),
         ({"scheme": "hash", "header": "X", "algorithm": "sha1"}, "does not belong to"),
         ({"scheme": "token", "name": "x"}, "key 'in' is missing"),
+        ({"scheme": "token"}, "such as in: query, name: token"),
+        ({"scheme": "token", "in": {"query": "x"}, "name": "x"}, "such as in: query, name: token"),
         ({"scheme": "token", "in": "cookie", "name": "x"}, "'in' has an unknown value"),
         ({"scheme": "token", "in": "form"}, "key 'name' is missing"),
         ({"scheme": "token", "in": "header", "name": "a b"}, "'name' must be a header name"),

@@ -101,6 +101,7 @@ def test_each_transform_is_described(entry: Transform) -> None:
         ("dollars", {"take": "middle"}, "must be one of low, high"),
         ("cents", {"take": None}, "must be one of low, high"),
         ("date", {"format": "mm-dd-yy"}, "'dd' in 'mm-dd-yy' is not one of"),
+        ("date", {"format": "h:mm a"}, "write A for AM and PM"),
         ("date", {"format": ["YYYY-MM-DD", "h:mm A"]}, "must have a year, month and day"),
         ("date", {"format": []}, "must be a format such as MM/DD/YYYY"),
         ("date", {"format": 5}, "must be a format such as MM/DD/YYYY"),

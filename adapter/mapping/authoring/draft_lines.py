@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import Guesses
+from adapter.mapping.authoring.guess import Guesses, is_window
 from adapter.mapping.authoring.observe import Observed
 from adapter.mapping.authoring.readings import Mail, quoted
 from adapter.mapping.date_hints import format_from_text
@@ -19,7 +19,7 @@ MAIL_HINT: Final = "a sentence about a time or a change holds the lead"
 #: A date and time that needs no format, such as ``2026-03-14T14:30``.
 ISO: Final = re.compile(r"\d{4}-?\d\d-?\d\d[T ]?\d\d:?\d\d")
 ISO_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
-NO_TIME_HINT: Final = "# or remove this line and add 'without_time: …' at the top"
+WITHOUT_TIME_HINT: Final = "or remove this line and add 'without_time: …' at the top"
 
 
 def field_line(name: str, paths: Sequence[str] | None, option: str = "", hint: str = "") -> str:
@@ -41,12 +41,15 @@ def start_line(observed: Observed, guesses: Guesses) -> str:
         return _start_in_mail(observed, guesses, observed.mail)
     if "starts_at" in guesses:
         paths = guesses["starts_at"]
+        if is_window(paths[0], observed):
+            hint = f"# {quoted(paths[0])} is when the renter could come, not a tour time"
+            return f"starts_at: {TODO}   {hint}; {WITHOUT_TIME_HINT}"
         hint = f" {UTC_HINT}" if _is_utc(observed, paths) else ""
         option = format_option(formats_at(observed, paths), _otherwise(observed, paths))
         return field_line("starts_at", paths, option) + hint
     if {"date", "time"} <= guesses.keys():
         return f"starts_at: {{ {', '.join(_date_and_time(observed, guesses))} }}   {GUESS}"
-    return f"starts_at: {TODO}   {NO_TIME_HINT}"
+    return f"starts_at: {TODO}   # {WITHOUT_TIME_HINT}"
 
 
 def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:

@@ -7,8 +7,17 @@ from typing import Any, Final
 
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.payload_keys import (
+    FIRST_NAME,
+    FULL_NAME,
+    LAST_NAME,
+    ROLE_ALONE,
+    is_secret,
+    names_in,
+    numbered_name,
+    without_request,
+)
 from adapter.mapping.authoring.readings import quoted, read
-from adapter.mapping.authoring.redact import is_secret, names_in, without_request
 from adapter.mapping.date_hints import format_from_text
 from adapter.parsing.date_parts import date_part_kinds
 from adapter.parsing.local_time import read_absolute_instant
@@ -44,11 +53,12 @@ KEYS: Final[Mapping[str, Sequence[str]]] = {
         r"(create|submit|request|lead|event)(date|time|timestamp|datetime)",
         r"timestamp|datecreated|starttimestamp",
     ),
-    "first_name": (r".*(first|given)name", r"first|prenom|nombres?"),
-    "last_name": (r".*(last|family|sur)name", r"last|apellidos?|nomdefamille"),
+    "first_name": (FIRST_NAME,),
+    "last_name": (LAST_NAME,),
     "name": (
         r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|display|profile)name",
         r"name",
+        ROLE_ALONE.pattern,
     ),
     "email_1": (r".*e?mails?(address)?|correo(electronico)?|courriel",),
     "phone_1": (
@@ -121,6 +131,8 @@ RENTER: Final = frozenset(
     {"contact", "customer", "visitor", "lead", "invitee", "applicant", "guest", "renter"}
     | {"prospect", "attendee", "attendees", "contacts", "consumer", "client", "answers", "given"}
 )
+#: Words for a person whose name may be the renter's.
+PEOPLE: Final = frozenset({"person", "sender", "profile", "profiles", "caller"})
 #: Last words of keys whose values are IDs.
 IDS: Final = frozenset({"id", "uid", "uuid", "token", "uri", "sid"})
 #: Objects whose ID is different in each request.
@@ -149,6 +161,9 @@ OTHER_TIMES: Final = frozenset(
     {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
     | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
 )
+#: Keys and words that indicate a time in which the renter could come, without a tour time.
+WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
+WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
 #: Objects whose start is not that of a tour.
 NOT_VISITS: Final = frozenset(
     {"call", "session", "conversation", "chat", "recording", "meter", "lease"}
@@ -208,7 +223,20 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
         if paths:
             ranked = sorted(paths, key=lambda path: _rank(target, path, observed))
             guesses[target] = _with_fallbacks(target, ranked, observed)
+    guesses = {**_only_contacts(guesses, observed), **guesses}
     return _consistent(_of_one_renter(guesses, observed))
+
+
+def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
+    """Return paths of an email address and a phone number under other keys, if each is the only."""
+    taken = {path for paths in guesses.values() for path in paths}
+    free = [path for path in contact_paths(observed) if path not in taken]
+    found: dict[str, tuple[str, ...]] = {}
+    for target, form in VALUES.items():
+        paths = [one for one in free if all(map(form.fullmatch, map(str, observed.filled(one))))]
+        if target not in guesses and len(paths) == 1:
+            found[target] = (paths[0],)
+    return found
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
@@ -320,7 +348,7 @@ def _without_items(path: str) -> str:
 
 
 def _is_note(path: str, observed: Observed) -> bool:
-    keys = (key_of(path), _owned_key(path))
+    keys = (key_of(path), owned_key(path))
     is_named = any(re.fullmatch(NOTES, key) for key in keys) and not STAFF & {*_words(path)}
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
@@ -489,6 +517,20 @@ def _is_of_another(target: str, path: str) -> bool:
     return target in CONTACT and bool(others & words or is_places or MADE_BY.search(path))
 
 
+def owner_of(path: str) -> str:
+    """Return the part of a path that identifies someone other than the renter, or ""."""
+    names = names_in(path)
+    for at in reversed(range(len(names))):
+        index = [one for one in names[at + 1 : at + 2] if one.isdigit()]
+        words = _words(names[at])
+        known = [n for n, word in enumerate(words) if word in OTHERS | STAFF | RENTER]
+        if known and (words[known[-1]] not in RENTER or index not in ([], ["0"])):
+            return ".".join([*names[:at], "".join(words[: known[-1] + 1]), *index])
+        if known:
+            return ""
+    return ""
+
+
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
     """Return the best path, followed by fallback paths for rows where it is empty."""
     chosen = [ranked[0]]
@@ -499,6 +541,12 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
             chosen.append(path)
             filled = [new or old for new, old in zip(more, filled, strict=True)]
     return tuple(chosen[:MOST_FALLBACKS])
+
+
+def is_window(path: str, observed: Observed) -> bool:
+    """Return True if a path leads to the start of a time in which the renter could come."""
+    keys = {key_of(path), *_beside(path, observed)}
+    return bool(WINDOW_KEYS & keys or WINDOWS & {*_words(path)})
 
 
 def _of_one_renter(
@@ -535,7 +583,7 @@ def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...
 
 
 def _matching_pattern(target: str, path: str) -> int | None:
-    keys = key_of(path), _owned_key(path)
+    keys = key_of(path), owned_key(path)
     forms = enumerate(KEYS[target])
     return next((n for n, form in forms if any(re.fullmatch(form, key) for key in keys)), None)
 
@@ -585,8 +633,11 @@ def _is_test_flag(_: str, value: Any) -> bool:
 
 def _is_renters_name(path: str, value: Any) -> bool:
     """Return True if a value may be the renter's name, rather than a form's or a bot's."""
-    people = (RENTER | VISITS) & {*_words_around(path)}
-    is_renters = key_of(path) != "name" or "." not in path or people or "[name]" in path
+    key, around = key_of(path), {*_words_around(path)}
+    if ROLE_ALONE.fullmatch(key):
+        return isinstance(value, str) and FULL_NAME.fullmatch(value.strip()) is not None
+    is_plain = key in ("name", "displayname", "profilename") and "[name]" not in path
+    is_renters = not is_plain or "." not in path or (RENTER | VISITS | PEOPLE) & around
     return _is_name(path, value) and bool(is_renters)
 
 
@@ -703,10 +754,11 @@ def key_of(path: str) -> str:
     """Return a path's last meaningful key, in lowercase and without separators."""
     names = [name for name in names_in(path) if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
-    return without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
+    key = without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))
+    return numbered_name(path) or key
 
 
-def _owned_key(path: str) -> str:
+def owned_key(path: str) -> str:
     """Return a path's last two keys, joined as in "locationid" for ``location.id``."""
     names = [name for name in names_in(path) if name not in WRAPPERS]
     return re.sub(r"[^a-z0-9]", "", "".join(names[-2:]).lower()[:80])

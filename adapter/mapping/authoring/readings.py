@@ -34,7 +34,7 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 #: Data that a program has calculated, instead of what a renter answered.
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
-LABEL: Final = re.compile(r"^[>* \t-]*+([A-Z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
+LABEL: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
 #: Minimum number of labels for a text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
 #: Keys for the whole text of an email or message, in lowercase without separators.

@@ -4,10 +4,22 @@ import html
 import json
 import re
 import urllib.parse
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
+from adapter.mapping.authoring.guess import owner_of
 from adapter.mapping.authoring.observe import observe
+from adapter.mapping.authoring.payload_keys import (
+    FIRST_NAME,
+    FULL_NAME,
+    LAST_NAME,
+    ROLE_ALONE,
+    ROLES,
+    is_secret,
+    names_in,
+    plain_key,
+)
 
 #: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
@@ -22,13 +34,6 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of secrets, in lowercase without separators.
-SECRET: Final = re.compile(
-    r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
-    r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
-)
-#: Keys of IDs that are named ``token``, such as ``form_response.token``.
-REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
 #: Keys of data that is always private, regardless of whose it is.
 PRIVATE: Final = re.compile(
     r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
@@ -41,8 +46,6 @@ ADDRESS: Final = re.compile(
 )
 #: Keys of IDs that look like email addresses.
 MESSAGE_IDS: Final = re.compile(r"messageid|inreplyto|references")
-#: The second key of a form's field such as ``lead[email]``.
-_BRACKETS: Final = re.compile(r"(?<=[\w\]])\[([\w -]+)\]")
 #: Keys of a form's fields, which are a person's if they have no index.
 _FIELDS: Final = re.compile(r"\.(form_?)?fields(?=\.[^\d.])")
 #: Keys of a question and of the answer beside it, in a form's data.
@@ -54,25 +57,23 @@ ROLE: Final = re.compile(
     re.IGNORECASE,
 )
 PARTS: Final = {
-    "first": re.compile(r".*(first|given)name|first|given"),
-    "last": re.compile(r".*(last|family|sur)name|last|family"),
-    "name": re.compile(
-        r"(full|your|customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|from|display"
-        r"|profile)?name"
-    ),
+    "first": re.compile(FIRST_NAME),
+    "last": re.compile(LAST_NAME),
+    "name": re.compile(rf"(full|your|from|display|profile|{ROLES})?name"),
     "phone": re.compile(r".*(phone|mobile|cell|telephone|sms)(number|no)?|from(number)?|waid"),
 }
-#: What a form puts in front of the name of a field, in lower case without separators.
-ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
 #: Words around a plain ``name`` key that show that it is not a person's name.
 NOT_PEOPLE: Final = re.compile(
     r"property|community|listing|form|page|bot|intent|function|source|calendar|field|question"
     r"|event|campaign|company|unit|service|provider|utm|(?<!pro)file|city|state|tool|header"
+    r"|method|parameter|reply"
 )
+#: The name of a form or of a flow, rather than a person's.
+FORMS: Final = re.compile(r".*\b(form|flow|page|survey|questionnaire)s?", re.IGNORECASE)
 #: Keys that can only be a person's name, regardless of the words around them.
 PERSONS: Final = re.compile(r"(first|last|full|your|given|family|sur|renter|guest)name")
 #: A line such as ``Name: Dana Okafor``, and an address such as ``Dana Okafor <dana@example.com>``.
-LABELED: Final = re.compile(r"^[>* \t-]*+([A-Z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
+LABELED: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+(\S.*)$", re.MULTILINE)
 SENDER: Final = re.compile(r"\"?([^\"<>@:;,]+(?:,[^\"<>@:;,]+)?)\"?\s*<([^<>\s@]+)@[^<>\s]+>")
 #: Text after a renter's name in a sender's name, as in ``Dana Okafor via Portal``.
 VIA: Final = re.compile(r"\s+(?:via|through|from)\s.*|\s*[(|].*", re.DOTALL)
@@ -90,31 +91,18 @@ ORDINARY: Final = re.compile(
 MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
+#: First and last names of the made-up people who replace those who are not renters. The numbers of
+#: names have no common divisor, so that each of the combinations below is another one.
+OTHER_NAMES: Final = (
+    ("Walter", "Nina", "Hugo", "Ruth", "Ivan", "Clara", "Felix"),
+    ("Berg", "Castillo", "Mbeki", "Sato", "Weaver", "Iverson", "Quinn", "Abbott"),
+)
+OTHER_PEOPLE: Final = 56
 #: Made-up people. Their numbers are reserved for fiction.
 PEOPLE: Final = (
     *(("Dana", "Okafor"), ("Ines", "Duarte"), ("Marcus", "Lindqvist"), ("Priya", "Raman")),
     *(("Tomas", "Novak"), ("Grace", "Ellery"), ("Omar", "Haddad"), ("Lena", "Fischer")),
 )
-
-
-def without_request(key: str) -> str:
-    """Remove words such as ``pleaseenter`` from the key of a form field or question.
-
-    For example, ``whatisyourfullname`` becomes ``fullname``.
-    """
-    return ASKED.sub("", key)
-
-
-def names_in(path: str) -> list[str]:
-    """Split a path into its keys. A form field such as ``lead[email]`` has two keys."""
-    return _BRACKETS.sub(r".\1", path).split(".")
-
-
-def is_secret(path: str) -> bool:
-    """Return True if a path's last key suggests a password, token or signature."""
-    if REQUEST_TOKEN.search(path.lower()):
-        return False
-    return SECRET.fullmatch(_key(path)) is not None
 
 
 def _names_field(path: str) -> bool:
@@ -150,13 +138,27 @@ def replacements(
 ) -> dict[str, str]:
     """Return the replacement for each personal or secret text in a payload, longest text first."""
     changes: dict[str, str] = {}
-    for path, value, item in _texts(payload, people or {}):
-        changes |= dict(_changes_at(path, value, _Person(number + item)))
+    # If a text belongs to both the renter and someone else, it is replaced as the renter's.
+    texts = sorted(_texts(payload, people or {}), key=lambda one: not owner_of(one[0]))
+    others = _numbers_of_others({owner_of(path) for path, _, _ in texts} - {""})
+    for path, value, item in texts:
+        person = _Person(others.get(owner_of(path), number + item))
+        changes |= dict(_changes_at(path, value, person))
     kept = {*kept, *_kept_ids(payload), *(one for text in kept for one in EMAIL.findall(text))}
     wanted = {old: new for old, new in changes.items() if len(old) > 1 and old not in kept}
     # A text to keep must not be changed by the replacement of a word in it.
     wanted |= {text: text for text in kept if any(old in text for old in wanted)}
     return dict(sorted(wanted.items(), key=lambda change: -len(change[0])))
+
+
+def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
+    """Return a negative number for each person who is not a renter, the same in all samples."""
+    numbers: dict[str, int] = {}
+    for owner in sorted(owners):
+        first = zlib.crc32(owner.encode("utf-8", "replace"))
+        each = [-1 - (first + n) % OTHER_PEOPLE for n in range(OTHER_PEOPLE)]
+        numbers[owner] = next((n for n in each if n not in numbers.values()), each[0])
+    return numbers
 
 
 def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
@@ -174,7 +176,7 @@ def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str
 
 def _kept_ids(payload: Any) -> Iterator[str]:
     for path, value in _leaves(payload, "", 0):
-        if MESSAGE_IDS.fullmatch(_key(path)):
+        if MESSAGE_IDS.fullmatch(plain_key(path)):
             yield from EMAIL.findall(str(value))
 
 
@@ -233,17 +235,20 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person:
-    """A made-up person who replaces a renter."""
+    """A made-up person who replaces a renter or, if the number is negative, someone else."""
 
     def __init__(self, number: int) -> None:
         self.number = number
+        again: int | str = number // len(PEOPLE) or ""
         self.first, self.last = PEOPLE[number % len(PEOPLE)]
-        again = number // len(PEOPLE) or ""
+        if number < 0:
+            first, last = OTHER_NAMES
+            again, self.first, self.last = "", first[number % len(first)], last[number % len(last)]
         self.email = f"{self.first}.{self.last}{again}@example.com".lower()
 
     def phone(self, text: str) -> str:
         """Return a made-up phone number in the same format as ``text``."""
-        digits = iter(f"30355501{42 + self.number % 50:02d}"[-_count(text) :].rjust(10, "3"))
+        digits = iter(f"30355501{(42 + self.number) % 100:02d}"[-_count(text) :].rjust(10, "3"))
         kept = _count(text) - 10
         made: list[str] = []
         for character in text:
@@ -261,7 +266,7 @@ def _count(text: str) -> int:
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield each text to replace in a value, with its replacement."""
-    key = _key(path)
+    key = plain_key(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
@@ -284,11 +289,13 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 
 
 def _is_name(path: str, text: str) -> bool:
-    is_named = any(PARTS[part].fullmatch(_key(path)) for part in ("first", "last", "name"))
+    key = plain_key(path)
+    is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
+    is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()
     around = _FIELDS.sub("", ".".join(names_in(path.lower())))
-    is_others = NOT_PEOPLE.search(around) and not PERSONS.fullmatch(_key(path))
-    return is_named and is_short and not is_others
+    is_others = NOT_PEOPLE.search(around) or FORMS.fullmatch(text)
+    return is_named and is_short and not (is_others and not PERSONS.fullmatch(key))
 
 
 def _name_changes(key: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
@@ -382,10 +389,3 @@ _ESCAPES: Final = (
     *(lambda text: json.dumps(text)[1:-1], str, html.escape),
     *(_percent, _lower_percent, urllib.parse.quote_plus),
 )
-
-
-def _key(path: str) -> str:
-    names = [
-        name for name in names_in(path) if name not in ("value", "#text") and not name.isdigit()
-    ]
-    return without_request(re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80]))

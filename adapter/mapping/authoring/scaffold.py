@@ -27,6 +27,7 @@ from adapter.mapping.authoring.guess import (
     is_history,
     key_of,
     note_paths,
+    owned_key,
     request_ids,
     says_canceled,
 )
@@ -35,7 +36,12 @@ from adapter.mapping.authoring.readings import quoted, read
 from adapter.mapping.loader.check_todos import TODO
 
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"
+#: Without a signature, there is no secret.
+SCHEME_HINT: Final = "# hmac, hash, token or basic; or { scheme: none }, without secrets"
 OTHERS: Final = "any other value is ignored"
+BOOKED: Final = re.compile(r"book|creat|schedul", re.IGNORECASE)
+MOVED: Final = re.compile(r"reschedul|updat|chang|moved", re.IGNORECASE)
+MOVED_HINT: Final = "; is there another one for a rescheduled tour?"
 LAST_HINT: Final = "this is also true if a later event books again"
 FROM_HINT: Final = "; in a call that you made, this is your number"
 COMMUNITY_HINT: Final = (
@@ -53,7 +59,7 @@ NO_RENTER: Final = (
 CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
 #: Keys that may say what a webhook is, and what to do about them.
 CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
-STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status")
+STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
 CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"
 STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
 #: Keys of the number from which a call was made.
@@ -229,7 +235,10 @@ class Draft:
             events = [*accepted, *self.canceled.get(path, ())]
             left = ", ".join(str(one) for one in self._values("accept") if one not in events)
             others = f"any other value, such as {left}, is ignored" if left else OTHERS
-            yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {others}"
+            is_booking = any(BOOKED.search(str(one)) for one in accepted)
+            is_complete = any(MOVED.search(str(one)) for one in self._values("accept"))
+            hint = MOVED_HINT if is_booking and not is_complete else ""
+            yield f"  {quoted(path)}: {_one_or_list(accepted)}   {GUESS}; {others}{hint}"
         if "finished" in self.guesses:
             yield f"  {quoted(self.guesses['finished'][0])}: true   {GUESS}; false is ignored"
 
@@ -352,7 +361,9 @@ def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
             continue
         if CHANGE_FLAG.search(key) and all(isinstance(one, bool) for one in values):
             yield f"# {quoted(path)} is {json.dumps(values[0])} in a sample; {CHANGE_HINT}"
-        elif STATUS.fullmatch(key) and all(isinstance(one, str) for one in values):
+        elif (STATUS.fullmatch(key) or STATUS.fullmatch(owned_key(path))) and all(
+            isinstance(one, str) for one in values
+        ):
             yield f"# {quoted(path)} is {json.dumps(values[0][:40])} in a sample; {STATUS_HINT}"
 
 
@@ -371,7 +382,7 @@ def _signature_line(name: str) -> str:
         preset = presets.get("".join(parts[:count]))
         if preset:
             return f"signature: {{ preset: {preset}, {secrets} }}   {GUESS}"
-    return f"signature: {{ scheme: {TODO}, {secrets} }}   # hmac, hash, token or basic"
+    return f"signature: {{ scheme: {TODO}, {secrets} }}   {SCHEME_HINT}"
 
 
 def _note(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapter.exceptions import Unreadable
 from adapter.mapping.authoring.guess import event_paths, says_canceled
 from adapter.mapping.authoring.observe import observe
-from adapter.mapping.authoring.redact import is_secret
+from adapter.mapping.authoring.payload_keys import is_secret
 from adapter.mapping.communities_yaml import FILE
 from adapter.mapping.engine import Community, Outcome, Scope
 from adapter.mapping.engine.fields import PathLookup

@@ -1,0 +1,69 @@
+"""Recognize what a payload's keys stand for, such as secrets and people's names."""
+
+import re
+from typing import Final
+
+#: Keys of secrets, in lowercase without separators.
+SECRET: Final = re.compile(
+    r".*(secret|password|passwd|pwd|apikey|accesstoken|authtoken|apitoken|authorization|signature"
+    r"|handshakekey|privatekey|googlekey|webhooktoken|verifytoken|sharedkey|credential)s?|token|key"
+)
+#: Keys of IDs that are named ``token``, such as ``form_response.token``.
+REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
+#: The second key of a form's field such as ``lead[email]``.
+_BRACKETS: Final = re.compile(r"(?<=[\w\]])\[([\w -]+)\]")
+#: What a form puts in front of the name of a field, in lower case without separators.
+ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
+#: Keys of a person's names, without separators, such as ``Name (First)`` and ``lname``.
+FIRST_NAME: Final = r".*(first|given)name|fname|.*name(first|given)|first|given|prenom|nombres?"
+LAST_NAME: Final = (
+    r".*(last|family|sur)name|lname|.*name(last|family|sur)|last|family|apellidos?|nomdefamille"
+)
+#: Words for people, which also stand alone as the key of a name.
+ROLES: Final = (
+    "customer|contact|visitor|guest|renter|invitee|lead|prospect|sender|attendee|applicant|tenant"
+    "|client|caller|person|host|agent|owner|organizer|assignee|user|roommate|spouse|partner"
+)
+ROLE_ALONE: Final = re.compile(rf"({ROLES})s?")
+#: A first and a last name, as the value of a key such as ``guest``.
+FULL_NAME: Final = re.compile(r"[^\W\d_a-z][\w'-]*(?: [^\W\d_a-z][\w'.-]*){1,3}")
+#: Keys of the first and last name in a form whose fields have numbers.
+NUMBERED: Final = re.compile(
+    r"(?:.*\.)?(?:input_\d+[._]|\.\d+\.|\"\d+\.)(?:(?P<first>3)|6)\"?", re.IGNORECASE
+)
+
+
+def without_request(key: str) -> str:
+    """Remove words such as ``pleaseenter`` from the key of a form field or question.
+
+    For example, ``whatisyourfullname`` becomes ``fullname``.
+    """
+    return ASKED.sub("", key)
+
+
+def names_in(path: str) -> list[str]:
+    """Split a path into its keys. A form field such as ``lead[email]`` has two keys."""
+    return _BRACKETS.sub(r".\1", path).split(".")
+
+
+def is_secret(path: str) -> bool:
+    """Return True if a path's last key suggests a password, token or signature."""
+    if REQUEST_TOKEN.search(path.lower()):
+        return False
+    return SECRET.fullmatch(plain_key(path)) is not None
+
+
+def numbered_name(path: str) -> str:
+    """Return "firstname" or "lastname" for a numbered field such as ``input_1_3``, or ""."""
+    found = NUMBERED.fullmatch(path)
+    return "" if found is None else "firstname" if found["first"] else "lastname"
+
+
+def plain_key(path: str) -> str:
+    """Return a path's last key that is not an index, in lowercase and without separators."""
+    names = [
+        name for name in names_in(path) if name not in ("value", "#text") and not name.isdigit()
+    ]
+    return numbered_name(path) or without_request(
+        re.sub(r"[^a-z0-9]", "", (names or [path])[-1].lower()[:80])
+    )
