@@ -54,7 +54,7 @@ MOST_WRONG_PATHS = 3
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
-    """Return True if an attempt with this outcome certainly booked nothing."""
+    """Return True if an attempt with this outcome definitely did not book anything."""
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
