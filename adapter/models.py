@@ -456,7 +456,7 @@ class Message:
     #: Propexo's IDs of the guest card, and of the job that added the note.
     prospect_id: str | None
     job_id: str | None
-    #: How often it was sent. Only attempts that certainly failed are repeated.
+    #: How often it was sent. Only attempts that definitely failed are repeated.
     tries: int
     #: When to try or check it next, or None in a final state.
     due_at: dt.datetime | None

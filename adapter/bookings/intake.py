@@ -230,7 +230,7 @@ def _repeat(
 ) -> Repeat | None:
     """Return the earlier request that has the same content as a new request, or None.
 
-    The new request is certainly a retry if it contains the sender's own time or the delivery ID of
+    The new request is definitely a retry if it contains the sender's own time or the delivery ID of
     the earlier one.
     """
     before = [

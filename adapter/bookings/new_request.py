@@ -156,7 +156,7 @@ def _held_beside_others(
     *,
     is_of_many: bool,
 ) -> Decision | None:
-    """Hold a request if Knock might mix it up with another person's request."""
+    """Hold a request if Knock might confuse it with another person's request."""
     of_many = Decision(state=BookingState.HELD, code="contact_of_many") if is_of_many else None
     return held_person(new, unclear, now) or _held_beside(new, same, nearby, now) or of_many
 

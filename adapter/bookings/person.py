@@ -23,7 +23,7 @@ SENT = (
 #: States in which a request needs review.
 WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 
-#: States of a booking that can be canceled locally, because it is certainly not in Knock.
+#: States of a booking that can be canceled locally, because it is definitely not in Knock.
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
 #: Reason codes of requests that were ready to be sent before they were held.

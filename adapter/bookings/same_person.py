@@ -19,7 +19,7 @@ _PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
 
 
 class Relation(enum.Enum):
-    """How the people who made two requests are related."""
+    """The relation between the people who made two requests."""
 
     SAME = "the same person"
     DIFFERENT = "two people"

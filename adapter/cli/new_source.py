@@ -194,7 +194,7 @@ def _free_file(folder: Path, name: str, suffix: str) -> Path:
 
 
 def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
-    """Yield up to five samples, starting with the one that has the most paths."""
+    """Yield up to five samples, starting with the sample that has the most paths."""
     left = [(sample, _features(sample.payload)) for sample in samples]
     seen: set[str] = set()
     for _ in range(MOST_KEPT):

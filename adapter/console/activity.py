@@ -209,7 +209,7 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
 
 
 def _leads(run: Sequence[AuditEntry]) -> Markup:
-    """Return a link to the leads that several entries are about, such as ``10 leads``."""
+    """Return a link to the leads that several entries refer to, such as ``10 leads``."""
     ids = list(dict.fromkeys(entry.lead_id for entry in run if entry.lead_id))
     address = flask.url_for("console.several", leads=",".join(map(str, ids)))
     count = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"

@@ -176,7 +176,7 @@ def act_on_many() -> Any:
 
 
 def _question_page(act: str, ids: list[int]) -> str:
-    """Show a confirmation page for several leads, listing those that cannot be booked."""
+    """Show a confirmation page for several leads, and list leads that cannot be booked."""
     errors: dict[str, list[int]] = {}
     if act == "release":
         _, errors = _apply(services.repairs.check_unchanged, ids)
@@ -253,7 +253,7 @@ def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dic
 
 
 def _why_not(error: NotPossible) -> str:
-    """Return a sentence that says why the action on a lead failed."""
+    """Return a sentence with the reason that the action on a lead failed."""
     if not error.faults:
         return plain(error_text(error))
     texts = (text.partition(". If it is right")[0] for text in error.faults.values())

@@ -62,7 +62,7 @@ class PropertyName:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What would happen to a property's held leads if the property were assigned."""
+    """The effect that assigning a property would have on its held leads."""
 
     tours: int
     #: How many of the tours are today, in the community's time zone.

@@ -305,7 +305,7 @@ class Problem:
 
     @property
     def next_step(self) -> str:
-        """What to do about the problem, as a sentence."""
+        """A sentence that says what to do about the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 

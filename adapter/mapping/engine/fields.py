@@ -17,7 +17,7 @@ from adapter.parsing.text import CAP_ITEMS
 
 
 class OnUnreadable(enum.StrEnum):
-    """What to do with an optional value that cannot be read."""
+    """The way to handle an optional value that cannot be read."""
 
     #: The original text goes into the notes.
     NOTE = "note"

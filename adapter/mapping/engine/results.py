@@ -56,7 +56,7 @@ class Outcome(enum.StrEnum):
 
 
 class WithoutTime(enum.StrEnum):
-    """What a mapping does with leads that have no tour time (its ``without_time`` setting)."""
+    """A mapping's way to handle leads that have no tour time (its ``without_time`` setting)."""
 
     #: The lead is held, and an agent picks a time or calls the renter.
     HOLD = "hold"
