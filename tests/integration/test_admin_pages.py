@@ -330,6 +330,7 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
             ("not_taken_back", f"{booking.id}, 999"),
             ("mapping_put_in_place", "rentfeed 3"),
             ("role_changed", "maria operate"),
+            ("user_added", "nina read"),
             ("paused", "community maple-court: a fire drill"),
         ):
             number = booking.event_id if "released" in action else None
@@ -343,6 +344,7 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
         "ana couldn't undo the bookings of Dana Okafor and lead #999, which are already",
         "ana published version 3 of the rentfeed mapping",
         "ana changed maria's access, and maria can edit now",
+        "ana added nina with view-only access",
         "ana paused bookings at Maple Court. Reason: a fire drill",
     ):
         assert sentence in text

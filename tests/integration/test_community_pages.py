@@ -190,7 +190,7 @@ def test_an_admin_sets_the_tour_hours_of_an_added_community(harness: Harness, vi
     assert 'name="closes_tue" value="18:00"' in page
     assert " checked" in page
     assert '<option value="yardi" selected>' in page
-    assert "changed the tour hours or options of Elm Row" in ana.page("/audit")
+    assert "updated Elm Row's settings" in ana.page("/audit")
 
 
 def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit) -> None:
