@@ -132,6 +132,8 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
     "to set up the attribution.",
     "there is no booking": "There is no such lead.",
+    "a name may have letters": "A name may have letters, numbers, periods, hyphens and "
+    "underscores. It starts with a letter or number.",
 }
 
 

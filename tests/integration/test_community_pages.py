@@ -199,5 +199,9 @@ def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit)
     rob.client.application.extensions["pipeline"].live.refresh()
     assert "Settings" not in rob.page("/communities").partition("<main")[2]
     assert rob.post("/communities/elm-row/settings", pms="yardi").status_code == 403
-    page = visit().page("/communities/maple-court/settings", status=404)
+    ana = visit()
+    row = ana.page("/communities").partition("<td>Maple Court")[2].partition("</tr>")[0]
+    assert "Its settings are in communities.yaml" in row
+    assert "Elm Row settings" in ana.page("/communities")
+    page = ana.page("/communities/maple-court/settings", status=404)
     assert "Its settings are in communities.yaml." in page
