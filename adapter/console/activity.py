@@ -48,7 +48,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "backtested": "tested a change to the {detail} mapping",
     "drafted": "drafted a mapping for {detail}",
     "test_sent": "sent a test message for {detail}",
-    "user_added": "added {first}, who {role}",
+    "user_added": "added {first} with {access} access",
     "user_removed": "removed {first}",
     "role_changed": "changed {first}'s access, and {first} {role} now",
     "password_set": "set a new password for {first}",
@@ -62,7 +62,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "property_unassigned": "undid the assignment of {property} to {community}",
     "not_taken_back": "couldn't undo the bookings of {sent}, which are already in Knock",
     "community_added": "added the community {community}",
-    "community_changed": "changed the tour hours or options of {community}",
+    "community_changed": "updated {community}'s settings",
     "mapping_put_in_place": "published version {last} of the {first} mapping",
     "mapping_rolled_back": "rolled back the {first} mapping, which is now version {last}",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
@@ -117,10 +117,12 @@ NAMES: Final[Mapping[str, str]] = {
 }
 #: What users with each role can do.
 ROLES: Final = {"operate": "can edit", "read": "can only view"}
+#: The access that each role gives.
+ACCESS: Final = {"operate": "edit", "read": "view-only"}
 #: What a user confirmed when booking a lead, by the word in the entry's detail.
 CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
-    "another_person": "because this is another person",
+    "another_person": "because this is a different person",
 }
 #: What a user did to several leads with one click, by action.
 MANY: Final[Mapping[str, str]] = {
@@ -327,6 +329,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "of_detail": _of_detail(lambda detail: f" from {detail}" if detail else ""),
     "first": _of_detail(lambda detail: detail.partition(" ")[0]),
     "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
+    "access": _of_detail(lambda detail: ACCESS.get(detail.rpartition(" ")[2], "")),
     "role": _of_detail(lambda detail: ROLES.get(detail.rpartition(" ")[2], "")),
     "a_lead": functools.partial(_of, "lead"),
     "a_tour": functools.partial(_of, "tour"),

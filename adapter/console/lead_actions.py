@@ -282,9 +282,9 @@ def _until(numbers: Sequence[int]) -> str:
     zones = {one.snoozed_until: one.timezone for one in bookings if one.snoozed_until}
     if not zones:
         return ""
-    first = min(zones)
-    text = _time_in_sentence(first, zones[first])
-    return f" until {text}" if len(zones) == 1 else f". The first one comes back {text}"
+    texts = [_time_in_sentence(at, zones[at]) for at in sorted(zones)]
+    is_same = len(set(texts)) == 1
+    return f" until {texts[0]}" if is_same else f". The first one comes back {texts[0]}"
 
 
 def _time_in_sentence(at: dt.datetime, timezone: str | None) -> str:

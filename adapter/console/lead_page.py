@@ -165,7 +165,7 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
     payload, problem = _payload(source, story)
     page = flask.render_template(
         "console/lead.html",
-        **_common(key, story, refused),
+        **_common(key, story, refused, audit_entries),
         replaced=replaced,
         payload=payload,
         problem=problem,
@@ -202,7 +202,12 @@ def lead_state(number: int) -> flask.Response:
     return answer
 
 
-def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[str, Any]:
+def _common(
+    key: str,
+    story: LeadHistory,
+    refused: RefusedForm | None,
+    audit_entries: Sequence[AuditEntry] = (),
+) -> dict[str, Any]:
     """Return the template variables that the page and the panel share."""
     source = services.sources.get(story.event.source)
     number = int(key) if key.isascii() and key.isdigit() else story.event.id
@@ -214,7 +219,7 @@ def _common(key: str, story: LeadHistory, refused: RefusedForm | None) -> dict[s
         "event": story.event,
         "source": source,
         "views": views,
-        "lines": story_of(story),
+        "lines": story_of(story, audit_entries),
         "part_names": part_names(story),
         "tours_asked_for": sum(ASKED_FOR in name for name in part_names(story).values()),
         "neighbors": neighbors_of(number if number in ids or not ids else ids[0]),

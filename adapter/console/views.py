@@ -74,6 +74,8 @@ def template_helpers() -> dict[str, Any]:
 def _short_of(booking: Booking) -> str:
     """Return a short explanation of a booking's state, or ""."""
     if booking.state in RELEASABLE:
+        if booking.is_cancellation:
+            return ""  # the state's label already says who canceled
         return in_short(Issue.of(booking))
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 

@@ -126,12 +126,14 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "Booking it again would email": "This renter already has this tour. Booking it again would "
     "email them again.",
     "someone with another name": "Someone with a different name has the same email or phone. If "
-    "this is another person, choose “This is another person”.",
+    "it's someone else, choose “This is a different person”.",
     "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
     "box below.",
     "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
     "to set up the attribution.",
     "there is no booking": "There is no such lead.",
+    "a name may have letters": "A name may have letters, numbers, periods, hyphens and "
+    "underscores. It starts with a letter or number.",
 }
 
 
@@ -333,8 +335,8 @@ def hours_text(text: str) -> str:
     hours = _HOURS.search(text)
     if hours is None:
         return ""
-    at, first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (1, 3, 5))
-    return f"{at} is outside the hours in which tours can be booked ({first} to {last})."
+    first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (3, 5))
+    return f"Tours can only be booked between {first} and {last}."
 
 
 def plain(text: str) -> str:

@@ -318,7 +318,8 @@ def _missing(line: PortalLine, known: Known, rules: PortalRules) -> Judged:
         text = f"This renter's lead came from {number[0]} on {day_text(number[1])} instead."
         return _doubtful(line, text)
     if line.on and line.on < known.first_on:
-        text = f"It is older than the first message from this source ({day_text(known.first_on)})."
+        day = day_text(known.first_on)
+        text = f"This line is dated before the first message from this source ({day})."
         return _doubtful(line, text)
     if not line.has_contact:
         return _doubtful(line, "The line has no email or phone to compare.")
