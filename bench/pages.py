@@ -60,7 +60,7 @@ one at a time with the default limit, once with an empty queue and once with ten
 bookings.
 
 The last row is the time to acknowledge a webhook while the database contains that many pending
-bookings and received events. Its baseline is an empty database in the same rounds.""",
+bookings and received events. The baseline is the same measurement with an empty database.""",
     "cpu": """\
 Tours are sent at equal intervals. The figure is the CPU time of the web processes, the worker and
 PostgreSQL, including child processes, from the first tour until all tours are `booked`. The

@@ -68,7 +68,7 @@ def doubling_pause(tries: int, first: dt.timedelta, most: dt.timedelta) -> dt.ti
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to retry a booking after ``tries`` failures, of which ``error`` was the last.
+    """Return when to retry a booking after ``tries`` failures, the last with ``error``.
 
     ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
     the same moment.

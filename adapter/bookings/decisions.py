@@ -1,4 +1,4 @@
-"""Define the decisions about requests, with the sentences that explain them to users."""
+"""Decisions about requests, with sentences that explain them to users."""
 
 import dataclasses
 from collections.abc import Mapping

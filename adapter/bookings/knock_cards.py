@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that certainly replaced others in Knock, by the replaced tour's ID.
+    """Return tours that definitely replaced another tour in Knock, by the replaced tour's ID.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -46,8 +46,8 @@ def left_beside(
         for one in (one for found in near for one in found.bookings)
         if one.kind is Kind.APPOINTMENT
         and (card is None or one.state is BookingState.PENDING or one.id not in same)
-        and one.starts_at is not None
-        and one.starts_at > now
+        and one.starts_in_knock is not None
+        and one.starts_in_knock > now
     ]
 
 

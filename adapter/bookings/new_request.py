@@ -105,7 +105,7 @@ def _decide_version(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a retry, an unchanged version or an older one, or None for others."""
+    """Return the decision on a retry or an unchanged or older version, otherwise None."""
     if repeat is not None and repeat.is_certain:
         return seen_before(repeat.original, "same_delivery")
     unchanged = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at)

@@ -431,7 +431,7 @@ def record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime)
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
-    """Mark a booking for review because Propexo may have processed a newer one before it."""
+    """Mark a booking for review because Propexo may have processed a newer booking first."""
     tx.bookings.move(
         booking.id,
         BookingState.UNKNOWN,

@@ -377,7 +377,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the booking's reasons, without the first one if that is why it was held."""
+    """Return the booking's reasons. Leave out the first if the booking was held for it."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

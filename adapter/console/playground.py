@@ -213,7 +213,7 @@ def _checked(entered: PlaygroundInput) -> Checked:
 
 @bp.post("/try/put")
 def publish_mapping() -> Any:
-    """Publish the edited mapping, which is then used instead of the source's file."""
+    """Publish the edited mapping, to be used instead of the source's file."""
     entered, operation = _input_from_form(), _versions()
     try:
         with trial():

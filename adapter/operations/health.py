@@ -311,7 +311,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts from which problems are derived."""
+    """The facts that problems are derived from."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -723,7 +723,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that tells how many webhooks and bookings are waiting."""
+    """Return a phrase that says how many webhooks and bookings are waiting."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

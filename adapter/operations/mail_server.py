@@ -21,6 +21,8 @@ _THIS_MACHINE: Final = ("127.0.0.1", "localhost", "::1")
 PERMANENT: Final = 500
 #: From this status on, an SMTP server has not accepted what it was sent.
 TEMPORARY: Final = 400
+#: The statuses with which an SMTP server accepts a command.
+ACCEPTED: Final = range(200, 300)
 #: Letters that older and newer standards for domain names encode differently. The email could reach
 #: another domain.
 _AMBIGUOUS: Final = frozenset("ßς\u200c\u200d")
@@ -141,6 +143,10 @@ class SmtpServer:
         status = response[0]
         if status >= TEMPORARY:
             raise MailFailure(problem, self.host, status=status)
+        if status not in ACCEPTED:  # -1 stands for a line that is no SMTP response
+            is_sent = problem is MailProblem.EMAIL
+            unclear = MailProblem.NO_RESPONSE if is_sent else MailProblem.NO_CONNECTION
+            raise MailFailure(unclear, self.host, status=status)
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[smtplib.SMTP]:

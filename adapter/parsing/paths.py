@@ -35,7 +35,7 @@ TOO_MANY: Final = f"more than {MAX_ITEMS:,} items"
 
 
 class Missing(enum.Enum):
-    """The type of :data:`MISSING`, which stands for a path that does not exist."""
+    """The type of :data:`MISSING`, the result for a path that does not exist."""
 
     MISSING = "missing"
 
@@ -107,7 +107,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """Return the value at the path that consists of these parts, or :data:`MISSING`."""
+    """Return the value at the path with the given parts, or :data:`MISSING`."""
     depth = 0
     # Fast path: most paths contain only names. The general loop is ten times slower.
     for part in parts:

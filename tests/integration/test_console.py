@@ -189,7 +189,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
     ana.release(booking.id, starts_at=value)
     assert harness.booking(booking.id).starts_at == offered
     story = ana.text(f"/leads/{booking.id}")
-    assert "Free in Knock" not in story
+    assert "Available in Knock" not in story
 
 
 # --- doors

@@ -119,6 +119,7 @@ def test_a_lost_connection_before_the_email_is_tried_again(
         ("RCPT", "550 unknown", "recipient_rejected"),
         ("END", "554 spam", "email_rejected"),
         ("END", "", "no_response"),
+        ("END", "not SMTP", "no_response"),
     ],
 )
 def test_an_email_that_may_have_been_accepted_or_never_will_be_is_not_tried_again(

@@ -81,3 +81,10 @@ def test_what_is_over_or_gone_is_not_left() -> None:
     over = dataclasses.replace(tour(1, EMAIL), starts_at=NOW)
     gone = dataclasses.replace(tour(2, PHONE), gone_at=NOW)
     assert knock_cards.left_beside(new, [over, gone], SAME, NOW) == []
+
+
+def test_a_tour_that_knock_moved_to_a_later_day_may_be_left() -> None:
+    new = tour(9, EMAIL, PHONE, state=BookingState.PENDING)
+    moved = dataclasses.replace(tour(1, EMAIL), starts_at=NOW, moved_to=NOW + dt.timedelta(days=1))
+    other = tour(2, PHONE)
+    assert knock_cards.left_beside(new, [moved, other], SAME, NOW) == [moved, other]

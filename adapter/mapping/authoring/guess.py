@@ -276,7 +276,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of the rows in which a value says that the tour was canceled."""
+    """Return the indexes of rows with a value that says that the tour was canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -297,7 +297,7 @@ def continued_cancellations(observed: Observed) -> list[str]:
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of rows in which a cancellation is followed by other events in a list."""
+    """Return the indexes of rows whose list has other events after a cancellation."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -500,7 +500,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of a list's ``entry``, which identifies a Meta page, not a lead."""
+    """Return True for the ID of an ``entry`` item. It identifies a Meta page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
@@ -537,7 +537,7 @@ def owner_of(path: str) -> str:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the best path, followed by others that have values in rows where it is empty."""
+    """Return the best path, followed by fallback paths for rows where it is empty."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():

@@ -106,7 +106,7 @@ PEOPLE: Final = (
 
 
 def _names_field(path: str) -> bool:
-    """Return True if a path leads to a list item's ``key``, which contains a form field's name."""
+    """Return True if a path leads to a list item's ``key`` that contains a form field's name."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -332,7 +332,7 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
 
 
 def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
-    """Return a redacted copy of a text, which may itself be JSON."""
+    """Return a redacted copy of a text. If the text is JSON, redact its values."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)
