@@ -168,6 +168,19 @@ def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
+def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
+    """Return the paths of texts in a sample that look like a person's name and were not replaced.
+
+    ``fields`` contains the replaced paths, and ``kept`` the community names.
+    """
+    texts = ((path[1:], value) for path, value in _leaves(written, "", 0) if isinstance(value, str))
+    return [
+        path
+        for path, text in texts
+        if FULL_NAME.fullmatch(text) and path not in fields and text not in kept
+    ]
+
+
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
     """Return the given fields whose values are unchanged in the written sample."""
     before, after = dict(_leaves(payload, "", 0)), dict(_leaves(written, "", 0))
