@@ -1375,6 +1375,38 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "Call or text" not in group
 
 
+def renamed_to_another_word(harness: Harness, **more: str) -> list[int]:
+    """Return three leads with a differently named date, after two that were read."""
+    for number in (11, 12):
+        harness.mapped("rentfeed", lead(number))
+    numbers = []
+    for number in (1, 2, 3):
+        renamed = lead(number)
+        renamed["tour"] |= {"scheduledDate": renamed["tour"].pop("date"), **more}
+        numbers.append(harness.mapped("rentfeed", renamed)[0].id)
+    return numbers
+
+
+def suggestion_of(reader: Reader) -> str:
+    page = html.unescape(reader.text("/queue?todo=admin"))
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", page))
+    return html.unescape(reader.text(f"/try?source=rentfeed&fix={key}"))
+
+
+def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -> None:
+    renamed_to_another_word(ana.harness, label="11/02/26 morning")
+    suggested = suggestion_of(ana)
+    assert "+ date: [tour.date, tour.scheduledDate]" in suggested
+    assert "Its messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
+    assert "3 of the latest 3 messages would be booked, up from 0." in suggested
+    assert "None of 2 earlier messages would change." in suggested
+
+
+def test_no_date_is_suggested_if_two_are_possible(ana: Reader) -> None:
+    renamed_to_another_word(ana.harness, requestedOn="03/01/2026")
+    assert "We have no suggestion for this" in suggestion_of(ana)
+
+
 def test_counts_are_of_leads_and_missing_contacts_are_not_called(ana: Reader) -> None:
     renamed_leads(ana.harness)
     held(ana.harness, 4)
