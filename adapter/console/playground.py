@@ -228,7 +228,9 @@ def publish_mapping() -> Any:
         f"Version {version.number} is now in use. New messages will use it within seconds.",
         "good",
     )
-    return flask.redirect(flask.url_for("console.playground", source=entered.name, done=1))
+    return flask.redirect(
+        flask.url_for("console.playground", source=entered.name, event=entered.event_id, done=1)
+    )
 
 
 @bp.post("/try/roll-back")
