@@ -1,4 +1,4 @@
-"""Serve the activity page, which lists users' actions as sentences."""
+"""Serve the activity page: a list of users' actions as sentences."""
 
 import datetime as dt
 import functools
@@ -48,7 +48,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "backtested": "tested a change to the {detail} mapping",
     "drafted": "drafted a mapping for {detail}",
     "test_sent": "sent a test message for {detail}",
-    "user_added": "added {first}, who {role}",
+    "user_added": "added {first} with {access} access",
     "user_removed": "removed {first}",
     "role_changed": "changed {first}'s access, and {first} {role} now",
     "password_set": "set a new password for {first}",
@@ -62,7 +62,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "property_unassigned": "undid the assignment of {property} to {community}",
     "not_taken_back": "couldn't undo the bookings of {sent}, which are already in Knock",
     "community_added": "added the community {community}",
-    "community_changed": "changed the tour hours or options of {community}",
+    "community_changed": "updated {community}'s settings",
     "mapping_put_in_place": "published version {last} of the {first} mapping",
     "mapping_rolled_back": "rolled back the {first} mapping, which is now version {last}",
     "alarm_acknowledged": "acknowledged an alarm: {detail}",
@@ -117,10 +117,12 @@ NAMES: Final[Mapping[str, str]] = {
 }
 #: What users with each role can do.
 ROLES: Final = {"operate": "can edit", "read": "can only view"}
+#: The access that each role gives.
+ACCESS: Final = {"operate": "edit", "read": "view-only"}
 #: What a user confirmed when booking a lead, by the word in the entry's detail.
 CONFIRMED: Final = {
     "anyway": "even though there was a similar or newer request",
-    "another_person": "because this is another person",
+    "another_person": "because this is a different person",
 }
 #: What a user did to several leads with one click, by action.
 MANY: Final[Mapping[str, str]] = {
@@ -177,7 +179,7 @@ def _last_id(entries: Sequence[AuditEntry]) -> int | None:
 
 
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Yield lists of entries, newest first. One click on several leads is one list."""
+    """Group entries, newest first. Entries from one click on several leads form one group."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -209,7 +211,7 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
 
 
 def _leads(run: Sequence[AuditEntry]) -> Markup:
-    """Return a link to the leads that several entries are about, such as ``10 leads``."""
+    """Return a link to the leads that several entries refer to, such as ``10 leads``."""
     ids = list(dict.fromkeys(entry.lead_id for entry in run if entry.lead_id))
     address = flask.url_for("console.several", leads=",".join(map(str, ids)))
     count = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"
@@ -239,7 +241,7 @@ def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
 
 
 def _leads_in(entry: AuditEntry) -> list[int]:
-    """Return the IDs of the leads that an entry is about."""
+    """Return the IDs of the leads that an entry refers to."""
     if entry.action == "not_taken_back":
         return [int(one) for one in _NUMBER.findall(entry.detail)]
     return [entry.lead_id] if entry.lead_id is not None else []
@@ -261,7 +263,7 @@ def _listed(parts: Sequence[str]) -> Markup:
 
 
 def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return a phrase such as ``Dana Okafor's tour``, in which the name is a link to the lead."""
+    """Return a phrase such as ``Dana Okafor's tour``. The name is a link to the lead."""
     link = _link(entry.lead_id, names)
     if names.get(entry.lead_id or 0):
         return Markup("{}'s {}").format(link, what)
@@ -327,6 +329,7 @@ _VALUES: Final[Mapping[str, Callable[[AuditEntry, Mapping[int, str]], Any]]] = {
     "of_detail": _of_detail(lambda detail: f" from {detail}" if detail else ""),
     "first": _of_detail(lambda detail: detail.partition(" ")[0]),
     "last": _of_detail(lambda detail: detail.rpartition(" ")[2]),
+    "access": _of_detail(lambda detail: ACCESS.get(detail.rpartition(" ")[2], "")),
     "role": _of_detail(lambda detail: ROLES.get(detail.rpartition(" ")[2], "")),
     "a_lead": functools.partial(_of, "lead"),
     "a_tour": functools.partial(_of, "tour"),

@@ -62,7 +62,7 @@ def save_community_settings(key: str) -> Any:
         pms=pms if pms in SYSTEMS else "",
     )
     aliases().change_community(changed)
-    flask.flash(f"Saved. The new settings of {added.name} are used from now on.", "good")
+    flask.flash(f"{added.name}'s settings have been saved.", "good")
     return flask.redirect(flask.url_for("console.communities"))
 
 

@@ -1,11 +1,13 @@
 """Serve the page for adding and removing users and for changing roles and passwords."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import flask
 from werkzeug.exceptions import NotFound
 
 from adapter.console.context import bp, services
+from adapter.console.wording import plain
 from adapter.exceptions import NotPossible
 from adapter.operations.sign_in import EDITOR, LOCAL
 from adapter.store import User
@@ -22,6 +24,11 @@ def people_helpers() -> dict[str, Any]:
 @bp.get("/people")
 def people() -> str:
     """Show the console's users, with their roles and when they were last active."""
+    return _page({}, "")
+
+
+def _page(form: Mapping[str, str], problem: str) -> str:
+    """Render the page. A rejected form is shown again with its problem, but not its password."""
     known = [one for one in services.sign_in.users().values() if one.name != LOCAL]
     with services.store.transaction() as tx:
         seen = tx.audit.last_actions([one.name for one in known])
@@ -30,6 +37,8 @@ def people() -> str:
         people=sorted(known, key=lambda one: one.name.casefold()),
         seen=seen,
         is_configured={one.name: one.added_at is None for one in known},
+        form=form,
+        problem=problem,
     )
 
 
@@ -38,10 +47,12 @@ def add_person() -> Any:
     """Add a user with the role and password from the form."""
     form = flask.request.form
     name, password = form.get("name", "").strip(), form.get("password", "")
-    if name in services.sign_in.users():
-        raise NotPossible(f"There is already a user named {name}.")
-    role = form.get("role", "")
-    services.sign_in.add(name, password, role, by=flask.g.user.name)
+    try:
+        if name in services.sign_in.users():
+            raise NotPossible(f"There is already a user named {name}.")
+        services.sign_in.add(name, password, form.get("role", ""), by=flask.g.user.name)
+    except NotPossible as exc:
+        return _page(form, plain(str(exc))), 409
     flask.flash(f"Added {name}. Tell them the password. They can change it on this page.", "good")
     return flask.redirect(flask.url_for("console.people"))
 

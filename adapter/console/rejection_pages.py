@@ -33,7 +33,7 @@ CAUSES: Final = {
     ),
     "credentials_mismatch": (
         "This message's username or password did not match ours.",
-        "Ask your admin to fix it.",
+        "Ask your admin to compare ours with the sender's.",
     ),
     "header_missing": (
         "There is no signature.",
@@ -41,7 +41,7 @@ CAUSES: Final = {
     ),
     "signature_mismatch": (
         "This message's secret did not match ours.",
-        "Ask your admin to fix it.",
+        "Ask your admin to compare ours with the sender's.",
     ),
     "timestamp_outside_tolerance": (
         "The signature is too old.",
@@ -49,7 +49,7 @@ CAUSES: Final = {
     ),
     "token_mismatch": (
         "This message's token did not match ours.",
-        "Ask your admin to fix it.",
+        "Ask your admin to compare ours with the sender's.",
     ),
     "token_missing": (
         "There is no token.",
@@ -70,7 +70,7 @@ def rejection_helpers() -> dict[str, Any]:
 
 @bp.get("/rejections")
 def rejections() -> str:
-    """Show webhooks that failed verification, optionally only those that contain a given text."""
+    """Show webhooks that failed verification, optionally filtered by text."""
     args = flask.request.args
     source, text = args.get("source") or None, args.get("q", "").strip()[:100]
     with services.store.transaction() as tx:

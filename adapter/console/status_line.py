@@ -1,4 +1,4 @@
-"""Summarize the adapter's health in the one line that every console page shows."""
+"""Summarize the adapter's health in one line for every console page."""
 
 import dataclasses
 import datetime as dt
@@ -99,8 +99,10 @@ def status_sentence(verdict: Verdict | None) -> str:
         more = f" {others} more {'problem' if others == 1 else 'problems'}." if others > 0 else ""
         return problem_sentence(problems[0], verdict) + more
     sent_at = verdict.facts.queue.answered_at if verdict.facts else None
-    last = f" The last lead went to Knock {_ago(verdict.at - sent_at)}." if sent_at else ""
-    return f"Bookings are working.{last or ' Nothing has been sent to Knock yet.'}"
+    to_knock = "" if services.settings.is_sandbox else " to Knock"
+    if sent_at is None:
+        return f"Bookings are working. Nothing has been sent{to_knock} yet."
+    return f"Bookings are working. The last lead was sent{to_knock} {_ago(verdict.at - sent_at)}."
 
 
 def problem_sentence(problem: Problem, verdict: Verdict) -> str:

@@ -35,6 +35,7 @@ from adapter.operations.advice import (
     NOTE_WAITS,
     NOTES,
 )
+from adapter.store import AuditEntry
 
 #: What a change of state means, by the new state. ``{by}`` is the user's name.
 _STATES: Final[Mapping[str, str]] = {
@@ -54,7 +55,7 @@ _STATES: Final[Mapping[str, str]] = {
 }
 #: What a change means by its reason.
 _WHYS: Final[Mapping[str, str]] = {
-    "released": "{by} approved it.",
+    "released": "{by} sent it to Knock.",
     "time_given": "{by} added a tour time.",
     CHOSEN_BY_RENTER: "The renter chose this time.",
     "seen_in_knock": "{by} marked it as already in Knock.",
@@ -69,7 +70,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
     "waiting_in_knock": "The tour is waiting for the community to accept it in Knock.",
-    "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
+    "calendar_free": "Knock's calendar shows this time as available. Sending to Knock.",
     "calendar_no_answer": "Knock's calendar didn't respond. Sending to Knock anyway.",
     "calendar_rejected": "We don't have access to Knock's calendar. Sending to Knock anyway.",
     "calendar_busy": "We couldn't check Knock's calendar in time. Sending to Knock anyway.",
@@ -93,9 +94,14 @@ class StoryLine:
     other: Booking | None = None
 
 
-def story_of(story: LeadHistory) -> list[StoryLine]:
-    """Return a lead's history as sentences, oldest first. Leave out purely technical steps."""
-    lines = [*_lines(story), *_reports(story), *map(_note_line, story.messages)]
+def story_of(story: LeadHistory, entries: Iterable[AuditEntry] = ()) -> list[StoryLine]:
+    """Return a lead's history as sentences, oldest first. Leave out purely technical steps.
+
+    ``entries`` are what users did to the lead. They say whether a user booked it for a different
+    person.
+    """
+    different = {one.at: one for one in entries if "another_person" in one.detail.split(", ")}
+    lines = [*_lines(story, different), *_reports(story), *map(_note_line, story.messages)]
     lines += _email_lines(story.emails)
     lines.sort(key=lambda line: line.at)
     return [line for n, line in enumerate(lines) if n == 0 or line.text != lines[n - 1].text]
@@ -122,7 +128,7 @@ def _kind_name(booking: Booking, *, is_chosen: bool) -> str:
     return "The renter's choice" if is_chosen else ASKED_FOR
 
 
-def _lines(story: LeadHistory) -> Iterator[StoryLine]:
+def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> Iterator[StoryLine]:
     numbers = part_names(story)
     replaced = {one.id for one in story.bookings} - {*numbers}
     at = story.event.received_at
@@ -134,10 +140,18 @@ def _lines(story: LeadHistory) -> Iterator[StoryLine]:
             continue
         other = story.others.get(change.because_of or 0)
         text = _sentence(change, story)
+        if change.why == "released" and change.at in different:
+            text = _different_person(different[change.at])
         part = numbers.get(change.booking_id or 0)
         if len(numbers) > 1 and part is not None:
             text = f"{part}: {text}"
         yield StoryLine(at=at, text=text, other=other)
+
+
+def _different_person(entry: AuditEntry) -> str:
+    """Return a sentence about a user who sent a lead to Knock as a different person's."""
+    moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
+    return f"{entry.by} sent it to Knock as a different person's lead.{moved}"
 
 
 def _reports(story: LeadHistory) -> Iterator[StoryLine]:

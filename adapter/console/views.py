@@ -77,6 +77,8 @@ def _short_of(booking: Booking) -> str:
     if booking.state in RELEASABLE:
         if booking.id in held_by_formats():
             return FORMAT_CHANGED
+        if booking.is_cancellation:
+            return ""  # the state's label already says who canceled
         return in_short(Issue.of(booking))
     return "" if booking.state is BookingState.BOOKED else DECISIONS.get(booking.reason or "", "")
 

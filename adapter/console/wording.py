@@ -126,12 +126,14 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "Booking it again would email": "This renter already has this tour. Booking it again would "
     "email them again.",
     "someone with another name": "Someone with a different name has the same email or phone. If "
-    "this is another person, choose “This is another person”.",
+    "it's someone else, choose “This is a different person”.",
     "the sender canceled it": "The renter canceled this tour. If they want it after all, check the "
     "box below.",
     "has no attribution for": "This community isn't set up for this lead source yet. Ask an admin "
     "to set up the attribution.",
     "there is no booking": "There is no such lead.",
+    "a name may have letters": "A name may have letters, numbers, periods, hyphens and "
+    "underscores. It starts with a letter or number.",
 }
 
 
@@ -145,7 +147,7 @@ _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
 
 
 def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) -> str:
-    """Return a state's label. ``is_replaced``: Knock canceled the tour because of a newer one."""
+    """Return a state's label. Set ``is_replaced`` if a newer tour replaced this tour in Knock."""
     if is_replaced:
         return "Replaced in Knock"
     if isinstance(booking_or_state, Booking):
@@ -288,7 +290,7 @@ def date_text(text: str) -> str:
 
 
 def value_text(reason: Reason) -> str:
-    """Return the value that a reason is about, formatted for users, or ""."""
+    """Return the value that caused a reason, formatted for users, or ""."""
     text = reason.value or ""
     try:
         value = json.loads(text)
@@ -314,7 +316,7 @@ def fault_text(text: str) -> str:
 
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
-    """Return the reason that a message is not booked, such as that it is a test."""
+    """Return the reason a message is not booked, for example because it is a test."""
     return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
 
 
@@ -333,8 +335,8 @@ def hours_text(text: str) -> str:
     hours = _HOURS.search(text)
     if hours is None:
         return ""
-    at, first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (1, 3, 5))
-    return f"{at} is outside the hours in which tours can be booked ({first} to {last})."
+    first, last = (clock(dt.time(int(hours[n]), int(hours[n + 1]))) for n in (3, 5))
+    return f"Tours can only be booked between {first} and {last}."
 
 
 def plain(text: str) -> str:

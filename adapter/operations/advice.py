@@ -20,7 +20,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """What is wrong with a lead, and what the user should do about it."""
+    """A lead's problem, and what the user should do about it."""
 
     wrong: str
     todo: str
@@ -76,7 +76,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "another_person": (
         "Someone with a different name has the same email or phone.",
-        "Find out who it is. If it is another person, choose “This is another person”.",
+        "Find out who this is. If it's someone else, choose “This is a different person”.",
     ),
     "contact_of_many": (
         "Hundreds of leads have this email or phone, so Knock would treat them all as one person.",
@@ -298,7 +298,7 @@ BY_MESSAGE: Final[Mapping[str, tuple[str, str]]] = {
         "The message has only IDs. The lead itself is in the sender's system.",
         "Find the lead there, enter the details here and book it, or book it in Knock.",
     ),
-    "is at … in ": ("The requested time is outside the hours in which tours can be booked.", _CALL),
+    "is at … in ": ("The requested time is outside booking hours.", _CALL),
     "is more than … days ahead": ("The tour is too far ahead.", _CALL),
     "not JSON": (
         "We can't read this message.",

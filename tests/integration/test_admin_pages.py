@@ -65,6 +65,7 @@ def test_a_rejected_message_is_found_read_and_accepted(
     ana = visit()
     page = ana.page("/rejections")
     assert "This message's secret did not match ours." in page
+    assert "Once your admin has fixed the cause, recheck them." in page
     assert "Okafor" not in page
     assert f"/rejections/{number}" not in ana.page("/rejections?q=mia+lee")
     assert f"/rejections/{other}" in ana.page("/rejections?q=mia+lee")
@@ -147,6 +148,12 @@ def test_people_are_added_changed_and_removed(
     assert "already a user" in again.text
     short = ana.post("/people/add", name="bob", role="read", password="x" * 9)
     assert f"{MIN_PASSWORD_LENGTH} to" in short.text
+    spaced = ana.post("/people/add", name="Nina Ortiz", role="operate", password=PASSWORD)
+    assert spaced.status_code == 409
+    assert "A name may have letters, numbers, periods, hyphens and underscores." in spaced.text
+    assert 'value="Nina Ortiz"' in spaced.text
+    assert '<option value="operate" selected>' in spaced.text.partition('id="new-role"')[2]
+    assert PASSWORD not in spaced.text
 
 
 def test_users_change_their_own_password(harness: Harness, visit: Visit) -> None:  # noqa: F811
@@ -330,6 +337,7 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
             ("not_taken_back", f"{booking.id}, 999"),
             ("mapping_put_in_place", "rentfeed 3"),
             ("role_changed", "maria operate"),
+            ("user_added", "nina read"),
             ("paused", "community maple-court: a fire drill"),
         ):
             number = booking.event_id if "released" in action else None
@@ -343,6 +351,7 @@ def test_activity_is_written_as_sentences(harness: Harness, visit: Visit) -> Non
         "ana couldn't undo the bookings of Dana Okafor and lead #999, which are already",
         "ana published version 3 of the rentfeed mapping",
         "ana changed maria's access, and maria can edit now",
+        "ana added nina with view-only access",
         "ana paused bookings at Maple Court. Reason: a fire drill",
     ):
         assert sentence in text

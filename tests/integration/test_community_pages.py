@@ -184,13 +184,13 @@ def test_an_admin_sets_the_tour_hours_of_an_added_community(harness: Harness, vi
     ana.post(path, **hours | {"closes_tue": "18:00", "check": "yes", "pms": "yardi"})
     page = ana.page("/communities")
     assert "Mon\u2013Tue 9:00 AM\u20136:00 PM" in page
-    assert "Only free times" in page
+    assert "Only available times" in page
     assert "mon-tue: 9:00 AM-6:00 PM" in page, "in the YAML to copy"
     page = ana.page(path)
     assert 'name="closes_tue" value="18:00"' in page
     assert " checked" in page
     assert '<option value="yardi" selected>' in page
-    assert "changed the tour hours or options of Elm Row" in ana.page("/audit")
+    assert "updated Elm Row's settings" in ana.page("/audit")
 
 
 def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit) -> None:
@@ -199,5 +199,9 @@ def test_other_communities_have_no_settings_here(harness: Harness, visit: Visit)
     rob.client.application.extensions["pipeline"].live.refresh()
     assert "Settings" not in rob.page("/communities").partition("<main")[2]
     assert rob.post("/communities/elm-row/settings", pms="yardi").status_code == 403
-    page = visit().page("/communities/maple-court/settings", status=404)
+    ana = visit()
+    row = ana.page("/communities").partition("<td>Maple Court")[2].partition("</tr>")[0]
+    assert "Its settings are in communities.yaml" in row
+    assert "Elm Row settings" in ana.page("/communities")
+    page = ana.page("/communities/maple-court/settings", status=404)
     assert "Its settings are in communities.yaml." in page

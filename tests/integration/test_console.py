@@ -34,6 +34,7 @@ from adapter.console.access import (
 )
 from adapter.console.booking_form import EDITABLE_FIELDS
 from adapter.console.display import MAX_LINES, anchor_for, escape_invisible, payload_lines
+from adapter.console.status_line import current_verdict, status_sentence
 from adapter.exceptions import SignInRefused
 from adapter.mapping.samples import content_type_of, sample_from_test
 from adapter.mapping.source import Source
@@ -56,7 +57,7 @@ from adapter.operations.sign_in import (
     SignIn,
     new_user,
 )
-from adapter.operations.take_back import UNDO_SECONDS
+from adapter.operations.take_back import UNDO_SECONDS, TakeBacks
 from adapter.server.heartbeat import Heart
 from adapter.settings import Policy, Settings
 from adapter.store import IGNORED, SIGN_IN_WINDOW, Database, Issue, review_queue
@@ -189,7 +190,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
     ana.release(booking.id, starts_at=value)
     assert harness.booking(booking.id).starts_at == offered
     story = ana.text(f"/leads/{booking.id}")
-    assert "Free in Knock" not in story
+    assert "Available in Knock" not in story
 
 
 # --- doors
@@ -946,7 +947,7 @@ def test_an_unavailable_database_is_shown_as_a_page(harness: Harness) -> None:
 def test_a_lead_is_fixed_in_the_form_and_released(ana: Reader, upstream: SandboxClient) -> None:
     number = held(ana.harness)
     page = ana.text(f"/leads/{number}")
-    assert "2:30 AM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM)." in page
+    assert "Tours can only be booked between 7:00 AM and 9:00 PM." in page
     assert "Call or text the renter" in page
 
     refused = ana.release(number, starts_at="", last_name="", pets="cow")
@@ -1298,13 +1299,13 @@ def test_leads_that_cannot_be_booked_are_named_before_the_click(ana: Reader) -> 
     asked = html.unescape(ana.client.post("/console/queue/act", data=form).text)
     assert "None of these 2 leads can be booked yet" in asked
     assert (
-        "Ida Late</bdi>: 9:30 PM is outside the hours in which tours can be booked "
-        "(7:00 AM to 9:00 PM)." in asked
+        "Ida Late, Earl Early</bdi>: Tours can only be booked between 7:00 AM and 9:00 PM." in asked
     )
     assert "Knock will email" not in asked
     ana.client.post("/console/queue/act", data=form | {"sure": "1"})
-    assert "Earl Early: 6:30 AM is outside the hours in which tours can be booked" in ana.text(
-        "/queue"
+    assert (
+        "Ida Late, Earl Early: Tours can only be booked between 7:00 AM and 9:00 PM."
+        in ana.text("/queue")
     )
 
 
@@ -1322,7 +1323,7 @@ def test_after_undo_the_page_says_nothing_of_trouble_that_is_fixed(ana: Reader) 
     ana.post(f"/leads/{number}/undo")
     page = ana.text(f"/leads/{number}").partition('class="story"')[0]
     assert "2:30 PM MDT" in page
-    assert "outside the hours" not in page
+    assert "Tours can only be booked" not in page
     assert "This booking was undone." in page
 
 
@@ -1430,6 +1431,23 @@ def test_several_snoozed_leads_say_until_when_in_the_communitys_time(ana: Reader
     assert "2 leads snoozed until tomorrow, 9:00 AM MST." in page
 
 
+def test_leads_that_come_back_in_the_same_minute_are_one_group(
+    ana: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [held(ana.harness, number) for number in (1, 2)]
+    form = {"csrf": ana.token(), "act": "snooze", "until": "hour", "ids": list(map(str, ids))}
+    clock, snooze = ana.harness.clock, TakeBacks.snooze
+
+    def later(*args: Any, **kwargs: Any) -> Any:
+        clock.advance(0.01)
+        return snooze(*args, **kwargs)
+
+    monkeypatch.setattr(TakeBacks, "snooze", later)
+    ana.client.post("/console/queue/act", data=form)
+    page = html.unescape(ana.text("/queue"))
+    assert "2 leads snoozed until 12:00 PM MST." in page
+
+
 def test_a_guest_card_is_never_called_booked(ana: Reader, upstream: SandboxClient) -> None:
     del upstream
     (card,) = ana.harness.mapped("rentfeed", lead(1))
@@ -1441,6 +1459,18 @@ def test_a_guest_card_is_never_called_booked(ana: Reader, upstream: SandboxClien
     for path in ("/leads", "/sources/rentfeed"):
         assert "Guest card in Knock" in ana.text(path)
     assert "Sent to Knock <b>1</b>" in ana.text("/")
+    assert "guest card in Knock</option>" in ana.text("/try?source=rentfeed")
+
+
+def test_in_test_mode_the_status_line_does_not_name_knock(ana: Reader) -> None:
+    (booking,) = ana.harness.mapped("rentfeed", lead(1))
+    settle(ana.harness)
+    assert ana.harness.state(booking.id) is BOOKED
+    with ana.client.application.app_context():
+        verdict = current_verdict()
+        fine = dataclasses.replace(verdict, problems=())
+        assert status_sentence(fine).startswith("Bookings are working. The last lead was sent ")
+        assert "Knock" not in status_sentence(fine)
 
 
 def test_a_lead_with_an_empty_time_says_so_in_the_list(ana: Reader) -> None:
@@ -1513,7 +1543,7 @@ def test_a_booked_lead_shows_old_trouble_only_in_its_story(ana: Reader) -> None:
     assert "This tour was booked in Knock." in task
     assert "2:30 AM" not in task
     assert (
-        "2:30 AM is outside the hours in which tours can be booked"
+        "Tours can only be booked between 7:00 AM and 9:00 PM."
         in ana.text(f"/leads/{number}").partition('class="story"')[2]
     )
 
@@ -1534,7 +1564,8 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
         )
         number = tx.bookings.insert(canceled, 1, now=ana.harness.clock()).id
     page = ana.text(f"/leads/{number}")
-    assert "I canceled it in Knock" in page
+    assert "I canceled it in Knock, or noted it on the guest card" in page
+    assert "The renter canceled</span>" not in ana.text("/leads")
     assert "Book tour" not in page
     assert "data-key" not in page.partition("I canceled it in Knock")[2].partition("</form>")[0]
     assert ana.post(f"/leads/{number}/discard", reason="Canceled in Knock").status_code == 409
@@ -1660,10 +1691,7 @@ def test_a_tour_at_night_is_released_only_after_confirmation(
     (booking,) = ana.harness.mapped("rentfeed", lead(1, time="9:30 PM"))
     refused = ana.release(booking.id)
     assert refused.status_code == 409
-    assert (
-        "9:30 PM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM)."
-        in refused.text
-    )
+    assert "Tours can only be booked between 7:00 AM and 9:00 PM." in refused.text
     far = ana.release(booking.id, starts_at="2029-03-14T14:30")
     assert "This is more than a year away." in far.text
     (key,) = ana.group_keys()
@@ -2073,6 +2101,10 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "This renter had already asked for the same tour." in shown
     assert f"Duplicate of {link_to_first}" in shown
     assert "we move the shared phone to the notes" in shown
+    assert "Book it anyway" not in shown
+    assert "Book with these changes" in shown
+    assert "“Book tour”" not in shown
+    assert 'name="starts_at"' in shown
     answer = ana.release(second, anyway="1")
     assert answer.status_code == 409
     assert "Booking it again would email them again" in answer.text
@@ -2081,7 +2113,9 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     settle(ana.harness)
     assert ana.harness.state(second) is ana.harness.state(first) is BOOKED
     assert "No leads were handled automatically" in ana.text("/decisions")
-    assert "sent the lead to Knock, because this is another person" in ana.text("/audit")
+    assert "sent the lead to Knock, because this is a different person" in ana.text("/audit")
+    told = html.unescape(ana.text(f"/leads/{second}"))
+    assert "ana sent it to Knock as a different person's lead. The shared contact is now" in told
 
 
 def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
@@ -2096,6 +2130,8 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     assert f'Related leads: <a href="/console/leads/{late.id}' in shown
     shown = ana.text(f"/leads/{late.id}")
     assert "Both leads have the same email" in shown
+    assert "enter their own email or phone under “Change details”" in shown
+    assert "“Book it anyway” makes Knock email the renter." in shown
     assert f'Replaced by <a href="/console/leads/{booked.id}' in shown
     assert (
         "Both leads have the same email and phone" in ana.release(late.id, another_person="1").text
@@ -2116,7 +2152,7 @@ def test_a_canceled_lead_is_booked_anyway(ana: Reader) -> None:
     shown = ana.text(f"/leads/{booking.id}")
     assert "The renter canceled before we sent it to Knock." in shown
     assert "Book it anyway" in shown
-    assert "This is another person" not in shown
+    assert "This is a different person" not in shown
     assert ana.release(booking.id, anyway="1").status_code == 302
     settle(ana.harness)
     assert ana.harness.state(booking.id) is BOOKED

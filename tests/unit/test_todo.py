@@ -1,4 +1,4 @@
-"""Test how leads that need a person are sorted, grouped and described."""
+"""Test how leads that need review are sorted, grouped and described."""
 
 import datetime as dt
 from typing import Any
@@ -144,7 +144,7 @@ def test_errors_name_no_command() -> None:
         "is at 23:45 in America/Denver, but tours start between 07:00 and 21:00. If it is right, "
     )
     assert fault_text(f"{told}confirm it (command: --any-hour)") == (
-        "11:45 PM is outside the hours in which tours can be booked (7:00 AM to 9:00 PM). "
+        "Tours can only be booked between 7:00 AM and 9:00 PM. "
         "If that's right, check the box below."
     )
     assert (

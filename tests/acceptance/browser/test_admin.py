@@ -194,7 +194,7 @@ def test_a_person_is_added_gets_a_role_and_signs_in(ana: Reader, other: Reader) 
     expect(page.locator("#toasts")).to_contain_text("Added maria")
     other.sign_in("maria")
     expect(other.page.locator(".who")).to_contain_text("view only")
-    page.get_by_text("Change maria").click()
+    page.get_by_text("Edit maria").click()
     page.locator("tr", has_text="maria").get_by_label("Access").select_option("Can edit")
     page.locator("tr", has_text="maria").get_by_role("button", name="Save").click()
     expect(page.locator("#toasts")).to_contain_text("maria can edit now.")
@@ -248,10 +248,10 @@ def test_the_tour_hours_of_an_added_community_are_set_on_a_phone(ana: Reader) ->
 
     def is_listed() -> bool:
         ana.go("/communities")
-        return page.get_by_role("link", name="Settings of Elm Row").count() == 1
+        return page.get_by_role("link", name="Elm Row settings").count() == 1
 
     wait_until(is_listed, "all processes know the community")
-    page.get_by_role("link", name="Settings of Elm Row").click()
+    page.get_by_role("link", name="Elm Row settings").click()
     page.get_by_label("Monday, from").fill("09:00")
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in SERIOUS] == []
