@@ -161,6 +161,16 @@ def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:
     return format_trouble(row, number) if row is not None else None
 
 
+def held_by_formats() -> frozenset[int]:
+    """Return the IDs of leads that are held because their senders changed their formats."""
+    if "held_by_formats" not in flask.g:
+        rows = [*rows_of(Selection()), *rows_of(Selection(is_snoozed=True))]
+        found = [row.ids for row in rows if row.is_format_change]
+        flask.g.held_by_formats = frozenset(number for ids in found for number in ids)
+    ids: frozenset[int] = flask.g.held_by_formats
+    return ids
+
+
 def leads_that_need_you() -> int:
     """Return the number of leads that need review now."""
     if "review_groups" in flask.g:

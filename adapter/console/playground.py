@@ -24,11 +24,11 @@ from adapter.console.views import download, record_action
 from adapter.exceptions import NotPossible, PayloadError
 from adapter.mapping import overlay, registry
 from adapter.mapping.authoring.record_test import with_sample
-from adapter.mapping.engine import Mapped
+from adapter.mapping.engine import SENT_OUTCOMES, Mapped
 from adapter.mapping.problems import MappingErrors, Problem
 from adapter.mapping.provenance import read_locations
 from adapter.mapping.source import Source, file_text
-from adapter.models import WebhookRequest
+from adapter.models import Event, WebhookRequest
 from adapter.operations.backtest import MOST_EVENTS, Compared, compare_mappings, recent
 from adapter.operations.diff import changed_fields, facts_of
 from adapter.operations.format_proposals import Proposal
@@ -228,7 +228,9 @@ def publish_mapping() -> Any:
         f"Version {version.number} is now in use. New messages will use it within seconds.",
         "good",
     )
-    return flask.redirect(flask.url_for("console.playground", source=entered.name, done=1))
+    return flask.redirect(
+        flask.url_for("console.playground", source=entered.name, event=entered.event_id, done=1)
+    )
 
 
 @bp.post("/try/roll-back")
@@ -237,12 +239,25 @@ def roll_back_mapping() -> Any:
     form = flask.request.form
     name, number = form.get("source", ""), row_id_from(form.get("number")) or 0
     what = f"Rolled back to version {number}" if number else "Rolled back to the file"
+    events, before = [*recent(services.store, name, RECENT_EVENTS)], services.sources.get(name)
     try:
         _versions().roll_back(name, number, what, seen=row_id_from(form.get("seen")) or 0)
     except MappingErrors as exc:
         raise NotPossible(f"Version {number} no longer passes the checks: {exc}") from exc
     flask.flash(f"{what}. New messages will use it within seconds.", "good")
+    lost = _lost(before, services.sources.get(name), events)
+    if lost:
+        flask.flash(f"It can't book {lost} of the latest {len(events)} messages.", "warn")
     return flask.redirect(flask.url_for("console.playground", source=name, done=1))
+
+
+def _lost(before: Source | None, after: Source | None, events: Sequence[Event]) -> int:
+    """Count the webhooks that are sent to Knock with one mapping but not with another."""
+    if before is None or after is None:
+        return 0
+    sent = {str(outcome) for outcome in SENT_OUTCOMES}
+    compared = compare_mappings(before, after, events)
+    return sum(one.before in sent and one.after not in sent for one in compared)
 
 
 @bp.post("/try/sample")

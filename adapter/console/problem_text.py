@@ -122,7 +122,7 @@ def _time_sentence(reason: Reason, booking: Booking) -> str:
 def _missing_sentence(text: str) -> str:
     new = re.search(r"\(there is ['\"](.*)['\"]\)$", text)
     if new is None:
-        return "The message has no tour time."
+        return "We couldn't find a tour time in the message."
     path = text.partition(" is not in the payload")[0]
     name = renamed_path(path, new[1])
     return f"The message has “{name}” instead of “{path}”, so we couldn't read the tour time."

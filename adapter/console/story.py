@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from adapter.bookings.decisions import FIELD
 from adapter.console.context import services
-from adapter.console.needs_you import place_name
+from adapter.console.needs_you import held_by_formats, place_name
 from adapter.console.problem_text import problem_sentence
 from adapter.console.time_html import local_text
 from adapter.console.wording import ignored_text
@@ -241,6 +241,8 @@ def _state_sentence(change: Change, story: LeadHistory) -> str:
     booking = next((one for one in story.bookings if one.id == change.booking_id), None)
     if state == BookingState.HELD and booking is not None and why == "held_by_mapping":
         found = [one for one in booking.reasons if one.field != FIELD]
+        if booking.id in held_by_formats():
+            return f"Needs review. {booking.source} seems to have changed its format."
         if found:
             place = place_name(story.event, found[0].value or "")
             return f"Needs review. {problem_sentence(found[0], booking, place)}"

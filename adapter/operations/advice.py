@@ -191,8 +191,8 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Book it, or dismiss it again.",
     ),
     "undone": (
-        "This booking was undone. Nothing was sent, and your changes were kept.",
-        "Book it, or dismiss it.",
+        "This booking was undone. Nothing was sent.",
+        "Book it, or dismiss it. You don't need to call the renter about it.",
     ),
 }
 

@@ -40,6 +40,9 @@ _NEW_NAME: Final = re.compile(r" \(there is ['\"](.*)['\"]\)$")
 #: The beginnings of reasons why a date or time cannot be read.
 _UNREADABLE: Final = ("not written as", "no such date", "not a date", "not a time")
 
+#: The short description of leads that are held because their sender changed its format.
+FORMAT_CHANGED: Final = "The sender changed its format"
+
 #: Sources, each with a path or field that has changed in the source's format.
 Changed = Collection[tuple[str, str]]
 
@@ -62,10 +65,11 @@ def todo_of(issue: Issue, leads: int, changed: Changed = ()) -> Todo:
 
 
 def _lacks_details(issue: Issue) -> bool:
-    """Return True if a renter cannot be called until a user has found their name or contact."""
+    """Return True if a renter need not be called, or cannot be before their contact is found."""
     is_contact = issue.field in ("first_name", "last_name", "email_1", "phone_1")
     is_missing = issue.state == "held" and is_contact
-    return is_missing or issue.code == "contact_of_many" or issue.message == IDS_ONLY_REASON
+    is_code = issue.code in ("contact_of_many", "undone")
+    return is_missing or is_code or issue.message == IDS_ONLY_REASON
 
 
 def is_format_change(issue: Issue, leads: int, changed: Changed = ()) -> bool:
@@ -128,7 +132,7 @@ class Entry:
     @property
     def short(self) -> str:
         """A short description of the problem."""
-        return "The sender changed its format" if self.is_format_change else in_short(self.issue)
+        return FORMAT_CHANGED if self.is_format_change else in_short(self.issue)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

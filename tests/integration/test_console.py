@@ -1366,6 +1366,8 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "rentfeed seems to have changed its format." in shown
     assert f"/console/queue/more/{key}" in shown
     assert "No date was given" not in shown
+    assert "Needs review. rentfeed seems to have changed its format." in shown
+    assert ana.text("/leads").count("The sender changed its format") == 3
     health = ana.text("/")
     assert "rentfeed seems to have changed its format." in health
     assert "3 leads are waiting for it" in health
@@ -1456,7 +1458,7 @@ def test_a_guest_card_is_never_called_booked(ana: Reader, upstream: SandboxClien
         assert not re.search(r"\b[Bb]ooked\b", seen_by_agents(ana.text(path))), path
     for path in ("/leads", "/sources/rentfeed"):
         assert "Guest card in Knock" in ana.text(path)
-    assert "In Knock <b>1</b>" in ana.text("/")
+    assert "Sent to Knock <b>1</b>" in ana.text("/")
     assert "guest card in Knock</option>" in ana.text("/try?source=rentfeed")
 
 
@@ -1810,7 +1812,12 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     assert "we can read it now" in page
     assert "Fix the mapping" not in page
     assert "its mapping has been fixed" in ana.text("/")
-    assert "3 leads: the mapping can read them now" in ana.text("/queue")
+    row = ana.text("/queue")
+    assert "3 leads: the mapping can read them now" in row
+    assert ">Read again</span>" in row
+    assert ">Ask an admin</span>" not in row
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", row))
+    assert "<h1>3 leads: the mapping can read them now</h1>" in ana.text(f"/queue/more/{key}")
 
     preview = html.unescape(ana.text("/read-again?source=rentfeed"))
     assert "3 of 3 would be booked" in preview
@@ -1828,6 +1835,7 @@ def test_leads_that_a_fixed_mapping_reads_are_booked_and_undone(
     assert not upstream.appointments()
     states = [ana.harness.story(event).current[0].state for event in events]
     assert states == [HELD] * 3
+    assert ana.text("/queue?todo=details").count("Booking undone") == 3, "nobody has to call"
 
     number = ana.harness.story(events[0]).current[0].id
     ana.post("/queue/act", act="release", ids=str(number))
