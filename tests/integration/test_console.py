@@ -1428,6 +1428,19 @@ def test_a_guest_card_is_never_called_booked(ana: Reader, upstream: SandboxClien
     assert "guest card in Knock</option>" in ana.text("/try?source=rentfeed")
 
 
+def test_a_lead_opened_from_a_search_leads_back_to_it(ana: Reader) -> None:
+    number, other = held(ana.harness), held(ana.harness, 2)
+    listed = ana.text("/leads?q=roe&state=held")
+    links = re.findall(r'class="name" href="/console(/leads/\d+[^"#]*)', listed)
+    assert len(links) == len({number, other})
+    page = html.unescape(ana.text(html.unescape(links[0])))
+    assert '<a href="/console/leads?q=roe&state=held">Leads</a>' in page
+    assert 'rel="next"' not in page
+    found = ana.text("/leads/" + str(number))
+    assert "Needs you</a></p>" in found
+    assert 'rel="next"' in found + ana.text(f"/leads/{other}")
+
+
 def test_in_test_mode_the_status_line_does_not_name_knock(ana: Reader) -> None:
     (booking,) = ana.harness.mapped("rentfeed", lead(1))
     settle(ana.harness)
