@@ -1,4 +1,4 @@
-"""Define the adapter's exceptions. The tree shows the consequence of each exception.
+"""The adapter's exceptions. The class tree shows the consequence of each exception.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start

@@ -1,4 +1,4 @@
-"""Define webhook requests, events, bookings and attempts, with their states and transitions."""
+"""Webhook requests, events, bookings and attempts, with their states and transitions."""
 
 import dataclasses
 import datetime as dt
@@ -103,7 +103,7 @@ class Kind(enum.StrEnum):
 
 
 class BookingState(enum.StrEnum):
-    """The state of a booking, which is a tour appointment or a guest card."""
+    """The state of a booking (a tour appointment or a guest card)."""
 
     #: Waiting to be sent or retried.
     PENDING = "pending"
@@ -194,7 +194,7 @@ class KnockStatus(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class KnockFacts:
-    """What a record in Knock says about a booking. None means that it says nothing new."""
+    """The facts about a booking in a record from Knock. None means no new information."""
 
     prospect_id: str | None = None
     tour_id: str | None = None
@@ -215,7 +215,7 @@ REPLAYED = "replayed"
 #: The reason codes of tours that the renter chose or canceled on the renter page.
 CHOSEN_BY_RENTER = "chosen_by_renter"
 CANCELED_BY_RENTER = "canceled_by_renter"
-#: The reason code of a tour that is held because its time is not free in Knock.
+#: The reason code of a tour that is held because its time is unavailable in Knock.
 TIME_TAKEN = "time_taken"
 #: The name that the history shows for changes by the renter.
 RENTER = "renter"
@@ -456,7 +456,7 @@ class Message:
     #: Propexo's IDs of the guest card, and of the job that added the note.
     prospect_id: str | None
     job_id: str | None
-    #: How often it was sent. Only attempts that certainly failed are repeated.
+    #: How often it was sent. Only attempts that definitely failed are repeated.
     tries: int
     #: When to try or check it next, or None in a final state.
     due_at: dt.datetime | None
@@ -523,7 +523,7 @@ class LeadHistory:
 
     @property
     def current(self) -> tuple[Booking, ...]:
-        """The bookings, except those that were replaced when the event was mapped again."""
+        """The bookings, without any that were replaced when the event was mapped again."""
         return tuple(booking for booking in self.bookings if booking.reason != REPLAYED)
 
 

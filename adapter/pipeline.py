@@ -7,7 +7,7 @@
    known requests, and ``bookings/reconcile.py`` reapplies that decision after every change.
 4. ``bookings/sender.py`` posts each booking once (``propexo/client.py``);
    ``bookings/transitions.py`` records the outcome. If a mapping or community asks for it,
-   ``bookings/calendar_check.py`` first checks that the time is free in Knock.
+   ``bookings/calendar_check.py`` first checks that the time is available in Knock.
 5. ``bookings/follow_up.py`` reads the job's status until the booking is booked or failed;
    ``bookings/settle_unknown.py`` searches for bookings whose outcome is unknown.
    ``bookings/confirm.py`` records what Propexo's webhooks say about tours in Knock.

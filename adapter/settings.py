@@ -144,7 +144,7 @@ def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
 
 
 def _content_of(path: str, name: str) -> str:
-    """Return the text of a secret file. Errors do not quote its path, which may be the secret."""
+    """Return the text of a secret file. Errors omit its path, because it may be the secret."""
     try:
         if Path(path.strip()).exists() and not Path(path.strip()).is_file():
             raise OSError(errno.EINVAL, "not a regular file")  # a pipe would block
@@ -215,7 +215,7 @@ def integer(low: int, high: int) -> Reader[int]:
 
 
 def seconds(low: float, high: float) -> Reader[float]:
-    """Return a parser for numbers of seconds from ``low`` to ``high``."""
+    """Return a parser for a duration of ``low`` to ``high`` seconds."""
 
     def read(text: str) -> float:
         try:
@@ -288,7 +288,7 @@ def spelling_of(field: str) -> Reader[Mapping[str, str]]:
 
 
 def read_proxies(text: str) -> Proxies:
-    """Parse a number of proxies (``1``) or a list of networks (``10.0.0.0/8,fd00::/8``)."""
+    """Parse a proxy count (``1``) or a list of networks (``10.0.0.0/8,fd00::/8``)."""
     if text.isascii() and text.isdigit() and int(text) <= 9:
         return int(text)
     try:
@@ -337,7 +337,7 @@ def read_alarm_urls(text: str) -> tuple[str, ...]:
 
 
 def read_smtp_url(text: str) -> str:
-    """Parse an SMTP server's URL, which contains the sender address for emails."""
+    """Parse an SMTP server's URL, including the sender address for emails."""
     parts = urllib.parse.urlsplit(text)
     sender = urllib.parse.parse_qs(parts.query).get("from", [""])[0]
     is_address = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", sender)
@@ -405,7 +405,7 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """Limits for plausible leads, which apply to all sources."""
+    """Limits for plausible leads from any source."""
 
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
@@ -434,7 +434,7 @@ class Policy:
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """How Propexo spells each of our enum values, by field."""
+        """Propexo's spelling of each of our enum values, by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,

@@ -54,7 +54,7 @@ MOST_WRONG_PATHS = 3
 
 
 def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
-    """Return True if an attempt with this outcome certainly booked nothing."""
+    """Return True if an attempt with this outcome definitely did not book anything."""
     return outcome in {
         AttemptOutcome.NOT_SENT,
         AttemptOutcome.RATE_LIMITED,
@@ -63,12 +63,12 @@ def is_safe_to_repeat(outcome: AttemptOutcome) -> bool:
 
 
 def doubling_pause(tries: int, first: dt.timedelta, most: dt.timedelta) -> dt.timedelta:
-    """Return the pause after ``tries`` failures, which doubles from ``first`` up to ``most``."""
+    """Return the pause after ``tries`` failures. It doubles from ``first`` up to ``most``."""
     return min(first * (1 << min(max(tries, 1) - 1, 20)), most)
 
 
 def next_try(error: UpstreamError, *, tries: int, now: dt.datetime, chance: float) -> dt.datetime:
-    """Return when to retry a booking after ``tries`` failures, of which ``error`` was the last.
+    """Return when to retry a booking after ``tries`` failures, the last with ``error``.
 
     ``chance`` is a random number from 0 to 1 (jitter), so that bookings are not all retried at
     the same moment.

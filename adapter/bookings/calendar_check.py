@@ -1,4 +1,4 @@
-"""If enabled, check that a tour's time is free in Knock before sending the POST.
+"""If enabled, check that a tour's time is available in Knock before sending the POST.
 
 The check never loses a lead and never delays it for long. If Knock's answer is unknown, the tour is
 booked, and its history says why it was not checked. If the time is taken, the lead is held for
@@ -28,7 +28,7 @@ CHECK_TIME: Final = dt.timedelta(seconds=5)
 PATIENCE: Final = dt.timedelta(seconds=1.5)
 #: How often a booking checks whether another tour at its time has an outcome.
 RIVAL_PAUSE: Final = dt.timedelta(seconds=1)
-#: The reason for users if a tour's time is not free.
+#: The reason for users if a tour's time is not available.
 REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
 #: Reason codes of a POST: not checked, free, or later than the calendar's last available time.
 NOT_CHECKED: Final = "sending"
@@ -51,7 +51,7 @@ class Postponed:
 
     booking: Booking
     until: dt.datetime
-    #: The request for free times, or None if the time is not free.
+    #: The request for available times, or None if the time is not available.
     question: Question | None = None
     #: The available times to offer instead.
     free_times: Sequence[dt.datetime] = ()
@@ -66,7 +66,7 @@ def checks_availability(booking: Booking, source: Source | None) -> bool:
 
 
 class CalendarCheck:
-    """Checks that a tour's time is free in Knock if ``check_availability`` is on."""
+    """Checks that a tour's time is available in Knock if ``check_availability`` is on."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class CalendarCheck:
     def _must_wait_for_rival(
         self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
     ) -> bool:
-        """Return True if the calendar may not show another tour at the same time yet.
+        """Return True if Knock's calendar may not show a just-sent tour at the same time yet.
 
         If the calendar cannot be read anyway, waiting would gain nothing.
         """

@@ -35,7 +35,7 @@ class Confirmer:
         self.clock = clock
 
     def handle(self, record: KnockRecord) -> bool:
-        """Apply a new or changed record to the bookings that certainly belong to its renter.
+        """Apply a new or changed record to the bookings that definitely belong to its renter.
 
         If a record may be about an unknown booking, bring forward the next search for that booking.
         Return False if the record came too early and Propexo must send it again.
@@ -58,7 +58,7 @@ class Confirmer:
         return True
 
     def _search_soon(self, record: KnockRecord, *, is_first: bool) -> bool:
-        """Search sooner for unknown bookings that a tour's record may be about.
+        """Search sooner for unknown bookings that a tour's record may refer to.
 
         A record without the tour's start may be about any unknown booking, so searches after such
         records are limited. Return False if Propexo must send the record again.

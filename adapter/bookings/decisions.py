@@ -1,4 +1,4 @@
-"""Define the decisions about requests, with the sentences that explain them to users."""
+"""Decisions about requests, with sentences that explain them to users."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -114,12 +114,12 @@ def held(code: str, other: Booking) -> Decision:
 
 
 def seen_before(original: Booking, code: str = "item_seen_before") -> Decision:
-    """Return the decision that a request repeats an earlier one from the same sender."""
+    """Return a decision that marks a request as a repeat of the sender's earlier request."""
     return Decision(state=BookingState.DUPLICATE, code=code, because_of=original.id)
 
 
 def superseded(request: Booking, other: Booking) -> Decision:
-    """Return the decision that a request is replaced by another one."""
+    """Return a decision that marks a request as replaced by another request."""
     code = "newer_request_came_first" if request.id == NEW else "newer_request"
     if request.state is BookingState.SUPERSEDED and request.reason is not None:
         code = request.reason
@@ -127,7 +127,7 @@ def superseded(request: Booking, other: Booking) -> Decision:
 
 
 def duplicate_of(request: Booking, other: Booking) -> Decision:
-    """Return the decision that a request duplicates another one."""
+    """Return a decision that marks a request as a duplicate of another request."""
     codes = {
         (Kind.APPOINTMENT, Kind.APPOINTMENT): "same_person_and_time",
         (Kind.PROSPECT, Kind.APPOINTMENT): "same_person_has_a_tour",

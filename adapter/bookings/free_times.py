@@ -49,7 +49,7 @@ NOTHING: Final = Calendar()
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A calendar's available times in Knock, or the reason why they are unknown."""
+    """A calendar's available times in Knock, or the reason they are unknown."""
 
     calendar: Calendar = NOTHING
     #: ``no_answer``, ``rejected``, ``busy`` or ``unreadable``, or None if the calendar was read.

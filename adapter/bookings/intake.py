@@ -176,7 +176,7 @@ class BookingPlanner:
         )
 
     def _open_among(self, bookings: Iterable[Booking]) -> set[str]:
-        """Return which of these bookings' sources accept webhooks without verification."""
+        """Return the bookings' sources that accept webhooks without verification."""
         names = {booking.source for booking in bookings}
         return {name for name in names & self._sources.keys() if self._sources[name].is_open}
 
@@ -230,7 +230,7 @@ def _repeat(
 ) -> Repeat | None:
     """Return the earlier request that has the same content as a new request, or None.
 
-    The new request is certainly a retry if it contains the sender's own time or the delivery ID of
+    The new request is definitely a retry if it contains the sender's own time or the delivery ID of
     the earlier one.
     """
     before = [

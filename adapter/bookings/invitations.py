@@ -38,7 +38,7 @@ def without_link(appointment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renter_links(settings: Settings, store: Database, clock: Clock) -> RenterLinks | None:
-    """Return the object that signs renters' links, or None if ADAPTER_PUBLIC_URL is not set.
+    """Return a signer for renters' links, or None if ADAPTER_PUBLIC_URL is not set.
 
     The first link reads the installation's key, unless :meth:`Database.hash_key` was called before.
     """

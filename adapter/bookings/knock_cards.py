@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that certainly replaced others in Knock, by the replaced tour's ID.
+    """Return tours that definitely replaced another tour in Knock, by the replaced tour's ID.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -35,7 +35,7 @@ def left_beside(
     """Return the upcoming tours that Knock might keep or cancel when it books ``new``.
 
     ``others`` are in the order in which they were posted, followed by those not sent yet. ``same``
-    contains the IDs of requests from the same person, which Knock may replace if it certainly uses
+    contains the IDs of requests from the same person, which Knock may replace if it definitely uses
     their card.
     """
     card, near = _find(new, _simulate(others)[0])
@@ -70,7 +70,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the prospect that Knock will certainly use (or None), and all candidates."""
+    """Return the prospect that Knock will definitely use (or None), and all candidates."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

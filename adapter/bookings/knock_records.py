@@ -133,7 +133,7 @@ def contacts_of(record: KnockRecord) -> tuple[Set[str], Set[str]]:
 
 
 def is_theirs(record: KnockRecord, booking: Booking) -> bool:
-    """Return True if a record certainly belongs to a booking's renter.
+    """Return True if a record definitely belongs to a booking's renter.
 
     It has the same guest card, or the same contacts. A contact may be missing only if the record
     contains the renter's last name, because roommates may share a phone and tour together.
@@ -216,7 +216,7 @@ def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockReco
 
 
 def tour_of(record: KnockRecord, bookings: Iterable[Booking]) -> Booking | None:
-    """Return the booking that a tour's record certainly belongs to, or None.
+    """Return the booking that a tour's record definitely belongs to, or None.
 
     ``bookings`` belong to the record's renter. If several are for the same time, Knock has canceled
     all but the last.

@@ -56,7 +56,7 @@ _SEVERAL: Final = frozenset({"Email", "Phone"})
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """Lines that Knock has or will get, with the sort key of the request that they come from."""
+    """The lines of a request that Knock has or will get, with the request's sort key."""
 
     order: tuple[dt.datetime, int]
     lines: Sequence[str]

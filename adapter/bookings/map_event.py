@@ -32,7 +32,7 @@ MAX_EVENTS_PER_RUN = 100
 
 
 class Mapper:
-    """Maps events with the current mappings. Assign ``sources`` to replace all of them."""
+    """Maps events with the current mappings. Assign ``sources`` to replace the mappings."""
 
     def __init__(
         self, settings: Settings, store: Database, sources: Mapping[str, Source], clock: Clock

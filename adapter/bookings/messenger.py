@@ -472,9 +472,9 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return when the person's messages that go first are next due, or None if there are none.
+    """Return when the messages that must be sent before this one are next due, or None.
 
-    Those are the earlier ones that wait, and any that is in flight.
+    These are the person's earlier waiting messages, and any message in flight.
     """
     before = [
         one
@@ -529,7 +529,7 @@ def _is_card(record: KnockRecord, card: Booking) -> bool:
 
 
 def _prospect_of(card: Booking, person: Person) -> str | None:
-    """Return the ID of a booking's guest card, which other bookings may share, or None.
+    """Return the ID of a booking's guest card, or None. Other bookings may share the card.
 
     A card that is known only by a shared contact may be a roommate's, so it does not count.
     """

@@ -105,7 +105,7 @@ def _decide_version(
     repeat: Repeat | None,
     has_sent_at: bool,
 ) -> Decision | None:
-    """Return the decision on a retry, an unchanged version or an older one, or None for others."""
+    """Return the decision on a retry or an unchanged or older version, otherwise None."""
     if repeat is not None and repeat.is_certain:
         return seen_before(repeat.original, "same_delivery")
     unchanged = _unchanged(new, same, now, repeat=repeat, has_sent_at=has_sent_at)
@@ -156,7 +156,7 @@ def _held_beside_others(
     *,
     is_of_many: bool,
 ) -> Decision | None:
-    """Hold a request if Knock might mix it up with another person's request."""
+    """Hold a request if Knock might confuse it with another person's request."""
     of_many = Decision(state=BookingState.HELD, code="contact_of_many") if is_of_many else None
     return held_person(new, unclear, now) or _held_beside(new, same, nearby, now) or of_many
 

@@ -1,4 +1,4 @@
-"""Define :class:`Person`, which holds all requests from one person at one community."""
+"""Group all requests from one person at one community."""
 
 import dataclasses
 import datetime as dt
@@ -23,7 +23,7 @@ SENT = (
 #: States in which a request needs review.
 WAITING = (BookingState.HELD, BookingState.FAILED, BookingState.EXPIRED)
 
-#: States of a booking that can be canceled locally, because it is certainly not in Knock.
+#: States of a booking that can be canceled locally, because it is definitely not in Knock.
 CANCELABLE = (BookingState.PENDING, *WAITING)
 
 #: Reason codes of requests that were ready to be sent before they were held.
@@ -173,13 +173,13 @@ class Person:
 
     @functools.cached_property
     def standing(self) -> Booking | None:
-        """The tour that Knock keeps, which is the wanted tour posted last, or None."""
+        """The tour that Knock keeps (the most recently posted tour that is wanted), or None."""
         sent = [one for one in self.tours if one.state in SENT]
         return max(sent, key=posting_order, default=None)
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The tours that certainly replaced others in Knock, by the replaced tour's ID."""
+        """The tours that definitely replaced another tour in Knock, by the replaced tour's ID."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:
@@ -315,7 +315,7 @@ def posted_later(booking: Booking, others: Iterable[Booking]) -> Booking | None:
 
 
 def other_owner(booking: Booking, others: Sequence[Booking]) -> Booking | None:
-    """Return another request to which a tour found in Knock may belong, or None.
+    """Return another request that a tour found in Knock may belong to, or None.
 
     Either Knock replaced the booking's tour with one posted later, or the tour is someone else's at
     the same time.

@@ -308,7 +308,7 @@ def _stage(
 
 
 def is_time_taken(booking: Booking) -> bool:
-    """Return True if a tour is held because its time is not free in Knock."""
+    """Return True if a tour is held because its time is not available in Knock."""
     return booking.state is BookingState.HELD and booking.reason == TIME_TAKEN
 
 

@@ -19,7 +19,7 @@ _PERSONAL = frozenset({"first_name", "last_name", "email_1", "phone_1"})
 
 
 class Relation(enum.Enum):
-    """How the people who made two requests are related."""
+    """The relation between the people who made two requests."""
 
     SAME = "the same person"
     DIFFERENT = "two people"
@@ -71,7 +71,7 @@ def name_of(booking: Booking) -> tuple[str, ...]:
 
 
 def _contacts(booking: Booking) -> Set[object]:
-    """Return a booking's email and phone, which are comparable across communities."""
+    """Return a booking's email and phone. They can be compared across communities."""
     return {booking.appointment.get("email_1"), booking.appointment.get("phone_1")} - {None, ""}
 
 

@@ -1,4 +1,4 @@
-"""Compute the tour times from which a renter may choose."""
+"""Compute the tour times that a renter may choose from."""
 
 import contextlib
 import datetime as dt

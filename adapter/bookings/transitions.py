@@ -49,7 +49,7 @@ SEARCHED = frozenset({"no_answer", "sender_lost", "restored"})
 
 
 class Unfound(enum.Enum):
-    """The reason why a search for an unknown booking found nothing."""
+    """The reason a search for an unknown booking found nothing."""
 
     #: The lists do not contain the booking, at least not yet.
     ABSENT = enum.auto()
@@ -152,7 +152,7 @@ def _refused(tx: Transaction, attempt: Attempt, error: Refused, now: dt.datetime
 def _retry_or_hold(
     tx: Transaction, attempt: Attempt, error: UpstreamError, now: dt.datetime
 ) -> None:
-    """Schedule a retry of a booking that is certainly not in Knock, or hold it for review."""
+    """Schedule a retry of a booking that is definitely not in Knock, or hold it for review."""
     outcome, limiter = backoff.OUTCOMES[type(error)], tx.rate_limit
     limiter.save_limit(error.rate, now)
     outcomes = [one.outcome for one in tx.attempts.of_booking(attempt.booking_id) if one.outcome]
@@ -431,7 +431,7 @@ def record_booked(tx: Transaction, booking: Booking, how: str, now: dt.datetime)
 
 
 def _leave_to_person(tx: Transaction, booking: Booking, newer: Booking, now: dt.datetime) -> None:
-    """Mark a booking for review because Propexo may have processed a newer one before it."""
+    """Mark a booking for review because Propexo may have processed a newer booking first."""
     tx.bookings.move(
         booking.id,
         BookingState.UNKNOWN,

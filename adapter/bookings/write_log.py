@@ -62,7 +62,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Owner:
-    """The source and the community for which a job was created."""
+    """The source and the community that a job was created for."""
 
     source: str
     community: Community

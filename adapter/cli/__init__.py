@@ -1,4 +1,4 @@
-"""Define the command ``adapter`` and its subcommands.
+"""Define the ``adapter`` command and its subcommands.
 
 Exit codes: 0 success, 1 failure or a negative result, 2 invalid usage, 78 invalid configuration.
 """

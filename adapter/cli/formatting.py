@@ -203,7 +203,9 @@ def _booking_lines(booking: Booking, attempts: Iterable[Attempt]) -> list[str]:
     if booking.is_moved:
         lines.append(f"  moved in Knock to {local(booking.starts_in_knock, booking.timezone)}")
     lines += [f"  {reason_line(reason)}" for reason in booking.reasons]
-    lines += [f"  free in Knock: {local(at, booking.timezone)}" for at in booking.offered_times]
+    lines += [
+        f"  available in Knock: {local(at, booking.timezone)}" for at in booking.offered_times
+    ]
     lines += [f"  {_attempt_line(attempt)}" for attempt in attempts]
     return lines
 

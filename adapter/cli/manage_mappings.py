@@ -31,7 +31,7 @@ from adapter.settings import settings_from
 @as_json
 @click.pass_context
 def mappings(context: click.Context, as_json: bool) -> None:
-    """List all mappings, and whether their file or an edited version is in use."""
+    """List all mappings, and show whether the file or an edited version is in use."""
     if context.invoked_subcommand is not None:
         return
     with _opened() as (live, operation):

@@ -16,6 +16,7 @@ from adapter.mapping.authoring.observe import with_query
 from adapter.mapping.authoring.readings import quoted
 from adapter.mapping.authoring.redact import (
     fields_left,
+    possible_names,
     redacted,
     replaced_fields,
     replacements,
@@ -194,7 +195,7 @@ def _free_file(folder: Path, name: str, suffix: str) -> Path:
 
 
 def _most_different(samples: Sequence[Sample]) -> Iterator[Sample]:
-    """Yield up to five samples, starting with the one that has the most paths."""
+    """Yield up to five samples, starting with the sample that has the most paths."""
     left = [(sample, _features(sample.payload)) for sample in samples]
     seen: set[str] = set()
     for _ in range(MOST_KEPT):
@@ -226,10 +227,13 @@ def _replaced_lines(
     for number, sample, file in zip(_person_numbers(samples), samples, written, strict=True):
         changes = replacements(sample.payload, number, draft.people(), kept)
         fields = replaced_fields(sample.payload, changes)
-        left = fields_left(sample.payload, _parsed(sample, file.read_bytes()), fields)
+        parsed = _parsed(sample, file.read_bytes())
+        left = fields_left(sample.payload, parsed, fields)
         replaced |= dict.fromkeys(field for field in fields if field not in left)
         if left:
             yield f"NOT replaced in {file}, so replace them yourself: {', '.join(left)}"
+        if names := possible_names(parsed, fields, kept):
+            yield f"Not replaced in {file}; replace each that is a person: {_shortened(names)}"
     if replaced:
         yield f"Replaced in the samples: {_shortened([*replaced])}"
 

@@ -40,9 +40,9 @@ from adapter.store import Database
         "  columns: { date: Sent On, email: Contact, amount: Net, community: [Site, Unit] }",
         "  date_format: DD/MM/YYYY",
         "  price: $35.00           # per lead, if the list has no amounts",
-        "  credit_days: 14         # days in which the portal accepts a request for a credit",
-        "  duplicate_months: 12    # months in which a renter's second lead is a duplicate",
-        "  match_days: 3           # days by which the portal's date and ours may differ",
+        "  credit_days: 14         # days for requesting a credit from the portal",
+        "  duplicate_months: 12    # months when a renter's second lead is a duplicate",
+        "  match_days: 3           # maximum days between the portal's date and ours",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))

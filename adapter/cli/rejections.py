@@ -62,7 +62,7 @@ def show(id: int) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count the requests that would be accepted.")
 @as_json
 def retry(source: str, dry_run: bool, as_json: bool) -> None:
-    """Verify a source's rejected requests again, and accept those that are valid now.
+    """Verify a source's rejected requests again, and accept the valid ones.
 
     Signed timestamps are compared with the time at which the request was received. A request that
     was accepted in the meantime counts as a repeat and is not booked again. If the encryption keys

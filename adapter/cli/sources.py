@@ -18,7 +18,7 @@ from adapter.store import Database, Traffic
 
 
 class SourcesGroup(LazyGroup):
-    """A command group in which ``adapter sources NAME`` means ``adapter sources show NAME``."""
+    """A command group that treats ``adapter sources NAME`` as ``adapter sources show NAME``."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -85,7 +85,7 @@ def describe_sources(settings: Settings, store: Database) -> list[dict[str, Any]
 
 
 def source_url(settings: Settings, name: str) -> str:
-    """Return the URL to which a source sends its webhooks."""
+    """Return the URL that a source sends its webhooks to."""
     start = settings.public_url or f"http://127.0.0.1:{settings.port}"
     return f"{start}/hooks/{name}"
 

@@ -48,7 +48,7 @@ COLUMNS: Final = ("sender", "family", "signature", "holds", "without a time", "w
 @mappings_option
 @as_json
 def gallery(folder: Path | None, as_json: bool) -> None:
-    """List the gallery's senders, for which `adapter sources add` can install a mapping."""
+    """List the senders that `adapter sources add` can install a mapping for."""
     settings = settings_from()
     senders = entries(gallery_folder(folder or settings.mappings_dir), settings.policy)
     output.show({"gallery": senders}, table(COLUMNS, map(_row, senders)), as_json=as_json)

@@ -218,7 +218,7 @@ def sign_out() -> Any:
 
 
 def csrf_token() -> str:
-    """Return the session's CSRF token, which every form must contain. Create it if necessary."""
+    """Return the CSRF token that every form must contain. Create it if necessary."""
     if "form" not in flask.session:
         flask.session["form"] = secrets.token_urlsafe(24)
     return str(flask.session["form"])
@@ -249,7 +249,7 @@ def _require_operate() -> None:
 
 
 def _redirect_to_sign_in(request: flask.Request) -> Response:
-    """Redirect to the sign-in page, which then leads back to the requested page."""
+    """Redirect to the sign-in page. After signing in, the user returns to the requested page."""
     if "HX-Request" in request.headers:
         # Replace only the status line, so that nothing on the page is lost.
         page = _console_path(request.headers.get("HX-Current-URL", ""))

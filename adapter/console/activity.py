@@ -1,4 +1,4 @@
-"""Serve the activity page, which lists users' actions as sentences."""
+"""Serve the activity page: a list of users' actions as sentences."""
 
 import datetime as dt
 import functools
@@ -179,7 +179,7 @@ def _last_id(entries: Sequence[AuditEntry]) -> int | None:
 
 
 def _runs(entries: Sequence[AuditEntry]) -> Iterator[Sequence[AuditEntry]]:
-    """Yield lists of entries, newest first. One click on several leads is one list."""
+    """Group entries, newest first. Entries from one click on several leads form one group."""
     run: list[AuditEntry] = []
     for entry in entries:
         if run and not _is_one_click(run[-1], entry):
@@ -211,7 +211,7 @@ def _sentence_of(run: Sequence[AuditEntry], names: Mapping[int, str]) -> Markup:
 
 
 def _leads(run: Sequence[AuditEntry]) -> Markup:
-    """Return a link to the leads that several entries are about, such as ``10 leads``."""
+    """Return a link to the leads that several entries refer to, such as ``10 leads``."""
     ids = list(dict.fromkeys(entry.lead_id for entry in run if entry.lead_id))
     address = flask.url_for("console.several", leads=",".join(map(str, ids)))
     count = "1 lead" if len(ids) == 1 else f"{len(ids)} leads"
@@ -241,7 +241,7 @@ def sentence(entry: AuditEntry, names: Mapping[int, str]) -> Markup:
 
 
 def _leads_in(entry: AuditEntry) -> list[int]:
-    """Return the IDs of the leads that an entry is about."""
+    """Return the IDs of the leads that an entry refers to."""
     if entry.action == "not_taken_back":
         return [int(one) for one in _NUMBER.findall(entry.detail)]
     return [entry.lead_id] if entry.lead_id is not None else []
@@ -263,7 +263,7 @@ def _listed(parts: Sequence[str]) -> Markup:
 
 
 def _of(what: str | Markup, entry: AuditEntry, names: Mapping[int, str]) -> Markup:
-    """Return a phrase such as ``Dana Okafor's tour``, in which the name is a link to the lead."""
+    """Return a phrase such as ``Dana Okafor's tour``. The name is a link to the lead."""
     link = _link(entry.lead_id, names)
     if names.get(entry.lead_id or 0):
         return Markup("{}'s {}").format(link, what)

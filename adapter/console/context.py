@@ -1,4 +1,4 @@
-"""Define the console's Flask blueprint, and the services that its views use."""
+"""Create the console's Flask blueprint, and provide services to its views."""
 
 import contextlib
 import datetime as dt

@@ -51,7 +51,7 @@ def render_value(value: object) -> object:
 
 
 def form_value(value: str) -> Markup:
-    """Escape a form value for HTML only, because the browser sends it back with the form."""
+    """Escape a form value for HTML. Keep invisible characters, because the form resubmits them."""
     return Markup(escape(value.replace("\x00", "")))  # noqa: S704 - it is escaped
 
 
@@ -80,7 +80,7 @@ def duration(seconds: float) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PayloadLine:
-    """One line of a payload, as it is displayed."""
+    """One line of a displayed payload."""
 
     depth: int
     key: str

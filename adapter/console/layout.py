@@ -1,4 +1,4 @@
-"""Define the layout of every page: navigation, status line and template functions."""
+"""Provide the layout of every page: navigation, status line and template functions."""
 
 import dataclasses
 import datetime as dt
@@ -72,7 +72,7 @@ SOON_SECONDS: Final = 4 * 3600
 
 
 def navigation(part: int) -> Iterator[NavigationItem]:
-    """Yield the items in a part of the menu, except those whose pages do not exist."""
+    """Yield the menu items in a section, skipping items whose pages do not exist."""
     known = flask.current_app.view_functions
     return (item for item in NAVIGATION[part] if item.endpoint in known)
 
@@ -149,5 +149,5 @@ def choose_times() -> Any:
 
 @bp.get("/status")
 def status_line() -> str:
-    """Render the status line and the number of leads, which pages reload every few seconds."""
+    """Render the status line and the number of leads. Pages reload them every few seconds."""
     return flask.render_template("console/_live.html", now=current_verdict())

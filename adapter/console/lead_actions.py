@@ -83,7 +83,7 @@ def undo(number: int) -> Any:
 
 @bp.post("/undo")
 def undo_many() -> Any:
-    """Undo several releases. Report those that can no longer be undone."""
+    """Undo several releases. Report any release that can no longer be undone."""
     ids = row_ids_from(flask.request.args.get("ids", "").split(","))[:MAX_CHANGED]
     by = flask.g.user.name
     done, errors = _apply(lambda number: services.take_backs.undo_release(number, by=by), ids)
@@ -97,7 +97,7 @@ def undo_many() -> Any:
 
 @bp.post("/leads/<int:number>/bring-back")
 def bring_back(number: int) -> Any:
-    """Move a dismissed lead back to the list of leads that need a person."""
+    """Move a dismissed lead back to the list of leads that need review."""
     services.take_backs.bring_back(number, by=flask.g.user.name)
     flask.flash("This lead is back in the list.", "good")
     return _show(number)
@@ -176,7 +176,7 @@ def act_on_many() -> Any:
 
 
 def _question_page(act: str, ids: list[int]) -> str:
-    """Show a confirmation page for several leads, which lists those that cannot be booked."""
+    """Show a confirmation page for several leads, and list leads that cannot be booked."""
     errors: dict[str, list[int]] = {}
     if act == "release":
         _, errors = _apply(services.repairs.check_unchanged, ids)
@@ -241,7 +241,7 @@ _DID: Final = {
 
 
 def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the leads that succeeded, and those that failed by reason."""
+    """Act on each lead. Return the leads that succeeded, and the failed leads by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:
@@ -253,7 +253,7 @@ def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dic
 
 
 def _why_not(error: NotPossible) -> str:
-    """Return a sentence that says why the action on a lead failed."""
+    """Return a sentence with the reason that the action on a lead failed."""
     if not error.faults:
         return plain(error_text(error))
     texts = (text.partition(". If it is right")[0] for text in error.faults.values())

@@ -46,6 +46,7 @@ from adapter.operations.advice import DECISIONS, Advice, label_of, open_reasons
 from adapter.operations.allowed_actions import (
     RELEASABLE,
     is_merged,
+    is_repeat,
     is_sent_guest_card,
     may_be_another_person,
     may_confirm,
@@ -118,6 +119,8 @@ class BookingView:
     may_release: bool
     may_add_time: bool
     is_merged: bool
+    #: True if the other lead already does what this one asks for.
+    is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
     #: The leads whose state this lead caused.
@@ -354,6 +357,7 @@ def _booking_view(
         may_release=why_not_release(booking) is None,
         may_add_time=may_add_time,
         is_merged=is_merged(booking),
+        is_repeat=is_repeat(booking, other),
         other=other,
         related=[one for one in story.related if one.because_of == booking.id],
         shared=[label_of(name).lower() for name in sorted(shared)],
@@ -382,7 +386,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the booking's reasons, without the first one if that is why it was held."""
+    """Return the booking's reasons. Leave out the first if the booking was held for it."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

@@ -29,16 +29,16 @@ def fix_for(key: str) -> MappingFix | None:
     trouble = format_trouble(row) if row is not None else None
     if row is None or trouble is None or trouble.is_fixed:
         return None
-    return MappingFix(trouble=trouble, proposal=_proposal(trouble, row))
+    return _fix(trouble, row)
 
 
-def _proposal(trouble: FormatTrouble, row: Entry) -> Proposal | None:
-    """Return a mapping edit that reads the sender's new format, or None."""
+def _fix(trouble: FormatTrouble, row: Entry) -> MappingFix:
+    """Return the fix with an edit that reads the sender's new format, if one is found."""
     with services.store.transaction() as tx:
         events = [one.event_id for one in tx.bookings.of_ids(row.ids[:MOST_LEADS])]
     source = services.sources.get(trouble.source)
     if source is None or not events:
-        return None
+        return MappingFix(trouble=trouble, proposal=None)
     parent = trouble.path.rpartition(".")[0]
     new_path = f"{parent}.{trouble.new_name}" if parent else trouble.new_name
     change = FormatChange(
@@ -52,4 +52,8 @@ def _proposal(trouble: FormatTrouble, row: Entry) -> Proposal | None:
         new_paths={new_path: len(events)} if trouble.new_name else {},
     )
     with trial():
-        return explain(services.store, source, change, services.settings.policy).proposal
+        found = explain(services.store, source, change, services.settings.policy)
+    if found.proposal is not None and not trouble.new_name:
+        new = "".join(path.rpartition(".")[2] for path in found.change.new_paths)
+        trouble = dataclasses.replace(trouble, new_name=new)
+    return MappingFix(trouble=trouble, proposal=found.proposal)

@@ -62,7 +62,7 @@ Samples = Mapping[str, float]
 
 
 def blueprint(pipeline: Pipeline) -> flask.Blueprint:
-    """Return the blueprint of the metrics route, which requires the metrics token."""
+    """Return the blueprint of the metrics route. The route requires the metrics token."""
     routes = flask.Blueprint("metrics", __name__)
 
     @routes.get("/metrics")

@@ -1,4 +1,4 @@
-"""Serve "Needs you": the leads that need a person, soonest tour first."""
+"""Serve "Needs you": the leads that need review, soonest tour first."""
 
 import contextlib
 import dataclasses
@@ -56,7 +56,7 @@ class Row:
 
     @property
     def is_fold(self) -> bool:
-        """True if the row stands for several leads with the same problem."""
+        """True if the row combines several leads with the same problem."""
         return len(self.entry.ids) > 1
 
 
@@ -89,7 +89,7 @@ class FormatTrouble:
 
 
 def review_groups() -> list[Group]:
-    """Return the groups of leads that need review, which are read once per request."""
+    """Return the groups of leads that need review. Read them once per request."""
     if "review_groups" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.review_groups = tx.review_queue.groups(services.now())
@@ -98,7 +98,7 @@ def review_groups() -> list[Group]:
 
 
 def changed_formats() -> Changed:
-    """Return the detected changes in senders' formats, which are read once per request."""
+    """Return the detected changes in senders' formats. Read them once per request."""
     if "changed_formats" not in flask.g:
         sources = {one.issue.source for one in review_groups() if one.issue.field == "starts_at"}
         changes: Sequence[FormatChange] = ()
@@ -111,7 +111,7 @@ def changed_formats() -> Changed:
 
 
 def format_trouble(row: Entry, number: int | None = None) -> FormatTrouble | None:
-    """Return the format change that a row of leads is about, or None.
+    """Return the format change that affects the leads in a row, or None.
 
     ``number`` is the lead that the mapping in use is tried on, by default the first one.
     """
@@ -162,7 +162,7 @@ def format_trouble_of(number: int, issue: Issue) -> FormatTrouble | None:
 
 
 def leads_that_need_you() -> int:
-    """Return the number of leads that need a person now."""
+    """Return the number of leads that need review now."""
     if "review_groups" in flask.g:
         return sum(not one for group in review_groups() for one in group.snoozed)
     with services.store.transaction() as tx:
@@ -194,14 +194,14 @@ def query_of(which: Selection, **changes: Any) -> dict[str, str]:
 
 @bp.get("/queue")
 def queue() -> str:
-    """List the leads that need a person."""
+    """List the leads that need review."""
     which = selection_from(flask.request.args)
     return _list_page(which, rows_of(which), fold=None)
 
 
 @bp.get("/queue/more/<key>")
 def fold(key: str) -> str:
-    """List the leads in a row that stands for several leads."""
+    """List the leads in a row that combines several leads."""
     which = selection_from(flask.request.args)
     found = next((row for row in rows_of(which) if row.key == key), None)
     if found is None:
@@ -233,7 +233,7 @@ def queue_news() -> str:
 
 
 def rows_of(which: Selection) -> list[Entry]:
-    """Return the rows of leads that need a person, soonest tour first."""
+    """Return the rows of leads that need review, soonest tour first."""
     return entries(review_groups(), which, services.now().timestamp(), changed_formats())
 
 
@@ -280,7 +280,7 @@ def _fixed(shown: Sequence[Entry]) -> set[str]:
 
 
 def _leads_in(rows: Sequence[Entry]) -> int:
-    """Return the number of leads in these rows. A row may stand for several leads."""
+    """Return the number of leads in these rows. A row may combine several leads."""
     return sum(len(row.ids) for row in rows)
 
 

@@ -99,7 +99,7 @@ def _check_lines() -> Sequence[str]:
 
 @functools.lru_cache(maxsize=1)
 def _checked_lines(folder: Path, states: object) -> Sequence[str]:  # noqa: ARG001 - part of the key
-    """Check a folder's files. The result is cached by ``states``, because it takes a second."""
+    """Check a folder's files. Cache the result by ``states``, because a check takes a second."""
     problems = registry.check([folder], services.settings.policy)
     return [str(one).removeprefix(f"{folder}/") for one in problems if not one.warning]
 
@@ -213,7 +213,7 @@ def _checked(entered: PlaygroundInput) -> Checked:
 
 @bp.post("/try/put")
 def publish_mapping() -> Any:
-    """Publish the edited mapping, which is then used instead of the source's file."""
+    """Publish the edited mapping, to be used instead of the source's file."""
     entered, operation = _input_from_form(), _versions()
     try:
         with trial():

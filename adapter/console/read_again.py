@@ -88,7 +88,7 @@ def _is_stuck(group: Group) -> bool:
 
 @bp.post("/read-again")
 def read_again_now() -> Any:
-    """Read the messages in a preview again, except those whose leads would not change."""
+    """Reread the messages in a preview, except any message whose lead would not change."""
     wanted = row_ids_from(flask.request.form.getlist("events"))[:MOST_READ]
     changed = [one.event_id for one in differences_of(wanted) if is_changed(one)]
     if not changed:

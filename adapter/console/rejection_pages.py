@@ -70,7 +70,7 @@ def rejection_helpers() -> dict[str, Any]:
 
 @bp.get("/rejections")
 def rejections() -> str:
-    """Show webhooks that failed verification, optionally only those that contain a given text."""
+    """Show webhooks that failed verification, optionally filtered by text."""
     args = flask.request.args
     source, text = args.get("source") or None, args.get("q", "").strip()[:100]
     with services.store.transaction() as tx:

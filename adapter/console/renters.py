@@ -42,7 +42,7 @@ def _has_name(booking: Booking) -> bool:
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:
-    """Return bookings by event, without those that were replaced when their event was remapped."""
+    """Return bookings by event. Leave out bookings replaced when their event was remapped."""
     by_event: dict[int, list[Booking]] = {}
     for booking in bookings:
         if booking.reason != REPLAYED:

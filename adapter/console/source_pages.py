@@ -154,7 +154,7 @@ def _about(source: Source) -> list[tuple[str, str]]:
 
 
 def _address(name: str) -> str:
-    """Return the URL to which a source sends its webhooks."""
+    """Return the URL that a source sends its webhooks to."""
     return f"{services.settings.public_url or flask.request.host_url.rstrip('/')}/hooks/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Summarize the adapter's health in the one line that every console page shows."""
+"""Summarize the adapter's health in one line for every console page."""
 
 import dataclasses
 import datetime as dt

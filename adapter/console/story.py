@@ -70,7 +70,7 @@ _WHYS: Final[Mapping[str, str]] = {
     "visited_in_knock": "The renter came to the tour.",
     "no_show_in_knock": "The renter didn't come to the tour.",
     "waiting_in_knock": "The tour is waiting for the community to accept it in Knock.",
-    "calendar_free": "Knock's calendar shows this time as free. Sending to Knock.",
+    "calendar_free": "Knock's calendar shows this time as available. Sending to Knock.",
     "calendar_no_answer": "Knock's calendar didn't respond. Sending to Knock anyway.",
     "calendar_rejected": "We don't have access to Knock's calendar. Sending to Knock anyway.",
     "calendar_busy": "We couldn't check Knock's calendar in time. Sending to Knock anyway.",

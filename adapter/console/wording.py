@@ -147,7 +147,7 @@ _REPLAY_REFUSALS: Final[Mapping[str, str]] = {
 
 
 def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) -> str:
-    """Return a state's label. ``is_replaced``: Knock canceled the tour because of a newer one."""
+    """Return a state's label. Set ``is_replaced`` if a newer tour replaced this tour in Knock."""
     if is_replaced:
         return "Replaced in Knock"
     if isinstance(booking_or_state, Booking):
@@ -290,7 +290,7 @@ def date_text(text: str) -> str:
 
 
 def value_text(reason: Reason) -> str:
-    """Return the value that a reason is about, formatted for users, or ""."""
+    """Return the value that caused a reason, formatted for users, or ""."""
     text = reason.value or ""
     try:
         value = json.loads(text)
@@ -316,7 +316,7 @@ def fault_text(text: str) -> str:
 
 
 def ignored_text(reasons: Iterable[Reason]) -> str:
-    """Return the reason that a message is not booked, such as that it is a test."""
+    """Return the reason a message is not booked, for example because it is a test."""
     return "This is a test message." if _is_test(reasons) else "This message is not a tour request."
 
 

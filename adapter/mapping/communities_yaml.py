@@ -1,4 +1,4 @@
-"""Load communities.yaml, which lists all communities and each source's names for them."""
+"""Load communities.yaml: all communities, and each source's names for them."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ class CommunitySchema(StrictSchema):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Communities:
-    """All communities, and the file from which they were loaded."""
+    """All communities, and the file that they were loaded from."""
 
     document: Document
     by_key: Mapping[str, Community]
@@ -48,7 +48,7 @@ class Communities:
         }
 
     def linked_to(self, source: str) -> list[Community]:
-        """Return the communities for which a source has a name."""
+        """Return the communities that a source has a name for."""
         return [one for one in self.by_key.values() if one.known_as.get(source)]
 
 

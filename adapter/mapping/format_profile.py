@@ -170,9 +170,28 @@ def values_at(source: Source, request: WebhookRequest, path: Path) -> set[str]:
 
 
 def _texts(scope: Scope, path: Path) -> list[Any]:
+    items = _found(scope, path)
+    return [item for item in items if isinstance(item, str | int | float) and str(item).strip()]
+
+
+def blocks_at(source: Source, request: WebhookRequest, path: str) -> list[Mapping[str, Any]]:
+    """Return a webhook's objects at a path, or its whole payload if the path is empty."""
+    try:
+        whole, each = source.compiled.scopes(source.scope(request))
+    except PayloadError:
+        return []
+    found = (
+        [value for scope in each for value in _found(scope, path_from_text(path))]
+        if path
+        else [whole.payload]
+    )
+    return [one for one in found if isinstance(one, Mapping)]
+
+
+def _found(scope: Scope, path: Path) -> list[Any]:
+    """Return the value at a path, or its items if it is a list."""
     try:
         found = scope.read(path)
     except Unreadable:
         return []
-    items = found if isinstance(found, list) else [found]
-    return [item for item in items if isinstance(item, str | int | float) and str(item).strip()]
+    return found if isinstance(found, list) else [found]

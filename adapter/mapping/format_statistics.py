@@ -214,7 +214,7 @@ def is_new(count: Count, span: int) -> bool:
 
 
 def _is_of(field: str, fields: Collection[str]) -> bool:
-    """Return True if a field depends on one of ``fields``, whose change is already reported."""
+    """Return True if a field's change is covered by the reported changes to ``fields``."""
     groups = (
         {"starts_at", "appointment_date", "appointment_time", "date", "time", "from"},
         {"name", "first_name", "last_name"},

@@ -1,4 +1,4 @@
-"""Provide the gallery, which contains ready-made mappings for well-known senders."""
+"""Provide the gallery of ready-made mappings for well-known senders."""
 
 import dataclasses
 from collections.abc import Mapping

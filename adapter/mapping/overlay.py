@@ -1,4 +1,4 @@
-"""Combine the mappings and communities that users changed in the console with those from files.
+"""Combine mappings and communities from files with the users' changes in the console.
 
 The newest change takes precedence. A mapping from the console is used until the file that it
 replaced changes. A name in communities.yaml takes precedence over an alias.

@@ -38,7 +38,7 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
     """Return the name of the message for a result: the booking's state, or else the outcome.
 
-    A booking that is held because its time is not free has its own message, which offers others.
+    A booking that is held because its time is unavailable has its own message, which offers others.
     """
     if result.booking is not None and result.booking.offered_times:
         return TIME_TAKEN
@@ -320,5 +320,5 @@ class Respond:
 
 
 def seconds_from(text: str) -> int:
-    """Parse a number of seconds such as ``8s``. Return 0 for an empty string."""
+    """Parse a duration in seconds, such as ``8s``. Return 0 for an empty string."""
     return int(text.removesuffix("s") or 0)

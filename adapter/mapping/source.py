@@ -138,7 +138,7 @@ class Source:
         return bool(items) and all(item.sent_at is not None for item in items)
 
     def map(self, request: WebhookRequest, *, now: dt.datetime) -> Mapped:
-        """Map a webhook as of ``now``, which must be an aware datetime. Never raise."""
+        """Map a webhook as of ``now``, an aware datetime. Never raise an exception."""
         try:
             scope = self.scope(request)
         except PayloadError as exc:
@@ -166,7 +166,7 @@ class Source:
         return self.request_values(request).language(paths) if paths else ENGLISH
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Parse a webhook, and return the data in which paths are resolved.
+        """Parse a webhook, and return the data for resolving paths.
 
         Raise :class:`PayloadError` if the body cannot be parsed.
         """
@@ -189,7 +189,7 @@ class Source:
         repairs: Iterable[str] = (),
         fetched: Mapping[str, Any] | None = None,
     ) -> Scope:
-        """Return the data in which paths are resolved, given a parsed payload."""
+        """Return the data for resolving paths, given a parsed payload."""
         return Scope(
             payload=payload,
             headers=headers or {},

@@ -1,4 +1,4 @@
-"""Parse a community's ``tour_hours``, the hours on each weekday in which tours can start."""
+"""Parse a community's ``tour_hours``, the hours on each weekday when tours can start."""
 
 import datetime as dt
 import itertools

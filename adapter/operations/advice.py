@@ -20,7 +20,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """What is wrong with a lead, and what the user should do about it."""
+    """A lead's problem, and what the user should do about it."""
 
     wrong: str
     todo: str

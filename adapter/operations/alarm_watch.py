@@ -1,4 +1,4 @@
-"""Notify people once when a problem begins, continues or ends, whichever process detects it.
+"""Notify people once when a problem begins, continues or ends.
 
 All workers and one web process watch. PostgreSQL records what was sent, so that only one of them
 sends each notification. If that one fails, another process sends it again.
@@ -49,12 +49,12 @@ class Watch:
         sources: Callable[[], Iterable[str]],
         clock: Clock,
         *,
-        tells_outages: bool = False,
+        reports_outages: bool = False,
     ) -> None:
-        """Set up the watch. With ``tells_outages``, it also reports that PostgreSQL is down."""
+        """Set up the watch. If ``reports_outages``, it also reports PostgreSQL outages."""
         self._settings, self._store, self._sources, self._clock = settings, store, sources, clock
         self._notifier = Notifier(settings.alarms)
-        self._outage = Outage(settings, self._notifier) if tells_outages else None
+        self._outage = Outage(settings, self._notifier) if reports_outages else None
         self._settled_at = clock() + SETTLING
         #: The problems that it found in the last check.
         self._seen: Problems = {}
@@ -103,7 +103,7 @@ class Watch:
         return [_with_current_sentence(one, seen) for one in due]
 
     def _tell(self, due: Sequence[Alarm], now: dt.datetime) -> None:
-        """Send alarms as one message. If that fails, they are sent again later."""
+        """Send alarms as one message. If sending fails, try again later."""
         if not self._notifier.send(message_of(self._settings, map(_line, due))):
             return
         with self._store.transaction() as tx:

@@ -62,7 +62,7 @@ class PropertyName:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What would happen to a property's held leads if the property were assigned."""
+    """The effect that assigning a property would have on its held leads."""
 
     tours: int
     #: How many of the tours are today, in the community's time zone.
@@ -129,7 +129,7 @@ def _name_in(source: Source, scope: Scope) -> PropertyName | None:
 
 
 def _titles(scope: Scope, used: Path, paths: Sequence[Path]) -> Iterator[str]:
-    """Yield a property's other names in the payload, which help users recognize it."""
+    """Yield a property's other names in the payload, to help users recognize it."""
     for path in paths:
         if path != used:
             yield _text(_read(scope, path))
@@ -399,7 +399,7 @@ def community_key(name: str, taken: Collection[str]) -> str:
 
 
 def yaml_of(aliases: Sequence[Alias], added: Sequence[AddedCommunity]) -> str:
-    """Return the lines for communities.yaml that replace these aliases and added communities."""
+    """Return lines for communities.yaml that replace the given aliases and added communities."""
     entries: dict[str, dict[str, Any]] = {one.key: _entry(one) for one in added}
     for alias in aliases:
         entry = entries.setdefault(alias.community, {})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from adapter.bookings.person import MERGED, SENT
+from adapter.bookings.person import MERGED, SENT, may_exist
 from adapter.exceptions import NotPossible
 from adapter.models import MOVES, Booking, BookingState, Kind
 from adapter.store import Issue
@@ -49,6 +49,18 @@ def is_merged(booking: Booking) -> bool:
     """
     is_decided = booking.state in MERGED or booking.reason == "cancelled_by_sender"
     return is_decided and booking.because_of is not None and _is_bookable(booking)
+
+
+def is_repeat(booking: Booking, other: Booking | None) -> bool:
+    """Return True if ``other``, with which a request was merged, already does what it asks for.
+
+    Knock would gain nothing from it, so only a changed request can be released.
+    """
+    if booking.state not in MERGED or other is None or other.community != booking.community:
+        return False
+    is_same = other.kind is Kind.APPOINTMENT and other.starts_at == booking.starts_at
+    is_live = other.state is BookingState.PENDING or may_exist(other)
+    return is_live and (is_same or booking.kind is Kind.PROSPECT)
 
 
 def may_be_another_person(booking: Booking) -> bool:

@@ -1,4 +1,4 @@
-"""Compare the IDs in communities.yaml with those in Propexo's lists."""
+"""Compare the IDs in communities.yaml with the IDs in Propexo's lists."""
 
 import dataclasses
 import difflib

@@ -27,7 +27,7 @@ CONTENTS: Final[Mapping[str, str]] = {Model.EVENTS: "tours", Model.PROSPECTS: "g
 
 
 class ModelState(NamedTuple):
-    """Whether an integration's tours or guest cards can be read."""
+    """The result of checking whether an integration's tours or guest cards can be read."""
 
     integration_id: str
     model: str

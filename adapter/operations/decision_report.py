@@ -57,7 +57,7 @@ def decision_report(
 
 
 def _people(names: Iterable[str]) -> list[str]:
-    """Return one name for each person: the longest of the names that may be that person's."""
+    """Return one name for each person: the longest variant that may be the person's name."""
     people: list[str] = []
     for name in sorted(names, key=len, reverse=True):
         if all(names_agree({"last_name": name}, {"last_name": one}) is False for one in people):

@@ -1,4 +1,4 @@
-"""Define the findings of ``adapter doctor``, and run its checks in parallel."""
+"""Run the checks of ``adapter doctor`` in parallel, and collect their findings."""
 
 import concurrent.futures
 import dataclasses
@@ -23,7 +23,7 @@ class Status(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found, and how to fix it."""
+    """The result of a check, and how to fix a problem."""
 
     #: The area that was checked.
     area: str
@@ -99,7 +99,7 @@ class _Run:
 
 
 def exit_code(findings: Iterable[Finding], wrong_configuration: int) -> int:
-    """Return the exit code of ``adapter doctor``, which is 0 if there are no faults.
+    """Return the exit code of ``adapter doctor``. It is 0 if there are no faults.
 
     It is ``wrong_configuration`` if all faults are in the settings or mappings, and otherwise 1.
     """

@@ -3,13 +3,19 @@
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from adapter.mapping.authoring.scaffold import table_value
 from adapter.mapping.date_hints import format_from_text
 from adapter.mapping.engine import SENT_OUTCOMES
-from adapter.mapping.format_profile import TableField, table_fields, values_at
+from adapter.mapping.format_profile import (
+    TableField,
+    blocks_at,
+    table_fields,
+    used_paths,
+    values_at,
+)
 from adapter.mapping.loader.check_todos import TODO
 from adapter.mapping.problems import MappingErrors
 from adapter.mapping.registry import load_text
@@ -66,6 +72,8 @@ def explain(
     with store.transaction() as tx:
         since = tx.formats.events_since(source.name, change.first_event, limit=MOST_AFFECTED)
         before = tx.search.recent_events(source.name, limit=BEFORE, before=change.first_event)
+    if change.kind is FormatKind.PATH and not change.new_paths:
+        change = _with_new_path(source, change, since, before)
     values = _new_values(source, change, since) if change.kind is FormatKind.VALUE else ()
     affected = [event for event in since if _is_affected(source, change, event, values)]
     tried = (
@@ -81,6 +89,37 @@ def explain(
         values=values,
         proposal=best,
     )
+
+
+def _with_new_path(
+    source: Source, change: FormatChange, since: Sequence[Event], before: Sequence[Event]
+) -> FormatChange:
+    """Add the new path of a missing date or time, if only one unread value can be the new one.
+
+    It must be beside the missing path, and in the format of that path's earlier values.
+    """
+    old = path_from_text(change.name)
+    texts = {text for event in before for text in values_at(source, event.request, old)}
+    formats = {*map(format_from_text, texts)} - {""}
+    lacking = [event for event in since if not values_at(source, event.request, old)]
+    found = [{*_unread_beside(source, event, change.name, formats)} for event in lacking]
+    paths = {path for one in found for path in one}
+    return dataclasses.replace(
+        change, new_paths={one: len(lacking) for one in paths if len(paths) == 1}
+    )
+
+
+def _unread_beside(
+    source: Source, event: Event, path: str, formats: Collection[str]
+) -> Iterator[str]:
+    """Yield the paths beside ``path`` whose values have one of the formats and are not read."""
+    parent, known = path.rpartition(".")[0], used_paths(source)
+    for block in blocks_at(source, event.request, parent):
+        for key, value in block.items():
+            name = f"{parent}.{key}" if parent else key
+            is_new = key.isidentifier() and name not in known
+            if is_new and isinstance(value, str) and format_from_text(value) in formats:
+                yield name
 
 
 def _is_affected(source: Source, change: FormatChange, event: Event, values: Sequence[str]) -> bool:

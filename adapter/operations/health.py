@@ -305,13 +305,13 @@ class Problem:
 
     @property
     def next_step(self) -> str:
-        """What to do about the problem, as a sentence."""
+        """A sentence that says what to do about the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts from which problems are derived."""
+    """The facts that problems are derived from."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -723,7 +723,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that tells how many webhooks and bookings are waiting."""
+    """Return a phrase that says how many webhooks and bookings are waiting."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

@@ -1,6 +1,6 @@
 """Email renters a link to choose a tour time.
 
-Each email is sent once. It is retried only if the server has certainly not accepted it. Bookings
+Each email is sent once. It is retried only if the server has definitely not accepted it. Bookings
 never wait for emails.
 """
 

@@ -12,7 +12,7 @@ from adapter.store import IGNORED, Issue, Rejection
 
 
 class Cause(NamedTuple):
-    """What happened to a lead, and the command to run next."""
+    """The reason for a lead's state, and the command to run next."""
 
     sentence: str
     #: The command to run next.

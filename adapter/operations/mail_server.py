@@ -115,7 +115,7 @@ class SmtpServer:
             self._expect(MailProblem.SENDER, session.mail(self.sender))
 
     def send(self, message: EmailMessage) -> None:
-        """Send an email. Raise MailFailure unless the server certainly accepted it."""
+        """Send an email. Raise MailFailure unless the server definitely accepted it."""
         recipient = message["To"].addresses[0].addr_spec
         with self._session() as session:
             options, content = self._encoded(message, session, recipient)

@@ -1,4 +1,4 @@
-"""Release, confirm and discard leads in review, and record these actions in the audit log.
+"""Release, confirm and discard leads in review. Record each action in the audit log.
 
 This module sends nothing: a released booking joins the send queue and is checked like any other. A
 booking that may exist in Knock is released only if the user states that it does not.

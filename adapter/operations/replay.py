@@ -31,7 +31,7 @@ NOT_FORCEABLE = (BookingState.SENDING, BookingState.SUBMITTED, BookingState.UNKN
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """The changes that result if an event is mapped again."""
+    """The changes from mapping an event again."""
 
     event_id: int
     source: str
@@ -139,7 +139,7 @@ class Replays:
         )
 
     def _apply(self, tx: Transaction, plan: _Plan, now: dt.datetime, *, by: str, why: str) -> None:
-        """Replace an event's bookings with those from mapping the event again."""
+        """Replace an event's bookings with the result of mapping the event again."""
         event, planner = plan.event, self._planner()
         planner.lock(tx, event, plan.mapped, plan.bookings, now)
         for booking in plan.replaced:

@@ -84,7 +84,7 @@ class Restore:
         self._log = WriteLog(store, reads, clock)
 
     def since(self) -> dt.datetime:
-        """Return when the backup was made, which is when a worker last ran on this database."""
+        """Return when the backup was made, based on when a worker last ran on this database."""
         with self._store.statement() as tx:
             last = tx.identity.last_run()
         if last is None:
@@ -94,7 +94,7 @@ class Restore:
         return last.seen_at - MARGIN
 
     def stop(self) -> dt.datetime:
-        """Stop sending. Return when sending stopped, which may have been earlier."""
+        """Stop sending. Return the current time, or the time of an earlier stop."""
         now = self._clock()
         with self._store.transaction() as tx:
             if tx.rate_limit.suspend(RESTORED, now):

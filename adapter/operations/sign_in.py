@@ -138,7 +138,7 @@ class SignIn:
         return self._hash(f"session\0{user.password}").hex()[:32]
 
     def browser_mark(self, user: User) -> str:
-        """Return the cookie value that marks a browser in which the user has signed in."""
+        """Return the cookie value that marks a browser that the user has signed in with."""
         return self._hash(f"browser\0{user.name}\0{user.password}").hex()[:32]
 
     def session_key(self) -> bytes:
@@ -271,5 +271,5 @@ def new_user(name: str, password: str, role: str) -> User:
 
 @functools.cache
 def _dummy_hash() -> str:
-    """Return a password hash for unknown users, so that checking one takes the same time."""
+    """Return a password hash for unknown users, so that every check takes the same time."""
     return generate_password_hash("nobody")

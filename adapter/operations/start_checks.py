@@ -31,7 +31,7 @@ def _check_traces(settings: Settings) -> None:
 
 
 def _check_database(settings: Settings) -> None:
-    """Raise an error if the database cannot be used with these settings."""
+    """Raise an error if the database cannot be used with the current settings."""
     server = EmbeddedServer(settings.data_dir) if settings.database_url is None else None
     if server is not None:
         server.programs()

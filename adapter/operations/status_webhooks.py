@@ -118,7 +118,7 @@ class StatusNotifier:
 
 
 def pause_after(attempts: int) -> dt.timedelta:
-    """Return how long to wait after a number of failed attempts to deliver a webhook."""
+    """Return how long to wait before trying to deliver a webhook again."""
     doublings = min(attempts - 1, 20)
     return min(FIRST_PAUSE * (1 << doublings), MAX_PAUSE)
 
@@ -141,7 +141,7 @@ def signed_request(
 
 
 def webhook_id(webhook: StatusWebhook) -> str:
-    """Return a webhook's ID, which is the same for all attempts and is never reused."""
+    """Return a webhook's ID. All attempts have the same ID, and no other webhook has it."""
     microseconds = (webhook.at - EPOCH) // dt.timedelta(microseconds=1)
     return f"msg_{webhook.history_id}_{webhook.booking_id or 0}_{microseconds}"
 

@@ -1,4 +1,4 @@
-"""Undo users' actions on leads, and record who works on a lead and when."""
+"""Undo users' actions on leads, snooze leads, and assign them to users."""
 
 import datetime as dt
 import enum

@@ -14,7 +14,7 @@ from adapter.store import Group, Issue
 
 
 class Todo(enum.StrEnum):
-    """What a user must do about a lead."""
+    """The action that a lead needs from a user."""
 
     CALL = "call"
     DETAILS = "details"

@@ -39,7 +39,7 @@ UNKNOWN_PART: Final = "it has a part other than year, month, day, hour, minute, 
 
 
 def date_part_kinds(value: Any) -> frozenset[str]:
-    """Return the kinds of date parts that an object contains, which are ``date`` and ``time``.
+    """Return the kinds of date parts that an object contains: ``date``, ``time`` or both.
 
     A date needs at least a year, and a time at least an hour.
     """

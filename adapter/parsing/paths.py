@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import enum
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ SEVERAL: Final = (
 )
 #: Limited because comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
+#: How similar two names must be, as a ratio, for one to be proposed instead of the other.
+SIMILAR: Final = 0.6
 #: In larger objects, names must match exactly.
 MAX_KEYS_CLEANED: Final = 1000
 MAX_PARTS: Final = 50
@@ -35,7 +38,7 @@ TOO_MANY: Final = f"more than {MAX_ITEMS:,} items"
 
 
 class Missing(enum.Enum):
-    """The type of :data:`MISSING`, which stands for a path that does not exist."""
+    """The type of :data:`MISSING`, the result for a path that does not exist."""
 
     MISSING = "missing"
 
@@ -107,7 +110,7 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def read(data: object, parts: Sequence[str], quoted: frozenset[int] = frozenset()) -> Any:
-    """Return the value at the path that consists of these parts, or :data:`MISSING`."""
+    """Return the value at the path with the given parts, or :data:`MISSING`."""
     depth = 0
     # Fast path: most paths contain only names. The general loop is ten times slower.
     for part in parts:
@@ -296,9 +299,18 @@ def _similar_key(data: object, part: str) -> str | None:
     if not isinstance(data, Mapping):
         return None
     keys = [key for key, _ in zip(data, range(MAX_KEYS_COMPARED), strict=False) if len(key) <= 60]
-    folded = {key.casefold(): key for key in keys}
-    close = difflib.get_close_matches(part.casefold(), folded, n=1, cutoff=0.6)
+    folded = {key.casefold(): key for key in keys if _is_alike(key.casefold(), part.casefold())}
+    close = difflib.get_close_matches(part.casefold(), folded, n=1, cutoff=SIMILAR)
     return folded[close[0]] if close else None
+
+
+def _is_alike(key: str, other: str) -> bool:
+    """Return False if a word differs, such as in ``enter_name`` and ``enter_phone``."""
+    words, others = re.split(r"[\W_]+", key), re.split(r"[\W_]+", other)
+    if len(words) != len(others):
+        return True
+    pairs = zip(words, others, strict=True)
+    return all(difflib.SequenceMatcher(None, *pair).ratio() >= SIMILAR for pair in pairs)
 
 
 def leaves(data: object) -> Iterator[tuple[str, Any]]:

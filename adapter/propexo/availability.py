@@ -230,7 +230,7 @@ def _day_from(value: Any) -> dt.date | None:
 
 
 def _is_whole_day(value: Any) -> bool:
-    """Return True for a date without a time of day, which does not say what is available."""
+    """Return True for a date without a time of day. It does not say which times are available."""
     return isinstance(value, str) and _DATE.fullmatch(value.strip()) is not None
 
 

@@ -220,7 +220,7 @@ def _job_id(data: object) -> str | None:
 
 
 def rate_of(headers: Mapping[str, str]) -> Rate | None:
-    """Return the numbers of allowed and remaining calls from the response headers, or None."""
+    """Return how many calls are allowed and remain, from the response headers, or None."""
     names = ("x-ratelimit-limit", "x-ratelimit-remaining")
     limit, remaining = (headers.get(name, "").strip() for name in names)
     if not all(text.isascii() and text.isdigit() and len(text) < 7 for text in (limit, remaining)):

@@ -1,4 +1,4 @@
-"""Create the sandbox's Flask app, which checks tokens, limits requests and injects faults."""
+"""Create the sandbox's Flask app: check tokens, limit requests and inject faults."""
 
 import datetime as dt
 import hmac
@@ -145,7 +145,7 @@ def _http_error(exc: HTTPException) -> Response:
 
 
 def _kind() -> str:
-    """Return the kind of the request, such as create or status, which selects its fault."""
+    """Return the kind of a request, such as create or status, for selecting its fault."""
     if request.path == AVAILABILITY:
         return "availability"
     if request.path == CREATE_PATH:

@@ -1,4 +1,4 @@
-"""Serve the sandbox's own endpoints, which show its data, queue faults and reset it."""
+"""Serve the sandbox's own endpoints. They show its data, queue faults and reset it."""
 
 import dataclasses
 import datetime as dt
@@ -96,7 +96,7 @@ def list_prospects() -> Response:
 
 @control.get("/_sandbox/notes")
 def list_notes() -> Response:
-    """List all notes on guest cards, in the order in which they were added."""
+    """List all notes on guest cards in the order they were added."""
     state = current_state()
     with state.lock:
         return jsonify({"notes": [dataclasses.asdict(one) for one in state.knock.notes]})

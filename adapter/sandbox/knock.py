@@ -52,7 +52,7 @@ class Note:
 
 @dataclasses.dataclass(kw_only=True, slots=True)
 class Prospect:
-    """A guest card, which represents one person at one community."""
+    """A guest card. It represents one person at one community."""
 
     id: str
     integration_id: str
@@ -221,7 +221,7 @@ def _cancel_upcoming(prospect: Prospect, by: str, now: dt.datetime) -> list[Appo
 
 
 def starts_at_from(request: Mapping[str, Any]) -> dt.datetime:
-    """Return the tour's start time in a request, which Propexo expects in UTC."""
+    """Return the tour's start time in a request. Propexo expects it in UTC."""
     day = date_from(request["appointment_date"])
     assert day is not None, "the schema accepts no other date"  # noqa: S101 - for mypy
     time = dt.time.fromisoformat(request["appointment_time"])

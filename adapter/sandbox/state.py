@@ -73,7 +73,7 @@ class MinuteLimit:
         self._used = 0
 
     def use(self, now: dt.datetime) -> int:
-        """Count a request. Return how many are left, which is negative above the limit."""
+        """Count a request. Return how many are left (negative once the limit is exceeded)."""
         minute = now.replace(second=0, microsecond=0)
         if minute != self._minute:
             self._minute, self._used = minute, 0
@@ -151,7 +151,7 @@ class State:
             self._woken = threading.Event()
 
     def wait(self, seconds: float) -> None:
-        """Sleep for a number of seconds, or until the sandbox is reset."""
+        """Sleep for the given number of seconds, or until the sandbox is reset."""
         if seconds > 0:
             self._woken.wait(seconds)
 

@@ -221,7 +221,7 @@ def webhooks(folder: Path, now: dt.datetime) -> Iterator[tuple[str, str, Any]]:
 
 
 def spring_forward(after: dt.date, zone: ZoneInfo) -> dt.date:
-    """Return the next day in ``zone`` on which daylight saving time starts."""
+    """Return the next day when daylight saving time starts in ``zone``."""
     for days in range(1, 400):
         day = dt.datetime.combine(after + dt.timedelta(days=days), dt.time(0, 0), zone)
         offset, next_offset = day.utcoffset(), (day + dt.timedelta(days=1)).utcoffset()

@@ -99,7 +99,7 @@ def _report(pipeline: Pipeline) -> None:
         pipeline.store,
         lambda: pipeline.sources,
         pipeline.clock,
-        tells_outages=True,
+        reports_outages=True,
     )
     never = threading.Event()
     look = functools.partial(_if_migrated, pipeline, watch.step)

@@ -6,7 +6,7 @@ from gunicorn import glogging
 
 
 class Logger(glogging.Logger):  # type: ignore[misc] # gunicorn has no types
-    """Passes gunicorn's log records to our handler, which omits the text of the messages.
+    """Passes gunicorn's log records to our handler without the text of the messages.
 
     The text may quote a request, because the bytes after an oversized body look like a request
     line.

@@ -35,7 +35,7 @@ def reload_or_keep(load: Callable[[], Loaded]) -> Loaded | None:
 
 
 def invalid_part(exc: ConfigurationError) -> str:
-    """Return "mappings" or "settings", depending on which of them the error is about."""
+    """Return "mappings" or "settings", depending on where the error is."""
     return "mappings" if isinstance(exc, MappingErrors) else "settings"
 
 

@@ -118,7 +118,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Check the changed mappings. Print any problems, or else tell web and worker to reload.
+        """Check the changed mappings. Print any problems. If there are none, reload web and worker.
 
         The processes log the result themselves, because a file may change before they read it.
         """

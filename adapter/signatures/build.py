@@ -68,7 +68,7 @@ class Verifier:
 
     @property
     def has_signature(self) -> bool:
-        """True if a stored request can be verified again, which requires a signature."""
+        """True if requests are signed, so that a stored request can be verified again."""
         return isinstance(self.scheme, SignedHeaderScheme)
 
     def credentials(self, request: WebhookRequest) -> list[bytes]:
@@ -102,7 +102,7 @@ class Verifier:
         return without_copies(self.scheme.without_secret(request), long)
 
     def strip_rejected(self, request: WebhookRequest, reason: str) -> WebhookRequest:
-        """Return a copy of a rejected request from which all secrets have been removed.
+        """Return a copy of a rejected request without any secrets.
 
         A wrong token may be valid after the next rotation, so it is removed like a valid one.
         If the token is missing, it may be anywhere in the body, so the body is removed.

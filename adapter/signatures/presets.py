@@ -1,4 +1,4 @@
-"""Define ``signature:`` presets for known senders, as in ``preset: typeform``.
+"""Provide ``signature:`` presets for known senders, as in ``preset: typeform``.
 
 Each link leads to the vendor's documentation, or is None if the vendor has published none.
 """

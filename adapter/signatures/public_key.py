@@ -94,7 +94,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PublicKeySignature:
-    """A signature scheme in which the sender signs with a private key."""
+    """A signature scheme for senders that sign with a private key."""
 
     algorithm: str
     encoding: str
@@ -186,7 +186,7 @@ def _is_strong(key: PublicKey) -> bool:
 
 
 def _public_key(text: str) -> Any:
-    """Parse a public key from PEM, or from base64 or hex of DER or raw bytes."""
+    """Parse a public key in PEM format, or in DER or raw bytes encoded as base64 or hex."""
     try:
         if text.startswith("-----BEGIN"):
             # Line breaks are often written as \n in an environment variable.

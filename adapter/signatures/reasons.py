@@ -1,4 +1,4 @@
-"""Define the reasons for rejecting a request, with a description of each."""
+"""The reasons for rejecting a request, with a description of each."""
 
 REASONS = {
     "address_not_allowed": "The sender's IP address is not in allow_ips.",

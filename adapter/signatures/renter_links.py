@@ -74,7 +74,7 @@ class RenterLinks:
         return int(booking_id), made_at
 
     def form_token(self, booking_id: int, tour_id: int | None) -> str:
-        """Return a signed form token, which contains the ID of the tour that the page shows."""
+        """Return a signed form token with the ID of the tour that the page shows."""
         return str(self._form.dumps([booking_id, tour_id or 0]))
 
     def tour_seen(self, booking_id: int, form_token: str) -> int | None:

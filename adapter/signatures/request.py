@@ -41,7 +41,7 @@ def is_form(request: WebhookRequest) -> bool:
 
 
 def bytes_from_text(text: str) -> bytes:
-    """Return the original bytes of a header, which WSGI servers decode as Latin-1."""
+    """Return the original bytes of a header. WSGI servers decode headers as Latin-1."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:

@@ -30,7 +30,7 @@ def _pieces(template: str, key: str) -> list[tuple[str, str | None]]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HeaderFormat:
-    """The format of the signature header, which may also contain a timestamp."""
+    """The format of the signature header. The header may also contain a timestamp."""
 
     template: str
     separator: str | None

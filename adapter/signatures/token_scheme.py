@@ -1,4 +1,4 @@
-"""Verify the ``token`` and ``basic`` schemes, in which the request contains the secret."""
+"""Verify requests that contain the secret itself (the ``token`` and ``basic`` schemes)."""
 
 import base64
 import contextlib
@@ -28,7 +28,7 @@ REMOVED = "[removed]"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TokenScheme:
-    """A scheme in which the secret is in a header, query parameter, form field or JSON member."""
+    """A scheme with the secret in a header, query parameter, form field or JSON member."""
 
     #: ``header``, ``query``, ``form`` or ``json``.
     place: str

@@ -1,4 +1,4 @@
-"""Store alarms, which are operational problems that the adapter notifies people about."""
+"""Store alarms: operational problems that the adapter notifies people about."""
 
 import dataclasses
 import datetime as dt
@@ -68,7 +68,7 @@ class AlarmLog(Statements):
         self._run("add_alarm", code=code, source=source, level=level, **values)
 
     def mark_seen(self, ids: Collection[int], now: dt.datetime) -> None:
-        """Record that the problems that raised these alarms still exist."""
+        """Record that the problems that raised the given alarms still exist."""
         self._run("mark_alarms_seen", ids=list(ids), now=now)
 
     def end_unseen(self, since: dt.datetime) -> list[tuple[str, str]]:
@@ -81,7 +81,7 @@ class AlarmLog(Statements):
         self._run("claim_alarms", ids=list(ids), until=until)
 
     def record_sent(self, told: Sequence[Alarm], now: dt.datetime) -> None:
-        """Record that people were notified of these alarms, including ended ones."""
+        """Record that people were notified of the given alarms, including ended ones."""
         ended = [one.id for one in told if one.ended_at is not None]
         self._run("record_alarms_sent", ids=[one.id for one in told], ended=ended, now=now)
 

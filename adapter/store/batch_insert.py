@@ -18,7 +18,7 @@ MAX_BATCH = 16
 
 
 class InsertBatcher(Generic[Item, Result]):
-    """Combines concurrent inserts into batches, which the calling threads run themselves."""
+    """Combines concurrent inserts into batches. The calling threads run the batches."""
 
     def __init__(self, insert: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         """Set ``insert``, the function that inserts a list of items and returns their results."""

@@ -84,7 +84,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_event", event_id=event_id)))
 
     def of_events(self, event_ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the bookings of these events, ordered by event and item."""
+        """Return the bookings of the given events, ordered by event and item."""
         rows = self._all("bookings_of_events", event_ids=list(event_ids))
         return tuple(map(booking_from_row, rows))
 
@@ -94,7 +94,7 @@ class Bookings(Statements):
         return frozenset(row["booking_id"] for row in rows)
 
     def of_ids(self, ids: Iterable[int | None]) -> tuple[Booking, ...]:
-        """Return the bookings with these IDs."""
+        """Return the bookings with the given IDs."""
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
@@ -118,7 +118,7 @@ class Bookings(Statements):
     def lock_related(
         self, bookings: Iterable[Booking], now: dt.datetime
     ) -> Callable[[], frozenset[int]]:
-        """Lock the keys of these bookings and of all bookings related to them.
+        """Lock the keys of the given bookings and of all related bookings.
 
         Call this before reading a booking that the transaction will change, to avoid deadlocks.
         Return a function that returns the keys that have too many bookings.
@@ -211,7 +211,7 @@ class Bookings(Statements):
         self._run("pass_on_plan", user=old.assigned_to, until=old.snoozed_until, id=to_id)
 
     def mark_gone(self, ids: Iterable[int], *, now: dt.datetime) -> None:
-        """Record that, according to a user, these bookings no longer exist in Knock."""
+        """Record that, according to a user, the given bookings no longer exist in Knock."""
         self._run("mark_gone", ids=list(ids), at=now)
 
     def unmark_gone(self, ids: Iterable[int], *, at: dt.datetime) -> None:
@@ -225,7 +225,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings to which a Knock record may belong, oldest first.
+        """Return the newest posted bookings that a Knock record may belong to, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """

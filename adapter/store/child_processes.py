@@ -80,7 +80,7 @@ def _before_exec() -> Callable[[], None] | None:
 
 
 class _Guard:
-    """The guard process, which ends this process's children. It starts with the first child."""
+    """The guard process that ends this process's children. It starts with the first child."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -106,7 +106,7 @@ class _Guard:
                 self._send(group)
 
     def watch(self, group: int) -> None:
-        """Tell the guard process to watch a child's process group."""
+        """Make the guard process watch a child's process group."""
         with self._lock:
             self._groups = {one for one in self._groups if child_guard.is_alive(one)} | {group}
             self._send(group)

@@ -23,7 +23,7 @@ class Reading(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CrmModel:
-    """Whether a model of an integration can be read, and when that was checked."""
+    """The result of checking whether a model of an integration can be read."""
 
     integration_id: str
     #: ``crm_events`` or ``crm_prospects``.

@@ -109,7 +109,7 @@ class Database:
 
     @contextlib.contextmanager
     def pipeline(self, *, is_durable: bool = True) -> Iterator[Transaction]:
-        """Open a transaction in pipeline mode, which waits only when a result is read.
+        """Open a transaction in pipeline mode. It waits only when a result is read.
 
         BEGIN, COMMIT and statements whose results are not read are sent together with others. Their
         errors are raised when the next result is read, or at the end. A transaction that is not
@@ -148,7 +148,7 @@ class Database:
         self._outage.ended()
 
     def _reason_of(self, exc: psycopg.Error) -> str:
-        """Return the reason PostgreSQL is unavailable, which a pool timeout does not contain."""
+        """Return the reason PostgreSQL is unavailable, even for a pool timeout."""
         if not isinstance(exc, psycopg_pool.PoolTimeout):
             return reason_of(exc)
         if (failure := self._class.failure) is None:
@@ -236,7 +236,7 @@ class Database:
         return self.fingerprints().key
 
     def schema_state(self) -> SchemaState:
-        """Compare the migrations applied to the database with those of this version."""
+        """Compare the database's migrations with this version's."""
         with self.statement() as tx:
             return schema_state(tx.connection)
 

@@ -1,4 +1,4 @@
-"""Re-encrypt stored requests with the newest key, and find those whose key is missing."""
+"""Re-encrypt stored requests with the newest key, and find requests whose key is missing."""
 
 import dataclasses
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Store events, which are verified webhook requests, and read their history."""
+"""Store events (verified webhook requests), and read their history."""
 
 import datetime as dt
 import functools
@@ -146,7 +146,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return a hash of an event's body, and its query, which together identify its content."""
+        """Return a hash of an event's body, and its query. Together, they identify its content."""
         event = self.get(event_id)
         if event is None:
             return None

@@ -38,7 +38,7 @@ class Messages(Statements):
         return self._message(self._one("lock_message", id=message_id))
 
     def of_bookings(self, bookings: Iterable[Booking]) -> list[Message]:
-        """Return the messages for these bookings or their guest cards, in sending order."""
+        """Return the messages for the given bookings or their guest cards, in sending order."""
         known = list(bookings)
         cards = [one.prospect_id for one in known if one.prospect_id is not None]
         ids = [one.id for one in known]
@@ -50,7 +50,7 @@ class Messages(Statements):
         return tuple(map(self._opened, self._all("messages_of_event", event_id=event_id)))
 
     def known_prospect(self, bookings: Iterable[Booking]) -> str | None:
-        """Return the ID of the guest card to which these bookings' last message went, or None."""
+        """Return the ID of the guest card that received the bookings' last message, or None."""
         row = self._one("known_prospect", ids=[one.id for one in bookings])
         return row["prospect_id"] if row else None
 
@@ -99,7 +99,7 @@ class Messages(Statements):
         self._run("save_words", id=message.id, **self._sealed(text))
 
     def record_prospect(self, message_id: int, prospect_id: str) -> None:
-        """Save the ID of the guest card to which a waiting message will be sent."""
+        """Save the ID of the guest card that a waiting message will be added to."""
         self._run("record_prospect_of_message", id=message_id, prospect_id=storable(prospect_id))
 
     def postpone(self, message_id: int, due_at: dt.datetime) -> None:

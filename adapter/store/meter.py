@@ -32,7 +32,7 @@ LEAD: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric, which is a histogram if it has buckets and otherwise a counter."""
+    """A metric. With buckets, it is a histogram, and otherwise a counter."""
 
     #: The name without the prefix and, for a counter, without ``_total``.
     name: str

@@ -1,4 +1,4 @@
-"""Run numbered SQL migrations, and compare those of a database with those of this version."""
+"""Run numbered SQL migrations, and compare a database's migrations with this version's."""
 
 import dataclasses
 import functools
@@ -47,13 +47,13 @@ class Migration(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the SQL, which is recorded to detect later changes to the file."""
+        """The SHA-256 of the SQL. It is recorded to detect later changes to the file."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The difference between a database's migrations and those of this version."""
+    """The difference between a database's migrations and this version's."""
 
     missing: tuple[str, ...]
     #: Migrations of a newer version.
@@ -112,7 +112,7 @@ def migrate(url: str) -> list[str]:
 
 
 def schema_state(connection: psycopg.Connection[Any]) -> SchemaState:
-    """Compare a database's migrations with those of this version, in one statement."""
+    """Compare a database's migrations with this version's, in one statement."""
     return _compare(_recorded(connection))
 
 

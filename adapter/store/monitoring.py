@@ -16,7 +16,7 @@ MOST_PARTIAL = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Heartbeat:
-    """The state of a web or worker process, which it stores regularly."""
+    """The state that a web or worker process stores regularly."""
 
     #: A random ID of the process.
     id: str
@@ -60,7 +60,7 @@ class Process:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
-    """Whether sending is stopped, and how many webhooks and bookings are waiting."""
+    """The state of sending, and the number of waiting webhooks and bookings."""
 
     stopped_for: str | None = None
     stopped_at: dt.datetime | None = None
@@ -153,7 +153,7 @@ class Monitoring(Statements):
         reasons: Collection[str],
         refused_after: dt.datetime,
     ) -> tuple[SourceFacts, ...]:
-        """Return facts about each source. Count only rejections with one of these ``reasons``."""
+        """Return facts about each source. Count only rejections with the given ``reasons``."""
         rows = self._all(
             "source_facts",
             sources=list(names),

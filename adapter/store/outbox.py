@@ -22,7 +22,7 @@ class Horizon(NamedTuple):
 
 
 class HistoryEnd:
-    """Determines up to which ID the history of state changes is complete.
+    """Determines the ID that the history of state changes is complete up to.
 
     An open transaction may still commit an entry with a lower ID than one that is already visible.
     So the transactions that were open at an earlier look must end first.
@@ -32,7 +32,7 @@ class HistoryEnd:
         self._awaited: Horizon | None = None
 
     def complete_until(self, current: Horizon) -> int | None:
-        """Return the ID up to which the history is complete, or None while that is unknown."""
+        """Return the ID that the history is complete up to, or None while it is unknown."""
         awaited = self._awaited or current
         if awaited.writers & current.writers:
             self._awaited = awaited
@@ -70,7 +70,7 @@ class StatusWebhook:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookSummary:
-    """How many status webhooks have failed recently, and how many are waiting."""
+    """Recent failures to deliver status webhooks, and how many webhooks are waiting."""
 
     #: When the failures began, or None if the last attempt succeeded.
     failing_since: dt.datetime | None
@@ -117,7 +117,7 @@ class Outbox(Statements):
         return StatusWebhook(**row) if row else None
 
     def delivered(self, webhook: StatusWebhook) -> int:
-        """Delete a delivered webhook. Return how many failures in a row came before it."""
+        """Delete a delivered webhook. Return the number of consecutive failures before it."""
         self._run("delete_status_webhook", id=webhook.id)
         row = self._one("clear_status_webhook_failures")
         return int(row["failures"]) if row else 0
@@ -131,7 +131,7 @@ class Outbox(Statements):
         due_at: dt.datetime,
         max_pause: float,
     ) -> int:
-        """Postpone a failed webhook and pause the others. Return the count of failures in a row."""
+        """Postpone a failed webhook, and pause the others. Return the consecutive failures."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0

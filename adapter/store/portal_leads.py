@@ -23,7 +23,7 @@ class PortalLeads(Statements):
         return row["received_at"] if row else None
 
     def id_before(self, since: dt.datetime) -> int:
-        """Return an ID lower than those of all leads received after ``since``."""
+        """Return an ID lower than the ID of any lead received after ``since``."""
         row = self._one("id_before", since=since, slack=NUMBER_SLACK)
         return int(row["id"]) if row else 0
 
@@ -62,7 +62,7 @@ class PortalLeads(Statements):
             return None
 
     def from_others(self, source: str, emails: Sequence[str], phones: Sequence[str]) -> list[Row]:
-        """Return other sources' leads that have one of these emails or phone numbers."""
+        """Return other sources' leads with one of the given emails or phone numbers."""
         return self._all_unprepared(
             "leads_from_others",
             source=source,

@@ -112,7 +112,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return when the next POST may start after a number of failures in a row."""
+    """Return when the next POST may start after this many consecutive failures."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)
@@ -127,7 +127,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """If few of the ``allowed`` calls are ``left``, return when to call again, or else None.
+    """Return when to call again if few of the ``allowed`` calls are ``left``, or else None.
 
     Few may be left because other programs use the same token. The pause spreads them over the
     minute.
@@ -207,7 +207,7 @@ class RateLimiter(Statements):
             raise NotSent("the rate limit does not allow another call now")
 
     def save_limit(self, rate: tuple[int, int] | None, now: dt.datetime) -> None:
-        """Save the numbers of allowed and remaining calls per minute that Propexo reported."""
+        """Save how many calls per minute Propexo allows, and how many are left."""
         if rate is not None:
             self._run("save_limit", allowed=rate[0], until=pause_after(*rate, now))
 
@@ -256,7 +256,7 @@ class RateLimiter(Statements):
         self._run("delay_notes", until=until)
 
     def end_note_failures(self) -> None:
-        """Record that Propexo responded clearly to a note, which ends a series of failures."""
+        """Record that Propexo gave a clear response to a note, and reset the failure count."""
         self._run("end_note_failures")
 
     def reserve_check(self, now: dt.datetime, gap: dt.timedelta) -> Stop | None:

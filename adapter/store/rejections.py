@@ -115,7 +115,7 @@ class Rejections(Statements):
         )
 
     def totals(self) -> dict[tuple[str, str], int]:
-        """Return the total numbers of rejected requests by source and reason."""
+        """Return the number of rejected requests for each source and reason."""
         rows = self._all("rejection_totals")
         return {(row["source"], row["reason"]): row["requests"] for row in rows}
 

@@ -35,7 +35,7 @@ DELIVERY_ID_HEADERS = (
 
 
 def delivery_headers(*named: str | None) -> list[str]:
-    """Return the names of headers that may contain a delivery ID, including those in ``named``."""
+    """Return the names of headers that may contain a delivery ID, including ``named``."""
     return [*DELIVERY_ID_HEADERS, *filter(None, named)]
 
 
@@ -56,7 +56,7 @@ class NewEvent:
 
 
 def storable(text: str) -> str:
-    """Return the text without NUL and lone surrogates, which PostgreSQL cannot store."""
+    """Return the text without characters that PostgreSQL cannot store: NUL and lone surrogates."""
     if text.isascii() and "\x00" not in text:
         return text
     return text.encode("utf-8", "replace").decode().replace("\x00", "")

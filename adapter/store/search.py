@@ -128,7 +128,7 @@ class Search(Statements):
         return [event_from_row(self.connection.cipher.opened(row)) for row in rows]
 
     def lead_totals(self, which: Filter) -> list[Row]:
-        """Return the numbers of leads by source and community, in total and by state.
+        """Return lead counts by source and community, in total and by state.
 
         A lead counts when its webhook was received. Ignored webhooks are not counted.
         """

@@ -1,4 +1,4 @@
-"""Choose the user that runs the embedded PostgreSQL, which refuses to run as root.
+"""Choose the user that runs the embedded PostgreSQL, because it refuses to run as root.
 
 If root starts it, it runs as the data folder's owner. If root owns the folder too, it runs as a
 user ID without an account, so that no other account owns the data and no account has to be added.
@@ -82,7 +82,7 @@ class ServerUser:
 
 
 def user_of(folder: Path) -> ServerUser:
-    """Return the user that runs the cluster in ``folder``, which need not exist yet."""
+    """Return the user to run the cluster in ``folder``. The folder need not exist yet."""
     if os.geteuid() != 0:
         return ServerUser(uid=os.geteuid(), gid=os.getegid())
     for path in (folder, folder.parent):

@@ -15,7 +15,7 @@ MOST_PENDING = 10_000
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sending:
-    """Whether sending is stopped, and how many calls were made in the last minute."""
+    """The state of sending, and the number of calls in the last minute."""
 
     #: Why sending is stopped until a read shows that Propexo works again, or None:
     #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
@@ -35,7 +35,7 @@ class Sending:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """How many events a source has sent, and when it sent the latest."""
+    """The number of events that a source has sent, and the time of the latest event."""
 
     #: Number of events by state.
     events: Mapping[str, int]

@@ -108,7 +108,7 @@ class Transaction(Statements):
         return row is not None and bool(row["is_read_only"])
 
     def hash_key(self) -> bytes:
-        """Return the secret key of this installation's keyed hashes, which the database stores."""
+        """Return the secret key of this installation's keyed hashes, stored in the database."""
         row = self._one("hash_key")
         if row is None:
             raise LookupError("the database's hash key is missing; run adapter migrate")

@@ -103,7 +103,7 @@ class AuditLog(Statements):
         except_action: str | None = None,
         action: str | None = None,
     ) -> list[AuditEntry]:
-        """Return audit log entries, newest first, without those for ``except_action``."""
+        """Return audit log entries, newest first, except entries for ``except_action``."""
         rows = self._all(
             "audit_entries",
             by=by,

@@ -55,7 +55,7 @@ def register_error_handlers(app: flask.Flask) -> None:
 
 
 def reason_of(error: HTTPException) -> str:
-    """Return the reason code of an HTTP error, which is logged, counted and stored."""
+    """Return the reason code of an HTTP error, to be logged, counted and stored."""
     return error.name.lower().replace(" ", "_")
 
 

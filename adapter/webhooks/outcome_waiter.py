@@ -52,7 +52,7 @@ class OutcomeWaiter:
             return outcome
 
     def close(self) -> None:
-        """Tell the listener thread to exit when its connection closes."""
+        """Make the listener thread exit when its connection closes."""
         self._closed.set()
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ TRIGGER = "WRITE_OPERATION_FAILURE"
 
 
 def blueprint(follower: Follower, secret: str) -> flask.Blueprint:
-    """Return the blueprint that receives Propexo's webhooks, which are signed with ``secret``."""
+    """Return the blueprint that receives Propexo's webhooks, signed with ``secret``."""
     routes = flask.Blueprint("propexo", __name__)
     verifier = signatures.verifier({"preset": "propexo"}, [secret])
 

@@ -1,4 +1,4 @@
-"""Sign and recognize test messages from the console, which are verified but never stored.
+"""Sign and recognize test messages from the console. They are verified but never stored.
 
 They have their own URL, so that no proxy can turn one into a lead by removing a header.
 """

@@ -46,12 +46,12 @@ class Installation:
         self.settings = dataclasses.replace(harness.settings, alarms=urls, public_url=URL)
         self.heart = Heart(harness.pipeline, "worker")
         self.is_working = True
-        self.watches = [self.watch(tells_outages=True), self.watch()]
+        self.watches = [self.watch(reports_outages=True), self.watch()]
 
-    def watch(self, store: Database | None = None, *, tells_outages: bool = False) -> Watch:
+    def watch(self, store: Database | None = None, *, reports_outages: bool = False) -> Watch:
         store = store or self.harness.pipeline.store
         sources, clock = self.harness.pipeline.sources, self.harness.clock
-        return Watch(self.settings, store, lambda: sources, clock, tells_outages=tells_outages)
+        return Watch(self.settings, store, lambda: sources, clock, reports_outages=reports_outages)
 
     def run(self, seconds: int, every: int = 10) -> None:
         """Have both processes check every ten seconds, and the worker send heartbeats."""

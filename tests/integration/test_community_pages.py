@@ -184,7 +184,7 @@ def test_an_admin_sets_the_tour_hours_of_an_added_community(harness: Harness, vi
     ana.post(path, **hours | {"closes_tue": "18:00", "check": "yes", "pms": "yardi"})
     page = ana.page("/communities")
     assert "Mon\u2013Tue 9:00 AM\u20136:00 PM" in page
-    assert "Only free times" in page
+    assert "Only available times" in page
     assert "mon-tue: 9:00 AM-6:00 PM" in page, "in the YAML to copy"
     page = ana.page(path)
     assert 'name="closes_tue" value="18:00"' in page

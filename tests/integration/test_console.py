@@ -190,7 +190,7 @@ def test_a_user_can_choose_a_free_time(ana: Reader, harness: Harness) -> None:
     ana.release(booking.id, starts_at=value)
     assert harness.booking(booking.id).starts_at == offered
     story = ana.text(f"/leads/{booking.id}")
-    assert "Free in Knock" not in story
+    assert "Available in Knock" not in story
 
 
 # --- doors
@@ -1375,6 +1375,38 @@ def test_a_renamed_field_is_one_row_for_an_admin_with_a_suggested_fix(ana: Reade
     assert "Call or text" not in group
 
 
+def renamed_to_another_word(harness: Harness, **more: str) -> list[int]:
+    """Return three leads with a differently named date, after two that were read."""
+    for number in (11, 12):
+        harness.mapped("rentfeed", lead(number))
+    numbers = []
+    for number in (1, 2, 3):
+        renamed = lead(number)
+        renamed["tour"] |= {"scheduledDate": renamed["tour"].pop("date"), **more}
+        numbers.append(harness.mapped("rentfeed", renamed)[0].id)
+    return numbers
+
+
+def suggestion_of(reader: Reader) -> str:
+    page = html.unescape(reader.text("/queue?todo=admin"))
+    (key,) = set(re.findall(r"/console/queue/more/([0-9a-f]{12})", page))
+    return html.unescape(reader.text(f"/try?source=rentfeed&fix={key}"))
+
+
+def test_a_date_under_a_different_name_is_suggested_by_its_format(ana: Reader) -> None:
+    renamed_to_another_word(ana.harness, label="11/02/26 morning")
+    suggested = suggestion_of(ana)
+    assert "+ date: [tour.date, tour.scheduledDate]" in suggested
+    assert "Its messages now have “tour.scheduledDate” instead of “tour.date”." in suggested
+    assert "3 of the latest 3 messages would be booked, up from 0." in suggested
+    assert "None of 2 earlier messages would change." in suggested
+
+
+def test_no_date_is_suggested_if_two_are_possible(ana: Reader) -> None:
+    renamed_to_another_word(ana.harness, requestedOn="03/01/2026")
+    assert "We have no suggestion for this" in suggestion_of(ana)
+
+
 def test_counts_are_of_leads_and_missing_contacts_are_not_called(ana: Reader) -> None:
     renamed_leads(ana.harness)
     held(ana.harness, 4)
@@ -2074,6 +2106,8 @@ def test_a_decision_is_three_clicks_from_the_overview_and_can_be_undone(ana: Rea
     assert "This renter had already asked for the same tour." in shown
     assert f"Duplicate of {link_to_first}" in shown
     assert "we move the shared phone to the notes" in shown
+    assert "Book it anyway" not in shown
+    assert "Book with these changes" in shown
     assert "“Book tour”" not in shown
     assert 'name="starts_at"' in shown
     answer = ana.release(second, anyway="1")

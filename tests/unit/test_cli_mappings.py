@@ -463,6 +463,18 @@ def test_new_refuses_a_sample_that_is_nested_too_deeply(project: Path) -> None:
     assert not (project / "mappings/acme.yaml").exists()
 
 
+def test_new_lists_what_may_be_a_name_under_an_unknown_key(project: Path) -> None:
+    lead = {"nf-field-1": "Rosa Vale", "property": "Maple Court", "name": "Sam Stone", "a": "x y"}
+    (project / "lead.json").write_text(json.dumps(lead))
+    output = run("new", "acme", "lead.json").output
+    found = re.search(
+        r"^Not replaced in (\S+); replace each that is a person: (.*)$", output, re.MULTILINE
+    )
+    assert found is not None, output
+    assert found[2] == "nf-field-1"
+    assert "Rosa Vale" in Path(found[1]).read_text()
+
+
 def test_new_needs_files_or_stored_webhooks() -> None:
     assert "or use --stored" in run("new", "acme").output
     assert run("new", "acme", "--stored", SAMPLE).exit_code == 2

@@ -277,6 +277,11 @@ def test_the_start_of_a_call_is_not_the_start_of_a_tour() -> None:
         ),
         ({"rent": {"low": 1400}}, "rent_minimum_in_cents: { from: rent.low, as: dollars }"),
         ({"tour": {"uuid": "t1"}}, "dedupe: tour.uuid "),
+        ({"user": {"type": "lead", "email": "rosa@example.net"}}, "email_1: user.email "),
+        (
+            {"NumBedrooms": {"@attributes": {"Exact": "2"}}},
+            'desired_num_bedrooms: "NumBedrooms.@attributes.Exact" ',
+        ),
         ({"occurred_at": "2026-03-01T17:00:00Z"}, "sent_at: occurred_at "),
         ({"recipient": {"phoneNumber": "+13035550188"}}, "community: recipient.phoneNumber "),
         ({"propertyMarketingName": "Maple Court"}, "community: propertyMarketingName "),

@@ -124,7 +124,7 @@ def test_a_valid_handshake_is_accepted(tmp_path: Path, said: str) -> None:
         ),
         (
             "{ json: [ '{free_time_utc}' ] }",
-            "{free_time_utc} has a value for each free time: use it under 'each_free_time'",
+            "{free_time_utc} has a value for each available time: use it under 'each_free_time'",
         ),
         ("{ json: [ { each: a, b: c } ] }", "respond.json: 'each' must be the only key of a list"),
         ("{ booked: hello }", "respond.booked: must be one of { json"),

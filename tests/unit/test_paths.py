@@ -142,6 +142,12 @@ def test_a_similar_name_is_found() -> None:
     assert closest_key(data, path_from_text("contact.zzz")) is None
 
 
+def test_a_name_that_only_shares_a_word_is_not_similar() -> None:
+    data = {"answers": {"enter_phone": 1, "your_name": 2}}
+    assert closest_key(data, path_from_text("answers.enter_name")) != "enter_phone"
+    assert closest_key(data, path_from_text("answers.enter_phonne")) == "enter_phone"
+
+
 @pytest.mark.timed
 def test_five_thousand_hostile_keys_cost_nothing() -> None:
     data = {f"{'email' * 10}{number}": 1 for number in range(5000)}

@@ -709,6 +709,7 @@ def test_the_start_of_a_window_is_not_a_tour_time(end: str) -> None:
     window = {"earliest": "2026-12-14T12:00:00-07:00", end: "2026-12-14T17:00:00-07:00"}
     text = mapping_from_sample("acme", "a.json", {"viewingTimes": [window]})
     assert "starts_at: TODO   # viewingTimes.earliest is when the renter could come" in text
+    assert '- "Earliest: {viewingTimes.earliest}"' in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Test how leads that need a person are sorted, grouped and described."""
+"""Test how leads that need review are sorted, grouped and described."""
 
 import datetime as dt
 from typing import Any

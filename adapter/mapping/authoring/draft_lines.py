@@ -36,7 +36,7 @@ def path_list(paths: Sequence[str]) -> str:
 
 
 def start_line(observed: Observed, guesses: Guesses) -> str:
-    """Return the draft's ``starts_at`` line, which reads the tour's start time."""
+    """Return the draft's ``starts_at`` line for the tour's start time."""
     if observed.mail:
         return _start_in_mail(observed, guesses, observed.mail)
     if "starts_at" in guesses:

@@ -118,7 +118,7 @@ def _reshape_rows(data: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def _next_to(reader: Mapping[str, Any]) -> str:
-    """Describe where in an email a reader finds its text."""
+    """Describe what text a ``read:`` entry extracts, such as ``the text after 'Tour date:'``."""
     where = next((key for key in ("line", "after", "before") if key in reader), "after")
     labels = reader.get(where, "")
     quoted = map(repr, labels if isinstance(labels, list) else [labels])

@@ -171,7 +171,9 @@ NOT_VISITS: Final = frozenset(
 #: The fields with the start of a tour.
 WHEN: Final = frozenset({"starts_at", "date", "time"})
 #: Keys that only wrap the value of the key above them.
-WRAPPERS: Final = frozenset({"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact"})
+WRAPPERS: Final = frozenset(
+    {"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact", "@attributes"}
+)
 #: Fields that may have several paths, of which the first nonempty one is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
@@ -274,7 +276,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of the rows in which a value says that the tour was canceled."""
+    """Return the indexes of rows with a value that says that the tour was canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -295,7 +297,7 @@ def continued_cancellations(observed: Observed) -> list[str]:
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of rows in which a cancellation is followed by other events in a list."""
+    """Return the indexes of rows whose list has other events after a cancellation."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -330,7 +332,7 @@ def note_paths(observed: Observed, guesses: Guesses) -> list[str]:
 
     For an email, the last path is the whole text, and its labeled lines are not repeated.
     """
-    taken = {path for paths in guesses.values() for path in paths}
+    taken = {path for paths in guesses.values() for path in paths if not is_window(path, observed)}
     mail = (observed.mail.name, *observed.mail.paths) if observed.mail else ()
     whole = {*map(_without_items, mail)}
     paths = (path for path in observed.values if _without_items(path) not in whole)
@@ -349,7 +351,8 @@ def _without_items(path: str) -> str:
 
 def _is_note(path: str, observed: Observed) -> bool:
     keys = (key_of(path), owned_key(path))
-    is_named = any(re.fullmatch(NOTES, key) for key in keys) and not STAFF & {*_words(path)}
+    is_text = any(re.fullmatch(NOTES, key) or key in WINDOW_KEYS for key in keys)
+    is_named = is_text and not STAFF & {*_words(path)}
     is_free = is_named and not _is_in_read_list(path, observed)
     return bool(is_free) and any(map(_is_text, observed.filled(path)))
 
@@ -418,7 +421,9 @@ def _candidates(target: str, observed: Observed) -> Iterator[str]:
 
 def _is_candidate(target: str, path: str, observed: Observed) -> bool:
     is_named = _matching_pattern(target, path) is not None
-    if not (is_named or _has_value_of(target, path, observed)) or _is_of_another(target, path):
+    if not (is_named or _has_value_of(target, path, observed)):
+        return False
+    if _is_of_another(target, path) and not _has_renters_type(path, observed):
         return False
     filled = observed.filled(path)
     return bool(filled) and _fits(target, path, filled, observed)
@@ -495,7 +500,7 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of a list's ``entry``, which identifies a Meta page, not a lead."""
+    """Return True for the ID of an ``entry`` item. It identifies a Meta page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
@@ -532,7 +537,7 @@ def owner_of(path: str) -> str:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the best path, followed by others that have values in rows where it is empty."""
+    """Return the best path, followed by fallback paths for rows where it is empty."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():
@@ -541,6 +546,12 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
             chosen.append(path)
             filled = [new or old for new, old in zip(more, filled, strict=True)]
     return tuple(chosen[:MOST_FALLBACKS])
+
+
+def _has_renters_type(path: str, observed: Observed) -> bool:
+    """Return True if the ``type`` beside a value says that it is the renter's, such as "lead"."""
+    types = observed.filled(f"{path.rpartition('.')[0]}.type")
+    return bool(types) and all(str(one).lower() in RENTER for one in types)
 
 
 def is_window(path: str, observed: Observed) -> bool:

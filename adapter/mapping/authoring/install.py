@@ -92,7 +92,7 @@ def _samples(template: Source, folder: Path) -> dict[Path, bytes]:
 
 
 def _examples_text(template: Source, name: str, header: str) -> str:
-    """Return YAML with the communities for a mapping's tests, in which the source is ``name``."""
+    """Return YAML with the communities for a mapping's tests, using ``name`` as the source."""
     communities = document_from_file(template.path.parent / FILE)[0].data
     entries = {
         key: _renamed(entry, template.name, name)

@@ -1,4 +1,4 @@
-"""Generate the JSON Schema for mapping files, which editors use for completion and validation."""
+"""Generate the JSON Schema that editors use to complete and validate mapping files."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final

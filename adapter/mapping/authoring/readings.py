@@ -76,7 +76,7 @@ class Mail:
         return f"{{ text: {paths}, without: quotes{subject} }}"
 
     def sentences(self) -> dict[str, str]:
-        """Return ``read:`` lines, by name, for a sentence about a time and one about a change."""
+        """Return ``read:`` lines that find sentences mentioning a time or asking for a change."""
         kinds = {self.asked: "time", self.change: "change"}
         return {name: f"{{ text: {self.name}, find: {kind} }}" for name, kind in kinds.items()}
 

@@ -106,7 +106,7 @@ PEOPLE: Final = (
 
 
 def _names_field(path: str) -> bool:
-    """Return True if a path leads to a list item's ``key``, which contains a form field's name."""
+    """Return True if a path leads to a list item's ``key`` that contains a form field's name."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -166,6 +166,19 @@ def replaced_fields(payload: Any, changes: Mapping[str, str]) -> list[str]:
     leaves = ((path, str(value)) for path, value in _leaves(payload, "", 0) if value is not None)
     paths = [path[1:] for path, text in leaves if _redacted_text(text, changes) != text]
     return list(dict.fromkeys(paths))
+
+
+def possible_names(written: Any, fields: Collection[str], kept: Collection[str]) -> list[str]:
+    """Return the paths of texts in a sample that look like a person's name and were not replaced.
+
+    ``fields`` contains the replaced paths, and ``kept`` the community names.
+    """
+    texts = ((path[1:], value) for path, value in _leaves(written, "", 0) if isinstance(value, str))
+    return [
+        path
+        for path, text in texts
+        if FULL_NAME.fullmatch(text) and path not in fields and text not in kept
+    ]
 
 
 def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str]:
@@ -332,7 +345,7 @@ def _redacted_data(data: Any, changes: Mapping[str, str]) -> Any:
 
 
 def _redacted_text(text: str, changes: Mapping[str, str]) -> str:
-    """Return a redacted copy of a text, which may itself be JSON."""
+    """Return a redacted copy of a text. If the text is JSON, redact its values."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             data = json.loads(text)

@@ -60,7 +60,7 @@ CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
 #: Keys that may say what a webhook is, and what to do about them.
 CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
 STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
-CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need a person ('ignore')?"
+CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"
 STATUS_HINT: Final = "do other values need 'accept', 'ignore' or 'cancellation'?"
 #: Keys of the number from which a call was made.
 FROM_NUMBER: Final = re.compile(r"(call)?fromnumber")
@@ -123,7 +123,7 @@ class Draft:
 
     @property
     def accepted(self) -> list[Any]:
-        """The event names that seem to stand for leads, or all event names if none of them does."""
+        """The event names that appear to represent leads, or all event names if none do."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())

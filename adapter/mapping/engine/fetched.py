@@ -31,7 +31,7 @@ class FetchReader:
 
     @property
     def path(self) -> Path:
-        """The first path in the URL, which decides whether each item has its own document."""
+        """The first path in the URL. It determines whether each item has its own document."""
         return next(self.paths)
 
     @property
@@ -67,7 +67,7 @@ class FetchReader:
         return is_whole and before.count("/") == 3 and value.startswith(before)
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the fetched document, or an empty one if it could not be fetched. Never raise."""
+        """Return the fetched document, or an empty document if the fetch failed. Never raise."""
         url = self.url(scope)
         found = scope.fetched.get(url) if url else None
         if not isinstance(found, Mapping):

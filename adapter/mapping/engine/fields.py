@@ -17,7 +17,7 @@ from adapter.parsing.text import CAP_ITEMS
 
 
 class OnUnreadable(enum.StrEnum):
-    """What to do with an optional value that cannot be read."""
+    """The way to handle an optional value that cannot be read."""
 
     #: The original text goes into the notes.
     NOTE = "note"
@@ -108,7 +108,7 @@ class PathLookup:
                 yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first path that has a value, and the value, which is None if no path has one.
+        """Return the first path that has a value, and the value or None.
 
         Raise :class:`Unreadable` if a path cannot be resolved.
         """
@@ -173,7 +173,7 @@ def paths_of(place: Path | Template) -> tuple[Path, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Constant:
-    """A constant value (``always: …``), which is validated when the mapping is loaded."""
+    """A constant value (``always: …``). It is validated when the mapping is loaded."""
 
     name: str
     value: Any
@@ -289,7 +289,7 @@ class Field:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FullName(Field):
-    """A full name, which is split into ``first_name`` and ``last_name``."""
+    """A full name that is split into ``first_name`` and ``last_name``."""
 
     #: True if the mapping also reads first and last names, which take precedence.
     is_fallback: bool = False

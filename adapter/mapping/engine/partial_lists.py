@@ -1,4 +1,4 @@
-"""Find lists that a mapping reads only in part, such as with ``contacts.0.name``."""
+"""Find lists that a mapping reads only partly, for example with ``contacts.0.name``."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ MAX_LISTED: Final = 5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class PartialList:
-    """A list in the payload from which a mapping reads only items with certain indexes."""
+    """A list in the payload that a mapping reads only at certain indexes."""
 
     #: The path of the list.
     path: Path
@@ -64,7 +64,7 @@ class PartialList:
 
 
 def partial_lists_from(used: Iterable[tuple[Path, str, tuple[Path, ...]]]) -> list[PartialList]:
-    """Return the lists from which the given paths read only some items.
+    """Return the lists that the given paths do not read completely.
 
     ``used`` are the paths that read data, each with its position and the paths tried before it.
     """

@@ -18,7 +18,7 @@ _REPEATED: Final = "\0repeated"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The data in which a mapping's paths are resolved, for a webhook or one of its items."""
+    """The data of a webhook or one of its items, used to resolve a mapping's paths."""
 
     payload: Any
     #: The values for ``read:`` and ``for_each:``, by name.

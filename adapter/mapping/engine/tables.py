@@ -20,7 +20,7 @@ NOT_IN_TABLE: Final = "not in the table"
 
 
 class NoValue:
-    """The type of :data:`NO_VALUE`, which leaves a field empty instead of using its default."""
+    """The type of :data:`NO_VALUE`. It leaves a field empty instead of using its default."""
 
 
 NO_VALUE: Final = NoValue()

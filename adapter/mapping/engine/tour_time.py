@@ -145,7 +145,7 @@ class TourTime:
         return (community.timezone if community else None), ""
 
     def _compare(self, instant: Instant, value: object, draft: Draft) -> None:
-        """Compare the time's UTC offset with that of the community, and report a difference.
+        """Compare the time's UTC offset with the community's, and report a difference.
 
         Raise :class:`Unreadable` if the offset is probably wrong.
         """

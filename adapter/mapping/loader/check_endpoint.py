@@ -147,7 +147,7 @@ def _unknown_placeholder(name: str) -> str:
     if name.startswith("booking.") and name != "booking.":
         return unknown("field", name.removeprefix("booking."), list(respond.BOOKING_FIELDS))
     if name in respond.FREE_TIME_NAMES:
-        return f"{{{name}}} has a value for each free time: use it under 'each_free_time'"
+        return f"{{{name}}} has a value for each available time: use it under 'each_free_time'"
     return f"{{{name[:60]}}} is not a placeholder: use one of {NAMES}"
 
 

@@ -72,7 +72,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return the data in which a mapping's paths are resolved for a sample."""
+    """Return a sample's data for resolving a mapping's paths."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -142,7 +142,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return the end of an error message, which suggests a similar path in the samples, or ""."""
+    """Return an error message's ending that suggests a similar path in the samples, or ""."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}

@@ -70,7 +70,7 @@ class SectionCompiler:
         return {**groups, "accept": [accept]}
 
     def groups(self, section: str, data: Any) -> Groups:
-        """Compile ``ignore`` or ``cancellation``, which contains one or more condition groups."""
+        """Compile ``ignore`` or ``cancellation`` to one or more condition groups."""
         listed = isinstance(data, list)
         groups = []
         for number, lines in enumerate(data if listed else [data]):
@@ -252,7 +252,7 @@ class SectionCompiler:
                 )
 
     def attribution(self, texts: Sequence[str] | None, community: CommunityLookup) -> Attribution:
-        """Compile ``attribution``, which is required if a community has an attribution table."""
+        """Compile ``attribution``. It is required if a community has an attribution table."""
         lookup = self.paths.lookup(texts or (), ("attribution",))
         linked = [community.always] if community.always else list(community.known.values())
         tables = [one.key for one in linked if self._is_table(one)]
@@ -267,7 +267,7 @@ class SectionCompiler:
 
 
 def split_filter(groups: Mapping[str, Groups], inner: set[str]) -> tuple[Filter, Filter]:
-    """Separate the conditions for a whole webhook from those for its items."""
+    """Separate the conditions for a whole webhook from the conditions for its items."""
     lines = [[line] for group in groups.get("accept", []) for line in group]
 
     def pick(candidates: Groups, *, reads: bool) -> Groups:

@@ -307,7 +307,7 @@ def _use_delivery_id(document: Document) -> None:
 
 
 def _with_keys(compiled: CompiledMapping, paths: PathRegistry) -> CompiledMapping:
-    """Set each list reader's ``keys`` to those that the mapping uses."""
+    """Set each list reader's ``keys`` to the keys that the mapping uses."""
 
     def with_keys(named: NamedReader) -> NamedReader:
         if not isinstance(named.reader, ListReader):

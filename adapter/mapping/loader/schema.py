@@ -1,4 +1,4 @@
-"""Define the marshmallow schemas for mapping files, with helpful error messages."""
+"""Validate mapping files with marshmallow schemas and helpful error messages."""
 
 import functools
 import re
@@ -70,7 +70,7 @@ class StrictSchema(Schema):
 
 
 class Texts(fields.Field[Any]):
-    """A string, a number, or a list of them, which is loaded as a list of strings."""
+    """A string, a number, or a list of both. It is loaded as a list of strings."""
 
     expected: ClassVar[str] = "text, or a list of text values"
 
@@ -86,7 +86,7 @@ class Texts(fields.Field[Any]):
 
 
 class PathList(Texts):
-    """A path or a list of paths, which is loaded as a list of strings."""
+    """A path or a list of paths. It is loaded as a list of strings."""
 
     expected = "a path in the payload, or a list of paths"
 
@@ -96,7 +96,7 @@ class PathList(Texts):
 
 
 class KeyParts(PathList):
-    """A path, a list of paths, or a list of lists, which is loaded as a list of lists."""
+    """A path, a list of paths, or a list of lists. It is loaded as a list of lists."""
 
     expected = "a path in the payload or a list of paths; a nested list holds alternatives"
 
@@ -106,7 +106,7 @@ class KeyParts(PathList):
 
 
 class BodyKinds(Texts):
-    """A body format or a list of formats, which is loaded as a string or a tuple."""
+    """A body format or a list of formats. It is loaded as a string or a tuple."""
 
     def _deserialize(self, value: Any, *args: Any, **options: Any) -> Any:
         kinds = super()._deserialize(value, *args, **options)
@@ -132,7 +132,7 @@ class Shorthand(fields.Field[Any]):
 
 
 def described(text: str) -> dict[str, Any]:
-    """Return field metadata with a description, which editors show."""
+    """Return field metadata with a description for editors to show."""
     return {"metadata": {"description": text}}
 
 
@@ -150,7 +150,7 @@ def flag(**options: Any) -> fields.Boolean:
 
 
 class FromSchema(StrictSchema):
-    """The schema for ``{ from: … }``, which takes one or more paths."""
+    """The schema for ``{ from: … }`` with one or more paths."""
 
     from_ = PathList(required=True, data_key="from")
 
@@ -163,7 +163,7 @@ class CommunitySection(StrictSchema):
 
 
 class ZoneName(fields.Field[Any]):
-    """A time zone name, which is loaded as a :class:`~zoneinfo.ZoneInfo`."""
+    """A time zone name. It is loaded as a :class:`~zoneinfo.ZoneInfo`."""
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         try:
@@ -459,7 +459,7 @@ class Sections(StrictSchema):
     attribution = PathList()
     without_time = _one_of(WithoutTime)
     check_availability = flag(
-        **described("Before booking a tour, check that its time is free in Knock's calendar.")
+        **described("Before booking a tour, check that its time is available in Knock's calendar.")
     )
     appointment = _object(required=True)
     tests = fields.List(fields.Nested(TestSection), required=True, validate=validate.Length(min=1))

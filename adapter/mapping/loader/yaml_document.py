@@ -195,7 +195,7 @@ def _item(document: Document, node: yaml.Node, where: KeyPath) -> Any:
 
 
 def _object(document: Document, node: yaml.MappingNode, where: KeyPath) -> dict[str, Any]:
-    """Build a dictionary in which all keys are strings, even ``true`` and ``20417``."""
+    """Build a dictionary with all keys as strings, even ``true`` and ``20417``."""
     data: dict[str, Any] = {}
     for key, value in node.value:
         position = _position(key.start_mark)

@@ -1,4 +1,4 @@
-"""Convert values with named transforms, which have a description, options and examples."""
+"""Convert values with named transforms that have a description, options and examples."""
 
 from adapter.mapping.transforms.base import (
     EMPTY,

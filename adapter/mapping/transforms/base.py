@@ -1,4 +1,4 @@
-"""Define the class for transforms, and register them by name."""
+"""The class for transforms, and a registry of transforms by name."""
 
 import dataclasses
 import difflib

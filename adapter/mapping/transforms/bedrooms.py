@@ -1,4 +1,4 @@
-"""Define the ``bedrooms`` transform."""
+"""Convert bedroom counts with the ``bedrooms`` transform."""
 
 import re
 from typing import Final
@@ -57,7 +57,7 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
     ],
 )
 def bedrooms_from(value: object) -> object:
-    """Convert numbers of bedrooms to a sorted list of integers from 0 to 3."""
+    """Convert bedroom counts to a sorted list of integers from 0 to 3."""
     items = as_items(value)
     if not items:
         return EMPTY
@@ -96,7 +96,7 @@ def _sizes_of_piece(piece: str) -> set[int]:
 
 
 def _sizes_in_prose(text: str) -> set[int]:
-    """Return the numbers of bedrooms in a sentence, or an empty set if it is ambiguous."""
+    """Return the bedroom counts in a sentence, or an empty set if it is ambiguous."""
     text = text.lower()
     if _DENIAL.search(text):
         return set()

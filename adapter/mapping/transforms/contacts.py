@@ -1,4 +1,4 @@
-"""Define the transforms for text, names, email addresses and phone numbers."""
+"""Convert text, names, email addresses and phone numbers with named transforms."""
 
 import dataclasses
 import re

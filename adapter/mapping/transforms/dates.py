@@ -1,4 +1,4 @@
-"""Define the ``date`` transform."""
+"""Convert dates with the ``date`` transform."""
 
 from adapter.mapping.transforms.base import EMPTY, Example, Option, text_or_empty, transform
 from adapter.parsing.date_formats import Format, compile_format

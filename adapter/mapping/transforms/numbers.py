@@ -1,4 +1,4 @@
-"""Define the transforms for integers, months and amounts of money."""
+"""Convert integers, months and amounts of money with named transforms."""
 
 import decimal
 import re

@@ -97,12 +97,12 @@ class Ledger:
 
     @property
     def claims(self) -> list[Judged]:
-        """The lines for which the portal owes us a credit."""
+        """The lines that the portal owes us a credit for."""
         return [one for one in self.lines if one.verdict in CLAIMS]
 
     @property
     def open_claims(self) -> list[Judged]:
-        """The claims for which the portal still accepts requests."""
+        """The claims that the portal still accepts."""
         return [one for one in self.claims if not is_late(one, self.today)]
 
 
@@ -206,7 +206,7 @@ class Comparison:
         return first_at.date()
 
     def _span(self, first: dt.date, last: dt.date, months: int) -> tuple[dt.datetime, dt.datetime]:
-        """Return the start and end of the period in which stored leads are compared."""
+        """Return the start and end of the period whose stored leads are compared."""
         more = dt.timedelta(days=max(self._rules.match_days, 45) + 1)
         return _midnight(months_before(first, months) - more), _midnight(last + more)
 
@@ -295,7 +295,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return, by line number, which other source sent the renter and on which date.
+        """Return, by line number, the other source that sent the renter, and the date.
 
         The second value is False if time ran out.
         """

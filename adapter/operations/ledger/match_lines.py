@@ -1,4 +1,4 @@
-"""Find the leads to which each line of a portal's list may refer.
+"""Find the leads that each line of a portal's list may refer to.
 
 The leads are read in pages, and each is looked up among the lines, so that memory use depends only
 on the length of the list.

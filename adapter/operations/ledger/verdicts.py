@@ -62,7 +62,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """The stored data about a source on which the verdicts depend."""
+    """The stored data about a source that the verdicts depend on."""
 
     #: The leads that may belong to each line, by its number.
     found: Mapping[int, Sequence[FoundLead]]
@@ -211,7 +211,7 @@ def _verdict(
 
 
 def _uncharged(line: PortalLine) -> Judged | None:
-    """Return the verdict on a line without a charge or with a credit, or None for others."""
+    """Return the verdict on a line without a charge or with a credit, or None for other lines."""
     if line.cents is None or line.cents > 0:
         return None
     verdict = Verdict.CREDIT if line.cents else Verdict.NOT_CHARGED
@@ -254,7 +254,7 @@ def _charged_before(
 def _arrived(
     line: PortalLine, found: Sequence[FoundLead], rules: PortalRules
 ) -> list[FoundLead] | str:
-    """Return the leads to which a line refers, or the reason why the line is doubtful.
+    """Return the leads that a line refers to, or the reason that the line is doubtful.
 
     Return an empty list if no lead matches.
     """
@@ -419,7 +419,7 @@ def _rank(judged: Sequence[Judged], index: int) -> tuple[bool, int]:
 
 
 def months_before(day: dt.date, months: int) -> dt.date:
-    """Return the same day a number of months earlier, or that month's last day."""
+    """Return the same day ``months`` earlier, or the last day if that month is shorter."""
     number = day.year * 12 + day.month - 1 - months
     first = dt.date(number // 12, number % 12 + 1, 1)
     following = (first + dt.timedelta(days=31)).replace(day=1)
