@@ -125,6 +125,7 @@ def leads() -> str:
         replaced=replaced,
         kind="webhooks" if is_webhooks else "bookings",
         query=args,
+        search_text=flask.request.query_string.decode("ascii", "ignore")[:500],
         sources=sorted(services.sources),
         communities=services.communities(),
         next_before=_next_page(found),
