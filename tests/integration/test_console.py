@@ -2338,7 +2338,9 @@ def test_lists_are_paged_and_filtered(ana: Reader) -> None:
     first = ana.text("/leads?source=rentfeed&since=2026-03-01&until=2026-03-03")
     (before,) = re.findall(r"before=(\d+)", first)
     second = ana.text(f"/leads?source=rentfeed&before={before}")
-    shown = [re.findall(r"/console/leads/(\d+)(?:\?[^#\"]*)?#b\d+\"", page) for page in (first, second)]
+    shown = [
+        re.findall(r"/console/leads/(\d+)(?:\?[^#\"]*)?#b\d+\"", page) for page in (first, second)
+    ]
     assert [len(page) for page in shown] == [50, 5]
     assert not {*shown[0]} & {*shown[1]}
     for nothing in ("source=website", "state=booked", "community=harbor-flats", "since=2026-03-03"):
