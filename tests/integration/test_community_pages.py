@@ -68,7 +68,9 @@ def visit(harness: Harness) -> Iterator[Visit]:
 def link_to(page: str, text: str) -> str:
     """Return the URL of the first console link that contains this text."""
     found = next(
-        one for one in re.findall(r'<a href="([^"]+)">(.*?)</a>', page, re.DOTALL) if text in one[1]
+        one
+        for one in re.findall(r'<a href="([^"]+)"[^>]*>(.*?)</a>', page, re.DOTALL)
+        if text in one[1]
     )
     return str(found[0]).removeprefix("/console")
 

@@ -84,7 +84,9 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[SandboxClient]:
-    with running_sandbox(catalog=catalog_from(json.loads(BUNDLED.read_text()))) as upstream:
+    catalog = catalog_from(json.loads(BUNDLED.read_text()))
+    # All tests together send more requests than Propexo allows in a minute.
+    with running_sandbox(catalog=catalog, limit_per_minute=100_000) as upstream:
         yield upstream
 
 
