@@ -42,6 +42,13 @@ def text_of(renter: Renter) -> str:
     return renter.text
 
 
+def check_times(harness: Harness, upstream: SandboxClient, folder: Path) -> None:  # noqa: F811
+    """Check tours at the community in Knock, where two times are available."""
+    learn(folder, check_availability=True)
+    harness.pipeline.sources = load(folder, harness.settings.policy)
+    upstream.set_free_times("com_1", [TWO, THREE])
+
+
 def both_choose(harness: Harness, visit: Visit, time: str) -> list[tuple[Renter, Booking]]:  # noqa: F811
     """Have two renters choose the same time, and return their pages and tours."""
     cards = [invited(harness, number=number) for number in (1, 2)]
@@ -64,9 +71,7 @@ def test_the_second_is_told_that_the_time_is_taken(
     sandbox_clock: ManualClock,
 ) -> None:
     """After the first POST, Knock's calendar still shows the time as available for a while."""
-    learn(tmp_path, check_availability=True)
-    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
-    upstream.set_free_times("com_1", [TWO, THREE])
+    check_times(harness, upstream, tmp_path)
     (one, first), (other, second) = both_choose(harness, visit, "2:00 PM")
     upstream.fault({"book_after": 8})
     harness.send()
@@ -89,9 +94,7 @@ def test_the_second_does_not_wait_forever(
     visit: Visit,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    learn(tmp_path, check_availability=True)
-    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
-    upstream.set_free_times("com_1", [TWO, THREE])
+    check_times(harness, upstream, tmp_path)
     _, (_, second) = both_choose(harness, visit, "2:00 PM")
     upstream.fault({"job": "PENDING", "book_after": 3600})
     harness.send()
@@ -112,9 +115,7 @@ def test_the_second_does_not_wait_for_a_calendar_that_cannot_be_read(
     visit: Visit,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    learn(tmp_path, check_availability=True)
-    harness.pipeline.sources = load(tmp_path, harness.settings.policy)
-    upstream.set_free_times("com_1", [TWO, THREE])
+    check_times(harness, upstream, tmp_path)
     (_, first), (_, second) = both_choose(harness, visit, "2:00 PM")
     harness.clock.advance(61)  # the answer for the renters' pages is no longer used
     upstream.fault(*[{"on": "availability", "status": 503}] * 4, {"job": "PENDING"})
