@@ -1,4 +1,4 @@
-"""Start the adapter in five ways without settings, and check what is open to whom.
+"""Start the adapter in five ways without settings, and check who can open what.
 
 ``docs/security.md`` has the table. No one can see a lead without signing in.
 """

@@ -289,17 +289,24 @@ def test_a_tour_that_was_not_sent_yet_is_canceled_at_once(
     assert harness.state(card.id) is BOOKED, "the lead still becomes a guest card"
 
 
-def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit: Visit) -> None:
+def moved_tour(harness: Harness, visit: Visit, by: dt.timedelta) -> tuple[Renter, Any]:
+    """Book a tour that a renter chooses, and move it in Knock. Return the page and the tour."""
     card_id, link = invited(harness)
     renter = visit(link)
     renter.follow("12:30 PM")
     renter.submit()
     settle(harness)
     (tour,) = tours_of(harness, card_id)
-    now, to = harness.clock(), tour.starts_at + dt.timedelta(hours=1)
+    assert tour.starts_at is not None
+    now = harness.clock()
+    facts = KnockFacts(moved_to=tour.starts_at + by, moved_at=now, why="moved_in_knock")
     with harness.pipeline.store.transaction() as tx:
-        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
         tx.bookings.record_in_knock(tour, facts, by="web", now=now)
+    return renter, tour
+
+
+def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit: Visit) -> None:
+    renter, tour = moved_tour(harness, visit, dt.timedelta(hours=1))
     renter.open("?lang=en")
     assert "Maple Court is expecting you on Monday, March 2 at 1:30 PM." in renter.text
     renter.follow("Choose another time")
@@ -307,7 +314,7 @@ def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit
     assert "1:00 PM 2:00 PM" in first_day, "its new time and its first time are not offered"
     assert "12:30 PM" not in first_day
 
-    harness.clock.advance((tour.starts_at - now).total_seconds() + 60)
+    harness.clock.advance((tour.starts_at - harness.clock()).total_seconds() + 60)
     renter.open("?lang=en")
     assert "Maple Court is expecting you on Monday, March 2 at 1:30 PM." in renter.text
 
@@ -315,16 +322,7 @@ def test_a_tour_that_was_moved_in_knock_has_its_new_time(harness: Harness, visit
 def test_a_tour_that_was_moved_to_a_later_day_is_upcoming_until_then(
     harness: Harness, visit: Visit
 ) -> None:
-    card_id, link = invited(harness)
-    renter = visit(link)
-    renter.follow("12:30 PM")
-    renter.submit()
-    settle(harness)
-    (tour,) = tours_of(harness, card_id)
-    now, to = harness.clock(), tour.starts_at + dt.timedelta(days=2)
-    with harness.pipeline.store.transaction() as tx:
-        facts = KnockFacts(moved_to=to, moved_at=now, why="moved_in_knock")
-        tx.bookings.record_in_knock(tour, facts, by="web", now=now)
+    renter, tour = moved_tour(harness, visit, dt.timedelta(days=2))
     harness.clock.advance(24 * 3600)
     assert harness.clock() > tour.starts_at
     renter.open("?lang=en")
