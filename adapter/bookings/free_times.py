@@ -234,7 +234,10 @@ def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None
         return Answer(calendar=calendar, problem=stored.problem)
     if stored.is_down:
         return Answer(problem="no_answer")
-    if stored.asked_at is None or stored.answered_at is not None or stored.asked_at > now:
+    if stored.asked_at is None or stored.answered_at is not None:
+        return None
+    # A process may have asked after ``now`` was read, while this one waited for the lock.
+    if stored.asked_at > now + rate_limit.CLOCK_LAG:
         return None
     if stored.asked_at > now - QUESTION_TIME:
         return now + RECHECK

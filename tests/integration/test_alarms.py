@@ -425,7 +425,9 @@ def test_a_service_that_hangs_delays_no_other(
         assert notifier.send(message)
         assert time.monotonic() - began < 3.0
         assert len(catcher.messages) == 1
-        assert [one.number for one in caplog.records] == [1]  # type: ignore[attr-defined]
+        # Threads of other tests may log something meanwhile.
+        failed = [one for one in caplog.records if one.msg == "alarm_not_delivered"]
+        assert [one.number for one in failed] == [1]  # type: ignore[attr-defined]
 
 
 def test_a_wrong_url_is_told_and_stays_secret(

@@ -12,6 +12,7 @@ from adapter.models import utc_now
 from adapter.pipeline import Pipeline
 from adapter.sandbox.catalog import BUNDLED, catalog_from
 from adapter.store import Database
+from adapter.store.calendars import CalendarKey
 from tests.harness import START, Harness
 from tests.sandbox_client import SandboxClient, running_sandbox
 
@@ -128,6 +129,21 @@ def test_two_processes_do_not_ask_the_same_question_at_once(
     assert len(upstream.questions()) == 1
     assert len(found) == 3
     assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize(("ahead", "questions"), [(0.1, 0), (60.0, 1)])
+def test_a_question_that_was_asked_while_waiting_for_the_lock_is_not_repeated(
+    opened: Database, upstream: SandboxClient, ahead: float, questions: int
+) -> None:
+    """A clock that is far ahead must not keep others from asking."""
+    harness = Harness(opened, upstream)
+    key = CalendarKey(
+        integration_id="int_7Qm2", community_id="com_maple", appointment_type="APPOINTMENT"
+    )
+    with opened.transaction() as tx:
+        tx.free_times.begin(key, harness.clock() + dt.timedelta(seconds=ahead))
+    harness.pipeline.free_times.of("maple-court")
+    assert len(upstream.questions()) == questions
 
 
 def _wall_clock(opened: Database, upstream: SandboxClient) -> Pipeline:
