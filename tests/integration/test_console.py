@@ -785,7 +785,7 @@ READ = {
     "read_again": ("source",),
     "read_again_now": ("events",),
     "several": ("leads",),
-    "undo_many": ("ids",),
+    "undo_many": ("ids", "act", "to"),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
