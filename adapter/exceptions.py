@@ -1,4 +1,4 @@
-"""The adapter's exceptions. The class tree shows the consequence of each exception.
+"""Define the adapter's exceptions. The tree below shows how each exception is handled.
 
 AdapterError
 ├── ConfigurationError     invalid setting or mapping: the process does not start
@@ -105,7 +105,7 @@ class NotPossible(AdapterError):
 
 
 class LinkRefused(AdapterError):
-    """Raised if a renter's link has expired or is invalid, or if the form is outdated."""
+    """Raised if a renter's link is invalid or has expired, or if the submitted form is outdated."""
 
     #: The name of the message that explains it to the renter.
     code: str
@@ -120,7 +120,7 @@ class SignInRefused(AdapterError):
 
 
 class UpstreamError(AdapterError):
-    """Base class of exceptions for bookings that Propexo did not accept.
+    """Base class of exceptions for failed requests to Propexo.
 
     The message is constant and safe to log. Propexo's response is in ``answer``.
     """
@@ -160,7 +160,7 @@ class Unreachable(NotSent):
 
 
 class RateLimited(UpstreamError):
-    """Raised if Propexo rejected a request because of its rate limit. It can be retried later."""
+    """Raised if a request exceeded Propexo's rate limit. The request can be retried later."""
 
 
 class NotAuthorized(UpstreamError):
@@ -172,8 +172,8 @@ class Refused(UpstreamError):
 
 
 class WrongPath(Refused):
-    """Raised if the URL does not exist at Propexo, because of a wrong setting or a wrong ID."""
+    """Raised if the URL does not exist at Propexo, because of an incorrect setting or ID."""
 
 
 class OutcomeUnknown(UpstreamError):
-    """Raised if a request was sent but got no clear response. It may have been booked."""
+    """Raised if Propexo's response is missing or unclear. Propexo may have booked the tour."""

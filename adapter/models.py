@@ -1,4 +1,4 @@
-"""Webhook requests, events, bookings and attempts, with their states and transitions."""
+"""Define webhook requests, events, bookings and attempts, with their states and transitions."""
 
 import dataclasses
 import datetime as dt
@@ -43,7 +43,7 @@ class WebhookRequest:
         headers: Mapping[str, str] | None = None,
         query: str = "",
     ) -> Self:
-        """Build a request from a body and the headers and query that a mapping can read."""
+        """Build a request from a body, a content type, headers and a query string."""
         typed = {"content-type": content_type} if content_type else {}
         return cls("POST", f"?{query}" if query else "", {**typed, **(headers or {})}, body)
 
@@ -58,7 +58,7 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name. Header names are not case-sensitive."""
+        """The headers by lower-case name, because header names are not case-sensitive."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()
@@ -377,7 +377,7 @@ class Booking:
 
     @property
     def is_gone(self) -> bool:
-        """True if a user or Knock reported that the booking is no longer in Knock."""
+        """True if a user or Knock has reported that the booking no longer exists in Knock."""
         return self.gone_at is not None or self.knock_status is KnockStatus.CANCELED
 
     @property
@@ -392,7 +392,7 @@ class Booking:
 
     @property
     def offered_times(self) -> tuple[dt.datetime, ...]:
-        """The available times to offer if the lead is held because its own time is taken."""
+        """The times to offer to the renter if the lead is held because its time is taken."""
         is_taken = self.state is BookingState.HELD and self.reason == TIME_TAKEN
         return self.free_times if is_taken else ()
 
@@ -423,7 +423,7 @@ class Attempt:
 
 
 class MessageState(enum.StrEnum):
-    """The state of a message that adds a renter's later text to their guest card."""
+    """The state of a renter's message, which is sent to Knock as a note on their guest card."""
 
     #: Waiting until the guest card is known and no booking has to be sent.
     WAITING = "waiting"
@@ -441,7 +441,7 @@ class MessageState(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """Text that a renter sent after their guest card or tour was created. It is sent as a note."""
+    """A message from a renter whose guest card or tour already exists. It is sent as a note."""
 
     id: int
     #: The ID of the request whose text is sent, or None if its webhook was lost in a restore.
@@ -523,7 +523,7 @@ class LeadHistory:
 
     @property
     def current(self) -> tuple[Booking, ...]:
-        """The bookings, without any that were replaced when the event was mapped again."""
+        """The bookings, except those that were replaced when the event was mapped again."""
         return tuple(booking for booking in self.bookings if booking.reason != REPLAYED)
 
 
@@ -594,7 +594,7 @@ NO_OVERRIDES = Overrides()
 
 
 class FormatKind(enum.StrEnum):
-    """The kinds of features that describe a webhook's format."""
+    """The kind of a feature that describes a webhook's format."""
 
     #: The mapping accepts the webhook.
     ACCEPTED = "accepted"

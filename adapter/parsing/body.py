@@ -96,7 +96,7 @@ def _parsed_as_any(
 
 
 def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
-    """Return the kind of body that its first character indicates, or else the declared kind."""
+    """Detect the kind of body from its first character. If that fails, return the declared kind."""
     kind = {b"{": "json", b"<": "xml"}.get(body[:100].lstrip(b"\xef\xbb\xbf \t\r\n")[:1], declared)
     if kind != declared:
         repairs.append(f"the body was read as {kind}, although its content type says otherwise")
@@ -105,7 +105,7 @@ def _kind_from_start(body: bytes, declared: str, repairs: list[str]) -> str:
 
 @functools.lru_cache(maxsize=256)  # a sender always uses the same content type
 def _parse_content_type(content_type: str) -> tuple[str, Mapping[str, str]]:
-    """Parse a content type. Return the kind of body that it implies, and its parameters."""
+    """Parse a content type. Return the kind of body it stands for, and its parameters."""
     mime, parameters = parse_options_header(content_type)
     return _kind_from_mime(mime.lower()), parameters
 

@@ -1,4 +1,4 @@
-"""Extract an email author's own text, and the sentence that mentions a time or a change."""
+"""Extract the text that an email's author wrote, and sentences about a time or a change."""
 
 import re
 from typing import Final

@@ -133,7 +133,7 @@ class Propexo:
             return responses.report(self._get(STATUS_PATH + quote(job_id, safe="")))
 
     def records(self, path: str, query: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        """Return the records on a page of a list. Raise the same errors as :meth:`page`."""
+        """Return the records on one page of a list in Propexo."""
         return self.page(path, query).records
 
     def page(self, path: str, query: Mapping[str, str]) -> Page:
@@ -148,7 +148,7 @@ class Propexo:
         return responses.page(self._get(f"{path}?{urlencode(query)}"))
 
     def integrations(self) -> Response:
-        """Return Propexo's response to a request for its list of integrations.
+        """Request the list of integrations from Propexo, and return the response.
 
         Raise :class:`NotSent`, with the reason as its cause, if there is no response.
         """

@@ -41,7 +41,7 @@ _ID: Final = re.compile(r"[!-~]{1,200}")
 
 
 class Model(enum.StrEnum):
-    """A kind of record that Propexo reads from Knock if the customer has enabled it."""
+    """A kind of record in Knock. Propexo can read it only after the customer enables it."""
 
     #: Tours, messages and other events.
     EVENTS = "crm_events"
@@ -79,7 +79,7 @@ class KnockRecord:
         return cls(model=model, id=id_, integration_id=integration_id, values=(*_values(record),))
 
     def of_card(self, prospect_id: str) -> Self:
-        """Return a copy of the record with the given guest card ID in it."""
+        """Return a copy of the record with the given guest card ID."""
         known = tuple(one for one in self.values if one[0] != "prospectid")
         return dataclasses.replace(self, values=(*known, ("prospectid", prospect_id)))
 
