@@ -25,7 +25,7 @@ STEPS: Sequence[tuple[float, Sequence[int]]] = (
 
 
 def main() -> None:
-    """Wait until the parent process dies, then terminate its children. Ignore Ctrl-C."""
+    """Wait until the parent process dies, then terminate its children. Ignore SIGINT."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end(read_groups(0))

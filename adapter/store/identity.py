@@ -1,4 +1,4 @@
-"""Record which database workers use, to detect that it was restored from a backup."""
+"""Record the database's identity, so that workers detect when it was restored from a backup."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ _PARTS = ("another server", "another timeline of the server", "another database"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class LastRun:
-    """A worker's latest run, and how its database differs from the current database."""
+    """The latest run of a worker, and how its database differs from the current one."""
 
     #: When a worker last ran, according to this database.
     seen_at: dt.datetime
@@ -32,7 +32,7 @@ class LastRun:
 
     @property
     def difference(self) -> str | None:
-        """How the current database differs from the database that workers last used, or None."""
+        """How the current database differs from the one that workers last used, or None."""
         if self.identity and self.current and self.identity != self.current:
             pairs = zip(self.identity.split("/"), self.current.split("/"), _PARTS, strict=True)
             return next(name for former, current, name in pairs if former != current)

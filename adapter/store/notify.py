@@ -1,4 +1,4 @@
-"""Notify workers of received events, and listen for received and completed events.
+"""Notify workers of new events, and listen for new events and completed events.
 
 PostgreSQL keeps no notification for a listener that is not connected, and a connection pooler in
 transaction mode drops all of them. So notifications only make things happen sooner. Behind a
@@ -27,7 +27,7 @@ POOLED_SECONDS = 0.5
 
 
 class WorkerNotifier:
-    """Notifies workers of new events in the background. One notification covers several."""
+    """Notifies workers of new events in the background. One notification may cover several."""
 
     def __init__(self, notify_workers: Callable[[], object]) -> None:
         """Set ``notify_workers``, the function that sends a notification to all workers."""
@@ -39,7 +39,7 @@ class WorkerNotifier:
         self._thread: threading.Thread | None = None
 
     def notify(self) -> None:
-        """Schedule a notification to the workers. Never block or raise."""
+        """Schedule a notification to the workers, without blocking or raising."""
         self._requested.set()
         if self._thread is None:
             self._start()

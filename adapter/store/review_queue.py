@@ -1,4 +1,4 @@
-"""Read the review queue. It groups leads that need review by issue."""
+"""Read the review queue, in which leads that need review are grouped by issue."""
 
 import dataclasses
 import datetime as dt

@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """An unknown community name used by a source, and the number of leads that it holds up."""
+    """A community name that is unknown, and the number of leads that are held because of it."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.
@@ -72,7 +72,7 @@ class Stats(Statements):
     def source_activity(
         self, sources: Iterable[str], since: dt.datetime, until: dt.datetime
     ) -> list[Row]:
-        """Return each source's latest event, usual traffic and booking latency.
+        """Return each source's latest event, usual traffic, and time from webhook to booking.
 
         The latency is that of the newest :data:`MOST_TIMED` bookings in the period.
         """
@@ -88,7 +88,7 @@ class Stats(Statements):
         return Sending(**row)
 
     def count_hours(self, now: dt.datetime) -> None:
-        """Count each source's events in all full hours that were not counted before."""
+        """Count each source's events in all full hours that have not been counted yet."""
         self._run("count_hours", until=now.replace(minute=0, second=0, microsecond=0))
 
     def record_secret_use(self, *, source: str, name: str, at: dt.datetime) -> None:
@@ -100,7 +100,7 @@ class Stats(Statements):
         return {(row["source"], row["name"]): row["used_at"] for row in self._all("secret_uses")}
 
     def unknown_communities(self) -> list[UnknownCommunity]:
-        """Return the unknown community names that hold up leads, and how many leads each one has.
+        """Return the unknown community names that hold up leads, with the number of leads for each.
 
         They are read through the index of held leads, which shrinks as leads are fixed.
         """

@@ -54,7 +54,7 @@ Tables = TypeVar("Tables", bound=Statements)
 
 
 def _lazy(kind: type[Tables]) -> "functools.cached_property[Tables]":
-    """Return a property that creates a table group's query object when it is first used."""
+    """Return a property that creates a table group's query object on first use."""
     return functools.cached_property(lambda tx: kind(tx.connection))
 
 
@@ -91,7 +91,7 @@ class Transaction(Statements):
     users = _lazy(Users)
 
     def savepoint(self) -> contextlib.AbstractContextManager[Any]:
-        """Open a savepoint. Rolling back to it leaves the rest of the transaction intact."""
+        """Open a savepoint. Rolling back to it does not affect the rest of the transaction."""
         return self.connection.transaction()
 
     def lock_keys(self, keys: Iterable[int]) -> None:

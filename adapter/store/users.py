@@ -67,7 +67,7 @@ class Users(Statements):
         return str(row["role"]) if row else None
 
     def failures(self, whos: Sequence[str], since: dt.datetime) -> dict[str, int]:
-        """Return how many sign-ins failed after ``since`` for each name and address in ``whos``."""
+        """Return the number of failed sign-ins after ``since`` for each name and address."""
         rows = self._all("failed_sign_ins", whos=list(whos), since=since)
         return {row["who"]: row["failures"] for row in rows}
 
