@@ -1,4 +1,4 @@
-"""Load the sample payloads for a mapping's tests, and apply the tests' changes to them."""
+"""Load the sample payloads for a mapping's tests, and apply the changes made by tests."""
 
 import copy
 import dataclasses
@@ -29,7 +29,7 @@ CONTENT_TYPES: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """A parsed sample payload, with the headers and query string of its request."""
+    """A parsed sample payload, with the headers and the query string of its request."""
 
     payload: Any
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Recognize what a payload's keys stand for, such as secrets and people's names."""
+"""Recognize the meaning of a payload's keys, such as secrets and people's names."""
 
 import re
 from typing import Final
@@ -34,7 +34,7 @@ NUMBERED: Final = re.compile(
 
 
 def without_request(key: str) -> str:
-    """Remove words such as ``pleaseenter`` from the key of a form field or question.
+    """Remove words such as ``pleaseenter`` from a key that is a label or question.
 
     For example, ``whatisyourfullname`` becomes ``fullname``.
     """
@@ -42,7 +42,7 @@ def without_request(key: str) -> str:
 
 
 def names_in(path: str) -> list[str]:
-    """Split a path into its keys. A form field such as ``lead[email]`` has two keys."""
+    """Split a path into keys. The name of a form field, such as ``lead[email]``, is two keys."""
     return _BRACKETS.sub(r".\1", path).split(".")
 
 
@@ -54,13 +54,13 @@ def is_secret(path: str) -> bool:
 
 
 def numbered_name(path: str) -> str:
-    """Return "firstname" or "lastname" for a numbered field such as ``input_1_3``, or ""."""
+    """Return "firstname" or "lastname" for a numbered name field such as ``input_1_3``, or ""."""
     found = NUMBERED.fullmatch(path)
     return "" if found is None else "firstname" if found["first"] else "lastname"
 
 
 def plain_key(path: str) -> str:
-    """Return a path's last key that is not an index, in lowercase and without separators."""
+    """Return the last key in a path that is not an index, in lowercase and without separators."""
     names = [
         name for name in names_in(path) if name not in ("value", "#text") and not name.isdigit()
     ]
