@@ -107,7 +107,7 @@ class NotPossible(AdapterError):
 class LinkRefused(AdapterError):
     """Raised if a renter's link is invalid or has expired, or if the submitted form is outdated."""
 
-    #: The name of the message that explains it to the renter.
+    #: The name of the message that explains the problem to the renter.
     code: str
 
     def __init__(self, code: str) -> None:
@@ -129,7 +129,7 @@ class UpstreamError(AdapterError):
     status: int | None
     #: The number of seconds in Retry-After, or None.
     retry_after_seconds: float | None
-    #: Propexo's response, or why it could not be reached. It may quote personal data, so it is
+    #: Propexo's response, or the reason for its absence. It may quote personal data, so it is
     #: stored but never logged.
     answer: str | None
     #: The numbers of calls allowed and left according to the response's headers, or None.

@@ -31,7 +31,7 @@ class WebhookRequest:
     body: bytes
     #: The sender's IP address, or None if it is not trustworthy.
     client: str | None = None
-    #: What was fetched for ``fetch:``, by URL. Empty for a request that has just been received.
+    #: The documents fetched for ``fetch:``, by URL. Empty when a request has just been received.
     fetched: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -298,7 +298,7 @@ class Event:
     kept: str = "all"
     #: Length of the body in bytes. It is known even if a list omits the body.
     size: int = 0
-    #: What was fetched for the mapping's ``fetch:`` as JSON, or None.
+    #: The documents fetched for the mapping's ``fetch:``, as JSON, or None.
     fetched: str | None = None
 
     @property
@@ -323,7 +323,7 @@ class Booking:
     timezone: str | None
     #: The tour time (aware, UTC), or None if it could not be read.
     starts_at: dt.datetime | None
-    #: The fields that could be read, by Propexo's names.
+    #: The values that could be read, by Propexo's field names.
     appointment: Mapping[str, Any]
     reasons: tuple[Reason, ...]
     #: Propexo's job ID, once the booking is accepted.
@@ -341,7 +341,7 @@ class Booking:
     match_keys: tuple[int, ...] = ()
     #: Keyed hash of the sender's own key for the lead, if any.
     item_key: int | None = None
-    #: Keyed hash of everything that was mapped, if known.
+    #: Keyed hash of all mapped fields, if known.
     content: int | None = None
     #: True if the sender cancels an earlier request with the same key.
     is_cancellation: bool = False
@@ -451,7 +451,7 @@ class Message:
     reason: str | None
     #: When the renter wrote it.
     asked_at: dt.datetime
-    #: The text, or None until it is decided what is new, and after an erasure.
+    #: The text, or None before its new part is determined and after an erasure.
     text: str | None
     #: Propexo's IDs of the guest card, and of the job that added the note.
     prospect_id: str | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long to wait for the collector, in seconds, for each request and when a process ends.
+#: Timeout for each request to the collector and when a process ends, in seconds.
 EXPORT_SECONDS: Final = 5.0
 FLUSH_SECONDS: Final = 2.0
 

@@ -22,7 +22,7 @@ LONGEST_PATH: Final = 120
 MOST_LEAVES: Final = 150
 #: Keys that look like an ID, a number, an email address or a phone number.
 VALUE_LIKE: Final = re.compile(r"@|\d{5}|[0-9a-f]{16}")
-#: Appointment fields that say nothing about the webhook, or the same as starts_at.
+#: Appointment fields that do not describe the webhook, or only repeat starts_at.
 NOT_READ: Final = frozenset(
     {"integration_id", "community_id", "attribution_id", "notes"}
     | {"appointment_date", "appointment_time"}

@@ -31,11 +31,11 @@ class Entry:
     signature: str
     #: The paths under ``dedupe``.
     event_id: tuple[str, ...]
-    #: What its webhooks contain: ``bookable``, ``lead only`` or ``ids only``.
+    #: The data in its webhooks: ``bookable``, ``lead only`` or ``ids only``.
     holds: str
     #: How leads without a tour time are handled: ``guest card`` or ``held``.
     without_time: str
-    #: Where its sample payloads come from: ``traffic`` or ``documentation``.
+    #: The origin of its sample payloads: ``traffic`` or ``documentation``.
     shape: str
     docs: str
     #: The whole ``about`` section.

@@ -13,7 +13,7 @@ from adapter.parsing.paths import path_from_text, set_value
 
 MAX_SAMPLE_BYTES: Final = 1024 * 1024
 
-#: What to do about a sample that is not JSON, or does not match its extension.
+#: Advice for a sample that is not JSON, or does not match its extension.
 UNREADABLE_HINT: Final = (
     "correct the file if copying broke it; otherwise, ask the sender to correct its webhooks, "
     "which would be held as unreadable"

@@ -65,7 +65,7 @@ _CHANGE: Final = re.compile(
     r"|cancelar(?:la|lo)?|reprogramar(?:la|lo)?|annuler|d\u00e9caler)\b",
     re.IGNORECASE,
 )
-#: What ``find:`` can look for.
+#: The possible values of ``find:``, with their patterns.
 MENTIONS: Final = {"time": _TIME, "change": _CHANGE}
 #: The start of a line about the email itself: "Received: Mar 2, 11:04 AM", "Submitted at 11:04 AM".
 _NOT_THE_RENTER: Final = re.compile(

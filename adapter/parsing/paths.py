@@ -24,7 +24,7 @@ SEVERAL: Final = (
 )
 #: Limited because comparing a name with 5,000 keys takes 17 seconds.
 MAX_KEYS_COMPARED: Final = 50
-#: How similar two names must be, as a ratio, for one to be proposed instead of the other.
+#: Minimum similarity of a name that is suggested instead of another, as a ratio.
 SIMILAR: Final = 0.6
 #: In larger objects, names must match exactly.
 MAX_KEYS_CLEANED: Final = 1000

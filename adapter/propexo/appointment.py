@@ -196,7 +196,7 @@ TRANSFORM_OF: Final[Mapping[str, str | None]] = {
     "notes": "lines",
 }
 
-#: Fields that a mapping cannot set, and what fills them instead.
+#: Fields that a mapping cannot set directly, and the source of their values.
 FILLED_BY: Final[Mapping[str, str]] = {
     "integration_id": "the community",
     "community_id": "the community",

@@ -47,12 +47,12 @@ NOT_FREE: Final = (
     ),
     *("blocked", "blockedtimes", "busy", "busytimes", "taken", "takentimes", "closed"),
 )
-#: Members that say that a time is not available: a flag that is false, or a number that is 0.
+#: Members that mark a time as not available if they are false or 0.
 FLAGS: Final = ("available", "isavailable", "free", "isfree", "open", "isopen", "bookable")
 #: Flags that are true if the time is not available.
 TAKEN: Final = ("booked", "isbooked", "taken", "unavailable", "blocked", "busy", "full")
 LEFT: Final = ("remaining", "capacity", "spots", "spotsleft", "remainingcapacity", "openings")
-#: Values of ``status`` for a time that is not available. Other values say nothing.
+#: Values of ``status`` for a time that is not available. Other values are ignored.
 TAKEN_STATUSES: Final = ("unavailable", "booked", "blocked", "busy", "taken", "full", "closed")
 
 _DATE: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?![0-9])")

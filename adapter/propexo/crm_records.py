@@ -66,7 +66,7 @@ class KnockRecord:
     integration_id: str
     #: Lower-case names without punctuation, with their values, in the original order.
     values: tuple[tuple[str, object], ...]
-    #: The previous values of what has changed.
+    #: The previous values of the fields that have changed.
     previous: tuple[tuple[str, object], ...] = ()
 
     @classmethod

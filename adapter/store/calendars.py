@@ -28,7 +28,7 @@ class StoredTimes:
     key: CalendarKey
     #: When the last request began, or None if there was none.
     asked_at: dt.datetime | None
-    #: When Propexo answered it, or None if it has not yet or the answer was deleted.
+    #: When Propexo answered that request, or None if there is no answer or it was deleted.
     answered_at: dt.datetime | None
     times: Sequence[dt.datetime]
     #: True if a time that is not listed is not free.

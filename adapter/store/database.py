@@ -64,7 +64,7 @@ class Database:
         self._statement_seconds = statement_seconds
         self._class = connection_class(statement_seconds + GRACE_SECONDS, RequestCipher(keys))
         self._outage = Outage("database")
-        #: Counts what happens in this process, for the metrics.
+        #: Collects the metrics of this process.
         self.meter = Meter()
         self._pool = psycopg_pool.ConnectionPool(
             url,

@@ -16,7 +16,7 @@ class Task(enum.StrEnum):
     SEND = "send"
     #: Read the status of submitted bookings, and search for unknown ones.
     CHECK = "check"
-    #: Send what renters write later, as notes. This gives way to bookings.
+    #: Send renters' later messages as notes. Bookings come first.
     MESSAGE = "message"
 
 

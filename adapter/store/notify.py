@@ -18,7 +18,7 @@ from adapter.store.queries import STATEMENTS
 
 log = logging.getLogger(__name__)
 
-#: Pause after a notification, in seconds. The next notification covers all events since.
+#: Pause after a notification, in seconds. The next notification covers all events in the pause.
 PAUSE_SECONDS = 0.05
 #: Timeout for a listener's login and for each of its statements, in seconds.
 ANSWER_SECONDS = 5

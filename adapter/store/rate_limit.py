@@ -43,10 +43,10 @@ LONGEST_STOP = dt.timedelta(minutes=5)
 class RateState:
     """The state of the shared rate limit, read while its row is locked."""
 
-    #: GCRA's theoretical arrival time: when the next call would be if calls were evenly spaced.
+    #: GCRA's theoretical arrival time: the time of the next call if calls were evenly spaced.
     theoretical_arrival_at: dt.datetime
     paused_until: dt.datetime
-    #: Why sending is stopped until a read shows that Propexo works again, or None.
+    #: The reason that sending is stopped until a read from Propexo succeeds, or None.
     stopped_for: str | None
     #: The number of calls per minute that Propexo allows, as last reported.
     allowed: int | None

@@ -17,7 +17,7 @@ MOST_PENDING = 10_000
 class Sending:
     """The state of sending, and the number of calls in the last minute."""
 
-    #: Why sending is stopped until a read shows that Propexo works again, or None:
+    #: The reason that sending is stopped until a read from Propexo succeeds, or None:
     #: ``not_authorized``, ``no_clear_answer``, ``wrong_path``, ``unreachable`` or ``restored``.
     stopped_for: str | None
     #: When the errors began, and the last error.

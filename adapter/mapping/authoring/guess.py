@@ -95,7 +95,7 @@ NOTES: Final = (
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
     r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )
-#: What the values of some fields look like, for answers with any name.
+#: Patterns for the values of some fields, for answers with any name.
 VALUES: Final = {
     "email_1": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"),
     "phone_1": re.compile(r"\+?1?[-. (]*[2-9]\d{2}[-. )]*\d{3}[-. ]*\d{4}"),
@@ -113,7 +113,7 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
-#: Words in a path that indicate someone who belongs to the renter, the community or a portal.
+#: Words in a path that indicate someone connected to the renter, the community or a portal.
 OTHERS: Final = frozenset(
     {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
     | {"occupant", "occupants", "emergency", "reference", "references", "referrer", "referral"}
@@ -156,12 +156,12 @@ THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attribut
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: Words in a path that indicate a time before the tour was moved, or another one than the tour's.
+#: Words in a path for the time before the tour was moved, or a time that is not the tour's.
 OTHER_TIMES: Final = frozenset(
     {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
     | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
 )
-#: Keys and words that indicate a time in which the renter could come, without a tour time.
+#: Keys and words for a period in which the renter is available, as opposed to a tour time.
 WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
 WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
 #: Objects whose start is not that of a tour.
@@ -180,7 +180,7 @@ MOST_FALLBACKS: Final = 3
 #: Maximum number of lines of notes.
 MOST_NOTES: Final = 10
 
-#: Values that say that a tour was canceled, and keys that say so by themselves.
+#: Values that indicate a canceled tour, and keys that do so by themselves.
 CANCELED: Final = re.compile(
     r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
 )
@@ -188,7 +188,7 @@ CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
-#: Maximum number of words in a value that can say that a tour was canceled.
+#: Maximum number of words in a value that indicates a canceled tour.
 MOST_WORDS: Final = 3
 
 #: Parts of an event's name, such as ``tour.booked``.
@@ -200,13 +200,13 @@ EVENT: Final = re.compile(
 )
 #: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
-#: A word for a kind of thing, such as ``FORM_RESPONSE``, rather than the name of one.
+#: A word for a kind of object, such as ``FORM_RESPONSE``, rather than the name of an object.
 KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
 #: Meeting locations that are not communities.
 MEETING: Final = re.compile(
     r"person|phone|video|zoom|meet|online|virtual|integrations|[:/]", re.IGNORECASE
 )
-#: Parts of event names that mean that no tour is booked.
+#: Parts of the names of events that book no tour.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
     r"|ringing|in[-_ ]progress|paid|ping",
@@ -254,7 +254,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    # A status is better than a list of events, of which a later one may book again.
+    # A status is better than a list of events, in which a later event may book again.
     statuses = [path for path in paths if not is_history(path, observed)]
     if any(_canceled(path, observed) for path in statuses):
         paths = statuses

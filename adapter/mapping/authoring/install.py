@@ -42,7 +42,7 @@ GUEST_CARD: Final = re.compile(
 )
 CARDS: Final = re.compile(r"^without_time: (?:prospect|invite)\b.*", re.MULTILINE)
 INVITABLE: Final = re.compile(r"^without_time: prospect\b", re.MULTILINE)
-#: What a test expects if leads without a tour time are held.
+#: A test's expected result if leads without a tour time are held.
 HELD: Final = '    held: { starts_at: "" }\n'
 
 

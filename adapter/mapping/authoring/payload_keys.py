@@ -12,7 +12,7 @@ SECRET: Final = re.compile(
 REQUEST_TOKEN: Final = re.compile(r"(response|submission|lead|booking|event)\.token")
 #: The second key of a form's field such as ``lead[email]``.
 _BRACKETS: Final = re.compile(r"(?<=[\w\]])\[([\w -]+)\]")
-#: What a form puts in front of the name of a field, in lower case without separators.
+#: Words that forms put before the name of a field, in lower case without separators.
 ASKED: Final = re.compile(r"^(please)?(enter|provide|giveus|tellus|whatis|whats)?(your(?=.{5}))?")
 #: Keys of a person's names, without separators, such as ``Name (First)`` and ``lname``.
 FIRST_NAME: Final = r".*(first|given)name|fname|.*name(first|given)|first|given|prenom|nombres?"

@@ -28,7 +28,7 @@ ANSWER_VALUES: Final = (
 #: Keys that other lists also have, and the values that mark a list with them as answers.
 TITLES: Final = frozenset({"title", "question", "field", "name"})
 PLAIN_VALUES: Final = frozenset({"value", "values", "answer", "val"})
-#: Keys of the options of a question, and of what an option has beside its ID.
+#: Keys of a question's options, and of an option's text.
 OPTIONS: Final = ("options", "choices")
 OPTION_TEXTS: Final = ("text", "label", "name", "title")
 #: Data that a program has calculated, instead of what a renter answered.

@@ -34,7 +34,7 @@ _PEOPLES_KEYS: Final = {
     "email_1": "email",
     "phone_1": "phone",
 }
-#: Keys of data that is always private, regardless of whose it is.
+#: Keys of data that is always private, regardless of its owner.
 PRIVATE: Final = re.compile(
     r"(ssn|socialsecurity(number|no)?|dob|birth(day|date)?|dateofbirth|passport|(driver)?licen[sc]e"
     r"(number|no)?|iban|(card|account)number|ipaddress|ip|useragent"
@@ -92,7 +92,7 @@ MOST_WORDS: Final = 6
 EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 PHONE: Final = re.compile(r"(?<![\w.-])\+?1?[-. (]{0,2}[2-9]\d\d[-. )]{1,2}\d{3}[-. ]\d{4}(?!\w)")
 #: First and last names of the made-up people who replace those who are not renters. The numbers of
-#: names have no common divisor, so that each of the combinations below is another one.
+#: names have no common divisor, so that all combinations below are different.
 OTHER_NAMES: Final = (
     ("Walter", "Nina", "Hugo", "Ruth", "Ivan", "Clara", "Felix"),
     ("Berg", "Castillo", "Mbeki", "Sato", "Weaver", "Iverson", "Quinn", "Abbott"),

@@ -55,9 +55,9 @@ NO_RENTER: Final = (
     "# No name, email address or phone number was found. If the webhooks contain only IDs, add",
     "# 'fetch', as under 'Webhooks with only IDs' in docs/mapping.md.",
 )
-#: A key that is an ID, so that it says nothing to a reader of the notes.
+#: A key that is an ID, which means nothing to a reader of the notes.
 CODE: Final = re.compile(r"(?=.*\d)(?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9]{8,}")
-#: Keys that may say what a webhook is, and what to do about them.
+#: Keys that may show the kind of a webhook, and hints for users about these keys.
 CHANGE_FLAG: Final = re.compile(r"cancel|reschedul")
 STATUS: Final = re.compile(r"intent|(tour|appointment|booking|lead)?status|(function|tool)(name)?")
 CHANGE_HINT: Final = "does true cancel a tour ('cancellation') or need review ('ignore')?"

@@ -11,13 +11,13 @@ from adapter.mapping.samples import CONTENT_TYPES, content_type_of
 from adapter.parsing.body import parse
 from adapter.parsing.paths import leaves
 
-#: The share of common paths, and their number, from which two webhooks have the same format.
+#: Minimum share and number of common paths for two webhooks to have the same format.
 ALIKE: Final = 0.4
 FEWEST_COMMON: Final = 4
 #: The same for paths inside objects, which are less common than ``email`` and ``phone``.
 ALIKE_INSIDE: Final = 0.2
 FEWEST_INSIDE: Final = 6
-#: Senders whose share is within this of the best are named too.
+#: Maximum difference from the best share for a sender to be included too.
 TIE: Final = 0.02
 
 

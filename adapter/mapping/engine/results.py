@@ -82,7 +82,7 @@ class Item:
     """One item of a webhook, mapped to an appointment or guest card."""
 
     outcome: Outcome
-    #: What it becomes in Knock, or would become if nothing blocked it.
+    #: The kind of record that it becomes in Knock if nothing blocks the booking.
     kind: Kind = Kind.APPOINTMENT
     community: Community | None = None
     #: When the tour starts (aware, UTC).

@@ -47,7 +47,7 @@ class TourTime:
     zone_from: PathLookup | None = None
     dst: str | None = None
     ignore_offset: bool = False
-    #: What to do if the offset does not match the community's time zone. ``trust`` accepts the
+    #: How to handle an offset that does not match the community's time zone. ``trust`` accepts the
     #: time; ``must_agree`` blocks the booking unless the offset is Z; ``own_clock`` blocks it
     #: even then, because some senders put Z on local times. By default, suspicious offsets
     #: block the booking, and others are reported.

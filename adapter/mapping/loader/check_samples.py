@@ -41,7 +41,7 @@ MAX_PATH_LENGTH: Final = 100
 MIN_SECRET_LENGTH: Final = 16
 #: Test expectations for a lead that is booked or becomes a guest card.
 BOOKED: Final = ("expect", "expect_some", "prospect", "prospect_some")
-#: What ``sent_at`` reads.
+#: The values that ``sent_at`` accepts, for messages.
 INSTANT: Final = "a date and time with an offset, or seconds since 1970, so the arrival counts"
 #: Fields that a booking requires.
 NEEDED_FIELDS: Final = frozenset({"starts_at", "name", "last_name", "email_1", "phone_1"})

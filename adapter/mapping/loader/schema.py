@@ -396,7 +396,7 @@ def field_schema(transform: str | None) -> type[StrictSchema]:
 
 #: Kinds of senders.
 FAMILIES: Final = ("portal", "mail", "chatbot", "voice", "form", "ads", "crm", "scheduler")
-#: Where a sender's sample payloads come from.
+#: The possible origins of a sender's sample payloads.
 SHAPES: Final = ("traffic", "documentation")
 
 
