@@ -382,7 +382,7 @@ class Booking:
 
     @property
     def starts_in_knock(self) -> dt.datetime | None:
-        """When the tour starts, according to Knock's latest record."""
+        """The start of the tour, according to Knock's latest record."""
         return self.moved_to or self.starts_at
 
     @property
@@ -529,7 +529,7 @@ class LeadHistory:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Alias:
-    """A name that a source uses for a community, as added by a user in the console."""
+    """A source's name for a community, as added by a user in the console."""
 
     source: str
     #: The normalized name, which is used for comparisons.
@@ -594,7 +594,7 @@ NO_OVERRIDES = Overrides()
 
 
 class FormatKind(enum.StrEnum):
-    """The kind of a feature that describes a webhook's format."""
+    """A kind of feature that describes a webhook's format."""
 
     #: The mapping accepts the webhook.
     ACCEPTED = "accepted"
@@ -629,7 +629,7 @@ class FormatChange:
 
     @property
     def text(self) -> str:
-        """A phrase that describes the change and how many webhooks it affects."""
+        """A phrase that describes the change and the number of affected webhooks."""
         count = f"{self.affected} of {self.of} webhooks"
         if self.kind is FormatKind.ACCEPTED:
             return f"{count} do not meet the mapping's conditions"

@@ -63,7 +63,7 @@ SEND_SLOTS = 6
 
 
 def slots_of(concurrency: int) -> dict[Task, int]:
-    """Return how many of a worker's threads may run each task at the same time."""
+    """Return the number of worker threads that may run each task at the same time."""
     others = concurrency - SEND_SLOTS
     slots = {Task.MAP: others - others // 2, Task.SEND: SEND_SLOTS, Task.CHECK: others // 2}
     return slots | {Task.MESSAGE: 1}

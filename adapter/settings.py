@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return a copy of an environment with new values and without their ``NAME_FILE`` names."""
+    """Return a copy of an environment with new values, which take precedence over files."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -269,7 +269,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a parser for ``word=SPELLING`` pairs, whose words must be valid for ``field``."""
+    """Return a parser for ``word=SPELLING`` pairs. Each word must be valid for ``field``."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:

@@ -70,7 +70,7 @@ def _paths(how: Mapping[str, Any]) -> tuple[Path, ...]:
 
 
 def used_paths(source: Source) -> dict[str, Path]:
-    """Return the paths that a mapping reads from a webhook's body, by the text of each path."""
+    """Return the paths that a mapping reads from a webhook's body, keyed by their text."""
     paths = {used.path.text: used.path for used in source.used_paths}
     return {
         text: path
@@ -189,7 +189,7 @@ def blocks_at(source: Source, request: WebhookRequest, path: str) -> list[Mappin
 
 
 def _found(scope: Scope, path: Path) -> list[Any]:
-    """Return the value at a path as a list. If it is a list, return its items."""
+    """Return the value at a path as a list. A single value becomes a one-item list."""
     try:
         found = scope.read(path)
     except Unreadable:

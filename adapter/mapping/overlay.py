@@ -20,7 +20,7 @@ from adapter.settings import Policy
 def apply(
     files: Mapping[str, Source], overrides: Overrides, policy: Policy
 ) -> Mapping[str, Source]:
-    """Return all sources, with the changes that users have made in the console applied."""
+    """Apply the changes from the console to the sources that were loaded from files."""
     return {
         name: with_communities(
             with_version(source, overrides.versions.get(name), policy), overrides

@@ -54,7 +54,7 @@ class Provenance:
 
 
 def provenance_of(source: Source, request: WebhookRequest) -> list[list[Provenance]]:
-    """Return the origins of each item's fields, in one entry per mapping line. Never raise."""
+    """Return the origins of each item's fields, with one entry per mapping line. Never raise."""
     try:
         whole = source.scope(request)
     except PayloadError:

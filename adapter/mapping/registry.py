@@ -57,7 +57,7 @@ def problems_of(draft: Source) -> tuple[Problem, ...]:
 def problems_for(
     draft: Source, request: WebhookRequest, problems: Sequence[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with a different message for fields in this webhook but in no sample."""
+    """Update the messages of problems about fields that are in this webhook but in no sample."""
     try:
         return mark_new_paths(draft, draft.scope(request), problems)
     except PayloadError:

@@ -38,7 +38,8 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
     """Return the name of the message for a result: the state of the booking or the outcome.
 
-    A booking that is held because its time is unavailable has its own message, which offers others.
+    A booking that is held because its time is unavailable has its own message, which offers other
+    times.
     """
     if result.booking is not None and result.booking.offered_times:
         return TIME_TAKEN
@@ -159,7 +160,7 @@ def _text(value: object) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateContext:
-    """The values with which a response, or one item in a response, is rendered."""
+    """The values for rendering a response, or one item in a response."""
 
     result: WebhookOutcome
     request: RequestValues
@@ -172,7 +173,7 @@ class TemplateContext:
     links: Links = no_links
 
     def reader(self) -> Reader:
-        """Return a function that returns the text for a placeholder's name."""
+        """Return a function that looks up the text of a placeholder by the placeholder's name."""
         language = self.request.language(self.language_paths)
         values = values_from(self.result, language, self.links)
         if self.free_time is not None:
@@ -252,7 +253,7 @@ def _render(text: str, read: Reader) -> str:
 
 
 def xml_from_text(text: str) -> str:
-    """Escape text for XML, without the characters that XML does not allow."""
+    """Escape text for XML, and drop the characters that XML does not allow."""
     kept = "".join(filter(_is_xml, text))
     return escape(kept, {'"': "&quot;", "'": "&apos;"})
 

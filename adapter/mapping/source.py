@@ -166,7 +166,7 @@ class Source:
         return self.request_values(request).language(paths) if paths else ENGLISH
 
     def scope(self, request: WebhookRequest) -> Scope:
-        """Parse a webhook, and return the data in which a mapping's paths are resolved.
+        """Parse a webhook, and return the data for resolving the paths in a mapping.
 
         Raise :class:`PayloadError` if the body cannot be parsed.
         """
@@ -189,7 +189,7 @@ class Source:
         repairs: Iterable[str] = (),
         fetched: Mapping[str, Any] | None = None,
     ) -> Scope:
-        """Return the data in which a mapping's paths are resolved, for a parsed payload."""
+        """Return the data for resolving the paths in a mapping, based on a parsed payload."""
         return Scope(
             payload=payload,
             headers=headers or {},

@@ -52,7 +52,7 @@ def texts_from_hours(hours: Hours) -> dict[str, str]:
 
 
 def _run(day: int, hours: Hours) -> int:
-    """Return the first day of the series of consecutive open days that ends with ``day``."""
+    """Return the first day in the run of consecutive open days that ends with ``day``."""
     return day if day - 1 not in hours else _run(day - 1, hours)
 
 

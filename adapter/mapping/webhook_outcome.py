@@ -58,7 +58,7 @@ _OUTCOME_BY_EVENT_STATE: Final = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookOutcome:
-    """The outcome of a webhook event at the current moment."""
+    """The current outcome of a webhook event."""
 
     event_id: int
     outcome: Outcome = Outcome.ACCEPTED
@@ -75,7 +75,7 @@ class WebhookOutcome:
         return self.outcome is not Outcome.ACCEPTED
 
     def per_item(self, count: int) -> "list[WebhookOutcome]":
-        """Return the outcome of each item, or ``count`` times this outcome if that is not known."""
+        """Return one outcome per item: the outcome of each booking, or copies of this outcome."""
         if len(self.bookings) != count:
             return [self] * count
         return [_outcome_of_booking(self.event_id, booking) for booking in self.bookings]

@@ -1,4 +1,4 @@
-"""The fields and limits of Propexo's "Create Appointment: Knock" endpoint.
+"""Define the fields and limits of Propexo's "Create Appointment: Knock" endpoint.
 
 "Create Prospect: Knock", for guest cards, accepts most of these fields and requires fewer. The
 values of the others go into the notes. Enums use neutral values, which :func:`request_from`

@@ -230,7 +230,7 @@ def _day_from(value: Any) -> dt.date | None:
 
 
 def _is_whole_day(value: Any) -> bool:
-    """Return True if a value is only a date, so that it does not show the available times."""
+    """Return True if a value is a date without a time of day."""
     return isinstance(value, str) and _DATE.fullmatch(value.strip()) is not None
 
 

@@ -1,9 +1,9 @@
 """Call Propexo's API, and convert its errors to our exceptions.
 
 :meth:`Propexo.create` is the only call that books a tour or creates a guest card. It takes an
-:class:`~adapter.models.Attempt`, which exists only as a committed row. Each error that it raises
-tells whether the request may have been sent. The request body shows this: until ``requests`` reads
-the body, none of it has been sent, and a request without its body books nothing.
+:class:`~adapter.models.Attempt`, which exists only as a committed row. Each of its errors
+shows whether the request may have been sent. The body object detects this: nothing of the body is
+sent before ``requests`` reads it, and a request without its body books nothing.
 """
 
 import contextlib

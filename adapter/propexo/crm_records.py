@@ -140,7 +140,8 @@ def _values(
 ) -> Iterator[tuple[str, object]]:
     """Yield a record's field names and values, or only the previous values of changed fields.
 
-    The status of a nested object gets that object's name, so that it is not taken for the record's.
+    The status of a nested object is named after the object, to distinguish it from the record's
+    own status.
     """
     left, stack = MAX_VALUES, [("", "", False, iter(record.items()))]
     while stack and left > 0:

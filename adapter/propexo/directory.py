@@ -1,8 +1,8 @@
 """List the integrations, communities and attributions in Propexo.
 
 Each list is read on demand. Propexo documents only the records' core fields (id, integration_id).
-A record's name is used if it has one. The documented filter ``community_id``, not a field of the
-record, tells which community an attribution belongs to.
+A record's name is used if it has one. The records of attributions do not name their community, so
+the documented filter ``community_id`` is used.
 """
 
 import dataclasses

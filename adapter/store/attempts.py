@@ -29,7 +29,7 @@ class Attempts(Statements):
     ) -> Callable[[], Attempt]:
         """Record a POST that is about to be sent, and set its booking's state to ``sending``.
 
-        ``why`` is the reason code for the history. It tells whether the tour's time was checked.
+        ``why`` is the reason code for the history. It shows whether the tour's time was checked.
         Return a function that returns the attempt, or raises LookupError if the booking is not
         pending. A unique index rejects a second attempt while an earlier one may have succeeded.
         """

@@ -89,7 +89,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, rows))
 
     def made_by(self, event_id: int, by: str) -> frozenset[int]:
-        """Return the IDs of an event's bookings that were made by ``by``, such as the renter."""
+        """Return the IDs of an event's bookings that the given user or the renter made."""
         rows = self._all("bookings_made_by", event_id=event_id, by=by)
         return frozenset(row["booking_id"] for row in rows)
 
@@ -148,7 +148,7 @@ class Bookings(Statements):
         reasons: Iterable[Reason] = (),
         only_from: BookingState | None = None,
     ) -> Callable[[], bool]:
-        """Change a booking's state, and set when it is processed next (``due_at``).
+        """Change a booking's state, and set its next due time (``due_at``).
 
         Only the changes in :data:`adapter.models.MOVES` are allowed; ``only_from`` restricts them
         to one previous state. Return a function that returns True if the state was changed.
@@ -225,7 +225,7 @@ class Bookings(Statements):
         emails: Iterable[str],
         phones: Iterable[str],
     ) -> tuple[Booking, ...]:
-        """Return the newest posted bookings that a Knock record may belong to, oldest first.
+        """Return recent bookings that a Knock record may belong to, oldest first.
 
         ``phones`` contains the last ten digits of North American numbers.
         """

@@ -75,7 +75,7 @@ class FreeTimesTable(Statements):
         shape: str | None,
         is_slow: bool = False,
     ) -> None:
-        """Save Propexo's answer, unless the calendar's times were deleted after ``asked_at``.
+        """Save Propexo's response, unless the calendar's times were deleted after ``asked_at``.
 
         It is not shared if it contains the time of one of our tours that has no outcome yet.
         """

@@ -83,7 +83,7 @@ class Database:
 
     @property
     def is_away(self) -> bool:
-        """True if PostgreSQL was unavailable when it was last used."""
+        """True if the last attempt to use PostgreSQL failed."""
         return self._outage.is_lasting
 
     def open(self) -> None:

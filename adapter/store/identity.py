@@ -32,7 +32,7 @@ class LastRun:
 
     @property
     def difference(self) -> str | None:
-        """How the current database differs from the one that workers last used, or None."""
+        """The difference between this database and the one last used by workers, or None."""
         if self.identity and self.current and self.identity != self.current:
             pairs = zip(self.identity.split("/"), self.current.split("/"), _PARTS, strict=True)
             return next(name for former, current, name in pairs if former != current)
@@ -52,7 +52,7 @@ class Identity(Statements):
         return LastRun(**row) if row else None
 
     def is_unchanged(self, last: LastRun | None) -> bool:
-        """Lock the identity row and return True, unless it differs from ``last``."""
+        """Lock the identity row. Return False if it differs from ``last``."""
         if last is None:
             return self.last_run() is None
         values = {"seen_at": last.seen_at, "identity": last.identity, "current": last.current}

@@ -30,7 +30,7 @@ class Messages(Statements):
         self._run("insert_message", at=now, **values)
 
     def claim(self, now: dt.datetime, lease_until: dt.datetime) -> Message | None:
-        """Claim the message that has been due longest until ``lease_until``, and return it.
+        """Claim the next due message until ``lease_until``, and return it.
 
         Return None if no message is due.
         """

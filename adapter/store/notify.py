@@ -98,7 +98,7 @@ def listen_for_settled_events(url: str) -> Iterator[int | None]:
 
 
 def _listen(url: str, statement: str, check_seconds: float = 3600.0) -> Iterator[str | None]:
-    """Yield None at first and every ``check_seconds``, and the payload of each notification."""
+    """Yield the payload of each notification, and None at the start and every ``check_seconds``."""
     try:
         with connect(url, ANSWER_SECONDS) as connection:
             if not is_pooled(connection):

@@ -24,7 +24,7 @@ class Outage:
 
     @property
     def is_lasting(self) -> bool:
-        """True if PostgreSQL was unavailable when it was last used."""
+        """True if the last attempt to use PostgreSQL failed."""
         return self._since is not None
 
     def failed(self, reason: str) -> None:

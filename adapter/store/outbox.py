@@ -134,7 +134,7 @@ class Outbox(Statements):
         due_at: dt.datetime,
         max_pause: float,
     ) -> int:
-        """Postpone a failed webhook and pause the others. Return the consecutive failures."""
+        """Postpone a failed webhook and pause the others. Return how many failed in a row."""
         self._run("postpone_status_webhook", id=webhook.id, due_at=due_at)
         row = self._one("record_status_webhook_failure", error=error, now=now, max_pause=max_pause)
         return int(row["failures"]) if row else 0
@@ -145,7 +145,7 @@ class Outbox(Statements):
         return int(row["count"]) if row else 0
 
     def summary(self) -> WebhookSummary:
-        """Return the number of status webhooks that have failed and that are waiting."""
+        """Return a summary of the failed and the waiting status webhooks."""
         row = self._one("status_webhook_summary", limit=MOST_WAITING)
         if row is None:
             raise LookupError("the row of status_webhook_progress is missing; run adapter migrate")

@@ -50,7 +50,7 @@ class Rejection(NewRejection):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RejectionSummary:
-    """A stored rejected request without its contents, so that no encryption key is needed."""
+    """A stored rejected request without its contents, readable without an encryption key."""
 
     id: int
     source: str

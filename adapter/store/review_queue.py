@@ -100,7 +100,7 @@ class ReviewQueue(Statements):
     """Reads leads that need review within a transaction."""
 
     def groups(self, now: dt.datetime) -> list[Group]:
-        """Return all review groups. The one with the soonest tour comes first."""
+        """Return all review groups, starting with the group that has the soonest tour."""
         return [
             Group(
                 issue=Issue(**{name: row[name] for name in Issue.__slots__}),

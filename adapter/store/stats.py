@@ -107,6 +107,6 @@ class Stats(Statements):
         return [UnknownCommunity(**row) for row in self._all("unknown_communities")]
 
     def traffic(self) -> dict[str, Traffic]:
-        """Return how many events each source has sent, and when it sent the latest."""
+        """Return the number of events that each source has sent, and the time of the latest."""
         rows = self._all("event_counts")
         return {row.pop("source"): Traffic(**row) for row in rows}

@@ -1,9 +1,9 @@
 """Provide a database transaction with one attribute for each group of tables.
 
-Transactions lock things in one order, so that two of them never wait for each other:
+All transactions lock rows and keys in the same order, so that they do not deadlock:
 
 1. the event that is mapped, mapped again or erased
-2. the keys of its people, and of everybody related to them
+2. the keys of its people, and of all people related to them
    (:meth:`adapter.store.bookings.Bookings.lock_related`), all at once
 3. bookings, by ID, and then their messages
 

@@ -53,7 +53,7 @@ def start_line(observed: Observed, guesses: Guesses) -> str:
 
 
 def _start_in_mail(observed: Observed, guesses: Guesses, mail: Mail) -> str:
-    """Return the ``starts_at`` line for emails, with sentences that mention a time or change."""
+    """Return the ``starts_at`` line for emails, including sentences about a time or a change."""
     paths = [*guesses.get("starts_at", ())]
     formats = formats_at(observed, paths)
     if not paths and {"date", "time"} <= guesses.keys():

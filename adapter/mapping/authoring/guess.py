@@ -230,10 +230,9 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 
 
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the paths of the only other email address and the only other phone number.
+    """Return paths to an email address and a phone number that no other guess uses.
 
-    Paths that are already used for another field do not count. A kind of contact with several paths
-    is omitted.
+    If several unused paths lead to the same kind of contact, none of them is returned.
     """
     taken = {path for paths in guesses.values() for path in paths}
     free = [path for path in contact_paths(observed) if path not in taken]
@@ -454,7 +453,7 @@ def _is_simple(_: str, value: Any) -> bool:
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
-    """Return True if all answers at a path have a field's format, such as email addresses."""
+    """Return True if all answers at a path match a field's format, such as an email address."""
     if path.split(".")[0] not in observed.readers:
         return False
     pattern = VALUES.get(target)
@@ -504,14 +503,14 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of an item under ``entry``, which identifies a page and not a lead."""
+    """Return True if a path is the ID of an ``entry`` item, which identifies a page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
 
 
 def _beside(path: str, observed: Observed) -> list[str]:
-    """Return the keys in the same object as a path's last key."""
+    """Return the keys of the object that contains the value at a path."""
     parent = path.rpartition(".")[0]
     return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
 
@@ -553,7 +552,7 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
 
 
 def _has_renters_type(path: str, observed: Observed) -> bool:
-    """Return True if the ``type`` in the same object says that a value is the renter's."""
+    """Return True if the ``type`` in the same object marks a value as the renter's."""
     types = observed.filled(f"{path.rpartition('.')[0]}.type")
     return bool(types) and all(str(one).lower() in RENTER for one in types)
 

@@ -67,7 +67,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Return the payload with the query parameters added under ``query``, as in mappings."""
+    """Return the payload with the query parameters under the key ``query``."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -187,7 +187,7 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _written(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path as written in a draft, with list indexes left out or added.
+    """Return a path as it is written in a draft, with list indexes removed or added.
 
     The index of a list that has one item in all samples is left out. With the index, a mapping
     would drop the other items of a longer list. Without it, such a list needs review. An object

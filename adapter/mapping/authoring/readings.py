@@ -153,7 +153,7 @@ def _is_in_any(items: list[Any], path: str) -> bool:
 
 
 def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
-    """Return the keys of the options and their texts if answers are given as option IDs."""
+    """Return the keys of a question's options and of their texts, if its answers are option IDs."""
     for item in items:
         given = _first_value(item, values)
         for key in OPTIONS:

@@ -197,7 +197,7 @@ def _kept_ids(payload: Any) -> Iterator[str]:
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
-    """Yield the path, text and item number of each value in a payload, and of values in texts.
+    """Yield the path, text and item number of each value, including values inside strings.
 
     The number is the item's index in a batch of leads, so that each item gets its own person.
     """
@@ -384,7 +384,10 @@ def _replaced(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _word_pattern(form: str) -> str:
-    """Return a pattern for a text as a whole word, or as a whole value for a common word."""
+    """Return a pattern that matches a text only as a whole word.
+
+    A text that is a common word must be a whole value.
+    """
     if ORDINARY.fullmatch(form.lower()):
         return rf"(?<=[>\"\n]){re.escape(form)}(?=[<\"\r\n])"
     return rf"(?:(?<!\w)|(?<=\\[nrt])){re.escape(form)}(?!\w)"

@@ -123,7 +123,7 @@ class Draft:
 
     @property
     def accepted(self) -> list[Any]:
-        """The event names that seem to represent leads, or all event names if none seem to."""
+        """The event names that seem to represent leads, or all event names if none do."""
         if "accept" not in self.guesses:
             return []
         canceled = self.canceled.get(self.guesses["accept"][0], ())
@@ -386,7 +386,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line for the notes, with a label unless the path is the renter's message."""
+    """Return a line for the notes, with a label unless the path leads to the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()

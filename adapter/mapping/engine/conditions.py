@@ -35,7 +35,7 @@ class Condition:
     empty: bool | None = None
 
     def evaluate(self, scope: Scope) -> tuple[Verdict, Reason | None]:
-        """Evaluate the condition. Return the verdict and the reason if it does not hold."""
+        """Evaluate the condition. Return a verdict and, unless the condition holds, the reason."""
         try:
             found = scope.read(self.path)
         except Unreadable as exc:

@@ -108,9 +108,10 @@ class PathLookup:
                 yield place, value
 
     def first(self, scope: Scope) -> tuple[str, Any]:
-        """Return the first path with a value, and the value, or all paths and None.
+        """Return the first path that has a value, together with the value.
 
-        Raise :class:`Unreadable` if a path cannot be resolved.
+        If no path has a value, return all paths as text and None. Raise :class:`Unreadable` if a
+        path cannot be resolved.
         """
         for place, value in self.values(scope):
             return place.text, value

@@ -23,7 +23,7 @@ _DECORATION: Final = "*|-_ \n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads ``text: …``, the nonempty text at the first of several paths."""
+    """Reads ``text: …``, the first nonempty text at the given paths."""
 
     path: Path
     #: The paths to try if the first one is empty, such as the path of the HTML.

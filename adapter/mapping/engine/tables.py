@@ -52,7 +52,7 @@ class Table:
     label: str = ""
 
     def __call__(self, value: object) -> object:
-        """Translate a value or a list of values. Raise :class:`Unreadable` if one is unknown."""
+        """Translate a value or a list of values. Raise :class:`Unreadable` for an unknown value."""
         if not self.many:
             row = self._row(unwrap_single(value))
             return NO_VALUE if row == [] else row

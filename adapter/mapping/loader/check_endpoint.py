@@ -29,7 +29,7 @@ NAMES: Final = "{event}, {status}, {say}, {booking.<field>}, {request.<path>}"
 
 
 def check_signature(document: Document, block: Mapping[str, Any]) -> tuple[str, ...]:
-    """Check the ``signature`` section. Return the names of the variables with its secrets."""
+    """Check the ``signature`` section. Return the environment variables that hold its secrets."""
     if not block:
         return ()
     scheme = block.get("scheme")
@@ -164,7 +164,7 @@ def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
 
 
 def _texts(value: Any, inside: Sequence[str] = ()) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield each string in a template, with the keys above it."""
+    """Yield each string in a template, with the keys that lead to it."""
     if isinstance(value, str):
         yield value, inside
     elif isinstance(value, list):

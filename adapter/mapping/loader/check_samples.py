@@ -72,7 +72,7 @@ def check_samples(source: Source, samples: Mapping[int, Sequence[Sample]]) -> No
 
 
 def scope_of(source: Source, sample: Sample) -> Scope:
-    """Return the data of a sample, in which a mapping's paths are resolved."""
+    """Return a sample's data for resolving the paths in a mapping."""
     fetched = sample.fetched
     return source.scope_from_payload(sample.payload, sample.headers, sample.query, fetched=fetched)
 
@@ -118,7 +118,7 @@ def _optional_fields(source: Source, found: Collection[KeyPath]) -> Iterator[str
 def mark_new_paths(
     source: Source, scope: Scope, problems: Iterable[Problem]
 ) -> tuple[Problem, ...]:
-    """Return the problems, with a different message for paths in this webhook but in no sample."""
+    """Update the messages of problems about paths that are in this webhook but in no sample."""
     scopes = source.compiled.item_scopes(scope)
     found = tuple(
         f"{used.path.text!r} {NOT_IN_SAMPLES}"
@@ -142,7 +142,7 @@ def _hint(source: Source, used: UsedPath) -> str:
 
 
 def _suggestion(text: str, scopes: Sequence[Scope]) -> str:
-    """Return the end of an error message, suggesting a similar path in the samples, or ""."""
+    """Return a suggestion of a similar path, as the end of an error message, or ""."""
     known: dict[str, None] = {}
     for scope in scopes[:MAX_SCOPES]:
         whole = scope.payload if isinstance(scope.payload, Mapping) else {}
@@ -198,7 +198,7 @@ def _is_unfetched(source: Source, path: Path, scopes: Iterable[Scope]) -> bool:
 
 
 def check_changes(source: Source, number: int, test: Mapping[str, Any], sample: Sample) -> None:
-    """Report a test with a change to a name under ``read:`` or ``fetch:``, which cannot work."""
+    """Report a test that changes a name under ``read:`` or ``fetch:``, which is not possible."""
     names = {*source.sections.get("read", {}), *source.sections.get("fetch", {})}
     for text in test.get("change", {}):
         first = text.partition(".")[0]

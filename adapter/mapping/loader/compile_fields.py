@@ -1,4 +1,4 @@
-"""Compile the ``appointment`` section to field fillers, and validate its constants."""
+"""Compile the ``appointment`` section into field fillers, and validate its constants."""
 
 import functools
 from collections.abc import Callable, Mapping

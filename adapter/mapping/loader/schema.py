@@ -119,7 +119,7 @@ class BodyKinds(Texts):
 
 
 class Shorthand(fields.Field[Any]):
-    """An object with a short form, in which only the value of its main key is written."""
+    """An object that may be shortened to the value of its main key."""
 
     def __init__(self, schema: type[StrictSchema], key: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
