@@ -74,7 +74,7 @@ class DatabaseCheck:
         return is_first
 
     def _newer_writes(self, last: LastRun, sources: Collection[Source]) -> str | None:
-        """Return a message if Propexo has newer writes than this database, or None.
+        """Return a message if Propexo has newer writes than this database, otherwise None.
 
         Stop reading at the first such write. Raise UpstreamError if the log cannot be read yet.
         """
@@ -100,7 +100,7 @@ class DatabaseCheck:
         return any(write_log.without(self._writes.unknown(jobs), in_flight))
 
     def _has_asked_enough(self, error: UpstreamError) -> bool:
-        """Return True if Propexo has not responded for so long that we should give up."""
+        """Return True if Propexo has been failing for long enough to give up."""
         if self._asked_at is None:
             log.warning("database_unchecked", extra={"status": error.status, "reason": str(error)})
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Decisions about requests, with sentences that explain them to users."""
+"""Represent decisions about requests, and explain the decisions to users."""
 
 import dataclasses
 from collections.abc import Mapping

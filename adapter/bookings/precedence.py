@@ -104,7 +104,7 @@ def _decide(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_repeat(request: Booking, person: Person) -> Decision | None:
-    """Hold a repeat if another request was made before it but arrived after it."""
+    """Hold a repeated request if an older request arrived after it."""
     original, last = person.by_id.get(request.because_of or 0), person.at(request.community).last
     if request.reason != "item_seen_before" or original is None or last is None:
         return None
@@ -114,7 +114,7 @@ def _decide_repeat(request: Booking, person: Person) -> Decision | None:
 
 
 def _decide_tour(request: Booking, person: Person) -> Decision | None:
-    """Decide if a tour is the latest request, a duplicate, or replaced by a newer request."""
+    """Decide whether a tour is the latest request, a duplicate, or already replaced."""
     last = person.last
     assert last is not None  # noqa: S101 - the request is one of the tours
     if request.starts_at != last.starts_at:
@@ -161,7 +161,7 @@ def _is_earlier_card(one: Booking, request: Booking, person: Person) -> bool:
 
 
 def _wanted_again(request: Booking, person: Person) -> Decision | None:
-    """Decide if a merged request must be sent or reviewed after the other lead has changed."""
+    """Decide whether to send or review a merged request after the other lead has changed."""
     if request.state is BookingState.PENDING or request.because_of is None:
         return None
     other = person.end_of(request)
@@ -217,7 +217,7 @@ def _is_version(newer: Booking, request: Booking, person: Person) -> bool:
 
 
 def _decide_cancellation(request: Booking, person: Person) -> Decision | None:
-    """Decide if a cancellation is done, withdrawn, or must be carried out in Knock."""
+    """Decide whether a cancellation is complete, withdrawn, or still to be made in Knock."""
     if request.state is not BookingState.HELD or request.item_key is None:
         return None
     if request.reason == "repeat_or_change":
@@ -270,7 +270,7 @@ def _decide_repeated_cancellation(request: Booking, person: Person) -> Decision 
 
 
 def _canceled_since(cancellation: Booking, person: Person) -> list[Booking]:
-    """Return later requests with the cancellation's key that were canceled too."""
+    """Return later requests with the same key that were also canceled."""
     return [
         one
         for one in person.requests

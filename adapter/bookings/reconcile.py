@@ -81,7 +81,7 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests share only one contact, so that their names must match too."""
+    """Return True if two requests share only one contact and must also match by name."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
@@ -237,7 +237,7 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or hold the request instead if a different person may have made it."""
+    """Return the decision, or a hold if a different person may have made the request."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked

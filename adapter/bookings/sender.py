@@ -137,7 +137,7 @@ class Sender:
         return attempt, rate_state.waiting > 1
 
     def _choose(self, tx: Transaction, now: dt.datetime) -> tuple[Booking | None, RateState]:
-        """Lock and return the most urgent booking, if any. Also return the rate limit's state."""
+        """Lock the most urgent booking, and return it with the rate limit's state."""
         rate_state = tx.rate_limit.lock_unread(now)
         booking = tx.send_queue.most_urgent(
             now,
@@ -199,7 +199,7 @@ class Sender:
         self.check.ended(attempt)
 
     def _record_host(self) -> None:
-        """Record, once per process, the Propexo host through which bookings are made in Knock."""
+        """Record the Propexo host that bookings are sent to, once per process."""
         if self._is_host_recorded or self.settings.knock_host is None:
             return
         with self.store.statement() as tx:
@@ -287,10 +287,10 @@ def shows_that_it_works(error: UpstreamError) -> bool:
 
 
 def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
-    """Return True if sending may resume although the check failed. The next POST is a single trial.
+    """Return True if sending may resume although the check failed.
 
-    A 404 may mean that the URL is still wrong or that this list does not exist, so it counts only
-    after a while.
+    The next POST is a single trial. A 404 may mean that the URL is still wrong or that this list
+    does not exist, so it counts only after a while.
     """
     is_new = stop.stopped_at is not None and now - stop.stopped_at < TRIAL_AFTER
     is_404 = stop.stopped_for == "wrong_path" and error.status == http.HTTPStatus.NOT_FOUND

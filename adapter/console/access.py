@@ -105,7 +105,7 @@ def init_access(app: flask.Flask) -> None:
 
 @bp.before_request
 def check_access() -> Response | None:
-    """Identify the user, and reject the request if the user is not allowed to make it.
+    """Identify the user, and reject requests that the user may not make.
 
     Until a user has signed in, only a short sign-in form is read.
     """

@@ -79,7 +79,7 @@ class FreeTime:
 
 
 def free_times(booking: Booking) -> list[FreeTime]:
-    """Return the upcoming available times to choose from for a held booking."""
+    """Return the upcoming available times that a user may choose for a held booking."""
     if booking.timezone is None:
         return []
     zone = ZoneInfo(booking.timezone)
@@ -172,7 +172,7 @@ def _type(name: str) -> str:
 
 
 def _choices(name: str, value: str) -> Sequence[tuple[str, str]]:
-    """Return the values and labels for a select or check boxes, or () for an input."""
+    """Return the values and labels of a select box or check boxes, or () for an input."""
     if name == "community":
         choices = ["", *services.communities()]
     elif name in NEUTRAL_WORDS:

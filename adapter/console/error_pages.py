@@ -55,9 +55,10 @@ def unexpected_error(error: Exception) -> tuple[str, int]:
 
 @bp.route("/<path:rest>", methods=["GET", "POST"])
 def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
-    """Respond with 404 to any other path, so that the console's own error page is shown.
+    """Show the console's own 404 page for a path that has no route.
 
-    A URL that only a form uses, which is in the address bar after an error, leads to its page.
+    If only a form submits to that path, redirect to the form's page instead. The browser's address
+    bar may show such a path after an error.
     """
     page = _page_of_form() if flask.request.method == "GET" else None
     if page is None:

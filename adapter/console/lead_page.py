@@ -180,7 +180,7 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 @bp.get("/leads/<key>/panel")
 def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the panel beside the list, with the part of a lead's page that users act on."""
+    """Render the side panel with a lead's details and actions."""
     story, replaced, _ = _load(key)
     common = _common(key, story, refused)
     common["views"] = [
@@ -295,7 +295,7 @@ class MappedAgain:
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def is_read_now(self, booking: Booking) -> bool:
-        """Return True if this mapping would allow a held booking to be sent to Knock."""
+        """Return True if a held booking would be sent to Knock when mapped again."""
         number = self._item_number(booking)
         is_held = booking.state is BookingState.HELD and booking.reason == "held_by_mapping"
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
@@ -386,7 +386,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the booking's reasons. Leave out the first if the booking was held for it."""
+    """Return a booking's reasons, except the first if the mapping held the booking."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

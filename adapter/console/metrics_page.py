@@ -124,7 +124,7 @@ class _OverviewCollector(Collector):
 def _counted(
     metric: meter.Metric, values: Mapping[meter.Key, float], sources: Iterable[str]
 ) -> Metric:
-    """Return a counter or histogram, including series that are zero.
+    """Return a counter or histogram that includes series with a value of zero.
 
     Prometheus would not notice the first event in a series that begins with 1.
     """
@@ -185,7 +185,7 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges that have a value per source."""
+    """Yield the gauges with one value per source."""
     events, quiet, last = (
         _family("events_24h"),
         _family("source_quiet"),

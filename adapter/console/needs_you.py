@@ -45,7 +45,7 @@ TABS: Final[Mapping[Todo, tuple[str, str]]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A row in the list: an entry, with details of its first leads."""
+    """A row in the list of leads, with details of its first leads."""
 
     entry: Entry
     #: The first lead, and the first renters' names.
@@ -79,7 +79,7 @@ class FormatTrouble:
 
     @property
     def sentence(self) -> str:
-        """A sentence that says what has changed in the format."""
+        """A sentence that describes the format change."""
         if not self.path:
             return "We can no longer read the tour time in its messages."
         if self.new_name:
@@ -142,7 +142,7 @@ def _has_time_now(number: int) -> bool:
 
 
 def event_of(tx: Transaction, event_id: int) -> Event | None:
-    """Return an event, or None if it was encrypted with a key that is not set."""
+    """Return an event, or None if its encryption key is not set."""
     with contextlib.suppress(KeyMissing):
         return tx.events.get(event_id)
     return None
@@ -180,7 +180,7 @@ def leads_that_need_you() -> int:
 
 
 def selection_from(args: Mapping[str, str]) -> Selection:
-    """Return the selection of leads from query parameters. Ignore unknown values."""
+    """Parse a selection of leads from query parameters. Ignore unknown values."""
     todo = args.get("todo", "")
     return Selection(
         todo=Todo(todo) if todo in [*Todo] else None,
@@ -284,7 +284,7 @@ def _list_page(
 
 
 def _fixed(shown: Sequence[Entry]) -> set[str]:
-    """Return the keys of the rows whose leads can now be read with the mapping in use."""
+    """Return the keys of the rows whose leads the current mapping can read."""
     troubles = map(format_trouble, shown)
     return {trouble.key for trouble in troubles if trouble is not None and trouble.is_fixed}
 
@@ -329,7 +329,7 @@ def _places(
 
 
 def _place(tx: Transaction, issue: Issue, booking: Booking) -> str:
-    """Return the name of a lead's property in its message, or else the value that identifies it."""
+    """Return the property's name in a lead's message, or the property's identifier."""
     return place_name(event_of(tx, booking.event_id), issue.value)
 
 

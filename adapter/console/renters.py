@@ -23,7 +23,7 @@ class Message:
 
 
 def messages_of(tx: Transaction, events: Sequence[Event]) -> list[Message]:
-    """Return the given events with their current bookings."""
+    """Return the events as messages with their current bookings."""
     found = _current(tx.bookings.of_events(one.id for one in events))
     return [Message(event=event, bookings=found.get(event.id, ())) for event in events]
 
@@ -42,7 +42,7 @@ def _has_name(booking: Booking) -> bool:
 
 
 def _current(bookings: Iterable[Booking]) -> Mapping[int, Sequence[Booking]]:
-    """Return bookings by event. Leave out bookings replaced when their event was remapped."""
+    """Return bookings by event, without bookings replaced by remapping."""
     by_event: dict[int, list[Booking]] = {}
     for booking in bookings:
         if booking.reason != REPLAYED:

@@ -149,13 +149,16 @@ def _lines(story: LeadHistory, different: Mapping[dt.datetime, AuditEntry]) -> I
 
 
 def _different_person(entry: AuditEntry) -> str:
-    """Return a sentence about a user who sent a lead to Knock as a different person's."""
+    """Describe how a user booked a lead for a different person."""
     moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
     return f"{entry.by} sent it to Knock as a different person's lead.{moved}"
 
 
 def _reports(story: LeadHistory) -> Iterator[StoryLine]:
-    """Yield a line for each tour that a user reported as canceled. Its state does not change."""
+    """Yield a line for each tour that a user reported as canceled.
+
+    Such a report does not change the tour's state.
+    """
     for booking in story.current:
         if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
             text = "Someone here reported that the tour was canceled in Knock."
@@ -204,7 +207,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
 
 
 def _taken_back(change: Change) -> str:
-    """Describe how a user dismissed a lead or undid an action. Return "" for other changes."""
+    """Describe a dismissal or an undone action. Return "" for other changes."""
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded":

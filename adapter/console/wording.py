@@ -161,7 +161,7 @@ def state_word(booking_or_state: Booking | str, *, is_replaced: bool = False) ->
 
 
 def state_class(booking: Booking, *, is_replaced: bool = False) -> str:
-    """Return the CSS class for a booking's state. A tour that left Knock is not green."""
+    """Return the CSS class for a booking's state. A tour no longer in Knock is not green."""
     if is_replaced:
         return "superseded"
     known = _in_knock(booking)
@@ -331,7 +331,7 @@ def event_word(event: Event) -> str:
 
 
 def hours_text(text: str) -> str:
-    """Return a sentence if a reason says that a time is outside tour hours, otherwise ""."""
+    """Return a sentence for a time outside tour hours, or "" for any other text."""
     hours = _HOURS.search(text)
     if hours is None:
         return ""
@@ -359,7 +359,7 @@ def refusal_text(text: str) -> str:
 
 
 def replay_refusal(text: str) -> str:
-    """Return the reason that a message is not read again, as the end of a sentence."""
+    """Return the reason a message is not read again, phrased as the end of a sentence."""
     if match := re.match(r"its booking \d+ is (\w+)", text):
         return f"its status is “{STATES.get(match[1], match[1])}”"
     return _REPLAY_REFUSALS.get(text, text)
