@@ -20,7 +20,7 @@ from adapter.store import IGNORED, Issue
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Advice:
-    """A lead's problem, and what the user should do about it."""
+    """A lead's problem, and the next step for the user."""
 
     wrong: str
     todo: str
@@ -398,7 +398,7 @@ def explanation_of(booking: Booking) -> str:
 
 
 def advice_for(issue: Issue) -> Advice:
-    """Return the advice for an issue: what is wrong, and what to do about it."""
+    """Return the advice for an issue: the problem, and how to solve it."""
     template = _template(issue)
     if template is not None:
         wrong, todo = (text.format_map(_values(issue)) for text in template)

@@ -71,7 +71,7 @@ def _no_attribution(
 
 
 def _hint(text: str, known: Mapping[str, str]) -> str:
-    """Return the end of an error message: a similar ID to use, or the known IDs."""
+    """Return the end of an error message, with a similar ID or the known IDs."""
     near = difflib.get_close_matches(text[:100], known, n=1)
     if near:
         return f"; did you mean {near[0]!r}{_in_brackets(known[near[0]])}?"

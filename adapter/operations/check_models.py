@@ -34,7 +34,7 @@ class ModelState(NamedTuple):
     state: Reading
 
     def text(self) -> str:
-        """Return a sentence about what cannot be read, and the consequence."""
+        """Return a sentence about the records that cannot be read, and the consequence."""
         what = CONTENTS[self.model]
         if self.state is Reading.OFF:
             why = f"Propexo does not let us read {what} ({self.model} is not enabled)"
@@ -44,7 +44,7 @@ class ModelState(NamedTuple):
 
 
 def states_of(integration_ids: Iterable[str], read: Read) -> Iterator[ModelState]:
-    """Yield, for each integration and model, whether its records can be read.
+    """Yield the state of each model for each integration.
 
     Raise :class:`UpstreamError` if Propexo does not respond.
     """

@@ -87,7 +87,7 @@ def propexo_findings(
 
 
 def _calendars(store: Database) -> Iterator[Finding]:
-    """Check that the latest responses with available times were readable. Show their format."""
+    """Check that the latest responses with available times were readable, and show their format."""
     with store.transaction() as tx:
         calendars = tx.free_times.all()
     for one in calendars:

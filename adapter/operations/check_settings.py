@@ -32,14 +32,14 @@ SHORTEST_SECRET: Final = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GivenSettings:
-    """The settings to check, the file that contains them, and their errors."""
+    """The settings to check, the file that contains them, and any errors in them."""
 
     settings: Settings
     faults: list[str]
     env_file: EnvFile
 
     def origin(self, name: str) -> str:
-        """Return where a variable is set: the name of the file, or the environment."""
+        """Return the origin of a variable: the name of the file, or the environment."""
         variable = name if self.environ.get(name + FILE_SUFFIX, "") == "" else name + FILE_SUFFIX
         if variable in self.env_file.names:
             return str(self.env_file.path and self.env_file.path.resolve())

@@ -42,14 +42,14 @@ class Answer:
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Return None, so that redirects are not followed."""
+        """Disable redirects by returning None."""
 
 
 _opener = urllib.request.build_opener(_NoRedirects)
 
 
 def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[Finding]:
-    """Check the public URL and its proxies, and that private pages are closed to strangers."""
+    """Check the public URL, its proxies, and that private pages are not public."""
     base = settings.public_url
     if base is None:
         text = "ADAPTER_PUBLIC_URL is not set, so the URL that senders use is not checked"
@@ -115,7 +115,7 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
-    """Return the response, whatever its status. Raise OSError or HTTPException if there is none."""
+    """Return a response with any status. Raise OSError or HTTPException if there is none."""
     request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:

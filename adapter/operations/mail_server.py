@@ -30,7 +30,7 @@ _DOMAIN: Final = re.compile(r"[A-Za-z0-9.-]+")
 
 
 class MailProblem(enum.StrEnum):
-    """The reason an email was not sent."""
+    """The reason that an email was not sent."""
 
     NO_CONNECTION = "no_connection"
     SIGN_IN = "sign_in_rejected"
@@ -86,7 +86,7 @@ class MailFailure(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SmtpServer:
-    """An SMTP server, as given in ADAPTER_SMTP_URL."""
+    """An SMTP server, as configured in ADAPTER_SMTP_URL."""
 
     host: str
     port: int

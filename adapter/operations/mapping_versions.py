@@ -156,7 +156,7 @@ def patch_of(before: str, after: str, path: str) -> str:
 
 
 def _security_problems(file: Source, edited: Source) -> Sequence[Problem]:
-    """Return a problem for each edited section that may be edited only in the file."""
+    """Return a problem for each edited section that users may change only in the file."""
     return [
         Problem(
             file=str(file.path),

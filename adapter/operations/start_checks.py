@@ -1,4 +1,4 @@
-"""Check everything that web and worker need to start."""
+"""Check that web and worker have everything that they need to start."""
 
 from collections.abc import Callable, Iterator
 

@@ -53,7 +53,7 @@ _UNMAPPED: Final = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Sum:
-    """The number of lines, and their total amount in cents."""
+    """A number of lines, and their total amount in cents."""
 
     lines: int = 0
     cents: int = 0
@@ -82,7 +82,7 @@ class Ledger:
         return {one: sum_of(self.of(one)) for one in Verdict}
 
     def of(self, verdict: Verdict) -> list[Judged]:
-        """Return the lines with the given verdict."""
+        """Return the lines with this verdict."""
         return [one for one in self.lines if one.verdict is verdict]
 
     @property
@@ -97,7 +97,7 @@ class Ledger:
 
     @property
     def claims(self) -> list[Judged]:
-        """The lines that the portal owes us a credit for."""
+        """The lines for which the portal owes us a credit."""
         return [one for one in self.lines if one.verdict in CLAIMS]
 
     @property
@@ -255,7 +255,7 @@ class Comparison:
         lines: Sequence[PortalLine],
         unreadable: set[dt.date],
     ) -> bool:
-        """If some lines have no lead, search webhooks without bookings and rejected requests too.
+        """Search webhooks without bookings and rejected requests for lines that have no lead.
 
         Add the dates of unreadable ones to ``unreadable``. Return False if time ran out.
         """
@@ -295,9 +295,9 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return, by line number, the other source that sent the renter, and the date.
+        """Return the other source and the date of each line's renter, by line number.
 
-        The second value is False if time ran out.
+        The second return value is False if time ran out.
         """
         missing = [one for one in lines if one.number not in index.found and one.has_contact]
         found: dict[int, tuple[str, dt.date]] = {}
@@ -324,7 +324,7 @@ class Comparison:
         return found, True
 
     def _final(self, index: LineIndex) -> Mapping[int, FoundLead]:
-        """Return, for each lead that was merged or replaced, the lead that counts in the end."""
+        """Map each merged or replaced lead to the lead that finally counts."""
         leads = {one.id: one for found in index.found.values() for one in found if one.is_booking}
         ends = {one.id: one for one in leads.values() if one.because_of}
         for _ in range(MAX_STEPS):
