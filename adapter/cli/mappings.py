@@ -105,7 +105,7 @@ def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
 
 
 def _mapping_path(path: Path, folder: Path) -> Path:
-    """Return the path of a mapping file that is given by its path or by the mapping's name."""
+    """Return the path of a mapping file, given its path or the mapping's name."""
     if path.exists() or not NAME.match(str(path)):
         return path
     return registry.mapping_file(folder, str(path))
