@@ -1,4 +1,4 @@
-"""Serve the sandbox's own endpoints. They show its data, queue faults and reset it."""
+"""Serve the control endpoints, which show data, queue faults and reset the sandbox."""
 
 import dataclasses
 import datetime as dt
@@ -161,7 +161,7 @@ def show_sync() -> Response:
 
 @control.post("/_sandbox/sync")
 def change_sync() -> tuple[Response, int] | Response:
-    """Change which records Propexo reads and sends. Settings not posted stay unchanged."""
+    """Change the settings of the simulated sync. Omitted settings stay unchanged."""
     try:
         changes = _sync_changes(json_from(body_of(request)))
     except ValueError as exc:
