@@ -70,7 +70,7 @@ def _insert_duplicate(database: Database, event: NewEvent, source: Source, key: 
 
 
 def _delivery_ids(event: NewEvent, source: Source) -> tuple[dict[str, str], bool]:
-    """Return the headers that identify a delivery, and whether their values are authenticated."""
+    """Return the headers that identify a delivery, and True if they are authenticated."""
     headers = event.request.lowercase_headers
     names = [name for name in delivery_headers(source.delivery_header) if name in headers]
     proved = signatures.proved_headers(source.scheme, names)
