@@ -1,4 +1,4 @@
-"""Section ``console``: time, CPU time and size of the console's pages."""
+"""Measure the response time, CPU time and size of console pages (section ``console``)."""
 
 import dataclasses
 import json
@@ -95,7 +95,7 @@ FILL = (
 
 
 def fill_console(url: str, count: int) -> None:
-    """Store this many leads, of which the same number always need review."""
+    """Store ``count`` leads, of which a fixed number need review."""
     fill(url, count)
     body = (servers.ROOT / "mappings" / "samples" / "rentfeed-tour.json").read_text()
     payload = json.dumps(json.loads(body) | {"leadId": "RF-1"})

@@ -101,7 +101,7 @@ def words_out_of_order(record: Record) -> Iterator[str]:
 
 
 def _asked_at(record: Record, lead: Lead) -> dt.datetime:
-    """Return the sender's timestamp, if there is one that is not later than the arrival."""
+    """Return the sender's timestamp, or the time of arrival if that is earlier."""
     received_at = min(event.received_at for event in record.events[lead.id])
     is_told = lead.source == "portal"
     return min(record.sent_at.get(lead.id, received_at), received_at) if is_told else received_at

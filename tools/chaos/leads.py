@@ -150,7 +150,7 @@ def journeys(
 def _steps(
     rng: random.Random, name: str, number: int, without: Collection[str], change: str | None
 ) -> Iterator[Step]:
-    """Return a first request, reschedules, and finally older ones again, as late retries.
+    """Return a person's steps: a request, reschedules, and late retries of older requests.
 
     Some people waver instead: they cancel, or go back to an earlier tour. Others write again later,
     choose a time on the invitation's page, or have a tour that is changed in Knock.

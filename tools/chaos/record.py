@@ -1,4 +1,4 @@
-"""The final state of a round according to the senders, the database and the sandbox."""
+"""Collect the final state of a round from the senders, the database and the sandbox."""
 
 import dataclasses
 import datetime as dt

@@ -118,7 +118,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """Return a description."""
+        """Return a description of the message."""
         verb = f"asks for tour {self.step.tour}" if isinstance(self.step, Ask) else "cancels"
         away = f" at {HARBOR}" * (self.place == HARBOR)
         return (
@@ -421,7 +421,7 @@ class World:
     # Time
 
     def _work(self, time: dt.timedelta) -> None:
-        """Process everything that is due in this time."""
+        """Process everything that becomes due in this time."""
         until = self.clock() + time
         self.harness.pipeline.recover()
         self._run_tasks(until)
