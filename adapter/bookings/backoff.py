@@ -26,7 +26,7 @@ MIN_STATUS_DELAY_SECONDS = 1.0
 MAX_STATUS_DELAY_SECONDS = 120.0
 #: Minimum time to wait for a job's final status.
 MIN_JOB_TIMEOUT = dt.timedelta(minutes=1)
-#: Minimum and maximum delay between searches for an unknown booking.
+#: Minimum and maximum delay between searches for a booking with an unknown outcome.
 MIN_SEARCH_DELAY_SECONDS = 60.0
 MAX_SEARCH_DELAY_SECONDS = 3600.0
 

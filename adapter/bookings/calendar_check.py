@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 CHECK_TIME: Final = dt.timedelta(seconds=5)
 #: A booking that has waited longer to be sent is not checked while Propexo's answers are slow.
 PATIENCE: Final = dt.timedelta(seconds=1.5)
-#: How often a booking checks whether another tour at its time has an outcome.
+#: Delay before a booking checks again whether another tour at its time has an outcome.
 RIVAL_PAUSE: Final = dt.timedelta(seconds=1)
 #: The reason for users if a tour's time is not available.
 REASON: Final = Reason(field="starts_at", reason="is not free in Knock's calendar")
@@ -150,14 +150,14 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> Answer | Question | dt.datetime:
-        # Later, another process may have booked a tour at the time.
+        # An older answer may be outdated, because another process may have booked the time.
         is_new = answered is not None and now - answered.at <= CHECK_TIME
         if answered is not None and is_new and answered.booking_id == booking.id:
             return answered.answer
         if rate.failures >= MOST_FAILURES:
             return Answer(problem="no_answer")
         zone = ZoneInfo(str(booking.timezone))
-        # Not since it was due, because that changes whenever it waits for another process.
+        # Do not use the due time, which changes whenever the booking waits for another process.
         has_waited = booking.updated_at < now - PATIENCE
         key = calendar_key(booking)
         return self._free_times.look(tx, key, zone, rate, now, has_waited=has_waited)

@@ -1,7 +1,7 @@
 """Let renters choose, move and cancel tours with the link they received.
 
-A tour chosen here is decided on and stored like one that a sender requested. Nothing is sent here:
-a worker sends it like any other.
+A chosen tour is decided on and stored like a tour that a sender requested. This module sends
+nothing: a worker sends the tour later.
 """
 
 import dataclasses

@@ -136,7 +136,7 @@ MANY: Final[Mapping[str, str]] = {
 }
 #: Actions after which the same click reprocesses the leads of a property.
 OF_PROPERTY: Final = ("property_assigned", "property_unassigned")
-#: The entries of one click follow each other faster than this.
+#: Maximum time between two successive entries of the same click.
 ONE_CLICK: Final = dt.timedelta(seconds=5)
 MOST_NAMED: Final = 3
 #: Maximum number of entries to read for a page. One click makes an entry for each of 200 leads.

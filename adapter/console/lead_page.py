@@ -94,7 +94,7 @@ class BookingView:
     """A booking, with everything that the lead's page displays about it."""
 
     booking: Booking
-    #: What is wrong and what to do about it, or None if the booking does not need review.
+    #: The problem and how to solve it, or None if the booking does not need review.
     advice: Advice | None
     #: A sentence for each further problem.
     problems: Sequence[str]
@@ -102,7 +102,7 @@ class BookingView:
     unused: Sequence[tuple[str, str]]
     #: The change in the sender's format that caused the lead to be held, or None.
     trouble: FormatTrouble | None
-    #: True if the mapping in use can read the message that could not be read when it came.
+    #: True if the mapping in use can read a message that could not be read on arrival.
     is_read_now: bool
     #: A sentence about the booking's state, or "" if it needs review.
     sentence: str
@@ -119,7 +119,7 @@ class BookingView:
     may_release: bool
     may_add_time: bool
     is_merged: bool
-    #: True if the other lead already does what this one asks for.
+    #: True if sending this lead would change nothing in Knock.
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None

@@ -30,13 +30,13 @@ STATES: Final[Mapping[str, str]] = {
     "expired": "Tour time passed",
     "discarded": "Dismissed",
 }
-#: The states of guest cards, if their words are different.
+#: The states of guest cards that have their own labels.
 _CARDS: Final[Mapping[str, str]] = {
     "booked": "Guest card in Knock",
     "failed": "Guest card not created",
     "expired": "Guest card not sent in time",
 }
-#: The state of a booked tour that Knock reports as anything but booked, and its looks.
+#: The label and CSS class of each status in Knock except "booked".
 _IN_KNOCK: Final[Mapping[KnockStatus, tuple[str, str]]] = {
     KnockStatus.WAITING: ("Waiting in Knock", "pending"),
     KnockStatus.CANCELED: ("Canceled in Knock", "discarded"),
@@ -70,7 +70,7 @@ _TEST_FLAG: Final = re.compile(r"(?i)(?:is[_-]?)?test(?:[_-]?(?:mode|lead|messag
 _MISSING: Final = re.compile(
     r"(.*) is not in the payload(?: \(there is ['\"](.*)['\"]\))?", re.DOTALL
 )
-#: A fault's words by how its text begins.
+#: The text for users for each fault, by the beginning of the original text.
 _FAULTS: Final[Mapping[str, str]] = {
     "is missing: set it, for example": "Choose a date and time.",
     "is missing: set it": "Pick a community.",

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 #: How often each process checks. It must find a problem twice before it notifies people.
 WATCH_SECONDS: Final = 10.0
-#: A problem ends after it has been absent for this long, so that one that flaps is reported once.
+#: A problem ends after it has been absent for this long, so that a flapping one is reported once.
 ENDS_AFTER: Final = dt.timedelta(seconds=60)
 #: Problems that begin within this time after a notification are in the next one.
 PAUSE: Final = dt.timedelta(seconds=30)

@@ -1,7 +1,7 @@
 """Check whether Propexo lets us read Knock's tours and guest cards.
 
 The customer must enable the models ``crm_events`` and ``crm_prospects`` for each integration. If
-one cannot be read, a search for an unknown booking that finds nothing proves nothing.
+a model cannot be read, a search that finds nothing does not prove that the booking is missing.
 """
 
 import datetime as dt

@@ -42,7 +42,7 @@ class MailProblem(enum.StrEnum):
     INVALID = "address_invalid"
 
 
-#: What each problem means. ``{host}`` is the SMTP server, and ``{detail}`` its response.
+#: The explanation of each problem. ``{host}`` is the SMTP server, and ``{detail}`` its response.
 _TEXTS: Final[Mapping[MailProblem, str]] = {
     MailProblem.NO_CONNECTION: "{host} cannot be reached: {detail}",
     MailProblem.SIGN_IN: "{host} rejects the user or the password: {detail}",
@@ -143,7 +143,7 @@ class SmtpServer:
         status = response[0]
         if status >= TEMPORARY:
             raise MailFailure(problem, self.host, status=status)
-        if status not in ACCEPTED:  # -1 stands for a line that is no SMTP response
+        if status not in ACCEPTED:  # -1 means that the line is not an SMTP response
             is_sent = problem is MailProblem.EMAIL
             unclear = MailProblem.NO_RESPONSE if is_sent else MailProblem.NO_CONNECTION
             raise MailFailure(unclear, self.host, status=status)

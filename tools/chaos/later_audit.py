@@ -9,7 +9,7 @@ from tools.chaos.leads import Lead
 from tools.chaos.record import Note, Record, Tour, needs_review
 from tools.people.record import MOVING, WAITING
 
-#: The same status in the words of the sandbox and of the adapter.
+#: The adapter's name for each status in the sandbox.
 STATUSES = {
     "waiting": KnockStatus.WAITING,
     "booked": KnockStatus.BOOKED,
@@ -27,7 +27,7 @@ def own_notes(record: Record) -> list[Note]:
     return [note for note in record.notes if lines & {*note.lines}]
 
 
-# --- words
+# --- messages
 
 
 def _sent_lines(record: Record) -> set[str]:
@@ -153,7 +153,7 @@ def _texts(times: set[dt.datetime]) -> str:
     return ", ".join(f"{at:%m-%d %H:%MZ}" for at in sorted(times)) or "none"
 
 
-# --- what Knock says
+# --- reports from Knock
 
 
 def is_changed_by_agent(tour: Tour) -> bool:

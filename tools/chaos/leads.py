@@ -38,11 +38,11 @@ class Lead:
     number: int
     #: The source's booking ID, or "" for a separate booking with the lead's ID.
     key: str = ""
-    #: It cancels that booking.
+    #: True if the request cancels that booking.
     is_cancellation: bool = False
     #: True if the person cancels or returns to an earlier tour.
     wavers: bool = False
-    #: What the person wrote, or "".
+    #: The person's message, or "".
     word: str = ""
 
     @property

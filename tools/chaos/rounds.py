@@ -65,8 +65,8 @@ def run(plan: Plan) -> Generator[Round, None, None]:
     try:
         with (
             Stage(folder) as stage,
-            # It comes back after each fault. Meanwhile, waits are limited to one check, because the
-            # same thread restarts the second worker.
+            # PostgreSQL comes back after each fault. Until then, waits are short, because the same
+            # thread restarts the second worker.
             Database(stage.database_url, size=2, wait_seconds=LOOK_SECONDS) as store,
             Watch(stage, store) as watch,
         ):
