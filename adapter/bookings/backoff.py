@@ -94,7 +94,7 @@ def next_status_read(submitted_at: dt.datetime, *, now: dt.datetime, chance: flo
 def job_timeout(
     limit: dt.timedelta, *, submitted_at: dt.datetime, sendable_until: dt.datetime | None
 ) -> dt.timedelta:
-    """Return the timeout of a job, shortened if the job delays a newer request.
+    """Return the timeout for a job, shortened if the job delays a newer request.
 
     The newer request can be sent until ``sendable_until``. The job gets only half of the remaining
     time, so that a newer tour that starts soon can still be booked.

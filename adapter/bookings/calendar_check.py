@@ -98,7 +98,7 @@ class CalendarCheck:
         now: dt.datetime,
         answered: Answered | None,
     ) -> str | Postponed | None:
-        """Check the tour time of a locked booking, and return a reason code if it may be sent.
+        """Check a locked booking's tour time. Return a reason code if the booking may be sent.
 
         Return :class:`Postponed` if :meth:`finish` must be called after the transaction. Return
         None if the booking must wait for another process that asks the same question, or for
@@ -131,7 +131,7 @@ class CalendarCheck:
     def _must_wait_for_rival(
         self, tx: Transaction, booking: Booking, rate: RateState, now: dt.datetime
     ) -> bool:
-        """Return True if another tour for this time may not be in Knock's calendar yet.
+        """Return True if Knock's calendar may not show another tour at this time yet.
 
         If the calendar cannot be read anyway, waiting would gain nothing.
         """

@@ -35,7 +35,7 @@ class Confirmer:
         self.clock = clock
 
     def handle(self, record: KnockRecord) -> bool:
-        """Apply a new or changed record to the bookings that definitely belong to its renter.
+        """Apply a new or changed record to the renter's bookings.
 
         If a record may be about an unknown booking, bring forward the next search for that booking.
         Return False if the record came too early and Propexo must send it again.
@@ -107,7 +107,7 @@ class Confirmer:
     def _settle(
         self, tx: Transaction, booking: Booking, record: KnockRecord, others: Sequence[Booking]
     ) -> None:
-        """Record that an unknown or failed booking exists in Knock."""
+        """Record that a booking with an unknown or failed outcome exists in Knock."""
         now, is_canceled = self.clock(), knock_records.is_canceled(record)
         if booking.state is BookingState.UNKNOWN:
             attempt = tx.attempts.of_booking(booking.id)[-1]
@@ -177,7 +177,7 @@ def apply_found(
     *,
     by: str,
 ) -> None:
-    """Update a booking from a record in Knock, unless a newer record was applied before.
+    """Update a booking from a record in Knock, unless a newer record was already applied.
 
     ``others`` contains the requests that share a key with the booking. If one of them has replaced
     the tour in Knock, its cancellation is expected. Nothing is saved if it is not certain that the

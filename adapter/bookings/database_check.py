@@ -91,7 +91,7 @@ class DatabaseCheck:
         return None
 
     def _has_lost_job(self, jobs: Sequence[Job], known: Mapping[tuple[object, ...], Owner]) -> bool:
-        """Return True if this adapter sent any of the jobs but has no booking for it."""
+        """Return True if this adapter sent a job that has no booking in this database."""
         # Read in this order so that a job that another worker is recording appears in one of them.
         jobs = [job for job in jobs if write_log.owner_of(job, known)]
         with self._store.statement() as tx:

@@ -31,7 +31,7 @@ RETRY_DELAY_AFTER_BUG = dt.timedelta(hours=1)
 
 
 class Follower:
-    """Reads the outcomes of submitted and unknown bookings from Propexo and records them."""
+    """Reads the outcomes of sent bookings from Propexo and records them."""
 
     def __init__(self, settings: Settings, store: Database, propexo: Propexo, clock: Clock) -> None:
         self.settings = settings
@@ -140,7 +140,7 @@ class Follower:
     def _job_timeout(
         self, booking: Booking, others: Sequence[Booking], limit: dt.timedelta
     ) -> dt.timedelta:
-        """Return the timeout of a booking's job, shortened if the job delays a newer request."""
+        """Return the timeout for a booking's job, shortened if the job delays a newer request."""
         pending = [other for other in others if other.state is BookingState.PENDING]
         notice = dt.timedelta(minutes=self.settings.notice_minutes)
         times = [other.starts_at - notice for other in pending if other.starts_at is not None]

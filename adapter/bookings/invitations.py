@@ -22,7 +22,7 @@ LIVE_CARD: Final = (*LIVE, BookingState.SUPERSEDED, BookingState.DUPLICATE)
 
 
 def with_link(appointment: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return the appointment with the renter's link added to its notes, if there is room for it."""
+    """Return the appointment with the renter's link added to its notes, if there is room."""
     lines = [str(appointment.get("notes") or ""), LINK_LABEL + url]
     text = "\n".join(filter(None, lines))
     fits = notes.units(text) <= notes.LIMIT  # never shorten the renter's own text for the link

@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that definitely replaced another tour in Knock, by that tour's ID.
+    """Return the tours that definitely replaced another in Knock, by the replaced tour's ID.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """
@@ -70,7 +70,7 @@ def _simulate(posted: Iterable[Booking]) -> tuple[list[_Card], Mapping[int, Book
 
 
 def _find(booking: Booking, cards: Sequence[_Card]) -> tuple[_Card | None, Sequence[_Card]]:
-    """Return the prospect that Knock will certainly use, or None, and all candidates."""
+    """Return the prospect that Knock will use (None if uncertain), and all candidates."""
     keys = booking.person_keys
     near = [card for card in cards if keys & (card.contacts | card.former)]
     is_certain = len(near) == 1 and keys & near[0].contacts

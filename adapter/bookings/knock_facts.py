@@ -70,7 +70,7 @@ def of_tour(
 
 
 def _why(status: KnockStatus, booking: Booking, *, is_first: bool) -> str | None:
-    """Return the reason code of a status change for the history, or None to leave it out."""
+    """Return the reason code of a status change, or None to omit it from the history."""
     if status is not KnockStatus.BOOKED:
         return f"{status}_in_knock"
     if not is_first:

@@ -153,7 +153,7 @@ def is_theirs(record: KnockRecord, booking: Booking) -> bool:
 
 
 def _have_same_contacts(record: KnockRecord, request: Mapping[str, Any]) -> bool:
-    """Return True if the email or phone matches the request and neither one differs."""
+    """Return True if a record matches the request's email or phone and contradicts neither."""
     matches = [
         normalize_contact(request[name]) in known
         for name, known in zip(CONTACTS, contacts_of(record), strict=True)
@@ -205,7 +205,7 @@ def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 
 
 def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockRecord | None:
-    """Return the record of a booking's tour if it was not canceled, or None.
+    """Return the record of a booking's tour, or None if it is missing or canceled.
 
     Any field may contain the tour's start.
     """

@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return True unless the last note failed and no read has shown that Propexo works."""
+        """Return False if the last note failed and no read has shown since that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:

@@ -249,7 +249,7 @@ def held_twins(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decis
 
 
 def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a version with a different contact or community, because Knock would keep both."""
+    """Hold a changed request for review if the contact or community is different."""
     sent = [
         one
         for one in map(Person(tuple(same), now).end_of, _versions(new, same))
@@ -259,7 +259,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 
 def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a new version that only changes a contact, because Knock would ignore the change."""
+    """Hold a changed request that only corrects a contact, because Knock would ignore it."""
     sent = [
         one
         for one in _versions(new, same)
@@ -294,7 +294,7 @@ def _may_undo(new: Booking, same: Sequence[Booking], now: dt.datetime) -> bool:
 
 
 def _moved(new: Booking, same: Sequence[Booking]) -> Booking | None:
-    """Return the sender's latest version if it is for another community, or None."""
+    """Return the latest version of a request if it is for another community, or None."""
     latest = _latest_version(new, same)
     return latest if latest is not None and latest.community != new.community else None
 

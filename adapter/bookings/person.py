@@ -179,7 +179,7 @@ class Person:
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The tours that definitely replaced another tour in Knock, by the replaced tour's ID."""
+        """The tours that definitely replaced another in Knock, by the replaced tour's ID."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:

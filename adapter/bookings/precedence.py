@@ -287,7 +287,7 @@ def _is_forced_card(request: Booking) -> bool:
 
 
 def _covering(canceled: Iterable[Booking], person: Person) -> list[Booking]:
-    """Return the bookings that canceled requests were merged into, unless also canceled."""
+    """Return the uncanceled bookings into which canceled requests were merged."""
     ids = {
         one.because_of
         for one in canceled

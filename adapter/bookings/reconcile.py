@@ -207,7 +207,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions on a person's requests, and update other people's affected requests."""
+    """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)

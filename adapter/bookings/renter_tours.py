@@ -229,7 +229,7 @@ class RenterTours:
 
 
 def _booking(tx: Transaction, booking_id: int) -> Booking:
-    """Return a link's booking, or its replacement if the webhook was mapped again.
+    """Return the booking for a link, or its replacement if the webhook was mapped again.
 
     Raise :class:`LinkRefused` if the booking does not exist.
     """

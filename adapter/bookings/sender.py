@@ -1,4 +1,4 @@
-"""Send each booking with one POST, between two commits and within Propexo's rate limit.
+"""Send each booking with one POST between two commits, within Propexo's rate limit.
 
 The first commit reserves a call under the rate limit for the most urgent booking, and stores the
 attempt and the state ``sending``. Only then is the first byte sent. The second commit stores the
@@ -153,7 +153,7 @@ class Sender:
     def _begin(
         self, tx: Transaction, booking: Booking, rate_state: RateState, now: dt.datetime, why: str
     ) -> Callable[[], Attempt]:
-        """Count an API call and store an attempt. Return a function that returns the attempt."""
+        """Count an API call and store an attempt. Return a function that fetches the attempt."""
         request = request_from(booking.appointment, self.settings.policy.spellings, booking.kind)
         weight = self.settings.source_weights.get(booking.source, 1)
         limit = self.settings.rate_per_minute

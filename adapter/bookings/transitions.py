@@ -393,7 +393,7 @@ def _tell_not_readable(tx: Transaction, booking: Booking, now: dt.datetime) -> N
 def _record_ambiguous_tour(
     tx: Transaction, booking: Booking, later: Booking, now: dt.datetime, until: dt.datetime
 ) -> None:
-    """Record that a tour found in Knock may belong to ``booking`` or to a ``later`` one.
+    """Record that a tour found in Knock may belong to ``booking`` or to ``later``.
 
     If the later booking has the same start time, the tour belongs to it. Otherwise, Knock should
     have canceled the tour, so it was processed late and has replaced the later tour.

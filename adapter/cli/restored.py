@@ -94,7 +94,7 @@ def restored(
 
 
 def _require_terminal(*, is_needed: bool) -> None:
-    """Raise NotPossible if the command has to ask a question but there is no terminal."""
+    """Raise NotPossible if the command must ask a question but there is no terminal."""
     if is_needed and not sys.stdin.isatty():
         raise NotPossible(
             "This command asks before it changes anything, but there is no terminal. "

@@ -120,7 +120,7 @@ def form_fields(booking: Booking, refused: RefusedForm | None, chosen: str = "")
 
 
 def _first_fields(booking: Booking, faults: Mapping[str, str]) -> Container[str]:
-    """Return the names of the fields to show first, because the user has to fix them."""
+    """Return the names of the fields that the user has to fix, which are shown first."""
     first = {*faults, *_blocking_fields(booking)}
     if "email_1" in first or "phone_1" in first:
         first |= {"phone_1", "email_1"}

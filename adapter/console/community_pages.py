@@ -55,7 +55,7 @@ SIMILAR: Final = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Unrecognized:
-    """A property name that matches no community, with the number of leads held because of it."""
+    """A property name that matches no community, with the number of affected leads."""
 
     source: str
     value: str

@@ -15,7 +15,7 @@ MOST_LEADS: Final = 50
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MappingFix:
-    """A format change that is not fixed yet, with the edit that would fix it, if one is known."""
+    """A format change that is not fixed yet, with the mapping edit that fixes it, if known."""
 
     trouble: FormatTrouble
     proposal: Proposal | None

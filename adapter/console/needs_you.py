@@ -295,7 +295,7 @@ def _leads_in(rows: Sequence[Entry]) -> int:
 
 
 def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
-    """Return each entry as a row, with the details of its first leads loaded."""
+    """Convert entries to rows, loading the details of each row's first leads."""
     ids = [number for entry in found for number in entry.ids[:3]]
     with services.store.transaction() as tx:
         bookings = {one.id: one for one in tx.bookings.of_ids(ids)}
@@ -350,7 +350,7 @@ def _names(entry: Entry, bookings: Mapping[int, Booking]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Neighbors:
-    """The leads before and after a lead in the list that it was opened from."""
+    """The previous and next lead in the list from which a lead was opened."""
 
     #: The IDs of the next and previous leads, and the name in the next one.
     next_id: int | None = None

@@ -29,7 +29,7 @@ _ON_THEIR_WAY: Final = (BookingState.PENDING, BookingState.SENDING, BookingState
 
 @bp.get("/read-again")
 def read_again() -> str:
-    """Preview a source's unreadable messages, mapped again with the current mapping."""
+    """Preview how the current mapping reads a source's previously unreadable messages."""
     source = flask.request.args.get("source", "")
     if source not in services.sources:
         raise NotFound("There is no lead source with this name.")

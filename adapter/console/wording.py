@@ -290,7 +290,7 @@ def date_text(text: str) -> str:
 
 
 def value_text(reason: Reason) -> str:
-    """Return the value that caused a reason, formatted for users, or ""."""
+    """Return the value that a reason for review refers to, formatted for users, or ""."""
     text = reason.value or ""
     try:
         value = json.loads(text)
@@ -366,7 +366,7 @@ def replay_refusal(text: str) -> str:
 
 
 def error_text(error: NotPossible) -> str:
-    """Return a message for users about why an action is not possible."""
+    """Return a message that tells users why an action is not possible."""
     if error.faults:
         fields = [
             "phone or email" if text == NO_CONTACT else label_of(_SHOWN_AS.get(name, name)).lower()

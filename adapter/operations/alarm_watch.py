@@ -1,4 +1,4 @@
-"""Notify people once when a problem begins, continues or ends.
+"""Notify people when problems begin, persist and end.
 
 All workers and one web process watch. PostgreSQL records what was sent, so that only one of them
 sends each notification. If that one fails, another process sends it again.

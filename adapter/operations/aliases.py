@@ -83,7 +83,7 @@ class Preview:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TakenBack:
-    """The result of removing an alias: the number of leads held again, and the sent leads."""
+    """The result of removing an alias: leads held again and leads already sent."""
 
     alias: Alias
     #: How many leads need a community again.
@@ -93,7 +93,7 @@ class TakenBack:
 
 
 def _is_waiting(value: str) -> Callable[[Booking], bool]:
-    """Return a predicate for bookings that are held because a property name is unknown."""
+    """Return a predicate that matches bookings held because of an unknown property name."""
     return lambda booking: (
         booking.state is BookingState.HELD
         and any(why.field == "community" and why.value == value for why in booking.reasons)
@@ -164,7 +164,7 @@ class Aliases:
         self._clock, self._by = clock, by
 
     def property_of(self, source: str, value: str) -> PropertyName | None:
-        """Return the property name that a source's held leads contain, or None if it is unknown."""
+        """Find a property name in a source's held leads. Return None if it is unknown."""
         known = self._live.sources.get(source)
         events = self._waiting(source, value, limit=1)
         if known is None or not events:
@@ -211,7 +211,7 @@ class Aliases:
         self._live.refresh()
 
     def add_community(self, added: AddedCommunity) -> None:
-        """Add a community. Raise NotPossible if a user has already added one with its key."""
+        """Add a community. Raise NotPossible if users have already added one with this key."""
         with self._store.transaction() as tx:
             if not tx.overrides.add_community(added):
                 raise NotPossible(f"there is already a community with the key {added.key}")
@@ -247,7 +247,7 @@ class Aliases:
         return min(len(events), MOST_LEADS) - min(left, MOST_LEADS), left
 
     def book_all_waiting(self, alias: Alias) -> int:
-        """Map all leads that an alias's name holds up again. Return the number of changed leads."""
+        """Remap all leads held because of an alias's name. Return the number of changed leads."""
         with self._store.transaction() as tx:
             unknown = [one for one in tx.stats.unknown_communities() if one.value is not None]
         values = [one.value or "" for one in unknown if one.source == alias.source]
@@ -384,7 +384,7 @@ def _counts(fields: Mapping[str, tuple[Any, Any]], today: str) -> dict[str, int]
 
 
 def key_of_value(value: str) -> str:
-    """Return the table key for a JSON value in a lead's reason."""
+    """Convert a JSON value in a lead's reason to a key for the table of aliases."""
     try:
         return key_from_value(json.loads(value)) or ""
     except ValueError:

@@ -70,7 +70,7 @@ def web_findings(settings: Settings, url: str | None, clock: Clock) -> Iterator[
 
 
 def receiver_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the receiver of status webhooks can be reached. Send no webhook."""
+    """Check that the receiver of status webhooks can be reached, without sending a webhook."""
     url = settings.status_webhook_url
     if url is None:
         return
@@ -91,7 +91,7 @@ def receiver_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def mail_findings(settings: Settings) -> Iterator[Finding]:
-    """Check that the SMTP server for invitations can be reached. Send no email."""
+    """Check that the SMTP server for invitations can be reached, without sending an email."""
     if settings.smtp_url is None:
         return
     server = SmtpServer.from_url(settings.smtp_url)
@@ -115,7 +115,10 @@ def _proof(url: str | None, clock: Clock) -> Mapping[str, str]:
 
 
 def _get(url: str, headers: Mapping[str, str], method: str = "GET") -> Answer:
-    """Return a response with any status. Raise OSError or HTTPException if there is none."""
+    """Send a request. Return the response even if its status is an error.
+
+    Raise OSError or HTTPException if there is no response.
+    """
     request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - http(s), as settings check
     try:
         with _opener.open(request, timeout=SECONDS) as response:

@@ -23,7 +23,7 @@ STATUS_OF: Final = {Level.BROKEN: fault, Level.WARNING: warning}
 
 
 def work_findings(settings: Settings, url: str, clock: Clock) -> Iterator[Finding]:
-    """Check the health as ``adapter stats`` does, and check that users can sign in."""
+    """Check the adapter's health as ``adapter stats`` does, and check that users can sign in."""
     try:
         with Database(url, size=1) as store:
             store.check_schema()

@@ -80,7 +80,7 @@ class MailFailure(Exception):
 
     @property
     def may_be_ours(self) -> bool:
-        """True if the server or its settings may be the problem, as when it rejects an email."""
+        """True if the server or the settings may be the problem, as after a rejected email."""
         return self.is_ours or self.problem in (*_RENTERS, MailProblem.NO_RESPONSE)
 
 

@@ -43,7 +43,7 @@ class Repairs:
         *,
         hold_for: dt.timedelta = dt.timedelta(),
     ) -> None:
-        """Set up the actions. Users can undo a release until ``hold_for`` has passed."""
+        """Create an instance. Users can undo a release until ``hold_for`` has passed."""
         self._hold_for = hold_for
         self._settings = settings
         self._store = store
@@ -178,7 +178,7 @@ def _without_shared_contact(
 
 
 def _lock_unchanged(tx: Transaction, booking: Booking, now: dt.datetime, *others: Booking) -> None:
-    """Lock the people of all these bookings. Raise NotPossible if ``booking`` has changed.
+    """Lock the people of these bookings. Raise NotPossible if ``booking`` has changed.
 
     Keys are always locked before rows, so that two transactions cannot deadlock.
     """

@@ -58,7 +58,7 @@ class _Plan:
 
     @property
     def replaced(self) -> tuple[Booking, ...]:
-        """The bookings that are replaced, if their states allow it."""
+        """The bookings to replace, if their states allow it."""
         return tuple(booking for booking in self.bookings if booking.id not in self.kept)
 
 

@@ -215,7 +215,7 @@ class SignIn:
         return role is not None
 
     def _require_another_editor(self, tx: Transaction, name: str) -> None:
-        """Raise NotPossible if a user is the last one who can edit.
+        """Raise NotPossible if a user is the last user who can edit.
 
         The lock prevents two editors from removing each other at the same moment.
         """

@@ -1,4 +1,4 @@
-"""Check that web and worker have everything that they need to start."""
+"""Check the requirements for starting web and worker."""
 
 from collections.abc import Callable, Iterator
 

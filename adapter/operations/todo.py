@@ -137,7 +137,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """The criteria that select which leads in review to list."""
+    """The criteria for listing leads in review."""
 
     todo: Todo | None = None
     source: str = ""

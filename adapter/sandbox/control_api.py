@@ -172,7 +172,7 @@ def change_sync() -> tuple[Response, int] | Response:
 
 
 def _sync_changes(body: Any) -> dict[str, Any]:
-    """Validate changes to the sync. Raise ValueError with the name of the first invalid one."""
+    """Validate changes to the sync. Raise ValueError with the name of the first invalid setting."""
     given: dict[str, Any] = dict(body if isinstance(body, dict) else {"body": None})
     for name, value in given.items():
         if name not in _SYNC_KEYS:

@@ -1,4 +1,4 @@
-"""Parse and queue faults. Each fault applies to one upcoming request."""
+"""Parse and queue faults, each for one upcoming request."""
 
 import dataclasses
 import re

@@ -43,7 +43,7 @@ _TYPES: Final = {
 
 
 def schemas_with(enums: Mapping[str, Collection[str]]) -> Mapping[str, Schema]:
-    """Return the request schemas with the given enum values. Enums without any reject all values.
+    """Return the request schemas with these enum values. An enum without values rejects everything.
 
     Raise :class:`ConfigurationError` for a name that is not an enum.
     """

@@ -1,4 +1,4 @@
-"""Reload mappings in running processes. If any mapping is invalid, keep all of the old ones."""
+"""Reload mappings in running processes. If any mapping is invalid, keep all old mappings."""
 
 import logging
 from collections.abc import Callable

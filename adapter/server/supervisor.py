@@ -118,7 +118,7 @@ class Supervisor:
                 self._echo(f"cannot start {process.name}: {exc}")
 
     def _reload(self) -> None:
-        """Check the changed mappings. Print any problems. If there are none, reload web and worker.
+        """Check the changed mappings. Reload web and worker, or print any problems found.
 
         The processes log the result themselves, because a file may change before they read it.
         """

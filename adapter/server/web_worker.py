@@ -153,7 +153,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             self._process(conn, request)
 
     def _receive(self, conn: Any, request: RequestBuffer | Discarded) -> bool:
-        """Read the available bytes. Return True if the request is complete or its sender left."""
+        """Read available bytes. Return True if the request is complete or the sender is gone."""
         try:
             data = conn.sock.recv(RECEIVE_BYTES)
             is_done = not data or request.feed(data)

@@ -200,7 +200,7 @@ class Worker:
         repeat(part, step, pause_seconds, self._stopping, heartbeat)
 
     def _start_due_runs(self) -> None:
-        """Count each task's due rows, and queue as many runs of the task in the thread pool."""
+        """Count each task's due rows, and queue that many runs in the thread pool."""
         for task in Task:
             if not self._pipeline.is_full(task):
                 self._watchdog.heartbeat(task)  # even if PostgreSQL is unavailable

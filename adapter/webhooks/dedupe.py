@@ -10,7 +10,7 @@ from adapter.store.rows import delivery_headers
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The result of storing a webhook: its event ID, and whether it is a duplicate."""
+    """The result of storing a webhook: the event ID and the duplicate status."""
 
     event_id: int
     #: True if an earlier webhook has the same key. ``event_id`` is then that of the earlier event.

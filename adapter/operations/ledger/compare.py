@@ -295,7 +295,7 @@ class Comparison:
     def _elsewhere(
         self, index: LineIndex, lines: Sequence[PortalLine]
     ) -> tuple[Mapping[int, tuple[str, dt.date]], bool]:
-        """Return the other source and the date of each line's renter, by line number.
+        """Return the other source that sent each line's renter, and the date, by line number.
 
         The second return value is False if time ran out.
         """

@@ -247,7 +247,7 @@ class _LineReader:
 
 
 def _is_lead(line: PortalLine, cells: Sequence[str]) -> bool:
-    """Return False if a line is not about a renter but, for example, contains a total."""
+    """Return False for a line that is not about a renter, such as a total."""
     has_contact = line.has_contact or "email" in line.unreadable
     total = _TOTAL if has_contact else _LONG_TOTAL
     if any(total.fullmatch(cell.strip()) for cell in cells):
