@@ -1,4 +1,4 @@
-"""Detect that the database was restored from a backup, before anything is sent from it.
+"""Detect a database restored from a backup before any of its bookings are sent.
 
 A restored database does not know what was sent since the backup, so it would send it again. Each
 worker records that it runs, and on which database. The view ``gate`` compares this in the

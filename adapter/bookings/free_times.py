@@ -228,7 +228,7 @@ def _answer_of(data: object, zone: ZoneInfo) -> Answer:
 
 
 def _known(stored: StoredTimes, now: dt.datetime) -> Answer | dt.datetime | None:
-    """Return a cached answer, a retry time if another process is asking, or None."""
+    """Return the cached answer, the time to look again, or None if Propexo must be asked."""
     if stored.answered_at is not None and stored.answered_at > now - LIFETIME:
         calendar = Calendar(times=tuple(stored.times), is_complete=stored.is_complete)
         return Answer(calendar=calendar, problem=stored.problem)

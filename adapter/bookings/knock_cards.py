@@ -22,7 +22,7 @@ class _Card:
 
 
 def replaced(posted: Iterable[Booking]) -> Mapping[int, Booking]:
-    """Return the tours that definitely replaced another in Knock, by the replaced tour's ID.
+    """Map the ID of each tour that was definitely replaced in Knock to its replacement.
 
     ``posted`` contains bookings that may exist in Knock, in the order in which they were posted.
     """

@@ -30,7 +30,7 @@ def is_proof(booking: Booking, record: KnockRecord) -> bool:
 
 
 def of_card(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFacts:
-    """Return the facts about a booking that its guest card's record contains."""
+    """Extract the facts about a booking from the record of its guest card."""
     is_confirmed = is_proof(booking, record) and booking.confirmed_at is None
     is_booked = booking.state is BookingState.BOOKED
     # Roommates may share a phone, and the renter's words are sent to this guest card.
@@ -45,7 +45,7 @@ def of_card(record: KnockRecord, booking: Booking, now: dt.datetime) -> KnockFac
 def of_tour(
     record: KnockRecord, booking: Booking, newer: Booking | None, now: dt.datetime
 ) -> KnockFacts:
-    """Return the facts about a booking that its tour's record contains.
+    """Extract the facts about a booking from the record of its tour.
 
     ``newer`` is the same person's booking that has replaced it in Knock, if there is one.
     """

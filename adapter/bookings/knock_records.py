@@ -205,7 +205,7 @@ def is_incomplete(record: KnockRecord, request: Mapping[str, Any]) -> bool:
 
 
 def standing_tour(records: Iterable[KnockRecord], booking: Booking) -> KnockRecord | None:
-    """Return the record of a booking's tour, or None if it is missing or canceled.
+    """Return the record of a booking's tour, or None if the tour is missing or canceled.
 
     Any field may contain the tour's start.
     """

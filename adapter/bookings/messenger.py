@@ -542,7 +542,7 @@ def _prospect_of(card: Booking, person: Person) -> str | None:
 
 
 def _is_dismissed(tx: Transaction, card: Booking) -> bool:
-    """Return True if a booking, or the one it was merged with, was dismissed."""
+    """Return True if a user dismissed a booking or the booking that it was merged with."""
     is_merged = (
         card.state in MERGED
     )  # the other lead may be too old to be among the person's requests

@@ -132,7 +132,7 @@ def decide_chosen(
     open_sources: Collection[str],
     is_contact_of_many: bool,
 ) -> Decision | None:
-    """Decide on a tour that the renter chose on the renter page. Return None to send it.
+    """Return the decision on a tour chosen on the renter page, or None to send the tour.
 
     The renter has just chosen the tour, so it is neither a repeat nor an older version. Everything
     else is decided as for a request from a sender.
@@ -259,7 +259,7 @@ def _held_change(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Dec
 
 
 def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) -> Decision | None:
-    """Hold a changed request that only corrects a contact, because Knock would ignore it."""
+    """Hold a request that only corrects a contact, because Knock would ignore the correction."""
     sent = [
         one
         for one in _versions(new, same)

@@ -91,18 +91,18 @@ class Person:
 
     @functools.cached_property
     def by_id(self) -> Mapping[int, Booking]:
-        """The person's requests by ID."""
+        """The person's requests, keyed by ID."""
         return {request.id: request for request in self.requests}
 
     @functools.cached_property
     def first_version(self) -> Mapping[int | None, int]:
-        """The ID of the first request for each sender key."""
+        """The ID of the first request with each key from a sender."""
         newest_first = sorted(self.requests, key=lambda one: -one.id)
         return {one.item_key: one.id for one in newest_first if one.item_key is not None}
 
     @functools.cached_property
     def cancellations(self) -> Mapping[int, Booking]:
-        """The newest cancellation of each canceled request, by the canceled request's ID."""
+        """The newest cancellation of each canceled request, keyed by the request's ID."""
         return {
             request.id: max(after, key=order)
             for request in self.requests
@@ -111,7 +111,7 @@ class Person:
 
     @functools.cached_property
     def wanted(self) -> Sequence[Booking]:
-        """The current requests that were sent, will be sent, or were merged with such a request."""
+        """The current requests that are or will be in Knock, including merged requests."""
         return [one for one in self.requests if is_current(one, self.now) and self._counts(one)]
 
     @functools.cached_property
@@ -179,7 +179,7 @@ class Person:
 
     @functools.cached_property
     def replaced(self) -> Mapping[int, Booking]:
-        """The tours that definitely replaced another in Knock, by the replaced tour's ID."""
+        """The replacement of each tour that was definitely replaced in Knock, keyed by tour ID."""
         return knock_cards.replaced(posted(self.requests))
 
     def may_be_gone(self, tour: Booking) -> bool:
@@ -338,7 +338,7 @@ def _tours_of_contacts(booking: Booking, others: Iterable[Booking]) -> Sequence[
 
 
 def newer_but_posted_earlier(booking: Booking, others: Iterable[Booking]) -> Booking | None:
-    """Return the newest request whose tour Knock canceled for an older ``booking``, or None."""
+    """Return the newest request whose tour an older ``booking`` replaced in Knock, or None."""
     newer = [
         one
         for one in others

@@ -43,7 +43,7 @@ _NEW_VERSION = frozenset(
 
 
 def plan(requests: Iterable[Booking], now: dt.datetime) -> dict[int, Decision]:
-    """Return the decisions that change a person's requests, by request ID.
+    """Return the decisions that change a person's requests, keyed by request ID.
 
     ``requests`` contains all requests from one person at one community, in any order, with those
     that have the same sender and key. One decision may affect another, so all are recomputed until

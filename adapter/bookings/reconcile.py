@@ -259,7 +259,7 @@ def move(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime
 
 
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Return the bookings that replaced booked tours in Knock, by the replaced booking's ID."""
+    """Return the bookings that replaced tours in Knock, keyed by the replaced booking's ID."""
     found = {}
     for booking in bookings:
         others = tx.bookings.of_keys(booking.match_keys, booking.updated_at)

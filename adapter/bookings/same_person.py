@@ -76,7 +76,7 @@ def _contacts(booking: Booking) -> Set[object]:
 
 
 def names_agree(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
-    """Return True if two names may belong to one person, or None if a name is missing.
+    """Return True if two names may belong to the same person, or None if a name is missing.
 
     Every word of the shorter name must be a word of the longer one, or its initial: "D. Okafor" and
     "Dana Okafor" agree, "Dan Okafor" and "Dana Okafor" do not.

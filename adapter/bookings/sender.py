@@ -277,7 +277,7 @@ def record_patiently(
 
 
 def shows_that_it_works(error: UpstreamError) -> bool:
-    """Return True if an error shows that Propexo works, although it rejected a read.
+    """Return True if an error from a read still shows that Propexo works.
 
     The token may be allowed to send but not to read this list.
     """
@@ -299,7 +299,7 @@ def _may_resume(error: UpstreamError, stop: Stop, now: dt.datetime) -> bool:
 
 
 def _log_stop(stop: Stop, error: UpstreamError, now: dt.datetime) -> None:
-    """Log that sending is still stopped. Log an error once if this has lasted too long."""
+    """Log that sending is still stopped. After a long stop, log an error once."""
     alarm_at = stop.stopped_at and stop.stopped_at + ALARM_AFTER
     is_alarm = alarm_at is not None and stop.checked_at < alarm_at <= now
     extra = {"why": stop.stopped_for, "status": error.status, "reason": str(error)}

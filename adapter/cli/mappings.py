@@ -94,7 +94,7 @@ def _faults(settings: Settings) -> list[str]:
 
 
 def _loaded(paths: list[Path], settings: Settings) -> dict[str, Source]:
-    """Load mapping files, and return the valid mappings by name."""
+    """Load mapping files, and return the valid mappings keyed by name."""
     sources: dict[str, Source] = {}
     for path in paths:
         with contextlib.suppress(ConfigurationError):

@@ -198,7 +198,7 @@ def _choice_words(name: str, choice: str) -> str:
 
 
 def typed_values(form: MultiDict[str, str]) -> dict[str, str]:
-    """Return the user's input by field. Values of several check boxes are joined with commas."""
+    """Return the user's input, keyed by field. Multiple check box values are comma-separated."""
     return {
         name: ", ".join(one for one in form.getlist(name) if one) if _is_many(name) else form[name]
         for name in form
@@ -243,7 +243,7 @@ def _changed_by(booking: Booking) -> str:
 
 
 def current_values(booking: Booking) -> dict[str, str]:
-    """Return the values in the form before any edit, as strings by field."""
+    """Return the form's values before any edit, as strings keyed by field."""
     values = {name: _text(name, booking.appointment.get(name, "")) for name in EDITABLE_FIELDS}
     values |= {"community": booking.community or "", "starts_at": ""}
     if booking.starts_at is not None and booking.timezone is not None:

@@ -80,7 +80,7 @@ class ConsoleServices:
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """Return the current sources by name."""
+        """Return the current sources, keyed by name."""
         return self.pipeline.sources
 
     @property

@@ -241,7 +241,7 @@ _DID: Final = {
 
 
 def _apply(act: Callable[[int], object], ids: list[int]) -> tuple[list[int], dict[str, list[int]]]:
-    """Act on each lead. Return the leads that succeeded, and the failed leads by reason."""
+    """Act on each lead. Return the leads that succeeded, and the failed leads grouped by reason."""
     errors: dict[str, list[int]] = {}
     for number in ids:
         try:

@@ -95,7 +95,7 @@ def _rejected(totals: Mapping[tuple[str, str], int]) -> dict[meter.Key, float]:
 
 
 class _OverviewCollector(Collector):
-    """Exports the overview as gauges, and the stored counters and histograms."""
+    """Exports the overview's gauges, and the stored counters and histograms."""
 
     def __init__(self, overview: Overview, values: Mapping[meter.Key, float]) -> None:
         self._overview = overview
@@ -156,7 +156,7 @@ def _histogram(metric: meter.Metric, samples: Mapping[tuple[str, ...], Samples])
 
 
 def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
-    """Return the cumulative count of each histogram bucket, by upper bound.
+    """Return the cumulative count of each histogram bucket, keyed by upper bound.
 
     Counts from an earlier version with other limits are in the next larger bucket.
     """

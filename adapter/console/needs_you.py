@@ -318,7 +318,7 @@ def rows_with_leads(found: Sequence[Entry]) -> list[Row]:
 def _places(
     tx: Transaction, found: Sequence[Entry], bookings: Mapping[int, Booking]
 ) -> dict[Issue, str]:
-    """Return the names of unrecognized properties by issue, for the first rows only."""
+    """Return the names of unrecognized properties, keyed by issue, for the first rows only."""
     firsts = {
         entry.issue: bookings[entry.ids[0]]
         for entry in reversed(found)

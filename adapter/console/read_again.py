@@ -62,7 +62,7 @@ def differences_of(event_ids: Iterable[int]) -> Iterator[Difference]:
 
 
 def names_for(preview: Collection[Difference]) -> Any:
-    """Return the renters' names for a preview, by message ID."""
+    """Return the renters' names for a preview, keyed by message ID."""
     with services.store.transaction() as tx:
         return names_of(tx, [one.event_id for one in preview])
 

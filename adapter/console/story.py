@@ -166,7 +166,7 @@ def _reports(story: LeadHistory) -> Iterator[StoryLine]:
 
 
 def _note_line(message: Message) -> StoryLine:
-    """Return a sentence that says whether a renter's later message reached Knock."""
+    """Describe the delivery of a renter's later message to Knock."""
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
     words = f": “{message.text}”" if message.text else "."
     return StoryLine(at=message.updated_at, text=said + words)
@@ -217,7 +217,10 @@ def _taken_back(change: Change) -> str:
 
 
 def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
-    """Return a sentence for a move in Knock. Only the time of the latest move is known."""
+    """Describe how a tour was moved to another time in Knock.
+
+    Only the time of the latest move is known.
+    """
     same = [one for one in story.history if one.booking_id == change.booking_id]
     is_latest = [one for one in same if one.why == change.why][-1] is change
     if not is_latest or booking is None or booking.moved_to is None or booking.timezone is None:

@@ -101,7 +101,7 @@ def _is_waiting(value: str) -> Callable[[Booking], bool]:
 
 
 def names_in(source: Source, event: Event) -> list[PropertyName]:
-    """Return the property names in a webhook in the order of its items. Never raise."""
+    """Return the property names in a webhook, in the order of the items. Never raise."""
     try:
         scopes = source.compiled.item_scopes(source.scope(event.request))
     except PayloadError:

@@ -27,7 +27,7 @@ CONTENTS: Final[Mapping[str, str]] = {Model.EVENTS: "tours", Model.PROSPECTS: "g
 
 
 class ModelState(NamedTuple):
-    """The result of checking whether an integration's tours or guest cards can be read."""
+    """The result of checking access to an integration's tours or guest cards."""
 
     integration_id: str
     model: str
@@ -77,7 +77,7 @@ def integrations_of(sources: Mapping[str, Source]) -> set[str]:
 
 
 class ModelWatch:
-    """Checks regularly whether each integration's models can be read, to warn users early."""
+    """Checks access to each integration's models regularly, to warn users early."""
 
     def __init__(self, store: Database, read: Read, clock: Clock) -> None:
         self._store = store

@@ -179,7 +179,7 @@ def _ids(settings: Settings, reads: RateLimitedReads) -> Iterator[Finding]:
 
 
 def _models(listed: Communities, settings: Settings, read: Read) -> Iterator[Finding]:
-    """Check that Propexo lets us read Knock's records, which searches for bookings need."""
+    """Check that Propexo lets us read Knock's records, as searches for bookings require."""
     ids = {one.integration_id for one in listed.by_key.values()}
     try:
         states = list(states_of(ids, read))

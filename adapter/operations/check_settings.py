@@ -51,7 +51,7 @@ class GivenSettings:
         return self.settings.environ
 
     def sources(self) -> Mapping[str, Source]:
-        """Return all mappings by source, or an empty dictionary if any mapping is invalid."""
+        """Return all mappings, keyed by source, or an empty dictionary if one is invalid."""
         try:
             return registry.load(self.settings.mappings_dir, self.settings.policy)
         except ConfigurationError:
@@ -93,7 +93,7 @@ def _values(given: GivenSettings) -> Iterator[Finding]:
 
 
 def _secrets(given: GivenSettings) -> dict[str, str]:
-    """Return the secrets that are set, by variable name."""
+    """Return the secrets that are set, keyed by variable name."""
     own = (name for source in given.sources().values() for name in endpoints.secret_names(source))
     values = {}
     for name in dict.fromkeys((*SECRET_NAMES, *own)):

@@ -447,7 +447,7 @@ def read_facts(
 
 
 def _replaced(versions: Iterable[MappingVersion], settings: Settings) -> tuple[MappingVersion, ...]:
-    """Return the mappings saved in the console that are unused because their file has changed."""
+    """Return the mappings from the console that are unused because their file has changed."""
     if settings.mappings_from_files_only:
         return ()
     return tuple(one for one in versions if one.text is not None and _is_replaced(one, settings))
@@ -723,7 +723,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase with the numbers of waiting webhooks and bookings."""
+    """Return a phrase that counts the waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

@@ -75,12 +75,12 @@ class MailFailure(Exception):
 
     @property
     def is_ours(self) -> bool:
-        """True if the server or ADAPTER_SMTP_URL is the problem, not the renter's address."""
+        """True if the server or ADAPTER_SMTP_URL is at fault, not the renter's address."""
         return self.problem in _OURS
 
     @property
     def may_be_ours(self) -> bool:
-        """True if the server or the settings may be the problem, as after a rejected email."""
+        """True if the server or its settings may be at fault."""
         return self.is_ours or self.problem in (*_RENTERS, MailProblem.NO_RESPONSE)
 
 

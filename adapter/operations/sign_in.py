@@ -42,7 +42,7 @@ class SignIn:
         self._clock = clock
 
     def users(self) -> dict[str, User]:
-        """Return all console users by name. ADAPTER_USERS takes precedence over the database.
+        """Return all console users, keyed by name. ADAPTER_USERS overrides the database.
 
         The local user is included only if there is no other user.
         """

@@ -236,7 +236,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             client.sendall(text.encode())
 
     def notify(self) -> None:
-        """Send gunicorn's heartbeat and disconnect requests that take too long."""
+        """Send gunicorn's heartbeat, and disconnect requests that take too long."""
         super().notify()
         for conn, began in self._began.copy().items():
             if time.monotonic() - began > ANSWER_SECONDS:

@@ -231,7 +231,7 @@ class Worker:
         self._schema_outage.ended()
 
     def _listen(self) -> None:
-        """Map events whenever a notification announces a new one, until the connection is lost."""
+        """Map new events when PostgreSQL announces them, until the connection is lost."""
         try:
             for is_announced in listen_for_received_events(self._url, LISTEN_SECONDS):
                 self._watchdog.heartbeat("listener")

@@ -22,7 +22,7 @@ EXPECTED = ('"booking_refused"',)
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Genuine:
-    """The responses to the genuine sender, by lead."""
+    """The genuine sender's responses, keyed by lead."""
 
     answers: Sequence[dict[str, Any]]
 

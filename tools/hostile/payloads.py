@@ -465,5 +465,5 @@ SPOILERS: Sequence[Callable[[random.Random, bytes], bytes]] = (
 
 
 def mapping_samples(sources: Mapping[str, Source]) -> dict[str, list[Sample]]:
-    """Return all samples by mapping."""
+    """Return all samples, keyed by mapping."""
     return {name: samples_of(source) for name, source in sources.items()}

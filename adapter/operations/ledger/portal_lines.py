@@ -263,7 +263,7 @@ def _name(text: Mapping[str, str]) -> str:
 
 @functools.lru_cache(4096)
 def date_from(text: str) -> dt.date:
-    """Parse a date in a format used in the US. Ignore a time after it.
+    """Parse a date in a US format, ignoring any time after the date.
 
     Raise Unreadable if the text is not a date. Raise PayloadError if the day comes before the
     month, because then the other dates in the file are misread too.
