@@ -71,6 +71,9 @@ def is_empty(value: object, blanks: Collection[str] = ()) -> bool:
     A list of empty items is empty. Zero and false are not. ``blanks`` holds the sender's strings
     for empty values, as :func:`clean_text` returns them.
     """
+    if type(value) is str and not blanks and value.isprintable():
+        # Fast path with the same result as clean_text().
+        return not value or value.isspace()
     if isinstance(value, list):
         return len(value) <= CAP_ITEMS and all(_is_blank(item, blanks) for item in value)
     return _is_blank(value, blanks)
@@ -93,9 +96,6 @@ def _is_blank(value: object, blanks: Collection[str]) -> bool:
         return True
     if isinstance(value, bool | list | dict):
         return False
-    if type(value) is str and not blanks and value.isprintable():
-        # Fast path with the same result as clean_text().
-        return not value.strip()
     try:
         text = clean_text(value, CAP_TEXT)
     except Unreadable:
