@@ -105,7 +105,7 @@ def median_of(values: Iterable[float]) -> float:
 
 
 def sum_of(counts: Iterable[Mapping[str, int]], name: str) -> int:
-    """Return the sum of the counts that the dictionaries contain under ``name``."""
+    """Return the sum of the counts under ``name`` in all dictionaries."""
     return sum(one.get(name, 0) for one in counts)
 
 
