@@ -2141,7 +2141,7 @@ def test_a_replaced_lead_is_booked_anyway(ana: Reader) -> None:
     (late,) = ana.harness.mapped("rentfeed", older)
     assert late.state is BookingState.SUPERSEDED
     shown = ana.text(f"/leads/{booked.id}")
-    assert f'Related leads: <a href="/console/leads/{late.id}' in shown
+    assert f'This replaced the request for a tour on <a href="/console/leads/{late.id}' in shown
     shown = ana.text(f"/leads/{late.id}")
     assert "Both leads have the same email" in shown
     assert "enter their own email or phone under “Change details”" in shown
