@@ -81,7 +81,7 @@ class Related:
 
 
 def _is_by_name(one: Booking, other: Booking) -> bool:
-    """Return True if two requests share only one contact, so that their names must match too."""
+    """Return True if two requests share only one contact and must also match by name."""
     is_version = one.item_key is not None and one.item_key == other.item_key
     return not is_version and len(one.person_keys & other.person_keys) == 1
 
@@ -207,7 +207,7 @@ def apply(
     *,
     steps: int = MOST_STEPS,
 ) -> None:
-    """Store decisions on a person's requests, and update other people's affected requests."""
+    """Store decisions on a person's requests, and update affected requests from other people."""
     changed = [row for row in (*related.same, booking) if row.id in decisions]
     for row in changed:
         decision = _checked(tx, row, decisions[row.id], now)
@@ -237,7 +237,7 @@ def keep_words(
 
 
 def _checked(tx: Transaction, booking: Booking, decision: Decision, now: dt.datetime) -> Decision:
-    """Return the decision, or hold the request instead if a different person may have made it."""
+    """Return the decision, or a hold if a different person may have made the request."""
     if decision.state is not BookingState.PENDING:
         return decision
     tx.bookings.lock_related([booking], now)  # its keys may not be those that the caller locked
@@ -263,7 +263,7 @@ MOST_BEFORE = 5
 
 
 def replacing_in_knock(tx: Transaction, bookings: Iterable[Booking]) -> dict[int, Booking]:
-    """Return the bookings that replaced booked tours in Knock, by the replaced booking's ID."""
+    """Return the bookings that replaced tours in Knock, keyed by the replaced booking's ID."""
     tours = (one for one in bookings if one.kind is Kind.APPOINTMENT)
     found = ((one.id, after_in_knock(tx, one)) for one in tours)
     return {number: later for number, later in found if later is not None}

@@ -6,7 +6,7 @@ from typing import Final
 
 from adapter.bookings.reconcile import after_in_knock, before_in_knock, replacing_in_knock
 from adapter.models import REPLAYED, Booking, BookingState, Change, Kind, LeadHistory
-from adapter.store import AuditEntry, Transaction
+from adapter.store import AuditEntry, Pause, Transaction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +21,8 @@ class LeadFacts:
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
     #: The change with which a user reported that a booking is no longer in Knock, by its ID.
     gone: Mapping[int, Change] = dataclasses.field(default_factory=dict)
+    #: The pause that keeps a pending booking from being sent, by the booking's ID.
+    pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
     actions: Sequence[AuditEntry] = ()
 
@@ -42,8 +44,20 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
         tours={number: tour for number, tour in cards if tour is not None},
         before=before,
         gone={one.id: why for one in booked if (why := tx.bookings.why_gone(one)) is not None},
+        pauses=_pauses(tx, story),
         actions=tx.audit.of_lead(story),
     )
+
+
+def _pauses(tx: Transaction, story: LeadHistory) -> Mapping[int, Pause]:
+    pending = [one for one in story.current if one.state is BookingState.PENDING]
+    pauses = tx.send_queue.pauses() if pending else []
+    return {
+        one.id: pause
+        for one in pending
+        for pause in pauses
+        if pause.covers(one.source, one.community)
+    }
 
 
 def _unsent(story: LeadHistory, number: int) -> list[Booking]:

@@ -94,7 +94,7 @@ class BookingView:
     """A booking, with everything that the lead's page displays about it."""
 
     booking: Booking
-    #: What is wrong and what to do about it, or None if the booking does not need review.
+    #: The problem and how to solve it, or None if the booking does not need review.
     advice: Advice | None
     #: A sentence for each further problem.
     problems: Sequence[str]
@@ -102,7 +102,7 @@ class BookingView:
     unused: Sequence[tuple[str, str]]
     #: The change in the sender's format that caused the lead to be held, or None.
     trouble: FormatTrouble | None
-    #: True if the mapping in use can read the message that could not be read when it came.
+    #: True if the mapping in use can read a message that could not be read on arrival.
     is_read_now: bool
     #: A sentence about the booking's state, or "" if it needs review.
     sentence: str
@@ -119,7 +119,7 @@ class BookingView:
     may_release: bool
     may_add_time: bool
     is_merged: bool
-    #: True if the other lead already does what this one asks for.
+    #: True if sending this lead would change nothing in Knock.
     is_repeat: bool
     #: The other lead that caused this lead's state.
     other: Booking | None
@@ -179,7 +179,7 @@ def lead_page(key: str, refused: RefusedForm | None = None) -> Any:
 
 @bp.get("/leads/<key>/panel")
 def lead_panel(key: str, refused: RefusedForm | None = None) -> Any:
-    """Render the panel beside the list, with the part of a lead's page that users act on."""
+    """Render the side panel with a lead's details and actions."""
     story, facts = _load(key)
     common = _common(key, story, refused, facts)
     common["views"] = [
@@ -298,7 +298,7 @@ class MappedAgain:
         return self.mapping_lines[number - 1].strip() if is_there else ""
 
     def is_read_now(self, booking: Booking) -> bool:
-        """Return True if this mapping would allow a held booking to be sent to Knock."""
+        """Return True if a held booking would be sent to Knock when mapped again."""
         number = self._item_number(booking)
         is_held = booking.state is BookingState.HELD and booking.reason == "held_by_mapping"
         return is_held and number < len(self.items) and self.items[number].outcome in SENT_OUTCOMES
@@ -393,7 +393,7 @@ def _shared(booking: Booking, other: Booking | None) -> frozenset[str]:
 
 
 def _notes_reasons(booking: Booking) -> Sequence[Reason]:
-    """Return the booking's reasons. Leave out the first if the booking was held for it."""
+    """Return a booking's reasons, except the first if the mapping held the booking."""
     return booking.reasons[booking.reason == "held_by_mapping" :]
 
 

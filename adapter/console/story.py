@@ -153,13 +153,16 @@ def _named(text: str, booking_id: int | None, names: Mapping[int, str]) -> str:
 
 
 def _different_person(entry: AuditEntry) -> str:
-    """Return a sentence about a user who sent a lead to Knock as a different person's."""
+    """Describe how a user booked a lead for a different person."""
     moved = " The shared contact is now in the notes." if "notes" in entry.detail else ""
     return f"{entry.by} sent it to Knock as a different person's lead.{moved}"
 
 
 def _reports(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]:
-    """Yield a line for each tour that a user reported as canceled. Its state does not change."""
+    """Yield a line for each tour that a user reported as canceled.
+
+    Such a report does not change the tour's state.
+    """
     for booking in story.current:
         if booking.gone_at is not None and booking.knock_status is not KnockStatus.CANCELED:
             text = gone_text(facts.gone.get(booking.id)) + "."
@@ -199,7 +202,7 @@ def replaced_text(earlier: Booking) -> str:
 
 
 def _note_line(message: Message) -> StoryLine:
-    """Return a sentence that says whether a renter's later message reached Knock."""
+    """Describe the delivery of a renter's later message to Knock."""
     said = NOTES.get(message.reason, NOTE_WAITS) if message.due_at is None else NOTE_WAITS
     words = f": “{message.text}”" if message.text else "."
     return StoryLine(at=message.updated_at, text=said + words)
@@ -239,7 +242,7 @@ def _sentence(change: Change, story: LeadHistory) -> str:
 
 
 def _taken_back(change: Change) -> str:
-    """Describe how a user dismissed a lead or undid an action. Return "" for other changes."""
+    """Describe a dismissal or an undone action. Return "" for other changes."""
     if change.to_state == "discarded" and change.why == CANCELED_IN_KNOCK:
         return "reported that the tour was canceled in Knock"
     if change.to_state == "discarded":
@@ -249,7 +252,10 @@ def _taken_back(change: Change) -> str:
 
 
 def _move_sentence(change: Change, booking: Booking | None, story: LeadHistory) -> str:
-    """Return a sentence for a move in Knock. Only the time of the latest move is known."""
+    """Describe how a tour was moved to another time in Knock.
+
+    Only the time of the latest move is known.
+    """
     same = [one for one in story.history if one.booking_id == change.booking_id]
     is_latest = [one for one in same if one.why == change.why][-1] is change
     if not is_latest or booking is None or booking.moved_to is None or booking.timezone is None:

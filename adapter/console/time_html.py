@@ -23,7 +23,7 @@ _ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2
 
 @functools.lru_cache(maxsize=200)
 def zone_named(name: str) -> ZoneInfo | None:
-    """Return the time zone with an IANA name, or None if there is none."""
+    """Return the time zone with this IANA name, or None if it does not exist."""
     if not _ZONE_NAME.fullmatch(name):
         return None
     try:
@@ -33,7 +33,7 @@ def zone_named(name: str) -> ZoneInfo | None:
 
 
 def reader_zone() -> ZoneInfo:
-    """Return the time zone of the user's browser, or else the communities' most common one.
+    """Return the browser's time zone, or the communities' most common one if unknown.
 
     Return UTC if the user has chosen that.
     """
