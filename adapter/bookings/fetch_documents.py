@@ -56,7 +56,7 @@ FINAL: Final = frozenset({400, 404, 405, 410, 422})
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failed request that may succeed on a retry, with the delay that the host requested."""
+    """A failed request that may succeed if retried after the delay that the host requested."""
 
     reason: str
     pause: dt.timedelta = dt.timedelta()

@@ -293,7 +293,7 @@ class Messenger:
         return True
 
     def _is_propexo_working(self, message: Message) -> bool:
-        """Return False if the last note failed and no read has shown since that Propexo works."""
+        """Return False after a failed note, until a read shows that Propexo works."""
         with self.store.transaction() as tx:
             now, limiter = self.clock(), tx.rate_limit
             if not limiter.lock(now).note_failures:
@@ -472,7 +472,7 @@ def _facts(message: Message, **more: object) -> dict[str, object]:
 
 
 def _turn(message: Message, others: Sequence[Message]) -> dt.datetime | None:
-    """Return the due time of the messages that must be sent before this one, or None.
+    """Return the due time of the messages ahead of this one, or None.
 
     These are the person's earlier waiting messages, and any message in flight.
     """
@@ -523,7 +523,7 @@ def _texts(
 
 
 def _is_card(record: KnockRecord, card: Booking) -> bool:
-    """Return True if a booking created this guest card and the booking's data is not erased."""
+    """Return True if this guest card was created by a booking whose data is not erased."""
     request = card.appointment
     return shares_contact(record, request) and is_complete_card(record, request)
 

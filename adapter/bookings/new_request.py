@@ -370,7 +370,7 @@ def _held_beside(
 def _held_doubtful(
     new: Booking, same: Sequence[Booking], planned: Decision, now: dt.datetime
 ) -> Decision | None:
-    """Hold a request instead of merging it with a tour that may no longer be in Knock."""
+    """Hold a request instead of merging it with a tour that may be gone from Knock."""
     other = next((one for one in same if one.id == planned.because_of), None)
     if other is None or new.kind is Kind.PROSPECT or other.state is not BookingState.BOOKED:
         return None

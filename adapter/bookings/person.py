@@ -293,7 +293,7 @@ def _was_ready(booking: Booking) -> bool:
 
 
 def posting_order(booking: Booking) -> tuple[dt.datetime, int]:
-    """Return a sort key for the order of bookings in Knock: the time of the POST, then the ID."""
+    """Return a booking's sort key in Knock: the time of the POST, then the ID."""
     return (booking.posted_at or booking.updated_at, booking.id)
 
 

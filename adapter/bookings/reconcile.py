@@ -127,7 +127,7 @@ def load(tx: Transaction, booking: Booking, now: dt.datetime) -> Related:
 def _linked(
     booking: Booking, same: Sequence[Booking], rows: Iterable[Booking]
 ) -> Iterator[Booking]:
-    """Yield requests that have the same full name and share a contact with a related request.
+    """Yield requests that share the full name and a contact with a related request.
 
     For example, one request has only the email, one has only the phone, and a third has both.
     """

@@ -99,7 +99,7 @@ def check_release(
 
 
 def is_tour_for_prospect(booking: Booking, changes: Mapping[str, Any]) -> bool:
-    """Return True if the changes add a tour time to a guest card that was or will be sent.
+    """Return True if the changes add a tour time to a pending or sent guest card.
 
     The guest card is then kept, and the tour becomes a separate booking.
     """

@@ -254,7 +254,7 @@ def _hit(
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the ID in a text such as ``#1061`` as a list, or an empty list for other text."""
+    """Return a list with the ID in a text such as ``#1061``, or an empty list."""
     digits = text.removeprefix("#")
     return [int(digits)] if digits.isascii() and digits.isdigit() and len(digits) < 18 else []
 

@@ -283,7 +283,7 @@ class Worker:
 
 
 def must_restart(former: Settings, settings: Settings) -> bool:
-    """Return True if the worker must restart to use the new settings, and they are valid."""
+    """Return True if the new settings are valid and require a restart of the worker."""
     unused = {name: getattr(former, name) for name in WEB_ONLY}
     is_other = dataclasses.replace(settings, **unused) != former
     return is_other and not settings.problems

@@ -141,7 +141,7 @@ class BackgroundWriter:
 
 
 def proof_of(key: bytes, source: str, credential: bytes) -> bytes:
-    """Return a credential's keyed hash, to compare it later with the hash of a new secret."""
+    """Return a credential's keyed hash, for comparison with the hash of a new secret."""
     return signatures.keyed_hash(key, b"\x00".join((b"credential", source.encode(), credential)))
 
 
