@@ -47,7 +47,7 @@ def of_tour(
 ) -> KnockFacts:
     """Extract the facts about a booking from the record of its tour.
 
-    ``newer`` is the same person's booking that has replaced it in Knock, if there is one.
+    ``newer`` is the same person's booking that replaced this one in Knock, if there is one.
     """
     facts = KnockFacts(prospect_id=knock_records.prospect_of(record), tour_id=record.id)
     status, at = knock_records.status_of(record), knock_records.changed_at(record, now)

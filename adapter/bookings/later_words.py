@@ -1,7 +1,7 @@
 """Find later messages from a renter that are missing from their guest card in Knock.
 
-If a request is merged with a booking or replaced by it, it is not sent itself. What is new in it is
-added to the guest card as a note, line by line. All functions are pure.
+A request that is merged with or replaced by a booking is not sent itself. Its new text is added to
+the guest card as a note, line by line. All functions are pure.
 """
 
 import dataclasses

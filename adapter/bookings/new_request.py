@@ -1,7 +1,7 @@
 """Decide whether a new request is a repeat, a change or another person's request.
 
-:mod:`adapter.bookings.precedence` decides how it affects the person's other requests. All functions
-are pure.
+:mod:`adapter.bookings.precedence` decides how the request affects the person's other requests. All
+functions are pure.
 """
 
 import dataclasses

@@ -277,7 +277,7 @@ def _upcoming(
 
 
 def _lost(own: Iterable[Booking], tour: Booking | None) -> Booking | None:
-    """Return the lead's newest tour after ``tour`` that failed or cannot take place, or None."""
+    """Return the latest failed or canceled tour if it is newer than ``tour``, otherwise None."""
     lost = [
         one
         for one in own

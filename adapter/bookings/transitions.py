@@ -1,8 +1,8 @@
 """Update bookings from Propexo's responses to POSTs, status checks and searches.
 
-Every function writes in the transaction that it is given. A finished attempt is not changed,
-because the first outcome counts, with one exception: a late response may correct an attempt that
-recovery marked unknown.
+Every function writes in the caller's transaction. A finished attempt is not changed, because the
+first outcome counts, with one exception: a late response may correct an attempt that recovery
+marked unknown.
 """
 
 import dataclasses

@@ -81,7 +81,7 @@ def resume() -> Any:
 
 
 def _back_from_pause() -> Any:
-    """Redirect to the source's page if the form was on it, otherwise to the overview."""
+    """Redirect to the page with the submitted form: the source's page or the overview."""
     source = flask.request.form.get("back", "")
     if source in services.sources:
         return flask.redirect(flask.url_for("console.source", name=source))

@@ -97,8 +97,8 @@ class StoryLine:
 def story_of(story: LeadHistory, entries: Iterable[AuditEntry] = ()) -> list[StoryLine]:
     """Return a lead's history as sentences, oldest first. Leave out purely technical steps.
 
-    ``entries`` are what users did to the lead. They say whether a user booked it for a different
-    person.
+    ``entries`` are what users did to the lead. They show whether a user booked the lead for a
+    different person.
     """
     different = {one.at: one for one in entries if "another_person" in one.detail.split(", ")}
     lines = [*_lines(story, different), *_reports(story), *map(_note_line, story.messages)]

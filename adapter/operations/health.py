@@ -472,7 +472,7 @@ def _disk_free(folder: str | None) -> int | None:
 
 
 def problems_in(facts: Facts) -> tuple[Problem, ...]:
-    """Return all problems that the facts show, most important first."""
+    """Return all problems indicated by the facts, most important first."""
     found = [problem for check in _CHECKS for problem in check(facts)]
     # If no worker is running, that explains the other two problems.
     if any(problem.code == "no_worker" for problem in found):
