@@ -364,3 +364,14 @@ def replaced_in_knock(other: Booking, booking: Booking) -> bool:
             for tour in (booking, other)
         )
     )
+
+
+def follows_in_knock(other: Booking, booking: Booking) -> bool:
+    """Return True if Knock replaced ``booking`` with ``other``, or added ``other`` to its card."""
+    if booking.kind is Kind.APPOINTMENT:
+        return replaced_in_knock(other, booking)
+    is_tour = other.kind is Kind.APPOINTMENT and other.event_id != booking.event_id
+    if not is_tour or booking.posted_at is None or other.posted_at is None:
+        return False
+    is_booked = booking.state is other.state is BookingState.BOOKED
+    return is_booked and booking.posted_at < other.posted_at

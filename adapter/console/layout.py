@@ -91,6 +91,7 @@ def layout_helpers() -> dict[str, Any]:
         "time_ago": time_html.time_ago,
         "tour_html": time_html.tour_html,
         "tour_time": time_html.tour_time,
+        "full_text": time_html.full_text,
         "shown_value": wording.shown_value,
         "shown_changes": wording.shown_changes,
         "changed_value": wording.changed_value,

@@ -142,6 +142,18 @@ def local_text(at: dt.datetime, zone: ZoneInfo) -> str:
     return f"{day_text(local.date(), today)}, {clock(local)} {local:%Z}"
 
 
+def full_text(at: dt.datetime, timezone: str | None) -> str:
+    """Format a time within a sentence, as in ``Wednesday, Dec 2, 2:00 PM MST``.
+
+    Without ``timezone``, return only the day, in the user's time zone.
+    """
+    zone = ZoneInfo(timezone) if timezone else reader_zone()
+    local, this_year = at.astimezone(zone), services.now().astimezone(zone).year
+    year = "" if local.year == this_year else f", {local.year}"
+    day = f"{local:%A, %b} {local.day}{year}"
+    return f"{day}, {clock(local)} {local:%Z}" if timezone else day
+
+
 def tour_html(booking: Booking) -> Markup:
     """Render a tour's start in the community's time zone, or as the sender wrote it."""
     if booking.kind is Kind.PROSPECT:
