@@ -367,7 +367,7 @@ def replaced_in_knock(other: Booking, booking: Booking) -> bool:
 
 
 def follows_in_knock(other: Booking, booking: Booking) -> bool:
-    """Return True if Knock replaced ``booking`` with ``other``, or added ``other`` to its card."""
+    """Return True if Knock replaced a tour with ``other``, or added ``other`` to a guest card."""
     if booking.kind is Kind.APPOINTMENT:
         return replaced_in_knock(other, booking)
     is_tour = other.kind is Kind.APPOINTMENT and other.event_id != booking.event_id
