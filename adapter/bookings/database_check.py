@@ -32,7 +32,7 @@ _NOTHING_CAN_BE_SENT = (NotAuthorized, NotSent, RateLimited)
 
 
 class DatabaseCheck:
-    """Checks whether the database may have been restored, and suspends sending if so."""
+    """Suspends sending if the database may have been restored from a backup."""
 
     def __init__(self, store: Database, writes: WriteLog, clock: Clock) -> None:
         self._store = store

@@ -144,7 +144,7 @@ class Messenger:
             tx.messages.postpone(message_id, self.clock() + RETRY_DELAY)
 
     def _process(self, message: Message) -> bool:
-        """Send a message or check on a sent one. Return False if no API call is allowed now."""
+        """Send a message or check a sent message. Return False if no API call is allowed now."""
         if message.state is MessageState.SENDING:
             self._leave_to_person(message, MessageState.UNCLEAR, "note_unclear")
             return True
@@ -500,7 +500,7 @@ def _order(message: Message) -> tuple[dt.datetime, int]:
 def _texts(
     message: Message, lead: Booking, person: Person, others: Sequence[Message]
 ) -> Sequence[str]:
-    """Return the notes to send. They contain only text that Knock does not have yet.
+    """Return the notes to send, with only text that is not in Knock yet.
 
     A message has a text if it is a retry, or the rest of a text that was too long for one note.
     Another message with the same words may have been sent since.

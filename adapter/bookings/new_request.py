@@ -275,7 +275,7 @@ def _held_correction(new: Booking, same: Sequence[Booking], now: dt.datetime) ->
 
 
 def _held_canceled(new: Booking, same: Sequence[Booking], *, has_sent_at: bool) -> Decision | None:
-    """Hold a request whose cancellation arrived first, unless the request is certainly newer."""
+    """Hold a request whose cancellation arrived first, unless the request is provably newer."""
     before = [
         one
         for one in same

@@ -98,7 +98,7 @@ def anchor_for(location: Location) -> str:
 
 
 def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
-    """Return a payload's display lines. If there are too many, the last line says so.
+    """Return a payload's display lines, with a note at the end if some are omitted.
 
     If ``read`` contains the locations that the mapping reads, values at other locations are marked.
     """

@@ -24,7 +24,7 @@ GROUP_RELEASABLE: Mapping[BookingState, frozenset[str]] = {
 
 
 def why_not_release(booking: Booking) -> str | None:
-    """Return the reason why a booking cannot be released, or None if it can be."""
+    """Return the reason why a booking cannot be released, or None."""
     if booking.state in (BookingState.SENDING, BookingState.SUBMITTED):
         return "It is being sent."
     if booking.state is BookingState.PENDING:

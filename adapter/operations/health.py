@@ -386,7 +386,7 @@ class Verdict:
 
     @property
     def why_unsent(self) -> str | None:
-        """The reason why pending bookings are not sent, or None if they are."""
+        """The reason why pending bookings are not sent, or None."""
         codes = ("no_worker", "sending_stopped", "nothing_sent", "sending_paused")
         total = [one for one in self.facts.pauses if one.is_total] if self.facts else []
         if total:

@@ -268,7 +268,7 @@ class Worker:
             self._pipeline.recover()
 
     def _reload(self) -> bool:
-        """Reload mappings and secret files. If any are invalid, log that and keep the old ones.
+        """Reload mappings and secret files, or log an error and keep the old ones.
 
         Return True if a secret that the worker uses has changed and all secrets can be read. If one
         cannot be read, the process would not start again.
