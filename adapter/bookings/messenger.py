@@ -165,7 +165,7 @@ class Messenger:
             return self._draft(tx, message)
 
     def _draft(self, tx: Transaction, claimed: Message) -> _Draft | None:
-        """Lock the person and return the message's draft, or None if it cannot be sent now."""
+        """Lock the person's keys. Return the draft, or None if the message cannot be sent now."""
         now, lead = self.clock(), tx.bookings.get(claimed.booking_id or 0)
         if lead is None:
             tx.messages.delete(claimed.id)
@@ -452,7 +452,7 @@ def leave_to_person(
 
 
 def _lock_lead(tx: Transaction, message: Message, now: dt.datetime) -> Booking | None:
-    """Lock the person who wrote a message. Return the message's lead, or None if it is unknown."""
+    """Lock the keys of a message's lead. Return the lead, or None if it is unknown."""
     lead = tx.bookings.get(message.booking_id or 0)
     if lead is not None:
         tx.bookings.lock_related([lead], now)

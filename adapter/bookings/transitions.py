@@ -182,7 +182,7 @@ def _hold_as_refused(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Non
 
 
 def _lock_person(tx: Transaction, attempt: Attempt, now: dt.datetime) -> Booking:
-    """Lock the person whose request was posted, and return the attempt's booking.
+    """Lock the keys of an attempt's booking, and return the booking.
 
     A newer request from the same person may arrive at the same moment.
     """
