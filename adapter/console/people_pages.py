@@ -28,7 +28,7 @@ def people() -> str:
 
 
 def _page(form: Mapping[str, str], problem: str) -> str:
-    """Render the page. A rejected form is shown again with its problem, but not its password."""
+    """Render the page, with a rejected form and its error but without the password."""
     known = [one for one in services.sign_in.users().values() if one.name != LOCAL]
     with services.store.transaction() as tx:
         seen = tx.audit.last_actions([one.name for one in known])

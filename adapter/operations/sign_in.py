@@ -162,7 +162,7 @@ class SignIn:
     def set_role(self, name: str, role: str, *, by: str) -> None:
         """Change a user's role.
 
-        Raise NotPossible if the user is not in the database or is the last one who can edit.
+        Raise NotPossible if the user is not in the database or is the last user who can edit.
         """
         if role not in ROLES:
             raise NotPossible("the role must be one of " + ", ".join(ROLES))
@@ -209,7 +209,7 @@ class SignIn:
     def remove(self, name: str, *, by: str, keeps_editor: bool = False) -> bool:
         """Remove a console user. Return False if the user does not exist.
 
-        With ``keeps_editor``, raise NotPossible if the user is the last one who can edit.
+        With ``keeps_editor``, raise NotPossible if the user is the last user who can edit.
         """
         with self._store.transaction() as tx:
             if keeps_editor:
