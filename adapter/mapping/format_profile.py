@@ -49,7 +49,7 @@ class TableField:
     rows: Mapping[str, Any]
 
     def covers(self, key: str) -> bool:
-        """Return True if the table has a row for the sender's word."""
+        """Return True if the table has a row for the given word."""
         return key in self.rows or ANY_OTHER in self.rows
 
 

@@ -100,7 +100,7 @@ class FormatStatistics:
         self.changed.add(feature)
 
     def _has_room(self, kind: FormatKind) -> bool:
-        """Return True if a feature can be added. If necessary, delete the oldest rare feature.
+        """Make room for a new feature by deleting an old rare one if needed. Return False if full.
 
         Otherwise, the keys of a sender that uses hundreds of them would hide all later changes.
         """

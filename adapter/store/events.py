@@ -149,7 +149,7 @@ class Events(Statements):
         return None
 
     def _content(self, event_id: int, *, has_query: bool) -> tuple[bytes, str] | None:
-        """Return a hash of an event's body, and its query string, to compare it with others."""
+        """Return the hash and the query string that identify an event's content."""
         event = self.get(event_id)
         if event is None:
             return None

@@ -268,7 +268,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths whose values all look like event names. Skip ``for_each`` and ``read``."""
+    """Return the paths outside of lists whose values all look like event names."""
     return [
         path
         for path in observed.values
@@ -279,7 +279,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of the rows that represent canceled tours."""
+    """Return the indexes of the sample leads whose tours were canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -295,12 +295,12 @@ def is_history(path: str, observed: Observed) -> bool:
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations after which a list contains other events."""
+    """Return the paths of cancellations that are followed by other events in the same list."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of the rows in which other events follow a cancellation in a list."""
+    """Return the indexes of the sample leads whose event list continues after a cancellation."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -540,7 +540,7 @@ def owner_of(path: str) -> str:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the best path, followed by fallback paths for rows where it is empty."""
+    """Return the best path for a field, followed by fallback paths for leads without a value."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():

@@ -106,7 +106,7 @@ PEOPLE: Final = (
 
 
 def _names_field(path: str) -> bool:
-    """Return True if a path leads to a list item's ``key``, which names a form field."""
+    """Return True if a path is a list item's ``key``, which contains the name of a form field."""
     return re.search(r"\.\d+\.key$", path.lower()) is not None
 
 
@@ -152,9 +152,9 @@ def replacements(
 
 
 def _numbers_of_others(owners: Collection[str]) -> dict[str, int]:
-    """Return a number for each person who is not a renter.
+    """Return a negative number for each person who is not a renter.
 
-    The numbers are negative, and each person has the same number in all samples.
+    Each person has the same number in all samples.
     """
     numbers: dict[str, int] = {}
     for owner in sorted(owners):
@@ -197,7 +197,7 @@ def _kept_ids(payload: Any) -> Iterator[str]:
 
 
 def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
-    """Yield the path, text and item number of each value, including values inside strings.
+    """Yield the path, text and item number of each value, including values nested in strings.
 
     The number is the item's index in a batch of leads, so that each item gets its own person.
     """
@@ -281,7 +281,7 @@ def _count(text: str) -> int:
 
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
-    """Yield each text in a value that must be replaced, with its replacement."""
+    """Yield each text to replace in a value, together with its replacement."""
     key = plain_key(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
@@ -374,7 +374,7 @@ def _redacted_pair(pair: str, changes: Mapping[str, str]) -> str:
 
 
 def _replaced(text: str, changes: Mapping[str, str]) -> str:
-    """Replace whole words in a text, including words that are escaped."""
+    """Replace whole words in a text, even if their characters are escaped."""
     forms = {escape(old): escape(new) for old, new in changes.items() for escape in _ESCAPES}
     if not forms:
         return text

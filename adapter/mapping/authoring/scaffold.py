@@ -297,7 +297,7 @@ class Draft:
         return f"dedupe: {path_list(parts)}   {REPEAT_HINT}"
 
     def _with_start(self, ids: Sequence[str]) -> Sequence[str]:
-        """Add the tour's start to the ``dedupe`` paths if a moved tour may keep its ID."""
+        """Add the tour's start to the ``dedupe`` paths if a rescheduled tour may keep its ID."""
         start = self._first_of("starts_at", "date")
         return [*ids, start] if start and MOVABLE.search(ids[0]) else ids
 
@@ -353,7 +353,7 @@ def draft_from_samples(name: str, samples: Sequence[Any]) -> Draft:
 
 
 def _undecided_lines(observed: Observed, guesses: Guesses) -> Iterator[str]:
-    """Yield a comment for each unused status or flag, because its other values may matter."""
+    """Yield a comment about each unused status or flag that may need a condition."""
     taken = {path for paths in guesses.values() for path in paths}
     for path in observed.values:
         key, values = key_of(path), observed.filled(path)

@@ -31,7 +31,7 @@ class FetchReader:
 
     @property
     def path(self) -> Path:
-        """The first path in the URL. If it is inside an item, each item has its own document."""
+        """The first path in the URL, which determines whether each item has its own document."""
         return next(self.paths)
 
     @property

@@ -17,7 +17,7 @@ from adapter.parsing.text import CAP_ITEMS
 
 
 class OnUnreadable(enum.StrEnum):
-    """The ways to handle an optional value that cannot be read."""
+    """The ways to handle an optional value that is unreadable."""
 
     #: The original text goes into the notes.
     NOTE = "note"
@@ -130,7 +130,7 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Unresolved:
-    """A stand-in for the value at a path that leads through a list of several items."""
+    """Marks a path as ambiguous because it leads through a list of several items."""
 
     why: str
     #: The values in the items of the list, or None.
@@ -147,7 +147,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values in the list that a path leads through, or None if there is no list."""
+    """Return the values inside the list that a path leads through, or None if there is no list."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -239,7 +239,7 @@ class Field:
         return self.required or self.unreadable is OnUnreadable.HOLD
 
     def _values(self, scope: Scope) -> Iterator[tuple[str, Any]]:
-        """Yield each path that is not empty, with its value or its error."""
+        """Yield each path with a value, together with the value or the error from reading it."""
         if self.lookup.collect_all:
             yield from self._all_values(scope)
             return
@@ -312,7 +312,7 @@ class NotesFiller:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The paths of the placeholders in all lines."""
+        """The paths of all placeholders in the notes."""
         return [path for line in self.lines for path in line.paths]
 
     def fill(self, scope: Scope, draft: Draft) -> None:

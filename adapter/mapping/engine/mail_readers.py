@@ -23,7 +23,7 @@ _DECORATION: Final = "*|-_ \n"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class MailReader(abc.ABC):
-    """Reads ``text: …``, the first nonempty text at the given paths."""
+    """Reads the first nonempty text at the given paths (the option ``text``)."""
 
     path: Path
     #: The paths to try if the first one is empty, such as the path of the HTML.
@@ -89,7 +89,7 @@ class TextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnTextReader(MailReader):
-    """Reads ``without: quotes``, an email's text without quoted emails."""
+    """Reads an email's text without quoted emails (the option ``without: quotes``)."""
 
     #: The path of the subject, which shows whether the email was forwarded.
     subject: Path | None = None
@@ -107,7 +107,7 @@ class OwnTextReader(MailReader):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SentenceReader(MailReader):
-    """Reads ``find: …``, the first sentence that mentions a time or asks for a change."""
+    """Reads the first sentence that mentions a time or asks for a change (the option ``find``)."""
 
     #: One of :data:`~adapter.parsing.mail_text.MENTIONS`.
     mention: str

@@ -108,7 +108,7 @@ class CompiledMapping:
         object.__setattr__(self, "key_levels", levels)
 
     def _key_names(self) -> set[str]:
-        """Return the first part of each path that is needed to compute the dedupe key."""
+        """Return the names that must be read before the dedupe key can be computed."""
         groups = (*self.event_filter.ignore, *self.event_filter.cancellation)
         conditions = (*itertools.chain(*groups), *self.event_filter.accept)
         places = [*(one.path for one in conditions), *(level.path for level in self.for_each)]
@@ -168,7 +168,7 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return a scope for each item in a webhook, or the webhook's scope if it has no items."""
+        """Return a scope for each item in a webhook. A webhook without items is a single item."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
@@ -197,7 +197,7 @@ class CompiledMapping:
     def _item_scopes(
         self, scope: Scope, levels: Iterable[ForEach]
     ) -> tuple[list[tuple[Scope, Draft]], Reason | None]:
-        """Return a scope and a draft for each item, or the reason that items cannot be read."""
+        """Return a scope and a draft for each item, or the reason the items cannot be read."""
         scopes = [(scope, Draft())]
         for level in levels:
             try:
@@ -209,7 +209,7 @@ class CompiledMapping:
     def _inner_scopes(
         self, level: ForEach, outer: Sequence[tuple[Scope, Draft]]
     ) -> list[tuple[Scope, Draft]]:
-        """Return a scope and a draft for each item of a list. Raise Unreadable if it is empty."""
+        """Return a scope and a draft for each item. Raise Unreadable if the list is empty."""
         inner: list[tuple[Scope, Draft]] = []
         without = 0
         for scope, draft in outer:
@@ -230,7 +230,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Fill the fields that are the same for all items. Return a draft for each such field."""
+        """Fill in the fields whose values are the same for all items, and return them as drafts."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}

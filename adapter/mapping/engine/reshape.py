@@ -46,7 +46,7 @@ class PayloadReader(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class JsonReader:
-    """Reads ``json: …``, a string that contains JSON."""
+    """Reads a string that contains JSON (the option ``json``)."""
 
     path: Path
 
@@ -70,7 +70,7 @@ class JsonReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class XmlReader:
-    """Reads ``xml: …``, a string that contains an XML document, such as an ADF lead."""
+    """Reads a string that contains XML, such as an ADF lead (the option ``xml``)."""
 
     path: Path
 
@@ -116,7 +116,7 @@ class Labels:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ListReader:
-    """Reads ``list: …``, a list of answers that paths address by key (``answers.email``)."""
+    """Reads a list of answers, which can then be addressed by key (the option ``list``)."""
 
     path: Path
     by: Path
@@ -172,7 +172,7 @@ class ListReader:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemReader:
-    """Reads ``list`` with ``equals``: the item whose key equals the value at another path."""
+    """Reads the list item whose key equals the value at another path (the option ``equals``)."""
 
     #: The path of the value.
     path: Path

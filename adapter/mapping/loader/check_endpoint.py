@@ -152,7 +152,7 @@ def _unknown_placeholder(name: str) -> str:
 
 
 def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
-    """Yield each ``each`` or ``each_free_time`` key that is not alone in a list item."""
+    """Yield each ``each`` or ``each_free_time`` key that is used outside of its own list item."""
     if isinstance(value, list):
         for item in value:
             yield from _misplaced(item, is_item=True)

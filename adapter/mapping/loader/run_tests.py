@@ -214,7 +214,7 @@ def format_reason(reason: Reason) -> str:
 
 
 def _text(preview: str | None) -> str:
-    """Return the string or number in a reason, or "" if it was cut off or has another type."""
+    """Return the string or number in a reason's preview, or "" if it is truncated or not scalar."""
     try:
         value = json.loads(preview or "null")
     except ValueError:

@@ -57,7 +57,7 @@ class StrictSchema(Schema):
         unknown = RAISE
 
     def handle_error(self, error: ValidationError, data: Any, **_: Any) -> None:
-        """Replace marshmallow's messages for unknown and missing keys."""
+        """Replace marshmallow's messages for unknown and missing keys with clearer messages."""
         known = {field.data_key or name: field for name, field in self.fields.items()}
         messages: Any = error.messages
         for name, texts in list(messages.items() if isinstance(messages, dict) else ()):
