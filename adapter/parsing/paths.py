@@ -160,7 +160,7 @@ def is_index(part: str) -> bool:
 
 
 def _items_of(value: object) -> list[Any]:
-    """Return a value as a list. A single value becomes a one-item list, and null becomes empty."""
+    """Convert a value to a list. A single value becomes a one-item list, and null an empty list."""
     value = as_list(value)
     if isinstance(value, list):
         return value

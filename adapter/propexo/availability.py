@@ -97,7 +97,7 @@ def _first_of(data: Mapping[str, Any], *names: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Context:
-    """The time zone and the day that apply to a value, as given by the objects around it."""
+    """The time zone and day of a value, inherited from the objects that contain it."""
 
     zone: ZoneInfo
     day: dt.date | None = None

@@ -98,7 +98,7 @@ class Bookings(Statements):
         return tuple(map(booking_from_row, self._all("bookings_of_ids", ids=list(ids))))
 
     def because_of(self, ids: Iterable[int]) -> tuple[Booking, ...]:
-        """Return the newest bookings whose current state is due to one of the given bookings."""
+        """Return the newest bookings whose state was caused by one of the given bookings."""
         rows = self._all("bookings_because_of", ids=list(ids), limit=MOST_LINKED)
         return tuple(map(booking_from_row, rows))
 

@@ -39,7 +39,7 @@ def _insert_events(count: int) -> bytes:
 def _is_same_delivery(
     one: Mapping[str, str], other: Mapping[str, str], names: Iterable[str], proved: Collection[str]
 ) -> bool | None:
-    """Return True if two deliveries have the same ID, False if they differ, or None if unknown.
+    """Return True if two deliveries have the same ID, False if the IDs differ, or None if unknown.
 
     The ID is in a header. If the signature does not cover this header, equal IDs show that the
     deliveries are the same, but different IDs prove nothing, because anyone may have changed them.

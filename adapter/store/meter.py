@@ -115,7 +115,7 @@ METRICS: Final = (
 
 
 class Meter:
-    """A process's metrics that are not saved yet. It is thread-safe."""
+    """Collects a process's metrics until they are saved. It is thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

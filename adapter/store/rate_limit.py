@@ -85,7 +85,7 @@ class Stop:
 
 
 def limit_of(rate_state: RateState, setting: int) -> int:
-    """Return the number of calls allowed in any 60 seconds, given Propexo's reported limit."""
+    """Return the number of calls allowed in any 60 seconds, based on Propexo's reported limit."""
     if rate_state.allowed is None:
         return setting
     return max(min(setting, int(rate_state.allowed * USED_SHARE)), 1)
@@ -94,7 +94,7 @@ def limit_of(rate_state: RateState, setting: int) -> int:
 def next_call(
     rate_state: RateState, now: dt.datetime, setting: int, *, is_read: bool
 ) -> dt.datetime:
-    """Return the time of the next allowed call to Propexo, which may be ``now``."""
+    """Return the earliest time for the next call to Propexo, which may be ``now``."""
     limit = limit_of(rate_state, setting)
     burst = BURST * WINDOW / limit
     # A machine whose clock is fast may have stored a time far in the future. Do not wait for it.
@@ -112,7 +112,7 @@ def next_call(
 
 
 def retry_after(failures: int, now: dt.datetime) -> dt.datetime:
-    """Return the time when the next POST may start after consecutive failures."""
+    """Return the earliest time for the next POST after consecutive failures."""
     if failures < MOST_FAILURES:
         return now
     doublings = min(failures - MOST_FAILURES, 20)

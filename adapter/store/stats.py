@@ -44,7 +44,7 @@ class Traffic:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownCommunity:
-    """A community name that is unknown, and the number of leads that are held because of it."""
+    """An unknown community name, and the number of leads that are held because of it."""
 
     source: str
     #: The name as shortened JSON, or None if the webhook has no name or the name was erased.

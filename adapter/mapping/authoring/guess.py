@@ -217,7 +217,7 @@ Guesses = Mapping[str, Sequence[str]]
 
 
 def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the most likely path for each field, followed by fallbacks in case it is empty."""
+    """Return the most likely path for each field, followed by fallbacks for empty values."""
     guesses: dict[str, tuple[str, ...]] = {}
     for target in KEYS:
         taken = {path for paths in guesses.values() for path in paths}

@@ -1,4 +1,4 @@
-"""Replace the people in a sample with made-up people, and remove its secrets."""
+"""Replace the people in a sample with made-up people, and remove secrets."""
 
 import html
 import json

@@ -53,7 +53,7 @@ class MailReader(abc.ABC):
 
     @abc.abstractmethod
     def _found(self, text: str, scope: Scope) -> str | None:
-        """Return the value that is extracted from one text, or None."""
+        """Extract the value from one text, or return None if the text does not contain it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

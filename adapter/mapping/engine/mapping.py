@@ -179,7 +179,7 @@ class CompiledMapping:
         return scope, [one for one, _ in scopes]
 
     def _read(self, scope: Scope, readers: Iterable[NamedReader]) -> tuple[Scope, Draft]:
-        """Return a scope with the values for ``read:``, and a draft with any problems found."""
+        """Add the values for ``read:`` to the scope. Return the scope and a draft with problems."""
         draft = Draft()
         for reading in readers:
             result = reading.reader.read(scope)
