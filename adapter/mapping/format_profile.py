@@ -82,7 +82,7 @@ def used_paths(source: Source) -> dict[str, Path]:
 def profile_of(
     source: Source, request: WebhookRequest, now: dt.datetime, hashed: Hash
 ) -> set[Feature]:
-    """Return the features of a webhook, or an empty set if the mapping ignores the webhook."""
+    """Return the features of a webhook, or an empty set if the mapping rejects the webhook."""
     try:
         scope = source.scope(request)
         mapped = source.compiled.apply(scope, now)

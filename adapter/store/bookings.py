@@ -105,7 +105,7 @@ class Bookings(Statements):
     def of_keys(
         self, keys: Iterable[int], now: dt.datetime, *, lock: bool = False
     ) -> list[Booking]:
-        """Return relevant bookings that have any of the given person or item keys, oldest first.
+        """Return relevant bookings with any of the given person or item keys, oldest first.
 
         Relevant bookings are open, upcoming or from the last 30 days. Keys with too many bookings
         are left out. With ``lock``, lock the bookings until the transaction ends; the caller must

@@ -102,7 +102,10 @@ class Search(Statements):
     def unbooked_events(
         self, pattern: str, which: Filter, *, before: int = LARGEST_NUMBER, limit: int
     ) -> UnbookedEvents:
-        """Search a page of events that need review or have no bookings for a regular expression."""
+        """Search a page of events that need review or have no bookings for a pattern.
+
+        ``pattern`` is a regular expression.
+        """
         bounds = self._bounds("event_id_range", which)
         row = self._one(
             "match_unbooked_events",

@@ -251,7 +251,10 @@ def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 class _Person:
-    """A made-up person who replaces a renter or, with a negative number, another person."""
+    """A made-up person who replaces a renter or another person in a sample.
+
+    A negative number stands for a person who is not a renter.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number

@@ -1,4 +1,4 @@
-"""Draft a mapping from samples. It contains guesses that the user must confirm."""
+"""Draft a mapping from samples. The draft contains guesses that the user must confirm."""
 
 import dataclasses
 import itertools

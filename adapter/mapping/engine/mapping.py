@@ -168,12 +168,12 @@ class CompiledMapping:
         )
 
     def item_scopes(self, scope: Scope) -> list[Scope]:
-        """Return a scope for each item in a webhook. A webhook without items is a single item."""
+        """Return the scopes of a webhook's items. A webhook without items counts as one item."""
         whole, each = self.scopes(scope)
         return each or [whole]
 
     def scopes(self, scope: Scope) -> tuple[Scope, list[Scope]]:
-        """Return the webhook's scope, and a list with a scope for each of its items."""
+        """Return the webhook's own scope, and a list with the scopes of its items."""
         scope, _ = self._read(scope, self.readers)
         scopes, _ = self._item_scopes(scope, self.for_each)
         return scope, [one for one, _ in scopes]

@@ -202,7 +202,7 @@ def _missing_reasons(wanted: Any, mapped: Mapped) -> Iterator[str]:
 
 
 def all_reasons(mapped: Mapped) -> list[Reason]:
-    """Return the reasons for a webhook, followed by the reasons for each of its items."""
+    """Return all reasons in a mapping's result: the webhook's reasons, then those of its items."""
     return [*mapped.reasons, *(reason for item in mapped.items for reason in item.reasons)]
 
 

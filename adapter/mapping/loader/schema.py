@@ -475,7 +475,7 @@ def load_into(document: Document, schema: Schema, data: Any, where: KeyPath) -> 
 
 
 def report(document: Document, messages: Any, where: KeyPath) -> None:
-    """Add nested error messages from marshmallow to the document, as problems with positions."""
+    """Add marshmallow's nested error messages to the document as problems with positions."""
     if isinstance(messages, Mapping):
         for key, rest in messages.items():
             # Dictionaries report their entries under "key" and "value".
