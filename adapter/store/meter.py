@@ -51,18 +51,20 @@ class Metric:
 
 WEBHOOKS: Final = Metric(
     "webhooks",
-    "Verified webhooks by response: `accepted` and `duplicate` (200), or `unavailable` (503).",
+    "Number of verified webhooks by response: `accepted` and `duplicate` (200), or `unavailable` "
+    "(503).",
     {"source": None, "outcome": ("accepted", "duplicate", "unavailable")},
 )
 EVENTS: Final = Metric(
     "events",
-    "Stored webhooks by result: mapped to bookings, held for review, ignored or discarded. "
+    "Number of stored webhooks by result: mapped to bookings, held for review, ignored or "
+    "discarded. "
     "A replayed webhook counts again.",
     {"source": None, "outcome": ("mapped", "held", "ignored", "discarded")},
 )
 BOOKINGS: Final = Metric(
     "bookings",
-    "Changes of bookings to each state.",
+    "Number of bookings that changed to each state.",
     {
         "source": None,
         "state": (
@@ -77,7 +79,7 @@ _OPERATIONS: Final = (
 )
 REQUESTS: Final = Metric(
     "propexo_requests",
-    "Requests to Propexo by result.",
+    "Number of requests to Propexo by result.",
     {
         "operation": _OPERATIONS,
         "result": (
@@ -87,23 +89,26 @@ REQUESTS: Final = Metric(
     },
 )
 ACKNOWLEDGE: Final = Metric(
-    "acknowledge_seconds", "Time from a complete request until its webhook is stored.", {}, FAST
+    "acknowledge_seconds",
+    "Time from receiving a complete request to storing its webhook.",
+    {},
+    FAST,
 )
 TIME_TO_POST: Final = Metric(
     "time_to_post_seconds",
-    "Time from a webhook until its first POST to Propexo begins, if the lead needed no review.",
+    "Time from a webhook to the start of its first POST to Propexo, for leads without a review.",
     {"source": None},
     LEAD,
 )
 TIME_TO_BOOKED: Final = Metric(
     "time_to_booked_seconds",
-    "Time from a webhook until its tour is booked, if the lead needed no review.",
+    "Time from a webhook to the booking of its tour, for leads without a review.",
     {"source": None},
     LEAD,
 )
 REQUEST_SECONDS: Final = Metric(
     "propexo_request_seconds",
-    "Duration of requests to Propexo, including the connection.",
+    "Duration of requests to Propexo, including the time to connect.",
     {"operation": _OPERATIONS},
     REQUEST,
 )

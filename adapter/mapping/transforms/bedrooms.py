@@ -27,9 +27,10 @@ _BETWEEN: Final = re.compile(r" ?(?:,|;|&|\bor\b(?! more)|\band\b) ?")
 @transform(
     "bedrooms",
     description=(
-        "A sorted list of the numbers of bedrooms that the renter wants. 0 is a studio, and 3 is "
-        "three or more. The value may be a string or a list. Unreadable list items, and sentences "
-        "in which bedrooms are found, go into the notes."
+        "The numbers of bedrooms that the renter wants, as a sorted list. 0 means a studio, and 3 "
+        "means three or more bedrooms. The value may be a string or a list. Unreadable list items "
+        "go into the notes. If the value is a sentence that mentions bedrooms, the sentence also "
+        "goes into the notes."
     ),
     examples=[
         Example(given="Studio", gives=[0]),

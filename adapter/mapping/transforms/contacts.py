@@ -111,8 +111,9 @@ def _words(text: str) -> list[str]:
     "text",
     description=(
         "The text on one line. Invisible characters are removed, and each run of whitespace "
-        "becomes one space. A number becomes text. Escaped characters are decoded. A filler such "
-        "as `undefined`, or a merge tag that was not filled in, is unreadable."
+        "becomes one space. Numbers are converted to text. Escaped characters are decoded. "
+        "Placeholder text such as `undefined` is unreadable, and so is a merge tag that was not "
+        "filled in."
     ),
     examples=[
         Example(given="  Dana \n", gives="Dana"),
@@ -138,9 +139,9 @@ def text_from(value: object) -> object:
     "name",
     description=(
         "A full name in one field. Middle names go into the first name, and suffixes into the last "
-        "name. Titles and nicknames are removed. A single word is a last name. "
-        '"Last, First" is recognized. An email address, a phone number, a date or a filler is '
-        "unreadable."
+        "name. Titles and nicknames are removed. A single word is read as a last name. The format "
+        '"Last, First" is recognized. An email address, a phone number, a date or placeholder text '
+        "is unreadable."
     ),
     examples=[
         Example(given="Dana Okafor", gives={"first_name": "Dana", "last_name": "Okafor"}),
@@ -215,8 +216,9 @@ def _parsed_name(text: str) -> dict[str, str]:
 @transform(
     "email",
     description=(
-        "The only email address in the text, in lower case. The addresses in "
-        "ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people would share them."
+        "The email address in the text, in lower case. Text with several addresses is unreadable. "
+        "The addresses in ADAPTER_PLACEHOLDER_EMAILS count as empty, because many people share "
+        "them."
     ),
     examples=[
         Example(given=" Dana.Okafor@Example.com", gives="dana.okafor@example.com"),
@@ -258,9 +260,9 @@ def _region(value: object) -> str:
 @transform(
     "phone",
     description=(
-        "The first valid phone number in the text, with its country code. Its extension and "
+        "The first valid phone number in the text, with its country code. An extension and any "
         "other numbers go into the notes. A withheld caller ID, such as Anonymous or +266696687 "
-        "(the same word on a keypad), counts as empty."
+        "(“Anonymous” on a keypad), counts as empty."
     ),
     options=[
         Option(
@@ -268,9 +270,9 @@ def _region(value: object) -> str:
             read=_region,
             takes=f"two capital letters, such as `CA`, or `{INTERNATIONAL}`",
             meaning=(
-                "The country of numbers without a country code. The default is US. "
+                "The country for numbers without a country code. The default is US. "
                 f"With `{INTERNATIONAL}`, every number starts with its country code, with or "
-                "without a plus, as WhatsApp, Vonage and Plivo send it."
+                "without a plus sign, as in numbers from WhatsApp, Vonage and Plivo."
             ),
         )
     ],
