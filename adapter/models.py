@@ -58,7 +58,7 @@ class WebhookRequest:
 
     @functools.cached_property
     def lowercase_headers(self) -> Mapping[str, str]:
-        """The headers by lower-case name, because header names are not case-sensitive."""
+        """The headers, keyed by lower-case name, because header names are not case-sensitive."""
         lowercase: dict[str, str] = {}
         for name, value in self.headers.items():
             key = name.lower()

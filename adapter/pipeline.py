@@ -168,7 +168,7 @@ class Pipeline:
 
     @property
     def sources(self) -> Mapping[str, Source]:
-        """The current mappings, by source name."""
+        """The current mappings, keyed by source name."""
         return self.live.sources
 
     @sources.setter

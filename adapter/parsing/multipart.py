@@ -107,7 +107,7 @@ def _part(head: Field | File, content: bytes) -> _Part:
 
 
 def _declared_charsets(parts: Iterable[_Part]) -> dict[str, str]:
-    """Return the charsets that a form declares for its parts, by part name.
+    """Return the charsets that a form declares for its parts, keyed by part name.
 
     HTML's ``_charset_`` field sets the default, which is under the name "". SendGrid's ``charsets``
     field is JSON with a charset for each name.

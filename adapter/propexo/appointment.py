@@ -238,7 +238,7 @@ def problems(
     checked: Container[str] = (),
     kind: Kind = Kind.APPOINTMENT,
 ) -> dict[str, list[str]]:
-    """Return the errors for which Propexo would reject an appointment, by field.
+    """Return the errors for which Propexo would reject an appointment, keyed by field.
 
     Fields in ``checked`` were validated by :meth:`Target.check`, so they are not checked again.
     """

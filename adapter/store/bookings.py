@@ -70,7 +70,7 @@ class Bookings(Statements):
         return dataclasses.replace(new, id=int(row["booking_id"]), created_at=now, updated_at=now)
 
     def get(self, booking_id: int, *, lock: bool = False) -> Booking | None:
-        """Return a booking by ID, or None. With ``lock``, lock it until the transaction ends."""
+        """Return a booking, or None. With ``lock``, lock the booking until the transaction ends."""
         row = self._one("lock_booking" if lock else "get_booking", id=booking_id)
         return booking_from_row(row) if row else None
 

@@ -1,4 +1,4 @@
-"""Store whether Propexo allows reading Knock's tours and guest cards, by integration."""
+"""Store whether Propexo allows reading the tours and guest cards of each integration."""
 
 import dataclasses
 import datetime as dt

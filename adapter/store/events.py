@@ -103,7 +103,7 @@ class Events(Statements):
         self.postpone(event_id, due_at)
 
     def get(self, event_id: int, *, lock: bool = False) -> Event | None:
-        """Return an event by ID, or None. With ``lock``, lock it until the transaction ends."""
+        """Return an event, or None. With ``lock``, lock the event until the transaction ends."""
         row = self._one("lock_event" if lock else "get_event", id=event_id)
         return self._event(row) if row else None
 
@@ -212,7 +212,7 @@ class Events(Statements):
         return [row["id"] for row in rows]
 
     def history(self, key: str) -> LeadHistory | None:
-        """Return the full history of a lead, by event ID, booking ID or Propexo job ID."""
+        """Return the full history of the lead with an event ID, booking ID or Propexo job ID."""
         event = self._event_by(key)
         if event is None:
             return None

@@ -256,7 +256,7 @@ def _tables(connection: psycopg.Connection[Any]) -> list[str]:
 
 
 def _recorded(connection: psycopg.Connection[Any]) -> dict[str, str | None]:
-    """Return the digests of the migrations that have run, by name."""
+    """Return the digests of the migrations that have run, keyed by name."""
     with connection.cursor(row_factory=dict_row) as cursor:
         try:
             rows = cursor.execute(STATEMENTS["recorded_migrations"]).fetchall()

@@ -245,7 +245,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
-    """Return the values that distinguish cancellations from bookings, by path.
+    """Return the values that distinguish cancellations from bookings, keyed by path.
 
     A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
     event's name, which is preferred.

@@ -67,7 +67,7 @@ def install_mapping(
 
 
 def first_mapping(template: Source, folder: Path) -> dict[Path, bytes]:
-    """Return the files of a new folder with one mapping, as a dictionary of content by path."""
+    """Return the contents of all files for a new folder with one mapping, keyed by path."""
     return _samples(template, folder) | {
         folder / FILE: _examples_text(template, template.name, FIRST_HEADER).encode(),
         folder / template.path.name: _mapping_text(template, folder).encode(),

@@ -116,7 +116,7 @@ class Draft:
 
     @property
     def canceled(self) -> dict[str, list[Any]]:
-        """The values that distinguish cancellations from bookings, by path."""
+        """The values that distinguish cancellations from bookings, keyed by path."""
         found = cancellations(self.observed, self.guesses.get("accept", (None,))[0])
         continued = continued_cancellations(self.observed)
         return {path: values for path, values in found.items() if path not in continued}
@@ -138,7 +138,7 @@ class Draft:
         return list(dict.fromkeys(value for value in filled if value is not None))
 
     def people(self) -> dict[str, list[str]]:
-        """Return the renters' names and contact details in the samples, by field."""
+        """Return the renters' names and contact details in the samples, keyed by field."""
         fields = CONTACT & self.guesses.keys()
         values = {
             name: [one for path in self.guesses[name] for one in self.observed.filled(path)]

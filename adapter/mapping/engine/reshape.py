@@ -98,7 +98,7 @@ class Labels:
     value: Path
 
     def table(self, options: object) -> Mapping[str | None, Any]:
-        """Return the label of each option, by option ID."""
+        """Return the labels of the options, keyed by option ID."""
         pairs = (
             (key_from_value(unwrap_single(self.by.read(option))), self.value.read(option))
             for option in _items(options)
@@ -129,7 +129,7 @@ class ListReader:
     keeps_all: bool = False
 
     def read(self, scope: Scope) -> ReadResult:
-        """Return the answers by key. If a key is repeated, use its first nonempty value."""
+        """Return the answers as a dictionary. For a repeated key, use its first nonempty value."""
         try:
             items = _items(scope.read(self.path))
             if len(items) > MAX_ITEMS:
