@@ -75,7 +75,7 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Strip the whitespace and quotes that surround a text."""
+    """Strip the whitespace and quotes that surround a string."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text

@@ -28,7 +28,7 @@ NOT_READ: Final = frozenset(
     | {"appointment_date", "appointment_time"}
 )
 
-#: Returns a keyed hash of a text.
+#: Returns a keyed hash of a string.
 Hash = Callable[[str], str]
 
 

@@ -44,7 +44,7 @@ class Metric:
     samples: tuple[str, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Format the bucket limits in advance, because every request needs them."""
+        """Format the bucket limits once, because every request needs them."""
         names = (*(f"{limit:g}" for limit in self.buckets), REST)
         object.__setattr__(self, "samples", names)
 

@@ -208,7 +208,7 @@ def _lock(connection: psycopg.Connection[Any]) -> None:
 
 
 def _record_digests(connection: psycopg.Connection[Any]) -> None:
-    """Record the digest of each applied migration that has none."""
+    """Record the missing digests of migrations that have run."""
     with connection.transaction():
         _lock(connection)
         connection.execute(LEDGER)

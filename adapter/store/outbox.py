@@ -64,7 +64,7 @@ class StatusWebhook:
     timezone: str | None
     starts_at: dt.datetime | None
     job_id: str | None
-    #: True if the change belongs to a cancellation because of which a user canceled this tour.
+    #: True if the change belongs to a cancellation that made a user cancel this tour.
     is_gone: bool
 
 

@@ -253,7 +253,7 @@ class RateLimiter(Statements):
         self._run("count_note_failure", retry_at=retry_after(failures, now))
 
     def delay_notes(self, until: dt.datetime) -> None:
-        """Delay all notes until a given time, except the note that is tried after failures."""
+        """Delay all notes until a given time, except the trial note after failures."""
         self._run("delay_notes", until=until)
 
     def end_note_failures(self) -> None:

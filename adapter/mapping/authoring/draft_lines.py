@@ -114,7 +114,7 @@ def _texts(observed: Observed, path: str) -> list[str]:
 def _fewest_formats(values: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the smallest list of date formats that can parse all values.
 
-    Each value is one text, or a date and a time. Return an empty list if a text has no format.
+    Each value is one string, or a date and a time. Return an empty list if no format is found.
     """
     guessed = [" ".join(format_from_text(text) or "?" for text in texts) for texts in values]
     candidates = sorted(set(guessed), key=lambda form: -sum(map(form.__eq__, guessed)))

@@ -174,7 +174,7 @@ WHEN: Final = frozenset({"starts_at", "date", "time"})
 WRAPPERS: Final = frozenset(
     {"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact", "@attributes"}
 )
-#: Fields that may have several paths, of which the first nonempty one is used.
+#: Fields that may have several paths. The first nonempty path is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
 #: Maximum number of lines of notes.
@@ -232,7 +232,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
     """Return paths to an email address and a phone number that no other guess uses.
 
-    If several unused paths lead to the same kind of contact, none of them is returned.
+    If several unused paths point to the same kind of contact, none of them is returned.
     """
     taken = {path for paths in guesses.values() for path in paths}
     free = [path for path in contact_paths(observed) if path not in taken]
@@ -289,7 +289,7 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated cancellation in a list of events."""
+    """Return True if a path points to a dated cancellation in a list of events."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
@@ -373,7 +373,7 @@ def contact_paths(observed: Observed) -> list[str]:
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
-    """Return True if a path leads into a list that is already read by a line under ``read:``."""
+    """Return True if a path points into a list that a line under ``read:`` already reads."""
     parts = path.split(".")
     lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
     return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
@@ -400,7 +400,7 @@ def _of_each(path: str) -> str:
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a question with an answer in the same object."""
+    """Return True if a path points to a question with an answer in the same object."""
     parent = path.rpartition(".")[0]
     beside = {*_beside(path, observed), *_beside(f"{parent}.0.answer", observed)}
     return key_of(path).startswith("question") and "answer" in beside
@@ -516,7 +516,7 @@ def _beside(path: str, observed: Observed) -> list[str]:
 
 
 def _is_of_another(target: str, path: str) -> bool:
-    """Return True if a path leads to someone else's data or to a time that is not the tour's."""
+    """Return True if a path points to someone else's data or to a time other than the tour's."""
     words = {*_words(path)}
     if target in WHEN:
         return bool(OTHER_TIMES & words or NOT_VISITS & {*_words_around(path)[-1:]})
@@ -558,7 +558,7 @@ def _has_renters_type(path: str, observed: Observed) -> bool:
 
 
 def is_window(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to the start of a period in which the renter is available."""
+    """Return True if a path points to the start of a period when the renter is available."""
     keys = {key_of(path), *_beside(path, observed)}
     return bool(WINDOW_KEYS & keys or WINDOWS & {*_words(path)})
 

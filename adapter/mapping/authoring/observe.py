@@ -30,7 +30,7 @@ class Observed:
 
     #: ``name: path`` for ``for_each``, or None.
     each: tuple[str, str] | None
-    #: The email of which the samples consist, or None.
+    #: The structure of the samples if they are emails, or None.
     mail: Mail | None
     #: The lines under ``read:``, by name.
     readers: Mapping[str, str]

@@ -35,7 +35,7 @@ OPTION_TEXTS: Final = ("text", "label", "name", "title")
 CALCULATED: Final = re.compile(r"(.*\.)?(variables|charsets)")
 #: A line of an email such as ``Phone: 303-555-0142``.
 LABEL: Final = re.compile(r"^[>* \t-]*+([A-Za-z][A-Za-z /]{1,30}):[* \t]+\S", re.MULTILINE)
-#: Minimum number of labels for a text to be an email with a field on each line.
+#: Minimum number of labels for text to be an email with a field on each line.
 FEWEST_LABELS: Final = 3
 #: Keys for the whole text of an email or message, in lowercase without separators.
 FREE_TEXT: Final = re.compile(r"(body)?plain(text)?|(text|stripped|plain)?(body|text)")
@@ -153,7 +153,7 @@ def _is_in_any(items: list[Any], path: str) -> bool:
 
 
 def _labels_in(items: list[Any], values: Sequence[str]) -> tuple[str, str] | None:
-    """Return the keys of a question's options and of their texts, if its answers are option IDs."""
+    """Return the keys of a question's options and option labels if its answers are option IDs."""
     for item in items:
         given = _first_value(item, values)
         for key in OPTIONS:
@@ -259,7 +259,7 @@ def _is_chat(path: str, value: Any) -> bool:
 
 
 def _is_in_chat(path: str, chats: Collection[str]) -> bool:
-    """Return True if a path leads to the text of a message in a chat."""
+    """Return True if a path points to the text of a chat message."""
     item = path.rpartition(".")[0]
     return item.rpartition(".")[0] in chats and FREE_TEXT.fullmatch(_plain_key(path)) is not None
 

@@ -131,7 +131,7 @@ class Draft:
         return [one for one in events if not NOT_A_LEAD.search(str(one))] or events
 
     def communities(self) -> list[Any]:
-        """Return the community names in the samples, in the order of their appearance."""
+        """Return the community names in the samples, in order of appearance."""
         paths = self.guesses.get("community", ())
         rows = range(len(self.observed.rows))
         filled = (self._first(paths, row) for row in rows)
@@ -386,7 +386,7 @@ def _signature_line(name: str) -> str:
 
 
 def _note(path: str) -> str:
-    """Return a line for the notes, with a label unless the path leads to the renter's message."""
+    """Return a line for the notes, with a label unless the path points to the renter's message."""
     name = re.sub(r"^q\d+_", "", path.split(".")[-1].strip('"'))
     is_message = MESSAGES.search(name) or CODE.fullmatch(name)
     words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_-]+", " ", name).strip().capitalize()

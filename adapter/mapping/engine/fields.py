@@ -88,7 +88,7 @@ class PathLookup:
     paths: tuple[Path, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Collect all paths in advance, because they are needed for every item."""
+        """Collect all paths once, because every item needs them."""
         paths = tuple(path for place in self.places for path in paths_of(place))
         object.__setattr__(self, "paths", paths)
 
@@ -130,7 +130,7 @@ class PathLookup:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Unresolved:
-    """Marks a path as ambiguous because it leads through a list of several items."""
+    """Marks a path as ambiguous because it passes through a list of several items."""
 
     why: str
     #: The values in the items of the list, or None.
@@ -147,7 +147,7 @@ def _value_at(scope: Scope, place: Path | Template) -> Any:
 
 
 def _inner_values(scope: Scope, path: Path) -> list[Any] | None:
-    """Return the values inside the list that a path leads through, or None if there is no list."""
+    """Return the values inside the list that a path passes through, or None without a list."""
     for number in range(len(path.parts) - 1, 0, -1):
         try:
             items = scope.read(Path(path.text, path.parts[:number], path.quoted))
@@ -212,7 +212,7 @@ class Field:
     def fill(self, scope: Scope, draft: Draft) -> None:
         """Set the field to the first value that is not empty, or to its default.
 
-        If a path leads to a list with several items, try the next, unless the field is required.
+        If a path points to a list of several items, try the next path unless the field is required.
         """
         is_rejected = False
         for path, value in self._values(scope):

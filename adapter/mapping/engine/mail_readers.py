@@ -17,7 +17,7 @@ from adapter.parsing.paths import Path, as_list, unwrap_single
 #: Soft hyphens and zero-width characters, which mail programs insert.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 
-#: Characters that only separate a text from others.
+#: Characters that only separate pieces of text.
 _DECORATION: Final = "*|-_ \n"
 
 
@@ -53,7 +53,7 @@ class MailReader(abc.ABC):
 
     @abc.abstractmethod
     def _found(self, text: str, scope: Scope) -> str | None:
-        """Extract the value from one text, or return None if the text does not contain it."""
+        """Extract the value from one string, or return None if the string does not contain it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +120,7 @@ class SentenceReader(MailReader):
 
 
 def texts_at(scope: Scope, path: Path) -> list[str]:
-    """Return the nonempty text at a path, or all texts if the path leads through lists."""
+    """Return the nonempty string at a path, or all strings if the path passes through lists."""
     try:
         value = scope.read(path)
     except Unreadable:
@@ -152,7 +152,7 @@ def _lines(text: str) -> str:
 
 @functools.cache  # has one entry per label in the mappings
 def _words_pattern(label: str) -> re.Pattern[str]:
-    """Return a regular expression that finds a label anywhere in a text, even across two lines."""
+    """Return a regular expression that finds a label anywhere in text, even across two lines."""
     words = r"\s+".join(map(re.escape, label.removesuffix(":").split()))
     colon = r"[*_ ]*[:\uff1a][*_]*" if label.endswith(":") else ""
     start = r"(?<!\w)" if label[0].isalnum() else ""

@@ -99,7 +99,7 @@ class CompiledMapping:
     key_levels: Sequence[ForEach] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Select the readers for the dedupe key in advance, because every webhook needs the key."""
+        """Select the readers for the dedupe key once, because every webhook needs the key."""
         names = self._key_names()
         levels = [
             dataclasses.replace(one, readers=_named(names, one.readers)) for one in self.for_each

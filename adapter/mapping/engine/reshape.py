@@ -17,7 +17,7 @@ CAP_KEY: Final = 500
 REPEATED: Final = "this answer is repeated; the first value was used"
 #: Maximum number of characters to search for labels in an email.
 CAP_MAIL: Final = 100_000
-#: The start of an XML document in a text: a declaration such as ``<?xml``, or the first element.
+#: The start of an XML document in a string: a declaration such as ``<?xml``, or the first element.
 _XML_START: Final = re.compile(r"<\?[a-z]|\A\s*<(?!!|html\b)", re.IGNORECASE)
 
 

@@ -164,7 +164,7 @@ def _misplaced(value: Any, *, is_item: bool = False) -> Iterator[str]:
 
 
 def _texts(value: Any, inside: Sequence[str] = ()) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield each string in a template, with the keys that lead to it."""
+    """Yield each string in a template, with the path of keys to the string."""
     if isinstance(value, str):
         yield value, inside
     elif isinstance(value, list):
