@@ -20,7 +20,7 @@ from adapter.models import FormatChange, FormatKind
 FEWEST_SEEN: Final = 20
 #: Minimum number of webhooks in a row without the feature.
 FEWEST_MISSING: Final = 5
-#: Maximum probability that such a row occurs by chance.
+#: Maximum probability that such a run occurs by chance.
 CHANCE_MISSING: Final = 1e-9
 #: For a new value: minimum number and share of webhooks, and maximum probability by chance.
 FEWEST_NEW: Final = 3

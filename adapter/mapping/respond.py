@@ -36,7 +36,7 @@ _STATES_WITH_TIME: Final = frozenset({BookingState.BOOKED, BookingState.EXPIRED}
 
 
 def sentence_name(result: WebhookOutcome, sentences: Container[str] = SENTENCES) -> str:
-    """Return the name of the message to show: the booking's state, or else the outcome.
+    """Return the name of the message to show, which is the booking's state or the outcome.
 
     A booking that is held because its time is unavailable has its own message, which offers other
     times.

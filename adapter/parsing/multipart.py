@@ -69,7 +69,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _boundary_from(body: bytes, parameters: Mapping[str, str]) -> bytes:
-    """Return the multipart boundary from the header, or else from the first line of the body."""
+    """Return the multipart boundary from the header, or from the first line of the body."""
     boundary = parameters.get("boundary", "").encode("ascii")
     if not boundary:
         boundary = body.lstrip()[: MAX_BOUNDARY + 3].partition(b"\n")[0].strip().removeprefix(b"--")

@@ -127,7 +127,7 @@ def next_arrival(rate_state: RateState, now: dt.datetime, setting: int) -> dt.da
 
 
 def pause_after(allowed: int, left: int, now: dt.datetime) -> dt.datetime | None:
-    """Return the time of the next call to Propexo if few calls are left, or else None.
+    """Return the time of the next call to Propexo if few calls are left, otherwise None.
 
     Few of the ``allowed`` calls may be left because other programs use the same token. The pause
     spreads the remaining calls over the minute.
