@@ -1,8 +1,9 @@
 """Parse the records of tours and guest cards in Propexo's lists and webhooks.
 
-Propexo documents the frame of a DATA_NEW or DATA_UPDATE webhook, but not the fields of its record,
-so a record is a flat list of names and values at any depth. An update contains only the values that
-have changed, along with the previous values.
+Propexo documents the outer fields of a DATA_NEW or DATA_UPDATE webhook, but not the fields of the
+record inside it, so a record is a flat list of names and values at any depth. An update contains
+only the values that have changed, along with the previous values.
+
 Source: docs.propexo.com, Data New Webhook and Data Update Webhook.
 """
 

@@ -42,7 +42,7 @@ def _is_same_delivery(
     """Return True if two deliveries have the same ID, False if the IDs differ, or None if unknown.
 
     The ID is in a header. If the signature does not cover this header, equal IDs show that the
-    deliveries are the same, but different IDs prove nothing, because anyone may have changed them.
+    deliveries are the same. Different IDs prove nothing, because anyone may have changed them.
     """
     shared = [name for name in names if name in one and name in other]
     certain = [name for name in shared if name in proved]
@@ -127,8 +127,8 @@ class Events(Statements):
         """Find an earlier event with the same content.
 
         Return the event's ID, and True if both events are the same delivery. Return None if there
-        is no such event. The delivery ID is in ``header`` or in one of the usual headers. If both
-        events have IDs that ``scheme`` verifies, and the IDs differ, they are two deliveries.
+        is no such event. The delivery ID is in ``header`` or in one of the usual headers. If
+        ``scheme`` verifies the IDs of both events, and the IDs differ, they are two deliveries.
         """
         names, has_query = delivery_headers(header), covers_query(scheme)
         proved = proved_headers(scheme, names)

@@ -24,7 +24,7 @@ class Messages(Statements):
     def add(self, booking: Booking, now: dt.datetime, text: str | None = None) -> None:
         """Store a message for a merged or replaced booking, unless another is already waiting.
 
-        With ``text``, always store a message, with exactly this text.
+        If ``text`` is given, always store a message with exactly this text.
         """
         values = self._sealed(text) | {"booking_id": booking.id, "asked_at": booking.asked_at}
         self._run("insert_message", at=now, **values)

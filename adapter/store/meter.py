@@ -1,7 +1,7 @@
 """Collect metrics in memory, and add them to the totals in the database.
 
-A request or booking only adds to numbers in memory. Each process adds them to the table every few
-seconds, in one statement, so that all web processes return the same metrics, on every machine.
+A request or booking only updates counters in memory. Every few seconds, each process adds them to
+the table in one statement, so that all web processes on all machines return the same metrics.
 """
 
 import bisect

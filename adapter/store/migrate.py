@@ -93,8 +93,9 @@ def migrate(url: str) -> list[str]:
     """Migrate the database at ``url``. Return the names of the migrations that ran.
 
     If there is nothing to do, no privilege to change the schema is needed. Raise
-    :class:`StoreUnavailable` with the server's reason if it cannot be reached, and
-    ConfigurationError if the server or the database is too old, or its migrations are not ours.
+    :class:`StoreUnavailable` with the server's reason if it cannot be reached. Raise
+    ConfigurationError if the server or the database is too old, or if a migration's file has
+    changed since it ran.
     """
     try:
         # A connection pooler may use another session for each transaction.

@@ -247,7 +247,7 @@ class RateLimiter(Statements):
     def count_note_failure(self, now: dt.datetime) -> None:
         """Count a note that was sent without a clear response, and delay all notes.
 
-        One failure is enough to delay them, because a user must look for each lost note.
+        One failure is enough to delay all notes, because a user must look for each lost note.
         """
         failures = MOST_FAILURES + self.lock(now).note_failures
         self._run("count_note_failure", retry_at=retry_after(failures, now))

@@ -120,7 +120,7 @@ def redacted(
     """Return a sample's body with made-up people, and without secrets.
 
     ``payload`` is the parsed body. ``number`` selects the sample's made-up person. ``people``
-    contains what a draft reads about renters, and ``kept`` the community names to keep.
+    contains the renters' data that a draft reads, and ``kept`` the community names to keep.
     """
     changes = replacements(payload, number, people, kept)
     text = body.decode("utf-8", "surrogateescape")

@@ -37,7 +37,7 @@ class MailReader(abc.ABC):
     def read(self, scope: Scope) -> ReadResult:
         """Return the extracted text, or None if the email does not contain it.
 
-        If several texts in a list contain different values, return all of them. A required field
+        If several strings in a list contain different values, return all of them. A required field
         cannot be read from a list, so the lead is held.
         """
         try:
