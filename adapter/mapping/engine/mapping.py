@@ -230,7 +230,7 @@ class CompiledMapping:
         return inner
 
     def _shared_values(self, scopes: Sequence[Scope]) -> Mapping[int, Draft]:
-        """Fill in the fields whose values are the same for all items, and return them as drafts."""
+        """Fill in the fields whose values are the same for all items, and return the drafts."""
         if len(scopes) == 1:
             return {}
         names, shared = self.inner_names, {}
