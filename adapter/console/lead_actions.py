@@ -69,7 +69,7 @@ def _booked_text(booking: Booking) -> str:
 
 
 def _is_emailed(booking: Booking) -> bool:
-    """Return True if Knock emails the renter when it books the tour."""
+    """Return True if Knock emails the renter after booking the tour."""
     return booking.kind is not Kind.PROSPECT and "email_1" in booking.appointment
 
 

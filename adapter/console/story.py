@@ -182,7 +182,7 @@ def _replaced_lines(story: LeadHistory, facts: LeadFacts) -> Iterator[StoryLine]
 
 
 def replaced_text(earlier: Booking) -> str:
-    """Return the beginning of a sentence about a booking that a newer one followed."""
+    """Return the beginning of a sentence about an earlier booking."""
     is_card = earlier.kind is Kind.PROSPECT and earlier.state is BookingState.BOOKED
     return "This was added to" if is_card else "This replaced"
 

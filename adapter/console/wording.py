@@ -354,7 +354,7 @@ def plain(text: str) -> str:
 
 
 def refusal_text(text: str) -> str:
-    """Return a sentence for an error that prevents an action on a lead, or "" for other errors."""
+    """Return a sentence for an error that prevents an action, or "" for other errors."""
     return next((words for part, words in _REFUSALS.items() if part in text), "")
 
 

@@ -253,6 +253,26 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
 
 
+def test_the_first_person_can_edit_and_signs_in(open_console: Opener) -> None:
+    reader = open_console()
+    assert opened_by(reader, sign_in_of(reader).new_link()) == 302
+    form = reader.text("/people").partition('id="new-role"')[2]
+    assert "Can edit" in form
+    assert "View only" not in form
+    refused = reader.post("/people/add", name="vera", role="read", password=PASSWORD)
+    assert refused.status_code == 409
+    assert "Choose “Can edit” for the first person." in refused.text
+    assert "No one can sign in with a password yet." in refused.text
+
+    added = reader.post("/people/add", name="vera", role="operate", password=PASSWORD)
+    assert added.location == "/console/sign-in"
+    page = reader.client.get("/console/sign-in").text
+    assert "Added vera. The link no longer works, so sign in as vera." in page
+    assert "You were signed out" not in page
+    reader.sign_in("vera")
+    assert "View only" in reader.text("/people").partition('id="new-role"')[2]
+
+
 def test_head_does_not_use_the_link_up(open_console: Opener) -> None:
     reader = open_console()
     key = sign_in_of(reader).new_link()
