@@ -75,7 +75,7 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Return the text without the whitespace and quotes that surround it."""
+    """Strip the whitespace and quotes that surround a text."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
@@ -136,7 +136,7 @@ class Environment(Mapping[str, str]):
 
 
 def replaced(environ: Mapping[str, str], **values: str) -> dict[str, str]:
-    """Return a copy of an environment with ``values`` set and each ``NAME_FILE`` removed."""
+    """Return a copy of an environment with new values, which take precedence over files."""
     kept = {
         name: text for name, text in environ.items() if name.removesuffix(FILE_SUFFIX) not in values
     }
@@ -269,7 +269,7 @@ def read_contacts(text: str) -> frozenset[str]:
 
 
 def spelling_of(field: str) -> Reader[Mapping[str, str]]:
-    """Return a parser for ``word=SPELLING`` pairs, whose words must be valid for ``field``."""
+    """Return a parser for ``word=SPELLING`` pairs. Each word must be valid for ``field``."""
     words = NEUTRAL_WORDS[field]
 
     def read(text: str) -> Mapping[str, str]:
@@ -405,7 +405,7 @@ def setting(name: str, default: T, read: Reader[T], meaning: str, *, secret: boo
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
-    """Limits for plausible leads from any source."""
+    """Rules for checking leads, used for all sources."""
 
     #: The region for phone numbers without a country code.
     phone_region: str = "US"
@@ -434,7 +434,7 @@ class Policy:
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Propexo's spelling of each of our enum values, by field."""
+        """Propexo's spelling of each of the adapter's enum values, by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -595,7 +595,7 @@ class Settings:
 
     @property
     def knock_host(self) -> str | None:
-        """The host of the API through which tours are booked in Knock, or None for the sandbox."""
+        """The host of the API that books tours in Knock, or None for the sandbox."""
         return None if self.is_sandbox else urllib.parse.urlsplit(self.propexo_base_url).hostname
 
     @property
@@ -663,12 +663,12 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
 
 
 def service_links(environ: Mapping[str, str]) -> list[str]:
-    """Return the environment variables set by Kubernetes that look like settings."""
+    """Return the environment variables set by Kubernetes that look like the adapter's settings."""
     return [name for name in _unknown(environ) if _is_service_link(name, environ)]
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:
-    """Return the environment variables that look like settings but are not."""
+    """Return the environment variables that look like settings but are unknown."""
     known = {each.name for each in SETTINGS} | {name + FILE_SUFFIX for name in SECRET_NAMES}
     return [
         name
@@ -684,14 +684,14 @@ def _is_service_link(name: str, environ: Mapping[str, str]) -> bool:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EnvFile:
-    """A command's settings file, and the names of the variables that it sets."""
+    """The settings file that a command reads, with the names of the variables in the file."""
 
     path: Path | None
     names: frozenset[str]
 
 
 def name_connections(part: str) -> None:
-    """Set the name that pg_stat_activity shows for this process's PostgreSQL connections.
+    """Set the application name that PostgreSQL shows for this process's connections.
 
     A name that was set elsewhere is kept. A name that our parent process has set is replaced.
     """

@@ -180,7 +180,7 @@ def _sender(entry: Entry) -> str:
             f"- Signature: {about['signs']}",
             f"- Success: {about['success']}",
             f"- Retries: {about['retries']}",
-            f"- Limits: {about['cannot']}",
+            f"- Limitations: {about['cannot']}",
         ]
     )
 

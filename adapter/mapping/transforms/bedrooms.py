@@ -97,7 +97,7 @@ def _sizes_of_piece(piece: str) -> set[int]:
 
 
 def _sizes_in_prose(text: str) -> set[int]:
-    """Return the bedroom counts in a sentence, or an empty set if it is ambiguous."""
+    """Return the bedroom counts in a sentence, or an empty set if the sentence is ambiguous."""
     text = text.lower()
     if _DENIAL.search(text):
         return set()

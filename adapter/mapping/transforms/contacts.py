@@ -63,7 +63,7 @@ _TWO_WORDS: Final = re.compile(r"([A-Za-z]{2,}) ([A-Za-z]{2,})")
 
 
 def _words_of(lexicon: Lexicon) -> Iterator[str]:
-    """Yield all words that the name parser treats specially, such as titles and suffixes."""
+    """Yield all words with a special meaning for the name parser, such as titles and suffixes."""
     for field in dataclasses.fields(lexicon):
         for entry in getattr(lexicon, field.name):
             yield from entry.lower().split() if isinstance(entry, str) else ()
@@ -75,7 +75,7 @@ _is_email: Final = Email()
 
 
 def is_no_name(text: str) -> bool:
-    """Return True if text is not a name, such as an email address or a phone number.
+    """Return True if a text cannot be a name, such as an email address or a phone number.
 
     People, programs and phone systems enter these as names. The text has at most 200 characters.
     """
@@ -84,7 +84,7 @@ def is_no_name(text: str) -> bool:
 
 
 def is_filler(text: str) -> bool:
-    """Return True if text is a placeholder that a program sent instead of a name."""
+    """Return True if a text is a placeholder that a program has sent instead of a name."""
     if text.isalpha() and text.lower() not in _FILLERS:
         return False  # the common case for parts of names
     if _MERGE_TAG.search(text):
@@ -169,7 +169,7 @@ def text_from(value: object) -> object:
     ],
 )
 def name_from(value: object) -> object:
-    """Split a full name into ``first_name`` and ``last_name``. A single word is a last name."""
+    """Split a full name into ``first_name`` and ``last_name``. A single word is the last name."""
     text = text_or_empty(_name_from_parts(value), CAP_NAME)
     if text is EMPTY:
         return EMPTY
@@ -183,7 +183,7 @@ def name_from(value: object) -> object:
 
 
 def _name_from_parts(value: object) -> object:
-    """Join an object's first, middle and last name into a string. Return other values unchanged."""
+    """Join the parts of a name in an object into a string. Return other values unchanged."""
     parts = value.items() if isinstance(value, Mapping) else ()
     names = {
         str(key)[:20].lower().replace("_", "").removesuffix("name"): part for key, part in parts
@@ -195,7 +195,7 @@ def _name_from_parts(value: object) -> object:
 
 
 def _plain_name(text: str) -> dict[str, str] | None:
-    """Split a name that is two ordinary words, or return None. This is faster than the parser."""
+    """Split a name of two ordinary words without the slow name parser. Return None for others."""
     match = _TWO_WORDS.fullmatch(text)
     if not match or not _NOT_PLAIN.isdisjoint(text.lower().split()):
         return None
@@ -231,7 +231,7 @@ def _parsed_name(text: str) -> dict[str, str]:
     ],
 )
 def email_from(value: object, *, policy: Policy) -> object:
-    """Extract the only email address in a text, in lowercase."""
+    """Extract the only email address from a text, in lowercase."""
     text = text_or_empty(value, CAP_EMAIL)
     if text is EMPTY:
         return EMPTY
@@ -322,7 +322,7 @@ def _is_withheld(text: str) -> bool:
 
 
 def _numbers(text: str, region: str) -> list[phonenumbers.PhoneNumber]:
-    """Return all valid phone numbers in a text, in order."""
+    """Return all valid phone numbers in a text, in the order of their appearance."""
     if region == INTERNATIONAL:
         region, text = "ZZ", re.sub(r"^[^0-9+]*(?:00|\+)?(?=[0-9])", "+", text)
         # WhatsApp still includes the 1 that Mexico's mobile numbers had until 2019.
@@ -347,7 +347,7 @@ def _separated(text: str, region: str) -> str:
 
 
 def _is_number(text: str, region: str) -> bool:
-    """Return True if the text is a single phone number with its digits in the usual groups."""
+    """Return True if a text is a single phone number with its digits in common groups."""
     if not 7 <= _count_digits(text) <= 15:
         return False
     matches = _matches(text, region, phonenumbers.Leniency.STRICT_GROUPING)
@@ -369,6 +369,6 @@ def _e164(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _uncommon_title(name: HumanName) -> str:
-    """Return a first name that the parser has mistaken for a title, or ""."""
+    """Return a first name that the name parser has mistaken for a title, or ""."""
     words = {word.rstrip(".").lower() for word in name.title.split()}
     return "" if words <= _COURTESIES else str(name.title)

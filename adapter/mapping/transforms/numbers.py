@@ -32,7 +32,7 @@ _MONEY: Final = re.compile(rf"{_AMOUNT}{_PERIOD}(?: ?(?:[-\u2013\u2014]|to) ?{_A
     ],
 )
 def integer_from(value: object) -> object:
-    """Convert a value to a whole number."""
+    """Convert a value to an integer."""
     text = text_or_empty(value, CAP_NUMBER)
     if text is EMPTY:
         return EMPTY
