@@ -24,10 +24,10 @@ largest request body in the test corpus that has a mapping.
 The baseline is the time to parse the same bytes with `json.loads` and read the same fields,
 without cleaning or validating them (`bench/floors.py`).
 
-Hostile bodies are up to 1 MiB in size (`bench/hostile.py`). They include deep, wide and long
-bodies of each content type, and samples with one very large value. All hostile bodies are
-measured at an eighth of their size, and the slowest 25 are also measured at full size. For each
-source, the table shows the slowest hostile body.""",
+Hostile bodies are up to 1 MiB in size (`bench/hostile.py`). The hostile bodies include deep,
+wide and long bodies of each content type, and samples with one very large value. All hostile
+bodies are measured at an eighth of their size, and the slowest 25 are also measured at full
+size. For each source, the table shows the slowest hostile body.""",
     "verify": """\
 This section measures the time to verify a request with a 3 kB body and one secret. The baseline
 is the time to compute and compare a digest of the same bytes, even for schemes without digests.""",
@@ -71,9 +71,9 @@ the worker and PostgreSQL use, including their child processes. The measurement 
 first tour and ends when all tours are `booked`. The CPU time of the sandbox and the sender is
 not counted.
 
-The baseline is commit d205799, which was measured once with the same benchmark code. It was
-measured on one machine, alternating with the next commit. The ratio says little about other
-machines or loads.""",
+The baseline is commit d205799, which was measured once with the same benchmark code. Both
+commits were measured alternately on one machine. The ratio says little about other machines or
+loads.""",
     "growth": """\
 Databases with different numbers of stored leads are measured in the same rounds. Each stored
 lead consists of an event, a claim, a booking and its history, and there are 1,000 leads per day.
@@ -81,9 +81,8 @@ All databases are on one server, and each database has its own web process. In e
 bookings are pending and 100 are in flight.
 
 A worker counts due rows twice a second. The worker then claims an event, a check, a tour that
-starts soon, or the next booking from the source whose turn it is. PostgreSQL measures how long
-it takes to plan and execute these statements. `PATHS` in `bench/growth.py` lists the measured
-pages.
+starts soon, or the next booking from the next source. PostgreSQL measures how long it takes to
+plan and execute these statements. `PATHS` in `bench/growth.py` lists the measured pages.
 
 For statements and pages, the figure is the median of the shortest times of all rounds. The
 memory figures cover all web processes or the worker. Shared memory is counted once for each
