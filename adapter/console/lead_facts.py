@@ -6,7 +6,7 @@ from typing import Final
 
 from adapter.bookings.reconcile import after_in_knock, before_in_knock, replacing_in_knock
 from adapter.models import REPLAYED, Booking, BookingState, Kind, LeadHistory
-from adapter.store import AuditEntry, Transaction
+from adapter.store import AuditEntry, Pause, Transaction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +19,8 @@ class LeadFacts:
     tours: Mapping[int, Booking] = dataclasses.field(default_factory=dict)
     #: The earlier bookings that a booking replaced, and the guest card that it was added to, by ID.
     before: Mapping[int, Sequence[Booking]] = dataclasses.field(default_factory=dict)
+    #: The pause that keeps a pending booking from being sent, by the booking's ID.
+    pauses: Mapping[int, Pause] = dataclasses.field(default_factory=dict)
     #: What users did, newest first, except views.
     actions: Sequence[AuditEntry] = ()
 
@@ -39,8 +41,20 @@ def load_facts(tx: Transaction, story: LeadHistory) -> LeadFacts:
         replaced=replacing_in_knock(tx, story.bookings),
         tours={number: tour for number, tour in cards if tour is not None},
         before=before,
+        pauses=_pauses(tx, story),
         actions=tx.audit.of_lead(story),
     )
+
+
+def _pauses(tx: Transaction, story: LeadHistory) -> Mapping[int, Pause]:
+    pending = [one for one in story.current if one.state is BookingState.PENDING]
+    pauses = tx.send_queue.pauses() if pending else []
+    return {
+        one.id: pause
+        for one in pending
+        for pause in pauses
+        if pause.covers(one.source, one.community)
+    }
 
 
 def _unsent(story: LeadHistory, number: int) -> list[Booking]:

@@ -25,6 +25,10 @@ class Pause:
         """True if the pause applies to every booking."""
         return not (self.source or self.community)
 
+    def covers(self, source: str, community: str | None) -> bool:
+        """Return True if the pause applies to bookings of this source and community."""
+        return self.source in ("", source) and self.community in ("", community)
+
     @property
     def scope(self) -> str:
         """A description of the paused bookings, for users."""
@@ -83,9 +87,7 @@ class SendQueue(Statements):
 
     def is_paused(self, source: str, community: str) -> bool:
         """Return True if a user has paused this source, this community, or everything."""
-        return any(
-            one.source in ("", source) and one.community in ("", community) for one in self.pauses()
-        )
+        return any(one.covers(source, community) for one in self.pauses())
 
     def has_bookings(self, *, source: str, community: str) -> bool:
         """Return True if there is at least one booking for this source and community."""

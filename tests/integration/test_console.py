@@ -2519,12 +2519,17 @@ def test_a_lead_whose_encryption_key_is_missing_names_the_key(ana: Reader) -> No
 def test_the_overview_pauses_and_resumes(
     ana: Reader, harness: Harness, upstream: SandboxClient
 ) -> None:
-    harness.mapped("rentfeed", lead(1))
+    (booking,) = harness.mapped("rentfeed", lead(1))
+    assert "Waiting to be sent to Knock" in ana.text(f"/leads/{booking.id}")
     ana.post("/pause", scope="source rentfeed", reason="wrong times")
     assert "ana paused bookings for rentfeed" in ana.text("/")
     settle(harness)
     assert upstream.posts() == []
+    page = ana.text(f"/leads/{booking.id}")
+    assert "ana paused bookings for rentfeed" in page
+    assert "Waiting to be sent to Knock" not in page
     ana.post("/resume", scope="source rentfeed")
+    assert "paused" not in ana.text(f"/leads/{booking.id}").partition('class="task')[2][:500]
     settle(harness)
     assert len(upstream.posts()) == 1
     with harness.pipeline.store.transaction() as tx:
