@@ -65,7 +65,7 @@ def _within_limit(stage: Stage, effort: Effort) -> Iterator[Row]:
     span = max(times[-1] - times[0], 1e-3)
     yield Row(
         section="drain",
-        what="requests per minute within the limit, with a backlog",
+        what="requests per minute, with a backlog",
         figure=(len(times) - 1) / span * WINDOW_SECONDS,
         unit="/min",
         beside="configured limit",
