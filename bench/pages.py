@@ -59,8 +59,8 @@ per minute. The sandbox counts the requests and allows 150 per minute.""",
     "latency": """\
 This section measures the time from sending a webhook until its POST arrives at the sandbox.
 First, 20 webhooks per second are sent at equal intervals, without a rate limit. Then tours for
-the next day are sent one at a time with the default rate limit, first with an empty queue and
-then with 10,000 pending bookings.
+the next day are sent one at a time with the default rate limit. The queue is empty at first, and
+later contains 10,000 pending bookings.
 
 The last row is the time to acknowledge a webhook while the database contains 10,000 pending
 bookings and 10,000 received events. The baseline for this row is the same measurement with an
@@ -71,9 +71,9 @@ the worker and PostgreSQL use, including their child processes. The measurement 
 first tour and ends when all tours are `booked`. The CPU time of the sandbox and the sender is
 not counted.
 
-The baseline is commit d205799, which was measured once with the same benchmark code. Both
-commits were measured alternately on one machine. The ratio says little about other machines or
-loads.""",
+The baseline is commit d205799, which was measured once with the same benchmark code. The
+baseline and the next commit were measured alternately on one machine. The ratio says little
+about other machines or loads.""",
     "growth": """\
 Databases with different numbers of stored leads are measured in the same rounds. Each stored
 lead consists of an event, a claim, a booking and its history, and there are 1,000 leads per day.
@@ -81,12 +81,12 @@ All databases are on one server, and each database has its own web process. In e
 bookings are pending and 100 are in flight.
 
 A worker counts due rows twice a second. The worker then claims an event, a check, a tour that
-starts soon, or the next booking from the next source. PostgreSQL measures how long it takes to
-plan and execute these statements. `PATHS` in `bench/growth.py` lists the measured pages.
+starts soon, or the next source's booking. PostgreSQL measures how long it takes to plan and
+execute these statements. `PATHS` in `bench/growth.py` lists the measured pages.
 
-For statements and pages, the figure is the median of the shortest times of all rounds. The
-memory figures cover all web processes or the worker. Shared memory is counted once for each
-process.""",
+For statements and pages, only the shortest time of each round counts, and the figure is the
+median of these times. The memory figures cover all web processes or the worker. Shared memory is
+counted once for each process.""",
     "console": """\
 This section measures the console's pages for a signed-in user, with 5,000 and with 50,000 stored
 leads. In both databases, 1,600 leads and messages need review, 150 properties are unknown, and
