@@ -98,7 +98,7 @@ def _rejected(totals: Mapping[tuple[str, str], int]) -> dict[meter.Key, float]:
 
 
 class _OverviewCollector(Collector):
-    """Exports the overview as gauges, and the stored counters and histograms."""
+    """Exports the overview's gauges, and the stored counters and histograms."""
 
     def __init__(self, overview: Overview, values: Mapping[meter.Key, float]) -> None:
         self._overview = overview
@@ -127,7 +127,7 @@ class _OverviewCollector(Collector):
 def _counted(
     metric: meter.Metric, values: Mapping[meter.Key, float], sources: Iterable[str]
 ) -> Metric:
-    """Return a counter or histogram, including series that are zero.
+    """Return a counter or histogram that includes series with a value of zero.
 
     Prometheus would not notice the first event in a series that begins with 1.
     """
@@ -159,7 +159,7 @@ def _histogram(metric: meter.Metric, samples: Mapping[tuple[str, ...], Samples])
 
 
 def _buckets(metric: meter.Metric, values: Samples) -> list[tuple[str, float]]:
-    """Return the cumulative count of each histogram bucket, by upper bound.
+    """Return the cumulative count of each histogram bucket, keyed by upper bound.
 
     Counts from an earlier version with other limits are in the next larger bucket.
     """
@@ -188,7 +188,7 @@ def _verdict_gauges(verdict: Verdict) -> Iterator[Metric]:
 
 
 def _source_gauges(sources: Iterable[SourceState], now: dt.datetime) -> Iterator[Metric]:
-    """Yield the gauges that have a value per source."""
+    """Yield the gauges with one value per source."""
     events, quiet, last = (
         _family("events_24h"),
         _family("source_quiet"),

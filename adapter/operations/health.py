@@ -107,7 +107,7 @@ EXIT_CODES: Final = {Level.BROKEN: 2, Level.WARNING: 1, Level.OK: 0}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Condition:
-    """A kind of problem: how severe it is, what it means, and how to fix it."""
+    """A kind of problem, with its severity, meaning and fix."""
 
     level: Level
     #: When the problem is reported, and what it means.
@@ -312,13 +312,13 @@ class Problem:
 
     @property
     def next_step(self) -> str:
-        """A sentence that says what to do about the problem."""
+        """A sentence that tells users how to solve the problem."""
         return CONDITIONS[self.code].next_step.replace("SOURCE", self.source or "SOURCE")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """The facts that problems are derived from."""
+    """The facts from which problems are derived."""
 
     now: dt.datetime
     processes: tuple[Process, ...] = ()
@@ -406,7 +406,7 @@ class Verdict:
 def verdict_of(
     store: Database, names: Iterable[str], settings: Settings, now: dt.datetime
 ) -> Verdict:
-    """Check the adapter's health at ``now``, including the given sources, and return a verdict."""
+    """Return a verdict on the adapter and the named sources at ``now``."""
     try:
         facts = read_facts(store, names, settings, now)
     except StoreUnavailable as exc:
@@ -455,7 +455,7 @@ def read_facts(
 
 
 def _replaced(versions: Iterable[MappingVersion], settings: Settings) -> tuple[MappingVersion, ...]:
-    """Return the mappings saved in the console that are unused because a file has changed."""
+    """Return the mappings from the console that are unused because their file has changed."""
     if settings.mappings_from_files_only:
         return ()
     return tuple(one for one in versions if one.text is not None and _is_replaced(one, settings))
@@ -732,7 +732,7 @@ _CHECKS: Final[tuple[Callable[[Facts], Iterator[Problem]], ...]] = (
 
 
 def _waiting(queue: QueueFacts) -> str:
-    """Return a phrase that says how many webhooks and bookings are waiting."""
+    """Return a phrase that counts the waiting webhooks and bookings."""
     webhooks = _count(queue.unmapped, "webhook")
     bookings = _count(queue.pending, "booking")
     parts = [

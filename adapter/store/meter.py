@@ -32,7 +32,7 @@ LEAD: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric. With buckets, it is a histogram, and otherwise a counter."""
+    """A metric: a histogram if it has buckets, and otherwise a counter."""
 
     #: The name without the prefix and, for a counter, without ``_total``.
     name: str
@@ -44,7 +44,7 @@ class Metric:
     samples: tuple[str, ...] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        """Format the bucket limits only once, because they are needed for every request."""
+        """Format the bucket limits in advance, because every request needs them."""
         names = (*(f"{limit:g}" for limit in self.buckets), REST)
         object.__setattr__(self, "samples", names)
 
@@ -155,7 +155,7 @@ class MetricValues(Statements):
     """Reads and updates the totals of all metrics within a transaction."""
 
     def add(self, values: Mapping[Key, float]) -> None:
-        """Add a process's values to the totals."""
+        """Add the values collected by a process to the totals."""
         # Sorted, because two processes that lock the same rows in different orders may deadlock.
         keys = sorted(values)
         self._run(

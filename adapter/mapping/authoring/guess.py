@@ -1,4 +1,4 @@
-"""Guess which paths in a sender's samples contain each field, based on keys and values."""
+"""Guess which paths in a sender's samples contain which fields, based on keys and values."""
 
 import re
 import unicodedata
@@ -95,7 +95,7 @@ NOTES: Final = (
     r"|bio|requirements|reason|(call)?summary|description|body|querytext|inputtranscript"
     r"|(body|message|comment|note)(text|content)|answers?|subject|utmsource|unit|unitnumber|listingunit|floorplan(name)?|work|leadtype"
 )
-#: What the values of some fields look like, for answers with any name.
+#: Patterns for the values of some fields, for answers with any name.
 VALUES: Final = {
     "email_1": re.compile(r"[^@\s]+@[^@\s]+\.[a-z]+"),
     "phone_1": re.compile(r"\+?1?[-. (]*[2-9]\d{2}[-. )]*\d{3}[-. ]*\d{4}"),
@@ -113,7 +113,7 @@ STAFF: Final = frozenset(
     | {"location", "office", "broker", "company", "business", "member", "called", "vendor"}
     | {"provider", "to", "cc", "bcc", "teammate", "admin"}
 )
-#: Words in a path that indicate someone who belongs to the renter, the community or a portal.
+#: Words in a path that indicate someone connected to the renter, the community or a portal.
 OTHERS: Final = frozenset(
     {"co", "coapplicant", "cosigner", "guarantor", "roommate", "roommates", "spouse", "partner"}
     | {"occupant", "occupants", "emergency", "reference", "references", "referrer", "referral"}
@@ -156,12 +156,12 @@ THINGS: Final = frozenset({"vehicle", "price", "pricing", "attribute", "attribut
 #: Inside these objects, a key such as ``from`` is the start of a tour.
 VISITS: Final = frozenset({"viewing", "tour", "visit", "showing", "appointment", "slot", "booking"})
 STARTS: Final = frozenset({"earliest", "from", "start", "begin", "starts"})
-#: Words in a path that indicate a time before the tour was moved, or another one than the tour's.
+#: Words in a path for the time before the tour was moved, or a time that is not the tour's.
 OTHER_TIMES: Final = frozenset(
     {"previous", "prev", "prior", "old", "original", "former", "alternate", "alternative"}
     | {"second", "third", "backup", "available", "availability", "hours", "reminder"}
 )
-#: Keys and words that indicate a time in which the renter could come, without a tour time.
+#: Keys and words for a period in which the renter is available, as opposed to a tour time.
 WINDOW_KEYS: Final = frozenset({"earliest", "latest"})
 WINDOWS: Final = frozenset({"window", "windows", "availabilities"})
 #: Objects whose start is not that of a tour.
@@ -180,7 +180,7 @@ MOST_FALLBACKS: Final = 3
 #: Maximum number of lines of notes.
 MOST_NOTES: Final = 10
 
-#: Values that say that a tour was canceled, and keys that say so by themselves.
+#: Values that indicate a canceled tour, and keys that do so by themselves.
 CANCELED: Final = re.compile(
     r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
 )
@@ -188,7 +188,7 @@ CANCELED_KEY: Final = re.compile(
     r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
 )
 CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
-#: Maximum number of words in a value that can say that a tour was canceled.
+#: Maximum number of words in a value that indicates a canceled tour.
 MOST_WORDS: Final = 3
 
 #: Parts of an event's name, such as ``tour.booked``.
@@ -200,13 +200,13 @@ EVENT: Final = re.compile(
 )
 #: Keys next to the type of a form question.
 ANSWER: Final = frozenset({"label", "value", "question", "answer", "answers"})
-#: A word for a kind of thing, such as ``FORM_RESPONSE``, rather than the name of one.
+#: A word for a kind of object, such as ``FORM_RESPONSE``, rather than the name of an object.
 KIND: Final = re.compile(r"[A-Z]?[a-z]+([A-Z][a-z]+)*|[A-Z]+([_.:-][A-Z]+)*|[a-z]+([_.:][a-z]+)+")
 #: Meeting locations that are not communities.
 MEETING: Final = re.compile(
     r"person|phone|video|zoom|meet|online|virtual|integrations|[:/]", re.IGNORECASE
 )
-#: Parts of event names that mean that no tour is booked.
+#: Parts of the names of events that book no tour.
 NOT_A_LEAD: Final = re.compile(
     r"start(ed)?(?![a-z])|ended|rejected|reminder|no[-_ ]?show|opened|viewed|abandoned|partial"
     r"|ringing|in[-_ ]progress|paid|ping",
@@ -217,7 +217,7 @@ Guesses = Mapping[str, Sequence[str]]
 
 
 def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the most likely paths for each field, including fallbacks for empty values."""
+    """Return the most likely path for each field, followed by fallbacks in case it is empty."""
     guesses: dict[str, tuple[str, ...]] = {}
     for target in KEYS:
         taken = {path for paths in guesses.values() for path in paths}
@@ -230,7 +230,10 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 
 
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return paths of an email address and a phone number under other keys, if each is the only."""
+    """Return paths to an email address and a phone number that no other guess uses.
+
+    If several unused paths lead to the same kind of contact, none of them is returned.
+    """
     taken = {path for paths in guesses.values() for path in paths}
     free = [path for path in contact_paths(observed) if path not in taken]
     found: dict[str, tuple[str, ...]] = {}
@@ -242,7 +245,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
-    """Return the values, by path, that distinguish cancellations from bookings.
+    """Return the values that distinguish cancellations from bookings, by path.
 
     A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
     event's name, which is preferred.
@@ -250,7 +253,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
     found: dict[str, list[Any]] = {}
     left = set(range(len(observed.rows)))
     paths = sorted(observed.values, key=lambda path: path != accept)
-    # A status is better than a list of events, of which a later one may book again.
+    # A status is better than a list of events, in which a later event may book again.
     statuses = [path for path in paths if not is_history(path, observed)]
     if any(_canceled(path, observed) for path in statuses):
         paths = statuses
@@ -265,7 +268,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return paths outside of ``for_each`` and ``read`` if all values look like event names."""
+    """Return the paths whose values all look like event names. Skip ``for_each`` and ``read``."""
     return [
         path
         for path in observed.values
@@ -276,7 +279,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of rows with a value that says that the tour was canceled."""
+    """Return the indexes of the rows that represent canceled tours."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -286,18 +289,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated cancellation in a list of a tour's events."""
+    """Return True if a path leads to a dated cancellation in a list of events."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations that are followed by other events in a list."""
+    """Return the paths of cancellations after which a list contains other events."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of rows whose list has other events after a cancellation."""
+    """Return the indexes of the rows in which other events follow a cancellation in a list."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -306,7 +309,7 @@ def _continued(path: str, observed: Observed) -> set[int]:
 
 
 def says_canceled(path: str, value: Any) -> bool:
-    """Return True if a value, possibly together with its key, says that a tour was canceled."""
+    """Return True if a value, alone or with its key, says that a tour was canceled."""
     key, text = key_of(path), str(value).strip()
     if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
         return False
@@ -320,7 +323,7 @@ def says_canceled(path: str, value: Any) -> bool:
 
 
 def _condition(path: str, value: Any) -> Any:
-    """Return the ``cancellation`` condition for a value that says the tour was canceled."""
+    """Return the ``cancellation`` condition for a value that indicates a canceled tour."""
     is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
     is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
     is_word = CANCELED.search(str(value))
@@ -358,7 +361,7 @@ def _is_note(path: str, observed: Observed) -> bool:
 
 
 def contact_paths(observed: Observed) -> list[str]:
-    """Return the paths of values that look like an email address or a phone number."""
+    """Return the paths whose values look like email addresses or phone numbers."""
     columns = ((path, [*map(str, observed.filled(path))]) for path in observed.values)
     return [
         path
@@ -370,7 +373,7 @@ def contact_paths(observed: Observed) -> list[str]:
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
-    """Return True if a path leads into a list that a line under ``read:`` already reads."""
+    """Return True if a path leads into a list that is already read by a line under ``read:``."""
     parts = path.split(".")
     lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
     return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
@@ -384,7 +387,7 @@ def _is_unused_answer(path: str, observed: Observed) -> bool:
 
 
 def _is_answer(value: Any) -> bool:
-    """Return True if a value is text or a number, or a list of them, but not an ID or URL."""
+    """Return True if a value is text, a number or a list of these, but not an ID or a URL."""
     items = value if isinstance(value, list) else [value]
     return all(isinstance(item, str | int | float) for item in items) and not any(
         re.fullmatch(r"[0-9a-f-]{24,}|https?://.*", str(item)) for item in items
@@ -392,12 +395,12 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Replace the last index with ``*``, so that the path matches all list items."""
+    """Replace the last index in a path with ``*``, so that the path matches all list items."""
     return re.sub(r"\.\d+(?=\.[^.]+$)", ".*", path)
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a question that has an answer beside it."""
+    """Return True if a path leads to a question with an answer in the same object."""
     parent = path.rpartition(".")[0]
     beside = {*_beside(path, observed), *_beside(f"{parent}.0.answer", observed)}
     return key_of(path).startswith("question") and "answer" in beside
@@ -450,7 +453,7 @@ def _is_simple(_: str, value: Any) -> bool:
 
 
 def _has_value_of(target: str, path: str, observed: Observed) -> bool:
-    """Return True if all answers at a path look like a field's values, such as email addresses."""
+    """Return True if all answers at a path match a field's format, such as an email address."""
     if path.split(".")[0] not in observed.readers:
         return False
     pattern = VALUES.get(target)
@@ -459,7 +462,7 @@ def _has_value_of(target: str, path: str, observed: Observed) -> bool:
 
 
 def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if the values at a path are IDs that identify requests and all differ."""
+    """Return True if the values at a path are unique IDs that identify requests."""
     if not all(isinstance(value, str | int) for value in filled) or is_secret(path):
         return False
     is_unique = _is_unique(path, observed)
@@ -471,9 +474,9 @@ def _identifies(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _is_unique(path: str, observed: Observed) -> bool:
-    """Return True if the values at a path differ, except among the events for one booking.
+    """Return True if no two bookings have the same value at a path.
 
-    A cancellation has its booking's ID, and so do other events for the same person.
+    Several events for one booking may have the same value, such as a booking and its cancellation.
     """
     canceled = canceled_rows(observed)
     rows = [n for n in range(len(observed.rows)) if n not in canceled]
@@ -500,20 +503,20 @@ def _emails(observed: Observed, row: int) -> frozenset[str]:
 
 
 def _is_of_batch(path: str, observed: Observed) -> bool:
-    """Return True for the ID of an ``entry`` item. It identifies a Meta page, not a lead."""
+    """Return True if a path is the ID of an ``entry`` item, which identifies a page, not a lead."""
     parent, _, key = path.rpartition(".")
     is_entry = key == "id" and parent.endswith("entry")
     return is_entry and any(isinstance(read(row, parent), list) for row in observed.rows)
 
 
 def _beside(path: str, observed: Observed) -> list[str]:
-    """Return the keys of all values with the same parent as the value at a path."""
+    """Return the keys of the object that contains the value at a path."""
     parent = path.rpartition(".")[0]
     return [key_of(one) for one in observed.values if one.rpartition(".")[0] == parent]
 
 
 def _is_of_another(target: str, path: str) -> bool:
-    """Return True for another person's name or contacts, and for times other than the tour's."""
+    """Return True if a path leads to someone else's data or to a time that is not the tour's."""
     words = {*_words(path)}
     if target in WHEN:
         return bool(OTHER_TIMES & words or NOT_VISITS & {*_words_around(path)[-1:]})
@@ -523,7 +526,7 @@ def _is_of_another(target: str, path: str) -> bool:
 
 
 def owner_of(path: str) -> str:
-    """Return the part of a path that identifies someone other than the renter, or ""."""
+    """Return the part of a path that identifies a person other than the renter, or ""."""
     names = names_in(path)
     for at in reversed(range(len(names))):
         index = [one for one in names[at + 1 : at + 2] if one.isdigit()]
@@ -549,13 +552,13 @@ def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> t
 
 
 def _has_renters_type(path: str, observed: Observed) -> bool:
-    """Return True if the ``type`` beside a value says that it is the renter's, such as "lead"."""
+    """Return True if the ``type`` in the same object marks a value as the renter's."""
     types = observed.filled(f"{path.rpartition('.')[0]}.type")
     return bool(types) and all(str(one).lower() in RENTER for one in types)
 
 
 def is_window(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to the start of a time in which the renter could come."""
+    """Return True if a path leads to the start of a period in which the renter is available."""
     keys = {key_of(path), *_beside(path, observed)}
     return bool(WINDOW_KEYS & keys or WINDOWS & {*_words(path)})
 
@@ -563,7 +566,7 @@ def is_window(path: str, observed: Observed) -> bool:
 def _of_one_renter(
     guesses: dict[str, tuple[str, ...]], observed: Observed
 ) -> dict[str, tuple[str, ...]]:
-    """Drop a first or last name that may be someone else's if the renter's full name is known."""
+    """Drop a first or last name that may not be the renter's if the renter's full name is known."""
     if "name" not in guesses or not _may_be_renters(guesses["name"][0], observed):
         return guesses
     return {
@@ -579,7 +582,7 @@ def _may_be_renters(path: str, observed: Observed) -> bool:
 
 
 def _consistent(guesses: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Drop guesses that contradict others, such as a full name if there is also a last name."""
+    """Drop guesses that contradict others, such as a full name alongside a last name."""
     if "last_name" in guesses:
         guesses.pop("name", None)
     elif "name" in guesses:
@@ -616,9 +619,10 @@ def _is_event_type(path: str, value: Any) -> bool:
 
 
 def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
-    """Return True if values distinguish events, because they differ or look like event names.
+    """Return True if values distinguish between events.
 
-    Otherwise, leads with another value would be ignored because of a single sample.
+    They do if they differ or look like event names. Otherwise, leads with another value would be
+    ignored because of a single sample.
     """
     beside = {*_beside(path, observed)}
     is_question = key_of(path) in ("type", "kind") and "title" in beside
@@ -629,7 +633,7 @@ def _are_events(path: str, filled: Sequence[Any], observed: Observed) -> bool:
 
 
 def _is_community(path: str, value: Any) -> bool:
-    """Return True if a value may be a community's name or ID, rather than an event type."""
+    """Return True if a value may be a community's name or ID and not an event type."""
     key, text = key_of(path), str(value)
     if not isinstance(value, str | int) or isinstance(value, bool):
         return False
@@ -643,7 +647,7 @@ def _is_test_flag(_: str, value: Any) -> bool:
 
 
 def _is_renters_name(path: str, value: Any) -> bool:
-    """Return True if a value may be the renter's name, rather than a form's or a bot's."""
+    """Return True if a value may be the renter's name and not the name of a form or a bot."""
     key, around = key_of(path), {*_words_around(path)}
     if ROLE_ALONE.fullmatch(key):
         return isinstance(value, str) and FULL_NAME.fullmatch(value.strip()) is not None
@@ -687,7 +691,7 @@ def _is_date(_: str, value: Any) -> bool:
 
 
 def _is_tour_date(path: str, value: Any) -> bool:
-    """Return True if a value may be a tour's date, because its key says so or it is in parts."""
+    """Return True if a value may be a tour's date, based on its key or its date parts."""
     is_likely = isinstance(value, Mapping) or _matching_pattern("date", path) == 0
     return is_likely and _is_date(path, value)
 
@@ -752,7 +756,7 @@ def _may_be_request_id(path: str) -> bool:
 
 
 def _id_owner(path: str) -> list[str]:
-    """Return the words for what an ID identifies, such as ["lead"] for ``lead.id``."""
+    """Return the words that describe an ID's owner, such as ["lead"] for ``lead.id``."""
     names = [_words(name) for name in names_in(path) if not name.isdigit() and name != "data"]
     if not names or not names[-1] or names[-1][-1] not in IDS:
         return []
@@ -762,7 +766,7 @@ def _id_owner(path: str) -> list[str]:
 
 
 def key_of(path: str) -> str:
-    """Return a path's last meaningful key, in lowercase and without separators."""
+    """Return the last meaningful key in a path, in lowercase and without separators."""
     names = [name for name in names_in(path) if name not in WRAPPERS] or [path]
     plain = unicodedata.normalize("NFKD", names[-1][:80]).lower()
     key = without_request(re.sub(r"[^a-z0-9]", "", re.sub(r"^q\d+_", "", plain)))

@@ -1,4 +1,4 @@
-"""Find the structures in sample payloads, such as lists of leads or answers."""
+"""Find lists of leads, lists of answers and other structures in sample payloads."""
 
 import dataclasses
 import re
@@ -26,7 +26,7 @@ STAFF: Final = re.compile(r"agent|owner|host|staff|assignee|organizer|user")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Observed:
-    """The structures and values in the samples, with a row for each lead."""
+    """The structures and values found in the samples, with a row for each lead."""
 
     #: ``name: path`` for ``for_each``, or None.
     each: tuple[str, str] | None
@@ -44,7 +44,7 @@ class Observed:
         return [value for value in self.values.get(path, ()) if not _is_blank(value)]
 
     def is_filled(self, path: str) -> list[bool]:
-        """Return one Boolean per row: True if the row's value at a path is not empty."""
+        """Return a list with True for each row that has a nonempty value at the path."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
 
 
@@ -67,7 +67,7 @@ def observe(samples: Sequence[Any]) -> Observed:
 
 
 def with_query(payload: Any, query: str) -> Any:
-    """Return the payload with the query parameters added under ``query``, as mappings expect."""
+    """Return the payload with the query parameters under the key ``query``."""
     parameters = forms.parse_query(query)
     if not parameters or not isinstance(payload, Mapping) or "query" in payload:
         return payload
@@ -79,7 +79,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _items_path(samples: Sequence[Any]) -> tuple[str, str] | None:
-    """Return the ``for_each`` name and path of a list whose items are leads, or None.
+    """Return the ``for_each`` name and the path of the list whose items are leads, or None.
 
     If there is a person outside a list, the people in the list are not leads. They belong to that
     person, such as the other occupants.
@@ -98,7 +98,7 @@ def _each_name(samples: Sequence[Any]) -> str:
 
 
 def _is_person(item: Any) -> bool:
-    """Return True if a list item has a key for a person's data, such as an email address."""
+    """Return True if a list item has a key for personal data, such as an email address."""
     if not isinstance(item, Mapping):
         return False
     paths = (path for path, value in leaves(item) if not isinstance(value, list))
@@ -154,7 +154,7 @@ def _free_name(name: str, found: Collection[str], rows: Sequence[Mapping[str, An
 
 
 def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the values at each path, one per row. Values from ``read:`` come first."""
+    """Return the values at each path, one per row. Paths from ``read:`` come first."""
     values: dict[str, list[Any]] = {}
     several = _lists(rows)
     for number, row in enumerate(rows):
@@ -168,7 +168,7 @@ def _values(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
 
 
 def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield all paths with their values. An object with date parts counts as a single value."""
+    """Yield each path in a row with its value. An object of date parts counts as a single value."""
     dates = {path: value for path, value in walk(row) if date_part_kinds(value)}
     yield from dates.items()
     inside = tuple(f"{path}." for path in dates)
@@ -176,7 +176,7 @@ def _leaves(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the maximum length of each list in the rows, by its path without indexes."""
+    """Return the maximum length of each list in the rows, by the list's path without indexes."""
     most: dict[str, int] = {}
     for row in rows:
         for path, value in walk(row):
@@ -187,11 +187,12 @@ def _lists(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _written(path: str, lists: Mapping[str, int]) -> str:
-    """Return a path as it should be written in a draft, leaving out or adding list indexes.
+    """Return a path as it is written in a draft, with list indexes removed or added.
 
-    The index of a list that has one item in all samples is left out. With it, a mapping would drop
-    the other items of a longer list. Without it, such a list needs review. An object that is a list
-    of several items elsewhere gets the index. Notes take all items, so their index is kept.
+    The index of a list that has one item in all samples is left out. With the index, a mapping
+    would drop the other items of a longer list. Without it, such a list needs review. An object
+    that is a list of several items elsewhere gets the index. Notes use all items, so their index is
+    kept.
     """
     above: list[str] = []
     kept: list[str] = []
