@@ -220,6 +220,9 @@ TIME_TAKEN = "time_taken"
 #: The name that the history shows for changes by the renter.
 RENTER = "renter"
 
+#: The names that the history shows for automatic changes and for the renter's own.
+_NOT_USERS = frozenset({"worker", "web", "system", RENTER})
+
 #: States that do not change automatically.
 SETTLED = frozenset(BookingState) - {
     BookingState.PENDING,
@@ -499,6 +502,11 @@ class Change:
     by: str
     #: The ID of the other lead that caused the change, or None.
     because_of: int | None = None
+
+    @property
+    def user(self) -> str:
+        """The name of the user who made the change, or "" if none did or the name is unknown."""
+        return "" if self.by in _NOT_USERS or self.by.startswith("(") else self.by
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from adapter.models import MOVES, SETTLED, Booking, BookingState, KnockFacts, Reason
+from adapter.models import MOVES, SETTLED, Booking, BookingState, Change, KnockFacts, Reason
 from adapter.store.queries import STATEMENTS, Statements
 from adapter.store.rows import booking_from_row, json_from_reasons, storable
 
@@ -128,6 +128,19 @@ class Bookings(Statements):
         return functools.cache(
             lambda: frozenset(row["crowded"] if (row := rows.fetchone()) else ())
         )
+
+    def why_gone(self, booking: Booking) -> Change | None:
+        """Return the change of another lead with which a user reported that a booking is gone."""
+        if booking.gone_at is None:
+            return None
+        rows = self._all(
+            "changes_with",
+            id=booking.id,
+            keys=list(booking.match_keys),
+            at=booking.gone_at,
+            limit=MOST_RELATED,
+        )
+        return next((one for row in rows if (one := Change(**row)).user), None)
 
     def known_jobs(self, job_ids: Sequence[str]) -> list[str]:
         """Return the given Propexo job IDs that belong to a booking."""

@@ -74,7 +74,8 @@ class Stats(Statements):
     ) -> list[Row]:
         """Return each source's latest event, usual traffic, and time from webhook to booking.
 
-        The latency is that of the newest :data:`MOST_TIMED` bookings in the period.
+        The latency is that of the newest :data:`MOST_TIMED` bookings in the period, without those
+        that a person was involved in.
         """
         return self._all(
             "source_activity", sources=list(sources), since=since, until=until, limit=MOST_TIMED

@@ -806,7 +806,7 @@ READ = {
     "read_again": ("source",),
     "read_again_now": ("events",),
     "several": ("leads",),
-    "undo_many": ("ids",),
+    "undo_many": ("ids", "act", "to"),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
@@ -1071,7 +1071,7 @@ def booked_with(ana: Reader, **known: Any) -> Booking:
     ("known", "word", "is_green", "sentence"),
     [
         ({"knock_status": "canceled"}, "Canceled in Knock", False, "Someone canceled it in Knock"),
-        ({"gone_at": START}, "Marked as canceled", False, "Someone here marked it"),
+        ({"gone_at": START}, "Marked as canceled", False, "Someone here reported that"),
         ({"knock_status": "no_show"}, "No-show", False, "come to this tour."),
         ({"knock_status": "waiting"}, "Waiting in Knock", False, "accepted this tour in Knock yet"),
         ({"knock_status": "visited"}, "Visited", True, "The renter came to this tour."),
@@ -1608,7 +1608,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
-    assert "Someone here reported that the tour was canceled in Knock." in tour
+    assert "ana reported that the tour was canceled in Knock." in tour
     assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
     assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
     assert "no longer in Knock" not in tour
