@@ -2361,18 +2361,21 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     unreadable = harness.receive("rentfeed", json.dumps(lead(2, **DANA)).encode() + b",").event_id
     harness.map_event(ignored)
     harness.map_event(unreadable)
+    new = harness.receive("rentfeed", json.dumps(lead(3, **DANA)).encode()).event_id
     refuse(harness)
 
     page = ana.text("/leads?q=Dana+Okafor")
     (address,) = re.findall(r'id="messages" hx-get="/console([^"]+)"', page)
     found = ana.text(html.unescape(address)).partition('id="messages"')[2]
     rows = re.findall(r'<li class="lead found">.*?</li>', found, re.DOTALL)
-    assert f"/console/leads/{unreadable}" in rows[0]
-    assert f"/console/leads/{ignored}" in rows[1]
-    assert "We can't read this message." in html.unescape(rows[0])
-    assert "This is a test message." in rows[1]
-    assert "/console/rejections/" in rows[2]
-    assert "This message's secret did not match ours." in html.unescape(rows[2])
+    assert f"/console/leads/{new}" in rows[0]
+    assert "We haven't read it yet." in html.unescape(rows[0])
+    assert f"/console/leads/{unreadable}" in rows[1]
+    assert "We can't read this message." in html.unescape(rows[1])
+    assert f"/console/leads/{ignored}" in rows[2]
+    assert "This is a test message." in rows[2]
+    assert "/console/rejections/" in rows[3]
+    assert "This message's secret did not match ours." in html.unescape(rows[3])
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 
@@ -2548,6 +2551,12 @@ def test_the_overview_pauses_and_resumes(
     page = ana.text(f"/leads/{booking.id}")
     assert "ana paused bookings for rentfeed" in page
     assert "Waiting to be sent to Knock" not in page
+    waiting = held(harness, number=2)
+    ana.release(waiting, starts_at="2026-03-14T13:00")
+    shown = ana.text(f"/leads/{waiting}")
+    assert "Bookings are paused (ana: wrong times). The tour will be sent" in shown
+    assert "Knock will email" not in shown.partition("toasts")[2][:600]
+    ana.post(f"/leads/{waiting}/undo")
     ana.post("/resume", scope="source rentfeed")
     assert "paused" not in ana.text(f"/leads/{booking.id}").partition('class="task')[2][:500]
     settle(harness)
