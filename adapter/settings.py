@@ -75,7 +75,7 @@ Reader: TypeAlias = Callable[[str], T]
 
 
 def trimmed(text: str) -> str:
-    """Strip the whitespace and quotes that surround a text."""
+    """Strip the whitespace and quotes that surround a string."""
     text = text.strip(BLANKS)
     is_quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
     return text[1:-1].strip(BLANKS) if is_quoted else text
@@ -434,7 +434,7 @@ class Policy:
 
     @property
     def spellings(self) -> Mapping[str, Mapping[str, str]]:
-        """Propexo's spelling of each of the adapter's enum values, by field."""
+        """Propexo's spelling of each of the adapter's enum values, keyed by field."""
         return {
             "tour_type": self.tour_types,
             "first_contact_type": self.first_contact_types,
@@ -716,7 +716,7 @@ def read_env_file(file: Path, environ: MutableMapping[str, str]) -> None:
 def _read(
     declared: Mapping[str, Setting], environ: Environment, faults: list[str]
 ) -> dict[str, Any]:
-    """Parse the values that are set, and return them by field name. Append errors to ``faults``."""
+    """Return the parsed values that are set, keyed by field. Append errors to ``faults``."""
     values = {}
     for field, each in declared.items():
         try:

@@ -53,7 +53,7 @@ class Machine:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the description as plain data."""
         return dataclasses.asdict(self)
 
     def text(self) -> str:
