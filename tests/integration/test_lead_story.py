@@ -90,7 +90,7 @@ def test_a_guest_card_and_the_tour_that_it_became_name_each_other(
     settle(harness)
     ana = visit()
     told = ana.page(f"/leads/{card.id}")
-    said = "This guest card got the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
+    said = "This guest card now has the tour on Sunday, Mar 15, 2:30 PM MDT at Maple Court."
     assert said in task_of(told)
     assert said in story_of(told)
     told = ana.page(f"/leads/{tour.id}")
