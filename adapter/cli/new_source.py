@@ -239,7 +239,7 @@ def _replaced_lines(
 
 
 def _parsed(sample: Sample, body: bytes) -> Any:
-    """Parse a written sample in the same way as its original, or return the original's payload."""
+    """Parse a rewritten sample like the original. If that fails, use the original's payload."""
     kind = "query" if sample.suffix == ".query" else None
     query = body.decode("utf-8", "replace") if kind else ""
     try:

@@ -151,7 +151,7 @@ def _period(ledger: Ledger) -> str:
 
 
 def _reading_lines(ledger: Ledger) -> Iterator[str]:
-    """Yield lines that show how the file was read, so that the user can spot a wrong column."""
+    """Yield lines that show how the file was read, to reveal misread columns."""
     file = ledger.file
     columns = ", ".join(f"{field} = {name}" for field, name in file.columns.items())
     yield f"  read as {file.encoding}, separator {file.separator}; {columns}"

@@ -1,4 +1,4 @@
-"""Make untrusted text safe to display, and render payloads with an HTML ID for each value.
+"""Display untrusted text safely, and render payloads with an HTML ID for each value.
 
 Templates escape markup. This module escapes invisible characters (control characters, marks that
 reverse the text direction, halves of surrogate pairs) and truncates long strings.
@@ -98,7 +98,7 @@ def anchor_for(location: Location) -> str:
 
 
 def payload_lines(payload: Any, read: Collection[Location] | None = None) -> list[PayloadLine]:
-    """Return a payload's display lines. If there are too many, the last line says so.
+    """Return a payload's display lines, with a note at the end if some are omitted.
 
     If ``read`` contains the locations that the mapping reads, values at other locations are marked.
     """
@@ -124,7 +124,7 @@ def payload_lines(payload: Any, read: Collection[Location] | None = None) -> lis
 
 
 def is_covered(location: Location, read: Collection[Location]) -> bool:
-    """Return True if a location, or an object or list that contains it, is in ``read``."""
+    """Return True if ``read`` contains a location or one of its parents."""
     return any(location[:length] in read for length in range(1, len(location) + 1))
 
 

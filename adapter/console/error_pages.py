@@ -67,7 +67,7 @@ def not_found(rest: str) -> Any:  # noqa: ARG001 - Flask's
 
 
 def _page_of_form() -> str | None:
-    """Return the path of the page that contains the form for the requested URL, or None."""
+    """Return the path of the page whose form submits to the requested URL, or None."""
     path = flask.request.path
     page = path.rpartition("/")[0]
     page += "/" if page == bp.url_prefix else ""

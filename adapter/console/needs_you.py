@@ -89,7 +89,7 @@ class FormatTrouble:
 
 
 def review_groups() -> list[Group]:
-    """Return the groups of leads that need review. Read them once per request."""
+    """Return the groups of leads that need review, reading them once per request."""
     if "review_groups" not in flask.g:
         with services.store.transaction() as tx:
             flask.g.review_groups = tx.review_queue.groups(services.now())
@@ -98,7 +98,7 @@ def review_groups() -> list[Group]:
 
 
 def changed_formats() -> Changed:
-    """Return the detected changes in senders' formats. Read them once per request."""
+    """Return the detected changes in senders' formats, reading them once per request."""
     if "changed_formats" not in flask.g:
         sources = {one.issue.source for one in review_groups() if one.issue.field == "starts_at"}
         changes: Sequence[FormatChange] = ()

@@ -77,7 +77,7 @@ BY_CODE: Final[Mapping[str, tuple[str, str]]] = {
         "Ask the renter. If they want this tour, book it. Otherwise, dismiss the lead.",
     ),
     "dismissed_before": (
-        "Someone here dismissed the same request before, and the renter has asked again.",
+        "Your team dismissed the same request before, and the renter has asked again.",
         "Look at the dismissed lead. If the renter wants the tour, book this one.",
     ),
     "another_person": (

@@ -73,7 +73,7 @@ _NUMBER: Final = re.compile(
 
 
 class ZoneAbbreviation(dt.tzinfo):
-    """A time zone abbreviation such as MST. It does not determine the UTC offset by itself."""
+    """A time zone abbreviation such as MST, which does not determine the UTC offset by itself."""
 
     def __init__(self, name: str) -> None:
         self.name = name

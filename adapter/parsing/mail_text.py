@@ -84,9 +84,9 @@ def is_forwarded(subject: str) -> bool:
 def own_text(mail: str, *, forwarded: bool = False) -> str:
     """Return an email's plain text, without any emails that it quotes.
 
-    A forwarded email is kept, without its headers, because the author passes it on as a
-    message. If ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If
-    nothing would be left, return the whole text, so that no lead is lost.
+    A forwarded email is kept, without its headers, because the author meant to send it. If
+    ``forwarded`` is True, the first email that Outlook quotes counts as forwarded. If nothing
+    would be left, return the whole text, so that no lead is lost.
     """
     text = plain_text(mail)
     kept = _OwnLines(text.splitlines(), forwarded=forwarded).kept()

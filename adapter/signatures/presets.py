@@ -1,6 +1,6 @@
 """Provide ``signature:`` presets for known senders, as in ``preset: typeform``.
 
-Each link leads to the vendor's documentation, or is None if the vendor has published none.
+Each link points to the vendor's documentation, or is None if the vendor has published none.
 """
 
 # ruff: noqa: S106 - "secret_encoding" is an encoding, not a secret.

@@ -253,6 +253,26 @@ def test_the_link_of_this_machine_opens_the_console_and_the_metrics_once(
     assert reader.get("/").status_code == 403, "a new link ends the session of the last one"
 
 
+def test_the_first_person_can_edit_and_signs_in(open_console: Opener) -> None:
+    reader = open_console()
+    assert opened_by(reader, sign_in_of(reader).new_link()) == 302
+    form = reader.text("/people").partition('id="new-role"')[2]
+    assert "Can edit" in form
+    assert "View only" not in form
+    refused = reader.post("/people/add", name="vera", role="read", password=PASSWORD)
+    assert refused.status_code == 409
+    assert "Choose “Can edit” for the first person." in refused.text
+    assert "No one can sign in with a password yet." in refused.text
+
+    added = reader.post("/people/add", name="vera", role="operate", password=PASSWORD)
+    assert added.location == "/console/sign-in"
+    page = reader.client.get("/console/sign-in").text
+    assert "Added vera. The link no longer works, so sign in as vera." in page
+    assert "You were signed out" not in page
+    reader.sign_in("vera")
+    assert "View only" in reader.text("/people").partition('id="new-role"')[2]
+
+
 def test_head_does_not_use_the_link_up(open_console: Opener) -> None:
     reader = open_console()
     key = sign_in_of(reader).new_link()
@@ -786,7 +806,7 @@ READ = {
     "read_again": ("source",),
     "read_again_now": ("events",),
     "several": ("leads",),
-    "undo_many": ("ids",),
+    "undo_many": ("ids", "act", "to"),
     "playground_result": TRY,
     "playground_backtest": TRY,
     "download_mapping": TRY,
@@ -1056,7 +1076,7 @@ def booked_with(ana: Reader, **known: Any) -> Booking:
             False,
             "Someone canceled this tour in Knock",
         ),
-        ({"gone_at": START}, "Marked as canceled", False, "Someone on your team marked this tour"),
+        ({"gone_at": START}, "Marked as canceled", False, "Someone on your team reported that"),
         ({"knock_status": "no_show"}, "No-show", False, "come to this tour."),
         ({"knock_status": "waiting"}, "Waiting in Knock", False, "accepted this tour in Knock yet"),
         ({"knock_status": "visited"}, "Visited", True, "The renter came to this tour."),
@@ -1593,7 +1613,7 @@ def test_a_cancellation_is_marked_as_done(ana: Reader, upstream: SandboxClient) 
     assert f"/leads/{number}/bring-back" in ana.text(f"/leads/{number}")
     tour = ana.text(f"/leads/{booking.id}")
     assert "Marked as canceled" in tour
-    assert "Someone on your team reported that the tour was canceled in Knock." in tour
+    assert "ana reported that the tour was canceled in Knock." in tour
     assert "'s tour was canceled in Knock." in html.unescape(ana.text("/audit"))
     assert "dismissed" not in ana.text("/audit").split('class="feed"')[1]
     assert "no longer in Knock" not in tour
@@ -2346,18 +2366,21 @@ def test_a_search_also_lists_messages_that_did_not_become_leads(ana: Reader) -> 
     unreadable = harness.receive("rentfeed", json.dumps(lead(2, **DANA)).encode() + b",").event_id
     harness.map_event(ignored)
     harness.map_event(unreadable)
+    new = harness.receive("rentfeed", json.dumps(lead(3, **DANA)).encode()).event_id
     refuse(harness)
 
     page = ana.text("/leads?q=Dana+Okafor")
     (address,) = re.findall(r'id="messages" hx-get="/console([^"]+)"', page)
     found = ana.text(html.unescape(address)).partition('id="messages"')[2]
     rows = re.findall(r'<li class="lead found">.*?</li>', found, re.DOTALL)
-    assert f"/console/leads/{unreadable}" in rows[0]
-    assert f"/console/leads/{ignored}" in rows[1]
-    assert "We can't read this message." in html.unescape(rows[0])
-    assert "This is a test message." in rows[1]
-    assert "/console/rejections/" in rows[2]
-    assert "This message's secret did not match ours." in html.unescape(rows[2])
+    assert f"/console/leads/{new}" in rows[0]
+    assert "We haven't read it yet." in html.unescape(rows[0])
+    assert f"/console/leads/{unreadable}" in rows[1]
+    assert "We can't read this message." in html.unescape(rows[1])
+    assert f"/console/leads/{ignored}" in rows[2]
+    assert "This is a test message." in rows[2]
+    assert "/console/rejections/" in rows[3]
+    assert "This message's secret did not match ours." in html.unescape(rows[3])
     with harness.pipeline.store.transaction() as tx:
         assert "searched" in [one.action for one in tx.audit.entries()]
 
@@ -2533,6 +2556,12 @@ def test_the_overview_pauses_and_resumes(
     page = ana.text(f"/leads/{booking.id}")
     assert "ana paused bookings for rentfeed" in page
     assert "Waiting to be sent to Knock" not in page
+    waiting = held(harness, number=2)
+    ana.release(waiting, starts_at="2026-03-14T13:00")
+    shown = ana.text(f"/leads/{waiting}")
+    assert "Bookings are paused (ana: wrong times). The tour will be sent" in shown
+    assert "Knock will email" not in shown.partition("toasts")[2][:600]
+    ana.post(f"/leads/{waiting}/undo")
     ana.post("/resume", scope="source rentfeed")
     assert "paused" not in ana.text(f"/leads/{booking.id}").partition('class="task')[2][:500]
     settle(harness)

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from adapter.models import BookingState
-from tests.harness import SECRETS, Harness
+from tests.harness import SECRETS, Harness, settle
 from tests.integration.test_admin_pages import rejected
 from tests.integration.test_community_pages import Visit, visit  # noqa: F401 - a fixture
 from tests.leads import lead
@@ -120,3 +120,33 @@ def test_a_mapping_that_a_deploy_replaced_is_a_warning(
     answer = ana.post("/try/roll-back", source="rentfeed", number="0", seen="1")
     assert answer.status_code == 302
     assert "no longer in use" not in ana.page("/")
+
+
+def test_the_typical_time_covers_only_leads_booked_without_a_person(
+    harness: Harness,
+    visit: Visit,  # noqa: F811
+) -> None:
+    """A lead that was read again has a new booking, which nobody had to review."""
+    event_id = harness.receive("rentfeed", lead(1)).event_id
+    late = at_night(harness, 2)
+    with harness.pipeline.store.transaction() as tx:
+        assert tx.events.discard(event_id, why="test", by="maria", now=harness.clock())
+    harness.clock.advance(3600)
+    with harness.pipeline.store.transaction() as tx:
+        assert tx.events.reopen(event_id, why="replayed", by="maria", now=harness.clock())
+    harness.map_event(event_id)
+    with harness.pipeline.store.transaction() as tx:
+        now, to = harness.clock(), BookingState.PENDING
+        tx.bookings.move(late, to, why="released", by="maria", now=now, due_at=now)
+    settle(harness)
+    ana = visit()
+    page = ana.page("/")
+    assert "Sent to Knock <b>2</b>" in page
+    assert '<span class="number">10' not in page
+    harness.mapped("rentfeed", lead(3))
+    settle(harness)
+    words = "Typical time to book a lead that needed no review"
+    assert f'<span class="number">10 s</span><span class="soft">{words}</span>' in ana.page("/")
+    assert '<span class="number">10 s</span>typical time from receipt' in ana.page(
+        "/sources/rentfeed"
+    )

@@ -174,7 +174,7 @@ WHEN: Final = frozenset({"starts_at", "date", "time"})
 WRAPPERS: Final = frozenset(
     {"value", "data", "#text", "0", "val", "Exact", "@Exact", "@exact", "@attributes"}
 )
-#: Fields that may have several paths, of which the first nonempty one is used.
+#: Fields that may have several paths. The first nonempty path is used.
 WITH_FALLBACKS: Final = CONTACT | {"community", "move_in_date", "starts_at"}
 MOST_FALLBACKS: Final = 3
 #: Maximum number of lines of notes.
@@ -217,7 +217,7 @@ Guesses = Mapping[str, Sequence[str]]
 
 
 def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
-    """Return the most likely path for each field, followed by fallbacks in case it is empty."""
+    """Return the most likely path for each field, followed by fallbacks for empty values."""
     guesses: dict[str, tuple[str, ...]] = {}
     for target in KEYS:
         taken = {path for paths in guesses.values() for path in paths}
@@ -232,7 +232,7 @@ def guess_paths(observed: Observed) -> dict[str, tuple[str, ...]]:
 def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str, ...]]:
     """Return paths to an email address and a phone number that no other guess uses.
 
-    If several unused paths lead to the same kind of contact, none of them is returned.
+    If several unused paths point to the same kind of contact, none of them is returned.
     """
     taken = {path for paths in guesses.values() for path in paths}
     free = [path for path in contact_paths(observed) if path not in taken]
@@ -245,7 +245,7 @@ def _only_contacts(guesses: Guesses, observed: Observed) -> dict[str, tuple[str,
 
 
 def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
-    """Return the values that distinguish cancellations from bookings, by path.
+    """Return the values that distinguish cancellations from bookings, keyed by path.
 
     A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
     event's name, which is preferred.
@@ -268,7 +268,7 @@ def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]
 
 
 def event_paths(observed: Observed) -> list[str]:
-    """Return the paths whose values all look like event names. Skip ``for_each`` and ``read``."""
+    """Return the paths outside of lists whose values all look like event names."""
     return [
         path
         for path in observed.values
@@ -279,7 +279,7 @@ def event_paths(observed: Observed) -> list[str]:
 
 
 def canceled_rows(observed: Observed) -> set[int]:
-    """Return the indexes of the rows that represent canceled tours."""
+    """Return the indexes of the sample leads whose tours were canceled."""
     return {row for path in observed.values for row in _canceled(path, observed)}
 
 
@@ -289,18 +289,18 @@ def _canceled(path: str, observed: Observed) -> set[int]:
 
 
 def is_history(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a dated cancellation in a list of events."""
+    """Return True if a path points to a dated cancellation in a list of events."""
     is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
     return bool(is_answer) and any(map(_has_date, observed.filled(path)))
 
 
 def continued_cancellations(observed: Observed) -> list[str]:
-    """Return the paths of cancellations after which a list contains other events."""
+    """Return the paths of cancellations that are followed by other events in the same list."""
     return [path for path in observed.values if _continued(path, observed)]
 
 
 def _continued(path: str, observed: Observed) -> set[int]:
-    """Return the indexes of the rows in which other events follow a cancellation in a list."""
+    """Return the indexes of the sample leads whose event list continues after a cancellation."""
     if not is_history(path, observed):
         return set()
     name, _, key = path.partition(".")
@@ -373,7 +373,7 @@ def contact_paths(observed: Observed) -> list[str]:
 
 
 def _is_in_read_list(path: str, observed: Observed) -> bool:
-    """Return True if a path leads into a list that is already read by a line under ``read:``."""
+    """Return True if a path points into a list that a line under ``read:`` already reads."""
     parts = path.split(".")
     lists = (quoted(".".join(parts[:length])) for length in range(1, len(parts)))
     return any(f"list: {one}," in line for one in lists for line in observed.readers.values())
@@ -400,7 +400,7 @@ def _of_each(path: str) -> str:
 
 
 def _is_question(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to a question with an answer in the same object."""
+    """Return True if a path points to a question with an answer in the same object."""
     parent = path.rpartition(".")[0]
     beside = {*_beside(path, observed), *_beside(f"{parent}.0.answer", observed)}
     return key_of(path).startswith("question") and "answer" in beside
@@ -516,7 +516,7 @@ def _beside(path: str, observed: Observed) -> list[str]:
 
 
 def _is_of_another(target: str, path: str) -> bool:
-    """Return True if a path leads to someone else's data or to a time that is not the tour's."""
+    """Return True if a path points to someone else's data or to a time other than the tour's."""
     words = {*_words(path)}
     if target in WHEN:
         return bool(OTHER_TIMES & words or NOT_VISITS & {*_words_around(path)[-1:]})
@@ -540,7 +540,7 @@ def owner_of(path: str) -> str:
 
 
 def _with_fallbacks(target: str, ranked: Sequence[str], observed: Observed) -> tuple[str, ...]:
-    """Return the best path, followed by fallback paths for rows where it is empty."""
+    """Return the best path for a field, followed by fallback paths for leads without a value."""
     chosen = [ranked[0]]
     filled = observed.is_filled(ranked[0])
     for path in ranked[1:] if target in WITH_FALLBACKS else ():
@@ -558,7 +558,7 @@ def _has_renters_type(path: str, observed: Observed) -> bool:
 
 
 def is_window(path: str, observed: Observed) -> bool:
-    """Return True if a path leads to the start of a period in which the renter is available."""
+    """Return True if a path points to the start of a period when the renter is available."""
     keys = {key_of(path), *_beside(path, observed)}
     return bool(WINDOW_KEYS & keys or WINDOWS & {*_words(path)})
 
