@@ -303,6 +303,15 @@ def test_the_name_that_a_person_shows_is_made_up(key: str) -> None:
     assert b"Vale" not in redacted(json.dumps(sender).encode(), sender, 0)
 
 
+@pytest.mark.parametrize("key", ["Prénom", "q4_firstName", "firstName.val"])
+def test_a_draft_and_a_made_up_sample_recognize_the_same_keys(key: str) -> None:
+    data: dict[str, Any] = {key: "Rosa", "email": "rosa@example.net"}
+    if key.endswith(".val"):
+        data = {"firstName": {"val": "Rosa"}, "email": "rosa@example.net"}
+    assert guess_paths(data)["name"] == key
+    assert b"Rosa" not in redacted(json.dumps(data).encode(), data, 0)
+
+
 @pytest.mark.parametrize("fields", ["form_fields[{}]", "fields[{}]", "lead[contact][{}]"])
 def test_the_fields_of_a_form_may_have_brackets(fields: str) -> None:
     data = {fields.format("name"): "Rosa Vale", fields.format("email"): "rosa@example.net"}

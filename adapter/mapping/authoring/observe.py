@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from adapter.mapping.authoring.payload_keys import key_of
 from adapter.mapping.authoring.readings import (
     Mail,
     Reading,
@@ -46,6 +47,11 @@ class Observed:
     def is_filled(self, path: str) -> list[bool]:
         """Return one Boolean per row: True if the row's value at a path is not empty."""
         return [not _is_blank(value) for value in self.values.get(path, ())]
+
+    def beside(self, path: str) -> list[str]:
+        """Return the keys of all values with the same parent as the value at a path."""
+        parent = path.rpartition(".")[0]
+        return [key_of(one) for one in self.values if one.rpartition(".")[0] == parent]
 
 
 def observe(samples: Sequence[Any]) -> Observed:

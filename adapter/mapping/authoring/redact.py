@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from adapter.mapping.authoring.guess import owner_of
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import (
     FIRST_NAME,
@@ -17,9 +16,10 @@ from adapter.mapping.authoring.payload_keys import (
     ROLE_ALONE,
     ROLES,
     is_secret,
+    key_of,
     names_in,
-    plain_key,
 )
+from adapter.mapping.authoring.whose import owner_of
 
 #: Renters' data, by appointment field.
 People = Mapping[str, Collection[str]]
@@ -189,7 +189,7 @@ def fields_left(payload: Any, written: Any, fields: Collection[str]) -> list[str
 
 def _kept_ids(payload: Any) -> Iterator[str]:
     for path, value in _leaves(payload, "", 0):
-        if MESSAGE_IDS.fullmatch(plain_key(path)):
+        if MESSAGE_IDS.fullmatch(key_of(path)):
             yield from EMAIL.findall(str(value))
 
 
@@ -279,7 +279,7 @@ def _count(text: str) -> int:
 
 def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, str]]:
     """Yield each text to replace in a value, with its replacement."""
-    key = plain_key(path)
+    key = key_of(path)
     if (is_secret(path) and not _names_field(path)) or PRIVATE.fullmatch(key):
         yield text, REMOVED
         return
@@ -302,7 +302,7 @@ def _changes_at(path: str, text: str, person: _Person) -> Iterator[tuple[str, st
 
 
 def _is_name(path: str, text: str) -> bool:
-    key = plain_key(path)
+    key = key_of(path)
     is_named = any(PARTS[part].fullmatch(key) for part in ("first", "last", "name"))
     is_named = is_named or bool(ROLE_ALONE.fullmatch(key) and FULL_NAME.fullmatch(text))
     is_short = len(text) < 80 and "@" not in text and text[:1].isalpha()

@@ -8,6 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter import signatures
+from adapter.mapping.authoring.cancellations import (
+    cancellations,
+    continued_cancellations,
+    is_history,
+    says_canceled,
+)
 from adapter.mapping.authoring.draft_lines import (
     GUESS,
     field_line,
@@ -16,23 +22,14 @@ from adapter.mapping.authoring.draft_lines import (
     path_list,
     start_line,
 )
-from adapter.mapping.authoring.guess import (
-    CONTACT,
-    NOT_A_LEAD,
-    Guesses,
-    cancellations,
-    contact_paths,
-    continued_cancellations,
-    guess_paths,
-    is_history,
-    key_of,
-    note_paths,
-    owned_key,
-    request_ids,
-    says_canceled,
-)
+from adapter.mapping.authoring.field_keys import Guesses
+from adapter.mapping.authoring.guess import NOT_A_LEAD, contact_paths, guess_paths
+from adapter.mapping.authoring.note_paths import note_paths
 from adapter.mapping.authoring.observe import Observed, observe
+from adapter.mapping.authoring.payload_keys import key_of, owned_key
 from adapter.mapping.authoring.readings import quoted, read
+from adapter.mapping.authoring.request_ids import request_ids
+from adapter.mapping.authoring.whose import CONTACT
 from adapter.mapping.loader.check_todos import TODO
 
 CONTACT_HINT: Final = "# or internet, chat, call, email, sms: confirm"

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from adapter.exceptions import Unreadable
-from adapter.mapping.authoring.guess import event_paths, says_canceled
+from adapter.mapping.authoring.cancellations import says_canceled
+from adapter.mapping.authoring.guess import event_paths
 from adapter.mapping.authoring.observe import observe
 from adapter.mapping.authoring.payload_keys import is_secret
 from adapter.mapping.communities_yaml import FILE

@@ -1,0 +1,96 @@
+"""Find the values in samples that say that a tour was canceled."""
+
+import re
+from typing import Any, Final
+
+from adapter.mapping.authoring.field_keys import NOTES, UNREAD
+from adapter.mapping.authoring.observe import Observed
+from adapter.mapping.authoring.payload_keys import key_of
+from adapter.mapping.authoring.plausible import has_date
+from adapter.parsing.paths import MISSING
+
+#: Values that say that a tour was canceled, and keys that say so by themselves.
+CANCELED: Final = re.compile(
+    r"(?<!un)(?<!un[-_ ])cancel|delete|decline|\bvoid(?:ed)?\b|no[-_ ]?show", re.IGNORECASE
+)
+CANCELED_KEY: Final = re.compile(
+    r"(is|was|tour|appointment)?cancell?ed(at|on|date|time)?|isdeleted"
+)
+CANCELED_ANSWER: Final = re.compile(r"cancel(l?ed|l?ation)?|noshow")
+#: Maximum number of words in a value that can say that a tour was canceled.
+MOST_WORDS: Final = 3
+
+
+def cancellations(observed: Observed, accept: str | None) -> dict[str, list[Any]]:
+    """Return the values, by path, that distinguish cancellations from bookings.
+
+    A value may be ``{"empty": False}``, which stands for any value. ``accept`` is the path of the
+    event's name, which is preferred.
+    """
+    found: dict[str, list[Any]] = {}
+    left = set(range(len(observed.rows)))
+    paths = sorted(observed.values, key=lambda path: path != accept)
+    # A status is better than a list of events, of which a later one may book again.
+    statuses = [path for path in paths if not is_history(path, observed)]
+    if any(_canceled(path, observed) for path in statuses):
+        paths = statuses
+    while best := max(paths, key=lambda path: len(_canceled(path, observed) & left), default=None):
+        rows = _canceled(best, observed) & left
+        if not rows:
+            return found
+        values = [_condition(best, observed.values[best][row]) for row in sorted(rows)]
+        found[best] = [one for n, one in enumerate(values) if one not in values[:n]]
+        left -= rows
+    return found
+
+
+def canceled_rows(observed: Observed) -> set[int]:
+    """Return the indexes of rows with a value that says that the tour was canceled."""
+    return {row for path in observed.values for row in _canceled(path, observed)}
+
+
+def _canceled(path: str, observed: Observed) -> set[int]:
+    found = {n for n, one in enumerate(observed.values[path]) if says_canceled(path, one)}
+    return found - _continued(path, observed)
+
+
+def is_history(path: str, observed: Observed) -> bool:
+    """Return True if a path leads to a dated cancellation in a list of a tour's events."""
+    is_answer = CANCELED_ANSWER.fullmatch(key_of(path)) and path.startswith("answers")
+    return bool(is_answer) and any(map(has_date, observed.filled(path)))
+
+
+def continued_cancellations(observed: Observed) -> list[str]:
+    """Return the paths of cancellations that are followed by other events in a list."""
+    return [path for path in observed.values if _continued(path, observed)]
+
+
+def _continued(path: str, observed: Observed) -> set[int]:
+    """Return the indexes of rows whose list has other events after a cancellation."""
+    if not is_history(path, observed):
+        return set()
+    name, _, key = path.partition(".")
+    histories = ((n, [*row.get(name, {})]) for n, row in enumerate(observed.rows))
+    return {n for n, keys in histories if key.strip('"') in keys[:-1]}
+
+
+def says_canceled(path: str, value: Any) -> bool:
+    """Return True if a value, possibly together with its key, says that a tour was canceled."""
+    key, text = key_of(path), str(value).strip()
+    if value is MISSING or value is None or text.lower() in ("", "false", "0", "no"):
+        return False
+    if CANCELED_KEY.fullmatch(key):
+        return isinstance(value, str | int)
+    if path.startswith("answers.") and CANCELED_ANSWER.fullmatch(key):
+        return True
+    is_word = isinstance(value, str) and len(text) <= 40 and len(text.split()) <= MOST_WORDS
+    is_text = re.fullmatch(NOTES, key) or UNREAD.search(key) or re.search(r"[/@]", text)
+    return is_word and not is_text and CANCELED.search(text) is not None
+
+
+def _condition(path: str, value: Any) -> Any:
+    """Return the ``cancellation`` condition for a value that says the tour was canceled."""
+    is_flag = isinstance(value, bool) or str(value).lower() in ("true", "1", "yes")
+    is_named = CANCELED_KEY.fullmatch(key_of(path)) or CANCELED_ANSWER.fullmatch(key_of(path))
+    is_word = CANCELED.search(str(value))
+    return {"empty": False} if is_named and not is_flag and not is_word else value
