@@ -215,7 +215,10 @@ def _items_at(
     inner = _without_first(path) if path.parts[0] in above else path
     located = paths.locate(item, inner) if inner else [((), item)]
     for location, value in located:
-        yield from _located_items((*start, *location), value)
+        if path.ends_with_each:
+            yield from [((*start, *location), value)] if value is not None else []
+        else:
+            yield from _located_items((*start, *location), value)
 
 
 def _located_items(location: Location, value: Any) -> list[tuple[Location, Any]]:

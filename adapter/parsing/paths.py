@@ -68,6 +68,11 @@ class Path:
         """
         return read(data, self.parts, self.quoted)
 
+    @property
+    def ends_with_each(self) -> bool:
+        """True if the last part is ``*``, for each item of a list."""
+        return self.parts[-1] == EACH and len(self.parts) - 1 not in self.quoted
+
     def through_lists(self) -> "Path":
         """Return this path with ``*`` added for each list in the payload that it does not index."""
         fields: list[tuple[str, bool]] = []

@@ -463,9 +463,9 @@ def test_the_draft_for_each_sender_has_no_errors_but_todos(file: Path, tmp_path:
 @pytest.mark.parametrize("others", ["occupants", "co_applicants", "references"])
 def test_people_in_a_list_beside_the_renter_are_not_leads(others: str) -> None:
     draft = draft_from_samples("acme", [{"lead": RENTER, others: [SAM, SAM | {"phone": ""}]}])
-    assert draft.observed.each is None
+    assert draft.observed.each == ()
     assert (draft.guesses["name"], draft.guesses["email_1"]) == (("lead.name",), ("lead.email",))
     assert "phone_1" not in draft.guesses
     batch = draft_from_samples("acme", [{"lead": "new", "people": [SAM, SAM]}])
-    assert batch.observed.each == ("item", "people")
+    assert batch.observed.each == (("item", "people"),)
     assert batch.guesses["email_1"] == ("item.email",)

@@ -59,7 +59,7 @@ def event_paths(observed: Observed) -> list[str]:
         path
         for path in observed.values
         if _is_candidate("accept", path, observed)
-        and path.split(".")[0] not in (*observed.readers, *(observed.each or ())[:1])
+        and path.split(".")[0] not in (*observed.readers, *(name for name, _ in observed.each))
         and all(EVENT.search(str(value)) for value in observed.filled(path))
     ]
 

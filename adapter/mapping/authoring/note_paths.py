@@ -69,8 +69,8 @@ def _is_answer(value: Any) -> bool:
 
 
 def _of_each(path: str) -> str:
-    """Replace the last index with ``*``, so that the path matches all list items."""
-    return re.sub(r"\.\d+(?=\.[^.]+$)", ".*", path)
+    """Replace each index with ``*``, so that the path matches all list items."""
+    return re.sub(r"\.\d+(?=\.)", ".*", path)
 
 
 def _is_question(path: str, observed: Observed) -> bool:

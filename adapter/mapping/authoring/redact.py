@@ -200,9 +200,10 @@ def _texts(payload: Any, people: People) -> Iterator[tuple[str, str, int]]:
     """
     observed = observe([payload])
     readings = [{n: row[n] for n in observed.readers if n in row} for row in observed.rows]
-    prefixes = (f"..{observed.each[1]}.", ".read.") if observed.each else ()
+    places = {f"..{place}": number for number, place in enumerate(observed.places) if place}
+    places |= {f".read.{number}": number for number in range(len(readings) if places else 0)}
     found = [
-        (path, str(value).strip(), _item_number(path, prefixes))
+        (path, str(value).strip(), _item_number(path, places))
         for path, value in _leaves({"": payload, "read": readings}, "", 0)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip()
     ]
@@ -229,10 +230,11 @@ def _answers_beside(data: Any, depth: int) -> Iterator[tuple[str, str]]:
         yield from _answers_beside(one, depth + 1)
 
 
-def _item_number(path: str, prefixes: Collection[str]) -> int:
-    prefix = next((one for one in prefixes if path.startswith(one)), path)
-    index = path.removeprefix(prefix).partition(".")[0]
-    return int(index) if index.isdigit() else 0
+def _item_number(path: str, places: Mapping[str, int]) -> int:
+    """Return the number of the item of a batch to which a path leads, or 0."""
+    parts = path.split(".") if places else []
+    starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((places[start] for start in starts if start in places), 0)
 
 
 def _leaves(data: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
